@@ -1,0 +1,119 @@
+"""The annotations of a set of images, as typed tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recycling.tables import Column, Schema
+
+BOX = ["x_min", "y_min", "x_max", "y_max"]
+"""The four columns of a box: pixels, float64, origin at the top left of the picture."""
+
+BOX_COLUMNS = (
+    Column("x_min", "float64", "left edge of the box, pixels"),
+    Column("y_min", "float64", "top edge of the box, pixels"),
+    Column("x_max", "float64", "right edge of the box, pixels"),
+    Column("y_max", "float64", "bottom edge of the box, pixels"),
+)
+
+IMAGES = Schema(
+    "images",
+    (
+        Column("image_id", "int64", "the image's number", unique=True),
+        Column("file_name", "string", "path below the image folder, with forward slashes"),
+        Column("width", "int64", "pixels", minimum=1),
+        Column("height", "int64", "pixels", minimum=1),
+        Column("group", "string", "images that must stay in one fold share a group"),
+        Column("extra", "string", "JSON of the keys that no other column holds", nullable=True),
+    ),
+)
+
+ANNOTATIONS = Schema(
+    "annotations",
+    (
+        Column("annotation_id", "int64", "the annotation's number", unique=True),
+        Column("image_id", "int64", "the image that it is on"),
+        Column("category_id", "int64", "what it is"),
+        *BOX_COLUMNS,
+        Column("area", "float64", "square pixels of its mask, or of its box where it has none"),
+        Column(
+            "segmentation",
+            "string",
+            "JSON of COCO polygons or RLE; missing where there is only a box",
+            nullable=True,
+        ),
+        Column("iscrowd", "bool", "a region to leave out of training and evaluation"),
+        Column("source", "string", "who made it", values=("human", "pseudo")),
+        Column("score", "float64", "confidence; 1 for people", minimum=0, maximum=1),
+        Column("extra", "string", "JSON of the keys that no other column holds", nullable=True),
+    ),
+)
+
+CATEGORIES = Schema(
+    "categories",
+    (
+        Column("category_id", "int64", "the category's number", unique=True),
+        Column("name", "string", "the category's name"),
+        Column("supercategory", "string", "the family that it belongs to"),
+        Column("extra", "string", "JSON of the keys that no other column holds", nullable=True),
+    ),
+)
+
+
+class AnnotationError(ValueError):
+    """An annotation file is not what it should be: one line, the file, the row, the fault."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Images, what is annotated on them, and the categories used.
+
+    The i-th row of `categories` is class index i for the training libraries, and value
+    ``i + 1`` in a label map (0 is background, 255 is "ignore").
+
+    Attributes:
+        images: One row an image; schema `IMAGES`.
+        annotations: One row an annotation; schema `ANNOTATIONS`.
+        categories: One row a category; schema `CATEGORIES`.
+        extra: Whatever else the COCO file held at its top level, so that nothing is lost.
+    """
+
+    images: pd.DataFrame
+    annotations: pd.DataFrame
+    categories: pd.DataFrame
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_images(self, image_ids: pd.Series | list[int]) -> Annotations:
+        """The same annotations, for some of the images only."""
+        return Annotations(
+            images=self.images[self.images["image_id"].isin(image_ids)].reset_index(drop=True),
+            annotations=self.annotations[self.annotations["image_id"].isin(image_ids)].reset_index(
+                drop=True
+            ),
+            categories=self.categories,
+            extra=self.extra,
+        )
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder of photographs; `file_name` in an images table is relative to it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """Annotations with the folder of their photographs."""
+
+    annotations: Annotations
+    folder: ImageFolder

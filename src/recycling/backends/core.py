@@ -1,0 +1,74 @@
+"""The seam between the project and the libraries that train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from recycling.annotations import ImageFolder, LabeledImages
+from recycling.backends.model import Model
+from recycling.predictions import Predictions
+
+
+class BackendError(RuntimeError):
+    """A model cannot be trained or used: one line, which model, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one training sees.
+
+    Attributes:
+        train: One part a source: the labelled images of the other folds and, where the model asks
+            for them, the pseudo-labelled ones. Image ids may repeat across parts.
+        validation: The labelled images of the fold that is held out.
+        categories: The table of categories; its order is the order of class indices.
+    """
+
+    train: Sequence[LabeledImages]
+    validation: LabeledImages
+    categories: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a model predicts on.
+
+    Attributes:
+        table: The images; schema `recycling.annotations.IMAGES`.
+        folder: Where their files are.
+        crops: What a classifier looks at: `annotation_id, image_id` and a box in pixels, one row
+            a crop. Detectors and segmenters take no crops.
+    """
+
+    table: pd.DataFrame
+    folder: ImageFolder
+    crops: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: a folder that `predict` needs nothing beside.
+
+    It holds ``weights.pth``, ``config.py`` or ``config.yaml`` (the resolved config of the library)
+    and ``checkpoint.json`` (the model's settings, its categories, the training log's last figures
+    and the sha256 of what it was trained on).
+    """
+
+    folder: Path
+
+
+class Backend(Protocol):
+    """A library that trains."""
+
+    def train(self, model: Model, data: TrainingData, work_dir: Path) -> Checkpoint:
+        """Train `model` on `data`; logs and the checkpoint go below `work_dir`."""
+        ...
+
+    def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
+        """Predict on `images`, in the project's formats."""
+        ...

@@ -1,0 +1,95 @@
+"""The three kinds of prediction: detections, class probabilities, label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NewType, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.tables import Column, Schema
+
+Detections = NewType("Detections", pd.DataFrame)
+"""One row a detected object; schema `DETECTIONS`."""
+
+ClassProbabilities = NewType("ClassProbabilities", pd.DataFrame)
+"""One row a crop: `annotation_id`, then a float32 column for each category's name."""
+
+LabelMap: TypeAlias = NDArray[np.uint8]
+"""(H, W): 0 is background, i + 1 the i-th row of the categories, 255 "ignore"."""
+
+IGNORE = 255
+
+DETECTIONS = Schema(
+    "detections",
+    (
+        Column("image_id", "int64", "the image that it is on"),
+        Column("category_id", "int64", "what it is"),
+        Column("score", "float64", "confidence", minimum=0, maximum=1),
+        Column("x_min", "float64", "left edge of the box, pixels"),
+        Column("y_min", "float64", "top edge of the box, pixels"),
+        Column("x_max", "float64", "right edge of the box, pixels"),
+        Column("y_max", "float64", "bottom edge of the box, pixels"),
+    ),
+)
+
+CLASS_PROBABILITIES = Schema(
+    "class probabilities",
+    (Column("annotation_id", "int64", "the crop's annotation", unique=True),),
+    open_ended=True,
+)
+
+
+class LabelMaps(Mapping[int, LabelMap]):
+    """Label maps by image, each read or computed when it is asked for.
+
+    A set of maps is never in memory as a whole: iterating over `items()` holds one at a time.
+
+    Args:
+        image_ids: The images that have a map, in the order of iteration.
+        read: Gives the map of one image, (H, W) uint8.
+    """
+
+    def __init__(self, image_ids: Sequence[int], read: Callable[[int], LabelMap]) -> None:
+        self._image_ids = dict.fromkeys(int(image_id) for image_id in image_ids)
+        self._read = read
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> LabelMaps:
+        """The maps stored in `folder`, one ``<image_id>.png`` an image."""
+        import cv2
+
+        def read(image_id: int) -> LabelMap:
+            path = folder / f"{image_id}.png"
+            label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if label_map is None or label_map.ndim != 2 or label_map.dtype != np.uint8:
+                raise ValueError(f"{path}: not a label map; it should be an 8-bit grey PNG")
+            return np.asarray(label_map, dtype=np.uint8)
+
+        return cls(sorted(int(path.stem) for path in folder.glob("*.png")), read)
+
+    def write(self, folder: Path) -> None:
+        """Write every map to `folder`, which must exist, as ``<image_id>.png``."""
+        import cv2
+
+        for image_id, label_map in self.items():
+            path = folder / f"{image_id}.png"
+            if not cv2.imwrite(str(path), label_map):
+                raise OSError(f"{path}: could not be written")
+
+    def __getitem__(self, image_id: int) -> LabelMap:
+        if image_id not in self._image_ids:
+            raise KeyError(image_id)
+        return self._read(image_id)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._image_ids)
+
+    def __len__(self) -> int:
+        return len(self._image_ids)
+
+
+Predictions: TypeAlias = Detections | ClassProbabilities | LabelMaps

@@ -1,0 +1,132 @@
+"""Schemas of the tables that flow through the project.
+
+Each table is described once, here and in the rooms that own it; readers, writers, Great
+Expectations suites and the docs all take the description from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+Dtype: TypeAlias = Literal["int64", "float64", "float32", "bool", "string"]
+
+
+class TableError(ValueError):
+    """A table does not have the form that its schema describes."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: The column's name.
+        dtype: How its values are held in memory.
+        description: What a value means, with its unit.
+        nullable: Whether a value may be missing (only for ``string``).
+        unique: Whether a value may occur once only.
+        minimum: Smallest value allowed, inclusive.
+        maximum: Largest value allowed, inclusive.
+        values: The only values allowed, if they are few.
+    """
+
+    name: str
+    dtype: Dtype
+    description: str
+    nullable: bool = False
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, in order.
+
+    Attributes:
+        name: What the table is called in messages.
+        columns: Its columns, in order.
+        open_ended: Whether further columns may follow (class probabilities: one a class).
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    open_ended: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return [column.name for column in self.columns]
+
+    def empty(self) -> pd.DataFrame:
+        """A table of this form with no rows."""
+        return pd.DataFrame(
+            {column.name: pd.Series(dtype=column.dtype) for column in self.columns}
+        )
+
+    def conform(self, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
+        """Put the columns in order, give them their types, and check their values.
+
+        Args:
+            frame: The table, with at least this schema's columns.
+            where: What to call the table in a message: a file's or a dataset's name.
+
+        Returns:
+            A table with this schema's columns in order, a fresh 0-based index, and nothing else
+            unless the schema is open-ended.
+
+        Raises:
+            TableError: One line that names `where`, the column, the first bad row and the fault.
+        """
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise TableError(
+                f"{where}: no column {missing[0]!r}; a table of {self.name} has the columns "
+                f"{', '.join(self.names)}"
+            )
+        extra = [name for name in frame.columns if name not in self.names]
+        ordered = frame[self.names + (extra if self.open_ended else [])].reset_index(drop=True)
+        typed = {column.name: _typed(ordered[column.name], column, where) for column in self.columns}
+        result = ordered.assign(**typed)
+        for column in self.columns:
+            _check_values(result[column.name], column, where)
+        return result
+
+
+def _typed(series: pd.Series, column: Column, where: str) -> pd.Series:
+    if str(series.dtype) == column.dtype:
+        return series
+    try:
+        return series.astype(column.dtype)
+    except (TypeError, ValueError) as error:
+        raise TableError(
+            f"{where}: column {column.name!r} should hold {column.dtype}: {error}"
+        ) from error
+
+
+def _check_values(series: pd.Series, column: Column, where: str) -> None:
+    faults: list[tuple[pd.Series, str]] = []
+    if not column.nullable:
+        faults.append((series.isna(), "is missing"))
+    if column.dtype in ("float64", "float32"):
+        faults.append((~pd.Series(np.isfinite(series.to_numpy()), series.index), "is not finite"))
+    if column.unique:
+        faults.append((series.duplicated(), "occurs a second time"))
+    if column.minimum is not None:
+        faults.append((series < column.minimum, f"is below {column.minimum:g}"))
+    if column.maximum is not None:
+        faults.append((series > column.maximum, f"is above {column.maximum:g}"))
+    if column.values is not None:
+        faults.append((~series.isin(column.values), f"is none of {', '.join(column.values)}"))
+    for bad, what in faults:
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise TableError(
+                f"{where}: row {row}: {column.name} {what} (value {series.iloc[row]!r}); "
+                f"{int(bad.sum())} of {len(series)} rows are like that"
+            )
