@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,31 @@ from recycling.predictions import Predictions
 
 class BackendError(RuntimeError):
     """A model cannot be trained or used: one line, which model, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The folder of model configs: one folder a backend, one file a recipe.
+
+    Attributes:
+        folder: Where they are, usually ``conf/recipes``.
+    """
+
+    folder: Path
+
+    def find(self, backend: str, name: str) -> Path:
+        """The config file of a recipe.
+
+        Raises:
+            BackendError: There is none of that name; the message lists the nearest ones.
+        """
+        known = {path.stem: path for path in sorted((self.folder / backend).glob("[!_]*.*"))}
+        if name in known:
+            return known[name]
+        near = get_close_matches(name, known) or sorted(known)
+        raise BackendError(
+            f"{self.folder / backend}: no recipe {name!r}; did you mean {', '.join(near)}?"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,8 +91,11 @@ class Checkpoint:
 class Backend(Protocol):
     """A library that trains."""
 
-    def train(self, model: Model, data: TrainingData, work_dir: Path) -> Checkpoint:
-        """Train `model` on `data`; logs and the checkpoint go below `work_dir`."""
+    def train(self, model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Checkpoint:
+        """Train `model`, built from the config file `recipe`, on `data`.
+
+        Logs and the checkpoint's folder go below `work_dir`.
+        """
         ...
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
