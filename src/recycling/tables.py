@@ -65,9 +65,7 @@ class Schema:
 
     def empty(self) -> pd.DataFrame:
         """A table of this form with no rows."""
-        return pd.DataFrame(
-            {column.name: pd.Series(dtype=column.dtype) for column in self.columns}
-        )
+        return pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in self.columns})
 
     def conform(self, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
         """Put the columns in order, give them their types, and check their values.
@@ -91,7 +89,9 @@ class Schema:
             )
         extra = [name for name in frame.columns if name not in self.names]
         ordered = frame[self.names + (extra if self.open_ended else [])].reset_index(drop=True)
-        typed = {column.name: _typed(ordered[column.name], column, where) for column in self.columns}
+        typed = {
+            column.name: _typed(ordered[column.name], column, where) for column in self.columns
+        }
         result = ordered.assign(**typed)
         for column in self.columns:
             _check_values(result[column.name], column, where)

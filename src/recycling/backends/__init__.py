@@ -6,6 +6,7 @@ from recycling.backends.core import (
     Checkpoint,
     Images,
     Recipes,
+    RunFolder,
     TrainingData,
 )
 from recycling.backends.model import Model, Optimizer, Schedule
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Recipes",
+    "RunFolder",
     "Schedule",
     "TrainingData",
     "backend_for",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -86,6 +87,30 @@ class Checkpoint:
     """
 
     folder: Path
+
+    @property
+    def backend(self) -> str:
+        """The name of the library that trained it.
+
+        Raises:
+            BackendError: The folder holds no checkpoint.
+        """
+        path = self.folder / "checkpoint.json"
+        try:
+            return str(json.loads(path.read_text())["model"]["backend"])
+        except (OSError, ValueError, KeyError) as error:
+            raise BackendError(f"{path}: not a checkpoint; train the model again") from error
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a training keeps its logs and what it needs to go on after a stop.
+
+    Attributes:
+        path: The folder; it need not exist.
+    """
+
+    path: Path
 
 
 class Backend(Protocol):

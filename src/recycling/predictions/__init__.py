@@ -10,6 +10,15 @@ from recycling.predictions.core import (
     LabelMaps,
     Predictions,
 )
+from recycling.predictions.submission import (
+    SubmissionError,
+    class_probabilities_to_submission,
+    detections_to_submission,
+    label_maps_to_submission,
+    submission_to_class_probabilities,
+    submission_to_detections,
+    submission_to_label_maps,
+)
 
 __all__ = [
     "CLASS_PROBABILITIES",
@@ -20,4 +29,11 @@ __all__ = [
     "LabelMap",
     "LabelMaps",
     "Predictions",
+    "SubmissionError",
+    "class_probabilities_to_submission",
+    "detections_to_submission",
+    "label_maps_to_submission",
+    "submission_to_class_probabilities",
+    "submission_to_detections",
+    "submission_to_label_maps",
 ]

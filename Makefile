@@ -1,0 +1,70 @@
+# Everything here sets up what it needs, once: `make demo` works on a machine with Python 3.11, gcc and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+SAMPLE := data/01_raw/sample
+
+# Nothing leaves the machine.
+export DO_NOT_TRACK := 1
+export KEDRO_DISABLE_TELEMETRY := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+export WANDB_MODE ?= offline
+
+.DEFAULT_GOAL := help
+.PHONY: help install sample demo test test-slow lint viz bench clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Set up everything in .venv (15 minutes the first time)
+
+$(VENV)/.torch: constraints.txt
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): torch first, a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade pip "setuptools>=80,<82" wheel ninja packaging
+	@$(PIP) install --constraint constraints.txt torch torchvision
+	@touch $@
+
+$(VENV)/.mmcv: $(VENV)/.torch
+	@echo "Compiling the operators of mmcv: about 10 minutes on two cores, once (pip keeps the wheel)"
+	@$(PIP) install --no-build-isolation --constraint constraints.txt onedl-mmcv
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
+	@echo "Installing the project and its other libraries: a few minutes"
+	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+sample: install ## Generate the sample data below data/01_raw/sample
+	@$(BIN)/python -m recycling.sample $(SAMPLE)
+
+demo: sample ## Run the whole chain on the sample data (8 minutes on two cores)
+	@$(BIN)/kedro run
+
+test: install ## Check style, types, layers and promises
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest
+
+test-slow: install ## The tests that take long: the demo, twice; real data where TACO_ROOT, AISTAGES_ROOT say
+	@$(BIN)/pytest -m slow
+
+lint: install ## Mend what ruff can mend, then check style, types and layers
+	@$(BIN)/ruff check --fix src tests bench
+	@$(BIN)/ruff format src tests bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+viz: install ## Open the graph in Kedro-Viz
+	@$(BIN)/kedro viz run
+
+bench: install ## Print every benchmark, against its peer
+	@$(BIN)/python -m bench
+
+clean: ## Remove what runs have made (not the environment)
+	@find data -type f ! -name .gitkeep -delete
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench NAME`` puts our code beside what one would use instead."""

@@ -1,0 +1,88 @@
+"""Annotations as a folder of Parquet tables, for the steps between the COCO files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    AnnotationError,
+    Annotations,
+)
+from recycling.tables import TableError
+
+_SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
+
+
+def write_tables(annotations: Annotations, folder: str | Path) -> None:
+    """Write ``images.parquet``, ``annotations.parquet``, ``categories.parquet``, ``extra.json``.
+
+    The same annotations always give the same bytes. The folder is replaced as a whole.
+
+    Args:
+        annotations: What to write.
+        folder: Where to; what it held before is gone.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    replaced = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        unfinished.mkdir()
+        for name, schema in _SCHEMAS.items():
+            table = schema.conform(getattr(annotations, name), where=name)
+            table.to_parquet(unfinished / f"{name}.parquet", index=False)
+        (unfinished / "extra.json").write_text(json.dumps(dict(annotations.extra), indent=1))
+        if folder.exists():
+            folder.replace(replaced)
+        unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def read_tables(folder: str | Path) -> Annotations:
+    """Read what `write_tables` wrote.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The annotations.
+
+    Raises:
+        AnnotationError: A file is missing, damaged or not of the schema; one line that names it.
+    """
+    folder = Path(folder)
+    tables = {}
+    for name, schema in _SCHEMAS.items():
+        path = folder / f"{name}.parquet"
+        try:
+            tables[name] = schema.conform(pd.read_parquet(path), where=str(path))
+        except FileNotFoundError:
+            raise _missing(path) from None
+        except TableError as error:
+            raise AnnotationError(f"{error}; write the folder again") from error
+        except (OSError, ValueError) as error:
+            raise AnnotationError(
+                f"{path}: damaged Parquet ({str(error).splitlines()[0]}); write the folder again"
+            ) from error
+    path = folder / "extra.json"
+    try:
+        extra = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
+    return Annotations(**tables, extra=extra)
+
+
+def _missing(path: Path) -> AnnotationError:
+    return AnnotationError(f"{path}: no such file; run the step that writes this folder")

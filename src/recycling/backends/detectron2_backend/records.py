@@ -1,0 +1,149 @@
+"""Images and annotations in detectron2's standard form: one dict an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recycling.annotations import BOX, Annotations, ImageFolder
+from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.detectron2_backend.session import one_line
+
+
+def training_records(data: TrainingData, config: Any, name: str) -> list[dict[str, Any]]:
+    """What to train on; the images are numbered anew, since ids may repeat across parts.
+
+    Args:
+        data: The labelled images; they stay where they are.
+        config: Says whether masks are asked for, and whether images without objects count.
+        name: What the model is called in a message.
+
+    Raises:
+        BackendError: There is nothing to train on, an image is missing, or an annotation cannot
+            be learnt from.
+    """
+    from detectron2.data.build import filter_images_with_only_crowd_annotations
+
+    class_of = {
+        int(category_id): index for index, category_id in enumerate(data.categories["category_id"])
+    }
+    records: list[dict[str, Any]] = []
+    for part in data.train:
+        _check(part.annotations, class_of, config.MODEL.MASK_ON, name)
+        by_image = dict(list(part.annotations.annotations.groupby("image_id", sort=False)))
+        none = part.annotations.annotations.iloc[:0]
+        for image in part.annotations.images.itertuples(index=False):
+            record = picture_record(image, part.folder, len(records))
+            objects = by_image.get(image.image_id, none)  # type: ignore[arg-type]
+            record["annotations"] = _objects(objects, class_of, config.MODEL.MASK_ON)
+            records.append(record)
+    if config.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        records = filter_images_with_only_crowd_annotations(records)
+    if not records:
+        raise BackendError(
+            f"{name}: nothing to train on: the {len(data.train)} part(s) hold no annotated image; "
+            "check the folds and the annotations"
+        )
+    return records
+
+
+def picture_record(image: Any, folder: ImageFolder, number: int) -> dict[str, Any]:
+    """One image, as detectron2 names its fields.
+
+    Args:
+        image: A row of an images table.
+        folder: Where its file is.
+        number: The image's number in the library.
+
+    Raises:
+        BackendError: There is no such file.
+    """
+    path = (folder.path / str(image.file_name)).resolve()
+    if not path.is_file():
+        raise BackendError(f"{path}: no such file; check the image folder")
+    return {
+        "file_name": str(path),
+        "image_id": int(number),
+        "width": int(image.width),
+        "height": int(image.height),
+    }
+
+
+@dataclass(frozen=True)
+class NamesTheFile:
+    """A mapper whose errors name the image that it could not read.
+
+    Attributes:
+        mapper: From a record to what the network takes.
+    """
+
+    mapper: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.mapper(record)
+        except (OSError, ValueError) as error:
+            raise BackendError(
+                f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
+            ) from error
+
+
+def _check(annotations: Annotations, class_of: dict[int, int], masks: bool, name: str) -> None:
+    table = annotations.annotations
+    flat = (table["x_max"] <= table["x_min"]) | (table["y_max"] <= table["y_min"])
+    faults = [
+        (
+            ~table["category_id"].isin(class_of),
+            "is of a category that the table of categories does not hold; run data_cleaning",
+        ),
+        (flat, "has a box of no area; run data_cleaning"),
+    ]
+    if masks:
+        no_mask = table["segmentation"].isna()
+        faults.append((no_mask, "has no mask; set MODEL.MASK_ON to false in the model's options"))
+    for bad, fault in faults:
+        if bad.any():
+            row = table[bad].iloc[0]
+            raise BackendError(
+                f"{name}: annotation {row['annotation_id']} on image {row['image_id']} {fault} "
+                f"({int(bad.sum())} are like that)"
+            )
+
+
+def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list[dict[str, Any]]:
+    from detectron2.structures import BoxMode
+
+    objects: list[dict[str, Any]] = [
+        {
+            "bbox": box,
+            "bbox_mode": BoxMode.XYXY_ABS,
+            "category_id": class_of[category_id],
+            # The library's mapper leaves out what this marks.
+            "iscrowd": int(iscrowd),
+        }
+        for box, category_id, iscrowd in zip(
+            table[BOX].to_numpy().tolist(),
+            table["category_id"].tolist(),
+            table["iscrowd"].tolist(),
+            strict=True,
+        )
+    ]
+    if masks:
+        for record, segmentation in zip(objects, table["segmentation"].tolist(), strict=True):
+            record["segmentation"] = _mask(json.loads(segmentation))
+    return objects
+
+
+def _mask(segmentation: Any) -> Any:
+    from pycocotools import mask
+
+    if isinstance(segmentation, list):
+        # pycocotools would take a ring of two points for a box.
+        return [ring for ring in segmentation if len(ring) >= 6]
+    if isinstance(segmentation["counts"], list):
+        return mask.frPyObjects(segmentation, *segmentation["size"])
+    return segmentation

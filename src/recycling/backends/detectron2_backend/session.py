@@ -1,0 +1,105 @@
+"""The library for a while: its import, its noise, its global state."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.core import BackendError
+
+TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
+"""Loggers that have something to say while a detector trains."""
+
+
+@contextmanager
+def library(log: Path | None = None) -> Iterator[None]:
+    """Everything inside runs with detectron2, and what it says does not reach the screen.
+
+    Args:
+        log: A file for its log and its warnings; None drops them.
+
+    Raises:
+        BackendError: It, or something that it needs, cannot be imported.
+    """
+    handler: logging.Handler = logging.NullHandler()
+    if log is not None:
+        handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(handler)
+
+    def write_down(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        loggers[0].warning("%s: %s", category.__name__, message)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = write_down
+            _import()
+            yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+            logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed every generator, and have torch compute the same numbers every time."""
+    import torch
+    from detectron2.utils.env import seed_all_rng
+
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    seed_all_rng(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextmanager
+def unwrapped_errors() -> Iterator[None]:
+    """Take off the traceback that a loader process wraps around the line that it raises."""
+    try:
+        yield
+    except BackendError as error:
+        raise BackendError(str(error).strip().rsplit("BackendError: ", 1)[-1]) from error
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that make a difference to a training's result."""
+    return {
+        name: str(importlib.import_module(name).__version__)
+        for name in ("torch", "torchvision", "detectron2")
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """An error of a library in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _import() -> None:
+    from recycling.backends.registry import INSTALL
+
+    try:
+        for module in ("checkpoint", "data", "engine", "model_zoo", "solver"):
+            importlib.import_module(f"detectron2.{module}")
+    except ImportError as error:
+        raise BackendError(
+            f"detectron2 cannot be imported ({one_line(error)}); {INSTALL['detectron2']}"
+        ) from error

@@ -1,0 +1,333 @@
+"""From a recipe and a model's settings to the config that mmengine's Runner is built from.
+
+A recipe gives the network, its losses, what averages its weights (`EMAHook`) and, under the name
+``augmentation``, the library's transforms between reading a sample and packing it; where these
+take a size, the string ``"image_size"`` stands for the model's. All else comes from the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.backends.model import Model, Schedule
+
+MAX_BOXES = 100
+"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
+
+FLIP: dict[str, list[dict[str, Any]]] = {
+    "cls": [{"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"}],
+    "det": [{"type": "RandomFlip", "prob": 0.5}],
+    "seg": [{"type": "RandomFlip", "prob": 0.5}],
+}
+"""The augmentation of a recipe that names none."""
+
+
+def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> Any:
+    """The whole config of a training, as an ``mmengine.Config``.
+
+    Args:
+        model: The settings.
+        recipe: The recipe's file.
+        data: What is trained on.
+        work_dir: Where the library writes its logs.
+
+    Raises:
+        BackendError: The recipe cannot be read, or a setting cannot be honoured.
+    """
+    from mmengine.config import Config
+
+    base = _read(recipe)
+    network = _network(model, base, len(data.classes))
+    iterations = _iterations(model, data.n_samples)
+    augmentation = _with_size(
+        base.get("augmentation", FLIP[model.task]), model.image_size
+    )
+    config = Config(
+        {
+            "custom_imports": {"imports": ["recycling.backends.mmengine_backend.registered"]},
+            "default_scope": model.backend,
+            "model": network,
+            "metainfo": {"classes": data.classes},
+            "train_cfg": {
+                "type": "EpochBasedTrainLoop",
+                "max_epochs": model.epochs,
+                "val_interval": model.epochs + 1,
+            },
+            "train_dataloader": {
+                "batch_size": model.batch_size,
+                "num_workers": model.workers,
+                "persistent_workers": model.workers > 0,
+                # The last, smaller batch would disturb batch normalisation.
+                "drop_last": data.n_samples >= model.batch_size,
+                "sampler": {"type": "DefaultSampler", "shuffle": True},
+                "collate_fn": {"type": "pseudo_collate"},
+                "dataset": _dataset(model, data, augmentation),
+            },
+            "test_pipeline": _pipeline(model, [], training=False),
+            "optim_wrapper": _optim_wrapper(model, base.get("optim_wrapper", {})),
+            "param_scheduler": _schedulers(model.schedule, iterations),
+            "default_hooks": {
+                "timer": {"type": "IterTimerHook"},
+                "logger": {"type": "LoggerHook", "interval": 10},
+                "param_scheduler": {"type": "ParamSchedulerHook"},
+                "sampler_seed": {"type": "DistSamplerSeedHook"},
+                "checkpoint": None,
+            },
+            "custom_hooks": [
+                hook for hook in base.get("custom_hooks", []) if hook["type"] == "EMAHook"
+            ],
+            "env_cfg": {
+                "cudnn_benchmark": False,
+                "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
+                "dist_cfg": {"backend": "nccl"},
+            },
+            "randomness": {"seed": model.seed},
+            "log_level": "INFO",
+            "log_processor": {"type": "LogProcessor", "window_size": 10, "by_epoch": True},
+            "visualizer": {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]},
+            "load_from": base.get("load_from") if model.pretrained == "default" else None,
+            "resume": False,
+            "experiment_name": f"{model.recipe}-{model.seed}",
+            "work_dir": str(work_dir),
+        }
+    )
+    _check_options(model, config)
+    config.merge_from_dict(dict(model.options))
+    return config
+
+
+def _read(recipe: Path) -> dict[str, Any]:
+    from mmengine.config import Config
+
+    try:
+        base: dict[str, Any] = Config.fromfile(str(recipe), import_custom_modules=False).to_dict()
+    except Exception as error:
+        raise BackendError(f"{recipe}: cannot be read: {first_line(error)}") from error
+    if "model" not in base:
+        raise BackendError(f"{recipe}: no 'model'; inherit one of the library's configs in _base_")
+    return base
+
+
+def first_line(error: BaseException) -> str:
+    """An error of a library in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _iterations(model: Model, n_samples: int) -> int:
+    return model.epochs * max(1, n_samples // model.batch_size)
+
+
+# The network ------------------------------------------------------------------------------------
+
+
+def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, Any]:
+    network: dict[str, Any] = base["model"]
+    preprocessor = {**base.get("data_preprocessor", {}), **network.get("data_preprocessor", {})}
+    # Augmentation of whole batches is made for the sizes of the library's own data sets.
+    preprocessor.pop("batch_augments", None)
+    network["data_preprocessor"] = preprocessor
+    if model.task == "seg":
+        size = (model.image_size, model.image_size)
+        preprocessor.update(size=size, test_cfg={"size": size})
+        preprocessor.pop("size_divisor", None)
+        network["test_cfg"] = {"mode": "whole"}
+    elif model.task == "det":
+        preprocessor.setdefault("pad_size_divisor", 32)
+    for part in _dicts(network):
+        _fit(part, n_classes)
+        if model.pretrained == "none":
+            _from_scratch(part)
+    if model.task == "det":
+        _limit_boxes(network, model.score_threshold)
+    return network
+
+
+def _fit(part: dict[str, Any], n_classes: int) -> None:
+    if "num_classes" in part:
+        part["num_classes"] = n_classes
+    if "topk" in part and isinstance(part["topk"], tuple) and max(part["topk"]) > n_classes:
+        part["topk"] = (1,)
+    # Without several processes there is nothing to synchronise.
+    if part.get("type") == "SyncBN":
+        part["type"] = "BN"
+
+
+def _from_scratch(part: dict[str, Any]) -> None:
+    """Take out official weights, and what only makes sense with them."""
+    initial = part.get("init_cfg")
+    steps = initial if isinstance(initial, list) else [initial]
+    if any(isinstance(step, dict) and step.get("type") == "Pretrained" for step in steps):
+        part.pop("init_cfg")
+    if isinstance(part.get("pretrained"), str):
+        part["pretrained"] = None
+    if "frozen_stages" in part:
+        part["frozen_stages"] = -1
+    if "norm_eval" in part:
+        part["norm_eval"] = False
+
+
+def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
+    for part in _dicts(network.get("test_cfg") or {}):
+        if "score_thr" in part:
+            part["score_thr"] = score_threshold
+        if "max_per_img" in part and "score_thr" in part:
+            part["max_per_img"] = MAX_BOXES
+    # YOLOX counts no boxes; prediction cuts them off itself.
+
+
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for child in list(node.values()):
+            yield from _dicts(child)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _dicts(child)
+
+
+# The data ---------------------------------------------------------------------------------------
+
+
+def _dataset(
+    model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]
+) -> dict[str, Any]:
+    prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
+    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "PaintedImages"}
+    return {
+        "type": types[model.task],
+        "ann_file": str(data.file.resolve()),
+        "data_prefix": prefix,
+        "metainfo": {"classes": data.classes},
+        "pipeline": _pipeline(model, augmentation, training=True),
+    }
+
+
+def _pipeline(
+    model: Model, augmentation: list[dict[str, Any]], *, training: bool
+) -> list[dict[str, Any]]:
+    size = model.image_size
+    if model.task == "cls":
+        # Room for a random crop while training; the middle of it else.
+        return [
+            {"type": "ReadCrop", "size": size},
+            *augmentation,
+            {"type": "PackInputs"},
+        ]
+    resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True}
+    if model.task == "det":
+        labels = [{"type": "LoadAnnotations", "with_bbox": True}] if training else []
+        return [
+            {"type": "ReadPicture"},
+            *labels,
+            resize,
+            *augmentation,
+            {
+                "type": "PackDetInputs",
+                "meta_keys": ("img_path", "ori_shape", "img_shape", "scale_factor"),
+            },
+        ]
+    labels = [{"type": "LoadAnnotations"}] if training else []
+    return [{"type": "ReadPicture"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
+
+
+def _with_size(node: Any, image_size: int) -> Any:
+    if isinstance(node, dict):
+        return {key: _with_size(value, image_size) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(_with_size(value, image_size) for value in node)
+    return image_size if node == "image_size" else node
+
+
+# Optimisation -----------------------------------------------------------------------------------
+
+
+def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
+    settings = model.optimizer
+    optimizer: dict[str, Any] = {
+        "type": settings.name,
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.name == "SGD":
+        optimizer["momentum"] = settings.momentum
+    wrapper: dict[str, Any] = {
+        # Which parameters decay and learn at their own pace belongs to the network.
+        **{key: base[key] for key in ("paramwise_cfg", "constructor") if key in base},
+        "type": "OptimWrapper",
+        "optimizer": optimizer,
+    }
+    if settings.clip_grad_norm is not None:
+        wrapper["clip_grad"] = {"max_norm": settings.clip_grad_norm}
+    if model.precision != "fp32":
+        _check_precision(model.precision)
+        dtype = {"bf16": "bfloat16", "fp16": "float16"}[model.precision]
+        wrapper.update(type="AmpOptimWrapper", dtype=dtype)
+    return wrapper
+
+
+def _check_precision(precision: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BackendError(f"precision: {precision} needs a GPU, and there is none; use fp32")
+
+
+def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:
+    warmup = round(schedule.warmup * iterations)
+    after = {"by_epoch": False, "begin": warmup, "end": iterations}
+    schedulers: list[dict[str, Any]] = []
+    if warmup > 0:
+        schedulers.append(
+            {
+                "type": "LinearLR",
+                "start_factor": 0.01,
+                "by_epoch": False,
+                "begin": 0,
+                "end": warmup,
+            }
+        )
+    if schedule.name == "cosine":
+        schedulers.append(
+            {"type": "CosineAnnealingLR", "T_max": max(1, iterations - warmup), **after}
+        )
+    elif schedule.name == "poly":
+        schedulers.append({"type": "PolyLR", "power": 0.9, "eta_min": 0.0, **after})
+    elif schedule.name == "step":
+        # At 8 and 11 of 12 epochs: the "1x" schedule of the detection libraries.
+        milestones = [iterations * 8 // 12, iterations * 11 // 12]
+        schedulers.append({"type": "MultiStepLR", "milestones": milestones, "by_epoch": False})
+    return schedulers
+
+
+# Options ----------------------------------------------------------------------------------------
+
+
+def _check_options(model: Model, config: Any) -> None:
+    """Each dotted key must lead somewhere; what a class takes, the class itself checks."""
+    for option in model.options:
+        node: Any = config
+        parts = option.split(".")
+        for depth, part in enumerate(parts):
+            keys = _keys(node)
+            is_new_argument = depth == len(parts) - 1 and "type" in keys
+            if part not in keys and not is_new_argument:
+                where = ".".join(parts[:depth]) or "the config"
+                near = get_close_matches(part, keys) or sorted(keys)
+                raise BackendError(
+                    f"model {model.recipe!r}: unknown option {option!r}: {where} has no {part!r}; "
+                    f"it has {', '.join(near) or 'no keys'}"
+                )
+            if part in keys:
+                node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+
+
+def _keys(node: Any) -> list[str]:
+    if isinstance(node, (list, tuple)):
+        return [str(position) for position in range(len(node))]
+    return list(node.keys()) if hasattr(node, "keys") else []

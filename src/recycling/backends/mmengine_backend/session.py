@@ -1,0 +1,115 @@
+"""One library at a time: its import, its noise, its global state."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def library(backend: str, log: Path | None = None) -> Iterator[None]:
+    """Everything inside runs with the library of `backend` and leaves no trace of it behind.
+
+    Its modules are registered and its scope is the default; torch computes the same numbers every
+    time; warnings are counted into `log` instead of shown; what the library kept in global
+    registries under the names of loggers, message hubs and visualizers is dropped at the end.
+
+    Args:
+        backend: ``mmpretrain``, ``mmdet`` or ``mmseg``.
+        log: A file for the counted warnings; None drops them.
+    """
+    counted: Counter[str] = Counter()
+
+    def count(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        counted[f"{category.__name__}: {message}"] += 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = count
+        _import(backend)
+        with _deterministic(), _fresh_globals(backend):
+            try:
+                yield
+            finally:
+                if log is not None and counted:
+                    log.write_text(
+                        "".join(f"{n} x {line}\n" for line, n in counted.most_common())
+                    )
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Drop what a library prints."""
+    with (
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        yield
+
+
+def versions(backend: str) -> dict[str, str]:
+    """The versions of the libraries that make a difference to a training's result."""
+    return {
+        name: str(importlib.import_module(name).__version__)
+        for name in ("torch", "mmengine", "mmcv", backend)
+    }
+
+
+def _import(backend: str) -> None:
+    with silence():
+        importlib.import_module(f"{backend}.utils").register_all_modules(init_default_scope=False)
+        importlib.import_module("recycling.backends.mmengine_backend.registered")
+        # mmengine looks for a distribution called mmsegmentation, which the maintained line of the
+        # library is not; the name of the module is found as well.
+        names = importlib.import_module("mmengine.config.utils").MODULE2PACKAGE
+        names["mmseg"] = "mmseg"
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    import torch
+    import torch.utils.deterministic
+
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.get_num_threads(),
+    )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = before[2]
+        torch.set_num_threads(before[3])
+
+
+@contextmanager
+def _fresh_globals(backend: str) -> Iterator[None]:
+    from mmengine.logging import MessageHub, MMLogger
+    from mmengine.registry import DefaultScope
+    from mmengine.visualization import Visualizer
+
+    kinds = (MMLogger, MessageHub, Visualizer, DefaultScope)
+    before = [dict(kind._instance_dict) for kind in kinds]
+    try:
+        DefaultScope.get_instance(f"recycling-{backend}", scope_name=backend)
+        yield
+    finally:
+        for kind, known in zip(kinds, before, strict=True):
+            for name in [name for name in kind._instance_dict if name not in known]:
+                instance = kind._instance_dict.pop(name)
+                for handler in list(getattr(instance, "handlers", ())):
+                    handler.close()
+                    instance.removeHandler(handler)

@@ -1,0 +1,98 @@
+"""Kedro's commands for this project: `run` with errors of one line, and `types`."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError, env_option
+from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
+
+
+@click.group(name="recycling")
+def cli() -> None:
+    """Commands of this project."""
+
+
+def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show an error that is meant for the user as its one line; leave every other one whole."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except Exception as error:
+            message = message_for_user(error)
+            if message is None:
+                raise
+            raise OneLineError(message) from error
+
+    return wrapped
+
+
+class OneLineError(KedroCliError):
+    """An error shown as one line; with ``--verbose`` as a traceback."""
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        if self.VERBOSE_ERROR:
+            super().show(file)
+        else:
+            click.secho(f"Error: {self.message}", fg="red", err=True)
+
+
+def message_for_user(error: BaseException) -> str | None:
+    """The line that explains an error to a user; None for an error that is ours to mend.
+
+    Kedro wraps what happens inside a dataset: the innermost error of this project counts.
+    """
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
+    kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
+    if ours:
+        return _one_line(ours[-1])
+    if isinstance(error, DatasetError) or kedros:
+        return _one_line(kedros[0])
+    if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
+        return _one_line(error)
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+run = copy.copy(kedro_run)
+run.callback = one_line_errors(kedro_run.callback)
+cli.add_command(run)
+
+
+@cli.command()
+@env_option
+@click.option("--pipeline", "-p", default="__default__", help="Which pipeline; all by default.")
+@one_line_errors
+def types(env: str | None, pipeline: str) -> None:
+    """Check that the types along the graph agree, without a run."""
+    from kedro.framework.project import pipelines
+    from rich.console import Console
+    from rich.table import Table
+
+    from recycling.typed import check_types, type_name
+
+    with KedroSession.create(env=env) as session:
+        context = session.load_context()
+        if pipeline not in pipelines:
+            raise KedroCliError(f"no pipeline {pipeline!r}; known: {', '.join(sorted(pipelines))}")
+        edges = check_types(pipelines[pipeline], context.catalog)
+    table = Table("dataset", "from", "to", "type")
+    for edge in edges:
+        table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))
+    Console().print(table)
+    click.echo(f"{len(edges)} edges of {pipeline} fit")

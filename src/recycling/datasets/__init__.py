@@ -1,0 +1,47 @@
+"""Kedro datasets for the values that flow through the pipelines."""
+
+from recycling.datasets.core import PathDataset
+from recycling.datasets.values import (
+    AgreementDataset,
+    AnnotationsDataset,
+    AuditDataset,
+    BalanceDataset,
+    CheckpointDataset,
+    ClassProbabilitiesDataset,
+    CocoDataset,
+    DetectionsDataset,
+    FoldsDataset,
+    ImageChecksDataset,
+    ImageFolderDataset,
+    LabelMapsDataset,
+    MetricsDataset,
+    PictureDataset,
+    PseudoAuditDataset,
+    RankingDataset,
+    RecipesDataset,
+    RunFolderDataset,
+    TableDataset,
+)
+
+__all__ = [
+    "AgreementDataset",
+    "AnnotationsDataset",
+    "AuditDataset",
+    "BalanceDataset",
+    "CheckpointDataset",
+    "ClassProbabilitiesDataset",
+    "CocoDataset",
+    "DetectionsDataset",
+    "FoldsDataset",
+    "ImageChecksDataset",
+    "ImageFolderDataset",
+    "LabelMapsDataset",
+    "MetricsDataset",
+    "PathDataset",
+    "PictureDataset",
+    "PseudoAuditDataset",
+    "RankingDataset",
+    "RecipesDataset",
+    "RunFolderDataset",
+    "TableDataset",
+]

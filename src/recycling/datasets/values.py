@@ -1,0 +1,267 @@
+"""Kedro datasets for the values that flow through the pipelines."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import pandas as pd
+from kedro.io import DatasetError
+from numpy.typing import NDArray
+
+from recycling.annotations import (
+    AUDIT,
+    IMAGE_CHECKS,
+    Annotations,
+    Audit,
+    ImageChecks,
+    ImageFolder,
+    read_coco,
+    read_tables,
+    write_tables,
+)
+from recycling.backends import Checkpoint, Recipes, RunFolder
+from recycling.datasets.core import PathDataset
+from recycling.ensembling import AGREEMENT, RANKING, Agreement, Ranking
+from recycling.evaluation import Metrics
+from recycling.predictions import (
+    CLASS_PROBABILITIES,
+    DETECTIONS,
+    ClassProbabilities,
+    Detections,
+    LabelMaps,
+)
+from recycling.pseudo_labels import PSEUDO_AUDIT, PseudoAudit
+from recycling.splitting import BALANCE, FOLDS, Balance, Folds
+from recycling.tables import Schema
+
+logger = logging.getLogger(__name__)
+
+Table = TypeVar("Table")
+
+
+class CocoDataset(PathDataset[Annotations]):
+    """Annotations in a COCO JSON file, plain or gzipped; read only.
+
+    Args:
+        filepath: The file.
+        share: Take only the images whose place in a fixed shuffle, from 0 to 1, lies in
+            ``[share[0], share[1])``: so one file can serve as train, pool and test part. The place
+            comes from the `group`, hence near-identical shots stay together.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        share: tuple[float, float] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.share = share
+
+    def read(self, path: Path) -> Annotations:  # noqa: D102
+        annotations = read_coco(path)
+        if self.share is None:
+            return annotations
+        low, high = self.share
+        place = annotations.images["group"].map(_place)
+        chosen = annotations.images.loc[(place >= low) & (place < high), "image_id"]
+        if chosen.empty:
+            raise DatasetError(f"{path}: no image lies in the share {low:g} to {high:g}")
+        return annotations.of_images(chosen)
+
+
+class AnnotationsDataset(PathDataset[Annotations]):
+    """Annotations as a folder of Parquet tables."""
+
+    def read(self, path: Path) -> Annotations:  # noqa: D102
+        return read_tables(path)
+
+    def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
+        write_tables(data, path)
+
+
+class ImageFolderDataset(PathDataset[ImageFolder]):
+    """A folder of photographs.
+
+    Args:
+        filepath: The folder.
+        required: Whether a run stops where it is missing; if not, that is said once.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        required: bool = True,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.required = required
+
+    def load(self) -> ImageFolder:  # noqa: D102
+        return super().load() if self.required else self.read(self.filepath)
+
+    def read(self, path: Path) -> ImageFolder:  # noqa: D102
+        return ImageFolder(path)
+
+    def _exists(self) -> bool:
+        return self.filepath.is_dir() or not self.required
+
+
+class TableDataset(PathDataset[Table], Generic[Table]):
+    """A table with a schema, as Parquet; its form is checked on reading and on writing."""
+
+    schema: Schema
+
+    def read(self, path: Path) -> Table:  # noqa: D102
+        frame = pd.read_parquet(path)
+        return cast(Table, self.schema.conform(frame, where=str(path)))
+
+    def write(self, data: Table, path: Path) -> None:  # noqa: D102
+        frame = self.schema.conform(cast(pd.DataFrame, data), where=str(self.filepath))
+        frame.to_parquet(path, index=False)
+
+    def preview(self, nrows: int = 20) -> str:
+        """The first rows, for Kedro-Viz."""
+        frame = cast(pd.DataFrame, self.load()).head(nrows)
+        return cast(str, frame.to_json(orient="split", index=False))
+
+
+class DetectionsDataset(TableDataset[Detections]):
+    """Detections as Parquet."""
+
+    schema = DETECTIONS
+
+
+class ClassProbabilitiesDataset(TableDataset[ClassProbabilities]):
+    """Class probabilities as Parquet."""
+
+    schema = CLASS_PROBABILITIES
+
+
+class FoldsDataset(TableDataset[Folds]):
+    """Folds as Parquet."""
+
+    schema = FOLDS
+
+
+class AuditDataset(TableDataset[Audit]):
+    """The audit of a cleaning as Parquet."""
+
+    schema = AUDIT
+
+
+class ImageChecksDataset(TableDataset[ImageChecks]):
+    """What the checks of the image files found, as Parquet."""
+
+    schema = IMAGE_CHECKS
+
+
+class RankingDataset(TableDataset[Ranking]):
+    """The members of an ensemble by their validation score, as Parquet."""
+
+    schema = RANKING
+
+
+class AgreementDataset(TableDataset[Agreement]):
+    """How alike the members of an ensemble are, as Parquet."""
+
+    schema = AGREEMENT
+
+
+class BalanceDataset(TableDataset[Balance]):
+    """The balance of folds as Parquet."""
+
+    schema = BALANCE
+
+
+class PseudoAuditDataset(TableDataset[PseudoAudit]):
+    """How many predictions became annotations, as Parquet."""
+
+    schema = PSEUDO_AUDIT
+
+
+class LabelMapsDataset(PathDataset[LabelMaps]):
+    """Label maps as a folder of PNG files, one an image, read when they are asked for."""
+
+    def read(self, path: Path) -> LabelMaps:  # noqa: D102
+        return LabelMaps.from_folder(path)
+
+    def write(self, data: LabelMaps, path: Path) -> None:  # noqa: D102
+        path.mkdir(parents=True)
+        data.write(path)
+
+
+class CheckpointDataset(PathDataset[Checkpoint]):
+    """A trained model as a folder."""
+
+    def read(self, path: Path) -> Checkpoint:  # noqa: D102
+        return Checkpoint(path)
+
+    def write(self, data: Checkpoint, path: Path) -> None:  # noqa: D102
+        shutil.copytree(data.folder, path)
+
+
+class RunFolderDataset(PathDataset[RunFolder]):
+    """The folder of a training's logs, which the training itself makes."""
+
+    def load(self) -> RunFolder:  # noqa: D102
+        return self.read(self.filepath)
+
+    def read(self, path: Path) -> RunFolder:  # noqa: D102
+        return RunFolder(path)
+
+    def _exists(self) -> bool:
+        return True
+
+
+class RecipesDataset(PathDataset[Recipes]):
+    """The folder of model configs."""
+
+    def read(self, path: Path) -> Recipes:  # noqa: D102
+        return Recipes(path)
+
+
+class MetricsDataset(PathDataset[Metrics]):
+    """The metrics of one set of predictions, as JSON."""
+
+    def read(self, path: Path) -> Metrics:  # noqa: D102
+        return Metrics.from_dict(json.loads(path.read_text()))
+
+    def write(self, data: Metrics, path: Path) -> None:  # noqa: D102
+        path.write_text(json.dumps(data.to_dict(), indent=2) + "\n")
+
+
+class PictureDataset(PathDataset[NDArray[Any]]):
+    """A picture, (H, W, 3) RGB uint8, as PNG."""
+
+    def read(self, path: Path) -> NDArray[Any]:  # noqa: D102
+        import cv2
+
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise DatasetError(f"{path}: not a picture")
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+    def write(self, data: NDArray[Any], path: Path) -> None:  # noqa: D102
+        import cv2
+
+        if not cv2.imwrite(str(path), cv2.cvtColor(data, cv2.COLOR_RGB2BGR)):
+            raise DatasetError(f"{self.filepath}: could not be written")
+
+    def preview(self) -> str:
+        """The picture, for Kedro-Viz."""
+        return base64.b64encode(self.filepath.read_bytes()).decode()
+
+
+def _place(group: str) -> float:
+    return int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12

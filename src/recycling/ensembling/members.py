@@ -1,0 +1,63 @@
+"""The members of an ensemble: what to call them and how much each one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class EnsemblingError(ValueError):
+    """Members cannot be fused: one line, which member, where, what is wrong, what to do."""
+
+
+def member_names(names: Sequence[str] | None, n_members: int) -> list[str]:
+    """What to call each member in messages and tables.
+
+    Args:
+        names: One name a member, or None for ``member 0``, ``member 1``, ...
+        n_members: How many members there are.
+
+    Returns:
+        `n_members` names.
+
+    Raises:
+        EnsemblingError: There are no members, or not one name a member.
+    """
+    if n_members == 0:
+        raise EnsemblingError("there are no members to fuse; give at least one")
+    if names is None:
+        return [f"member {number}" for number in range(n_members)]
+    if len(names) != n_members:
+        raise EnsemblingError(f"{len(names)} names for {n_members} members; give one name a member")
+    return list(names)
+
+
+def member_weights(weights: Sequence[float] | None, names: Sequence[str]) -> NDArray[np.float64]:
+    """How much each member counts.
+
+    Args:
+        weights: One weight a member, or None where all count the same.
+        names: The members' names.
+
+    Returns:
+        (members,) weights, at least one of them above 0.
+
+    Raises:
+        EnsemblingError: Not one weight a member, a weight below 0 or not finite, or all are 0.
+    """
+    if weights is None:
+        return np.ones(len(names))
+    if len(weights) != len(names):
+        raise EnsemblingError(
+            f"{len(weights)} weights for {len(names)} members ({', '.join(names)}); "
+            "give one weight a member"
+        )
+    result = np.asarray(weights, dtype=np.float64)
+    for name, weight in zip(names, result, strict=True):
+        if not np.isfinite(weight) or weight < 0:
+            raise EnsemblingError(f"{name}: weight {weight:g}; a weight is a number from 0 up")
+    if not result.any():
+        raise EnsemblingError(f"all weights are 0 ({', '.join(names)}); one at least must count")
+    return result

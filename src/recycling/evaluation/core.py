@@ -1,0 +1,52 @@
+"""What an evaluation says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class EvaluationError(ValueError):
+    """Predictions and truth do not fit together: one line, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good some predictions are.
+
+    Attributes:
+        metric: The name of the metric that the task is judged by.
+        score: Its value, 0 to 1.
+        per_class: Its value for each category that it is defined for, by name.
+        details: Other figures, by name; one that is not defined on the data is left out.
+    """
+
+    metric: str
+    score: float
+    per_class: dict[str, float]
+    details: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Metrics:
+        """From what `to_dict` gave.
+
+        Raises:
+            EvaluationError: A key is missing or unknown.
+        """
+        expected = ("metric", "score", "per_class", "details")
+        if set(content) != set(expected):
+            raise EvaluationError(
+                f"metrics with the keys {', '.join(sorted(map(str, content)))}; "
+                f"there should be {', '.join(expected)}"
+            )
+        return cls(
+            metric=str(content["metric"]),
+            score=float(content["score"]),
+            per_class={str(name): float(value) for name, value in content["per_class"].items()},
+            details={str(name): float(value) for name, value in content["details"].items()},
+        )

@@ -1,0 +1,87 @@
+"""Mean intersection over union of label maps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.annotations import Annotations
+from recycling.annotations.masks import label_maps as painted
+from recycling.evaluation.core import EvaluationError, Metrics
+from recycling.predictions import IGNORE, LabelMap, LabelMaps
+
+
+def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
+    """Mean intersection over union, over all pixels of all images together.
+
+    Pixels that are "ignore" in the truth count for nothing. A prediction of another size is
+    resized to the truth's, taking the nearest pixel.
+
+    Args:
+        truth: The images that were predicted on, and what is on them.
+        label_maps: A label map for each of these images.
+
+    Returns:
+        Metric ``mIoU`` over the background and the categories that are in the truth or predicted,
+        by class the IoU, with ``background`` among them. Details: ``pixel_accuracy``, ``mean_dice``
+        and ``absent_classes``, the number of classes left out because they are in neither.
+
+    Raises:
+        EvaluationError: An image has no label map, a map holds a value that is no class, or the
+            truth has no pixel to compare.
+    """
+    image_ids = truth.images["image_id"].tolist()
+    missing = [image_id for image_id in image_ids if image_id not in label_maps]
+    if missing:
+        raise EvaluationError(
+            f"label maps: none for image {missing[0]}; {len(missing)} of {len(image_ids)} images "
+            "have none; predict on every image of the truth"
+        )
+    names = ["background", *truth.categories["name"]]
+    counts = _confusion(truth, label_maps, len(names))
+    hits = np.diag(counts)
+    pixels = counts.sum(axis=1) + counts.sum(axis=0)
+    here = pixels > 0
+    if not here.any():
+        raise EvaluationError(
+            f"truth: no pixel to compare on {len(image_ids)} images; evaluate on labelled images"
+        )
+    iou = hits[here] / (pixels - hits)[here]
+    return Metrics(
+        metric="mIoU",
+        score=float(iou.mean()),
+        per_class=dict(zip(np.array(names)[here].tolist(), iou.tolist(), strict=True)),
+        details={
+            "pixel_accuracy": float(hits.sum() / counts.sum()),
+            "mean_dice": float((2 * hits[here] / pixels[here]).mean()),
+            "absent_classes": float((~here).sum()),
+        },
+    )
+
+
+def _confusion(truth: Annotations, label_maps: LabelMaps, n_classes: int) -> NDArray[np.int64]:
+    """(classes, classes) pixels by class in the truth and class predicted."""
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    for image_id, expected in painted(truth).items():
+        predicted = _resized(label_maps[image_id], expected.shape)
+        seen = expected != IGNORE
+        pairs = expected[seen].astype(np.int64) * 256 + predicted[seen]
+        square = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+        if square[:, n_classes:].any():
+            value = n_classes + int(square[:, n_classes:].any(axis=0).argmax())
+            raise EvaluationError(
+                f"label maps: image {image_id} has the value {value}, but there are "
+                f"{n_classes - 1} categories, so values go from 0 to {n_classes - 1}"
+            )
+        counts += square[:n_classes, :n_classes]
+    return counts
+
+
+def _resized(label_map: LabelMap, shape: tuple[int, ...]) -> LabelMap:
+    if label_map.shape == shape:
+        return label_map
+    import cv2
+
+    # INTER_NEAREST_EXACT takes the pixel under the centre; INTER_NEAREST the one up and left of it.
+    resized = cv2.resize(label_map, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.uint8)

@@ -1,0 +1,174 @@
+"""What happens around a run: the plan is read, the graph is checked, the outcome is shown."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from rich.console import Console
+
+from recycling import pipeline_registry
+from recycling.backends import Model, Recipes
+from recycling.datasets import PathDataset, PictureDataset
+from recycling.pipelines.parameters import check_parameters, shown
+from recycling.typed import check_types
+
+logger = logging.getLogger(__name__)
+
+
+class PreflightError(ValueError):
+    """A run cannot succeed: one line, which file or key, what is wrong, what to do."""
+
+
+class PlanHooks:
+    """Makes the pipelines from the models of the environment that is run."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read `models.yml` of the environment, and check the parameters of its pipelines."""
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+        pipeline_registry.activate(pipeline_registry.plan_of(context.config_loader))
+        pipelines.configure("recycling.pipeline_registry")
+        check_parameters(pipelines, context.config_loader)
+
+
+class SampleHooks:
+    """Lets a fresh clone run on the outputs that the repository ships.
+
+    They lie below ``sample/`` as a run would leave them below ``data/``. They are used only where
+    nothing that the run needs has been made yet: own and shipped results are never mixed.
+    """
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project is."""
+        self.project_path = Path(context.project_path)
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Point the run's inputs to the shipped sample where `data/` holds none of them."""
+        data, sample = self.project_path / "data", self.project_path / "sample"
+        needed = {
+            name: dataset
+            for name in pipeline.inputs()
+            if isinstance(dataset := catalog.get(name), PathDataset)
+            and dataset.filepath.is_relative_to(data)
+        }
+        shipped = {
+            name: dataset.at(sample / dataset.filepath.relative_to(data))
+            for name, dataset in needed.items()
+        }
+        if not needed or any(dataset.exists() for dataset in needed.values()):
+            return
+        if all(dataset.exists() for dataset in shipped.values()):
+            logger.warning(
+                "data/ holds no input of this run yet: it starts from the sample in sample/"
+            )
+            for name, dataset in shipped.items():
+                catalog[name] = dataset
+
+
+class PreflightHooks:
+    """Stops a run before its first node where it is known that it cannot succeed."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Check the types along the graph, the inputs and the recipes."""
+        check_types(pipeline, catalog)
+        for name in sorted(pipeline.inputs()):
+            _check_input(name, catalog)
+        for node in pipeline.nodes:
+            _check_recipe(node, catalog)
+
+
+class ConsoleHooks:
+    """Says what runs, and shows the outcome."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._done = 0
+        self._total = 0
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes."""
+        self._done, self._total = 0, len(pipeline.nodes)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Name the node."""
+        self._done += 1
+        self._console.print(
+            f"[dim]{self._done:>3}/{self._total}[/dim] {node.name}", highlight=False
+        )
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Show every score, and where the pictures are."""
+        made = pipeline.all_outputs()
+        if "summary" in made:
+            from recycling.reporting import scores_table
+
+            self._console.print(scores_table(catalog.load("summary")))
+        pictures = [
+            path
+            for name in sorted(made)
+            if (path := _picture(catalog.get(name))) is not None and path.exists()
+        ]
+        if pictures:
+            self._console.print("Pictures:")
+        for path in pictures:
+            self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+
+
+def _check_input(name: str, catalog: DataCatalog) -> None:
+    if name.startswith("params:") or name == "parameters":
+        if name not in catalog:
+            raise PreflightError(f"conf: no parameter {name.removeprefix('params:')!r}; add it")
+        return
+    if name not in catalog:
+        raise PreflightError(f"conf: no catalog entry {name!r}, and no node makes it; add one")
+    if catalog.exists(name):
+        return
+    path = getattr(catalog.get(name), "filepath", None)
+    makers = sorted(
+        pipeline
+        for pipeline, nodes in pipelines.items()
+        if pipeline != "__default__" and name in nodes.all_outputs()
+    )
+    todo = (
+        f"make it with: kedro run --pipeline {makers[0]}"
+        if makers
+        else "put it there (the sample data: make sample), or change its catalog entry"
+    )
+    raise PreflightError(f"{shown(Path(path))}: not there (dataset {name!r}); {todo}")
+
+
+def _check_recipe(node: Node, catalog: DataCatalog) -> None:
+    if "recipes" not in node.inputs:
+        return
+    recipes: Recipes = catalog.load("recipes")
+    for name in node.inputs:
+        if name.startswith("params:models."):
+            model: Model = catalog.load(name)
+            try:
+                recipes.find(model.backend, model.recipe)
+            except RuntimeError as error:
+                key = name.removeprefix("params:")
+                raise PreflightError(f"models.yml: {key}.recipe: {error}") from error
+
+
+def _picture(dataset: Any) -> Path | None:
+    if isinstance(dataset, PictureDataset):
+        return dataset.filepath
+    if type(dataset).__name__ == "MatplotlibDataset":
+        return Path(str(dataset._filepath))
+    return None

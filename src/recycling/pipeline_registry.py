@@ -1,0 +1,64 @@
+"""The pipelines, made from the models of the active environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from kedro.pipeline import Pipeline
+
+from recycling.pipelines import (
+    data_cleaning,
+    ensembling,
+    pseudo_labeling,
+    splitting,
+    training_cls,
+    training_det,
+    training_seg,
+)
+from recycling.pipelines.parameters import shown
+from recycling.pipelines.plan import Plan, read_plan
+
+_active: Plan | None = None
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """The seven pipelines, and `__default__`, which is all of them.
+
+    Without models there is nothing to train or fuse: `__default__` cleans and splits.
+    """
+    plan = _active or plan_of(configuration(Path.cwd(), os.environ.get("KEDRO_ENV")))
+    parts = data_cleaning.PARTS if plan.models else ("train",)
+    pipelines = {
+        "data_cleaning": data_cleaning.create_pipeline(parts),
+        "splitting": splitting.create_pipeline(),
+        "training_cls": training_cls.create_pipeline(plan),
+        "training_det": training_det.create_pipeline(plan),
+        "training_seg": training_seg.create_pipeline(plan),
+        "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
+        "ensembling": ensembling.create_pipeline(plan) if plan.models else Pipeline([]),
+    }
+    return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}
+
+
+def activate(plan: Plan) -> None:
+    """Make the pipelines from `plan` from now on."""
+    global _active
+    _active = plan
+
+
+def configuration(project_path: Path, env: str | None) -> OmegaConfigLoader:
+    """Kedro's configuration outside a session."""
+    arguments: dict[str, Any] = dict(settings.CONFIG_LOADER_ARGS)
+    return OmegaConfigLoader(conf_source=str(project_path / "conf"), env=env, **arguments)
+
+
+def plan_of(config: OmegaConfigLoader) -> Plan:
+    """Read the plan out of a configuration; faults name the file that they are in."""
+    folders = [config.env or config.default_run_env, config.base_env]
+    files = [Path(config.conf_source) / str(folder) / "models.yml" for folder in folders]
+    where = next((file for file in files if file.exists()), files[-1])
+    return read_plan(config["parameters"], shown(where))

@@ -1,0 +1,90 @@
+"""Parameters are checked before anything runs, and a fault names the file that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.pipeline import Pipeline
+from kedro.validation import TypeExtractor
+from pydantic import BaseModel, ValidationError
+
+
+class ParameterError(ValueError):
+    """A parameter is not what its model asks for: one line, the file, the key, what is wrong."""
+
+
+def check_parameters(pipelines: Mapping[str, Pipeline], config: OmegaConfigLoader) -> None:
+    """Check every parameter that a node takes as a pydantic model.
+
+    Args:
+        pipelines: The nodes.
+        config: The configuration of the environment.
+
+    Raises:
+        ParameterError: Every fault, each with its file and key.
+    """
+    types = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
+    parameters = config["parameters"]
+    said = []
+    for key, model in sorted(types.items()):
+        value: Any = parameters
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            file = Path(config.conf_source) / str(config.base_env)
+            said.append(f"{shown(file)}: no parameter {key!r}; add it to a parameters file")
+        elif issubclass(model, BaseModel):
+            try:
+                model.model_validate(value)
+            except ValidationError as error:
+                said.append(faults(error, f"{shown(file_of(key, config))}: {key}", model))
+    if said:
+        raise ParameterError("; ".join(said))
+
+
+def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+    """What pydantic found, in one line.
+
+    Args:
+        error: What it raised.
+        where: File and key of the value.
+        model: What the value should have been, for the nearest name of a misspelt key.
+    """
+    said = []
+    for fault in error.errors():
+        key = ".".join([where, *(str(part) for part in fault["loc"])])
+        hint = ""
+        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+            hint = f"; {nearest(str(fault['loc'][-1]), model.model_fields)}"
+        said.append(f"{key}: {fault['msg']} (got {fault['input']!r}){hint}")
+    return "; ".join(said)
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """A suggestion for a name that is not known."""
+    near = get_close_matches(name, known)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def file_of(key: str, config: OmegaConfigLoader) -> Path:
+    """The file of the active environment, or else of the base, that sets a parameter."""
+    root = Path(config.conf_source)
+    for env in (config.env or config.default_run_env, config.base_env):
+        files = [*root.glob(f"{env}/**/parameters*.y*ml"), *root.glob(f"{env}/**/models*.y*ml")]
+        for file in sorted(files):
+            if key.split(".")[0] in (yaml.safe_load(file.read_text()) or {}):
+                return file
+    return root / str(config.base_env)
+
+
+def shown(path: Path) -> str:
+    """A path as a user would write it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,84 @@
+"""What the teacher is sure of on unlabelled images becomes annotations."""
+
+from __future__ import annotations
+
+import numpy as np
+from kedro.pipeline import Pipeline, node
+from numpy.typing import NDArray
+
+from recycling.annotations import Annotations
+from recycling.backends.model import Task
+from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
+from recycling.pipelines.ensembling import FUSE, fusion_inputs
+from recycling.pipelines.plan import Plan
+from recycling.pipelines.training import pool_of
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.pseudo_labels import (
+    PseudoAudit,
+    PseudoLabeling,
+    annotate_boxes,
+    annotate_crops,
+    annotate_regions,
+)
+
+
+def create_pipeline(plan: Plan) -> Pipeline:
+    """Fuse the teachers' predictions on the pool, and keep what they are sure of."""
+    tasks = [task for task in plan.tasks if plan.ensemble(task, "teacher")]
+    return Pipeline([n for task in tasks for n in _pseudo_labels(plan, task)])
+
+
+def _pseudo_labels(plan: Plan, task: Task) -> list[node]:
+    space, teacher = f"{task}.pseudo", f"{task}.teacher"
+    settings = "params:pseudo_labeling"
+    outputs = [f"{space}.annotations", f"{space}.audit"]
+    members = {
+        member.name: f"{member.namespace}.pool_predictions"
+        for member in plan.ensemble(task, "teacher")
+    }
+    if task == "seg":
+        inputs = {"unlabeled": pool_of(plan, task), "labeled": "train.annotations",
+                  "settings": settings, "ranking": f"{teacher}.ranking", **members}  # fmt: skip
+        return [node(label_masks, inputs, outputs, name="annotate", namespace=space)]
+    annotate = label_boxes if task == "det" else label_crops
+    fused = f"{space}.teacher_predictions"
+    return [
+        node(FUSE[task], fusion_inputs(task, teacher, members), fused, name="fuse_pool",
+             namespace=space),
+        node(annotate, [fused, pool_of(plan, task), "train.annotations", settings], outputs,
+             name="annotate", namespace=space),
+    ]  # fmt: skip
+
+
+def label_boxes(
+    detections: Detections, unlabeled: Annotations, labeled: Annotations, settings: PseudoLabeling
+) -> tuple[Annotations, PseudoAudit]:
+    """Keep the boxes that the teacher is sure of."""
+    return annotate_boxes(detections, unlabeled, labeled, settings)
+
+
+def label_crops(
+    probabilities: ClassProbabilities,
+    crops: Annotations,
+    labeled: Annotations,
+    settings: PseudoLabeling,
+) -> tuple[Annotations, PseudoAudit]:
+    """Keep the crops whose class the teacher is sure of."""
+    return annotate_crops(probabilities, crops, labeled, settings)
+
+
+def label_masks(
+    unlabeled: Annotations,
+    labeled: Annotations,
+    settings: PseudoLabeling,
+    ranking: Ranking,
+    **members: LabelMaps,
+) -> tuple[Annotations, PseudoAudit]:
+    """Keep the regions that the teacher's members agree on; where they do not, learn nothing."""
+    maps = [members[name] for name in ranking["member"]]
+    fused = fuse_label_maps(maps, ranks=ranking["rank"].tolist(), names=list(ranking["member"]))
+
+    def agreement(image_id: int) -> NDArray[np.float32]:
+        return vote_agreement(np.stack([m[image_id] for m in maps]), fused[image_id])
+
+    return annotate_regions(fused, agreement, unlabeled, labeled, settings)

@@ -1,0 +1,183 @@
+"""One chain of nodes for each model and fold: select, train, predict, score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from kedro.pipeline import Pipeline, node
+
+from recycling.annotations import Annotations, ImageFolder, LabeledImages
+from recycling.backends import (
+    Checkpoint,
+    Images,
+    Model,
+    Recipes,
+    RunFolder,
+    TrainingData,
+    backend_for,
+)
+from recycling.backends.model import Task
+from recycling.evaluation import (
+    Metrics,
+    classification_metrics,
+    detection_metrics,
+    segmentation_metrics,
+)
+from recycling.pipelines.plan import Member, Plan
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.splitting import Folds
+
+
+def create_pipeline(plan: Plan, task: Task) -> Pipeline:
+    """The chains of every model and fold of a task."""
+    pool = pool_of(plan, task)
+    return Pipeline([n for member in plan.members(task) for n in _chain(member, pool)])
+
+
+def pool_of(plan: Plan, task: Task) -> str:
+    """The dataset whose images a teacher of `task` labels.
+
+    A classifier looks at crops, and where detectors are at hand theirs are the boxes to crop.
+    """
+    return "det.pseudo.annotations" if task == "cls" and "det" in plan.tasks else "pool.annotations"
+
+
+def _chain(member: Member, pool: str) -> list[node]:
+    space = member.namespace
+    predict, score = PREDICT[member.task], SCORE[member.task]
+    training = ["recipes", f"{space}.run", f"{space}.training_part", f"{space}.held_out_part",
+                "train.images"]  # fmt: skip
+    settings = f"params:models.{member.model}"
+    retrained = member.settings.train_on == "labeled+pseudo"
+    pseudo = [f"{member.task}.pseudo.annotations", "pool.images"] if retrained else []
+    chain = [
+        node(fold_selector(member.fold), ["train.annotations", "folds"],
+             [f"{space}.training_part", f"{space}.held_out_part"],
+             name="select_fold", namespace=space),
+        node(train_with_pseudo_labels if retrained else train, [settings, *training, *pseudo],
+             f"{space}.checkpoint", name="train", namespace=space),
+        node(predict, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
+             f"{space}.out_of_fold_predictions", name="predict_out_of_fold", namespace=space),
+        node(predict, [f"{space}.checkpoint", "test.annotations", "test.images"],
+             f"{space}.test_predictions", name="predict_test", namespace=space),
+        node(score, [f"{space}.held_out_part", f"{space}.out_of_fold_predictions"],
+             f"{space}.out_of_fold_metrics", name="score_out_of_fold", namespace=space),
+        node(score, ["test.annotations", f"{space}.test_predictions"],
+             f"{space}.test_metrics", name="score_test", namespace=space),
+    ]  # fmt: skip
+    if not retrained:
+        chain.append(
+            node(predict, [f"{space}.checkpoint", pool, "pool.images"],
+                 f"{space}.pool_predictions", name="predict_pool", namespace=space)
+        )  # fmt: skip
+    return chain
+
+
+def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations, Annotations]]:
+    """A node function that holds out one fold."""
+
+    def select_fold(annotations: Annotations, folds: Folds) -> tuple[Annotations, Annotations]:
+        """Divide the annotations into those to train on and those of the fold held out."""
+        held_out = folds.loc[folds["fold"] == fold, "image_id"]
+        if held_out.empty:
+            raise ValueError(
+                f"models.yml: fold {fold} is asked for, but the folds are "
+                f"{', '.join(str(f) for f in sorted(folds['fold'].unique()))}"
+            )
+        training = folds.loc[folds["fold"] != fold, "image_id"]
+        return annotations.of_images(training), annotations.of_images(held_out)
+
+    return select_fold
+
+
+def train(
+    model: Model,
+    recipes: Recipes,
+    run: RunFolder,
+    training_part: Annotations,
+    held_out_part: Annotations,
+    images: ImageFolder,
+) -> Checkpoint:
+    """Train a model on the labelled images of all folds but one."""
+    parts = [LabeledImages(training_part, images)]
+    return _train(model, recipes, run, parts, LabeledImages(held_out_part, images))
+
+
+def train_with_pseudo_labels(
+    model: Model,
+    recipes: Recipes,
+    run: RunFolder,
+    training_part: Annotations,
+    held_out_part: Annotations,
+    images: ImageFolder,
+    pseudo_labels: Annotations,
+    pool_images: ImageFolder,
+) -> Checkpoint:
+    """Train a model on the labelled images of all folds but one, and on pseudo-labelled ones."""
+    parts = [LabeledImages(training_part, images), LabeledImages(pseudo_labels, pool_images)]
+    return _train(model, recipes, run, parts, LabeledImages(held_out_part, images))
+
+
+def _train(
+    model: Model,
+    recipes: Recipes,
+    run: RunFolder,
+    parts: list[LabeledImages],
+    held_out: LabeledImages,
+) -> Checkpoint:
+    data = TrainingData(parts, held_out, parts[0].annotations.categories)
+    recipe = recipes.find(model.backend, model.recipe)
+    return backend_for(model.backend).train(model, recipe, data, run.path)
+
+
+def predict_classes(
+    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
+) -> ClassProbabilities:
+    """Give every annotated box of the images its class probabilities."""
+    crops = annotations.annotations[~annotations.annotations["iscrowd"]]
+    images = Images(annotations.images, folder, crops)
+    return cast(ClassProbabilities, backend_for(checkpoint.backend).predict(checkpoint, images))
+
+
+def predict_boxes(
+    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
+) -> Detections:
+    """Detect objects on the images; their annotations are not looked at."""
+    images = Images(annotations.images, folder)
+    return cast(Detections, backend_for(checkpoint.backend).predict(checkpoint, images))
+
+
+def predict_masks(
+    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
+) -> LabelMaps:
+    """Label every pixel of the images; their annotations are not looked at."""
+    images = Images(annotations.images, folder)
+    return cast(LabelMaps, backend_for(checkpoint.backend).predict(checkpoint, images))
+
+
+def score_classes(truth: Annotations, predictions: ClassProbabilities) -> Metrics:
+    """Macro F1 of class probabilities against the truth."""
+    return classification_metrics(truth, predictions)
+
+
+def score_boxes(truth: Annotations, predictions: Detections) -> Metrics:
+    """MAP50 of detections against the truth."""
+    return detection_metrics(truth, predictions)
+
+
+def score_masks(truth: Annotations, predictions: LabelMaps) -> Metrics:
+    """MIoU of label maps against the truth."""
+    return segmentation_metrics(truth, predictions)
+
+
+PREDICT: dict[Task, Callable[..., object]] = {
+    "cls": predict_classes,
+    "det": predict_boxes,
+    "seg": predict_masks,
+}
+SCORE: dict[Task, Callable[..., object]] = {
+    "cls": score_classes,
+    "det": score_boxes,
+    "seg": score_masks,
+}

@@ -1,0 +1,31 @@
+"""Figures, overlays and the table of scores: what a person sees of a run."""
+
+from recycling.reporting.figures import (
+    balance_figure,
+    cleaning_figure,
+    diversity_figure,
+    scores_figure,
+)
+from recycling.reporting.overlays import overlay_crops, overlay_detections, overlay_label_maps
+from recycling.reporting.panels import Picture, contact_sheet, write_picture
+from recycling.reporting.scores import Summary, TaskScores, scores_table
+from recycling.reporting.sheets import classification_sheet, detection_sheet, segmentation_sheet
+
+__all__ = [
+    "Picture",
+    "Summary",
+    "TaskScores",
+    "balance_figure",
+    "classification_sheet",
+    "cleaning_figure",
+    "contact_sheet",
+    "detection_sheet",
+    "diversity_figure",
+    "overlay_crops",
+    "overlay_detections",
+    "overlay_label_maps",
+    "scores_figure",
+    "scores_table",
+    "segmentation_sheet",
+    "write_picture",
+]

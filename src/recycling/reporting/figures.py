@@ -1,0 +1,187 @@
+"""Figures of a run: balance of the folds, scores, diversity of the members, cleaning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from recycling.reporting.scores import TITLES, Summary, TaskScores, ranked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+_INK = "#212529"
+_QUIET = "#868e96"
+_GRID = "#e9ecef"
+_TRAIN = "#adb5bd"
+_ACCENT = "#1864ab"
+_BAR = {"member": "#a5c8e4", "teacher": "#5c9bd1", "ensemble": _ACCENT}
+_ACTION = {"add": "#69a96b", "change": "#5c9bd1", "drop": "#d9774a"}
+
+
+def balance_figure(balance: pd.DataFrame) -> Figure:
+    """Each category's share of the annotations, in the training and the validation part of folds.
+
+    Args:
+        balance: Columns `fold, category, train, validation`; shares in per cent.
+
+    Returns:
+        One panel for each fold, categories from frequent to rare.
+    """
+    folds = sorted(balance["fold"].unique())
+    order = balance.groupby("category", observed=True)["train"].mean()
+    names = list(order.sort_values(kind="stable").index)
+    figure = _figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
+    axes = figure.subplots(1, len(folds), sharex=True, sharey=True, squeeze=False)[0]
+    places = np.arange(len(names))
+    for fold, axis in zip(folds, axes, strict=True):
+        shares = balance[balance["fold"] == fold].set_index("category").reindex(names)
+        axis.barh(places + 0.2, shares["train"], 0.38, color=_TRAIN, label="train")
+        axis.barh(places - 0.2, shares["validation"], 0.38, color=_ACCENT, label="validation")
+        worst = (shares["validation"] - shares["train"]).abs().max()
+        axis.set_title(f"fold {fold}\nat most {worst:.1f} points apart", fontsize=10)
+        axis.xaxis.set_major_formatter(_percent())
+        axis.set_yticks(places, names)
+        _quieten(axis, grid="x")
+    figure.supxlabel("share of the annotations", fontsize=10)
+    figure.suptitle("Categories in the folds", fontsize=12)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def scores_figure(summary: Summary) -> Figure:
+    """Every member's and ensemble's score on the test part, a panel for each task.
+
+    Args:
+        summary: The scores by task, as in `summary.json`.
+
+    Returns:
+        Horizontal bars, the best on top; the ensemble is dark.
+    """
+    tasks = [(task, summary[task]) for task in TITLES if task in summary]
+    rows = [len(ranked(scores)) for _, scores in tasks]
+    figure = _figure(8, 0.7 + sum(0.75 + 0.34 * count for count in rows))
+    axes = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=[1.5 + n for n in rows])
+    for (task, scores), axis in zip(tasks, axes[:, 0], strict=True):
+        _scores_of_task(axis, TITLES[task], scores)
+    figure.suptitle("Scores on the test part", fontsize=12)
+    return figure
+
+
+def diversity_figure(agreement: pd.DataFrame) -> Figure:
+    """How often members agree, two by two: an ensemble gains from members that do not.
+
+    Args:
+        agreement: Columns `member_a, member_b, agreement` (0 to 1); each pair once or both ways.
+
+    Returns:
+        A heat map; the cells of a member with itself are empty.
+    """
+    names = list(dict.fromkeys([*agreement["member_a"], *agreement["member_b"]]))
+    place = {name: index for index, name in enumerate(names)}
+    cells = np.full((len(names), len(names)), np.nan)
+    for first, second, value in agreement[["member_a", "member_b", "agreement"]].itertuples(
+        index=False
+    ):
+        if first != second:
+            cells[place[first], place[second]] = cells[place[second], place[first]] = value
+    side = 2.2 + 0.75 * len(names)
+    figure = _figure(side + 1, side)
+    axis = figure.subplots()
+    shades = axis.imshow(cells, vmin=0, vmax=1, cmap="Blues")
+    for (row, column), value in np.ndenumerate(cells):
+        if np.isfinite(value):
+            ink = "white" if value > 0.6 else _INK
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=9)
+    axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(names)), names)
+    axis.set_title("Agreement of the members", fontsize=12)
+    _quieten(axis)
+    colour_bar = figure.colorbar(shades, ax=axis, fraction=0.045)
+    colour_bar.set_label("agreement", fontsize=9)
+    colour_bar.outline.set_visible(False)
+    colour_bar.ax.tick_params(labelsize=9, length=0)
+    return figure
+
+
+def cleaning_figure(audit: pd.DataFrame) -> Figure:
+    """How many rows each rule of cleaning touched, and what it did.
+
+    Args:
+        audit: One row for each change; columns `rule` and `action` (add, change or drop).
+
+    Returns:
+        Horizontal bars, the busiest rule on top, split by action.
+    """
+    counts = pd.crosstab(audit["rule"], audit["action"])
+    totals = counts.sum(axis="columns")
+    counts = counts.loc[totals.sort_values(kind="stable").index]
+    figure = _figure(8, 1.6 + 0.4 * max(len(counts), 1))
+    axis = figure.subplots()
+    axis.set_title("What cleaning changed", fontsize=12)
+    if counts.empty:
+        axis.text(0.5, 0.5, "nothing", ha="center", transform=axis.transAxes, color=_QUIET)
+        axis.set_axis_off()
+        return figure
+    _stacked_counts(axis, counts)
+    figure.legend(
+        loc="outside right upper", frameon=False, fontsize=9, title="action", alignment="left"
+    )
+    return figure
+
+
+def _stacked_counts(axis: Axes, counts: pd.DataFrame) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    left = np.zeros(len(counts))
+    for action in counts.columns:
+        bars = counts[action].to_numpy()
+        axis.barh(list(counts.index), bars, 0.6, left=left, color=_ACTION[action], label=action)
+        left += bars
+    for row, total in enumerate(left):
+        axis.text(total, row, f" {total:,.0f}", va="center", color=_INK, fontsize=9)
+    axis.set_xlabel("changes", fontsize=10)
+    axis.set_xlim(0, 1.1 * left.max())
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _quieten(axis, grid="x")
+
+
+def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
+    rows = ranked(scores)[::-1]
+    names = [row.name for row in rows]
+    values = [row.score for row in rows]
+    axis.barh(names, values, 0.62, color=[_BAR[row.kind] for row in rows])
+    for place, row in enumerate(rows):
+        weight = "bold" if row.kind == "ensemble" else "normal"
+        axis.text(row.score, place, f" {row.score:.3f}", va="center", fontsize=9, weight=weight)
+    for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("bold" if row.kind == "ensemble" else "normal")
+    axis.set_xlim(0, 1.08)
+    axis.set_xticks(np.linspace(0, 1, 6))
+    axis.set_title(f"{title}: {scores['metric']}", fontsize=10, loc="left")
+    _quieten(axis, grid="x")
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
+
+
+def _quieten(axis: Axes, grid: str = "") -> None:
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0, labelsize=9, colors=_INK)
+    if grid == "x":
+        axis.grid(axis="x", color=_GRID, linewidth=0.8)
+        axis.set_axisbelow(True)
+
+
+def _percent() -> PercentFormatter:
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(decimals=0)

@@ -1,0 +1,275 @@
+"""Predictions drawn beside the truth, one picture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.annotations import BOX, Annotations
+from recycling.predictions import IGNORE, Detections, LabelMap
+from recycling.reporting.panels import (
+    INK,
+    PAPER,
+    RIGHT,
+    WRONG,
+    Picture,
+    Rgb,
+    category_colours,
+    contact_sheet,
+    display_scale,
+    fitting,
+    font_path,
+    legend,
+    readable_on,
+    scaled,
+    side_by_side,
+    stacked,
+    text_band,
+    titled,
+)
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+_BACKGROUND = 0
+_IGNORED: Rgb = (128, 128, 128)
+_OPACITY = 0.6
+_CROP_SIDE = 160
+
+
+def overlay_detections(
+    image: Picture,
+    truth: Annotations,
+    detections: Detections,
+    categories: pd.DataFrame,
+    *,
+    min_score: float = 0.3,
+) -> Picture:
+    """The true boxes of an image beside the detected ones.
+
+    Args:
+        image: (H, W, 3) RGB.
+        truth: The annotations of this image alone.
+        detections: The detections of this image alone.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+        min_score: Detections of a lower score are left out, and the title says so.
+
+    Returns:
+        Two panels, truth and prediction; their longer sides are from 384 to 640 pixels.
+
+    Raises:
+        ValueError: A box has a category that is not among `categories`.
+    """
+    shown = detections[detections["score"] >= min_score].sort_values(
+        "score", ascending=False, kind="stable"
+    )
+    true_names = _names(truth.annotations["category_id"], categories)
+    found_names = _names(shown["category_id"], categories)
+    scored = [
+        f"{name} {score:.2f}" for name, score in zip(found_names, shown["score"], strict=True)
+    ]
+    return side_by_side(
+        [
+            titled(
+                _with_boxes(image, truth.annotations, true_names, categories),
+                f"truth: {_count(len(true_names), 'object')}",
+            ),
+            titled(
+                _with_boxes(image, shown, scored, categories),
+                f"prediction: {_count(len(shown), 'box', 'boxes')} of score {min_score:.2f} and up",
+            ),
+        ]
+    )
+
+
+def overlay_label_maps(
+    image: Picture, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
+) -> Picture:
+    """The true label map of an image beside the predicted one, over a legend.
+
+    Args:
+        image: (H, W, 3) RGB.
+        truth: Label map, of the image's proportions; 0 background, 255 "ignore".
+        prediction: Label map, of the image's proportions.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+
+    Returns:
+        Two panels with their legend.
+    """
+    pair = label_map_panels(image, truth, prediction, categories)
+    present = set(np.unique(truth)) | set(np.unique(prediction))
+    return stacked([pair, label_legend(pair.shape[1], present, categories)])
+
+
+def label_map_panels(
+    image: Picture, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
+) -> Picture:
+    """The two panels of `overlay_label_maps`, without the legend."""
+    return side_by_side(
+        [
+            titled(_with_labels(image, truth, categories), "truth"),
+            titled(
+                _with_labels(image, prediction, categories),
+                f"prediction: {_agreement(truth, prediction):.0%} of the pixels agree",
+            ),
+        ]
+    )
+
+
+def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> Picture:
+    """The legend of the values that occur in label maps; the background has no colour.
+
+    Args:
+        width: Pixels.
+        values: Values of label maps.
+        categories: Schema `CATEGORIES`.
+    """
+    colours = category_colours(len(categories))
+    names = list(categories["name"])
+    present = sorted(int(value) for value in values if value != _BACKGROUND)
+    entries = [
+        ("ignored", _IGNORED) if value == IGNORE else (names[value - 1], colours[value - 1])
+        for value in present
+    ]
+    return legend(width, entries or [("background only", PAPER)])
+
+
+def overlay_crops(
+    crops: Sequence[Picture],
+    truths: Sequence[str],
+    predictions: Sequence[str],
+    probabilities: Sequence[float],
+    *,
+    columns: int = 8,
+) -> Picture:
+    """Classified crops in a grid: green frames are right, red ones wrong.
+
+    Args:
+        crops: Each (H, W, 3) RGB, of any size.
+        truths: The true category of each.
+        predictions: The predicted category of each.
+        probabilities: The probability that the model gave to its prediction.
+        columns: How many crops there are in a row.
+
+    Returns:
+        The grid; under each crop its truth and its prediction.
+    """
+    return contact_sheet(
+        [
+            _classified(*each)
+            for each in zip(crops, truths, predictions, probabilities, strict=True)
+        ],
+        columns,
+    )
+
+
+def _names(category_ids: pd.Series, categories: pd.DataFrame) -> list[str]:
+    names = category_ids.map(categories.set_index("category_id")["name"])
+    if names.isna().any():
+        unknown = category_ids[names.isna()].iloc[0]
+        raise ValueError(f"no category {unknown} among {', '.join(categories['name'])}")
+    return list(names)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _with_boxes(
+    image: Picture, boxes: pd.DataFrame, labels: Sequence[str], categories: pd.DataFrame
+) -> Picture:
+    import supervision as sv
+
+    scale = display_scale(*image.shape[:2])
+    scene = scaled(image, scale)
+    if not len(boxes):
+        return scene
+    index_of = pd.Series(range(len(categories)), index=categories["category_id"])
+    found = sv.Detections(
+        xyxy=boxes[BOX].to_numpy(dtype=np.float64) * scale,
+        class_id=boxes["category_id"].map(index_of).to_numpy(dtype=np.int64),
+    )
+    colours = category_colours(len(categories))
+    palette = _palette(colours)
+    boxed = sv.BoxAnnotator(color=palette, thickness=2).annotate(_swapped(scene), found)
+    annotator = sv.RichLabelAnnotator(
+        color=palette,
+        text_color=_palette([readable_on(colour) for colour in colours]),
+        font_path=str(font_path()),
+        font_size=11,
+        text_padding=2,
+        smart_position=True,
+    )
+    return _swapped(annotator.annotate(boxed, found, labels=list(labels)))
+
+
+def _palette(colours: Sequence[Rgb]) -> sv.ColorPalette:
+    import supervision as sv
+
+    return sv.ColorPalette([sv.Color(*colour) for colour in colours])
+
+
+def _with_labels(image: Picture, label_map: LabelMap, categories: pd.DataFrame) -> Picture:
+    import cv2
+    import supervision as sv
+
+    scene = scaled(image, display_scale(*image.shape[:2]))
+    height, width = scene.shape[:2]
+    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    values = [int(value) for value in np.unique(labels) if value != _BACKGROUND]
+    if not values:
+        return scene
+    masks: NDArray[np.bool_] = np.stack([labels == value for value in values])
+    found = sv.Detections(
+        xyxy=sv.mask_to_xyxy(masks),
+        mask=masks,
+        class_id=np.array([len(categories) if value == IGNORE else value - 1 for value in values]),
+    )
+    palette = _palette([*category_colours(len(categories)), _IGNORED])
+    filled = sv.MaskAnnotator(color=palette, opacity=_OPACITY).annotate(_swapped(scene), found)
+    return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
+
+
+def _swapped(picture: Picture) -> Picture:
+    """RGB to BGR or back: supervision draws on BGR, as OpenCV does."""
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def _agreement(truth: LabelMap, prediction: LabelMap) -> float:
+    import cv2
+
+    height, width = truth.shape
+    same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST)
+    counted = truth != IGNORE
+    return float((same_size == truth)[counted].mean()) if counted.any() else 1.0
+
+
+def _classified(crop: Picture, truth: str, prediction: str, probability: float) -> Picture:
+    colour = RIGHT if prediction == truth else WRONG
+    tile = _framed(crop, colour)
+    lines = [
+        (fitting(f"is {truth}", _CROP_SIDE), INK),
+        (_scored(prediction, probability), colour),
+    ]
+    return np.concatenate([tile, text_band(_CROP_SIDE, lines)])
+
+
+def _scored(prediction: str, probability: float) -> str:
+    score = f" {probability:.2f}"
+    return fitting(prediction, _CROP_SIDE - 40) + score
+
+
+def _framed(crop: Picture, colour: Rgb) -> Picture:
+    frame = 4
+    inside = _CROP_SIDE - 2 * frame
+    fitted = scaled(crop, inside / max(crop.shape[:2]))
+    height, width = fitted.shape[:2]
+    tile = np.full((_CROP_SIDE, _CROP_SIDE, 3), colour, dtype=np.uint8)
+    tile[frame:-frame, frame:-frame] = 238
+    top, left = frame + (inside - height) // 2, frame + (inside - width) // 2
+    tile[top : top + height, left : left + width] = fitted
+    return tile

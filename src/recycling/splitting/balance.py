@@ -1,0 +1,140 @@
+"""How even folds are, and whether they leak."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+import numpy as np
+import pandas as pd
+
+from recycling.annotations import Annotations
+from recycling.splitting.axes import AXES, balance_columns, category_counts
+from recycling.splitting.core import Folds, SplitError
+from recycling.tables import Column, Schema
+
+Balance = NewType("Balance", pd.DataFrame)
+"""One row a fold and category; schema `BALANCE`."""
+
+BALANCE = Schema(
+    "balance",
+    (
+        Column("fold", "int64", "the fold", minimum=0),
+        Column("category", "string", "the category's name"),
+        Column("train", "float64", "its share of the train part's annotations, per cent"),
+        Column("validation", "float64", "its share of the validation part's, per cent"),
+        Column("deviation", "float64", "validation less whole set, percentage points"),
+    ),
+)
+
+MAX_DEVIATION = Schema(
+    "largest deviation",
+    (
+        Column("axis", "string", "what is balanced"),
+        Column(
+            "deviation",
+            "float64",
+            "largest of any fold from the whole, percentage points",
+            minimum=0,
+        ),
+    ),
+)
+
+
+def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
+    """The share of each category in train and validation of every fold.
+
+    Args:
+        annotations: The images and what is on them.
+        folds: The fold of every image.
+
+    Returns:
+        One row a fold and category; schema `BALANCE`. A part without annotations has shares of 0.
+
+    Raises:
+        SplitError: An image is in no fold.
+    """
+    fold = _fold_of_image(annotations, folds)
+    counts = category_counts(annotations)
+    whole = _percent(counts.sum())
+    parts = [
+        pd.DataFrame(
+            {
+                "fold": k,
+                "category": whole.index,
+                "train": _percent(counts[fold != k].sum()),
+                "validation": _percent(counts[fold == k].sum()),
+            }
+        ).assign(deviation=lambda table: table["validation"] - whole)
+        for k in sorted(fold.unique())
+    ]
+    return BALANCE.conform(pd.concat(parts), where="balance table")
+
+
+def max_deviation(annotations: Annotations, folds: Folds) -> pd.DataFrame:
+    """The largest deviation of any fold from the whole set, by axis.
+
+    Category counts are shares of a fold's annotations, the other axes shares of its images.
+
+    Args:
+        annotations: The images and what is on them.
+        folds: The fold of every image.
+
+    Returns:
+        One row an axis; schema `MAX_DEVIATION`.
+
+    Raises:
+        SplitError: An image is in no fold.
+    """
+    fold = _fold_of_image(annotations, folds).to_numpy()
+    columns = balance_columns(annotations)
+    images = np.bincount(fold)
+    rows = []
+    for axis in AXES:
+        of_image = columns[axis].to_numpy()
+        sums = np.array([of_image[fold == k].sum(axis=0) for k in np.unique(fold)])
+        sizes = sums.sum(axis=1) if axis == "category_counts" else images[images > 0]
+        shares = sums / np.maximum(sizes, 1)[:, None]
+        whole = sums.sum(axis=0) / max(sizes.sum(), 1)
+        rows.append((axis, 100 * float(np.abs(shares - whole).max())))
+    table = pd.DataFrame(rows, columns=MAX_DEVIATION.names)
+    return MAX_DEVIATION.conform(table, where="largest deviation")
+
+
+def check_leaks(annotations: Annotations, folds: Folds) -> None:
+    """Check that every image is in a fold and no group is in two.
+
+    Raises:
+        SplitError: The first group that crosses folds, with its images and their folds, or the
+            first images that are in no fold.
+    """
+    images = annotations.images.assign(fold=_fold_of_image(annotations, folds).to_numpy())
+    crossing = images.groupby("group")["fold"].nunique()
+    crossing = crossing[crossing > 1]
+    if len(crossing):
+        group = crossing.index[0]
+        members = images[images["group"] == group].sort_values(["fold", "image_id"])
+        places = [
+            f"{image} in fold {fold}"
+            for image, fold in zip(members["image_id"], members["fold"], strict=True)
+        ]
+        shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
+        raise SplitError(
+            f"folds: group {group!r} crosses folds (image {shown}); {len(crossing)} of "
+            f"{images['group'].nunique()} groups do; split by group"
+        )
+
+
+def _fold_of_image(annotations: Annotations, folds: Folds) -> pd.Series[int]:
+    """The fold of each image, indexed by image in the order of the images."""
+    image_ids = annotations.images["image_id"]
+    outside = image_ids[~image_ids.isin(folds["image_id"])]
+    if len(outside):
+        raise SplitError(
+            f"folds: image {', '.join(map(str, outside[:5]))} in no fold; {len(outside)} of "
+            f"{len(image_ids)} images are like that; make the folds again from these annotations"
+        )
+    return folds.set_index("image_id")["fold"].loc[image_ids]
+
+
+def _percent(counts: pd.Series[int]) -> pd.Series[float]:
+    return counts * (100 / max(counts.sum(), 1))

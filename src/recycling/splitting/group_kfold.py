@@ -1,0 +1,312 @@
+"""Folds that keep groups whole and balance many columns at once.
+
+scikit-learn's `StratifiedGroupKFold` balances one label and keeps groups whole;
+iterative-stratification balances many labels and breaks groups. This does both. Like Sechidis et
+al., "On the Stratification of Multi-Label Data" (ECML 2011), it deals out the rarest first;
+then it swaps groups between folds for as long as that helps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
+
+SAMPLE = 512
+"""How many groups of a fold are tried against as many of another at once: 2 MB of differences."""
+
+MAX_SWEEPS = 200
+"""A stop for the search; it ends by itself after some ten sweeps over the pairs of folds."""
+
+EXACT = 2.0**52
+"""Whole numbers below this add and multiply exactly in float64, in any order, on any machine."""
+
+LEVELS = 1024
+"""Steps that a column is rounded to, where it does not hold counts up to this."""
+
+
+class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
+    """K folds that keep groups whole and give each fold its share of every column of `y`.
+
+    A splitter of scikit-learn: pass it as `cv` wherever one is taken. It minimises, over all folds
+    and columns, the squared deviation of a fold's sum from its even share. A column is weighted by
+    one over its groups' sum of squares, so that its unit does not matter and a rare label counts
+    as much as a common one. Fold sizes come first: they are as even as the groups allow.
+
+    The folds depend on the rows, their groups and the seed; not on the order of the rows, nor, as
+    all sums are of whole numbers, on the machine.
+
+    Args:
+        n_splits: Number of folds, at least 2.
+        shuffle: Whether groups that are alike are dealt in random order.
+        random_state: Seed of that order; only with `shuffle`.
+
+    Examples:
+        >>> import numpy as np
+        >>> y = np.array([[1, 0], [1, 0], [0, 2], [0, 2], [1, 1], [1, 1]])
+        >>> groups = np.array(["a", "b", "c", "d", "e", "f"])
+        >>> folds = MultilabelStratifiedGroupKFold(n_splits=2, random_state=0)
+        >>> [y[test].sum(axis=0).tolist() for _, test in folds.split(y, y, groups)]
+        [[2, 3], [2, 3]]
+    """
+
+    # How scikit-learn's metadata routing learns that `split` takes groups.
+    __metadata_request__split = {"groups": True}  # noqa: RUF012
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = True,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    ) -> None:
+        if not isinstance(n_splits, int | np.integer) or n_splits < 2:
+            raise ValueError(f"n_splits={n_splits!r}: give a whole number of folds, at least 2")
+        if not isinstance(shuffle, bool):
+            raise ValueError(f"shuffle={shuffle!r}: give True or False")
+        if not shuffle and random_state is not None:
+            raise ValueError("random_state has no effect without shuffle; leave one of them out")
+        self.n_splits = int(n_splits)
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
+        """The number of folds."""
+        return self.n_splits
+
+    def split(
+        self,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        groups: Any = None,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Row numbers of the train and of the test part of each fold.
+
+        Args:
+            X: (n, ...) anything of n rows; only its length is used.
+            y: (n, columns) non-negative: one column a thing to balance, counts or indicators.
+                A vector (n,) of class labels is taken as one indicator column a class.
+            groups: (n,) the group of each row.
+
+        Yields:
+            Row numbers of the train part and of the test part.
+
+        Raises:
+            ValueError: `y` or `groups` is missing, `y` is negative or not a number, or there are
+                fewer groups than folds.
+        """
+        yield from super().split(X, y, groups)
+
+    def _iter_test_masks(
+        self,
+        X: Any = None,  # noqa: N803
+        y: Any = None,
+        groups: Any = None,
+    ) -> Iterator[NDArray[np.bool_]]:
+        if y is None:
+            raise ValueError("y is missing: give a matrix with a column for each thing to balance")
+        if groups is None:
+            raise ValueError("groups is missing: give the group of each row")
+        labels, group_of_row = np.unique(column_or_1d(groups), return_inverse=True)
+        if len(labels) < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} is more than the {len(labels)} groups there are"
+            )
+        columns = _whole_numbers(_as_columns(y))
+        rows = np.ones((len(columns), 1))
+        sums = _sums_by_group(np.hstack([rows, columns]), group_of_row, len(labels))
+        fold = _assign(sums, self.n_splits, self._generator(), shuffle=self.shuffle)[group_of_row]
+        for k in range(self.n_splits):
+            yield fold == k
+
+    def _generator(self) -> np.random.Generator:
+        if not self.shuffle:
+            return np.random.default_rng(0)
+        if isinstance(self.random_state, np.random.RandomState):
+            return np.random.default_rng(self.random_state.randint(2**31, size=4))
+        return np.random.default_rng(self.random_state)
+
+
+def _as_columns(y: Any) -> NDArray[np.float64]:
+    """`y` as a float64 matrix (n, columns) without columns of zeros, non-negative."""
+    if np.ndim(y) == 1:
+        if type_of_target(y) not in ("binary", "multiclass"):
+            raise ValueError("y is a vector but not of class labels; give a matrix (n, columns)")
+        classes, index = np.unique(y, return_inverse=True)
+        return np.eye(len(classes))[index]
+    matrix: NDArray[np.float64] = check_array(y, dtype=np.float64, input_name="y")
+    if (matrix < 0).any():
+        row, column = np.argwhere(matrix < 0)[0]
+        raise ValueError(
+            f"y[{row}, {column}] is {matrix[row, column]:g}: counts and indicators are not negative"
+        )
+    return matrix[:, matrix.any(axis=0)]
+
+
+def _whole_numbers(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts up to `LEVELS` as they are; any other column rounded to that many steps."""
+    largest = columns.max(axis=0, initial=0)
+    counts = (columns == np.rint(columns)).all(axis=0) & (largest <= LEVELS)
+    rounded = np.rint(columns * (LEVELS / np.where(counts, 1, largest)))
+    return np.where(counts, columns, rounded)
+
+
+def _sums_by_group(
+    columns: NDArray[np.float64], group_of_row: NDArray[np.intp], n_groups: int
+) -> NDArray[np.float64]:
+    sums = np.empty((n_groups, columns.shape[1]))
+    for index, column in enumerate(columns.T):
+        sums[:, index] = np.bincount(group_of_row, weights=column, minlength=n_groups)
+    return sums
+
+
+def _assign(
+    sums: NDArray[np.float64], n_splits: int, rng: np.random.Generator, *, shuffle: bool
+) -> NDArray[np.int64]:
+    """The fold of each group.
+
+    Args:
+        sums: (groups, columns) what each group holds; column 0 is its number of rows.
+        n_splits: Number of folds.
+        rng: Where ties and samples come from.
+        shuffle: Whether ties are broken at random.
+
+    Returns:
+        (groups,) fold numbers.
+    """
+    weights = _weights(sums)
+    ties = rng.permutation(len(sums)) if shuffle else np.arange(len(sums))
+    totals = sums.sum(axis=0)
+    rarest = np.where(sums > 0, totals, np.inf).min(axis=1)
+    order = np.lexsort((ties, -sums.sum(axis=1), rarest))
+    fold, held = _deal(sums, weights, order, n_splits)
+    return _swap(sums, weights, fold, held, rng)
+
+
+def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(columns,) whole weights, as fine as exact arithmetic allows.
+
+    A column whose groups are dealt at random deviates by about the root of its sum of squares;
+    dividing by that puts all columns on one scale.
+    """
+    weights = 1 / (sums**2).sum(axis=0)
+    weights[0] = weights.max()
+    largest = sums.max(axis=0)
+    bound = math.fsum(4 * weights * largest * (sums.sum(axis=0) + largest))
+    scale = 2.0 ** math.floor(math.log2(EXACT / bound))
+    return np.asarray(np.rint(weights * scale))
+
+
+def _deal(
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    order: NDArray[np.intp],
+    n_splits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give each group, in order, to the fold that has least of what it holds.
+
+    Returns:
+        (groups,) fold numbers, and (folds, columns) what each fold holds.
+    """
+    fold = np.empty(len(sums), dtype=np.int64)
+    held = np.zeros((n_splits, sums.shape[1]))
+    for group, holds in zip(order, sums[order], strict=True):
+        # Sums of squares grow by 2 * held * holds + holds ** 2; only the first differs by fold.
+        k = int((held @ (weights * holds)).argmin())
+        fold[group] = k
+        held[k] += holds
+    return fold, held
+
+
+def _swap(
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    held: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Swap groups between pairs of folds until no pair of folds gains by it.
+
+    Giving a group away for nothing is a swap with an empty group, so there is one kind of step.
+    """
+    nobody = len(sums)
+    sums = np.vstack([sums, np.zeros(sums.shape[1])])
+    fold = np.append(fold, -1)
+    pairs = list(combinations(range(len(held)), 2))
+    since_gain = 0
+    for step in range(MAX_SWEEPS * len(pairs)):
+        if since_gain == len(pairs):
+            break
+        a, b = pairs[step % len(pairs)]
+        of_a = np.append(_sample(np.flatnonzero(fold == a), rng), nobody)
+        of_b = np.append(_sample(np.flatnonzero(fold == b), rng), nobody)
+        gained = _swap_between(sums, weights, held[a], held[b], of_a, of_b)
+        since_gain = 0 if gained else since_gain + 1
+        fold[of_a], fold[of_b], fold[nobody] = a, b, -1
+    return fold[:nobody]
+
+
+def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    if len(members) <= SAMPLE:
+        return members
+    return rng.choice(members, SAMPLE, replace=False)
+
+
+def _swap_between(
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    held_a: NDArray[np.float64],
+    held_b: NDArray[np.float64],
+    of_a: NDArray[np.intp],
+    of_b: NDArray[np.intp],
+) -> bool:
+    """Make the best swap between two folds, again and again; change the arguments accordingly.
+
+    Args:
+        sums: (groups + 1, columns) what each group holds; the last one is empty.
+        weights: (columns,) weight of each column's squared deviation.
+        held_a: (columns,) what one fold holds.
+        held_b: (columns,) what the other fold holds.
+        of_a: Groups of the one fold.
+        of_b: Groups of the other fold.
+
+    Returns:
+        Whether anything was swapped.
+    """
+    a, b = sums[of_a], sums[of_b]
+    apart = _weighted_squares(a, b, weights)
+    gained = False
+    while True:
+        # With d = b - a moving over, half the change of the sum of squares is d * (lean + d).
+        lean = held_a - held_b
+        change = apart + b @ (weights * lean) - (a @ (weights * lean))[:, None]
+        more_rows = b[:, 0] - a[:, :1]
+        size_change = more_rows * (lean[0] + more_rows)
+        best_size = size_change.min()
+        change[size_change > best_size] = np.inf
+        i, j = divmod(int(change.argmin()), change.shape[1])
+        if best_size == 0 and change[i, j] >= 0:
+            return gained
+        gained = True
+        moved = b[j] - a[i]
+        held_a += moved
+        held_b -= moved
+        of_a[i], of_b[j] = of_b[j], of_a[i]
+        a[i], b[j] = sums[of_a[i]], sums[of_b[j]]
+        apart[i] = _weighted_squares(a[i : i + 1], b, weights)[0]
+        apart[:, j] = _weighted_squares(a, b[j : j + 1], weights)[:, 0]
+
+
+def _weighted_squares(
+    a: NDArray[np.float64], b: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(len(a), len(b)) squared distances between rows, columns weighted."""
+    cross = (a * weights) @ b.T
+    return np.asarray((a**2 @ weights)[:, None] + b**2 @ weights - 2 * cross)

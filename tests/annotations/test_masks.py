@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from recycling.annotations import (
+    AnnotationError,
+    annotation_area,
+    annotation_mask,
+    from_coco,
+    label_maps,
+    mask_to_segmentation,
+    to_label_map,
+)
+
+_NO_BOX = [0.0, 0.0, 0.0, 0.0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=70)))
+def test_a_mask_comes_back_from_its_rle(mask):
+    text = mask_to_segmentation(mask)
+    assert (annotation_mask(text, _NO_BOX, *mask.shape) == mask).all()
+    assert annotation_area(text, _NO_BOX, *mask.shape) == mask.sum()
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_listed_counts_draw_the_same_mask(mask):
+    flat = np.concatenate([[False], mask.ravel(order="F"), [True]])
+    runs = np.diff(np.concatenate([[0], np.flatnonzero(np.diff(flat)), [mask.size]]))
+    text = json.dumps({"size": list(mask.shape), "counts": runs.tolist()})
+    assert (annotation_mask(text, _NO_BOX, *mask.shape) == mask).all()
+
+
+def test_polygons_are_drawn_together():
+    text = json.dumps([[0, 0, 2, 0, 2, 2, 0, 2], [3, 0, 4, 0, 4, 1, 3, 1]])
+    assert annotation_mask(text, _NO_BOX, 3, 5).astype(int).tolist() == [
+        [1, 1, 0, 1, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "[]", "[[1, 1, 2, 2]]"])
+def test_without_a_drawable_segmentation_the_box_stands_in(text):
+    mask = annotation_mask(text, [1.4, -5.0, 3.6, 1.0], 2, 6)
+    assert mask.astype(int).tolist() == [[0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0]]
+    assert annotation_area(text, [1.0, 0.0, 3.0, 1.5], 2, 6) == 3
+
+
+@pytest.mark.parametrize("counts", ["2", "", "222", "zzzz", "é", "0000P", [1, 1], [5, -1], []])
+def test_a_damaged_rle_is_refused(counts):
+    text = json.dumps({"size": [2, 2], "counts": counts})
+    with pytest.raises(AnnotationError, match="counts do not add up"):
+        annotation_mask(text, _NO_BOX, 2, 2)
+
+
+def test_an_rle_of_another_size_is_refused():
+    text = mask_to_segmentation(np.ones((2, 3), dtype=bool))
+    with pytest.raises(AnnotationError, match="RLE of 3 x 2 pixels on an image of 2 x 3"):
+        annotation_mask(text, _NO_BOX, 3, 2)
+
+
+def _annotations(*entries):
+    return from_coco(
+        {
+            "images": [{"id": 1, "file_name": "a.png", "width": 6, "height": 2}],
+            "categories": [{"id": 9, "name": "Paper"}, {"id": 4, "name": "Glass"}],
+            "annotations": [{"id": n, "image_id": 1, **one} for n, one in enumerate(entries)],
+        },
+        where="test",
+    )
+
+
+def test_later_rows_paint_over_earlier_ones_and_crowds_are_ignored():
+    paper = {"category_id": 9, "bbox": [0, 0, 4, 2]}
+    glass = {"category_id": 4, "bbox": [2, 0, 3, 1]}
+    crowd = {"category_id": 9, "bbox": [3, 0, 1, 2], "iscrowd": 1}
+    painted = to_label_map(_annotations(paper, glass, crowd), 1)
+    assert painted.dtype == np.uint8
+    assert painted.tolist() == [[1, 1, 2, 255, 2, 0], [1, 1, 1, 255, 0, 0]]
+    assert to_label_map(_annotations(glass, paper), 1).tolist() == [
+        [1, 1, 1, 1, 2, 0],
+        [1, 1, 1, 1, 0, 0],
+    ]
+
+
+def test_every_image_has_a_map(document):
+    annotations = from_coco(document, where="test")
+    maps = label_maps(annotations)
+    assert list(maps) == [1, 2, 3]
+    assert len(maps) == 3
+    for image_id, painted in maps.items():
+        assert (painted == to_label_map(annotations, image_id)).all()
+    assert maps[3].max() == 0  # its only box has no area
+    with pytest.raises(KeyError):
+        maps[4]
+
+
+def test_a_segmentation_that_cannot_be_drawn_names_the_annotation(document):
+    annotations = from_coco(document, where="test")
+    annotations.annotations.loc[3, "segmentation"] = '{"size": [6, 8], "counts": "66"}'
+    with pytest.raises(AnnotationError, match="annotation 4 of image 2: segmentation is an RLE"):
+        label_maps(annotations)[2]
+
+
+def test_too_many_categories_for_a_label_map(document):
+    annotations = from_coco(document, where="test")
+    document["categories"] = [{"id": number, "name": str(number)} for number in range(255)]
+    many = from_coco(document, where="test").categories
+    with pytest.raises(AnnotationError, match="255 of them"):
+        to_label_map(replace(annotations, categories=many), 1)

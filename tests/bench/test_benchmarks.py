@@ -1,0 +1,37 @@
+"""The benchmarks run and check their results."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("wbf", "weighted boxes fusion"), ("hard_vote", "vote")]
+)
+def test_benchmark_ends_with_a_table_of_ratios(name, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", name, "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+    assert "ratio" in done.stdout
+
+
+def test_an_unknown_benchmark_is_refused_with_the_known_ones():
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "nothing"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "wbf" in done.stderr

@@ -1,0 +1,90 @@
+"""`models.yml` becomes the graph, and its faults are named."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from recycling.pipelines.plan import PlanError, read_plan
+from recycling.pipelines.training_det import create_pipeline
+
+DETECTOR = {
+    "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 1,
+    "batch_size": 2, "optimizer": {"name": "SGD", "learning_rate": 0.1},
+}  # fmt: skip
+
+
+def models(**changes):
+    return {"models": {"yolox": {**DETECTOR, **changes}}}
+
+
+def test_each_model_and_fold_is_one_chain_in_its_own_namespace():
+    plan = read_plan(models(folds=[0, 2]), "models.yml")
+    pipeline = create_pipeline(plan)
+    assert {n.namespace for n in pipeline.nodes} == {"det.yolox.fold0", "det.yolox.fold2"}
+    assert "det.yolox.fold2.test_predictions" in pipeline.all_outputs()
+
+
+def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
+    parameters = models()
+    parameters["models"]["again"] = {**DETECTOR, "train_on": "labeled+pseudo"}
+    plan = read_plan(parameters, "models.yml")
+    assert [m.model for m in plan.ensemble("det", "teacher")] == ["yolox"]
+    assert [m.model for m in plan.ensemble("det", "final")] == ["yolox", "again"]
+    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold0.train")
+    assert "det.pseudo.annotations" in again.inputs
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (models(epochs="many"), "models.yml: models.yolox.epochs"),
+        (models(epoch=3), "models.yml: models.yolox.epoch.*did you mean 'epochs'"),
+        (models(backend="mmseg"), "backend 'mmseg' does not train task 'det'"),
+        (models(backend="mmyolo"), "models.yolox.backend"),
+        ({"models": {"YOLO X": DETECTOR}}, "models.YOLO X: not a name"),
+        ({"models": {"final": DETECTOR}}, "models.final: not a name"),
+        ({"models": ["yolox"]}, "should be a mapping"),
+        ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
+        (
+            {**models(), "ensembles": {"final": ["yolxo"]}},
+            "ensembles.final names 'yolxo'.*did you mean 'yolox'",
+        ),
+        ({**models(), "ensembles": {"finale": "all"}}, "ensembles.finale"),
+        ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
+        (models(train_on="labeled+pseudo"), "'teacher' has no member"),
+    ],
+)
+def test_a_fault_is_one_line_with_file_and_key(parameters, message):
+    with pytest.raises(PlanError, match=message) as error:
+        read_plan(parameters, "models.yml")
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def without_detectron2(monkeypatch):
+    monkeypatch.setattr("recycling.pipelines.plan.is_installed", lambda name: name != "detectron2")
+
+
+def test_a_missing_library_stops_the_run_and_says_how_to_install_it(without_detectron2):
+    with pytest.raises(PlanError, match="models.yolox: backend 'detectron2' is not installed; see"):
+        read_plan(models(backend="detectron2"), "models.yml")
+
+
+def test_a_missing_library_is_skipped_with_one_line_where_that_is_allowed(
+    without_detectron2, caplog
+):
+    parameters = models()
+    parameters["models"]["d2"] = {**DETECTOR, "backend": "detectron2", "skip_if_missing": True}
+    with caplog.at_level(logging.WARNING):
+        plan = read_plan(parameters, "models.yml")
+    assert list(plan.models) == ["yolox"]
+    assert [r.message for r in caplog.records] == [
+        "models.yml: models.d2 is left out: backend 'detectron2' is not installed "
+        "(see https://detectron2.readthedocs.io/en/latest/tutorials/install.html)"
+    ]
+
+
+def test_without_models_there_is_nothing_to_train():
+    assert read_plan({}, "models.yml").tasks == ()

@@ -1,0 +1,137 @@
+"""Figures and the table of scores say what the numbers say."""
+
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from recycling.reporting import (
+    balance_figure,
+    cleaning_figure,
+    diversity_figure,
+    scores_figure,
+    scores_table,
+)
+
+SUMMARY = {
+    "cls": {
+        "metric": "macro F1",
+        "members": {"resnet18": 0.81, "mobilenet": 0.74},
+        "ensemble": 0.83,
+        "teacher": 0.82,
+    },
+    "seg": {"metric": "mIoU", "members": {"fcn": 0.54, "unet": 0.48}, "ensemble": 0.539},
+}
+
+
+def texts(axis) -> list[str]:
+    return [text.get_text().strip() for text in axis.texts]
+
+
+def overlapping(figure) -> list[tuple[str, str]]:
+    """Pairs of texts that are drawn over one another."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    # Matplotlib keeps ticks beyond the end of an axis, and does not draw them.
+    beyond = {
+        tick.label1
+        for axis in figure.axes
+        for tick in axis.xaxis.majorTicks
+        if tick.get_loc() > axis.get_xlim()[1]
+    }
+    drawn = [
+        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text.get_rotation() == 0
+        if text not in beyond
+    ]
+    return [
+        (one, other)
+        for place, (one, here) in enumerate(drawn)
+        for other, there in drawn[place + 1 :]
+        if here.overlaps(there)
+    ]
+
+
+@pytest.fixture
+def balance() -> pd.DataFrame:
+    rows = [
+        (fold, name, share, share + off, off)
+        for fold, off in ((0, 1.5), (1, -4.0))
+        for name, share in (("Metal", 20.0), ("Plastic bag", 70.0), ("Glass", 10.0))
+    ]
+    return pd.DataFrame(rows, columns=["fold", "category", "train", "validation", "deviation"])
+
+
+def test_each_fold_says_how_far_its_parts_are_apart(balance):
+    figure = balance_figure(balance)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "fold 0\nat most 1.5 points apart",
+        "fold 1\nat most 4.0 points apart",
+    ]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["Glass", "Metal", "Plastic bag"]
+    assert sorted(bar.get_width() for bar in figure.axes[1].patches) == [6, 10, 16, 20, 66, 70]
+
+
+def test_every_score_is_in_the_figure_best_on_top():
+    figure = scores_figure(SUMMARY)
+    assert [texts(axis)[::-1] for axis in figure.axes] == [
+        ["0.830", "0.820", "0.810", "0.740"],
+        ["0.540", "0.539", "0.480"],
+    ]
+    assert figure.axes[0].get_title(loc="left") == "classification: macro F1"
+
+
+def test_members_agree_both_ways():
+    pairs = pd.DataFrame(
+        {"member_a": ["a", "a", "b"], "member_b": ["b", "c", "c"], "agreement": [0.9, 0.2, 0.5]}
+    )
+    axis = diversity_figure(pairs).axes[0]
+    cells = np.ma.filled(axis.images[0].get_array(), np.nan)
+    expected = [[np.nan, 0.9, 0.2], [0.9, np.nan, 0.5], [0.2, 0.5, np.nan]]
+    np.testing.assert_array_equal(cells, expected)
+    assert sorted(texts(axis)) == ["0.20", "0.20", "0.50", "0.50", "0.90", "0.90"]
+
+
+def test_cleaning_counts_the_changes_of_each_rule():
+    audit = pd.DataFrame(
+        {"rule": ["clip"] * 3 + ["drop"], "action": ["change", "change", "drop", "drop"]}
+    )
+    axis = cleaning_figure(audit).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["drop", "clip"]
+    assert texts(axis) == ["1", "3"]
+    assert texts(cleaning_figure(audit[:0]).axes[0]) == ["nothing"]
+
+
+def test_no_text_covers_another(balance):
+    audit = pd.DataFrame({"rule": ["a long name of a rule"] * 40, "action": ["change"] * 40})
+    assert overlapping(balance_figure(balance)) == []
+    assert overlapping(scores_figure(SUMMARY)) == []
+    assert overlapping(cleaning_figure(audit)) == []
+
+
+def test_the_table_marks_the_best_of_each_task():
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(scores_table(SUMMARY))
+    lines = [line for line in console.export_text().splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+    assert cells == [
+        ["classification", "macro F1", "ensemble", "0.8300", "best"],
+        ["", "", "ensemble, first round", "0.8200", ""],
+        ["", "", "resnet18", "0.8100", ""],
+        ["", "", "mobilenet", "0.7400", ""],
+        ["segmentation", "mIoU", "fcn", "0.5400", "best"],
+        ["", "", "ensemble", "0.5390", ""],
+        ["", "", "unet", "0.4800", ""],
+    ]
+
+
+def test_ensembles_are_bold():
+    styles = [row.style for row in scores_table(SUMMARY).rows]
+    assert styles == ["bold", "bold", None, None, None, "bold", None]

@@ -1,0 +1,181 @@
+"""The whole chain on a small sample: what a stranger sees after one command."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from recycling.sample import SampleSettings, generate_sample
+
+ROOT = Path(__file__).parent.parent
+SMALL = {"epochs": 1, "batch_size": 4}
+FEW = ("cls", "det", "seg")
+
+
+def kedro(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a kedro command in a project, as a user does."""
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def copy_project(target: Path) -> Path:
+    """A clone of the project, as git would make it."""
+    target.mkdir()
+    for name in ("conf", "sample"):
+        shutil.copytree(ROOT / name, target / name)
+    shutil.copy(ROOT / "pyproject.toml", target)
+    shutil.copy(ROOT / ".telemetry", target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a small sample and models of one epoch, one of each kind a task."""
+    project = copy_project(tmp_path_factory.mktemp("project") / "recycling")
+    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
+    generate_sample(project / "data/01_raw/sample", settings)
+    path = project / "conf/base/models.yml"
+    configuration = yaml.safe_load(path.read_text())
+    models: dict[str, dict[str, object]] = {}
+    for task in FEW:
+        of_task = {
+            name: {**model, **SMALL}
+            for name, model in configuration["models"].items()
+            if model["task"] == task and model["backend"] != "detectron2"
+        }
+        first = next(n for n, m in of_task.items() if m.get("train_on", "labeled") == "labeled")
+        again = next(n for n, m in of_task.items() if m.get("train_on") == "labeled+pseudo")
+        models |= {first: of_task[first], again: of_task[again]}
+    path.write_text(yaml.safe_dump({**configuration, "models": models}))
+    parameters = {"pseudo_labeling": {"box_score": 0.01, "label_score": 0.1, "mask_area": 1}}
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/local/parameters_pseudo_labeling.yml").write_text(yaml.safe_dump(parameters))
+    return project
+
+
+@pytest.fixture(scope="module")
+def finished(project: Path) -> tuple[Path, str]:
+    """The project after the whole chain, and what it printed."""
+    result = kedro(project, "run")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project, result.stdout
+
+
+def test_the_summary_holds_every_member_and_ensemble(finished):
+    project, _ = finished
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    metrics = {task: summary[task]["metric"] for task in FEW}
+    assert metrics == {"cls": "macro F1", "det": "mAP50", "seg": "mIoU"}
+    for task in FEW:
+        assert len(summary[task]["members"]) == 2
+        assert 0 <= summary[task]["ensemble"] <= 1
+
+
+def test_the_run_ends_with_the_scores_and_the_paths_of_the_pictures(finished):
+    project, printed = finished
+    for metric in ("macro F1", "mAP50", "mIoU"):
+        assert metric in printed
+    paths = re.findall(r"data/08_reporting/\S+\.png", printed)
+    assert {f"data/08_reporting/{task}/overlays_final.png" for task in FEW} <= set(paths)
+    assert all((project / path).stat().st_size > 1000 for path in paths)
+
+
+def test_every_planted_defect_leaves_an_audit_row(finished):
+    project, _ = finished
+    defects = json.loads((project / "data/01_raw/sample/defects.json").read_text())
+    audit = pd.read_parquet(project / "data/02_intermediate/train/cleaning_audit.parquet")
+    rule_of = {
+        "truncated_image": "drop_bad_images",
+        "duplicate_image": "drop_duplicate_images",
+        "degenerate_box": "drop_degenerate_boxes",
+        "box_outside": "clip_boxes",
+        "wrong_label": "relabel",
+        "misspelt_category": "fix_categories",
+    }
+    assert {defect["kind"] for defect in defects} == set(rule_of)
+    for defect in defects:
+        subject = next(s for s in ("annotation", "category", "image") if f"{s}_id" in defect)
+        rows = audit[audit["rule"] == rule_of[defect["kind"]]]
+        found = (rows["subject"] == subject) & (rows["subject_id"] == defect[f"{subject}_id"])
+        assert found.any(), defect
+
+
+def test_the_second_round_learns_from_the_pseudo_labels(finished):
+    project, _ = finished
+    for task in FEW:
+        table = pd.read_parquet(
+            project / f"data/05_model_input/{task}/pseudo_labels/annotations.parquet"
+        )
+        assert len(table) > 0
+        assert set(table["source"]) == {"pseudo"}
+
+
+def test_groups_never_cross_folds(finished):
+    project, _ = finished
+    folds = pd.read_parquet(project / "data/05_model_input/folds.parquet")
+    images = pd.read_parquet(project / "data/03_primary/train/images.parquet")
+    joined = images.merge(folds, on="image_id", validate="one_to_one")
+    assert len(joined) == len(images)
+    assert (joined.groupby("group")["fold"].nunique() == 1).all()
+
+
+def test_the_submissions_have_a_row_for_each_test_image(finished):
+    project, _ = finished
+    images = pd.read_parquet(project / "data/03_primary/test/images.parquet")
+    for task in ("det", "seg"):
+        rows = pd.read_csv(project / f"data/07_model_output/{task}/final/submission.csv")
+        assert sorted(rows["image_id"]) == sorted(images["file_name"])
+
+
+def test_data_docs_are_written(finished):
+    project, _ = finished
+    pages = list((project / "data/08_reporting/data_docs").rglob("index.html"))
+    assert len(pages) >= 2
+
+
+def test_what_is_there_is_not_made_again(finished):
+    project, _ = finished
+    result = kedro(project, "run", "--only-missing-outputs")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ".train" not in result.stdout
+
+
+def test_an_ensemble_alone_repeats_to_the_byte(finished):
+    project, _ = finished
+    path = project / "data/07_model_output/det/final/test.parquet"
+    before = path.read_bytes()
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert path.read_bytes() == before
+
+
+def test_the_picture_of_the_graph_builds(finished):
+    project, _ = finished
+    result = kedro(project, "viz", "build")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (project / "build/api/main").exists()
+
+
+def test_a_fresh_clone_ensembles_the_shipped_predictions(tmp_path):
+    project = copy_project(tmp_path / "recycling")
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    assert set(summary) == set(FEW)
