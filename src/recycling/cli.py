@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.session import KedroSession
-from kedro.io import DatasetError
+from kedro.io import DataCatalog, DatasetError
 
 
 @click.group(name="recycling")
@@ -70,7 +70,7 @@ def _one_line(error: BaseException) -> str:
 
 
 run = copy.copy(kedro_run)
-run.callback = one_line_errors(kedro_run.callback)
+run.callback = one_line_errors(cast(Callable[..., Any], kedro_run.callback))
 cli.add_command(run)
 
 
@@ -87,10 +87,10 @@ def types(env: str | None, pipeline: str) -> None:
     from recycling.typed import check_types, type_name
 
     with KedroSession.create(env=env) as session:
-        context = session.load_context()
+        context = cast(KedroSession, session).load_context()
         if pipeline not in pipelines:
             raise KedroCliError(f"no pipeline {pipeline!r}; known: {', '.join(sorted(pipelines))}")
-        edges = check_types(pipelines[pipeline], context.catalog)
+        edges = check_types(pipelines[pipeline], cast(DataCatalog, context.catalog))
     table = Table("dataset", "from", "to", "type")
     for edge in edges:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))

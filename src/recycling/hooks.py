@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
@@ -35,9 +36,10 @@ class PlanHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Read `models.yml` of the environment, and check the parameters of its pipelines."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-        pipeline_registry.activate(pipeline_registry.plan_of(context.config_loader))
+        config = cast(OmegaConfigLoader, context.config_loader)
+        pipeline_registry.activate(pipeline_registry.plan_of(config))
         pipelines.configure("recycling.pipeline_registry")
-        check_parameters(pipelines, context.config_loader)
+        check_parameters(pipelines, config)
 
 
 class SampleHooks:
@@ -138,7 +140,8 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
         raise PreflightError(f"conf: no catalog entry {name!r}, and no node makes it; add one")
     if catalog.exists(name):
         return
-    path = getattr(catalog.get(name), "filepath", None)
+    dataset = catalog.get(name)
+    where = shown(dataset.filepath) if isinstance(dataset, PathDataset) else str(dataset)
     makers = sorted(
         pipeline
         for pipeline, nodes in pipelines.items()
@@ -149,7 +152,7 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
         if makers
         else "put it there (the sample data: make sample), or change its catalog entry"
     )
-    raise PreflightError(f"{shown(Path(path))}: not there (dataset {name!r}); {todo}")
+    raise PreflightError(f"{where}: not there (dataset {name!r}); {todo}")
 
 
 def _check_recipe(node: Node, catalog: DataCatalog) -> None:

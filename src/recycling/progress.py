@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.progress import (
@@ -42,7 +42,7 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     Yields:
         The items.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with progress_bar() as progress:
         task = progress.add_task(description, total=total, note="")

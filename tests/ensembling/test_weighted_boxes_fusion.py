@@ -91,7 +91,7 @@ def ours(fused, image_id):
     mode=st.sampled_from(MODES),
     weighted=st.booleans(),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_fusion_equals_the_package_on_random_boxes(
     seed, sizes, n_images, on_grid, iou_threshold, score_threshold, mode, weighted
 ):
@@ -141,7 +141,7 @@ def test_fusion_equals_the_package_as_it_is_but_for_its_rounding():
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
     weighted=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_nms_equals_the_package_on_random_boxes(seed, sizes, on_grid, iou_threshold, weighted):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 1, on_grid=on_grid) for size in sizes]

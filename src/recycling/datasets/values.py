@@ -133,7 +133,7 @@ class TableDataset(PathDataset[Table], Generic[Table]):
     def preview(self, nrows: int = 20) -> str:
         """The first rows, for Kedro-Viz."""
         frame = cast(pd.DataFrame, self.load()).head(nrows)
-        return cast(str, frame.to_json(orient="split", index=False))
+        return frame.to_json(orient="split", index=False)
 
 
 class DetectionsDataset(TableDataset[Detections]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
 
 from recycling.annotations import (
@@ -27,7 +27,7 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     return Pipeline([n for part in parts for n in _clean_part(part)])
 
 
-def _clean_part(part: str) -> list[node]:
+def _clean_part(part: str) -> list[Node]:
     return [
         node(
             check_image_files,

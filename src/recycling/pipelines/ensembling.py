@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from recycling.annotations import Annotations, ImageFolder
@@ -35,9 +34,8 @@ from recycling.predictions import (
     detections_to_submission,
     label_maps_to_submission,
 )
+from recycling.reporting import Picture, Summary
 
-Picture: TypeAlias = NDArray[Any]
-Summary: TypeAlias = dict[str, dict[str, Any]]
 EnsembleName: TypeAlias = Literal["teacher", "final"]
 
 
@@ -90,7 +88,7 @@ def create_pipeline(plan: Plan) -> Pipeline:
 ENSEMBLES: tuple[EnsembleName, ...] = ("teacher", "final")
 
 
-def _ensemble(plan: Plan, task: Task, name: EnsembleName) -> list[node]:
+def _ensemble(plan: Plan, task: Task, name: EnsembleName) -> list[Node]:
     space, members = f"{task}.{name}", plan.ensemble(task, name)
     predictions = {member.name: f"{member.namespace}.test_predictions" for member in members}
     return [
@@ -103,13 +101,13 @@ def _ensemble(plan: Plan, task: Task, name: EnsembleName) -> list[node]:
     ]  # fmt: skip
 
 
-def _outcome(plan: Plan, task: Task) -> list[node]:
+def _outcome(plan: Plan, task: Task) -> list[Node]:
     space = f"{task}.final"
     fused = f"{space}.test_predictions"
     predictions = {m.name: f"{m.namespace}.test_predictions" for m in plan.ensemble(task, "final")}
     return [
-        node(SUBMIT[task], [fused] if task == "cls" else [fused, "test.annotations"], f"{space}.submission",
-             name="write_submission", namespace=space),
+        node(SUBMIT[task], [fused, "test.annotations"][: 1 if task == "cls" else 2],
+             f"{space}.submission", name="write_submission", namespace=space),
         node(DRAW[task], [fused, "test.annotations", "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
         node(COMPARE[task], predictions, f"{space}.agreement", name="compare_members",
@@ -226,7 +224,7 @@ def summarise(**metrics: Metrics) -> Summary:
         By task: `metric`, `members` (score by name), `teacher` (where there is one) and `ensemble`,
         the final one's score.
     """
-    summary: Summary = {}
+    summary: dict[str, Any] = {}
     for name, result in metrics.items():
         task, _, who = name.partition(".")
         entry = summary.setdefault(task, {"metric": result.metric, "members": {}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
@@ -28,7 +28,7 @@ def create_pipeline(plan: Plan) -> Pipeline:
     return Pipeline([n for task in tasks for n in _pseudo_labels(plan, task)])
 
 
-def _pseudo_labels(plan: Plan, task: Task) -> list[node]:
+def _pseudo_labels(plan: Plan, task: Task) -> list[Node]:
     space, teacher = f"{task}.pseudo", f"{task}.teacher"
     settings = "params:pseudo_labeling"
     outputs = [f"{space}.annotations", f"{space}.audit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
@@ -43,7 +43,7 @@ def pool_of(plan: Plan, task: Task) -> str:
     return "det.pseudo.annotations" if task == "cls" and "det" in plan.tasks else "pool.annotations"
 
 
-def _chain(member: Member, pool: str) -> list[node]:
+def _chain(member: Member, pool: str) -> list[Node]:
     space = member.namespace
     predict, score = PREDICT[member.task], SCORE[member.task]
     training = ["recipes", f"{space}.run", f"{space}.training_part", f"{space}.held_out_part",

@@ -34,6 +34,8 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
     """
     folds = sorted(balance["fold"].unique())
     order = balance.groupby("category", observed=True)["train"].mean()
+    from matplotlib.ticker import MaxNLocator
+
     names = list(order.sort_values(kind="stable").index)
     figure = _figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
     axes = figure.subplots(1, len(folds), sharex=True, sharey=True, squeeze=False)[0]
@@ -44,6 +46,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         axis.barh(places - 0.2, shares["validation"], 0.38, color=_ACCENT, label="validation")
         worst = (shares["validation"] - shares["train"]).abs().max()
         axis.set_title(f"fold {fold}\nat most {worst:.1f} points apart", fontsize=10)
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.xaxis.set_major_formatter(_percent())
         axis.set_yticks(places, names)
         _quieten(axis, grid="x")
@@ -169,6 +172,7 @@ def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
 
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
 

@@ -14,6 +14,7 @@ from recycling.backends.core import BackendError, Checkpoint, Images, TrainingDa
 from recycling.backends.detectron2_backend import session
 from recycling.backends.detectron2_backend.checkpoint import (
     Trained,
+    categories_of,
     load_trained,
     sha256_of,
     write_checkpoint,
@@ -68,8 +69,7 @@ class Detectron2Backend:
                 "n_samples": len(records),
                 "libraries": session.versions(),
             }
-            categories = data.categories[["category_id", "name"]].to_dict("records")
-            trained = Trained(model, categories, facts)
+            trained = Trained(model, categories_of(data), facts)
             return write_checkpoint(work_dir / "checkpoint", trained, config, network.state_dict())
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:

@@ -35,6 +35,15 @@ class Trained:
     facts: Mapping[str, Any]
 
 
+def categories_of(data: TrainingData) -> list[dict[str, Any]]:
+    """The categories as a checkpoint lists them, in the order of class indices."""
+    table = data.categories
+    return [
+        {"category_id": int(category_id), "name": str(name)}
+        for category_id, name in zip(table["category_id"], table["name"], strict=True)
+    ]
+
+
 def sha256_of(data: TrainingData) -> str:
     """Of all that a training sees except the pictures' folders, which differ by machine."""
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())

@@ -51,7 +51,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     return records
 
 
-def picture_record(image: Any, folder: ImageFolder, number: int) -> dict[str, Any]:
+def picture_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
     """One image, as detectron2 names its fields.
 
     Args:
@@ -84,6 +84,7 @@ class NamesTheFile:
     mapper: Callable[[dict[str, Any]], dict[str, Any]]
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        """What the network takes, of one record."""
         try:
             return self.mapper(record)
         except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def _optimizer(model: Model, config: Any, network: Any) -> Any:
 def _curve(schedule: Schedule, config: Any) -> Any:
     """The multiple of the learning rate, by the share of the iterations that has passed."""
     from detectron2.solver.lr_scheduler import WarmupParamScheduler
-    from fvcore.common import param_scheduler
 
+    param_scheduler = import_module("fvcore.common.param_scheduler")
     curves: dict[str, Callable[[], Any]] = {
         "constant": lambda: param_scheduler.ConstantParamScheduler(1.0),
         "cosine": lambda: param_scheduler.CosineParamScheduler(1.0, 0.0),
