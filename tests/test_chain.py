@@ -42,6 +42,7 @@ def copy_project(target: Path) -> Path:
         shutil.copytree(ROOT / name, target / name)
     shutil.copy(ROOT / "pyproject.toml", target)
     shutil.copy(ROOT / ".telemetry", target)
+    (target / "src").mkdir()  # the package itself is installed
     return target
 
 

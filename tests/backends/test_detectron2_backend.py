@@ -209,13 +209,15 @@ def test_a_trained_detector_finds_what_it_was_shown(part: LabeledImages, tmp_pat
     )
     history = (tmp_path / "work" / "metrics.json").read_text().splitlines()
     losses = [json.loads(line)["total_loss"] for line in history]
-    assert losses[-1] < losses[0] / 2
+    assert losses == sorted(losses, reverse=True)
     detections = backend_for("detectron2").predict(checkpoint, _images(part))
     assert isinstance(detections, pd.DataFrame)
     surest = detections.sort_values("score").groupby(["image_id", "category_id"]).last()
     truth = part.annotations.annotations.set_index(["image_id", "category_id"])
     assert len(surest) == len(truth)
-    assert (surest[BOX] - truth.loc[surest.index, BOX]).abs().to_numpy().mean() < 4
+    distance = (surest[BOX] - truth.loc[surest.index, BOX]).abs().to_numpy()
+    print(losses, distance)
+    assert distance.mean() < 4
 
 
 def test_parts_may_share_image_ids_and_crowds_are_left_out(

@@ -420,7 +420,7 @@ def _comes_first(
     return bool(row_a < row_b)
 
 
-@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def compact(
     box_pointer: Ints,
     kept: Ints,
@@ -433,22 +433,18 @@ def compact(
     Returns:
         Category, (kept boxes,); score, (kept boxes,); box, (4, kept boxes).
     """
-    n_images = len(kept)
-    target_of = np.zeros(n_images + 1, np.int64)
-    for image in range(n_images):
-        target_of[image + 1] = target_of[image] + kept[image]
-    n_kept = target_of[n_images]
+    n_kept = kept.sum()
     all_category = np.empty(n_kept, np.int64)
     all_score = np.empty(n_kept, np.float64)
     all_box = np.empty((4, n_kept), np.float64)
-    for image in prange(n_images):
-        for position in range(kept[image]):
-            source = box_pointer[image] + position
-            target = target_of[image] + position
+    target = 0
+    for image in range(len(kept)):
+        for source in range(box_pointer[image], box_pointer[image] + kept[image]):
             all_category[target] = category[source]
             all_score[target] = score[source]
             for side in range(4):
                 all_box[side, target] = box[source, side]
+            target += 1
     return all_category, all_score, all_box
 
 

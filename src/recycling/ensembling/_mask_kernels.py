@@ -34,15 +34,31 @@ def vote(
         votes = np.empty(stop - first, np.uint8)
         for candidate in best_first:
             own = label_maps[candidate, first:stop]
-            for pixel in range(len(votes)):
-                votes[pixel] = 0
+            votes[:] = 0
             for member in range(n_members):
-                other = label_maps[member, first:stop]
-                for pixel in range(len(votes)):
-                    votes[pixel] += np.uint8(own[pixel] == other[pixel])
-            # A later candidate must have more votes, not as many: that is the better rank's right.
-            for pixel in range(len(votes)):
-                wins = (votes[pixel] > most[pixel]) & (own[pixel] != ignore)
-                most[pixel] = votes[pixel] if wins else most[pixel]
-                winner[pixel] = own[pixel] if wins else winner[pixel]
+                _count_equal(own, label_maps[member, first:stop], votes)
+            _crown(own, votes, ignore, most, winner)
     return fused
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _count_equal(
+    own: NDArray[np.uint8], other: NDArray[np.uint8], votes: NDArray[np.uint8]
+) -> None:
+    for pixel in range(len(votes)):
+        votes[pixel] += np.uint8(1) if own[pixel] == other[pixel] else np.uint8(0)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _crown(
+    own: NDArray[np.uint8],
+    votes: NDArray[np.uint8],
+    ignore: np.uint8,
+    most: NDArray[np.uint8],
+    winner: NDArray[np.uint8],
+) -> None:
+    # A later candidate must have more votes, not as many: that is the better rank's right.
+    for pixel in range(len(votes)):
+        wins = (votes[pixel] > most[pixel]) & (own[pixel] != ignore)
+        most[pixel] = votes[pixel] if wins else most[pixel]
+        winner[pixel] = own[pixel] if wins else winner[pixel]

@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
-from recycling.ensembling.threads import kernel_lock
+from recycling.ensembling.threads import kernel_threads
 from recycling.predictions import DETECTIONS, Detections
 
 Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
+
+WORTH_THREADS = 5000
+"""Boxes from which on several threads are faster than one (about half a millisecond's work)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +89,7 @@ def weighted_boxes_fusion(
 
     from recycling.ensembling import _box_kernels
 
-    with kernel_lock:
+    with kernel_threads(worthwhile=boxes.box_pointer[-1] >= WORTH_THREADS):
         fused = _box_kernels.fuse(
             *boxes.columns,
             counting,
@@ -130,7 +133,7 @@ def nms(
 
     from recycling.ensembling import _box_kernels
 
-    with kernel_lock:
+    with kernel_threads(worthwhile=boxes.box_pointer[-1] >= WORTH_THREADS):
         stayed = _box_kernels.suppress(*boxes.columns, counting, float(iou_threshold))
     return _table(boxes, *stayed)
 
@@ -291,8 +294,7 @@ def _table(
     n_flat = int(flat.sum())
     if n_flat:
         _logger.warning("%d boxes of no area were left out of the fusion", n_flat)
-    with kernel_lock:
-        category, score, box = _box_kernels.compact(boxes.box_pointer, kept, category, score, box)
+    category, score, box = _box_kernels.compact(boxes.box_pointer, kept, category, score, box)
     return Detections(
         pd.DataFrame(
             {

@@ -142,7 +142,9 @@ def _paired_share(a: pd.DataFrame, b: pd.DataFrame, iou_threshold: float) -> flo
     from recycling.ensembling import _box_kernels
 
     keys = ["image_id", "category_id"]
-    groups = pd.concat([a[keys], b[keys]]).groupby(keys).ngroup().to_numpy(dtype=np.int64)
+    groups: NDArray[np.int64] = (
+        pd.concat([a[keys], b[keys]]).groupby(keys).ngroup().to_numpy().astype(np.int64)
+    )
     n_groups = int(groups.max()) + 1
     n_pairs = _box_kernels.count_matches(
         *_by_group(a, groups[: len(a)], n_groups),

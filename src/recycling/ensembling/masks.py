@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.members import EnsemblingError, member_names
-from recycling.ensembling.threads import kernel_lock
+from recycling.ensembling.threads import kernel_threads
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
+
+WORTH_THREADS = 2**19
+"""Pixels, over all members, from which on several threads are faster than one."""
 
 
 def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMap:
@@ -50,7 +53,7 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
     if not flat.flags.writeable:
         # numba compiles a second kernel for read-only arrays; a copy is cheaper.
         flat = flat.copy()
-    with kernel_lock:
+    with kernel_threads(worthwhile=flat.size >= WORTH_THREADS):
         fused: LabelMap = _mask_kernels.vote(flat, best_first, np.uint8(IGNORE))
     return fused.reshape(height, width)
 

@@ -1,7 +1,30 @@
-"""One parallel kernel at a time."""
+"""How many threads a kernel runs on, and that only one kernel runs at a time."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
-kernel_lock = Lock()
-"""Held while a parallel kernel runs: without OpenMP or TBB, numba falls back on a layer that ends
-the process when two threads enter it (Kedro's ThreadRunner would)."""
+# Without OpenMP or TBB numba falls back on a layer that ends the process when two threads enter
+# it, as they would under Kedro's ThreadRunner.
+_one_kernel_at_a_time = Lock()
+
+
+@contextmanager
+def kernel_threads(*, worthwhile: bool) -> Iterator[None]:
+    """Run a parallel kernel, alone, on all of numba's threads or on one.
+
+    Args:
+        worthwhile: Whether the work is large enough for several threads; waking them takes longer
+            than a small kernel, and much longer where other programs want the processor.
+    """
+    import numba
+
+    with _one_kernel_at_a_time:
+        allowed = numba.get_num_threads()
+        numba.set_num_threads(allowed if worthwhile else 1)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(allowed)

@@ -172,7 +172,6 @@ def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
 
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
 

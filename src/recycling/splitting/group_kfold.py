@@ -28,6 +28,9 @@ MAX_SWEEPS = 200
 EXACT = 2.0**52
 """Whole numbers below this add and multiply exactly in float64, in any order, on any machine."""
 
+KICKS = 40
+KICKED = 6
+
 LEVELS = 1024
 """Steps that a column is rounded to, where it does not hold counts up to this."""
 
@@ -186,8 +189,18 @@ def _assign(
     totals = sums.sum(axis=0)
     rarest = np.where(sums > 0, totals, np.inf).min(axis=1)
     order = np.lexsort((ties, -sums.sum(axis=1), rarest))
-    fold, held = _deal(sums, weights, order, n_splits)
-    return _swap(sums, weights, fold, held, rng)
+    best = _deal(sums, weights, order, n_splits)
+    _swap(sums, weights, best, n_splits, rng)
+    least = _cost(sums, weights, best, n_splits)
+    for _ in range(KICKS):
+        fold = best.copy()
+        kicked = rng.choice(len(sums), min(KICKED, len(sums)), replace=False)
+        fold[kicked] = fold[rng.permutation(kicked)]
+        _swap(sums, weights, fold, n_splits, rng)
+        cost = _cost(sums, weights, fold, n_splits)
+        if cost < least:
+            best, least = fold, cost
+    return best
 
 
 def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -204,16 +217,29 @@ def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.rint(weights * scale))
 
 
+def _cost(
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    n_splits: int,
+) -> tuple[int, int]:
+    """How uneven folds are: first in rows, then in everything; in whole numbers of any size."""
+    held = _sums_by_group(sums, fold, n_splits)
+    deviation = np.rint(n_splits * held - sums.sum(axis=0)).astype(np.int64).astype(object)
+    squares = (deviation**2).sum(axis=0)
+    return int(squares[0]), int(squares @ weights.astype(np.int64).astype(object))
+
+
 def _deal(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     order: NDArray[np.intp],
     n_splits: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> NDArray[np.int64]:
     """Give each group, in order, to the fold that has least of what it holds.
 
     Returns:
-        (groups,) fold numbers, and (folds, columns) what each fold holds.
+        (groups,) fold numbers.
     """
     fold = np.empty(len(sums), dtype=np.int64)
     held = np.zeros((n_splits, sums.shape[1]))
@@ -222,24 +248,24 @@ def _deal(
         k = int((held @ (weights * holds)).argmin())
         fold[group] = k
         held[k] += holds
-    return fold, held
+    return fold
 
 
 def _swap(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     fold: NDArray[np.int64],
-    held: NDArray[np.float64],
+    n_splits: int,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Swap groups between pairs of folds until no pair of folds gains by it.
+) -> None:
+    """Swap groups between pairs of folds, in `fold`, until no pair of folds gains by it.
 
     Giving a group away for nothing is a swap with an empty group, so there is one kind of step.
     """
     nobody = len(sums)
+    held = _sums_by_group(sums, fold, n_splits)
     sums = np.vstack([sums, np.zeros(sums.shape[1])])
-    fold = np.append(fold, -1)
-    pairs = list(combinations(range(len(held)), 2))
+    pairs = list(combinations(range(n_splits), 2))
     since_gain = 0
     for step in range(MAX_SWEEPS * len(pairs)):
         if since_gain == len(pairs):
@@ -247,10 +273,13 @@ def _swap(
         a, b = pairs[step % len(pairs)]
         of_a = np.append(_sample(np.flatnonzero(fold == a), rng), nobody)
         of_b = np.append(_sample(np.flatnonzero(fold == b), rng), nobody)
-        gained = _swap_between(sums, weights, held[a], held[b], of_a, of_b)
-        since_gain = 0 if gained else since_gain + 1
-        fold[of_a], fold[of_b], fold[nobody] = a, b, -1
-    return fold[:nobody]
+        moves = _swaps_between(sums, weights, held[a], held[b], of_a, of_b)
+        for from_a, from_b in moves:
+            if from_a != nobody:
+                fold[from_a] = b
+            if from_b != nobody:
+                fold[from_b] = a
+        since_gain = 0 if moves else since_gain + 1
 
 
 def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
@@ -259,30 +288,30 @@ def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.i
     return rng.choice(members, SAMPLE, replace=False)
 
 
-def _swap_between(
+def _swaps_between(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     held_a: NDArray[np.float64],
     held_b: NDArray[np.float64],
     of_a: NDArray[np.intp],
     of_b: NDArray[np.intp],
-) -> bool:
-    """Make the best swap between two folds, again and again; change the arguments accordingly.
+) -> list[tuple[int, int]]:
+    """Make the best swap between two folds, again and again, until none helps.
 
     Args:
         sums: (groups + 1, columns) what each group holds; the last one is empty.
         weights: (columns,) weight of each column's squared deviation.
-        held_a: (columns,) what one fold holds.
-        held_b: (columns,) what the other fold holds.
-        of_a: Groups of the one fold.
-        of_b: Groups of the other fold.
+        held_a: (columns,) what one fold holds; kept up to date.
+        held_b: (columns,) what the other fold holds; kept up to date.
+        of_a: Groups of the one fold, and the empty one at the end.
+        of_b: Groups of the other fold, and the empty one at the end.
 
     Returns:
-        Whether anything was swapped.
+        The swaps in order: the group that left the one fold, the group that left the other.
     """
     a, b = sums[of_a], sums[of_b]
     apart = _weighted_squares(a, b, weights)
-    gained = False
+    swaps: list[tuple[int, int]] = []
     while True:
         # With d = b - a moving over, half the change of the sum of squares is d * (lean + d).
         lean = held_a - held_b
@@ -293,15 +322,19 @@ def _swap_between(
         change[size_change > best_size] = np.inf
         i, j = divmod(int(change.argmin()), change.shape[1])
         if best_size == 0 and change[i, j] >= 0:
-            return gained
-        gained = True
+            return swaps
+        from_a, from_b = of_a[i], of_b[j]
+        swaps.append((int(from_a), int(from_b)))
         moved = b[j] - a[i]
         held_a += moved
         held_b -= moved
-        of_a[i], of_b[j] = of_b[j], of_a[i]
-        a[i], b[j] = sums[of_a[i]], sums[of_b[j]]
-        apart[i] = _weighted_squares(a[i : i + 1], b, weights)[0]
-        apart[:, j] = _weighted_squares(a, b[j : j + 1], weights)[:, 0]
+        # The last place stays empty, so that a group can always be given away for nothing.
+        if i < len(of_a) - 1:
+            of_a[i], a[i] = from_b, sums[from_b]
+            apart[i] = _weighted_squares(a[i : i + 1], b, weights)[0]
+        if j < len(of_b) - 1:
+            of_b[j], b[j] = from_a, sums[from_a]
+            apart[:, j] = _weighted_squares(a, b[j : j + 1], weights)[:, 0]
 
 
 def _weighted_squares(

@@ -64,7 +64,14 @@ class MMEngineBackend:
             facts["training_sha256"] = training_set.sha256
             facts["n_samples"] = training_set.n_samples
             facts["libraries"] = session.versions(self.name)
-            categories = data.categories[["category_id", "name"]].to_dict("records")
+            categories = [
+                {"category_id": category_id, "name": name}
+                for category_id, name in zip(
+                    data.categories["category_id"].tolist(),
+                    data.categories["name"].tolist(),
+                    strict=True,
+                )
+            ]
             trained = Trained(model, categories, facts)
             return write_checkpoint(work_dir / "checkpoint", trained, config, weights)
 
@@ -97,14 +104,15 @@ def _run(model: Model, config: Any, name: str) -> tuple[dict[str, Any], dict[str
     if model.pretrained not in ("none", "default"):
         start = Path(model.pretrained)
         runner.register_hook(StartFrom(lambda network: load_pretrained(network, start)))
-    began = time.perf_counter(); c0=time.process_time()
+    began = time.perf_counter()
     with progress_bar() as progress:
         runner.register_hook(ProgressLine(progress, f"train {name}"))
         try:
             runner.train()
         except BackendError as error:
             # A loader process wraps what it raises in its own traceback.
-            raise BackendError(str(error).strip().splitlines()[-1].split("BackendError: ")[-1]) from error
+            last = str(error).strip().splitlines()[-1]
+            raise BackendError(last.split("BackendError: ")[-1]) from error
     seconds = time.perf_counter() - began
     n_images = runner.max_iters * model.batch_size
     facts = {
@@ -112,7 +120,6 @@ def _run(model: Model, config: Any, name: str) -> tuple[dict[str, Any], dict[str
         "images_per_second": round(n_images / seconds, 2),
         "iterations": runner.max_iters,
         "last_loss": guard.loss,
-        "cpu": (time.process_time()-c0)/runner.max_iters,
     }
     return _final_weights(runner), facts
 

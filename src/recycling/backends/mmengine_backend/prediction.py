@@ -89,12 +89,13 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
         sizes[image_id] = (image["width"], image["height"])
 
     def read(image_id: int) -> LabelMap:
-        label_map = cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED)
+        label_map = np.asarray(
+            cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED), dtype=np.uint8
+        )
         if label_map.shape[::-1] != sizes[image_id]:
-            label_map = cv2.resize(
-                label_map, sizes[image_id], interpolation=cv2.INTER_NEAREST_EXACT
-            )
-        return np.asarray(label_map, dtype=np.uint8)
+            enlarged = cv2.resize(label_map, sizes[image_id], interpolation=cv2.INTER_NEAREST_EXACT)
+            return np.asarray(enlarged, dtype=np.uint8)
+        return label_map
 
     return LabelMaps(images.table["image_id"].tolist(), read)
 
@@ -122,13 +123,13 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
     inputs = _crops(images) if model.task == "cls" else _pictures(images)
     batches = []
     for _, same_size in inputs.groupby(["height", "width"], sort=True):
-        rows = same_size.to_dict("records")
+        rows: list[dict[str, Any]] = same_size.to_dict("records")  # type: ignore[assignment]
         batches += [
             rows[start : start + model.batch_size]
             for start in range(0, len(rows), model.batch_size)
         ]
     for batch in track(batches, f"predict {model.recipe}"):
-        samples = network.predict([dict(row) for row in batch])
+        samples = network.predict([row.copy() for row in batch])
         yield from zip(batch, samples, strict=True)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS, TRANSFORMS
+from mmengine.optim import OptimWrapper
+from mmengine.registry import DATASETS, OPTIM_WRAPPERS, TRANSFORMS
 from numpy.typing import NDArray
 
 from recycling.backends.core import BackendError
@@ -126,3 +130,17 @@ class PaintedImages(BaseDataset):  # type: ignore[misc]
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
         """Add what mmseg's transforms expect of a sample."""
         return {**raw_data_info, "label_map": None, "reduce_zero_label": False, "seg_fields": []}
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bf16OnCpu(OptimWrapper):  # type: ignore[misc]
+    """Trains in bf16 on a CPU, where mmengine's ``AmpOptimWrapper`` asks for a GPU.
+
+    On a CPU with AVX-512 BF16 a convolution takes two thirds of the time that it takes in fp32.
+    """
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        """Compute the losses of `model` in bf16 where that is safe."""
+        with super().optim_context(model), torch.autocast("cpu", dtype=torch.bfloat16):
+            yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
@@ -44,9 +45,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     base = _read(recipe)
     network = _network(model, base, len(data.classes))
     iterations = _iterations(model, data.n_samples)
-    augmentation = _with_size(
-        base.get("augmentation", FLIP[model.task]), model.image_size
-    )
+    augmentation = _with_size(base.get("augmentation", FLIP[model.task]), model.image_size)
     config = Config(
         {
             "custom_imports": {"imports": ["recycling.backends.mmengine_backend.registered"]},
@@ -114,9 +113,10 @@ def _read(recipe: Path) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error of a library in one line."""
+    """An error of a library in one line of bearable length."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return shorten(text, 300, placeholder=" ...")
 
 
 def _iterations(model: Model, n_samples: int) -> int:
@@ -194,9 +194,7 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 # The data ---------------------------------------------------------------------------------------
 
 
-def _dataset(
-    model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
     prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
     types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "PaintedImages"}
     return {
@@ -253,6 +251,8 @@ def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
         "type": settings.name,
         "lr": settings.learning_rate,
         "weight_decay": settings.weight_decay,
+        # One kernel for all weights; a step in Python loops costs a small network 30 ms.
+        "fused": True,
     }
     if settings.name == "SGD":
         optimizer["momentum"] = settings.momentum
@@ -264,18 +264,21 @@ def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
     }
     if settings.clip_grad_norm is not None:
         wrapper["clip_grad"] = {"max_norm": settings.clip_grad_norm}
-    if model.precision != "fp32":
-        _check_precision(model.precision)
-        dtype = {"bf16": "bfloat16", "fp16": "float16"}[model.precision]
-        wrapper.update(type="AmpOptimWrapper", dtype=dtype)
+    wrapper.update(_precision(model.precision))
     return wrapper
 
 
-def _check_precision(precision: str) -> None:
+def _precision(precision: str) -> dict[str, Any]:
     import torch
 
-    if not torch.cuda.is_available():
-        raise BackendError(f"precision: {precision} needs a GPU, and there is none; use fp32")
+    if precision == "fp32":
+        return {}
+    if torch.cuda.is_available():
+        dtype = {"bf16": "bfloat16", "fp16": "float16"}[precision]
+        return {"type": "AmpOptimWrapper", "dtype": dtype}
+    if precision == "bf16":
+        return {"type": "Bf16OnCpu"}
+    raise BackendError("precision: fp16 needs a GPU, and there is none; use bf16 or fp32")
 
 
 def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:

@@ -38,9 +38,7 @@ def library(backend: str, log: Path | None = None) -> Iterator[None]:
                 yield
             finally:
                 if log is not None and counted:
-                    log.write_text(
-                        "".join(f"{n} x {line}\n" for line, n in counted.most_common())
-                    )
+                    log.write_text("".join(f"{n} x {line}\n" for line, n in counted.most_common()))
 
 
 @contextmanager
@@ -80,18 +78,18 @@ def _deterministic() -> Iterator[None]:
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         torch.get_num_threads(),
     )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(os.cpu_count() or 1)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = before[2]
+        torch.utils.deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
         torch.set_num_threads(before[3])
 
 
@@ -104,7 +102,10 @@ def _fresh_globals(backend: str) -> Iterator[None]:
     kinds = (MMLogger, MessageHub, Visualizer, DefaultScope)
     before = [dict(kind._instance_dict) for kind in kinds]
     try:
-        DefaultScope.get_instance(f"recycling-{backend}", scope_name=backend)
+        name = f"recycling-{backend}"
+        DefaultScope.get_instance(name, scope_name=backend)
+        # The library would else make one that talks.
+        MMLogger.get_instance(name, log_level="ERROR")
         yield
     finally:
         for kind, known in zip(kinds, before, strict=True):

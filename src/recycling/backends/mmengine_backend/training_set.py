@@ -54,7 +54,8 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
     samples: list[dict[str, Any]] = []
     for number, part in enumerate(data.train):
         index = {
-            int(category_id): index for index, category_id in enumerate(data.categories["category_id"])
+            int(category_id): index
+            for index, category_id in enumerate(data.categories["category_id"])
         }
         _check(part.annotations, index)
         if task == "cls":
@@ -92,15 +93,16 @@ def _check(annotations: Annotations, index: dict[int, int]) -> None:
 
 def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Each image of a part, as the libraries name its fields, with its annotations."""
-    by_image = dict(list(part.annotations.annotations.groupby("image_id", sort=False)))
-    none = part.annotations.annotations.iloc[:0]
-    for image in part.annotations.images.itertuples(index=False):
+    tables = part.annotations
+    by_image = dict(list(tables.annotations.groupby("image_id", sort=False)))
+    none = tables.annotations.iloc[:0]
+    for image in tables.images.to_dict("records"):
         info = {
-            "img_path": str((part.folder.path / str(image.file_name)).resolve()),
-            "height": int(image.height),
-            "width": int(image.width),
+            "img_path": str((part.folder.path / image["file_name"]).resolve()),
+            "height": image["height"],
+            "width": image["width"],
         }
-        yield info, by_image.get(image.image_id, none)
+        yield info, by_image.get(image["image_id"], none)
 
 
 def _crops(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
@@ -149,13 +151,12 @@ def _painted_images(
 
 
 def _boxes(annotations: pd.DataFrame) -> Iterator[tuple[list[float], int, bool]]:
-    for row, category_id, iscrowd in zip(
+    yield from zip(
         annotations[BOX].to_numpy().tolist(),
         annotations["category_id"].tolist(),
         annotations["iscrowd"].tolist(),
         strict=True,
-    ):
-        yield row, category_id, iscrowd
+    )
 
 
 def _sha256(data: TrainingData) -> str:

@@ -1,0 +1,355 @@
+"""Real trainings, tiny, of each of the three libraries behind mmengine's Runner."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from recycling.annotations import (
+    ANNOTATIONS,
+    BOX,
+    CATEGORIES,
+    IMAGES,
+    Annotations,
+    ImageFolder,
+    LabeledImages,
+)
+from recycling.backends import (
+    BackendError,
+    Checkpoint,
+    Images,
+    Model,
+    TrainingData,
+    backend_for,
+)
+from recycling.predictions import LabelMaps
+
+torch = pytest.importorskip("torch")
+
+RECIPES = {
+    "mmpretrain": """
+_base_ = "mmpretrain::resnet/resnet18_8xb32_in1k.py"
+model = dict(backbone=dict(base_channels=8, stem_channels=8), head=dict(in_channels=64))
+""",
+    "mmdet": """
+_base_ = "mmdet::yolox/yolox_nano_8xb8-300e_coco.py"
+""",
+    "mmseg": """
+_base_ = "mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py"
+""",
+}
+TASKS = {"mmpretrain": "cls", "mmdet": "det", "mmseg": "seg"}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
+    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id in range(1, 9):
+        picture = rng.integers(60, 120, (64, 80, 3), dtype=np.uint8)
+        for category_id, x in ((7, 4), (3, 44)):
+            side = int(rng.integers(18, 30))
+            y = int(rng.integers(2, 30))
+            if category_id == 7:
+                cv2.rectangle(picture, (x, y), (x + side, y + side), (250, 40, 40), -1)
+            else:
+                middle = (x + side // 2, y + side // 2)
+                cv2.circle(picture, middle, side // 2, (40, 250, 250), -1)
+            annotations.append(
+                {
+                    "annotation_id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": category_id,
+                    **dict(zip(BOX, (x, y, x + side, y + side), strict=True)),
+                    "area": side * side,
+                    "segmentation": json.dumps(
+                        [[x, y, x + side, y, x + side, y + side, x, y + side]]
+                    ),
+                    "iscrowd": False,
+                    "source": "human",
+                    "score": 1.0,
+                    "extra": None,
+                }
+            )
+        cv2.imwrite(str(folder / f"{image_id}.png"), picture)
+        images.append(
+            {
+                "image_id": image_id,
+                "file_name": f"{image_id}.png",
+                "width": 80,
+                "height": 64,
+                "group": str(image_id),
+                "extra": None,
+            }
+        )
+    categories = pd.DataFrame(
+        {"category_id": [7, 3], "name": ["box", "disc"], "supercategory": "shape", "extra": None}
+    )
+    return LabeledImages(
+        Annotations(
+            IMAGES.conform(pd.DataFrame(images), where="images"),
+            ANNOTATIONS.conform(pd.DataFrame(annotations), where="annotations"),
+            CATEGORIES.conform(categories, where="categories"),
+        ),
+        ImageFolder(folder),
+    )
+
+
+def _data(pictures: LabeledImages) -> TrainingData:
+    # The same pictures twice: ids repeat across the parts of a training.
+    return TrainingData([pictures, pictures], pictures, pictures.annotations.categories)
+
+
+def _images(pictures: LabeledImages) -> Images:
+    tables = pictures.annotations
+    return Images(
+        tables.images, pictures.folder, tables.annotations[["annotation_id", "image_id", *BOX]]
+    )
+
+
+def _model(backend: str, **settings: Any) -> Model:
+    return Model(
+        **{
+            "task": TASKS[backend],
+            "backend": backend,
+            "recipe": "small",
+            "image_size": 64,
+            "epochs": 1,
+            "batch_size": 4,
+            "optimizer": {"learning_rate": 1e-3},
+            "score_threshold": 1e-4,
+            **settings,
+        }
+    )
+
+
+def _recipe(folder: Path, backend: str) -> Path:
+    path = folder / f"{backend}.py"
+    path.write_text(RECIPES[backend])
+    return path
+
+
+def _train(
+    backend: str,
+    pictures: LabeledImages,
+    work_dir: Path,
+    recipe: Path | None = None,
+    **settings: Any,
+) -> Checkpoint:
+    work_dir.mkdir(parents=True, exist_ok=True)
+    recipe = recipe or _recipe(work_dir, backend)
+    return backend_for(backend).train(
+        _model(backend, **settings), recipe, _data(pictures), work_dir / "run"
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(
+    pictures: LabeledImages, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Checkpoint]:
+    """One checkpoint a library, trained one after another in one process.
+
+    Each is moved away and what the training left beside it is deleted, so that a prediction can
+    only use the checkpoint's folder.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+    checkpoints = {}
+    for backend in ("mmdet", "mmseg", "mmpretrain"):
+        made = _train(backend, pictures, folder / backend)
+        moved = folder / f"{backend}-moved"
+        shutil.move(made.folder, moved)
+        shutil.rmtree(folder / backend)
+        checkpoints[backend] = Checkpoint(moved)
+    return checkpoints
+
+
+def test_a_checkpoint_is_complete(trained: dict[str, Checkpoint]) -> None:
+    for backend, checkpoint in trained.items():
+        assert sorted(path.name for path in checkpoint.folder.iterdir()) == [
+            "checkpoint.json",
+            "config.py",
+            "weights.pth",
+        ]
+        facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
+        assert facts["model"]["backend"] == backend
+        assert [one["name"] for one in facts["categories"]] == ["box", "disc"]
+        assert facts["iterations"] == (8 if backend == "mmpretrain" else 4)
+        assert facts["seconds"] > 0
+        assert np.isfinite(facts["last_loss"])
+        assert len(facts["training_sha256"]) == 64
+        weights = torch.load(checkpoint.folder / "weights.pth", weights_only=True)
+        assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
+
+
+def test_detections_are_within_the_original_picture(
+    trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    found = backend_for("mmdet").predict(trained["mmdet"], _images(pictures))
+    assert isinstance(found, pd.DataFrame)
+    assert len(found) > 0
+    assert set(found["category_id"]) <= {7, 3}
+    assert set(found["image_id"]) <= set(range(1, 9))
+    assert found["x_min"].min() >= 0
+    assert found["x_max"].max() <= 80
+    assert found["y_max"].max() <= 64
+    assert found["x_max"].max() > 64, "boxes are in the pixels of the original, 80 wide"
+    assert found["score"].min() >= 1e-4
+    assert found.groupby("image_id").size().max() <= 100
+
+
+def test_label_maps_have_the_size_of_the_original_picture(
+    trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    maps = backend_for("mmseg").predict(trained["mmseg"], _images(pictures))
+    assert isinstance(maps, LabelMaps)
+    assert list(maps) == list(range(1, 9))
+    for label_map in maps.values():
+        assert label_map.shape == (64, 80)
+        assert label_map.dtype == np.uint8
+        assert label_map.max() <= 2
+
+
+def test_class_probabilities_have_one_column_a_category(
+    trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    table = backend_for("mmpretrain").predict(trained["mmpretrain"], _images(pictures))
+    assert isinstance(table, pd.DataFrame)
+    assert list(table.columns) == ["annotation_id", "box", "disc"]
+    assert table["annotation_id"].tolist() == list(range(1, 17))
+    assert table["box"].dtype == np.float32
+    np.testing.assert_allclose(table[["box", "disc"]].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_classifier_without_crops_says_so(
+    trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    images = Images(pictures.annotations.images, pictures.folder)
+    with pytest.raises(BackendError, match=r"Images\.crops"):
+        backend_for("mmpretrain").predict(trained["mmpretrain"], images)
+
+
+@pytest.mark.parametrize("backend", ["mmdet", "mmseg", "mmpretrain"])
+def test_the_same_seed_gives_the_same_weights(
+    backend: str, trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    again = _train(backend, pictures, tmp_path)
+    assert _sha256(again) == _sha256(trained[backend])
+
+
+def test_another_seed_gives_other_weights(
+    trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    other = _train("mmpretrain", pictures, tmp_path, seed=1)
+    assert _sha256(other) != _sha256(trained["mmpretrain"])
+
+
+def _sha256(checkpoint: Checkpoint) -> str:
+    facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
+    return str(facts["weights_sha256"])
+
+
+def test_training_starts_from_the_weights_given(
+    trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    start = trained["mmpretrain"].folder
+    tuned = _train(
+        "mmpretrain",
+        pictures,
+        tmp_path,
+        pretrained=str(start / "weights.pth"),
+        optimizer={"name": "SGD", "learning_rate": 1e-12, "weight_decay": 0.0},
+    )
+    before = torch.load(start / "weights.pth", weights_only=True)["backbone.conv1.weight"]
+    after = torch.load(tuned.folder / "weights.pth", weights_only=True)["backbone.conv1.weight"]
+    torch.testing.assert_close(before, after)
+
+
+def test_weights_of_another_model_are_refused(
+    trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match="belongs to another model"):
+        _train("mmpretrain", pictures, tmp_path, pretrained=str(trained["mmseg"].folder))
+
+
+def test_weights_that_hold_code_are_refused(pictures: LabeledImages, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"layer": pathlike()}}, tmp_path / "code.pth")
+    with pytest.raises(BackendError, match="not a file of plain tensors"):
+        _train("mmpretrain", pictures, tmp_path, pretrained=str(tmp_path / "code.pth"))
+
+
+def pathlike() -> Path:
+    """An object that unpickling would have to run code for."""
+    return Path("anything")
+
+
+def test_a_misspelt_option_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="unknown option 'model.bakbone.depth'.*backbone"):
+        _train("mmpretrain", pictures, tmp_path, options={"model.bakbone.depth": 34})
+
+
+def test_an_option_that_the_class_does_not_take_is_named(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match="cannot be built.*deapth") as caught:
+        _train("mmpretrain", pictures, tmp_path, options={"model.backbone.deapth": 34})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_whose_base_is_missing_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
+    recipe = tmp_path / "broken.py"
+    recipe.write_text('_base_ = "mmdet::yolox/no_such_file.py"\n')
+    with pytest.raises(BackendError, match=r"broken\.py: cannot be read.*no_such_file") as caught:
+        _train("mmdet", pictures, tmp_path, recipe=recipe)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_loss_that_is_no_number_stops_the_training(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"the loss is (nan|inf) at iteration \d+ of") as caught:
+        _train(
+            "mmpretrain",
+            pictures,
+            tmp_path,
+            epochs=3,
+            optimizer={"name": "SGD", "learning_rate": 1e30},
+            schedule={"name": "constant", "warmup": 0},
+        )
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_picture_is_named(
+    workers: int, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures.folder.path, folder)
+    (folder / "5.png").write_bytes(b"not a picture")
+    broken = LabeledImages(pictures.annotations, ImageFolder(folder))
+    with pytest.raises(BackendError, match=r"5\.png: not a picture") as caught:
+        _train("mmpretrain", broken, tmp_path, workers=workers)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_checkpoint_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match=r"no weights\.pth"):
+        backend_for("mmdet").predict(Checkpoint(tmp_path), _images(pictures))
+
+
+def test_fp16_without_a_gpu_is_refused(pictures: LabeledImages, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(BackendError, match="fp16 needs a GPU"):
+        _train("mmpretrain", pictures, tmp_path, precision="fp16")
