@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,12 @@ from recycling.backends import (
     is_installed,
 )
 
-pytestmark = pytest.mark.skipif(
-    not is_installed("detectron2"),
-    reason="detectron2 is not installed; "
-    "https://detectron2.readthedocs.io/en/latest/tutorials/install.html",
-)
+if not is_installed("detectron2"):
+    pytest.skip(
+        "detectron2 is not installed; "
+        "https://detectron2.readthedocs.io/en/latest/tutorials/install.html",
+        allow_module_level=True,
+    )
 
 RECIPE = Recipes(Path(__file__).parents[2] / "conf" / "recipes").find(
     "detectron2", "faster_rcnn_r50_narrow"
@@ -216,7 +219,6 @@ def test_a_trained_detector_finds_what_it_was_shown(part: LabeledImages, tmp_pat
     truth = part.annotations.annotations.set_index(["image_id", "category_id"])
     assert len(surest) == len(truth)
     distance = (surest[BOX] - truth.loc[surest.index, BOX]).abs().to_numpy()
-    print(losses, distance)
     assert distance.mean() < 4
 
 
@@ -377,8 +379,6 @@ def test_a_loss_that_is_no_number_stops_the_training(part: LabeledImages, tmp_pa
 def test_a_damaged_checkpoint_is_named(
     part: LabeledImages, trained: Checkpoint, tmp_path: Path
 ) -> None:
-    import shutil
-
     copy = Checkpoint(shutil.copytree(trained.folder, tmp_path / "checkpoint"))
     (copy.folder / "weights.pth").write_bytes(b"no weights")
     with pytest.raises(BackendError, match=r"checkpoint: cannot be used: ") as caught:
@@ -392,6 +392,7 @@ def test_a_damaged_checkpoint_is_named(
 def test_the_library_keeps_quiet_and_its_log_is_kept(
     part: LabeledImages, trained: Checkpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     backend_for("detectron2").predict(trained, _images(part))
     assert caplog.records == []
     assert "Starting training" in (trained.folder.parent / "train.log").read_text()

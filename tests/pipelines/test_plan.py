@@ -36,6 +36,14 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
     assert "det.pseudo.annotations" in again.inputs
 
 
+def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
+    parameters = models(folds=[1])
+    parameters["models"]["again"] = {**DETECTOR, "folds": [1], "pretrained": "model:yolox"}
+    plan = read_plan(parameters, "models.yml")
+    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold1.train")
+    assert "det.yolox.fold1.checkpoint" in again.inputs
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -54,6 +62,8 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
         ({**models(), "ensembles": {"finale": "all"}}, "ensembles.finale"),
         ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
         (models(train_on="labeled+pseudo"), "'teacher' has no member"),
+        (models(pretrained="model:yolx"), "pretrained names 'yolx'.*did you mean 'yolox'"),
+        (models(pretrained="model:yolox"), "yolox starts from yolox; break the circle"),
     ],
 )
 def test_a_fault_is_one_line_with_file_and_key(parameters, message):

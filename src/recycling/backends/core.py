@@ -89,6 +89,11 @@ class Checkpoint:
     folder: Path
 
     @property
+    def weights(self) -> Path:
+        """The file of the weights: a state dict of plain tensors."""
+        return self.folder / "weights.pth"
+
+    @property
     def backend(self) -> str:
         """The name of the library that trained it.
 

@@ -58,7 +58,8 @@ class Model(BaseModel):
     seed: int = Field(default=0, ge=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     pretrained: str = Field(
-        default="none", description="'none', 'default' (the recipe's own) or a checkpoint's path"
+        default="none",
+        description="'none', 'default' (the recipe's own), a path, or 'model:NAME' of models.yml",
     )
     workers: int = Field(default=0, ge=0, description="loader processes")
     score_threshold: float = Field(default=0.01, ge=0, le=1, description="boxes below are dropped")

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 TASKS: tuple[Task, ...] = get_args(Task)
 RESERVED = ("teacher", "final", "pseudo")
+START = "model:"
 
 
 class PlanError(ValueError):
@@ -89,6 +90,14 @@ class Plan:
             for fold in model.folds
         ]
 
+    def start(self, member: Member) -> Member | None:
+        """The member whose weights a member starts from, if ``pretrained: model:NAME`` says so."""
+        name = start_of(member.settings)
+        if name is None:
+            return None
+        model = self.models[name]
+        return Member(model.task, name, member.fold, model)
+
     def ensemble(self, task: Task, name: Literal["teacher", "final"]) -> list[Member]:
         """The members of an ensemble, for one task."""
         chosen = getattr(self.ensembles, name)
@@ -98,6 +107,11 @@ class Plan:
         if chosen == "labeled":
             return [m for m in members if m.settings.train_on == "labeled"]
         return [m for m in members if m.model in chosen]
+
+
+def start_of(model: Model) -> str | None:
+    """The model that `pretrained` names, if it names one."""
+    return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
 
 
 def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
@@ -123,7 +137,15 @@ def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
                     f"{where}: ensembles.{ensemble} names {name!r}, which is no model; "
                     f"{nearest(name, known)}"
                 )
+    for name in known:
+        _check_start(name, known, where)
     models = {name: model for name, model in known.items() if _usable(name, model, where)}
+    for name, model in models.items():
+        if (start := start_of(model)) is not None and start not in models:
+            raise PlanError(
+                f"{where}: models.{name}.pretrained names {start!r}, which is left out; install its "
+                "backend or choose another start"
+            )
     plan = Plan(models, ensembles)
     for task in plan.tasks:
         retrained = [m for m in plan.members(task) if m.settings.train_on == "labeled+pseudo"]
@@ -164,6 +186,19 @@ def _model(name: Any, raw: Any, where: str) -> Model:
         return Model.model_validate(raw)
     except ValidationError as error:
         raise PlanError(faults(error, f"{where}: models.{name}", Model)) from error
+
+
+def _check_start(name: str, known: Mapping[str, Model], where: str) -> None:
+    seen = [name]
+    while (start := start_of(known[seen[-1]])) is not None:
+        key = f"{where}: models.{seen[-1]}.pretrained"
+        if start not in known:
+            raise PlanError(f"{key} names {start!r}, which is no model; {nearest(start, known)}")
+        if start in seen:
+            raise PlanError(f"{key}: {' starts from '.join([*seen, start])}; break the circle")
+        if not set(known[seen[-1]].folds) <= set(known[start].folds):
+            raise PlanError(f"{key}: {start!r} is not trained on the same folds; add them to it")
+        seen.append(start)
 
 
 def _usable(name: str, model: Model, where: str) -> bool:

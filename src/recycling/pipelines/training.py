@@ -24,7 +24,7 @@ from recycling.evaluation import (
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.pipelines.plan import Member, Plan
+from recycling.pipelines.plan import Member, Plan, PlanError
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.splitting import Folds
 
@@ -32,7 +32,8 @@ from recycling.splitting import Folds
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     pool = pool_of(plan, task)
-    return Pipeline([n for member in plan.members(task) for n in _chain(member, pool)])
+    chains = [_chain(member, pool, plan.start(member)) for member in plan.members(task)]
+    return Pipeline([n for chain in chains for n in chain])
 
 
 def pool_of(plan: Plan, task: Task) -> str:
@@ -43,20 +44,28 @@ def pool_of(plan: Plan, task: Task) -> str:
     return "det.pseudo.annotations" if task == "cls" and "det" in plan.tasks else "pool.annotations"
 
 
-def _chain(member: Member, pool: str) -> list[Node]:
+def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
     space = member.namespace
     predict, score = PREDICT[member.task], SCORE[member.task]
-    training = ["recipes", f"{space}.run", f"{space}.training_part", f"{space}.held_out_part",
-                "train.images"]  # fmt: skip
-    settings = f"params:models.{member.model}"
+    training = {
+        "model": f"params:models.{member.model}",
+        "recipes": "recipes",
+        "run": f"{space}.run",
+        "training_part": f"{space}.training_part",
+        "held_out_part": f"{space}.held_out_part",
+        "images": "train.images",
+    }
     retrained = member.settings.train_on == "labeled+pseudo"
-    pseudo = [f"{member.task}.pseudo.annotations", "pool.images"] if retrained else []
+    if retrained:
+        training["pseudo_labels"] = f"{member.task}.pseudo.annotations"
+        training["pool_images"] = "pool.images"
+    if start is not None:
+        training["start"] = f"{start.namespace}.checkpoint"
     chain = [
         node(fold_selector(member.fold), ["train.annotations", "folds"],
              [f"{space}.training_part", f"{space}.held_out_part"],
              name="select_fold", namespace=space),
-        node(train_with_pseudo_labels if retrained else train, [settings, *training, *pseudo],
-             f"{space}.checkpoint", name="train", namespace=space),
+        node(train, training, f"{space}.checkpoint", name="train", namespace=space),
         node(predict, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
              f"{space}.out_of_fold_predictions", name="predict_out_of_fold", namespace=space),
         node(predict, [f"{space}.checkpoint", "test.annotations", "test.images"],
@@ -81,7 +90,7 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
         """Divide the annotations into those to train on and those of the fold held out."""
         held_out = folds.loc[folds["fold"] == fold, "image_id"]
         if held_out.empty:
-            raise ValueError(
+            raise PlanError(
                 f"models.yml: fold {fold} is asked for, but the folds are "
                 f"{', '.join(str(f) for f in sorted(folds['fold'].unique()))}"
             )
@@ -98,35 +107,29 @@ def train(
     training_part: Annotations,
     held_out_part: Annotations,
     images: ImageFolder,
+    pseudo_labels: Annotations | None = None,
+    pool_images: ImageFolder | None = None,
+    start: Checkpoint | None = None,
 ) -> Checkpoint:
-    """Train a model on the labelled images of all folds but one."""
+    """Train a model on all folds but one.
+
+    Args:
+        model: Its settings.
+        recipes: Where its config is.
+        run: Where its logs go.
+        training_part: The labelled images to learn from.
+        held_out_part: Those of the fold that is held out.
+        images: The files of both.
+        pseudo_labels: Images that models have labelled, to learn from as well.
+        pool_images: Their files.
+        start: The model whose weights it starts from.
+    """
     parts = [LabeledImages(training_part, images)]
-    return _train(model, recipes, run, parts, LabeledImages(held_out_part, images))
-
-
-def train_with_pseudo_labels(
-    model: Model,
-    recipes: Recipes,
-    run: RunFolder,
-    training_part: Annotations,
-    held_out_part: Annotations,
-    images: ImageFolder,
-    pseudo_labels: Annotations,
-    pool_images: ImageFolder,
-) -> Checkpoint:
-    """Train a model on the labelled images of all folds but one, and on pseudo-labelled ones."""
-    parts = [LabeledImages(training_part, images), LabeledImages(pseudo_labels, pool_images)]
-    return _train(model, recipes, run, parts, LabeledImages(held_out_part, images))
-
-
-def _train(
-    model: Model,
-    recipes: Recipes,
-    run: RunFolder,
-    parts: list[LabeledImages],
-    held_out: LabeledImages,
-) -> Checkpoint:
-    data = TrainingData(parts, held_out, parts[0].annotations.categories)
+    if pseudo_labels is not None and pool_images is not None:
+        parts.append(LabeledImages(pseudo_labels, pool_images))
+    if start is not None:
+        model = model.model_copy(update={"pretrained": str(start.weights)})
+    data = TrainingData(parts, LabeledImages(held_out_part, images), training_part.categories)
     recipe = recipes.find(model.backend, model.recipe)
     return backend_for(model.backend).train(model, recipe, data, run.path)
 

@@ -3,7 +3,8 @@
 scikit-learn's `StratifiedGroupKFold` balances one label and keeps groups whole;
 iterative-stratification balances many labels and breaks groups. This does both. Like Sechidis et
 al., "On the Stratification of Multi-Label Data" (ECML 2011), it deals out the rarest first;
-then it swaps groups between folds for as long as that helps.
+then it swaps groups between folds for as long as that helps, and again after a few random swaps
+(iterated local search; Lourenço, Martin and Stützle 2003).
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-SAMPLE = 512
-"""How many groups of a fold are tried against as many of another at once: 2 MB of differences."""
+SAMPLE = 256
+"""How many groups of a fold are tried against as many of another at once."""
 
 MAX_SWEEPS = 200
-"""A stop for the search; it ends by itself after some ten sweeps over the pairs of folds."""
+"""A stop for the search, in rounds over the pairs of folds; it ends by itself long before."""
 
 EXACT = 2.0**52
 """Whole numbers below this add and multiply exactly in float64, in any order, on any machine."""
 
-KICKS = 40
-KICKED = 6
+KICKS = 20
+"""How often folds that no swap improves are disturbed, and improved again."""
+
+KICKED = 8
+"""How many groups change places in a disturbance."""
 
 LEVELS = 1024
 """Steps that a column is rounded to, where it does not hold counts up to this."""
@@ -125,7 +130,10 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         columns = _whole_numbers(_as_columns(y))
         rows = np.ones((len(columns), 1))
         sums = _sums_by_group(np.hstack([rows, columns]), group_of_row, len(labels))
-        fold = _assign(sums, self.n_splits, self._generator(), shuffle=self.shuffle)[group_of_row]
+        # The matrices are so small that more threads would mostly wait for one another.
+        with threadpool_limits(limits=1, user_api="blas"):
+            of_group = _assign(sums, self.n_splits, self._generator(), shuffle=self.shuffle)
+        fold = of_group[group_of_row]
         for k in range(self.n_splits):
             yield fold == k
 
@@ -190,14 +198,13 @@ def _assign(
     rarest = np.where(sums > 0, totals, np.inf).min(axis=1)
     order = np.lexsort((ties, -sums.sum(axis=1), rarest))
     best = _deal(sums, weights, order, n_splits)
-    _swap(sums, weights, best, n_splits, rng)
-    least = _cost(sums, weights, best, n_splits)
+    sums = np.vstack([sums, np.zeros(sums.shape[1])])
+    least = _cost(_swap(sums, weights, best, n_splits, rng), weights)
     for _ in range(KICKS):
         fold = best.copy()
-        kicked = rng.choice(len(sums), min(KICKED, len(sums)), replace=False)
+        kicked = rng.choice(len(fold), min(KICKED, len(fold)), replace=False)
         fold[kicked] = fold[rng.permutation(kicked)]
-        _swap(sums, weights, fold, n_splits, rng)
-        cost = _cost(sums, weights, fold, n_splits)
+        cost = _cost(_swap(sums, weights, fold, n_splits, rng), weights)
         if cost < least:
             best, least = fold, cost
     return best
@@ -215,19 +222,6 @@ def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     bound = math.fsum(4 * weights * largest * (sums.sum(axis=0) + largest))
     scale = 2.0 ** math.floor(math.log2(EXACT / bound))
     return np.asarray(np.rint(weights * scale))
-
-
-def _cost(
-    sums: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    fold: NDArray[np.int64],
-    n_splits: int,
-) -> tuple[int, int]:
-    """How uneven folds are: first in rows, then in everything; in whole numbers of any size."""
-    held = _sums_by_group(sums, fold, n_splits)
-    deviation = np.rint(n_splits * held - sums.sum(axis=0)).astype(np.int64).astype(object)
-    squares = (deviation**2).sum(axis=0)
-    return int(squares[0]), int(squares @ weights.astype(np.int64).astype(object))
 
 
 def _deal(
@@ -251,20 +245,36 @@ def _deal(
     return fold
 
 
+def _cost(held: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
+    """How uneven folds are, first in rows and then in everything: whole numbers of any size."""
+    deviation = (len(held) * held - held.sum(axis=0)).astype(np.int64).astype(object)
+    squares = (deviation**2).sum(axis=0)
+    return int(squares[0]), int(squares @ weights.astype(np.int64).astype(object))
+
+
 def _swap(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     fold: NDArray[np.int64],
     n_splits: int,
     rng: np.random.Generator,
-) -> None:
+) -> NDArray[np.float64]:
     """Swap groups between pairs of folds, in `fold`, until no pair of folds gains by it.
 
     Giving a group away for nothing is a swap with an empty group, so there is one kind of step.
+
+    Args:
+        sums: (groups + 1, columns) what each group holds; the last one is empty.
+        weights: (columns,) weight of each column's squared deviation.
+        fold: (groups,) fold numbers, changed in place.
+        n_splits: Number of folds.
+        rng: Where samples come from.
+
+    Returns:
+        (folds, columns) what each fold holds in the end.
     """
-    nobody = len(sums)
-    held = _sums_by_group(sums, fold, n_splits)
-    sums = np.vstack([sums, np.zeros(sums.shape[1])])
+    nobody = len(fold)
+    held = _sums_by_group(sums[:nobody], fold, n_splits)
     pairs = list(combinations(range(n_splits), 2))
     since_gain = 0
     for step in range(MAX_SWEEPS * len(pairs)):
@@ -280,6 +290,7 @@ def _swap(
             if from_b != nobody:
                 fold[from_b] = a
         since_gain = 0 if moves else since_gain + 1
+    return held
 
 
 def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:

@@ -110,7 +110,8 @@ def load_pretrained(network: Any, path: Path) -> None:
     """Put the weights in `path` into a network, but for layers of another shape (the classes').
 
     Raises:
-        BackendError: Less than half of the network's weights are there: it is another model's.
+        BackendError: Neither its backbone's nor half of the network's weights are there: it is
+            another model's.
     """
     own = network.state_dict()
     fitting = {
@@ -118,7 +119,8 @@ def load_pretrained(network: Any, path: Path) -> None:
         for name, tensor in read_weights(path).items()
         if name in own and own[name].shape == tensor.shape
     }
-    if 2 * len(fitting) < len(own):
+    backbone = {name for name in own if name.startswith("backbone.")}
+    if 2 * len(fitting) < len(own) and not (backbone and backbone <= set(fitting)):
         raise BackendError(
             f"{path}: only {len(fitting)} of the network's {len(own)} weights are in it; "
             "it belongs to another model"
