@@ -15,7 +15,9 @@ from test_chain import copy_project, kedro
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "sample"
-    generate_sample(folder, SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12))
+    generate_sample(
+        folder, SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
+    )
     return folder
 
 

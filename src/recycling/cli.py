@@ -49,7 +49,7 @@ class OneLineError(KedroCliError):
 def message_for_user(error: BaseException) -> str | None:
     """The line that explains an error to a user; None for an error that is ours to mend.
 
-    Kedro wraps what happens inside a dataset: the innermost error of this project counts.
+    Kedro wraps what happens inside a dataset: the outermost error of this project counts.
     """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
@@ -57,7 +57,7 @@ def message_for_user(error: BaseException) -> str | None:
     ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
     kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
     if ours:
-        return _one_line(ours[-1])
+        return _one_line(ours[0])
     if isinstance(error, DatasetError) or kedros:
         return _one_line(kedros[0])
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):

@@ -109,10 +109,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a training keeps its logs and what it needs to go on after a stop.
+    """Where trainings keep their logs and what they need to go on after a stop.
 
     Attributes:
-        path: The folder; it need not exist.
+        path: The folder; it need not exist. Each training has a folder of its own below it.
     """
 
     path: Path

@@ -212,7 +212,7 @@ class CheckpointDataset(PathDataset[Checkpoint]):
 
 
 class RunFolderDataset(PathDataset[RunFolder]):
-    """The folder of a training's logs, which the training itself makes."""
+    """The folder of the trainings' logs, which they make themselves."""
 
     def load(self) -> RunFolder:  # noqa: D102
         return self.read(self.filepath)

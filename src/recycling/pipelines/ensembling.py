@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
@@ -34,7 +34,7 @@ from recycling.predictions import (
     detections_to_submission,
     label_maps_to_submission,
 )
-from recycling.reporting import Picture, Summary
+from recycling.reporting import Picture, Summary, TaskScores
 
 EnsembleName: TypeAlias = Literal["teacher", "final"]
 
@@ -68,16 +68,7 @@ def create_pipeline(plan: Plan) -> Pipeline:
         for n in _ensemble(plan, task, name)
     ]
     nodes += [n for task in plan.tasks for n in _outcome(plan, task)]
-    scores = {
-        f"{member.namespace}": f"{member.namespace}.test_metrics"
-        for task in plan.tasks
-        for member in plan.members(task)
-    } | {
-        f"{task}.{name}": f"{task}.{name}.test_metrics"
-        for task in plan.tasks
-        for name in ENSEMBLES
-        if plan.ensemble(task, name)
-    }
+    scores = {str(task): f"{task}.scores" for task in plan.tasks}
     nodes += [
         node(summarise, scores, "summary", name="summarise"),
         node(draw_scores, "summary", "scores_figure", name="draw_scores"),
@@ -105,7 +96,11 @@ def _outcome(plan: Plan, task: Task) -> list[Node]:
     space = f"{task}.final"
     fused = f"{space}.test_predictions"
     predictions = {m.name: f"{m.namespace}.test_predictions" for m in plan.ensemble(task, "final")}
+    metrics = {m.name: f"{m.namespace}.test_metrics" for m in plan.members(task)} | {
+        name: f"{task}.{name}.test_metrics" for name in ENSEMBLES if plan.ensemble(task, name)
+    }
     return [
+        node(collect_scores, metrics, f"{task}.scores", name="collect_scores", namespace=task),
         node(SUBMIT[task], [fused, "test.annotations"][: 1 if task == "cls" else 2],
              f"{space}.submission", name="write_submission", namespace=space),
         node(DRAW[task], [fused, "test.annotations", "test.images"], f"{space}.overlays",
@@ -217,24 +212,27 @@ def draw_agreement(agreement: Agreement) -> Figure:
     return diversity_figure(agreement)
 
 
-def summarise(**metrics: Metrics) -> Summary:
-    """Put the score of every member and ensemble on the test part side by side.
+def collect_scores(**metrics: Metrics) -> TaskScores:
+    """Put the scores of a task's members and ensembles on the test part side by side.
 
     Returns:
-        By task: `metric`, `members` (score by name), `teacher` (where there is one) and `ensemble`,
-        the final one's score.
+        `metric`, `members` (score by name), `teacher` (where there is one) and `ensemble`, the
+        final one's score.
     """
-    summary: dict[str, Any] = {}
-    for name, result in metrics.items():
-        task, _, who = name.partition(".")
-        entry = summary.setdefault(task, {"metric": result.metric, "members": {}})
-        if who == "final":
-            entry["ensemble"] = result.score
-        elif who == "teacher":
-            entry["teacher"] = result.score
-        else:
-            entry["members"][who] = result.score
-    return summary
+    score = {name: result.score for name, result in metrics.items()}
+    scores: TaskScores = {
+        "metric": metrics["final"].metric,
+        "members": {name: score[name] for name in score if name not in ENSEMBLES},
+        "ensemble": score["final"],
+    }
+    if "teacher" in score:
+        scores["teacher"] = score["teacher"]
+    return scores
+
+
+def summarise(**scores: TaskScores) -> Summary:
+    """Put the scores of all tasks side by side."""
+    return scores
 
 
 def draw_scores(summary: Summary) -> Figure:

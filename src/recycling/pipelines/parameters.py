@@ -61,7 +61,8 @@ def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         hint = ""
         if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
             hint = f"; {nearest(str(fault['loc'][-1]), model.model_fields)}"
-        said.append(f"{key}: {fault['msg']} (got {fault['input']!r}){hint}")
+        got = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
+        said.append(f"{key}: {fault['msg']}{got}{hint}")
     return "; ".join(said)
 
 

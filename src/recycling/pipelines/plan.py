@@ -143,8 +143,8 @@ def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
     for name, model in models.items():
         if (start := start_of(model)) is not None and start not in models:
             raise PlanError(
-                f"{where}: models.{name}.pretrained names {start!r}, which is left out; install its "
-                "backend or choose another start"
+                f"{where}: models.{name}.pretrained names {start!r}, which is left out; "
+                "install its backend or choose another start"
             )
     plan = Plan(models, ensembles)
     for task in plan.tasks:

@@ -20,10 +20,12 @@ def create_pipeline() -> Pipeline:
     """Folds, their balance and its figure."""
     return Pipeline(
         [
-            node(split, ["train.annotations", "params:splitting"], "folds", name="split"),
+            node(split, ["train.annotations", "params:splitting"], "folds", name="split",
+                 namespace="splitting"),
             node(measure_balance, ["train.annotations", "folds"], "fold_balance",
-                 name="measure_balance"),
-            node(draw_balance, "fold_balance", "fold_balance_figure", name="draw_balance"),
+                 name="measure_balance", namespace="splitting"),
+            node(draw_balance, "fold_balance", "fold_balance_figure", name="draw_balance",
+                 namespace="splitting"),
         ]
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
     training = {
         "model": f"params:models.{member.model}",
         "recipes": "recipes",
-        "run": f"{space}.run",
+        "runs": "runs",
         "training_part": f"{space}.training_part",
         "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
@@ -65,7 +65,7 @@ def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
         node(fold_selector(member.fold), ["train.annotations", "folds"],
              [f"{space}.training_part", f"{space}.held_out_part"],
              name="select_fold", namespace=space),
-        node(train, training, f"{space}.checkpoint", name="train", namespace=space),
+        node(trainer(member), training, f"{space}.checkpoint", name="train", namespace=space),
         node(predict, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
              f"{space}.out_of_fold_predictions", name="predict_out_of_fold", namespace=space),
         node(predict, [f"{space}.checkpoint", "test.annotations", "test.images"],
@@ -100,38 +100,44 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
     return select_fold
 
 
-def train(
-    model: Model,
-    recipes: Recipes,
-    run: RunFolder,
-    training_part: Annotations,
-    held_out_part: Annotations,
-    images: ImageFolder,
-    pseudo_labels: Annotations | None = None,
-    pool_images: ImageFolder | None = None,
-    start: Checkpoint | None = None,
-) -> Checkpoint:
-    """Train a model on all folds but one.
+def trainer(member: Member) -> Callable[..., Checkpoint]:
+    """A node function that trains one model on all folds but one."""
 
-    Args:
-        model: Its settings.
-        recipes: Where its config is.
-        run: Where its logs go.
-        training_part: The labelled images to learn from.
-        held_out_part: Those of the fold that is held out.
-        images: The files of both.
-        pseudo_labels: Images that models have labelled, to learn from as well.
-        pool_images: Their files.
-        start: The model whose weights it starts from.
-    """
-    parts = [LabeledImages(training_part, images)]
-    if pseudo_labels is not None and pool_images is not None:
-        parts.append(LabeledImages(pseudo_labels, pool_images))
-    if start is not None:
-        model = model.model_copy(update={"pretrained": str(start.weights)})
-    data = TrainingData(parts, LabeledImages(held_out_part, images), training_part.categories)
-    recipe = recipes.find(model.backend, model.recipe)
-    return backend_for(model.backend).train(model, recipe, data, run.path)
+    def train(
+        model: Model,
+        recipes: Recipes,
+        runs: RunFolder,
+        training_part: Annotations,
+        held_out_part: Annotations,
+        images: ImageFolder,
+        pseudo_labels: Annotations | None = None,
+        pool_images: ImageFolder | None = None,
+        start: Checkpoint | None = None,
+    ) -> Checkpoint:
+        """Train a model on all folds but one.
+
+        Args:
+            model: Its settings.
+            recipes: Where its config is.
+            runs: Where its logs go, in a folder of its own.
+            training_part: The labelled images to learn from.
+            held_out_part: Those of the fold that is held out.
+            images: The files of both.
+            pseudo_labels: Images that models have labelled, to learn from as well.
+            pool_images: Their files.
+            start: The model whose weights it starts from.
+        """
+        parts = [LabeledImages(training_part, images)]
+        if pseudo_labels is not None and pool_images is not None:
+            parts.append(LabeledImages(pseudo_labels, pool_images))
+        if start is not None:
+            model = model.model_copy(update={"pretrained": str(start.weights)})
+        data = TrainingData(parts, LabeledImages(held_out_part, images), training_part.categories)
+        recipe = recipes.find(model.backend, model.recipe)
+        run = runs.path / member.task / member.model / f"fold{member.fold}" / "run"
+        return backend_for(model.backend).train(model, recipe, data, run)
+
+    return train
 
 
 def predict_classes(

@@ -73,8 +73,8 @@ def generate_sample(
 ) -> bool:
     """Make the sample set.
 
-    It holds ``train.json``, ``pool.json`` (an empty list of annotations) and ``test.json`` in COCO's format,
-    ``images/{train,pool,test}/NNNN.jpg`` (a `file_name` is relative to ``images``),
+    It holds ``train.json``, ``pool.json`` (an empty list of annotations) and ``test.json`` in
+    COCO's format, ``images/{train,pool,test}/NNNN.jpg`` (a `file_name` is relative to ``images``),
     ``defects.json`` (what is wrong with the training part, on purpose) and ``settings.json``.
 
     Args:
