@@ -13,7 +13,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export WANDB_MODE ?= offline
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo test test-slow lint viz bench clean
+.PHONY: help install sample demo test test-slow lint viz bench ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +63,14 @@ viz: install ## Open the graph in Kedro-Viz
 	@$(BIN)/kedro viz run
 
 bench: install ## Print every benchmark, against its peer
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench all
+
+ship: ## Renew sample/, the predictions that the repository ships, from the demo's
+	@rm -rf sample && mkdir sample
+	@cd data && cp -r --parents 01_raw/sample/images/test 03_primary/test ../sample
+	@cd data && find 07_model_output -path '*/*.fold*/*' \
+	  \( -name test.parquet -o -name '*_metrics.json' -o -path '*/test/*.png' \) \
+	  -exec cp --parents {} ../sample \;
 
 clean: ## Remove what runs have made (not the environment)
 	@find data -type f ! -name .gitkeep -delete

@@ -61,8 +61,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for name, model in configuration["models"].items()
             if model["task"] == task and model["backend"] != "detectron2"
         }
-        first = next(n for n, m in of_task.items() if m.get("train_on", "labeled") == "labeled")
         again = next(n for n, m in of_task.items() if m.get("train_on") == "labeled+pseudo")
+        first = of_task[again]["pretrained"].removeprefix("model:")
         models |= {first: of_task[first], again: of_task[again]}
     path.write_text(yaml.safe_dump({**configuration, "models": models}))
     parameters = {"pseudo_labeling": {"box_score": 0.01, "label_score": 0.1, "mask_area": 1}}

@@ -46,7 +46,8 @@ class SampleHooks:
     """Lets a fresh clone run on the outputs that the repository ships.
 
     They lie below ``sample/`` as a run would leave them below ``data/``. They are used only where
-    nothing that the run needs has been made yet: own and shipped results are never mixed.
+    nothing has been made yet of what other pipelines give to this one: own and shipped results are
+    never mixed.
     """
 
     @hook_impl
@@ -68,11 +69,12 @@ class SampleHooks:
             name: dataset.at(sample / dataset.filepath.relative_to(data))
             for name, dataset in needed.items()
         }
-        if not needed or any(dataset.exists() for dataset in needed.values()):
+        made = pipelines["__default__"].all_outputs() & needed.keys()
+        if not made or any(needed[name].exists() for name in made):
             return
         if all(dataset.exists() for dataset in shipped.values()):
             logger.warning(
-                "data/ holds no input of this run yet: it starts from the sample in sample/"
+                "data/ holds nothing that this run needs: it starts from the predictions in sample/"
             )
             for name, dataset in shipped.items():
                 catalog[name] = dataset

@@ -224,11 +224,16 @@ def test_an_image_in_no_fold_is_named():
             measure(annotations, fewer)
 
 
-def test_a_category_without_annotations_is_named():
-    annotations = photographs()
+@pytest.mark.parametrize("method", METHODS)
+def test_a_category_without_annotations_is_named_and_changes_nothing(method, caplog):
+    annotations = photographs(group_size=1)
     on = annotations.annotations[annotations.annotations["category_id"] != 11]
-    with pytest.raises(SplitError, match="categories without any annotation: Battery;"):
-        make_folds(Annotations(annotations.images, on, annotations.categories), Splitting())
+    rare = Annotations(annotations.images, on, annotations.categories)
+    folds = make_folds(rare, Splitting(method=method))
+    assert "categories without any annotation: Battery;" in caplog.text
+    known = annotations.categories[annotations.categories["category_id"] != 11]
+    only = Annotations(annotations.images, on, known.reset_index(drop=True))
+    pd.testing.assert_frame_equal(folds, make_folds(only, Splitting(method=method)))
 
 
 def test_more_folds_than_groups_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Literal, NewType
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from recycling.annotations import Annotations
 from recycling.splitting.axes import Axis, balance_columns
 from recycling.tables import Column, Schema
+
+logger = logging.getLogger(__name__)
 
 Folds = NewType("Folds", pd.DataFrame)
 """One row an image: the fold whose validation part holds it; schema `FOLDS`."""
@@ -69,8 +72,7 @@ def make_folds(annotations: Annotations, settings: Splitting) -> Folds:
         The fold of every image, ordered by image.
 
     Raises:
-        SplitError: A category has no annotation, there are fewer groups than folds, or the method
-            cannot keep the groups whole.
+        SplitError: There are fewer groups than folds, or the method cannot keep the groups whole.
     """
     _check(annotations, settings)
     annotations = Annotations(
@@ -94,9 +96,9 @@ def _check(annotations: Annotations, settings: Splitting) -> None:
     categories = annotations.categories
     used = categories["category_id"].isin(annotations.annotations["category_id"])
     if not used.all():
-        raise SplitError(
-            f"categories without any annotation: {', '.join(categories['name'][~used])}; "
-            "nothing can be learned of them: take them out of the categories or annotate them"
+        logger.warning(
+            "categories without any annotation: %s; nothing can be learned of them",
+            ", ".join(categories["name"][~used]),
         )
     sizes = annotations.images["group"].value_counts()
     if len(sizes) < settings.n_splits:

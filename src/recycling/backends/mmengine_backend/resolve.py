@@ -141,7 +141,7 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
         preprocessor.setdefault("pad_size_divisor", 32)
     for part in _dicts(network):
         _fit(part, n_classes)
-        if model.pretrained == "none":
+        if model.pretrained != "default":
             _from_scratch(part)
     if model.task == "det":
         _limit_boxes(network, model.score_threshold)
@@ -258,7 +258,7 @@ def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
         optimizer["momentum"] = settings.momentum
     wrapper: dict[str, Any] = {
         # Which parameters decay and learn at their own pace belongs to the network.
-        **{key: base[key] for key in ("paramwise_cfg", "constructor") if key in base},
+        **{key: base[key] for key in ("paramwise_cfg", "constructor") if base.get(key)},
         "type": "OptimWrapper",
         "optimizer": optimizer,
     }

@@ -1,0 +1,9 @@
+# ResNet-18 (He et al., 2016), a quarter as wide.
+_base_ = "mmpretrain::resnet/resnet18_8xb32_in1k.py"
+
+model = dict(backbone=dict(base_channels=16, stem_channels=16), head=dict(in_channels=128))
+
+augmentation = [
+    dict(type="RandomResizedCrop", scale="image_size", crop_ratio_range=(0.6, 1.0)),
+    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
+]
