@@ -132,6 +132,7 @@ def _build(config: Any, name: str) -> Any:
     try:
         with session.silence():
             runner = Runner.from_cfg(config)
+            session.lay_out(runner.model)
             # Builds the loader now, while what it prints goes nowhere.
             _ = runner.train_loop
     except BackendError:
@@ -170,6 +171,7 @@ def _network(checkpoint: Checkpoint, trained: Trained) -> Network:
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
+    session.lay_out(network)
     network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def predict_batch(samples: list[dict[str, Any]]) -> list[Any]:

@@ -52,6 +52,21 @@ def silence() -> Iterator[None]:
         yield
 
 
+def lay_out(network: Any) -> None:
+    """Put the convolutions' weights into the order in which this machine computes fastest.
+
+    On a CPU that is channels last: a step takes half to nine tenths of the time. Only torch's own
+    convolutions know how to work on it.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+
+
 def versions(backend: str) -> dict[str, str]:
     """The versions of the libraries that make a difference to a training's result."""
     return {
