@@ -68,7 +68,7 @@ bench: install ## Print every benchmark, against its peer
 ship: ## Renew sample/, the predictions that the repository ships, from the demo's
 	@rm -rf sample && mkdir sample
 	@cd data && cp -r --parents 01_raw/sample/images/test 03_primary/test ../sample
-	@cd data && find 07_model_output -path '*/*.fold*/*' \
+	@cd data && find 07_model_output -path '*/fold*/*' \
 	  \( -name test.parquet -o -name '*_metrics.json' -o -path '*/test/*.png' \) \
 	  -exec cp --parents {} ../sample \;
 

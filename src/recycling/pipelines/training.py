@@ -134,8 +134,7 @@ def trainer(member: Member) -> Callable[..., Checkpoint]:
             model = model.model_copy(update={"pretrained": str(start.weights)})
         data = TrainingData(parts, LabeledImages(held_out_part, images), training_part.categories)
         recipe = recipes.find(model.backend, model.recipe)
-        run = runs.path / member.task / member.model / f"fold{member.fold}" / "run"
-        return backend_for(model.backend).train(model, recipe, data, run)
+        return backend_for(model.backend).train(model, recipe, data, runs.path / member.namespace)
 
     return train
 

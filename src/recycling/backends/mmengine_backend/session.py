@@ -64,7 +64,8 @@ def lay_out(network: Any) -> None:
         return
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            weight = module.weight.data
+            module.weight.data = weight.contiguous(memory_format=torch.channels_last)
 
 
 def versions(backend: str) -> dict[str, str]:
