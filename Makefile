@@ -73,5 +73,6 @@ ship: ## Renew sample/, the predictions that the repository ships, from the demo
 	  -exec cp --parents {} ../sample \;
 
 clean: ## Remove what runs have made (not the environment)
-	@find data -type f ! -name .gitkeep -delete
+	@find data -mindepth 2 ! -name .gitkeep -delete
+	@find data -mindepth 1 -type d -empty -delete
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
