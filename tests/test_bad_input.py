@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recycling.backends import is_installed
 from recycling.sample import SampleSettings, generate_sample
 from test_chain import copy_project, kedro
 
@@ -109,6 +110,26 @@ def test_an_unknown_recipe(project):
 def test_an_unknown_setting(project):
     change(project, "models.yml", lambda c: first_model(c).update(epoch=3))
     assert "did you mean 'epochs'" in refused(project)
+
+
+@pytest.mark.skipif(is_installed("detectron2"), reason="detectron2 is installed")
+def test_a_backend_that_is_not_installed(project):
+    def insist(content):
+        model = next(m for m in content["models"].values() if m["backend"] == "detectron2")
+        model["skip_if_missing"] = False
+
+    change(project, "models.yml", insist)
+    assert "backend 'detectron2' is not installed; see https://" in refused(project)
+
+
+def test_annotations_that_cleaning_leaves_faulty(project):
+    def leave(content):
+        content["cleaning"]["train"]["drop_degenerate_boxes"] = {"enabled": False}
+
+    change(project, "parameters_cleaning.yml", leave)
+    line = refused(project, "--pipeline", "data_cleaning")
+    assert "train.annotations" in line
+    assert "annotation_id 993" in line
 
 
 def test_a_wrong_type_in_a_parameter(project):

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-from test_chain import copy_project, kedro
 
 from recycling.sample import generate_sample
+from test_chain import copy_project, kedro
 
 pytestmark = pytest.mark.slow
 

@@ -166,7 +166,7 @@ def _looks(
         # Pillow warns of large headers; they are reported as a problem of the image instead.
         warnings.simplefilter("ignore")
         looks = pool.map(lambda image: _look(image, folder, max_pixels), expected)
-        yield from track(looks, "Checking images", total=len(expected))
+        yield from track(looks, "checking images", total=len(expected))
 
 
 def _look(expected: _Expected, folder: Path, max_pixels: int) -> _Look:

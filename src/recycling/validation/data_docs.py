@@ -47,7 +47,7 @@ def check_tables(
     source = context.data_sources.add_pandas(name)
     run = RunIdentifier(run_name=name)
     results = {}
-    for table in track(list(suites), f"Validating {name}"):
+    for table in track(list(suites), "validating"):
         asset = source.add_dataframe_asset(table)
         definition = ValidationDefinition(
             name=table,

@@ -50,7 +50,7 @@ class Detectron2Backend:
             BackendError: A setting, the recipe or the data cannot be used, an image cannot be
                 read, or the loss is no longer a number.
         """
-        name = f"{work_dir.name} ({model.recipe})"
+        name = work_dir.name
         work_dir.mkdir(parents=True, exist_ok=True)
         with session.library(log=work_dir / "train.log"):
             config = resolve(model, recipe, n_classes=len(data.categories))
@@ -118,7 +118,7 @@ def _instances(config: Any, network: Any, images: Images) -> list[tuple[int, Any
     )
     found = []
     with torch.inference_mode(), session.unwrapped_errors():
-        for batch in track(loader, "Predicting boxes", total=len(records)):
+        for batch in track(loader, "predicting", total=len(records)):
             for record, output in zip(batch, network(batch), strict=True):
                 found.append((int(record["image_id"]), output["instances"].to("cpu")))
     return found

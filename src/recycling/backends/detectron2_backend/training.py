@@ -65,7 +65,7 @@ def fit(
     losses: list[float] = []
 
     with progress_bar() as progress, unwrapped_errors():
-        line = progress.add_task(f"train {name}", total=iterations, note="")
+        line = progress.add_task("training", total=iterations, note="")
 
         def show(trainer: Any) -> None:
             losses.append(float(trainer.storage.latest()["total_loss"][0]))

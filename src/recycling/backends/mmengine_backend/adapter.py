@@ -60,7 +60,7 @@ class MMEngineBackend:
         training_set = write_training_set(model.task, data, work_dir / "data")
         with session.library(self.name, log=work_dir / "warnings.log"):
             config = resolve(model, recipe, training_set, work_dir)
-            weights, facts = _run(model, config, name=f"{work_dir.name} ({model.recipe})")
+            weights, facts = _run(model, config, name=work_dir.name)
             facts["training_sha256"] = training_set.sha256
             facts["n_samples"] = training_set.n_samples
             facts["libraries"] = session.versions(self.name)
@@ -106,7 +106,7 @@ def _run(model: Model, config: Any, name: str) -> tuple[dict[str, Any], dict[str
         runner.register_hook(StartFrom(lambda network: load_pretrained(network, start)))
     began = time.perf_counter()
     with progress_bar() as progress:
-        runner.register_hook(ProgressLine(progress, f"train {name}"))
+        runner.register_hook(ProgressLine(progress, "training"))
         try:
             runner.train()
         except BackendError as error:

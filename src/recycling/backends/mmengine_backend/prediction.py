@@ -128,7 +128,7 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
             rows[start : start + model.batch_size]
             for start in range(0, len(rows), model.batch_size)
         ]
-    for batch in track(batches, f"predict {model.recipe}"):
+    for batch in track(batches, "predicting"):
         samples = network.predict([row.copy() for row in batch])
         yield from zip(batch, samples, strict=True)
 
