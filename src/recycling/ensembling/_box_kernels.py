@@ -10,6 +10,7 @@ image is worked on by one thread alone, so the number of threads cannot alter a 
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,19 @@ def fuse(
             fused_box[target, 3] = bottoms[cluster]
         kept[image] = n_clusters
     return kept, flat, fused_category, fused_score, fused_box
+
+
+def _for_one_thread(kernel: Any, name: str) -> Any:
+    """The same loop compiled for one thread, which takes half the time that it takes for several.
+
+    numba's cache tells functions apart by name, so the copy has one of its own.
+    """
+    copy = FunctionType(kernel.py_func.__code__, kernel.py_func.__globals__, name)
+    copy.__qualname__ = name
+    return njit(cache=True)(copy)
+
+
+fuse_serial = _for_one_thread(fuse, "fuse_serial")
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
