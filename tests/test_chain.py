@@ -16,7 +16,7 @@ import yaml
 from recycling.sample import SampleSettings, generate_sample
 
 ROOT = Path(__file__).parent.parent
-SMALL = {"epochs": 1, "batch_size": 4}
+SMALL = {"epochs": 1, "batch_size": 4, "score_threshold": 0.0}
 FEW = ("cls", "det", "seg")
 
 
@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         first = of_task[again]["pretrained"].removeprefix("model:")
         models |= {first: of_task[first], again: of_task[again]}
     path.write_text(yaml.safe_dump({**configuration, "models": models}))
-    parameters = {"pseudo_labeling": {"box_score": 0.01, "label_score": 0.1, "mask_area": 1}}
+    parameters = {"pseudo_labeling": {"box_score": 0.0, "label_score": 0.1, "mask_area": 1}}
     (project / "conf/local").mkdir(exist_ok=True)
     (project / "conf/local/parameters_pseudo_labeling.yml").write_text(yaml.safe_dump(parameters))
     return project

@@ -128,7 +128,7 @@ def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> 
     names = ranking["member"].tolist()
     return weighted_boxes_fusion(
         [members[name] for name in names],
-        weights=ranking["score"].tolist() if settings.weights == "score" else None,
+        weights=_weights(settings.weights, ranking),
         iou_threshold=settings.iou_threshold,
         score_threshold=settings.score_threshold,
         confidence=settings.confidence,
@@ -148,8 +148,14 @@ def fuse_classes(
 ) -> ClassProbabilities:
     """Average the members' class probabilities."""
     names = ranking["member"].tolist()
-    weights = ranking["score"].tolist() if settings.weights == "score" else None
+    weights = _weights(settings.weights, ranking)
     return average_probabilities([members[name] for name in names], weights=weights, names=names)
+
+
+def _weights(kind: Literal["equal", "score"], ranking: Ranking) -> list[float] | None:
+    """The members' weights; equal where all of them scored 0, as after too short a training."""
+    scores = ranking["score"].tolist()
+    return scores if kind == "score" and any(scores) else None
 
 
 def submit_boxes(detections: Detections, test: Annotations) -> pd.DataFrame:
