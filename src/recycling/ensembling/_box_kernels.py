@@ -10,12 +10,13 @@ image is worked on by one thread alone, so the number of threads cannot alter a 
 
 from __future__ import annotations
 
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
+
+from recycling.ensembling.threads import for_one_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -182,17 +183,7 @@ def fuse(
     return kept, flat, fused_category, fused_score, fused_box
 
 
-def _for_one_thread(kernel: Any, name: str) -> Any:
-    """The same loop compiled for one thread, which takes half the time that it takes for several.
-
-    numba's cache tells functions apart by name, so the copy has one of its own.
-    """
-    copy = FunctionType(kernel.py_func.__code__, kernel.py_func.__globals__, name)
-    copy.__qualname__ = name
-    return njit(cache=True)(copy)
-
-
-fuse_serial = _for_one_thread(fuse, "fuse_serial")
+fuse_serial = for_one_thread(fuse, "fuse_serial")
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]

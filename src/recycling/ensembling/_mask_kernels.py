@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from recycling.ensembling.threads import for_one_thread
+
 BLOCK = 4096
 """Pixels that one thread counts at a time: their votes stay in the processor's first cache."""
 
@@ -39,6 +41,9 @@ def vote(
                 _count_equal(own, label_maps[member, first:stop], votes)
             _crown(own, votes, ignore, most, winner)
     return fused
+
+
+vote_serial = for_one_thread(vote, "vote_serial")
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -53,8 +53,10 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
     if not flat.flags.writeable:
         # numba compiles a second kernel for read-only arrays; a copy is cheaper.
         flat = flat.copy()
-    with kernel_threads(worthwhile=flat.size >= WORTH_THREADS):
-        fused: LabelMap = _mask_kernels.vote(flat, best_first, np.uint8(IGNORE))
+    many = flat.size >= WORTH_THREADS
+    kernel = _mask_kernels.vote if many else _mask_kernels.vote_serial
+    with kernel_threads(worthwhile=many):
+        fused: LabelMap = kernel(flat, best_first, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
 
