@@ -35,6 +35,7 @@ $(VENV)/.mmcv: $(VENV)/.torch
 $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 	@echo "Installing the project and its other libraries: a few minutes"
 	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[dev]"
+	@$(BIN)/python -c "from recycling.ensembling import compile_kernels; compile_kernels()"
 	@touch $@
 
 sample: install ## Generate the sample data below data/01_raw/sample

@@ -16,6 +16,7 @@ from recycling.ensembling.labels import average_probabilities
 from recycling.ensembling.masks import fuse_label_maps, hard_vote, vote_agreement
 from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.ranking import RANKING, Ranking, rank_members
+from recycling.ensembling.warm_up import compile_kernels
 
 __all__ = [
     "AGREEMENT",
@@ -25,6 +26,7 @@ __all__ = [
     "EnsemblingError",
     "Ranking",
     "average_probabilities",
+    "compile_kernels",
     "detection_agreement",
     "fuse_label_maps",
     "hard_vote",
