@@ -371,7 +371,7 @@ def test_a_picture_that_is_cut_off_is_named(tmp_path: Path, workers: int) -> Non
 
 def test_a_loss_that_is_no_number_stops_the_training(part: LabeledImages, tmp_path: Path) -> None:
     wild = {"name": "SGD", "learning_rate": 1e30}
-    with pytest.raises(BackendError, match=r"work \(.*\): the loss is no number at iteration"):
+    with pytest.raises(BackendError, match="work: the loss is no number at iteration"):
         _train(tmp_path / "work", _data(part), optimizer=wild, schedule={"warmup": 0.0})
     assert not (tmp_path / "work" / "checkpoint").exists()
 
