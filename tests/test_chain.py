@@ -180,3 +180,13 @@ def test_a_fresh_clone_ensembles_the_shipped_predictions(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     summary = json.loads((project / "data/08_reporting/summary.json").read_text())
     assert set(summary) == set(FEW)
+
+
+def test_own_and_shipped_predictions_are_never_mixed(tmp_path):
+    project = copy_project(tmp_path / "recycling")
+    own = "07_model_output/det/yolox/fold0/test.parquet"
+    (project / "data" / own).parent.mkdir(parents=True)
+    shutil.copy(project / "sample" / own, project / "data" / own)
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode != 0
+    assert "not there (dataset" in result.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
 import json
 
 import numpy as np
@@ -107,3 +109,16 @@ def test_metrics_and_pictures_come_back_as_they_were(tmp_path):
     store = PictureDataset(filepath=tmp_path / "picture.png")
     store.save(picture)
     np.testing.assert_array_equal(store.load(), picture)
+
+
+def test_kedro_viz_can_draw_tables_and_pictures(tmp_path, detections):
+    table = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    table.save(detections)
+    picture = PictureDataset(filepath=tmp_path / "picture.png")
+    picture.save(np.zeros((4, 4, 3), np.uint8))
+    # Kedro-Viz chooses how to draw by the name of the return annotation.
+    names = [str(inspect.signature(d.preview).return_annotation) for d in (table, picture)]
+    assert [name.rsplit(".", 1)[-1] for name in names] == ["TablePreview", "ImagePreview"]
+    assert table.preview()["columns"] == DETECTIONS.names
+    assert table.preview()["data"] == [[1, 5, 0.5, 0.0, 0.0, 3.0, 4.0]]
+    assert base64.b64decode(picture.preview()) == (tmp_path / "picture.png").read_bytes()
