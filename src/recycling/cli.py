@@ -96,3 +96,17 @@ def types(env: str | None, pipeline: str) -> None:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))
     Console().print(table)
     click.echo(f"{len(edges)} edges of {pipeline} fit")
+
+
+@cli.command()
+@env_option
+@click.argument("dataset")
+@one_line_errors
+def baseline(env: str | None, dataset: str) -> None:
+    """Store the category shares of DATASET, which later runs are compared with."""
+    from recycling.validation import store_baseline
+
+    with KedroSession.create(env=env) as session:
+        context = cast(KedroSession, session).load_context()
+        path = store_baseline(cast(DataCatalog, context.catalog), dataset)
+    click.echo(f"{path}: category shares of {dataset}")

@@ -1,28 +1,36 @@
 """What is expected of annotations, written once from their schemas.
 
-The three tables are checked one by one. What holds between tables, or between columns, is
-measured first and becomes a column of its own, so that each expectation is about one column and
-its failures name the rows: `overhang` is the pixels by which a box leaves its picture, and so on.
+The tables are checked one by one. What holds between tables, or between columns, is measured first
+and becomes a column of its own, so that each expectation is about one column and its failures name
+the rows: `overhang` is the pixels by which a box leaves its picture, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pandas as pd
 
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 from recycling.tables import Column, Schema
+from recycling.validation.baseline import CATEGORY_SHARES
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
-    from great_expectations.expectations import Expectation
+
+Severity: TypeAlias = Literal["stop", "warn"]
 
 SCHEMAS = (IMAGES, CATEGORIES, ANNOTATIONS)
-"""The tables, in the order in which they are checked."""
+"""The tables of annotations, in the order in which they are checked."""
 
-KEYS = {IMAGES.name: "image_id", CATEGORIES.name: "category_id", ANNOTATIONS.name: "annotation_id"}
+KEYS = {
+    IMAGES.name: "image_id",
+    CATEGORIES.name: "category_id",
+    ANNOTATIONS.name: "annotation_id",
+    CATEGORY_SHARES.name: "category_name",
+}
 """The column that names a row of each table."""
 
 PIXEL_TOLERANCE = 0.01
@@ -35,6 +43,34 @@ AREA_TOLERANCE = 1.0
 _TYPES = {"string": "str"}
 
 
+@dataclass(frozen=True)
+class Expected:
+    """One thing that is expected of one table.
+
+    Attributes:
+        name: What messages and the configuration call it: the table, the column, and what of it.
+        description: What is expected, in words that go on from "expected that".
+        kind: Great Expectations' class for it.
+        options: What that class is told, among it the `column`.
+        severity: Whether a failure stops the run or is a warning.
+    """
+
+    name: str
+    description: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "stop"
+
+    @property
+    def table(self) -> str:
+        """The table that it is about."""
+        return self.name.split(".")[0]
+
+    def is_called(self, name: str) -> bool:
+        """Whether a name means this expectation: its own, its column's or its table's."""
+        return self.name == name or self.name.startswith(f"{name}.")
+
+
 def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
     """The three tables, with the columns that are measured across tables.
 
@@ -42,7 +78,7 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
         data: Annotations whose tables have every column of their schemas.
 
     Returns:
-        The tables by name. `annotations` has these columns more:
+        The tables by name, with rows that count from 0. `annotations` has these columns more:
 
         - `image_name`: the file name of the image it is on; missing if there is no such image.
         - `category_name`: the name of its category; missing if there is no such category.
@@ -50,19 +86,22 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
         - `overhang`: pixels by which the box leaves its picture on its worst side, 0 if inside.
         - `area_excess`: square pixels of its area that its box, a little widened, has no room
           for; missing for a box of no size.
+
+        What is measured from a column of another type than the schema's is missing.
     """
-    annotations = data.annotations
+    annotations = data.annotations.reset_index(drop=True)
     images = data.images.drop_duplicates("image_id").set_index("image_id")
     categories = data.categories.drop_duplicates("category_id").set_index("category_id")
-    box_width = annotations["x_max"] - annotations["x_min"]
-    box_height = annotations["y_max"] - annotations["y_min"]
+    x_min, y_min, x_max, y_max, area = (
+        pd.to_numeric(annotations[name], errors="coerce") for name in _MEASURED_FROM
+    )
+    box_width, box_height = x_max - x_min, y_max - y_min
+    width, height = (
+        pd.to_numeric(annotations["image_id"].map(images[side]), errors="coerce")
+        for side in ("width", "height")
+    )
     beyond = pd.DataFrame(
-        {
-            "left": -annotations["x_min"],
-            "top": -annotations["y_min"],
-            "right": annotations["x_max"] - annotations["image_id"].map(images["width"]),
-            "bottom": annotations["y_max"] - annotations["image_id"].map(images["height"]),
-        }
+        {"left": -x_min, "top": -y_min, "right": x_max - width, "bottom": y_max - height}
     )
     room = (box_width + 2 * AREA_TOLERANCE) * (box_height + 2 * AREA_TOLERANCE)
     has_size = (box_width > 0) & (box_height > 0)
@@ -72,86 +111,136 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
         "box_width": box_width,
         "box_height": box_height,
         "overhang": beyond.max(axis="columns", skipna=False).clip(lower=0),
-        "area_excess": (annotations["area"] - room).clip(lower=0).where(has_size),
+        "area_excess": (area - room).clip(lower=0).where(has_size),
     }
     return {
-        IMAGES.name: data.images,
-        CATEGORIES.name: data.categories,
+        IMAGES.name: data.images.reset_index(drop=True),
+        CATEGORIES.name: data.categories.reset_index(drop=True),
         ANNOTATIONS.name: annotations.assign(**measured),
     }
 
 
-def expectation_suites(category_names: Sequence[str] | None = None) -> dict[str, ExpectationSuite]:
-    """The suites of the three tables.
+_MEASURED_FROM = ("x_min", "y_min", "x_max", "y_max", "area")
+
+
+def expected_of_annotations(category_names: Sequence[str] | None = None) -> list[Expected]:
+    """What is expected of the three tables.
 
     Args:
         category_names: The only names that categories may have; None for any.
+    """
+    return [
+        *_from_schema(IMAGES),
+        _has_rows(IMAGES),
+        *_from_schema(CATEGORIES),
+        _has_rows(CATEGORIES),
+        *_of_category_names(category_names),
+        *_from_schema(ANNOTATIONS),
+        *_between_tables(),
+    ]
+
+
+def expected_of_shares(drift: float) -> list[Expected]:
+    """What is expected of the table of category shares: a warning, unless told otherwise.
+
+    Args:
+        drift: How far a share may be from the baseline, percentage points.
+    """
+    return [
+        Expected(
+            f"{CATEGORY_SHARES.name}.drift",
+            f"no category's share of the annotations is more than {drift:g} percentage points "
+            "away from the baseline",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "drift", "min_value": -drift, "max_value": drift},
+            severity="warn",
+        )
+    ]
+
+
+def expectation_suites(expected: Sequence[Expected]) -> dict[str, ExpectationSuite]:
+    """The suites of Great Expectations.
+
+    Args:
+        expected: What is expected.
 
     Returns:
-        A suite for each table, by the table's name.
+        A suite for each table, by the table's name. An expectation's name is in its `meta`.
     """
     from great_expectations import ExpectationSuite
+    from great_expectations import expectations as gxe
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
-    further = {
-        IMAGES.name: [_has_rows(IMAGES)],
-        CATEGORIES.name: [_has_rows(CATEGORIES), *_of_category_names(category_names)],
-        ANNOTATIONS.name: _between_tables(),
-    }
-    return {
-        schema.name: ExpectationSuite(
-            name=schema.name, expectations=_from_schema(schema) + further[schema.name]
+    severities = {"stop": FailureSeverity.CRITICAL, "warn": FailureSeverity.WARNING}
+    suites: dict[str, ExpectationSuite] = {}
+    for each in expected:
+        suite = suites.setdefault(each.table, ExpectationSuite(name=each.table))
+        suite.expectations.append(
+            getattr(gxe, each.kind)(
+                **each.options,
+                description=each.description,
+                severity=severities[each.severity],
+                meta={"name": each.name},
+            )
         )
-        for schema in SCHEMAS
-    }
+    return suites
 
 
-def _from_schema(schema: Schema) -> list[Expectation]:
-    from great_expectations import expectations as gxe
-
-    columns = gxe.ExpectTableColumnsToMatchSet(
-        column_set=schema.names,
-        exact_match=False,
-        description=f"the table has the columns {', '.join(schema.names)}",
+def _from_schema(schema: Schema) -> list[Expected]:
+    columns = Expected(
+        f"{schema.name}.columns",
+        f"the table has the columns {', '.join(schema.names)}",
+        "ExpectTableColumnsToMatchSet",
+        {"column_set": schema.names, "exact_match": False},
     )
-    return [columns, *(each for column in schema.columns for each in _from_column(column))]
+    return [columns, *(each for column in schema.columns for each in _from_column(schema, column))]
 
 
-def _from_column(column: Column) -> list[Expectation]:
-    from great_expectations import expectations as gxe
-
+def _from_column(schema: Schema, column: Column) -> list[Expected]:
     name = column.name
-    expected: list[Expectation] = [
-        gxe.ExpectColumnValuesToBeOfType(
-            column=name,
-            type_=_TYPES.get(column.dtype, column.dtype),
-            description=f"{name} ({column.description}) holds {column.dtype}",
+    subject = f"{schema.name}.{name}"
+    expected = [
+        Expected(
+            f"{subject}.type",
+            f"{name} ({column.description}) holds {column.dtype}",
+            "ExpectColumnValuesToBeOfType",
+            {"column": name, "type_": _TYPES.get(column.dtype, column.dtype)},
         )
     ]
     if not column.nullable:
         expected.append(
-            gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"{name} is never missing")
+            Expected(
+                f"{subject}.missing",
+                f"{name} is never missing",
+                "ExpectColumnValuesToNotBeNull",
+                {"column": name},
+            )
         )
     if column.unique:
         expected.append(
-            gxe.ExpectColumnValuesToBeUnique(
-                column=name, description=f"every {name} occurs once only"
+            Expected(
+                f"{subject}.unique",
+                f"every {name} occurs once only",
+                "ExpectColumnValuesToBeUnique",
+                {"column": name},
             )
         )
     if column.minimum is not None or column.maximum is not None:
         expected.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column=name,
-                min_value=column.minimum,
-                max_value=column.maximum,
-                description=f"{name} is {_range(column.minimum, column.maximum)}",
+            Expected(
+                f"{subject}.range",
+                f"{name} is {_range(column.minimum, column.maximum)}",
+                "ExpectColumnValuesToBeBetween",
+                {"column": name, "min_value": column.minimum, "max_value": column.maximum},
             )
         )
     if column.values is not None:
         expected.append(
-            gxe.ExpectColumnValuesToBeInSet(
-                column=name,
-                value_set=list(column.values),
-                description=f"{name} is one of {', '.join(column.values)}",
+            Expected(
+                f"{subject}.values",
+                f"{name} is one of {', '.join(column.values)}",
+                "ExpectColumnValuesToBeInSet",
+                {"column": name, "value_set": list(column.values)},
             )
         )
     return expected
@@ -165,68 +254,56 @@ def _range(minimum: float | None, maximum: float | None) -> str:
     return f"from {minimum:g} to {maximum:g}"
 
 
-def _has_rows(schema: Schema) -> Expectation:
-    from great_expectations import expectations as gxe
-
-    return gxe.ExpectTableRowCountToBeBetween(
-        min_value=1, description=f"there is at least one row of {schema.name}"
+def _has_rows(schema: Schema) -> Expected:
+    return Expected(
+        f"{schema.name}.rows",
+        f"there is at least one row of {schema.name}",
+        "ExpectTableRowCountToBeBetween",
+        {"min_value": 1},
     )
 
 
-def _of_category_names(category_names: Sequence[str] | None) -> list[Expectation]:
-    from great_expectations import expectations as gxe
-
-    expected: list[Expectation] = [
-        gxe.ExpectColumnValuesToBeUnique(
-            column="name", description="no two categories have the same name"
+def _of_category_names(category_names: Sequence[str] | None) -> list[Expected]:
+    subject = f"{CATEGORIES.name}.name"
+    expected = [
+        Expected(
+            f"{subject}.unique",
+            "no two categories have the same name",
+            "ExpectColumnValuesToBeUnique",
+            {"column": "name"},
         )
     ]
     if category_names is not None:
         expected.append(
-            gxe.ExpectColumnValuesToBeInSet(
-                column="name",
-                value_set=list(category_names),
-                description=f"the category is one of {', '.join(category_names)}",
+            Expected(
+                f"{subject}.values",
+                f"the category is one of {', '.join(category_names)}",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "name", "value_set": list(category_names)},
             )
         )
     return expected
 
 
-def _between_tables() -> list[Expectation]:
-    from great_expectations import expectations as gxe
-
+def _between_tables() -> list[Expected]:
+    """What is measured is expected of one thing only, and so is called by its column alone."""
     return [
-        gxe.ExpectColumnValuesToNotBeNull(
-            column="image_name", description="image_id is in the table of images"
-        ),
-        gxe.ExpectColumnValuesToNotBeNull(
-            column="category_name", description="category_id is in the table of categories"
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="box_width",
-            min_value=0,
-            strict_min=True,
-            description="the box is wider than nothing",
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="box_height",
-            min_value=0,
-            strict_min=True,
-            description="the box is higher than nothing",
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="overhang",
-            min_value=0,
-            max_value=PIXEL_TOLERANCE,
-            description="the box lies inside its picture",
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="area", min_value=0, description="the area is not negative"
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="area_excess",
-            min_value=0,
-            max_value=0,
-            description="the area is not larger than the box",
-        ),
+        _present("image_name", "image_id is in the table of images"),
+        _present("category_name", "category_id is in the table of categories"),
+        _between("box_width", "the box is wider than nothing", min_value=0, strict_min=True),
+        _between("box_height", "the box is higher than nothing", min_value=0, strict_min=True),
+        _between("overhang", "the box lies inside its picture", max_value=PIXEL_TOLERANCE),
+        _between("area.range", "the area is not negative", min_value=0),
+        _between("area_excess", "the area is not larger than the box", max_value=0),
     ]
+
+
+def _present(name: str, description: str) -> Expected:
+    kind = "ExpectColumnValuesToNotBeNull"
+    return Expected(f"{ANNOTATIONS.name}.{name}", description, kind, {"column": name})
+
+
+def _between(name: str, description: str, **limits: float) -> Expected:
+    column = name.split(".")[0]
+    kind = "ExpectColumnValuesToBeBetween"
+    return Expected(f"{ANNOTATIONS.name}.{name}", description, kind, {"column": column, **limits})
