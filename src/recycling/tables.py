@@ -122,7 +122,8 @@ def _check_values(series: pd.Series, column: Column, where: str) -> None:
     if column.maximum is not None:
         faults.append((series > column.maximum, f"is above {column.maximum:g}"))
     if column.values is not None:
-        faults.append((~series.isin(column.values), f"is none of {', '.join(column.values)}"))
+        other = ~series.isin(column.values) & series.notna()
+        faults.append((other, f"is none of {', '.join(column.values)}"))
     for bad, what in faults:
         if bad.any():
             row = int(bad.to_numpy().argmax())

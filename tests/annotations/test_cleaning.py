@@ -18,6 +18,7 @@ from recycling.annotations import (
     from_coco,
     to_coco,
 )
+from recycling.annotations.cleaning import what_if
 
 RULES = list(Cleaning().order)
 NO_CHECKS = IMAGE_CHECKS.empty()
@@ -43,6 +44,10 @@ def _box(number, image_id, category_id, bbox, **rest):
     }
 
 
+def _corners(x_min, y_min, x_max, y_max):
+    return [x_min, y_min, x_max, y_min, x_max, y_max, x_min, y_max]
+
+
 # One defect an annotation or image, so that no two rules compete for the same one.
 DOCUMENT = {
     "images": [
@@ -61,6 +66,14 @@ DOCUMENT = {
         _box(9, 3, 1, [1, 1, 9, 9]),
         _box(10, 4, 1, [1, 1, 9, 9]),
         _box(11, 2, 1, [7, 7, 1, 1], iscrowd=1),
+        _box(12, 2, 1, [1, 1, 9, 9]),
+        _box(13, 2, 1, [1, 1, 9, 9], score=0.5),
+        _box(14, 2, 1, [20, 2, 10, 6], segmentation=[_corners(20, 2, 30, 8)], area=7),
+        _box(15, 2, 3, [12, 12, 8, 8]),
+        _box(16, 2, 4, [13, 13, 4, 4]),
+        _box(17, 5, 1, [1, 1, 10, 10], segmentation=[_corners(1, 1, 11, 11)]),
+        _box(18, 5, 1, [7, 2, 2, 2], segmentation=[_corners(7, 2, 9, 4)]),
+        _box(19, 5, 1, [6, 1, 5, 10], segmentation=[_corners(6, 1, 11, 11)]),
     ],
     "categories": CATEGORIES,
 }
@@ -84,8 +97,8 @@ def checks():
             "phash": ["ff" * 8, "00" * 8, None, "ff" * 8, "00" * 7 + "01"],
             "duplicate_of": pd.array([None, None, None, 1, None], dtype="Int64"),
         }
-    )
-    return IMAGE_CHECKS.conform(table, where="test")
+    ).reindex(columns=IMAGE_CHECKS.names)
+    return IMAGE_CHECKS.conform(table.reindex(columns=IMAGE_CHECKS.names), where="test")
 
 
 ALL = {
@@ -93,6 +106,11 @@ ALL = {
     "relabel": {
         "lists": [{"reason": "bottles of glass", "annotation_ids": [3], "category": "Glass"}]
     },
+    "relabel_inside": {
+        "enabled": True,
+        "rules": [{"reason": "in a bag", "container": "Plastic bag"}],
+    },
+    "remove_overlaps": {"enabled": True},
     "drop_area_range": {"enabled": True, "min_area": 2},
 }
 
@@ -124,14 +142,17 @@ def test_every_defect_is_found_and_has_an_audit_row(annotations, checks):
         "relabel": [("annotation", 3, "change")],
         "drop_bad_images": [("image", 3, "drop"), ("annotation", 9, "drop")],
         "drop_duplicate_images": [("image", 4, "drop"), ("annotation", 10, "drop")],
+        "drop_duplicate_annotations": [("annotation", 13, "drop")],
         "drop_degenerate_boxes": [("annotation", 4, "drop")],
         "clip_boxes": [("annotation", 5, "change"), ("annotation", 6, "drop")],
-        "recompute_area": [("annotation", 7, "change")],
+        "recompute_from_mask": [("annotation", 7, "change"), ("annotation", 14, "change")],
+        "relabel_inside": [("annotation", 16, "change")],
+        "remove_overlaps": [("annotation", 17, "change"), ("annotation", 18, "drop")],
         "drop_area_range": [("annotation", 8, "drop")],
         "group_near_duplicates": [("image", 5, "change")],
     }
     assert cleaned.images["image_id"].tolist() == [1, 2, 5]
-    assert _ids(cleaned) == [1, 2, 3, 5, 7, 11]
+    assert _ids(cleaned) == [1, 2, 3, 5, 7, 11, 12, 14, 15, 16, 17, 19]
     assert cleaned.categories["name"].tolist() == ["Glass", "Plastic bag", "Bottle"]
     assert cleaned.images["group"].tolist() == ["1", "2", "2"]
 
@@ -157,10 +178,12 @@ def test_a_rule_leaves_the_same_audit_with_and_without_the_others(annotations, c
     _, together = _cleaned(annotations, checks, **ALL)
     own = {rule: ALL[rule]} if rule in ALL else {rule: {"enabled": True}}
     _, alone = _cleaned(annotations, checks, only=[rule], **own)
-    # Alone, these also see the flat box 4, and image 4, which other rules drop before them.
-    seen_before = {4} if rule in ("drop_area_range", "group_near_duplicates") else set()
+    # Alone, these also see what other rules mend before them: the flat box 4, the box 5 that
+    # leaves its picture, and image 4.
+    mended = {"drop_area_range": {4}, "recompute_from_mask": {5}, "group_near_duplicates": {4}}
+    seen_before = mended.get(rule, set())
     alone = alone[~alone["subject_id"].isin(seen_before)].reset_index(drop=True)
-    columns = ["subject", "subject_id", "action", "reason", "before", "after"]
+    columns = ["subject", "subject_id", "position", "action", "reason", "before", "after"]
     pd.testing.assert_frame_equal(
         alone[columns], together[together["rule"] == rule][columns].reset_index(drop=True)
     )
@@ -175,16 +198,20 @@ def test_a_rule_that_is_off_leaves_no_audit(annotations, checks, rule):
     assert set(audit["rule"]) == set(everything["rule"]) - {rule}
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_rows_is_irrelevant_to_the_audit(annotations, checks, seed):
+def test_the_audit_says_where_each_subject_was_in_the_raw_tables(annotations, checks):
     _, audit = _cleaned(annotations, checks, **ALL)
-    shuffled = replace(
-        annotations,
-        images=annotations.images.sample(frac=1, random_state=seed),
-        annotations=annotations.annotations.sample(frac=1, random_state=seed),
-    )
-    _, again = _cleaned(shuffled, checks.sample(frac=1, random_state=seed), **ALL)
-    pd.testing.assert_frame_equal(audit, again)
+    tables = {
+        "image": annotations.images,
+        "annotation": annotations.annotations,
+        "category": annotations.categories,
+    }
+    for row in audit.itertuples():
+        ids = tables[row.subject][f"{row.subject}_id"]
+        assert ids[row.position] == row.subject_id
+    mapping = {"Glass": ["Bottle"], "New": []}
+    fixed = {"categories": mapping, "unmapped": "keep"}
+    _, audit = _cleaned(annotations, only=["fix_categories"], fix_categories=fixed)
+    assert audit[audit["action"] == "add"]["position"].isna().tolist() == [True]
 
 
 def test_rules_are_applied_in_the_configured_order(annotations, checks):
@@ -212,6 +239,10 @@ def test_an_order_that_is_not_each_rule_once_is_refused(order):
         {"relabel": {"lists": [{"reason": "", "annotation_ids": [1], "category": "Glass"}]}},
         {"fix_categories": {"categories": {"A": ["x"], "B": ["x"]}}},
         {"drop_bad_images": {"problems": ["ugly"]}},
+        {"recompute_area": {"enabled": False}},
+        {"recompute_from_mask": {"area_tolerance": -1}},
+        {"relabel_inside": {"rules": [{"reason": "in a bag", "container": "Bag", "inside": 0}]}},
+        {"relabel_inside": {"rules": [{"reason": "", "container": "Bag"}]}},
     ],
 )
 def test_settings_that_do_not_exist_are_refused(settings):
@@ -273,6 +304,8 @@ def test_categories_are_mapped_created_and_put_in_the_listed_order(annotations):
     assert _rows(audit, "fix_categories") == [
         ("annotation", 2, "change"),
         ("annotation", 3, "change"),
+        ("annotation", 15, "change"),
+        ("annotation", 16, "change"),
         ("category", 1, "change"),
         ("category", 2, "drop"),
         ("category", 3, "drop"),
@@ -373,7 +406,7 @@ def test_the_smallest_side_of_a_box_is_a_setting(annotations):
     cleaned, _ = _cleaned(
         annotations, only=["drop_degenerate_boxes"], drop_degenerate_boxes={"min_side": 5.5}
     )
-    assert _ids(cleaned) == [1, 2, 3, 7, 9, 10]
+    assert _ids(cleaned) == [1, 2, 3, 7, 9, 10, 12, 13, 14, 15, 17]
 
 
 def test_clipped_boxes_are_inside_and_others_untouched(annotations):
@@ -385,19 +418,72 @@ def test_clipped_boxes_are_inside_and_others_untouched(annotations):
     assert all(written[one["id"]] == one for one in DOCUMENT["annotations"] if one["id"] in (1, 4))
 
 
-def test_areas_of_masks_are_left_alone(annotations):
-    cleaned, audit = _cleaned(annotations, only=["clip_boxes", "recompute_area"])
-    area = cleaned.annotations.set_index("annotation_id")["area"]
-    assert area.loc[[5, 7]].tolist() == [25, 100]
-    assert _rows(audit, "recompute_area") == [("annotation", 7, "change")]
+def test_of_annotations_that_say_the_same_the_lowest_id_stays(annotations):
+    _, audit = _cleaned(annotations, only=["drop_duplicate_annotations"])
+    assert audit["reason"].tolist() == ["the same as annotation 12"]
+    table = annotations.annotations
+    rows = table["annotation_id"].isin([12, 13])
+    for column, other in (
+        ("category_id", 3),
+        ("image_id", 5),
+        ("x_max", 10.5),
+        ("segmentation", "[]"),
+        ("iscrowd", True),
+    ):
+        differing = table.copy()
+        differing.loc[differing["annotation_id"] == 13, column] = other
+        apart = replace(annotations, annotations=differing)
+        assert _cleaned(apart, only=["drop_duplicate_annotations"])[1].empty
+        differing.loc[rows, column] = other
+        again = replace(annotations, annotations=differing)
+        assert len(_cleaned(again, only=["drop_duplicate_annotations"])[1]) == 1
 
 
 def test_large_annotations_can_be_dropped(annotations):
     cleaned, audit = _cleaned(
-        annotations, only=["drop_area_range"], drop_area_range={"enabled": True, "max_area": 80}
+        annotations,
+        only=["drop_area_range"],
+        drop_area_range={"enabled": True, "min_area": 0, "max_area": 80},
     )
-    assert _ids(cleaned) == [4, 5, 6, 7, 8, 11]
-    assert audit.loc[0, "reason"] == "area 81 is outside 0 to 80 square pixels"
+    assert _ids(cleaned) == [4, 5, 6, 7, 8, 11, 14, 15, 16, 18, 19]
+    assert audit.loc[0, "reason"] == "area 81 is above 80 square pixels"
+
+
+def test_the_area_range_that_is_off_is_the_one_that_the_report_tried(annotations):
+    would = what_if(annotations, NO_CHECKS, Cleaning())
+    rows = would[would["rule"] == "drop_area_range"]
+    assert rows["subject_id"].tolist() == [5, 8, 16, 18]  # 1 to 30 square pixels
+    assert rows["reason"].tolist()[1] == "area 1 is below 31 square pixels"
+
+
+def test_a_rule_that_is_off_and_cannot_be_applied_has_a_warning_and_no_rows(annotations, caplog):
+    rules = Cleaning.model_validate(
+        {
+            "relabel_inside": {"rules": [{"reason": "in a sack", "container": "Sack"}]},
+            "relabel": {
+                "enabled": False,
+                "lists": [{"reason": "lids", "annotation_ids": [99], "category": "Glass"}],
+            },
+        }
+    )
+    would = what_if(annotations, NO_CHECKS, rules)
+    assert set(would["rule"]) == {"remove_overlaps", "drop_area_range"}
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "relabel is off, and could not be on: relabel 'lids': no annotation 99" in said[0]
+    assert "relabel_inside 'in a sack': no category 'Sack'" in said[1]
+
+
+def test_a_rule_that_is_on_and_cannot_be_applied_stops_the_report_too(annotations):
+    entry = {"reason": "lids", "annotation_ids": [99], "category": "Glass"}
+    rules = Cleaning.model_validate({"relabel": {"lists": [entry]}})
+    with pytest.raises(AnnotationError, match="no annotation 99"):
+        what_if(annotations, NO_CHECKS, rules)
+
+
+def test_the_report_changes_nothing_it_was_given(annotations, checks):
+    what_if(annotations, checks, Cleaning.model_validate({"clip_boxes": {"enabled": False}}))
+    assert to_coco(annotations) == DOCUMENT
 
 
 def test_real_image_files_are_checked_and_cleaned(tmp_path, annotations):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from annotations.coco_cases import documents
 from recycling.annotations import AnnotationError, from_coco, read_coco, to_coco, write_coco
 
 
@@ -98,65 +98,8 @@ def test_a_second_annotation_of_one_id_can_be_renumbered(document, caplog):
     assert document["annotations"][4]["id"] == 2
 
 
-_KEYS = st.text(max_size=6).filter(lambda key: key not in {"__absent__"})
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
-    max_leaves=6,
-)
-_FLOATS = st.floats(-1e6, 1e6)
-_NUMBERS = _FLOATS | st.integers(-(2**40), 2**40)
-
-
-def _with_odd_keys(entries, known):
-    odd = st.dictionaries(_KEYS.filter(lambda key: key not in known), _JSON, max_size=3)
-    return st.builds(lambda entry, rest: {**rest, **entry}, entries, odd)
-
-
-@st.composite
-def _documents(draw):
-    images = [
-        {"id": number, "file_name": f"{number}.jpg", "width": 20, "height": 10}
-        for number in draw(st.lists(st.integers(-5, 10**12), min_size=1, max_size=3, unique=True))
-    ]
-    optional = st.fixed_dictionaries(
-        {},
-        optional={
-            "area": st.none() | _NUMBERS,
-            "iscrowd": st.none() | st.sampled_from([0, 1, False, True]),
-            "source": st.sampled_from(["human", "pseudo", "flickr", None, 3]),
-            "score": st.floats(0, 1) | st.sampled_from([0, 1]),
-            "segmentation": st.none()
-            | st.just({"size": [10, 20], "counts": [5, 10, 185]})
-            | st.lists(st.lists(_FLOATS, min_size=6, max_size=6), max_size=2),
-        },
-    )
-    annotations = [
-        {
-            "id": number,
-            "image_id": draw(st.sampled_from(images))["id"],
-            "category_id": 7,
-            "bbox": draw(st.lists(_NUMBERS, min_size=4, max_size=4)),
-            **draw(optional),
-        }
-        for number in range(draw(st.integers(0, 4)))
-    ]
-    known = {"id", "image_id", "category_id", "bbox", "file_name", "width", "height", "group"}
-    known |= {"area", "iscrowd", "source", "score", "segmentation", "name", "supercategory"}
-    groups = st.fixed_dictionaries({}, optional={"group": st.none() | st.integers() | st.text()})
-    category = {"id": 7, "name": draw(st.text(max_size=5))} | draw(
-        st.fixed_dictionaries({}, optional={"supercategory": st.none() | st.text(max_size=3)})
-    )
-    document = {
-        "images": [draw(_with_odd_keys(st.just(one | draw(groups)), known)) for one in images],
-        "annotations": [draw(_with_odd_keys(st.just(one), known)) for one in annotations],
-        "categories": [draw(_with_odd_keys(st.just(category), known))],
-    }
-    return draw(_with_odd_keys(st.just(document), set(document)))
-
-
 @settings(max_examples=40, deadline=None)
-@given(_documents())
+@given(documents())
 def test_any_document_comes_back_as_it_was(document):
     text = json.dumps(to_coco(from_coco(json.loads(json.dumps(document)), where="test")))
     # Compared as text too, because True == 1 in Python.

@@ -4,7 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
 
 from recycling.annotations import (
     AnnotationError,
@@ -14,6 +16,13 @@ from recycling.annotations import (
     label_maps,
     mask_to_segmentation,
     to_label_map,
+)
+from recycling.annotations.masks import (
+    box_rle,
+    outside,
+    rle_box,
+    segmentation_box,
+    segmentation_rle,
 )
 
 _NO_BOX = [0.0, 0.0, 0.0, 0.0]
@@ -34,6 +43,52 @@ def test_listed_counts_draw_the_same_mask(mask):
     runs = np.diff(np.concatenate([[0], np.flatnonzero(np.diff(flat)), [mask.size]]))
     text = json.dumps({"size": list(mask.shape), "counts": runs.tolist()})
     assert (annotation_mask(text, _NO_BOX, *mask.shape) == mask).all()
+
+
+_counts = st.lists(st.integers(0, 6), min_size=1, max_size=14)
+
+
+def _rle(counts, height=7):
+    """An RLE as a file may have it, empty runs and all, and its mask."""
+    counts = [*counts, -sum(counts) % height]
+    width = sum(counts) // height or 1
+    if sum(counts) < height * width:
+        counts[-1] += height * width - sum(counts)
+    text = json.dumps({"size": [height, width], "counts": counts})
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return text, flat.reshape(width, height).T
+
+
+@settings(max_examples=100, deadline=None)
+@given(_counts)
+def test_empty_runs_in_an_rle_make_no_difference_to_what_is_measured(counts):
+    text, mask = _rle(counts)
+    rle = segmentation_rle(text, *mask.shape)
+    assert (coco_mask.decode(rle) == mask).all()
+    assert (coco_mask.decode(outside(rle)) == ~mask).all()
+    assert coco_mask.area(coco_mask.merge([rle, rle])) == mask.sum()
+    compressed = coco_mask.frPyObjects(json.loads(text), *mask.shape)["counts"].decode("ascii")
+    again = json.dumps({"size": list(mask.shape), "counts": compressed})
+    assert segmentation_rle(again, *mask.shape) == rle
+    if mask.any():
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        tight = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        assert rle_box(rle) == tight == segmentation_box(text, rle)
+
+
+_edges = st.floats(-3, 12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.tuples(_edges, _edges, _edges, _edges))
+def test_a_box_has_the_pixels_that_are_painted_for_it(box):
+    assert (coco_mask.decode(box_rle(box, 7, 9)) == annotation_mask(None, box, 7, 9)).all()
+
+
+def test_the_box_of_polygons_is_that_of_their_corners_within_the_picture():
+    text = json.dumps([[0.5, 1.25, 3, 1.25, 3, 2], [4, 0, 9, 0, 9, 1.5], [-1, 9, 8, 9]])
+    rle = segmentation_rle(text, 5, 6)
+    assert segmentation_box(text, rle) == (0.5, 0, 6, 2)
 
 
 def test_polygons_are_drawn_together():

@@ -1,7 +1,7 @@
 """COCO annotations as typed tables: read, write, check, clean."""
 
 from recycling.annotations.audit import AUDIT, Audit
-from recycling.annotations.cleaning import Cleaning, clean
+from recycling.annotations.cleaning import Cleaning, clean, what_if
 from recycling.annotations.coco import from_coco, read_coco, to_coco, write_coco
 from recycling.annotations.core import (
     ANNOTATIONS,
@@ -14,13 +14,14 @@ from recycling.annotations.core import (
     ImageFolder,
     LabeledImages,
 )
+from recycling.annotations.image_cache import ImageCache
 from recycling.annotations.image_checks import (
+    FEATURES,
     IMAGE_CHECKS,
     MAX_PIXELS,
     PROBLEMS,
     ImageChecks,
     check_images,
-    near_duplicate_groups,
 )
 from recycling.annotations.masks import (
     annotation_area,
@@ -29,7 +30,17 @@ from recycling.annotations.masks import (
     mask_to_segmentation,
     to_label_map,
 )
+from recycling.annotations.near_duplicates import (
+    near_duplicate_groups,
+    near_duplicate_links,
+    near_duplicate_pairs,
+)
+from recycling.annotations.overlaps import covered_area, covered_area_by_category, visible_area
 from recycling.annotations.parquet import read_tables, write_tables
+from recycling.annotations.pascal_voc import read_pascal_voc, write_pascal_voc
+from recycling.annotations.replay import replay, undo
+from recycling.annotations.rule_report import RULE_REPORT, RuleReport, rule_report
+from recycling.annotations.yolo import read_yolo, write_yolo
 
 __all__ = [
     "ANNOTATIONS",
@@ -37,29 +48,46 @@ __all__ = [
     "BOX",
     "BOX_COLUMNS",
     "CATEGORIES",
+    "FEATURES",
     "IMAGES",
     "IMAGE_CHECKS",
     "MAX_PIXELS",
     "PROBLEMS",
+    "RULE_REPORT",
     "AnnotationError",
     "Annotations",
     "Audit",
     "Cleaning",
+    "ImageCache",
     "ImageChecks",
     "ImageFolder",
     "LabeledImages",
+    "RuleReport",
     "annotation_area",
     "annotation_mask",
     "check_images",
     "clean",
+    "covered_area",
+    "covered_area_by_category",
     "from_coco",
     "label_maps",
     "mask_to_segmentation",
     "near_duplicate_groups",
+    "near_duplicate_links",
+    "near_duplicate_pairs",
     "read_coco",
+    "read_pascal_voc",
     "read_tables",
+    "read_yolo",
+    "replay",
+    "rule_report",
     "to_coco",
     "to_label_map",
+    "undo",
+    "visible_area",
+    "what_if",
     "write_coco",
+    "write_pascal_voc",
     "write_tables",
+    "write_yolo",
 ]

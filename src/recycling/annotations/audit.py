@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NewType, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from recycling.tables import Column, Schema
+from recycling.annotations.core import Annotations
+from recycling.tables import Column, Dtype, Schema
 
 Subject = Literal["image", "annotation", "category"]
 
@@ -21,6 +24,12 @@ AUDIT = Schema(
         Column("rule", "string", "the rule, as the configuration calls it"),
         Column("subject", "string", "what it acted on", values=("image", "annotation", "category")),
         Column("subject_id", "int64", "the subject's number"),
+        Column(
+            "position",
+            cast(Dtype, "Int64"),
+            "the subject's row in the raw table, from 0; missing for what a rule added",
+            nullable=True,
+        ),
         Column("action", "string", "what it did", values=("add", "change", "drop")),
         Column("reason", "string", "why, in words"),
         Column(
@@ -37,6 +46,11 @@ AUDIT = Schema(
         ),
     ),
 )
+
+NO_AUDIT = AUDIT.empty()
+"""The audit of a rule that found nothing to do; not to be changed."""
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def dropped(
@@ -80,14 +94,18 @@ def changed(
     Returns:
         The audit rows, by subject id, for the rows that differ; schema `AUDIT`.
     """
-    old, new = _records(before), _records(after)
-    befores, afters, rows = [], [], []
-    for row, (was, now) in enumerate(zip(old, new, strict=True)):
-        differing = [column for column in now if was[column] != now[column]]
-        if differing:
-            rows.append(row)
-            befores.append(_json({column: was[column] for column in differing}))
-            afters.append(_json({column: now[column] for column in differing}))
+    differing = _differing(before, after)
+    rows = np.flatnonzero(differing.any(axis=1))
+    befores, afters = [""] * len(rows), [""] * len(rows)
+    # Most rules change the same few columns of all rows, and only these are turned into text.
+    pattern_of = differing[rows] @ (1 << np.arange(differing.shape[1]))
+    for pattern in np.unique(pattern_of):
+        places = np.flatnonzero(pattern_of == pattern)
+        columns = before.columns[differing[rows[places[0]]]]
+        for texts, table in ((befores, before), (afters, after)):
+            new = _texts(table[columns].iloc[rows[places]])
+            for place, text in zip(places.tolist(), new, strict=True):
+                texts[place] = text
     return _audit(
         rule,
         subject,
@@ -105,6 +123,52 @@ def combined(audits: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else AUDIT.empty()
 
 
+def placed(audit: pd.DataFrame, raw: Annotations) -> pd.DataFrame:
+    """An audit with the position that each subject had before any rule was applied.
+
+    Args:
+        audit: Schema `AUDIT`.
+        raw: The tables before cleaning.
+
+    Returns:
+        The audit, `position` filled in.
+    """
+    position = np.full(len(audit), -1)
+    for subject, table in tables(raw).items():
+        of_subject = (audit["subject"] == subject).to_numpy(dtype=bool)
+        ids = pd.Index(table[f"{subject}_id"])
+        position[of_subject] = ids.get_indexer(audit["subject_id"].to_numpy()[of_subject])
+    placed_ones = pd.Series(position, audit.index, dtype="Int64")
+    in_raw = audit.assign(position=placed_ones.mask(position < 0))
+    return AUDIT.conform(in_raw, where="audit")
+
+
+def tables(annotations: Annotations) -> dict[Subject, pd.DataFrame]:
+    """The three tables by what their rows are called in an audit."""
+    return {
+        "image": annotations.images,
+        "annotation": annotations.annotations,
+        "category": annotations.categories,
+    }
+
+
+def records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Rows as Python values, None where one is missing."""
+    columns = [plain(rows[name]) for name in rows.columns]
+    return [dict(zip(rows.columns, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def plain(column: pd.Series) -> list[Any]:
+    """A column as Python values, None where one is missing."""
+    if column.dtype != "string":
+        return column.tolist()
+    import pyarrow as pa
+
+    # Pandas makes a Python object of each text on its own, which takes most of an audit's time.
+    values: list[str | None] = pa.array(column.array).to_pylist()
+    return values
+
+
 def _audit(
     rule: str,
     subject: Subject,
@@ -116,37 +180,32 @@ def _audit(
     after: list[str] | None,
 ) -> pd.DataFrame:
     if rows.empty:
-        return AUDIT.empty()
+        return NO_AUDIT
     nothing = [None] * len(rows)
     table = pd.DataFrame(
         {
-            "rule": rule,
-            "subject": subject,
+            "rule": pd.array([rule] * len(rows), dtype="string"),
+            "subject": pd.array([subject] * len(rows), dtype="string"),
             "subject_id": rows[f"{subject}_id"].to_numpy(),
-            "action": action,
+            "position": pd.array(nothing, dtype="Int64"),
+            "action": pd.array([action] * len(rows), dtype="string"),
             "reason": pd.array(list(reasons), dtype="string"),
             "before": pd.array(nothing if before is None else before, dtype="string"),
             "after": pd.array(nothing if after is None else after, dtype="string"),
         }
     )
-    return AUDIT.conform(table.sort_values("subject_id", kind="stable"), where=f"audit of {rule}")
+    return table.sort_values("subject_id", kind="stable", ignore_index=True)
+
+
+def _differing(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which values differ, (rows, columns); a missing one is like another missing one."""
+    differing = np.zeros(before.shape, dtype=np.bool_)
+    for place, name in enumerate(before.columns):
+        was, now = before[name].reset_index(drop=True), after[name].reset_index(drop=True)
+        other = (was != now).fillna(False) | (was.isna() != now.isna())
+        differing[:, place] = other.to_numpy(dtype=np.bool_)
+    return differing
 
 
 def _texts(rows: pd.DataFrame) -> list[str]:
-    return [_json(record) for record in _records(rows)]
-
-
-def _records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Rows as Python values, None where one is missing."""
-    columns = [
-        [
-            None if gone else value
-            for gone, value in zip(rows[name].isna().tolist(), rows[name].tolist(), strict=True)
-        ]
-        for name in rows.columns
-    ]
-    return [dict(zip(rows.columns, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _json(record: dict[Hashable, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)
+    return [_json(record) for record in records(rows)]

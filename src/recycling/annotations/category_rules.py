@@ -9,8 +9,10 @@ from typing import Literal
 
 import pandas as pd
 
-from recycling.annotations.audit import added, changed, combined, dropped
+from recycling.annotations.annotation_rules import with_rows, without_rows
+from recycling.annotations.audit import NO_AUDIT, added, changed, combined, dropped
 from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations
+from recycling.annotations.rule_settings import RelabelList
 
 _RULE = "fix_categories"
 
@@ -46,6 +48,8 @@ def fix_categories(
     Raises:
         AnnotationError: A category is not mapped, or a name of `order` does not exist.
     """
+    if not (names or categories or order):
+        return annotations, NO_AUDIT
     names, categories = names or {}, categories or {}
     before = annotations.categories
     right = before["name"].replace(dict(names))
@@ -75,24 +79,21 @@ def fix_categories(
             _category_audit(before, final, after, created, new_ids),
         ]
     )
-    return (
-        replace(annotations, annotations=moved, categories=CATEGORIES.conform(after, where=_RULE)),
-        audit,
-    )
+    return replace(moved, categories=CATEGORIES.conform(after, where=_RULE)), audit
 
 
 def relabel(
     annotations: Annotations,
     *,
-    lists: Sequence[tuple[str, Sequence[int], str]],
+    lists: Sequence[RelabelList],
     known_ids: Collection[int] = (),
 ) -> tuple[Annotations, pd.DataFrame]:
     """Give listed annotations another category, for a written reason.
 
     Args:
         annotations: The tables.
-        lists: Reason, annotation ids and the right category's name. Where lists overlap, the
-            later one decides.
+        lists: Reasons with annotation ids and the right category's name; those that are not
+            enabled are passed over. Where lists overlap, the later one decides.
         known_ids: Further ids that may be listed, because an earlier rule dropped them.
 
     Returns:
@@ -101,26 +102,45 @@ def relabel(
     Raises:
         AnnotationError: An id or a category does not exist; the message names the reason.
     """
-    table = annotations.annotations
-    existing = set(table["annotation_id"].tolist()) | set(known_ids)
+    existing = pd.Index(annotations.annotations["annotation_id"]).union(pd.Index(known_ids))
     audits = []
-    for reason, annotation_ids, category in lists:
-        where = f"relabel {reason!r}"
-        unknown = [one for one in annotation_ids if one not in existing]
+    for one in lists:
+        if not one.enabled:
+            continue
+        where = f"relabel {one.reason!r}"
+        unknown = [number for number in one.annotation_ids if number not in existing]
         if unknown:
             raise AnnotationError(
-                f"{where}: no annotation {unknown[0]} ({len(unknown)} of {len(annotation_ids)} ids "
-                f"do not exist); remove it from the list or correct it"
+                f"{where}: no annotation {unknown[0]} ({len(unknown)} of {len(one.annotation_ids)} "
+                f"ids do not exist); remove it from the list or correct it"
             )
-        _check_known([category], annotations.categories["name"], where)
-        matching = annotations.categories["name"] == category
-        category_id = int(annotations.categories.loc[matching, "category_id"].iloc[0])
-        listed = table["annotation_id"].isin(list(annotation_ids))
-        after = table.assign(category_id=table["category_id"].mask(listed, category_id))
-        reasons = [reason] * int(listed.sum())
-        audits.append(changed("relabel", "annotation", table[listed], after[listed], reasons))
-        table = after
-    return replace(annotations, annotations=table), combined(audits)
+        category_id = id_of_category(annotations, one.category, where)
+        listed = annotations.annotations["annotation_id"].isin(one.annotation_ids).to_numpy()
+        annotations, audit = with_rows(
+            annotations,
+            "relabel",
+            listed,
+            {"category_id": category_id},
+            [one.reason] * int(listed.sum()),
+        )
+        audits.append(audit)
+    return annotations, combined(audits)
+
+
+def id_of_category(annotations: Annotations, name: str, where: str) -> int:
+    """The id of the first category of a name.
+
+    Args:
+        annotations: The tables.
+        name: The category's name.
+        where: Who names it, for the message.
+
+    Raises:
+        AnnotationError: There is no category of that name; the message suggests the nearest.
+    """
+    _check_known([name], annotations.categories["name"], where)
+    matching = annotations.categories["name"] == name
+    return int(annotations.categories.loc[matching, "category_id"].iloc[0])
 
 
 def _check_mapped(names: pd.Series, mapping: Mapping[str, Sequence[str]], unmapped: str) -> None:
@@ -143,10 +163,9 @@ def _check_known(wanted: Sequence[str], names: pd.Series, where: str) -> None:
     known = names.tolist()
     for name in wanted:
         if name not in known:
-            near = get_close_matches(name, known) or known
-            raise AnnotationError(
-                f"{where}: no category {name!r}; did you mean {', '.join(map(repr, near))}?"
-            )
+            near = ", ".join(map(repr, get_close_matches(name, known) or known))
+            hint = f"did you mean {near}?" if known else "there are none"
+            raise AnnotationError(f"{where}: no category {name!r}; {hint}")
 
 
 def _survivors(before: pd.DataFrame, right: pd.Series, kept: pd.Series) -> pd.DataFrame:
@@ -178,34 +197,29 @@ def _in_order(categories: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
 
 def _moved(
     annotations: Annotations, new_ids: Mapping[int, int]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[Annotations, pd.DataFrame]:
     """Annotations under their category's new id; those of dropped categories are gone."""
-    table = annotations.annotations
     name_of = dict(
         zip(annotations.categories["category_id"], annotations.categories["name"], strict=True)
     )
-    stays = table["category_id"].isin(list(new_ids))
-    gone, left = table[~stays], table[stays]
-    after = left.assign(category_id=left["category_id"].map(new_ids).astype("int64"))
-    merged = left["category_id"] != after["category_id"]
-    audit = combined(
-        [
-            changed(
-                _RULE,
-                "annotation",
-                left[merged],
-                after[merged],
-                [f"category {name_of[one]!r} is merged" for one in left["category_id"][merged]],
-            ),
-            dropped(
-                _RULE,
-                "annotation",
-                gone,
-                [f"category {name_of[one]!r} is not mapped" for one in gone["category_id"]],
-            ),
-        ]
+    old = annotations.annotations["category_id"]
+    stays = old.isin(list(new_ids)).to_numpy()
+    new = old.where(~stays, old.map(new_ids))
+    merged = (new != old).to_numpy()
+    moved, changes = with_rows(
+        annotations,
+        _RULE,
+        merged,
+        {"category_id": new[merged].to_numpy(dtype="int64")},
+        [f"category {name_of[one]!r} is merged" for one in old[merged]],
     )
-    return after.reset_index(drop=True), audit
+    rest, drops = without_rows(
+        moved,
+        _RULE,
+        ~stays,
+        [f"category {name_of[one]!r} is not mapped" for one in old[~stays]],
+    )
+    return rest, combined([changes, drops])
 
 
 def _category_audit(

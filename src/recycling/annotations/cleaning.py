@@ -2,155 +2,49 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recycling.annotations import category_rules, rules
-from recycling.annotations.audit import combined
-from recycling.annotations.core import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
+from recycling.annotations import annotation_rules, category_rules, image_rules, mask_rules
+from recycling.annotations.audit import combined, placed
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    AnnotationError,
+    Annotations,
+)
+from recycling.annotations.rule_settings import Cleaning, Rule
 
-RuleName = Literal[
-    "fix_categories",
-    "relabel",
-    "drop_bad_images",
-    "drop_duplicate_images",
-    "drop_degenerate_boxes",
-    "clip_boxes",
-    "recompute_area",
-    "drop_area_range",
-    "group_near_duplicates",
-]
+__all__ = ["Cleaning", "clean", "what_if"]
 
-
-class Rule(BaseModel):
-    """A cleaning rule that can be switched off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: bool = True
-
-
-class FixCategories(Rule):
-    """Put category names right, merge categories, and put them in order."""
-
-    names: dict[str, str] = Field(default={}, description="misspelt name: right name")
-    categories: dict[str, tuple[str, ...]] = Field(
-        default={}, description="category to have: names (put right) of those merged into it"
-    )
-    unmapped: Literal["drop", "error", "keep"] = Field(
-        default="error", description="what to do with names that `categories` does not mention"
-    )
-    order: tuple[str, ...] = Field(
-        default=(), description="names in the order of class indices; others follow"
-    )
-
-    @field_validator("categories")
-    @classmethod
-    def _each_source_once(cls, mapping: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        targets: dict[str, str] = {}
-        for target, sources in mapping.items():
-            for name in sources:
-                if targets.setdefault(name, target) != target:
-                    raise ValueError(f"{name!r} is under both {targets[name]!r} and {target!r}")
-        return mapping
-
-
-class RelabelList(BaseModel):
-    """Annotations that get another category for one reason."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reason: str = Field(min_length=1)
-    annotation_ids: tuple[int, ...]
-    category: str = Field(description="the right category's name")
-    enabled: bool = True
-
-
-class Relabel(Rule):
-    """Give listed annotations another category."""
-
-    lists: tuple[RelabelList, ...] = ()
-
-
-class DropBadImages(Rule):
-    """Drop images with a problem, and what is annotated on them."""
-
-    problems: tuple[
-        Literal["missing", "unreadable", "truncated", "too_large", "size_mismatch"], ...
-    ] = ("missing", "unreadable", "truncated", "too_large")
-
-
-class DropDuplicateImages(Rule):
-    """Of images with the same bytes keep the one of the lowest id."""
-
-
-class DropDegenerateBoxes(Rule):
-    """Drop boxes without width or height."""
-
-    min_side: float = Field(default=0, ge=0, description="pixels; smaller boxes are dropped too")
-
-
-class ClipBoxes(Rule):
-    """Clip boxes to the picture, and drop those wholly outside."""
-
-
-class RecomputeArea(Rule):
-    """Where there is no mask, make the area that of the box."""
-
-    tolerance: float = Field(default=0.01, ge=0, description="share of the box's area")
-
-
-class DropAreaRange(Rule):
-    """Drop annotations by area; crowd regions stay."""
-
-    enabled: bool = False
-    min_area: float = Field(default=0, ge=0, description="square pixels; smaller are dropped")
-    max_area: float | None = Field(default=None, gt=0, description="larger are dropped")
-
-
-class GroupNearDuplicates(Rule):
-    """Put images that look alike into one group."""
-
-    max_distance: int = Field(default=8, ge=0, le=64, description="differing bits of 64")
-
-
-class Cleaning(BaseModel):
-    """The rules, their settings, and the order in which they are applied."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    order: tuple[RuleName, ...] = get_args(RuleName)
-    fix_categories: FixCategories = FixCategories()
-    relabel: Relabel = Relabel()
-    drop_bad_images: DropBadImages = DropBadImages()
-    drop_duplicate_images: DropDuplicateImages = DropDuplicateImages()
-    drop_degenerate_boxes: DropDegenerateBoxes = DropDegenerateBoxes()
-    clip_boxes: ClipBoxes = ClipBoxes()
-    recompute_area: RecomputeArea = RecomputeArea()
-    drop_area_range: DropAreaRange = DropAreaRange()
-    group_near_duplicates: GroupNearDuplicates = GroupNearDuplicates()
-
-    @model_validator(mode="after")
-    def _order_holds_each_rule_once(self) -> Cleaning:
-        names = get_args(RuleName)
-        missing = [name for name in names if name not in self.order]
-        twice = [name for name, times in Counter(self.order).items() if times > 1]
-        if missing or twice:
-            what = f"lacks {missing[0]!r}" if missing else f"has {twice[0]!r} twice"
-            raise ValueError(
-                f"order {what}; list each rule once (switch one off with enabled: false)"
-            )
-        return self
+_log = logging.getLogger(__name__)
 
 
 def clean(
     annotations: Annotations, checks: pd.DataFrame, rules: Cleaning
 ) -> tuple[Annotations, pd.DataFrame]:
     """Apply the enabled rules in their order.
+
+    The audit replays: `recycling.annotations.replay` makes the clean annotations of the raw ones
+    and `undo` the raw ones of the clean ones.
+
+    Switching a rule on leaves the audit of every rule before it as it was. Of a rule after it, the
+    rows stay the same for every subject that has nothing to do with what the new rule touched (what
+    it has an audit row for, class indices apart):
+
+    - A category has to do with categories only, and only `fix_categories` acts on them.
+    - An image has to do with itself and the images that it is compared with: those of the same
+      bytes, of its group, or that look like it, and those that these are compared with, and so on.
+    - An annotation has to do with its image, as above, with all annotations of that image, and with
+      the categories that these have or are given.
+
+    The order of the images' and of the annotations' rows makes no difference to the audit, except
+    to `position`, and to `remove_overlaps` and the rules after it: that order is the one in which
+    annotations are painted.
 
     Args:
         annotations: What was read; it is not changed.
@@ -159,56 +53,91 @@ def clean(
 
     Returns:
         The clean annotations, and the audit: schema `recycling.annotations.AUDIT`, rules in the
-        order applied, each rule's rows by subject id.
+        order applied.
 
     Raises:
-        AnnotationError: A rule names a category or an annotation that does not exist.
+        AnnotationError: A rule names a category or an annotation that does not exist, or a
+            segmentation that a rule looks at cannot be drawn.
     """
     audits = []
-    known_ids = frozenset(annotations.annotations["annotation_id"].tolist())
+    cleaned = annotations
     for name in rules.order:
         settings = getattr(rules, name)
         if settings.enabled:
-            annotations, audit = _applied(name, settings, annotations, checks, known_ids)
+            cleaned, audit = _applied(name, settings, cleaned, checks, annotations)
             audits.append(audit)
     tidy = Annotations(
-        images=IMAGES.conform(annotations.images, where="clean images"),
-        annotations=ANNOTATIONS.conform(annotations.annotations, where="clean annotations"),
-        categories=CATEGORIES.conform(annotations.categories, where="clean categories"),
-        extra=annotations.extra,
+        images=IMAGES.conform(cleaned.images, where="clean images"),
+        annotations=ANNOTATIONS.conform(cleaned.annotations, where="clean annotations"),
+        categories=CATEGORIES.conform(cleaned.categories, where="clean categories"),
+        extra=cleaned.extra,
     )
-    return tidy, combined(audits)
+    return tidy, placed(combined(audits), annotations)
+
+
+def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> pd.DataFrame:
+    """What each rule that is off would do if it alone were switched on, at its place in the order.
+
+    A rule that cannot be applied (it names a category that there is not, for example) has no rows,
+    and a warning says why.
+
+    Args:
+        annotations: What was read; it is not changed.
+        checks: What `check_images` found.
+        rules: The rules and their settings.
+
+    Returns:
+        The audit rows of the rules that are off, as for `clean`. Where a change names new values
+        only, the rest of the row is in the raw tables, under the same id or `position`.
+
+    Raises:
+        AnnotationError: A rule that is on fails, as in `clean`.
+    """
+    audits = []
+    so_far = annotations
+    for name in rules.order:
+        settings = getattr(rules, name)
+        if settings.enabled:
+            so_far, _ = _applied(name, settings, so_far, checks, annotations)
+            continue
+        try:
+            audits.append(_applied(name, settings, so_far, checks, annotations)[1])
+        except AnnotationError as error:
+            _log.warning("cleaning: the rule %s is off, and could not be on: %s", name, error)
+    return placed(combined(audits), annotations)
 
 
 def _applied(
     name: str,
-    settings: Any,
+    settings: Rule,
     annotations: Annotations,
     checks: pd.DataFrame,
-    known_ids: frozenset[int],
+    raw: Annotations,
 ) -> tuple[Annotations, pd.DataFrame]:
     """One rule: its settings' fields are its function's arguments."""
-    arguments = {field: getattr(settings, field) for field in type(settings).model_fields}
+    arguments: dict[str, Any] = {
+        field: getattr(settings, field) for field in type(settings).model_fields
+    }
     del arguments["enabled"]
     if name in _NEEDS_CHECKS:
         arguments["checks"] = checks
     if name == "relabel":
-        arguments["lists"] = [
-            (one.reason, one.annotation_ids, one.category) for one in settings.lists if one.enabled
-        ]
-        arguments["known_ids"] = known_ids
+        arguments["known_ids"] = raw.annotations["annotation_id"]
     return _RULES[name](annotations, **arguments)
 
 
 _RULES: dict[str, Callable[..., tuple[Annotations, pd.DataFrame]]] = {
     "fix_categories": category_rules.fix_categories,
     "relabel": category_rules.relabel,
-    "drop_bad_images": rules.drop_bad_images,
-    "drop_duplicate_images": rules.drop_duplicate_images,
-    "drop_degenerate_boxes": rules.drop_degenerate_boxes,
-    "clip_boxes": rules.clip_boxes,
-    "recompute_area": rules.recompute_area,
-    "drop_area_range": rules.drop_area_range,
-    "group_near_duplicates": rules.group_near_duplicates,
+    "drop_bad_images": image_rules.drop_bad_images,
+    "drop_duplicate_images": image_rules.drop_duplicate_images,
+    "drop_duplicate_annotations": annotation_rules.drop_duplicate_annotations,
+    "drop_degenerate_boxes": annotation_rules.drop_degenerate_boxes,
+    "clip_boxes": annotation_rules.clip_boxes,
+    "recompute_from_mask": mask_rules.recompute_from_mask,
+    "relabel_inside": mask_rules.relabel_inside,
+    "remove_overlaps": mask_rules.remove_overlaps,
+    "drop_area_range": annotation_rules.drop_area_range,
+    "group_near_duplicates": image_rules.group_near_duplicates,
 }
 _NEEDS_CHECKS = {"drop_bad_images", "drop_duplicate_images", "group_near_duplicates"}

@@ -1,34 +1,27 @@
-"""Open every image once: what cannot be read, what has another size, what occurs twice.
-
-Source of the perceptual hash: `imagehash.phash`, 64 bits from the lowest frequencies of the
-picture at 32 x 32, https://github.com/JohannesBuchner/imagehash
-"""
+"""Open every image once: what cannot be read, what has another size, what occurs twice."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import Literal, NewType, cast
+from typing import Literal, NamedTuple, NewType, cast
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from recycling.annotations.core import IMAGES, AnnotationError, ImageFolder
-from recycling.progress import track
+from recycling.annotations.core import AnnotationError, ImageFolder
+from recycling.annotations.image_cache import ImageCache, facts_of_files
+from recycling.annotations.image_facts import EXIF_TURNED, FILE_SIZE, PICTURE
 from recycling.tables import Column, Dtype, Schema
 
 _log = logging.getLogger(__name__)
 
 PROBLEMS = ("missing", "unreadable", "truncated", "too_large", "size_mismatch", "duplicate")
 """What may be wrong with an image; where several things are, the first of them is named."""
+
+FEATURES = (
+    "width", "height", "file_size", "brightness", "contrast", "saturation", "sharpness",
+    "red", "green", "blue",
+)  # fmt: skip
+"""The columns of `IMAGE_CHECKS` that describe a picture in numbers."""
 
 ImageChecks = NewType("ImageChecks", pd.DataFrame)
 """One row an image; schema `IMAGE_CHECKS`."""
@@ -40,23 +33,20 @@ IMAGE_CHECKS = Schema(
         Column("file_name", "string", "path below the image folder, with forward slashes"),
         Column("problem", "string", f"missing if none, else of {', '.join(PROBLEMS)}", True),
         Column("detail", "string", "the problem in words", nullable=True),
-        Column("sha256", "string", "of the file; missing where there is no file", nullable=True),
-        Column("phash", "string", "perceptual hash, 16 hex digits, if decoded", nullable=True),
+        Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
         Column(
             "duplicate_of",
             cast(Dtype, "Int64"),
             "the image with the same bytes and the lowest id, if it is another one",
             nullable=True,
         ),
+        FILE_SIZE,
+        *PICTURE,
     ),
 )
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, width times height; Pillow warns above the same figure."""
-
-_EXIF_ORIENTATION = 0x0112
-_EXIF_TURNED = (5, 6, 7, 8)  # orientations that swap width and height
-_BLOCK = 512  # rows of the distance matrix in memory at a time
 
 
 def check_images(
@@ -66,6 +56,7 @@ def check_images(
     workers: int | None = None,
     missing_folder: Literal["error", "warn"] = "error",
     max_pixels: int = MAX_PIXELS,
+    cache: ImageCache | None = None,
 ) -> pd.DataFrame:
     """Open and decode every image, in threads, and compare it with its row.
 
@@ -78,7 +69,10 @@ def check_images(
         folder: Where their files are.
         workers: Threads; by default one for each processor core.
         missing_folder: Whether a folder that is not there is an error or one logged warning.
-        max_pixels: Largest image that is decoded, width times height.
+        max_pixels: Largest image that is decoded, width times height. Pillow opens none of more
+            than twice `MAX_PIXELS`, whatever is set here.
+        cache: Where to keep what the files showed, so that those that did not change since (the
+            same path, size and time of modification) are not opened again.
 
     Returns:
         One row an image, in the order of `images`; schema `IMAGE_CHECKS`. No rows where the
@@ -93,137 +87,68 @@ def check_images(
             raise AnnotationError(f"{message}, set the folder in the catalog")
         _log.warning(message)
         return IMAGE_CHECKS.empty()
-    rows = images[["image_id", "file_name", "width", "height"]].itertuples(index=False)
-    looks = list(_looks([_Expected(*row) for row in rows], folder.path, workers, max_pixels))
-    table = pd.DataFrame(
-        {
-            "image_id": images["image_id"].to_numpy(),
-            "file_name": images["file_name"].to_numpy(),
-            "problem": pd.array([look.problem for look in looks], dtype="string"),
-            "detail": pd.array([look.detail for look in looks], dtype="string"),
-            "sha256": pd.array([look.sha256 for look in looks], dtype="string"),
-            "phash": pd.array([look.phash for look in looks], dtype="string"),
-        }
-    )
-    return IMAGE_CHECKS.conform(_with_duplicates(table), where="image checks")
-
-
-def near_duplicate_groups(
-    images: pd.DataFrame, checks: pd.DataFrame, *, max_distance: int = 8
-) -> pd.DataFrame:
-    """Put images that look alike into one group, so that no fold separates them.
-
-    Likeness carries over: if A is like B and B like C, the three are one group. Existing groups
-    are joined, never taken apart. A joined group takes the name of its image of the lowest id.
-
-    Args:
-        images: The images; schema `IMAGES`.
-        checks: What `check_images` found; images without a hash stay as they are.
-        max_distance: Largest number of differing bits, of 64, between hashes of like images.
-
-    Returns:
-        The images table with its `group` column extended; row order is kept.
-    """
     images = images.reset_index(drop=True)
-    hashes = images["image_id"].map(checks.set_index("image_id")["phash"])
-    hashed = np.flatnonzero(hashes.notna().to_numpy())
-    bits = np.array([int(text, 16) for text in hashes.iloc[hashed]], dtype=np.uint64)
-    first, second = _pairs_within(bits, max_distance)
-    joined = _joined(images["group"], hashed[first], hashed[second])
-    lowest = images["image_id"].groupby(joined).transform("idxmin")
-    # A component of one group only is left alone, whatever its image of the lowest id.
-    grown = images["group"].groupby(joined).transform("nunique") > 1
-    group = images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
-    return IMAGES.conform(images.assign(group=group), where="images")
+    code, file_names = pd.factorize(images["file_name"])
+    facts = facts_of_files(
+        folder.path, list(file_names), workers=workers, max_pixels=max_pixels, cache=cache
+    )
+    compared = _compared(images, facts.iloc[code].reset_index(drop=True), max_pixels)
+    return IMAGE_CHECKS.conform(_with_duplicates(compared), where="image checks")
 
 
-@dataclass(frozen=True)
-class _Expected:
-    """What the images table says of an image."""
+class _Seen(NamedTuple):
+    """What the facts say of an image that its row may contradict."""
 
-    image_id: int
-    file_name: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What opening one image showed."""
-
-    problem: str | None = None
-    detail: str | None = None
-    sha256: str | None = None
-    phash: str | None = None
+    fault: str | None
+    detail: str | None
+    width: int | None
+    height: int | None
+    orientation: int | None
 
 
-def _looks(
-    expected: list[_Expected], folder: Path, workers: int | None, max_pixels: int
-) -> Iterator[_Look]:
-    import imagehash  # noqa: F401  # once here, not by every thread at the same time
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        # Pillow warns of large headers; they are reported as a problem of the image instead.
-        warnings.simplefilter("ignore")
-        looks = pool.map(lambda image: _look(image, folder, max_pixels), expected)
-        yield from track(looks, "checking images", total=len(expected))
-
-
-def _look(expected: _Expected, folder: Path, max_pixels: int) -> _Look:
-    path = folder / expected.file_name
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return _Look("missing", f"no file {expected.file_name} in the image folder")
-    except OSError as error:
-        return _Look("unreadable", f"cannot be opened: {error.strerror}")
-    return _look_at(content, expected, max_pixels, hashlib.sha256(content).hexdigest())
+def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
+    """Set the facts beside the rows of the images, and say where they disagree."""
+    seen = facts[list(_Seen._fields)].astype(object)
+    rows = seen.where(seen.notna(), None).itertuples(index=False)
+    sizes = zip(images["width"], images["height"], strict=True)
+    found = [_problem(_Seen(*row), size, max_pixels) for row, size in zip(rows, sizes, strict=True)]
+    problem = pd.Series([problem for problem, _ in found], dtype="string")
+    # A picture that was decoded under a higher limit counts for no more than one that never was.
+    decoded = facts["phash"].notna() & ~problem.isin(["too_large"])
+    picture = facts[[column.name for column in PICTURE]].where(decoded)
+    return picture.assign(
+        image_id=images["image_id"],
+        file_name=images["file_name"],
+        problem=problem,
+        detail=pd.Series([detail for _, detail in found], dtype="string"),
+        sha256=facts["sha256"],
+        file_size=facts["file_size"],
+    )
 
 
-def _look_at(content: bytes, expected: _Expected, max_pixels: int, sha256: str) -> _Look:
-    import imagehash
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        picture = Image.open(BytesIO(content))
-    except Image.DecompressionBombError as error:
-        return _Look("too_large", str(error).split(",")[0], sha256)
-    except UnidentifiedImageError:
-        what = "the file is empty" if not content else "not an image of a known format"
-        return _Look("unreadable", what, sha256)
-    except Exception as error:  # decoders raise whatever they like on damaged headers
-        return _Look("unreadable", _one_line(error), sha256)
-    with picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            detail = f"{width} x {height} is more than {max_pixels} pixels; not decoded"
-            return _Look("too_large", detail, sha256)
-        try:
-            orientation = picture.getexif().get(_EXIF_ORIENTATION)
-            picture.load()
-            phash = str(imagehash.phash(picture))
-        except Exception as error:  # likewise, on damaged data
-            return _Look("truncated", _one_line(error), sha256)
-    mismatch = _size_mismatch((width, height), (expected.width, expected.height), orientation)
-    return _Look("size_mismatch" if mismatch else None, mismatch, sha256, phash)
+def _problem(
+    seen: _Seen, expected: tuple[int, int], max_pixels: int
+) -> tuple[str | None, str | None]:
+    """What is wrong with an image, in a word and in words; None twice if nothing."""
+    width, height = seen.width, seen.height
+    if width is not None and height is not None and width * height > max_pixels:
+        return "too_large", f"{width} x {height} is more than {max_pixels} pixels; not decoded"
+    if seen.fault is not None or width is None or height is None:
+        return seen.fault, seen.detail
+    mismatch = _size_mismatch((width, height), expected, seen.orientation)
+    return ("size_mismatch" if mismatch else None), mismatch
 
 
 def _size_mismatch(
-    stored: tuple[int, int], expected: tuple[int, int], orientation: int | None
+    shown: tuple[int, int], expected: tuple[int, int], orientation: int | None
 ) -> str | None:
     """What is wrong with the size, or None."""
-    turned = orientation in _EXIF_TURNED
-    shown = stored[::-1] if turned else stored
     if shown == expected:
         return None
     detail = f"the file is {shown[0]} x {shown[1]}, its entry says {expected[0]} x {expected[1]}"
-    if shown == expected[::-1] and turned:
+    if shown == expected[::-1] and orientation in EXIF_TURNED:
         detail += f": EXIF orientation {orientation} turns the picture, its entry does not"
     return detail
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 def _with_duplicates(table: pd.DataFrame) -> pd.DataFrame:
@@ -237,35 +162,3 @@ def _with_duplicates(table: pd.DataFrame) -> pd.DataFrame:
         problem=table["problem"].mask(copy, "duplicate"),
         detail=table["detail"].mask(copy, detail),
     )
-
-
-def _pairs_within(
-    bits: NDArray[np.uint64], max_distance: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of hashes that differ in at most `max_distance` bits."""
-    firsts, seconds = [], []
-    for start in range(0, len(bits), _BLOCK):
-        block = bits[start : start + _BLOCK, None]
-        near = np.bitwise_count(block ^ bits[None, start:]) <= max_distance
-        first, second = np.nonzero(np.triu(near, k=1))
-        firsts.append(first + start)
-        seconds.append(second + start)
-    none = np.empty(0, dtype=np.intp)
-    return np.concatenate([none, *firsts]), np.concatenate([none, *seconds])
-
-
-def _joined(
-    groups: pd.Series, first: NDArray[np.intp], second: NDArray[np.intp]
-) -> NDArray[np.int32]:
-    """The component of each image: likeness and shared groups are the edges."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
-
-    n_images = len(groups)
-    codes = pd.factorize(groups)[0] + n_images  # a node for each group beside the images
-    sources = np.concatenate([np.arange(n_images), first])
-    targets = np.concatenate([codes, second])
-    n_nodes = n_images + groups.nunique()
-    edges = coo_array((np.ones(len(sources), dtype=bool), (sources, targets)), (n_nodes, n_nodes))
-    component = connected_components(edges, directed=False)[1][:n_images]
-    return np.asarray(component, dtype=np.int32)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations
+
+Rle: TypeAlias = dict[str, Any]
+"""A compressed RLE as pycocotools takes and gives it: `size` (height, width) and `counts`."""
 
 _IGNORE = 255
 _BAD_COUNTS = "segmentation is an RLE whose counts do not add up to the picture, correct it"
@@ -82,7 +85,7 @@ def annotation_mask(
     """
     from pycocotools import mask as coco_mask
 
-    rle = _rle(segmentation, height, width)
+    rle = segmentation_rle(segmentation, height, width)
     if rle is None:
         mask = np.zeros((height, width), dtype=np.bool_)
         mask[_box_pixels(box, height, width)] = True
@@ -112,7 +115,7 @@ def annotation_area(
     """
     from pycocotools import mask as coco_mask
 
-    rle = _rle(segmentation, height, width)
+    rle = segmentation_rle(segmentation, height, width)
     if rle is None:
         x_min, y_min, x_max, y_max = box
         return float(max(x_max - x_min, 0) * max(y_max - y_min, 0))
@@ -133,11 +136,114 @@ def mask_to_segmentation(mask: NDArray[np.bool_]) -> str:
     """
     from pycocotools import mask as coco_mask
 
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return rle_to_segmentation(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def rle_to_segmentation(rle: Rle) -> str:
+    """A compressed RLE as JSON text, as the segmentation column holds it."""
     size = [int(side) for side in rle["size"]]
     return json.dumps(
         {"size": size, "counts": rle["counts"].decode("ascii")}, separators=(",", ":")
     )
+
+
+def segmentation_rle(segmentation: str | None, height: int, width: int) -> Rle | None:
+    """A segmentation as a compressed RLE, with which pycocotools counts without drawing.
+
+    Args:
+        segmentation: As for `annotation_mask`.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+
+    Returns:
+        The RLE, without runs of no pixels but for the first; None where there is nothing to draw.
+
+    Raises:
+        AnnotationError: The RLE is damaged or made for another size.
+    """
+    from pycocotools import mask as coco_mask
+
+    if segmentation is None:
+        return None
+    parsed = json.loads(segmentation)
+    rle: Rle
+    if isinstance(parsed, list):
+        # pycocotools would take four numbers for a box.
+        polygons = [polygon for polygon in parsed if len(polygon) >= 6]
+        if not polygons:
+            return None
+        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        return rle
+    if parsed["size"] != [height, width]:
+        raise AnnotationError(
+            f"segmentation is an RLE of {parsed['size'][1]} x {parsed['size'][0]} pixels on an "
+            f"image of {width} x {height}, correct either"
+        )
+    if isinstance(parsed["counts"], list):
+        counts = np.array(parsed["counts"], dtype=np.int64)
+    else:
+        counts = _decompressed(parsed["counts"].encode("ascii", "replace"))
+    if counts.min(initial=0) < 0 or counts.sum() != height * width:
+        raise AnnotationError(_BAD_COUNTS)
+    return _rle(_without_empty_runs(counts), height, width)
+
+
+def segmentation_box(segmentation: str, rle: Rle) -> tuple[float, float, float, float]:
+    """The box around a mask: of the corners of its polygons, or of the pixels of its RLE.
+
+    Corners are exact, and files have their boxes from them. Pixels are not: a thin tip is not
+    drawn.
+
+    Args:
+        segmentation: JSON of polygons or of an RLE.
+        rle: What `segmentation_rle` makes of it.
+
+    Returns:
+        `x_min, y_min, x_max, y_max`, pixels, within the image.
+    """
+    parsed = json.loads(segmentation)
+    if isinstance(parsed, dict):
+        return rle_box(rle)
+    corners = np.concatenate([np.reshape(one, (-1, 2)) for one in parsed if len(one) >= 6])
+    height, width = rle["size"]
+    within = np.clip(corners, 0, [width, height])
+    (x_min, y_min), (x_max, y_max) = within.min(axis=0).tolist(), within.max(axis=0).tolist()
+    return x_min, y_min, x_max, y_max
+
+
+def rle_box(rle: Rle) -> tuple[float, float, float, float]:
+    """The smallest box around the pixels of an RLE: `x_min, y_min, x_max, y_max`, pixels."""
+    from pycocotools import mask as coco_mask
+
+    x_min, y_min, width, height = coco_mask.toBbox(rle).tolist()
+    return x_min, y_min, x_min + width, y_min + height
+
+
+def box_rle(box: Sequence[float], height: int, width: int) -> Rle:
+    """The pixels whose centres a box holds, as a compressed RLE.
+
+    Args:
+        box: `x_min, y_min, x_max, y_max`, pixels.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+
+    Returns:
+        The RLE of what `annotation_mask` draws for the box.
+    """
+    rows, columns = _box_pixels(box, height, width)
+    high, wide = max(rows.stop - rows.start, 0), max(columns.stop - columns.start, 0)
+    if not high or not wide:
+        return _rle(np.array([height * width]), height, width)
+    runs = np.tile([high, height - high], wide)
+    runs[-1] = (width - columns.stop) * height + height - rows.stop
+    lead = columns.start * height + rows.start
+    return _rle(_without_empty_runs(np.concatenate([[lead], runs])), height, width)
+
+
+def outside(rle: Rle) -> Rle:
+    """The RLE of all pixels that another one leaves out."""
+    counts = _decompressed(rle["counts"])
+    return _rle(counts[1:] if counts[0] == 0 else np.concatenate([[0], counts]), *rle["size"])
 
 
 class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
@@ -191,61 +297,54 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
         return len(self._sizes)
 
 
-def _rle(segmentation: str | None, height: int, width: int) -> dict[str, Any] | None:
-    """The segmentation as one compressed RLE; None where there is nothing to draw."""
+def _rle(counts: NDArray[np.int64], height: int, width: int) -> Rle:
     from pycocotools import mask as coco_mask
 
-    if segmentation is None:
-        return None
-    parsed = json.loads(segmentation)
-    rle: dict[str, Any]
-    if isinstance(parsed, list):
-        # pycocotools would take four numbers for a box.
-        polygons = [polygon for polygon in parsed if len(polygon) >= 6]
-        if not polygons:
-            return None
-        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-        return rle
-    if parsed["size"] != [height, width]:
-        raise AnnotationError(
-            f"segmentation is an RLE of {parsed['size'][1]} x {parsed['size'][0]} pixels on an "
-            f"image of {width} x {height}, correct either"
-        )
-    if isinstance(parsed["counts"], list):
-        counts = parsed["counts"]
-        if min(counts, default=0) < 0 or sum(counts) != height * width:
-            raise AnnotationError(_BAD_COUNTS)
-        rle = coco_mask.frPyObjects(parsed, height, width)
-        return rle
-    compressed = parsed["counts"].encode("ascii", "replace")
-    if _pixels_counted(compressed) != height * width:
-        raise AnnotationError(_BAD_COUNTS)
-    return {"size": parsed["size"], "counts": compressed}
+    rle: Rle = coco_mask.frPyObjects(
+        {"size": [height, width], "counts": counts.tolist()}, height, width
+    )
+    return rle
 
 
-def _pixels_counted(compressed: bytes) -> int:
-    """How many pixels compressed counts cover.
+def _decompressed(compressed: bytes) -> NDArray[np.int64]:
+    """The counts that a text of counts stands for; [-1] where it is none.
 
-    pycocotools notices counts that cover too many, but decodes ones that cover too few into
+    pycocotools notices counts that cover too many pixels, but decodes ones that cover too few into
     whatever was in memory.
 
     Source: rleFrString of pycocotools: six bits a character, the lowest five of them digits, the
     sixth "more follows"; from the fourth count on, the difference to the last but one.
     """
+    no_counts = np.array([-1])
     digits = np.frombuffer(compressed, dtype=np.uint8).astype(np.int64) - 48
     if len(digits) == 0 or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        return -1
+        return no_counts
     ends = np.flatnonzero(digits & 32 == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
     if (ends - starts).max() > 6:  # seven characters hold any count of 32 bits
-        return -1
+        return no_counts
     place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    counts = np.add.reduceat((digits & 31) << (5 * place), starts)
+    counts = np.asarray(np.add.reduceat((digits & 31) << (5 * place), starts))
     negative = digits[ends] & 16 != 0
     counts[negative] -= 1 << (5 * (ends - starts + 1))[negative]
     counts[1::2] = np.cumsum(counts[1::2])
     counts[2::2] = np.cumsum(counts[2::2])
-    return int(counts.sum()) if counts.min() >= 0 else -1
+    return counts
+
+
+def _without_empty_runs(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same mask with every run but the first longer than 0.
+
+    pycocotools stops merging where two masks have an empty run at the same place, and takes one
+    for an edge of the box.
+    """
+    if (counts[1:] > 0).all():
+        return counts
+    kept = np.flatnonzero(counts > 0)
+    on = kept % 2
+    starts = np.flatnonzero(np.concatenate([[True], on[1:] != on[:-1]]))
+    merged = np.add.reduceat(counts[kept], starts)
+    return np.concatenate([[0], merged]) if on[0] else merged
 
 
 def _box_pixels(box: Sequence[float], height: int, width: int) -> tuple[slice, slice]:

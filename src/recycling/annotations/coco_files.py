@@ -1,0 +1,131 @@
+"""Bytes from and to local files and any other place that fsspec knows, plain or gzip."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from recycling.annotations.core import AnnotationError
+
+_GZIP = b"\x1f\x8b"
+_GZIP_LEVEL = 6  # level 9 takes several times as long for a few percent
+
+
+def read_content(path: str | Path, storage_options: Mapping[str, Any] | None = None) -> bytes:
+    """The content of a file, unpacked where it is gzip, whatever its name.
+
+    Args:
+        path: A local path, or a URL that fsspec knows.
+        storage_options: For fsspec: credentials, endpoints.
+
+    Raises:
+        AnnotationError: There is no such file, it cannot be read, it is damaged or empty.
+    """
+    place, filesystem = _place(path, storage_options)
+    # Each filesystem of fsspec has errors of its own.
+    failure = OSError if filesystem is None else Exception
+    try:
+        content = Path(place).read_bytes() if filesystem is None else filesystem.cat_file(place)
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such file; check the path in the catalog") from None
+    except failure as error:
+        raise AnnotationError(f"{path}: cannot be read: {_reason(error)}") from error
+    if content.startswith(_GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise AnnotationError(f"{path}: damaged gzip file ({error}); fetch it again") from error
+    if not content.strip():
+        raise AnnotationError(f"{path}: the file is empty; fetch or write it again")
+    return cast(bytes, content)
+
+
+@contextmanager
+def whole_file(
+    path: str | Path, storage_options: Mapping[str, Any] | None = None
+) -> Iterator[BinaryIO]:
+    """A file to write to that appears whole or not at all, gzip where its name ends in ``.gz``.
+
+    A local file gets its name when it is complete. One elsewhere is made complete on this machine
+    first and uploaded when the block has ended, so nothing is sent of what cannot be written.
+    Object stores (S3, GCS, Azure, ``memory://``) show an upload only once it is whole; where a
+    filesystem shows a file while it arrives (SFTP), a broken connection can leave a part of it.
+
+    Args:
+        path: A local path, or a URL that fsspec knows; its folder is made where there is none.
+        storage_options: For fsspec: credentials, endpoints.
+
+    Yields:
+        The file, open for writing.
+
+    Raises:
+        AnnotationError: It cannot be written there.
+    """
+    place, filesystem = _place(path, storage_options)
+    try:
+        with _named_last(place) if filesystem is None else _sent_last(filesystem, place) as file:
+            if str(path).endswith(".gz"):
+                # No name and no time in it, so that equal content gives equal bytes.
+                with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
+                    yield cast(BinaryIO, packed)
+            else:
+                yield file
+    except (OSError, _NotSentError) as error:
+        raise AnnotationError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+class _NotSentError(Exception):
+    """An upload failed."""
+
+
+def _place(path: str | Path, storage_options: Mapping[str, Any] | None) -> tuple[str, Any]:
+    """Where a path leads: a name, and the filesystem that has it; None for this machine's."""
+    if isinstance(path, Path) or "://" not in path:
+        return str(path), None
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        filesystem, name = url_to_fs(path, **(storage_options or {}))
+    except (ImportError, ValueError) as error:  # the protocol's package is missing, or unknown
+        raise AnnotationError(f"{path}: cannot be reached: {_reason(error)}") from error
+    return name, None if isinstance(filesystem, LocalFileSystem) else filesystem
+
+
+@contextmanager
+def _named_last(name: str) -> Iterator[BinaryIO]:
+    """A local file under a temporary name that gets its own when the block has ended."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sent_last(filesystem: Any, name: str) -> Iterator[BinaryIO]:
+    """A file on this machine that is uploaded when the block has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        unfinished = Path(folder, "unfinished")
+        with unfinished.open("wb") as file:
+            yield file
+        try:
+            filesystem.put_file(str(unfinished), name)
+        except Exception as error:  # each filesystem of fsspec has errors of its own
+            raise _NotSentError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0] if text.strip() else type(error).__name__

@@ -1,0 +1,140 @@
+"""How the tables hold what a COCO file says.
+
+What no column holds goes to a row's `extra` (JSON text) or to `Annotations.extra` (top level), and
+comes back when the file is written. A key that a column does hold is kept in `extra` too where the
+column alone could not give back what the file said: a box whose width `box_sizes` does not find
+again, a group written as a number, a `segmentation` that was null. It is used on writing as long as
+the column still says the same. Keys that the file left out and that were derived are listed under
+`ABSENT`.
+
+Source: https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+ABSENT = "__absent__"
+"""Key of `extra` that lists the keys which the file did not have and which were derived."""
+
+SECTIONS = ("images", "annotations", "categories")
+"""The lists that every COCO file has."""
+
+COLUMN_KEYS = {
+    "images": {"id", "file_name", "width", "height", "group"},
+    "annotations": {
+        "id",
+        "image_id",
+        "category_id",
+        "bbox",
+        "area",
+        "segmentation",
+        "iscrowd",
+        "source",
+        "score",
+    },
+    "categories": {"id", "name", "supercategory"},
+}
+"""The keys of each section's entries that have a column."""
+
+CHUNK = 16_384
+"""Entries that are taken from a file, or put into one, at a time."""
+
+json_text = json.JSONEncoder(separators=(",", ":")).encode
+"""A value as the JSON text that the tables hold."""
+
+_MAX_DECIMALS = 6
+_lines = msgspec.json.Encoder().encode_lines
+# Numbers that Python writes with an exponent, and msgspec in another way.
+_LARGE = re.compile(rb"e-?\d+[,\]}]")
+_SMALL = re.compile(rb"0\.0000\d*[,\]}]")
+
+
+def json_texts(values: Sequence[dict[str, Any]]) -> list[str]:
+    """What `json_text` says of each of many objects that msgspec parsed, faster.
+
+    Args:
+        values: The objects. They hold no NaN, which msgspec neither reads nor writes.
+    """
+    lines = _lines(values)
+    escaped = b"\\" in lines or not lines.isascii()  # msgspec escapes less
+    if escaped or _LARGE.search(lines) or _SMALL.search(lines):
+        return [json_text(value) for value in values]
+    return lines.decode().split("\n")[:-1]
+
+
+def box_corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners from `x, y, width, height`.
+
+    Args:
+        boxes: (N, 4), pixels.
+
+    Returns:
+        (N, 4): `x_min, y_min, x_max, y_max`, pixels; infinite where that is out of range.
+    """
+    corners = boxes.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        corners[:, 2:] += boxes[:, :2]
+    return corners
+
+
+def box_sizes(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Width and height from corners.
+
+    In floating point `x + w - x` is rarely `w`. Of the sizes that lead to the same corners, the one
+    with the fewest decimals is taken: what the file most likely said, and what reads best.
+
+    Args:
+        corners: (N, 4): `x_min, y_min, x_max, y_max`, pixels.
+
+    Returns:
+        (N, 2): width and height, pixels.
+
+    >>> box_sizes(np.array([[197.6, 0.1, 197.6 + 547.8, 0.1 + 0.7]])).tolist()
+    [[547.8, 0.7]]
+    """
+    low, high = corners[:, :2].ravel(), corners[:, 2:].ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = high - low
+        left = np.arange(len(sizes))
+        for decimals in range(_MAX_DECIMALS + 1):
+            rounded = np.round(high[left] - low[left], decimals)
+            fits = low[left] + rounded == high[left]
+            sizes[left[fits]] = rounded[fits]
+            left = left[~fits]
+    return sizes.reshape(-1, 2)
+
+
+def group_text(group: Any, default: str) -> str | None:
+    """A group as the column holds it; None where it is not one.
+
+    Args:
+        group: What the file says.
+        default: The group of an image that says null.
+    """
+    if group is None:
+        return default
+    return str(group) if type(group) is int or is_text(group) else None
+
+
+def source_text(source: Any) -> str:
+    """Who made an annotation, as the column holds it, from what the file says."""
+    return "pseudo" if source == "pseudo" else "human"
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text that a table can hold: half a surrogate pair fits none."""
+    if type(value) is not str:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,248 @@
+"""What a look at one image file tells, whatever the annotations say of it.
+
+Source of the perceptual hash: `imagehash.phash`, 64 bits from the lowest frequencies of the
+picture at 32 x 32, https://github.com/JohannesBuchner/imagehash
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from recycling.progress import track
+from recycling.tables import Column, Dtype, Schema
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_STRING: Dtype = "string"
+_INT, _FLOAT = cast(Dtype, "Int64"), cast(Dtype, "Float64")  # nullable
+
+FILE_SIZE = Column("file_size", _INT, "bytes; missing where there is no file", nullable=True)
+
+PICTURE = tuple(
+    Column(name, dtype, f"{description}; missing where not decoded", nullable=True)
+    for name, dtype, description in (
+        ("width", _INT, "pixels, as shown: with the EXIF rotation applied"),
+        ("height", _INT, "pixels, as shown: with the EXIF rotation applied"),
+        ("phash", _STRING, "perceptual hash of the picture as shown, 16 hex digits"),
+        ("brightness", _FLOAT, "mean grey level, 0 to 1"),
+        ("contrast", _FLOAT, "standard deviation of the grey level"),
+        ("saturation", _FLOAT, "mean saturation (HSV), 0 to 1"),
+        ("sharpness", _FLOAT, "variance of the Laplacian of the grey level at 128 x 128 pixels"),
+        ("red", _FLOAT, "mean of the channel, 0 to 1"),
+        ("green", _FLOAT, "mean of the channel, 0 to 1"),
+        ("blue", _FLOAT, "mean of the channel, 0 to 1"),
+    )
+)
+"""What is known of a picture once it is decoded."""
+
+EXIF_TURNED = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+
+_EXIF_ORIENTATION = 0x0112
+_LEAST_SIDE = 128  # pixels; a photograph shrunk to it has the same hash but for 0 to 4 bits
+_THUMBNAIL = (128, 128)
+_BATCH = 4096  # files that wait for a thread at a time
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What opening one image file showed.
+
+    Attributes:
+        fault: "missing", "unreadable", "truncated", or "too_large" where the header announces more
+            than Pillow opens at all; None if there is none.
+        detail: The fault in words.
+        sha256: Of the file, if it could be read.
+        orientation: EXIF's number, 1 to 8, if it has one.
+        width: Pixels, as shown. Known, too, of a picture that is too large to be decoded.
+        height: Likewise.
+        phash: Missing if not decoded; so are those that follow. Their meaning is in `PICTURE`.
+        brightness: See there.
+        contrast: See there.
+        saturation: See there.
+        sharpness: See there.
+        red: See there.
+        green: See there.
+        blue: See there.
+    """
+
+    fault: str | None = None
+    detail: str | None = None
+    sha256: str | None = None
+    orientation: int | None = None
+    width: int | None = None
+    height: int | None = None
+    phash: str | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    saturation: float | None = None
+    sharpness: float | None = None
+    red: float | None = None
+    green: float | None = None
+    blue: float | None = None
+
+
+FACTS = Schema(
+    "facts about image files",
+    (
+        Column("path", "string", "the file's full path", unique=True),
+        FILE_SIZE,
+        Column("modified", _INT, "nanoseconds since 1970; missing where no file", nullable=True),
+        Column("fault", "string", "what is wrong with the file, if anything", nullable=True),
+        Column("detail", "string", "the fault in words", nullable=True),
+        Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
+        Column("orientation", _INT, "EXIF's number, if it has one", nullable=True),
+        *PICTURE,
+    ),
+)
+
+
+def look_at_files(
+    paths: list[Path], *, workers: int | None, max_pixels: int
+) -> Iterator[FileFacts]:
+    """Read and decode files in threads, with a progress bar.
+
+    Not for two threads at a time: what is set about warnings meanwhile holds for the process.
+
+    Args:
+        paths: The files.
+        workers: Threads; by default one for each processor core.
+        max_pixels: Largest picture that is decoded, width times height.
+
+    Yields:
+        The facts of each file, in order.
+    """
+    import imagehash  # noqa: F401  # once here, not by every thread at the same time
+
+    if not paths:
+        return
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        # Pillow warns of large and odd headers; what matters is reported of the image instead.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
+        facts = (
+            facts
+            for batch in batches
+            for facts in pool.map(lambda path: look_at_file(path, max_pixels), batch)
+        )
+        yield from track(facts, "checking images", total=len(paths))
+
+
+def look_at_file(path: Path, max_pixels: int) -> FileFacts:
+    """Read and decode one file.
+
+    Args:
+        path: The file.
+        max_pixels: Largest picture that is decoded, width times height.
+
+    Returns:
+        Its facts; of a picture of more than `max_pixels` those that its header tells.
+    """
+    try:
+        if path.exists() and not path.is_file():  # reading from a pipe might never end
+            return FileFacts("unreadable", "cannot be opened: not a file")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return FileFacts("missing", f"no file {path.name} in the image folder")
+    except OSError as error:
+        return FileFacts("unreadable", f"cannot be opened: {error.strerror}")
+    except ValueError as error:  # a null character in the name
+        return FileFacts("unreadable", f"cannot be opened: {error}")
+    return _look_at(content, hashlib.sha256(content).hexdigest(), max_pixels)
+
+
+def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
+    import imagehash
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(BytesIO(content))
+    except Image.DecompressionBombError as error:
+        return FileFacts("too_large", str(error).split(",")[0], sha256)
+    except UnidentifiedImageError:
+        what = "the file is empty" if not content else "not an image of a known format"
+        return FileFacts("unreadable", what, sha256)
+    except Exception as error:  # decoders raise whatever they like on damaged headers
+        return FileFacts("unreadable", _one_line(error), sha256)
+    with picture:
+        width, height = picture.size
+        if width * height > max_pixels:
+            return FileFacts(sha256=sha256, width=width, height=height)
+        try:
+            picture.load()
+            # Only now: some formats decode to find the EXIF block, some turn themselves.
+            orientation = _orientation(picture)
+            width, height = picture.size[::-1] if orientation in EXIF_TURNED else picture.size
+            upright = _small_and_upright(picture, orientation)
+        except Exception as error:  # likewise, on damaged data
+            return FileFacts("truncated", _one_line(error), sha256, None, width, height)
+    phash = str(imagehash.phash(upright))
+    looks = _looks(upright)._asdict()
+    return FileFacts(None, None, sha256, orientation, width, height, phash, **looks)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{error}".split()) or type(error).__name__
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    try:
+        orientation: Any = picture.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # a damaged EXIF block: viewers show the picture as it is stored
+        return None
+    return int(orientation) if orientation in range(1, 9) else None
+
+
+def _small_and_upright(picture: Image.Image, orientation: int | None) -> Image.Image:
+    """The picture in RGB, shrunk by a whole number, turned as a viewer shows it."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    small = rgb.reduce(max(1, min(rgb.size) // _LEAST_SIDE))
+    return small.transpose(turns[orientation]) if orientation in turns else small
+
+
+class _Looks(NamedTuple):
+    """What a picture looks like, in numbers: the last columns of `PICTURE`."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    sharpness: float
+    red: float
+    green: float
+    blue: float
+
+
+def _looks(picture: Image.Image) -> _Looks:
+    from PIL.Image import Resampling
+
+    thumbnail = picture.resize(_THUMBNAIL, Resampling.BOX)
+    channels = np.asarray(thumbnail, dtype=np.float64) / 255
+    saturation = np.asarray(thumbnail.convert("HSV").getchannel("S"), dtype=np.float64) / 255
+    grey = np.asarray(thumbnail.convert("L"), dtype=np.float64) / 255
+    neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    laplacian = neighbours - 4 * grey[1:-1, 1:-1]
+    means = [channel.mean() for channel in channels.T]
+    numbers = (grey.mean(), grey.std(), saturation.mean(), laplacian.var(), *means)
+    return _Looks(*map(float, numbers))

@@ -1,0 +1,234 @@
+"""What is left of annotations where they overlap, painted in the order of their rows.
+
+Where an image has boxes only, areas are exact. Where it has a mask, they are counted in pixels, as
+`to_label_map` paints them: a box is the pixels whose centres it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.annotations.core import BOX, AnnotationError, Annotations
+from recycling.annotations.masks import Rle, box_rle, segmentation_rle
+
+
+def visible_area(annotations: Annotations) -> NDArray[np.float64]:
+    """The area that each annotation has left when all are painted in the order of their rows.
+
+    A later annotation hides what is below it, crowd regions too. What lies outside the picture
+    does not count.
+
+    Args:
+        annotations: The tables; they are not changed.
+
+    Returns:
+        (N,) square pixels, in the order of the annotations table. Their sum over an image is the
+        area that its annotations cover together.
+
+    Raises:
+        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+    """
+    boxes = _boxes_within(annotations)
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    visible: NDArray[np.float64] = whole.copy()
+    has_text = annotations.annotations["segmentation"].notna().to_numpy()
+    for image in images_with_rows(annotations):
+        rows = image.rows
+        if has_text[rows].any():
+            rles = [one.rle for one in shapes(annotations, image)]
+            visible[rows] = [area for area, _ in painted(rles)]
+        elif len(rows) > 1:
+            visible[rows] = _visible_boxes(boxes[rows], whole[rows])
+    return visible
+
+
+def covered_area(annotations: Annotations) -> pd.Series:
+    """The area of each image that is annotated, overlaps counted once.
+
+    Crowd regions hide what is below them and do not count: training leaves them out.
+
+    Args:
+        annotations: The tables.
+
+    Returns:
+        Square pixels by image id, in the order of the images table; 0 where there is nothing.
+
+    Raises:
+        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+    """
+    by_category = covered_area_by_category(annotations)
+    return by_category.sum(axis=1).rename("covered_area")
+
+
+def covered_area_by_category(annotations: Annotations) -> pd.DataFrame:
+    """The area of each image that shows each category, once a later annotation hides earlier ones.
+
+    Args:
+        annotations: The tables.
+
+    Returns:
+        Square pixels: a row an image id and a column a category id, in the order of their tables.
+        Crowd regions do not count.
+
+    Raises:
+        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+    """
+    table = annotations.annotations
+    image_ids = pd.Index(annotations.images["image_id"], name="image_id")
+    category_ids = pd.Index(annotations.categories["category_id"], name="category_id")
+    areas = np.zeros((len(image_ids), len(category_ids)))
+    places = (
+        image_ids.get_indexer(table["image_id"]),
+        category_ids.get_indexer(table["category_id"]),
+    )
+    np.add.at(areas, places, np.where(table["iscrowd"], 0, visible_area(annotations)))
+    return pd.DataFrame(areas, index=image_ids, columns=category_ids)
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """An image, and where its annotations are.
+
+    Attributes:
+        image_id: The image's number.
+        height: Pixels.
+        width: Pixels.
+        rows: Rows of the annotations table, ascending.
+    """
+
+    image_id: int
+    height: int
+    width: int
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The pixels of an annotation.
+
+    Attributes:
+        rle: The pixels.
+        has_mask: Whether they come from a segmentation; otherwise they are those of the box.
+    """
+
+    rle: Rle
+    has_mask: bool
+
+
+def images_with_rows(
+    annotations: Annotations, where: NDArray[np.bool_] | None = None
+) -> Iterator[ImageRows]:
+    """The images that have annotations, each with the rows of these.
+
+    Args:
+        annotations: The tables.
+        where: (N,), true for the annotations that count; by default all.
+
+    Yields:
+        The images in the order of their ids.
+    """
+    ids = annotations.annotations["image_id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    if where is not None:
+        order = order[where[order]]
+    first = np.flatnonzero(np.diff(ids[order], prepend=np.nan) != 0)
+    image_ids = ids[order[first]]
+    places = pd.Index(annotations.images["image_id"]).get_indexer(image_ids)
+    sizes = annotations.images[["height", "width"]].to_numpy()[places]
+    ends = np.append(first, len(order))[1:]
+    for image_id, (height, width), start, end in zip(
+        image_ids.tolist(), sizes.tolist(), first.tolist(), ends.tolist(), strict=True
+    ):
+        yield ImageRows(image_id, height, width, order[start:end])
+
+
+def shapes(annotations: Annotations, image: ImageRows) -> list[Shape]:
+    """The pixels of each annotation of one image, in the order of their rows.
+
+    Raises:
+        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+    """
+    table = annotations.annotations.iloc[image.rows]
+    found = []
+    for annotation_id, text, box in zip(
+        table["annotation_id"].tolist(),
+        table["segmentation"].tolist(),
+        table[BOX].to_numpy().tolist(),
+        strict=True,
+    ):
+        try:
+            rle = segmentation_rle(None if pd.isna(text) else text, image.height, image.width)
+        except AnnotationError as error:
+            raise AnnotationError(
+                f"annotation {annotation_id} of image {image.image_id}: {error}"
+            ) from error
+        found.append(Shape(rle or box_rle(box, image.height, image.width), rle is not None))
+    return found
+
+
+def painted(rles: Sequence[Rle]) -> list[tuple[float, Rle | None]]:
+    """What is left of masks of one image when they are painted in their order.
+
+    Args:
+        rles: The masks; at least one.
+
+    Returns:
+        For each, its pixels that no later one hides, and the union of the later ones (None for
+        the last).
+    """
+    from pycocotools import mask as coco_mask
+
+    found: list[tuple[float, Rle | None]] = []
+    above: Rle | None = None
+    covered = 0.0
+    for rle in reversed(rles):
+        union = rle if above is None else coco_mask.merge([rle, above])
+        area = float(coco_mask.area(union))
+        found.append((area - covered, above))
+        above, covered = union, area
+    return found[::-1]
+
+
+def _boxes_within(annotations: Annotations) -> NDArray[np.float64]:
+    """The boxes, (N, 4), cut to their pictures; one that is not inside has no width or height."""
+    table = annotations.annotations
+    places = pd.Index(annotations.images["image_id"]).get_indexer(table["image_id"])
+    sizes = annotations.images[["width", "height"]].to_numpy()[places]
+    boxes = np.clip(table[BOX].to_numpy(dtype=np.float64), 0, np.tile(sizes, 2))
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
+    return boxes
+
+
+def _visible_boxes(boxes: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of boxes of one picture when they are painted in their order.
+
+    The edges of the boxes cut the picture into cells, each of which belongs to one box.
+
+    Args:
+        boxes: (N, 4), `x_min, y_min, x_max, y_max`.
+        whole: (N,) their areas.
+
+    Returns:
+        (N,) square pixels.
+    """
+    edges_x, edges_y = np.sort(boxes[:, [0, 2]].ravel()), np.sort(boxes[:, [1, 3]].ravel())
+    columns = np.searchsorted(edges_x, boxes[:, [0, 2]])
+    rows = np.searchsorted(edges_y, boxes[:, [1, 3]])
+    owner = np.zeros((len(edges_y) - 1, len(edges_x) - 1), dtype=np.intp)
+    for number, ((left, right), (top, bottom)) in enumerate(
+        zip(columns.tolist(), rows.tolist(), strict=True), start=1
+    ):
+        owner[top:bottom, left:right] = number
+    cells = (columns[:, 1] - columns[:, 0]) * (rows[:, 1] - rows[:, 0])
+    seen = np.bincount(owner.ravel(), minlength=len(boxes) + 1)[1:]
+    if (seen == cells).all():
+        return whole
+    areas = np.outer(np.diff(edges_y), np.diff(edges_x))
+    left_over = np.bincount(owner.ravel(), areas.ravel(), minlength=len(boxes) + 1)[1:]
+    # What nothing hides has its area to the last digit, not the sum of its cells.
+    return np.where(seen == cells, whole, left_over)
