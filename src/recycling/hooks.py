@@ -143,7 +143,10 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
     if catalog.exists(name):
         return
     dataset = catalog.get(name)
-    where = shown(dataset.filepath) if isinstance(dataset, PathDataset) else str(dataset)
+    if isinstance(dataset, PathDataset):
+        where = dataset.url or shown(dataset.filepath)
+    else:
+        where = str(dataset)
     makers = sorted(
         pipeline
         for pipeline, nodes in pipelines.items()

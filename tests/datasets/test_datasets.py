@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import base64
 import inspect
-import json
 
 import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from recycling.annotations import write_coco
+from recycling.annotations import AUDIT, IMAGE_CHECKS
+from recycling.backends import Checkpoint
 from recycling.datasets import (
+    AgreementDataset,
     AnnotationsDataset,
-    CocoDataset,
+    AuditDataset,
+    BalanceDataset,
+    CheckpointDataset,
+    ClassProbabilitiesDataset,
     DetectionsDataset,
+    FoldsDataset,
+    ImageChecksDataset,
     ImageFolderDataset,
     LabelMapsDataset,
     MetricsDataset,
     PictureDataset,
+    PseudoAuditDataset,
+    RankingDataset,
+    RecipesDataset,
+    RunFolderDataset,
 )
+from recycling.ensembling import AGREEMENT, RANKING
 from recycling.evaluation import Metrics
-from recycling.predictions import DETECTIONS, LabelMaps
+from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
+from recycling.pseudo_labels import PSEUDO_AUDIT
+from recycling.splitting import BALANCE, FOLDS
 
 
 @pytest.fixture
@@ -42,6 +55,36 @@ def test_a_table_of_another_form_is_not_written(tmp_path, detections):
     with pytest.raises(DatasetError, match="row 0: score is above 1"):
         dataset.save(detections.assign(score=2.0))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stored_table_of_another_form_is_not_loaded(tmp_path, detections):
+    dataset = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    detections.assign(score=2.0).to_parquet(dataset.filepath)
+    with pytest.raises(DatasetError, match="boxes.parquet: row 0: score is above 1"):
+        dataset.load()
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [
+        (AgreementDataset, AGREEMENT),
+        (AuditDataset, AUDIT),
+        (BalanceDataset, BALANCE),
+        (ClassProbabilitiesDataset, CLASS_PROBABILITIES),
+        (DetectionsDataset, DETECTIONS),
+        (FoldsDataset, FOLDS),
+        (ImageChecksDataset, IMAGE_CHECKS),
+        (PseudoAuditDataset, PSEUDO_AUDIT),
+        (RankingDataset, RANKING),
+    ],
+)
+def test_each_kind_of_table_keeps_its_schema_even_with_no_rows(tmp_path, kind, schema):
+    dataset = kind(filepath=tmp_path / "table.parquet")
+    dataset.save(schema.empty())
+    pd.testing.assert_frame_equal(dataset.load(), schema.empty())
+    other = pd.DataFrame({"other": [1]})
+    with pytest.raises(DatasetError, match=f"no column .* a table of {schema.name} has"):
+        dataset.save(other)
 
 
 def test_a_stop_in_the_middle_of_writing_keeps_what_was_there(tmp_path):
@@ -72,32 +115,87 @@ def test_annotations_come_back_as_they_were(tmp_path, annotations):
     pd.testing.assert_frame_equal(dataset.load().annotations, annotations.annotations)
 
 
-def test_shares_of_a_file_divide_its_images_and_keep_groups_whole(tmp_path, annotations):
-    path = tmp_path / "coco.json"
-    write_coco(annotations, path)
-    document = json.loads(path.read_text())
-    document["images"] = [
-        {**document["images"][0], "id": i, "group": f"g{i // 2}"} for i in range(100)
-    ]
-    document["annotations"] = []
-    path.write_text(json.dumps(document))
-    parts = [
-        CocoDataset(filepath=path, share=share).load().images
-        for share in ((0, 0.6), (0.6, 0.8), (0.8, 1))
-    ]
-    assert sorted(i for part in parts for i in part["image_id"]) == list(range(100))
-    assert sum(part["group"].nunique() for part in parts) == 50
-    assert 40 < len(parts[0]) < 80
-
-
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DatasetError, match="boxes.parquet: not there"):
         DetectionsDataset(filepath=tmp_path / "boxes.parquet").load()
 
 
+def test_what_a_stopped_run_left_behind_is_cleared(tmp_path):
+    dataset = LabelMapsDataset(filepath=tmp_path / "maps")
+    left = tmp_path / ".maps.unfinished"
+    left.mkdir()
+    (left / "9.png").write_bytes(b"")
+    dataset.save(LabelMaps([1], lambda _: np.zeros((4, 4), np.uint8)))
+    assert list(dataset.load()) == [1]
+    assert [path.name for path in tmp_path.iterdir()] == ["maps"]
+
+
 def test_an_image_folder_may_be_missing_where_that_is_said(tmp_path):
-    assert not ImageFolderDataset(filepath=tmp_path / "images").exists()
-    assert ImageFolderDataset(filepath=tmp_path / "images", required=False).exists()
+    needed = ImageFolderDataset(filepath=tmp_path / "images")
+    assert not needed.exists()
+    with pytest.raises(DatasetError, match="images: not there"):
+        needed.load()
+    spared = ImageFolderDataset(filepath=tmp_path / "images", required=False)
+    assert spared.exists()
+    assert spared.load().path == tmp_path / "images"
+
+
+def test_a_dataset_at_another_path_keeps_its_options(tmp_path):
+    spared = ImageFolderDataset(filepath=tmp_path / "a", required=False, metadata={"layer": "raw"})
+    moved = spared.at(tmp_path / "b")
+    assert moved.filepath == tmp_path / "b"
+    assert moved.exists()
+    assert moved.metadata == {"layer": "raw"}
+    assert spared.filepath == tmp_path / "a"
+
+
+def test_a_checkpoint_is_stored_as_a_copy_that_replaces_the_old_one(tmp_path):
+    dataset = CheckpointDataset(filepath=tmp_path / "stored")
+    for name in ("old.pth", "new.pth"):
+        made = tmp_path / name.removesuffix(".pth")
+        made.mkdir()
+        (made / name).write_text(name)
+        dataset.save(Checkpoint(made))
+    assert dataset.load().folder == tmp_path / "stored"
+    assert [path.name for path in (tmp_path / "stored").iterdir()] == ["new.pth"]
+    assert (tmp_path / "new" / "new.pth").exists()
+
+
+def test_a_run_folder_is_there_before_the_first_run(tmp_path):
+    dataset = RunFolderDataset(filepath=tmp_path / "runs")
+    assert dataset.exists()
+    assert dataset.load().path == tmp_path / "runs"
+
+
+def test_recipes_are_only_read(tmp_path):
+    dataset = RecipesDataset(filepath=tmp_path)
+    with pytest.raises(DatasetError, match="RecipesDataset only reads"):
+        dataset.save(dataset.load())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_is_refused_where_only_a_path_of_this_machine_will_do():
+    with pytest.raises(DatasetError, match="s3://bucket/boxes.parquet: DetectionsDataset takes"):
+        DetectionsDataset(filepath="s3://bucket/boxes.parquet")
+
+
+def test_a_file_url_is_a_path(tmp_path, detections):
+    dataset = DetectionsDataset(filepath=f"file://{tmp_path}/boxes.parquet")
+    dataset.save(detections)
+    assert (tmp_path / "boxes.parquet").exists()
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path):
+    (tmp_path / "picture.png").write_text("no picture")
+    with pytest.raises(DatasetError, match="picture.png: not a picture"):
+        PictureDataset(filepath=tmp_path / "picture.png").load()
+
+
+def test_a_picture_of_an_unknown_ending_is_refused_and_nothing_is_left(tmp_path):
+    dataset = PictureDataset(filepath=tmp_path / "picture.xyz")
+    with pytest.raises(DatasetError, match="picture.xyz: could not be written"):
+        dataset.save(np.zeros((4, 4, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_and_pictures_come_back_as_they_were(tmp_path):
@@ -121,4 +219,5 @@ def test_kedro_viz_can_draw_tables_and_pictures(tmp_path, detections):
     assert [name.rsplit(".", 1)[-1] for name in names] == ["TablePreview", "ImagePreview"]
     assert table.preview()["columns"] == DETECTIONS.names
     assert table.preview()["data"] == [[1, 5, 0.5, 0.0, 0.0, 3.0, 4.0]]
+    assert table.preview(nrows=0)["data"] == []
     assert base64.b64decode(picture.preview()) == (tmp_path / "picture.png").read_bytes()

@@ -1,5 +1,6 @@
 """Kedro datasets for the values that flow through the pipelines."""
 
+from recycling.datasets.annotation_files import CocoDataset, PascalVocDataset, YoloDataset
 from recycling.datasets.core import PathDataset
 from recycling.datasets.values import (
     AgreementDataset,
@@ -8,9 +9,10 @@ from recycling.datasets.values import (
     BalanceDataset,
     CheckpointDataset,
     ClassProbabilitiesDataset,
-    CocoDataset,
     DetectionsDataset,
+    DeviationsDataset,
     FoldsDataset,
+    ImageCacheDataset,
     ImageChecksDataset,
     ImageFolderDataset,
     LabelMapsDataset,
@@ -19,8 +21,11 @@ from recycling.datasets.values import (
     PseudoAuditDataset,
     RankingDataset,
     RecipesDataset,
+    RuleReportDataset,
     RunFolderDataset,
+    ShiftDataset,
     TableDataset,
+    LikenessDataset,
 )
 
 __all__ = [
@@ -32,16 +37,23 @@ __all__ = [
     "ClassProbabilitiesDataset",
     "CocoDataset",
     "DetectionsDataset",
+    "DeviationsDataset",
     "FoldsDataset",
+    "ImageCacheDataset",
     "ImageChecksDataset",
     "ImageFolderDataset",
     "LabelMapsDataset",
     "MetricsDataset",
+    "PascalVocDataset",
     "PathDataset",
     "PictureDataset",
     "PseudoAuditDataset",
     "RankingDataset",
     "RecipesDataset",
+    "RuleReportDataset",
     "RunFolderDataset",
+    "ShiftDataset",
     "TableDataset",
+    "LikenessDataset",
+    "YoloDataset",
 ]

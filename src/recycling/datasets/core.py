@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from abc import abstractmethod
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro.io.core import get_protocol_and_path
 
 Value = TypeVar("Value")
 
@@ -19,15 +21,25 @@ class PathDataset(AbstractDataset[Value, Value], Generic[Value]):
     Args:
         filepath: Where the value is.
         metadata: Free text for other tools (Kedro-Viz reads the layer from it).
+
+    Attributes:
+        url: Where the value is if that is not on this machine, else None.
+
+    Raises:
+        DatasetError: The path is a URL of another machine, which only some datasets take.
     """
 
+    url: str | None = None
+
     def __init__(self, *, filepath: str | Path, metadata: dict[str, Any] | None = None) -> None:
-        self.filepath = Path(filepath)
+        self.filepath = local_path(filepath, type(self).__name__)
         self.metadata = metadata
 
     def at(self, filepath: Path) -> PathDataset[Value]:
-        """The same kind of dataset at another path."""
-        return type(self)(filepath=filepath, metadata=self.metadata)
+        """The same dataset, with all its options, at another path."""
+        twin = copy.copy(self)
+        twin.filepath = filepath
+        return twin
 
     @abstractmethod
     def read(self, path: Path) -> Value:
@@ -50,6 +62,22 @@ class PathDataset(AbstractDataset[Value, Value], Generic[Value]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self.filepath)}
+
+
+def local_path(path: str | Path, who: str) -> Path:
+    """A path of this machine, plain or as a ``file://`` URL.
+
+    Args:
+        path: What the catalog says.
+        who: The dataset or option that it is for, for the message.
+
+    Raises:
+        DatasetError: It is a URL of another machine.
+    """
+    protocol, plain = get_protocol_and_path(path)
+    if protocol != "file":
+        raise DatasetError(f"{path}: {who} takes a path on this machine; copy the data here first")
+    return Path(plain)
 
 
 def write_whole(target: Path, write: Callable[[Path], None]) -> None:

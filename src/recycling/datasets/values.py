@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import logging
 import shutil
@@ -18,11 +17,13 @@ from numpy.typing import NDArray
 from recycling.annotations import (
     AUDIT,
     IMAGE_CHECKS,
+    RULE_REPORT,
     Annotations,
     Audit,
+    ImageCache,
     ImageChecks,
     ImageFolder,
-    read_coco,
+    RuleReport,
     read_tables,
     write_tables,
 )
@@ -38,45 +39,23 @@ from recycling.predictions import (
     LabelMaps,
 )
 from recycling.pseudo_labels import PSEUDO_AUDIT, PseudoAudit
-from recycling.splitting import BALANCE, FOLDS, Balance, Folds
+from recycling.splitting import (
+    BALANCE,
+    FOLDS,
+    MAX_DEVIATION,
+    SHIFT,
+    TEST_LIKENESS,
+    Balance,
+    Deviations,
+    Folds,
+    ShiftFeatures,
+    TestLikeness,
+)
 from recycling.tables import Schema
 
 logger = logging.getLogger(__name__)
 
 Table = TypeVar("Table")
-
-
-class CocoDataset(PathDataset[Annotations]):
-    """Annotations in a COCO JSON file, plain or gzipped; read only.
-
-    Args:
-        filepath: The file.
-        share: Take only the images whose place in a fixed shuffle, from 0 to 1, lies in
-            ``[share[0], share[1])``: so one file can serve as train, pool and test part. The place
-            comes from the `group`, hence near-identical shots stay together.
-        metadata: For Kedro-Viz.
-    """
-
-    def __init__(
-        self,
-        *,
-        filepath: str | Path,
-        share: tuple[float, float] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self.share = share
-
-    def read(self, path: Path) -> Annotations:  # noqa: D102
-        annotations = read_coco(path)
-        if self.share is None:
-            return annotations
-        low, high = self.share
-        place = annotations.images["group"].map(_place)
-        chosen = annotations.images.loc[(place >= low) & (place < high), "image_id"]
-        if chosen.empty:
-            raise DatasetError(f"{path}: no image lies in the share {low:g} to {high:g}")
-        return annotations.of_images(chosen)
 
 
 class AnnotationsDataset(PathDataset[Annotations]):
@@ -167,6 +146,12 @@ class ImageChecksDataset(TableDataset[ImageChecks]):
     schema = IMAGE_CHECKS
 
 
+class RuleReportDataset(TableDataset[RuleReport]):
+    """What each rule of cleaning does or would do, as Parquet."""
+
+    schema = RULE_REPORT
+
+
 class RankingDataset(TableDataset[Ranking]):
     """The members of an ensemble by their validation score, as Parquet."""
 
@@ -183,6 +168,24 @@ class BalanceDataset(TableDataset[Balance]):
     """The balance of folds as Parquet."""
 
     schema = BALANCE
+
+
+class DeviationsDataset(TableDataset[Deviations]):
+    """How far folds are from the whole set on every axis, as Parquet."""
+
+    schema = MAX_DEVIATION
+
+
+class ShiftDataset(TableDataset[ShiftFeatures]):
+    """By which features train and test images differ, as Parquet."""
+
+    schema = SHIFT
+
+
+class LikenessDataset(TableDataset[TestLikeness]):
+    """How much each image looks like a test image, as Parquet."""
+
+    schema = TEST_LIKENESS
 
 
 class PseudoAuditDataset(TableDataset[PseudoAudit]):
@@ -225,6 +228,19 @@ class RunFolderDataset(PathDataset[RunFolder]):
         return True
 
 
+class ImageCacheDataset(PathDataset[ImageCache]):
+    """What was found out about image files, kept from run to run; checking them writes it."""
+
+    def load(self) -> ImageCache:  # noqa: D102
+        return self.read(self.filepath)
+
+    def read(self, path: Path) -> ImageCache:  # noqa: D102
+        return ImageCache(path)
+
+    def _exists(self) -> bool:
+        return True
+
+
 class RecipesDataset(PathDataset[Recipes]):
     """The folder of model configs."""
 
@@ -256,13 +272,13 @@ class PictureDataset(PathDataset[NDArray[Any]]):
     def write(self, data: NDArray[Any], path: Path) -> None:  # noqa: D102
         import cv2
 
-        if not cv2.imwrite(str(path), cv2.cvtColor(data, cv2.COLOR_RGB2BGR)):
-            raise DatasetError(f"{self.filepath}: could not be written")
+        try:
+            written = cv2.imwrite(str(path), cv2.cvtColor(data, cv2.COLOR_RGB2BGR))
+        except cv2.error:  # of an ending that it does not know
+            written = False
+        if not written:
+            raise DatasetError(f"{self.filepath}: could not be written; does it end in .png?")
 
     def preview(self) -> ImagePreview:
         """The picture, for Kedro-Viz."""
         return ImagePreview(base64.b64encode(self.filepath.read_bytes()).decode())
-
-
-def _place(group: str) -> float:
-    return int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12
