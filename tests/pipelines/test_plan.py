@@ -56,6 +56,14 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
         ({"models": ["yolox"]}, "should be a mapping"),
         ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
         (
+            {**models(folds=[0, 1]), "splitting": {"method": "hold_out"}},
+            r"models.yolox.folds is \[0, 1\].*only fold 0 is held out",
+        ),
+        (
+            {**models(folds=[5]), "splitting": {"method": "random", "n_splits": 5}},
+            "folds go from 0 to 4",
+        ),
+        (
             {**models(), "ensembles": {"final": ["yolxo"]}},
             "ensembles.final names 'yolxo'.*did you mean 'yolox'",
         ),

@@ -1,5 +1,3 @@
-import gzip
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +8,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
+from recycling.annotations import Annotations, read_coco
 from recycling.splitting import (
+    AXES,
     FOLDS,
     Folds,
     SplitError,
@@ -22,55 +21,19 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
+from splitting.photographs import (
+    BREAKS_GROUPS,
+    IDS,
+    METHODS,
+    NAMES,
+    WITH_GROUPS,
+    photographs,
+    shuffled,
+    tables,
+    with_images,
+)
 
-NAMES = ["Paper", "Metal", "Glass", "Battery"]
-IDS = [7, 3, 5, 11]
-METHODS = ["random", "stratified_group", "multilabel_stratified", "multilabel_stratified_group"]
-WITH_GROUPS = [method for method in METHODS if method != "multilabel_stratified"]
-
-
-def tables(images, annotations, categories):
-    return Annotations(
-        IMAGES.conform(images.assign(extra=None), where="test"),
-        ANNOTATIONS.conform(
-            annotations.assign(segmentation=None, source="human", score=1.0, extra=None),
-            where="test",
-        ),
-        CATEGORIES.conform(categories.assign(extra=None), where="test"),
-    )
-
-
-def photographs(n_images=240, group_size=3, seed=0):
-    """Images in groups, some bare, with up to a dozen annotations of skewed categories."""
-    rng = np.random.default_rng(seed)
-    image_id = rng.permutation(n_images) + 1000
-    images = pd.DataFrame({"image_id": image_id, "width": 100, "height": 100, "file_name": "a"})
-    images["group"] = [f"shot {i // group_size}" for i in range(n_images)]
-    on = np.repeat(image_id, rng.poisson(3, n_images))
-    side = rng.uniform(5, 50, (len(on), 2))
-    annotations = pd.DataFrame(
-        {
-            "annotation_id": rng.permutation(len(on)),
-            "image_id": on,
-            "category_id": rng.choice(IDS, len(on), p=[0.6, 0.25, 0.1, 0.05]),
-            "x_min": 1,
-            "y_min": 1,
-            "x_max": 1 + side[:, 0],
-            "y_max": 1 + side[:, 1],
-            "area": side.prod(axis=1),
-            "iscrowd": False,
-        }
-    )
-    categories = pd.DataFrame({"category_id": IDS, "name": NAMES, "supercategory": NAMES})
-    return tables(images, annotations, categories)
-
-
-def shuffled(annotations):
-    return Annotations(
-        annotations.images.sample(frac=1, random_state=1, ignore_index=True),
-        annotations.annotations.sample(frac=1, random_state=2, ignore_index=True),
-        annotations.categories,
-    )
+AREAS = ("area_tercile", "box_area_tercile")
 
 
 @pytest.mark.parametrize("method", WITH_GROUPS)
@@ -130,48 +93,6 @@ def test_only_the_axes_asked_for_are_balanced():
     assert deviation["category_counts"] > 1
 
 
-def test_axes_say_what_is_on_each_image():
-    annotations = photographs(n_images=60)
-    columns = balance_columns(annotations)
-    on = annotations.annotations
-    areas = {}
-    for image_id in annotations.images["image_id"]:
-        mine = on[on["image_id"] == image_id]
-        row = columns.loc[image_id]
-        numbers = [int((mine["category_id"] == category_id).sum()) for category_id in IDS]
-        assert row["category_counts"].tolist() == numbers
-        assert row["category_presence"].tolist() == [int(number > 0) for number in numbers]
-        distinct = row["number_of_categories"]
-        assert distinct[distinct == 1].index.tolist() == [str(len(set(mine["category_id"])))]
-        areas[image_id] = sum(
-            (box.x_max - box.x_min) * (box.y_max - box.y_min) for box in mine.itertuples()
-        )
-        assert row["area_tercile"].sum() == 1
-    third = columns["area_tercile"].idxmax(axis="columns")
-    order = third.loc[sorted(areas, key=areas.get)].tolist()
-    assert order == ["small"] * 20 + ["medium"] * 20 + ["large"] * 20
-
-
-def test_eight_categories_and_more_are_one_stratum():
-    images = pd.DataFrame({"image_id": [1, 2, 3], "file_name": "a", "width": 9, "height": 9})
-    on = np.repeat([1, 2, 3], [8, 10, 7])
-    annotations = pd.DataFrame(
-        {
-            "annotation_id": range(25),
-            "image_id": on,
-            "category_id": [*range(8), *range(10), *range(7)],
-            **dict.fromkeys(["x_min", "y_min"], 0),
-            **dict.fromkeys(["x_max", "y_max", "area"], 1),
-            "iscrowd": False,
-        }
-    )
-    names = [f"kind {i}" for i in range(10)]
-    categories = pd.DataFrame({"category_id": range(10), "name": names, "supercategory": names})
-    made = tables(images.assign(group=["a", "b", "c"]), annotations, categories)
-    columns = balance_columns(made, ["number_of_categories"])["number_of_categories"]
-    assert columns.to_dict("list") == {"7": [0, 0, 1], "8": [1, 1, 0]}
-
-
 def test_the_balance_table_holds_the_shares_of_each_part():
     annotations = photographs(n_images=90)
     folds = make_folds(annotations, Splitting(n_splits=3))
@@ -195,24 +116,6 @@ def test_the_largest_deviation_of_an_image_axis_is_a_share_of_images():
     shares = [100 * (presence[fold == k].mean() - presence.mean()).abs().max() for k in range(3)]
     largest = max_deviation(annotations, folds).set_index("axis")["deviation"]
     assert largest["category_presence"] == pytest.approx(max(shares))
-
-
-def test_a_group_that_leaks_is_named_with_its_images_and_folds():
-    annotations = photographs()
-    folds = make_folds(annotations, Splitting(n_splits=4))
-    group = annotations.images["group"].iloc[0]
-    members = sorted(annotations.images["image_id"][annotations.images["group"] == group])
-    here = folds["image_id"] == members[1]
-    folds.loc[here, "fold"] = (folds.loc[here, "fold"] + 1) % 4
-    with pytest.raises(SplitError) as failure:
-        check_leaks(annotations, folds)
-    message = str(failure.value)
-    assert message.startswith(f"folds: group '{group}' crosses folds (image ")
-    for image_id in members:
-        fold = folds["fold"][folds["image_id"] == image_id].item()
-        assert f"{image_id} in fold {fold}" in message
-    assert "1 of 80 groups" in message
-    assert "\n" not in message
 
 
 def test_an_image_in_no_fold_is_named():
@@ -241,13 +144,98 @@ def test_more_folds_than_groups_are_refused():
         make_folds(photographs(group_size=60), Splitting())
 
 
-def test_a_method_that_breaks_groups_is_refused_where_there_are_groups():
-    with pytest.raises(SplitError, match="breaks groups, and group 'shot 0' has 3 images"):
-        make_folds(photographs(), Splitting(method="multilabel_stratified"))
+@pytest.mark.parametrize("method", BREAKS_GROUPS)
+def test_a_method_that_breaks_groups_is_refused_where_there_are_groups(method):
+    with pytest.raises(SplitError) as failure:
+        make_folds(photographs(), Splitting(method=method))
+    assert str(failure.value) == (
+        f"method {method!r} breaks groups, and group 'shot 0' has 3 images; use '{method}_group'"
+    )
+
+
+def test_classes_too_small_for_the_folds_are_refused_in_the_name_of_the_method():
+    annotations = photographs(n_images=9, group_size=1)
+    with pytest.raises(SplitError, match="method 'stratified': n_splits=9 cannot be greater"):
+        make_folds(annotations, Splitting(method="stratified", n_splits=9))
+
+
+def counts_by_fold(annotations, folds, label):
+    """How many images of each label each fold has."""
+    fold = folds.set_index("image_id")["fold"]
+    return pd.crosstab(label.to_numpy(), fold.loc[label.index].to_numpy())
+
+
+def test_stratified_spreads_images_by_their_rarest_category():
+    annotations = photographs(group_size=1)
+    total = annotations.annotations["category_id"].value_counts()
+    on = annotations.annotations.assign(total=annotations.annotations["category_id"].map(total))
+    rarest = on.sort_values("total").groupby("image_id")["category_id"].first()
+    label = rarest.reindex(annotations.images["image_id"], fill_value=-1)
+    folds = make_folds(annotations, Splitting(method="stratified", n_splits=4))
+    counts = counts_by_fold(annotations, folds, label)
+    assert counts.index.tolist() == sorted([*IDS, -1])
+    assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+
+
+def test_equally_rare_categories_do_not_depend_on_the_order_of_their_table():
+    images = pd.DataFrame({"image_id": range(80), "file_name": "a", "width": 9, "height": 9})
+    images["group"] = images["image_id"].astype(str)
+    # One half shows both, a quarter each only one of them.
+    on = [*range(60), *range(20, 80)]
+    annotations = pd.DataFrame({"image_id": on, "category_id": np.repeat([1, 2], 60)}).assign(
+        annotation_id=range(120), x_min=0, y_min=0, x_max=1, y_max=1, area=1, iscrowd=False
+    )
+    both = pd.DataFrame({"category_id": [1, 2], "name": ["can", "jar"], "supercategory": ""})
+    first, other = (
+        make_folds(tables(images, annotations, categories), Splitting(method="stratified"))
+        for categories in (both, both[::-1])
+    )
+    assert first.equals(other)
+
+
+def test_in_joint_labels_a_category_counts_once_on_an_image():
+    annotations = photographs(group_size=1)
+    on = annotations.annotations
+    again = on.sample(200, random_state=0, replace=True)
+    again = again.assign(annotation_id=range(10_000, 10_200))
+    more = Annotations(annotations.images, pd.concat([on, again]), annotations.categories)
+    settings = Splitting(method="joint_labels")
+    assert make_folds(more, settings).equals(make_folds(annotations, settings))
+
+
+def test_joint_labels_are_spread_evenly():
+    annotations = photographs(n_images=900, group_size=1)
+    columns = balance_columns(annotations)
+    kind = (
+        columns["area_tercile"].idxmax(axis=1)
+        + " "
+        + columns["number_of_categories"].idxmax(axis=1)
+    )
+    on = annotations.annotations[["image_id", "category_id"]].drop_duplicates()
+    label = on["category_id"].astype(str).str.cat(kind.loc[on["image_id"]].to_numpy(), sep=" ")
+    label.index = pd.Index(on["image_id"])
+
+    def largest_gap(method):
+        folds = make_folds(annotations, Splitting(method=method, n_splits=3))
+        counts = counts_by_fold(annotations, folds, label)
+        return (counts.max(axis=1) - counts.min(axis=1)).max()
+
+    assert largest_gap("joint_labels") <= 4
+    assert largest_gap("stratified_group") >= 8
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"method": "kfold"}, {"n_splits": 1}, {"axes": ()}, {"axes": ("size",)}, {"sed": 1}]
+    "wrong",
+    [
+        {"method": "kfold"},
+        {"n_splits": 1},
+        {"axes": ()},
+        {"axes": ("size",)},
+        {"axes": ("images.",)},
+        {"axes": ("area_tercile", "area_tercile")},
+        {"near_duplicate_distance": 65},
+        {"sed": 1},
+    ],
 )
 def test_a_wrong_setting_is_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
@@ -265,21 +253,15 @@ def aistages():
     root = os.environ.get("AISTAGES_ROOT")
     if not root:
         pytest.skip("AISTAGES_ROOT does not name the folder of the competition's annotations")
-    with gzip.open(Path(root) / "annotations.json.gz", "rt") as file:
-        content = json.load(file)
-    images = pd.DataFrame(content["images"]).rename(columns={"id": "image_id"})
-    on = pd.DataFrame(content["annotations"]).rename(columns={"id": "annotation_id"})
-    x, y, width, height = np.array(on["bbox"].tolist()).T
-    boxes = on.assign(x_min=x, y_min=y, x_max=x + width, y_max=y + height)
-    categories = pd.DataFrame(content["categories"]).rename(columns={"id": "category_id"})
-    images["group"] = images["image_id"].astype(str)
-    return tables(images, boxes.astype({"iscrowd": bool}), categories)
+    return read_coco(Path(root) / "annotations.json.gz")
 
 
+@pytest.mark.parametrize("area", [("area_tercile",), ("box_area_tercile",), AREAS])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_competition_is_split_to_within_an_image(aistages, seed):
-    folds = make_folds(aistages, Splitting(seed=seed))
-    deviation = max_deviation(aistages, folds).set_index("axis")["deviation"]
+def test_the_competition_is_split_to_within_an_image(aistages, seed, area):
+    axes = ("category_counts", "category_presence", *area, "number_of_categories")
+    folds = make_folds(aistages, Splitting(seed=seed, axes=axes))
+    deviation = max_deviation(aistages, folds, axes).set_index("axis")["deviation"]
     assert deviation["category_counts"] <= 0.05
     assert deviation.drop("category_counts").max() <= 0.12
     sizes = folds["fold"].value_counts()
@@ -288,8 +270,7 @@ def test_the_competition_is_split_to_within_an_image(aistages, seed):
 
 def test_the_competition_in_groups_of_three_is_split_evenly(aistages):
     number = np.random.default_rng(0).integers(0, len(aistages.images) // 3, len(aistages.images))
-    images = aistages.images.assign(group=pd.Series(number).astype("string"))
-    grouped = Annotations(images, aistages.annotations, aistages.categories)
-    folds = make_folds(grouped, Splitting())
+    grouped = with_images(aistages, group=number.astype(str))
+    folds = make_folds(grouped, Splitting(axes=AXES))
     check_leaks(grouped, folds)
-    assert max_deviation(grouped, folds)["deviation"].max() <= 0.3
+    assert max_deviation(grouped, folds, AXES)["deviation"].max() <= 0.3

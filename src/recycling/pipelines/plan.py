@@ -137,8 +137,9 @@ def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
                     f"{where}: ensembles.{ensemble} names {name!r}, which is no model; "
                     f"{nearest(name, known)}"
                 )
-    for name in known:
+    for name, model in known.items():
         _check_start(name, known, where)
+        _check_folds(name, model, parameters.get("splitting"), where)
     models = {name: model for name, model in known.items() if _usable(name, model, where)}
     for name, model in models.items():
         if (start := start_of(model)) is not None and start not in models:
@@ -199,6 +200,25 @@ def _check_start(name: str, known: Mapping[str, Model], where: str) -> None:
         if not set(known[seen[-1]].folds) <= set(known[start].folds):
             raise PlanError(f"{key}: {start!r} is not trained on the same folds; add them to it")
         seen.append(start)
+
+
+def _check_folds(name: str, model: Model, splitting: Any, where: str) -> None:
+    """Stop where a model is to leave out a fold that there will not be."""
+    if not isinstance(splitting, Mapping):
+        return
+    key = f"{where}: models.{name}.folds is {list(model.folds)}"
+    if splitting.get("method") == "hold_out":
+        if set(model.folds) != {0}:
+            raise PlanError(
+                f"{key}, but with splitting.method 'hold_out' only fold 0 is held out; "
+                "set folds: [0]"
+            )
+        return
+    n_splits = splitting.get("n_splits")
+    if isinstance(n_splits, int) and max(model.folds) >= n_splits:
+        raise PlanError(
+            f"{key}, but splitting.n_splits is {n_splits}: folds go from 0 to {n_splits - 1}"
+        )
 
 
 def _usable(name: str, model: Model, where: str) -> bool:

@@ -2,16 +2,30 @@
 
 from typing import TYPE_CHECKING, Any
 
-from recycling.splitting.axes import AXES, Axis, balance_columns
+from recycling.splitting.adversarial import (
+    SHIFT,
+    TEST_LIKENESS,
+    AdversarialValidation,
+    Shift,
+    ShiftFeatures,
+    ShiftSummary,
+    TestLikeness,
+    adversarial_validation,
+)
+from recycling.splitting.axes import AXES, DEFAULT_AXES, Axis, balance_columns
 from recycling.splitting.balance import (
     BALANCE,
     MAX_DEVIATION,
     Balance,
+    Deviations,
     balance_table,
-    check_leaks,
     max_deviation,
 )
-from recycling.splitting.core import FOLDS, Folds, SplitError, Splitting, make_folds
+from recycling.splitting.core import FOLDS, Folds, SplitError
+from recycling.splitting.folds import make_folds
+from recycling.splitting.hold_out import HoldOut
+from recycling.splitting.leaks import check_leaks
+from recycling.splitting.settings import Splitting
 
 if TYPE_CHECKING:
     from recycling.splitting.group_kfold import MultilabelStratifiedGroupKFold
@@ -19,14 +33,25 @@ if TYPE_CHECKING:
 __all__ = [
     "AXES",
     "BALANCE",
+    "DEFAULT_AXES",
     "FOLDS",
     "MAX_DEVIATION",
+    "SHIFT",
+    "TEST_LIKENESS",
+    "AdversarialValidation",
     "Axis",
     "Balance",
+    "Deviations",
     "Folds",
+    "HoldOut",
     "MultilabelStratifiedGroupKFold",
+    "Shift",
+    "ShiftFeatures",
+    "ShiftSummary",
     "SplitError",
     "Splitting",
+    "TestLikeness",
+    "adversarial_validation",
     "balance_columns",
     "balance_table",
     "check_leaks",

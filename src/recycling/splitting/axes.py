@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from numbers import Real
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from recycling.annotations import Annotations
+from recycling.splitting.core import SplitError
+from recycling.splitting.image_columns import as_label, image_column
 
-Axis = Literal["category_counts", "category_presence", "area_tercile", "number_of_categories"]
-AXES: tuple[Axis, ...] = get_args(Axis)
+DEFAULT_AXES = ("category_counts", "category_presence", "area_tercile", "number_of_categories")
+"""What is balanced and measured unless a setting says otherwise."""
+
+OF_IMAGES = "images."
+"""What the name of an axis starts with that is a column of the images table."""
 
 MANY_CATEGORIES = 8
 """Images with this many categories or more are one stratum: there are few of them."""
 
+MANY_NUMBERS = 10
+"""A column of more different numbers than this is balanced by terciles, not by value."""
 
-def balance_columns(annotations: Annotations, axes: Sequence[Axis] = AXES) -> pd.DataFrame:
+MANY_VALUES = 100
+"""A column of more different texts than this says nothing that folds could share."""
+
+TERCILES = ("small", "medium", "large")
+
+
+def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES) -> pd.DataFrame:
     """The columns to balance, side by side.
 
     Args:
         annotations: The images and what is on them.
         axes: Names of axes: `category_counts` (annotations of each category),
-            `category_presence` (whether there is one), `area_tercile` (of the boxes' summed area),
-            `number_of_categories` (distinct ones, 8 and over together).
+            `category_presence` (whether there is one), `area_tercile` (of the area that
+            annotations cover, overlaps once), `box_area_tercile` (of the boxes' summed area),
+            `number_of_categories` (distinct ones, 8 and over together), and `images.` with a
+            column of the images table or a key of its `extra`.
 
     Returns:
         int64, one row an image, indexed by `image_id` in the order of the images; columns
         (axis, value), counts or indicators.
+
+    Raises:
+        SplitError: There is no such axis or column, or a column has too many values.
     """
-    tables = {axis: _AXES[axis](annotations) for axis in axes}
+    tables = {axis: _columns_of(annotations, axis) for axis in axes}
     return pd.concat(tables, axis="columns", names=["axis", "value"])
 
 
@@ -52,23 +73,31 @@ def category_presence(annotations: Annotations) -> pd.DataFrame:
 
 
 def area_tercile(annotations: Annotations) -> pd.DataFrame:
+    """The third that an image belongs to by the area that annotations cover.
+
+    Of masks where there are masks, else of boxes; what lies under another annotation counts once.
+    An image without annotations has area 0. Source: report B, "overlaps removed before areas are
+    summed".
+    """
+    from recycling.annotations.overlaps import visible_area
+
+    # Who covers whom does not matter to the sum, but one order gives one rounding.
+    ordered = Annotations(
+        annotations.images,
+        annotations.annotations.sort_values("annotation_id", ignore_index=True),
+        annotations.categories,
+    )
+    return _area_terciles(annotations, ordered.annotations["image_id"], visible_area(ordered))
+
+
+def box_area_tercile(annotations: Annotations) -> pd.DataFrame:
     """The third that an image belongs to by the summed area of its boxes.
 
     Boxes that overlap count twice; an image without any has area 0.
     """
     boxes = annotations.annotations.sort_values("annotation_id")
     area = (boxes["x_max"] - boxes["x_min"]) * (boxes["y_max"] - boxes["y_min"])
-    summed = area.groupby(boxes["image_id"].to_numpy()).sum()
-    of_image = summed.reindex(_image_index(annotations), fill_value=0.0).to_numpy()
-    edges = np.quantile(of_image, [1 / 3, 2 / 3]) if len(of_image) else [0.0, 0.0]
-    third = np.searchsorted(edges, of_image)
-    return pd.DataFrame(
-        {
-            name: (third == i).astype(np.int64)
-            for i, name in enumerate(("small", "medium", "large"))
-        },
-        index=_image_index(annotations),
-    )
+    return _area_terciles(annotations, boxes["image_id"], area.to_numpy())
 
 
 def number_of_categories(annotations: Annotations) -> pd.DataFrame:
@@ -80,14 +109,97 @@ def number_of_categories(annotations: Annotations) -> pd.DataFrame:
     )
 
 
+def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
+    """The values of a column of the images table, or of a key of its `extra`.
+
+    Text and few different numbers are one indicator a value; more than `MANY_NUMBERS` numbers are
+    terciles. An image without a value belongs to "missing".
+
+    Raises:
+        SplitError: There is no such column, or it has more than `MANY_VALUES` different texts.
+    """
+    axis = f"{OF_IMAGES}{name}"
+    values = image_column(annotations.images, name, where=f"axis {axis!r}")
+    given = values.dropna()
+    if all(_is_number(value) for value in given) and given.nunique() > MANY_NUMBERS:
+        numbers = given.astype("float64")
+        third = _thirds(numbers.to_numpy())
+        label = pd.Series(np.array(TERCILES)[third], index=given.index, dtype=object)
+        order = list(TERCILES)
+    else:
+        label = given.map(as_label)
+        order = sorted(set(label))
+    if len(order) > MANY_VALUES:
+        raise SplitError(
+            f"axis {axis!r} has {len(order)} different values on {len(values)} images, more than "
+            f"the {MANY_VALUES} that can be balanced; leave it out"
+        )
+    label = label.reindex(values.index)
+    indicators = {name: (label == name).to_numpy(np.int64) for name in order}
+    if label.isna().any():
+        # Whatever the texts are, this column is none of them.
+        missing = "missing" if "missing" not in order else "(missing)"
+        indicators[missing] = label.isna().to_numpy(np.int64)
+    return pd.DataFrame(indicators, index=_image_index(annotations))
+
+
+def _columns_of(annotations: Annotations, axis: str) -> pd.DataFrame:
+    if axis in _AXES:
+        return _AXES[axis](annotations)
+    if axis.startswith(OF_IMAGES):
+        return images_column(annotations, axis.removeprefix(OF_IMAGES))
+    raise SplitError(_no_axis(axis))
+
+
+def _area_terciles(
+    annotations: Annotations, image_id: pd.Series[int], area: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Indicators of the third of each image, from areas of annotations."""
+    summed = pd.Series(area).groupby(image_id.to_numpy()).sum()
+    of_image = summed.reindex(_image_index(annotations), fill_value=0.0).to_numpy()
+    third = _thirds(of_image)
+    return pd.DataFrame(
+        {name: (third == i).astype(np.int64) for i, name in enumerate(TERCILES)},
+        index=_image_index(annotations),
+    )
+
+
+def _thirds(values: NDArray[np.floating]) -> NDArray[np.intp]:
+    """0, 1 or 2: the third of the values that each belongs to; equal values share one."""
+    edges = np.quantile(values, [1 / 3, 2 / 3]) if len(values) else [0.0, 0.0]
+    return np.searchsorted(edges, values)
+
+
 def _image_index(annotations: Annotations) -> pd.Index[int]:
     index: pd.Index[int] = pd.Index(annotations.images["image_id"], name="image_id")
     return index
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 _AXES = {
     "category_counts": category_counts,
     "category_presence": category_presence,
     "area_tercile": area_tercile,
+    "box_area_tercile": box_area_tercile,
     "number_of_categories": number_of_categories,
 }
+
+AXES = tuple(_AXES)
+"""The axes that every data set has; further ones are columns of the images table."""
+
+
+def _no_axis(axis: str) -> str:
+    return f"there is no axis {axis!r}; there are {', '.join(AXES)} and {OF_IMAGES}<column>"
+
+
+def _known(axis: str) -> str:
+    if axis not in _AXES and axis.removeprefix(OF_IMAGES) in ("", axis):
+        raise ValueError(_no_axis(axis))
+    return axis
+
+
+Axis = Annotated[str, AfterValidator(_known)]
+"""The name of an axis, as a setting."""

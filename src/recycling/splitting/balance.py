@@ -1,19 +1,23 @@
-"""How even folds are, and whether they leak."""
+"""How even folds are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NewType
 
 import numpy as np
 import pandas as pd
 
 from recycling.annotations import Annotations
-from recycling.splitting.axes import AXES, balance_columns, category_counts
-from recycling.splitting.core import Folds, SplitError
+from recycling.splitting.axes import DEFAULT_AXES, balance_columns, category_counts
+from recycling.splitting.core import Folds, fold_of_image
 from recycling.tables import Column, Schema
 
 Balance = NewType("Balance", pd.DataFrame)
 """One row a fold and category; schema `BALANCE`."""
+
+Deviations = NewType("Deviations", pd.DataFrame)
+"""One row an axis; schema `MAX_DEVIATION`."""
 
 BALANCE = Schema(
     "balance",
@@ -53,7 +57,7 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
     Raises:
         SplitError: An image is in no fold.
     """
-    fold = _fold_of_image(annotations, folds)
+    fold = fold_of_image(annotations, folds)
     counts = category_counts(annotations)
     whole = _percent(counts.sum())
     parts = [
@@ -70,7 +74,9 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
     return BALANCE.conform(pd.concat(parts), where="balance table")
 
 
-def max_deviation(annotations: Annotations, folds: Folds) -> pd.DataFrame:
+def max_deviation(
+    annotations: Annotations, folds: Folds, axes: Sequence[str] = DEFAULT_AXES
+) -> pd.DataFrame:
     """The largest deviation of any fold from the whole set, by axis.
 
     Category counts are shares of a fold's annotations, the other axes shares of its images.
@@ -78,18 +84,19 @@ def max_deviation(annotations: Annotations, folds: Folds) -> pd.DataFrame:
     Args:
         annotations: The images and what is on them.
         folds: The fold of every image.
+        axes: Names of axes, as `balance_columns` takes them.
 
     Returns:
         One row an axis; schema `MAX_DEVIATION`.
 
     Raises:
-        SplitError: An image is in no fold.
+        SplitError: An image is in no fold, or there is no such axis.
     """
-    fold = _fold_of_image(annotations, folds).to_numpy()
-    columns = balance_columns(annotations)
+    fold = fold_of_image(annotations, folds).to_numpy()
+    columns = balance_columns(annotations, axes)
     images = np.bincount(fold)
     rows = []
-    for axis in AXES:
+    for axis in axes:
         of_image = columns[axis].to_numpy()
         sums = np.array([of_image[fold == k].sum(axis=0) for k in np.unique(fold)])
         sizes = sums.sum(axis=1) if axis == "category_counts" else images[images > 0]
@@ -98,42 +105,6 @@ def max_deviation(annotations: Annotations, folds: Folds) -> pd.DataFrame:
         rows.append((axis, 100 * float(np.abs(shares - whole).max())))
     table = pd.DataFrame(rows, columns=MAX_DEVIATION.names)
     return MAX_DEVIATION.conform(table, where="largest deviation")
-
-
-def check_leaks(annotations: Annotations, folds: Folds) -> None:
-    """Check that every image is in a fold and no group is in two.
-
-    Raises:
-        SplitError: The first group that crosses folds, with its images and their folds, or the
-            first images that are in no fold.
-    """
-    images = annotations.images.assign(fold=_fold_of_image(annotations, folds).to_numpy())
-    crossing = images.groupby("group")["fold"].nunique()
-    crossing = crossing[crossing > 1]
-    if len(crossing):
-        group = crossing.index[0]
-        members = images[images["group"] == group].sort_values(["fold", "image_id"])
-        places = [
-            f"{image} in fold {fold}"
-            for image, fold in zip(members["image_id"], members["fold"], strict=True)
-        ]
-        shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
-        raise SplitError(
-            f"folds: group {group!r} crosses folds (image {shown}); {len(crossing)} of "
-            f"{images['group'].nunique()} groups do; split by group"
-        )
-
-
-def _fold_of_image(annotations: Annotations, folds: Folds) -> pd.Series[int]:
-    """The fold of each image, indexed by image in the order of the images."""
-    image_ids = annotations.images["image_id"]
-    outside = image_ids[~image_ids.isin(folds["image_id"])]
-    if len(outside):
-        raise SplitError(
-            f"folds: image {', '.join(map(str, outside[:5]))} in no fold; {len(outside)} of "
-            f"{len(image_ids)} images are like that; make the folds again from these annotations"
-        )
-    return folds.set_index("image_id")["fold"].loc[image_ids]
 
 
 def _percent(counts: pd.Series[int]) -> pd.Series[float]:

@@ -10,13 +10,16 @@ then it swaps groups between folds for as long as that helps, and again after a 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -53,14 +56,16 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
 
     Args:
         n_splits: Number of folds, at least 2.
-        shuffle: Whether groups that are alike are dealt in random order.
-        random_state: Seed of that order; only with `shuffle`.
+        shuffle: Whether groups that are alike are dealt in random order, and not in that of
+            their labels.
+        random_state: Seed of that order; only with `shuffle`. As everywhere in scikit-learn, a
+            number gives the same folds each time, and None takes the seed from `numpy.random`.
 
     Examples:
         >>> import numpy as np
         >>> y = np.array([[1, 0], [1, 0], [0, 2], [0, 2], [1, 1], [1, 1]])
         >>> groups = np.array(["a", "b", "c", "d", "e", "f"])
-        >>> folds = MultilabelStratifiedGroupKFold(n_splits=2, random_state=0)
+        >>> folds = MultilabelStratifiedGroupKFold(n_splits=2, shuffle=True, random_state=0)
         >>> [y[test].sum(axis=0).tolist() for _, test in folds.split(y, y, groups)]
         [[2, 3], [2, 3]]
     """
@@ -72,15 +77,21 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         self,
         n_splits: int = 5,
         *,
-        shuffle: bool = True,
+        shuffle: bool = False,
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ) -> None:
         if not isinstance(n_splits, int | np.integer) or n_splits < 2:
-            raise ValueError(f"n_splits={n_splits!r}: give a whole number of folds, at least 2")
+            raise ValueError(
+                "k-fold cross-validation requires at least one train/test split: "
+                f"n_splits={n_splits!r}, give a whole number of folds, at least 2"
+            )
         if not isinstance(shuffle, bool):
             raise ValueError(f"shuffle={shuffle!r}: give True or False")
         if not shuffle and random_state is not None:
-            raise ValueError("random_state has no effect without shuffle; leave one of them out")
+            raise ValueError(
+                "random_state has no effect since shuffle is False; leave it out or set "
+                "shuffle=True"
+            )
         self.n_splits = int(n_splits)
         self.shuffle = shuffle
         self.random_state = random_state
@@ -107,8 +118,8 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
             Row numbers of the train part and of the test part.
 
         Raises:
-            ValueError: `y` or `groups` is missing, `y` is negative or not a number, or there are
-                fewer groups than folds.
+            ValueError: `y` or `groups` is missing, `y` is negative or not a number, there are
+                fewer groups than folds, or every class has fewer members than there are folds.
         """
         yield from super().split(X, y, groups)
 
@@ -119,37 +130,89 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         groups: Any = None,
     ) -> Iterator[NDArray[np.bool_]]:
         if y is None:
-            raise ValueError("y is missing: give a matrix with a column for each thing to balance")
-        if groups is None:
-            raise ValueError("groups is missing: give the group of each row")
-        labels, group_of_row = np.unique(column_or_1d(groups), return_inverse=True)
-        if len(labels) < self.n_splits:
             raise ValueError(
-                f"n_splits={self.n_splits} is more than the {len(labels)} groups there are"
+                "The 'y' parameter should not be None: give a column for each thing to balance"
             )
-        columns = _whole_numbers(_as_columns(y))
-        rows = np.ones((len(columns), 1))
-        sums = _sums_by_group(np.hstack([rows, columns]), group_of_row, len(labels))
-        # The matrices are so small that more threads would mostly wait for one another.
-        with threadpool_limits(limits=1, user_api="blas"):
-            of_group = _assign(sums, self.n_splits, self._generator(), shuffle=self.shuffle)
-        fold = of_group[group_of_row]
+        if groups is None:
+            raise ValueError(
+                "The 'groups' parameter should not be None: give the group of each row"
+            )
+        if np.ndim(y) == 1:
+            _check_classes(y, self.n_splits)
+        shares = np.full(self.n_splits, 1 / self.n_splits)
+        fold = deal_groups(y, groups, shares, self._generator(), shuffle=self.shuffle)
         for k in range(self.n_splits):
             yield fold == k
 
     def _generator(self) -> np.random.Generator:
         if not self.shuffle:
             return np.random.default_rng(0)
-        if isinstance(self.random_state, np.random.RandomState):
-            return np.random.default_rng(self.random_state.randint(2**31, size=4))
+        if self.random_state is None or isinstance(self.random_state, np.random.RandomState):
+            state = check_random_state(self.random_state)
+            return np.random.default_rng(state.randint(2**31, size=4))
         return np.random.default_rng(self.random_state)
 
 
+def deal_groups(
+    y: Any,
+    groups: Any,
+    shares: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    shuffle: bool = True,
+) -> NDArray[np.int64]:
+    """Give each fold its share of the rows and of every column of `y`, groups whole.
+
+    Args:
+        y: (n, columns) non-negative; or (n,) class labels.
+        groups: (n,) the group of each row.
+        shares: (folds,) what part of everything each fold is to hold; they add up to 1.
+        rng: Where ties and samples come from.
+        shuffle: Whether ties are broken at random.
+
+    Returns:
+        (n,) the fold of each row. A fold is empty where the groups are too large for its share.
+
+    Raises:
+        ValueError: `y` is negative or not a number, a group is missing, or there are fewer
+            groups than folds.
+    """
+    missing = pd.isna(np.asarray(groups, dtype=object))
+    if missing.any():
+        raise ValueError(f"groups[{missing.argmax()}] is missing: give the group of each row")
+    labels, group_of_row = np.unique(column_or_1d(groups), return_inverse=True)
+    if len(labels) < len(shares):
+        raise ValueError(
+            f"Cannot have number of splits n_splits={len(shares)} greater than the "
+            f"{len(labels)} groups there are"
+        )
+    sums = _sums_by_group(_as_columns(y), group_of_row, len(labels))
+    # The matrices are so small that more threads would mostly wait for one another.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _assign(sums, shares, rng, shuffle=shuffle)[group_of_row]
+
+
+def _check_classes(y: Any, n_splits: int) -> None:
+    """Check class labels as scikit-learn's stratified splitters do."""
+    if type_of_target(y) not in ("binary", "multiclass"):
+        raise ValueError("y is a vector but not of class labels; give a matrix (n, columns)")
+    sizes = np.unique(y, return_counts=True)[1]
+    if sizes.max() < n_splits:
+        raise ValueError(
+            f"n_splits={n_splits} cannot be greater than the number of members in each class"
+        )
+    if sizes.min() < n_splits:
+        warnings.warn(
+            f"The least populated class in y has only {sizes.min()} members, which is less than "
+            f"n_splits={n_splits}.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _as_columns(y: Any) -> NDArray[np.float64]:
-    """`y` as a float64 matrix (n, columns) without columns of zeros, non-negative."""
+    """`y` as a float64 matrix (n, columns), non-negative."""
     if np.ndim(y) == 1:
-        if type_of_target(y) not in ("binary", "multiclass"):
-            raise ValueError("y is a vector but not of class labels; give a matrix (n, columns)")
         classes, index = np.unique(y, return_inverse=True)
         return np.eye(len(classes))[index]
     matrix: NDArray[np.float64] = check_array(y, dtype=np.float64, input_name="y")
@@ -158,34 +221,54 @@ def _as_columns(y: Any) -> NDArray[np.float64]:
         raise ValueError(
             f"y[{row}, {column}] is {matrix[row, column]:g}: counts and indicators are not negative"
         )
-    return matrix[:, matrix.any(axis=0)]
-
-
-def _whole_numbers(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts up to `LEVELS` as they are; any other column rounded to that many steps."""
-    largest = columns.max(axis=0, initial=0)
-    counts = (columns == np.rint(columns)).all(axis=0) & (largest <= LEVELS)
-    rounded = np.rint(columns * (LEVELS / np.where(counts, 1, largest)))
-    return np.where(counts, columns, rounded)
+    return matrix
 
 
 def _sums_by_group(
     columns: NDArray[np.float64], group_of_row: NDArray[np.intp], n_groups: int
 ) -> NDArray[np.float64]:
-    sums = np.empty((n_groups, columns.shape[1]))
-    for index, column in enumerate(columns.T):
-        sums[:, index] = np.bincount(group_of_row, weights=column, minlength=n_groups)
+    """What each group holds, in whole numbers.
+
+    Args:
+        columns: (n, columns) what each row holds.
+        group_of_row: (n,) the group of each row.
+        n_groups: Number of groups.
+
+    Returns:
+        (groups + 1, 1 + columns) first the number of rows, then the sums of those columns that
+        are not all zeros; and at the end a group that is empty.
+    """
+    held = np.flatnonzero(columns.any(axis=0))
+    sums = np.zeros((n_groups + 1, 1 + len(held)))
+    sums[:n_groups, 0] = np.bincount(group_of_row, minlength=n_groups)
+    for index, column in enumerate(held, start=1):
+        whole = _whole_numbers(columns[:, column])
+        sums[:n_groups, index] = np.bincount(group_of_row, weights=whole, minlength=n_groups)
     return sums
 
 
+def _whole_numbers(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts up to `LEVELS` as they are; anything else rounded to that many steps."""
+    largest = column.max()
+    rounded = np.rint(column)
+    if largest <= LEVELS and np.array_equal(column, rounded):
+        return rounded
+    return np.asarray(np.rint(column * (LEVELS / largest)))
+
+
 def _assign(
-    sums: NDArray[np.float64], n_splits: int, rng: np.random.Generator, *, shuffle: bool
+    sums: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    shuffle: bool,
 ) -> NDArray[np.int64]:
     """The fold of each group.
 
     Args:
-        sums: (groups, columns) what each group holds; column 0 is its number of rows.
-        n_splits: Number of folds.
+        sums: (groups + 1, columns) what each group holds, the last one being empty; column 0 is
+            the number of rows.
+        shares: (folds,) what part of everything each fold is to hold.
         rng: Where ties and samples come from.
         shuffle: Whether ties are broken at random.
 
@@ -193,20 +276,21 @@ def _assign(
         (groups,) fold numbers.
     """
     weights = _weights(sums)
-    ties = rng.permutation(len(sums)) if shuffle else np.arange(len(sums))
-    totals = sums.sum(axis=0)
-    rarest = np.where(sums > 0, totals, np.inf).min(axis=1)
-    order = np.lexsort((ties, -sums.sum(axis=1), rarest))
-    best = _deal(sums, weights, order, n_splits)
-    sums = np.vstack([sums, np.zeros(sums.shape[1])])
-    least = _cost(_swap(sums, weights, best, n_splits, rng), weights)
+    # To the nearest whole number, for the sake of exact sums.
+    excess = -np.rint(np.outer(shares, sums.sum(axis=0)))
+    best = _deal(sums, weights, _rarest_first(sums, rng, shuffle=shuffle), excess)
+    _swap(sums, weights, best, excess, rng)
+    least = _cost(excess, weights)
     for _ in range(KICKS):
-        fold = best.copy()
+        fold, there = best.copy(), excess.copy()
         kicked = rng.choice(len(fold), min(KICKED, len(fold)), replace=False)
         fold[kicked] = fold[rng.permutation(kicked)]
-        cost = _cost(_swap(sums, weights, fold, n_splits, rng), weights)
+        np.subtract.at(there, best[kicked], sums[kicked])
+        np.add.at(there, fold[kicked], sums[kicked])
+        _swap(sums, weights, fold, there, rng)
+        cost = _cost(there, weights)
         if cost < least:
-            best, least = fold, cost
+            best, excess, least = fold, there, cost
     return best
 
 
@@ -216,7 +300,7 @@ def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     A column whose groups are dealt at random deviates by about the root of its sum of squares;
     dividing by that puts all columns on one scale.
     """
-    weights = 1 / (sums**2).sum(axis=0)
+    weights = 1 / np.einsum("ij,ij->j", sums, sums)
     weights[0] = weights.max()
     largest = sums.max(axis=0)
     bound = math.fsum(4 * weights * largest * (sums.sum(axis=0) + largest))
@@ -224,31 +308,49 @@ def _weights(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.rint(weights * scale))
 
 
+def _rarest_first(
+    sums: NDArray[np.float64], rng: np.random.Generator, *, shuffle: bool
+) -> NDArray[np.intp]:
+    """(groups,) the groups by the total of the rarest thing that each holds, large ones first."""
+    n_groups = len(sums) - 1
+    rarest = np.full(n_groups, np.inf)
+    for column in sums[:n_groups].T:
+        np.minimum(rarest, column.sum(), out=rarest, where=column > 0)
+    ties = rng.permutation(n_groups) if shuffle else np.arange(n_groups)
+    order: NDArray[np.intp] = np.lexsort((ties, -sums[:n_groups].sum(axis=1), rarest))
+    return order
+
+
 def _deal(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     order: NDArray[np.intp],
-    n_splits: int,
+    excess: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Give each group, in order, to the fold that has least of what it holds.
+    """Give each group, in order, to the fold that lacks most of what it holds.
+
+    Args:
+        sums: (groups + 1, columns) what each group holds; the last one is empty.
+        weights: (columns,) weight of each column's squared deviation.
+        order: (groups,) which group comes when.
+        excess: (folds, columns) what each fold holds beyond its share; kept up to date.
 
     Returns:
         (groups,) fold numbers.
     """
-    fold = np.empty(len(sums), dtype=np.int64)
-    held = np.zeros((n_splits, sums.shape[1]))
-    for group, holds in zip(order, sums[order], strict=True):
-        # Sums of squares grow by 2 * held * holds + holds ** 2; only the first differs by fold.
-        k = int((held @ (weights * holds)).argmin())
+    fold = np.empty(len(order), dtype=np.int64)
+    for group in order.tolist():
+        holds = sums[group]
+        # Sums of squares grow by 2 * excess * holds + holds ** 2; only the first differs by fold.
+        k = int((excess @ (weights * holds)).argmin())
         fold[group] = k
-        held[k] += holds
+        excess[k] += holds
     return fold
 
 
-def _cost(held: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
+def _cost(excess: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
     """How uneven folds are, first in rows and then in everything: whole numbers of any size."""
-    deviation = (len(held) * held - held.sum(axis=0)).astype(np.int64).astype(object)
-    squares = (deviation**2).sum(axis=0)
+    squares = (excess.astype(np.int64).astype(object) ** 2).sum(axis=0)
     return int(squares[0]), int(squares @ weights.astype(np.int64).astype(object))
 
 
@@ -256,9 +358,9 @@ def _swap(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     fold: NDArray[np.int64],
-    n_splits: int,
+    excess: NDArray[np.float64],
     rng: np.random.Generator,
-) -> NDArray[np.float64]:
+) -> None:
     """Swap groups between pairs of folds, in `fold`, until no pair of folds gains by it.
 
     Giving a group away for nothing is a swap with an empty group, so there is one kind of step.
@@ -267,15 +369,11 @@ def _swap(
         sums: (groups + 1, columns) what each group holds; the last one is empty.
         weights: (columns,) weight of each column's squared deviation.
         fold: (groups,) fold numbers, changed in place.
-        n_splits: Number of folds.
+        excess: (folds, columns) what each fold holds beyond its share; kept up to date.
         rng: Where samples come from.
-
-    Returns:
-        (folds, columns) what each fold holds in the end.
     """
     nobody = len(fold)
-    held = _sums_by_group(sums[:nobody], fold, n_splits)
-    pairs = list(combinations(range(n_splits), 2))
+    pairs = list(combinations(range(len(excess)), 2))
     since_gain = 0
     for step in range(MAX_SWEEPS * len(pairs)):
         if since_gain == len(pairs):
@@ -283,14 +381,13 @@ def _swap(
         a, b = pairs[step % len(pairs)]
         of_a = np.append(_sample(np.flatnonzero(fold == a), rng), nobody)
         of_b = np.append(_sample(np.flatnonzero(fold == b), rng), nobody)
-        moves = _swaps_between(sums, weights, held[a], held[b], of_a, of_b)
+        moves = _swaps_between(sums, weights, excess[a], excess[b], of_a, of_b)
         for from_a, from_b in moves:
             if from_a != nobody:
                 fold[from_a] = b
             if from_b != nobody:
                 fold[from_b] = a
         since_gain = 0 if moves else since_gain + 1
-    return held
 
 
 def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
@@ -302,8 +399,8 @@ def _sample(members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.i
 def _swaps_between(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
-    held_a: NDArray[np.float64],
-    held_b: NDArray[np.float64],
+    excess_a: NDArray[np.float64],
+    excess_b: NDArray[np.float64],
     of_a: NDArray[np.intp],
     of_b: NDArray[np.intp],
 ) -> list[tuple[int, int]]:
@@ -312,8 +409,8 @@ def _swaps_between(
     Args:
         sums: (groups + 1, columns) what each group holds; the last one is empty.
         weights: (columns,) weight of each column's squared deviation.
-        held_a: (columns,) what one fold holds; kept up to date.
-        held_b: (columns,) what the other fold holds; kept up to date.
+        excess_a: (columns,) what one fold holds beyond its share; kept up to date.
+        excess_b: (columns,) what the other fold holds beyond its share; kept up to date.
         of_a: Groups of the one fold, and the empty one at the end.
         of_b: Groups of the other fold, and the empty one at the end.
 
@@ -325,7 +422,7 @@ def _swaps_between(
     swaps: list[tuple[int, int]] = []
     while True:
         # With d = b - a moving over, half the change of the sum of squares is d * (lean + d).
-        lean = held_a - held_b
+        lean = excess_a - excess_b
         change = apart + b @ (weights * lean) - (a @ (weights * lean))[:, None]
         more_rows = b[:, 0] - a[:, :1]
         size_change = more_rows * (lean[0] + more_rows)
@@ -337,8 +434,8 @@ def _swaps_between(
         from_a, from_b = of_a[i], of_b[j]
         swaps.append((int(from_a), int(from_b)))
         moved = b[j] - a[i]
-        held_a += moved
-        held_b -= moved
+        excess_a += moved
+        excess_b -= moved
         # The last place stays empty, so that a group can always be given away for nothing.
         if i < len(of_a) - 1:
             of_a[i], a[i] = from_b, sums[from_b]

@@ -1,0 +1,138 @@
+"""One fixed validation part instead of folds: fold 0 is held out, fold 1 is the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from recycling.annotations import Annotations
+from recycling.splitting.axes import balance_columns
+from recycling.splitting.core import SplitError
+from recycling.splitting.image_columns import as_label, image_column
+
+Value = str | bool | int | float | None
+
+
+class HoldOut(BaseModel):
+    """Which images are held out; exactly one of the three ways to say it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float | None = Field(
+        default=None, gt=0, lt=1, description="this part of the images, balanced on the axes"
+    )
+    image_ids: tuple[int, ...] | None = Field(
+        default=None, min_length=1, description="these images"
+    )
+    where: dict[str, tuple[Value, ...]] | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "images with one of these values in each of these columns of the images table or "
+            "keys of its `extra`; null is an image without the value"
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> HoldOut:
+        given = [name for name in HoldOut.model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(HoldOut.model_fields)}, "
+                f"not {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+def hold_out(
+    annotations: Annotations, settings: HoldOut, *, axes: Sequence[str], seed: int
+) -> NDArray[np.int64]:
+    """Divide the images into a part that is held out and the rest.
+
+    Train models on ``folds: [0]`` only: fold 1 would train on the validation part.
+
+    Args:
+        annotations: The images, ordered by id, and what is on them.
+        settings: Which images are held out.
+        axes: What a `share` is balanced on.
+        seed: Of a `share`.
+
+    Returns:
+        (images,) 0 where an image is held out, 1 for the rest.
+
+    Raises:
+        SplitError: An image, a column or a value is not there, a group would be cut, or one of
+            the parts would be empty.
+    """
+    if settings.share is not None:
+        held_out = _share(annotations, settings.share, axes, seed)
+    elif settings.image_ids is not None:
+        held_out = _image_ids(annotations, settings.image_ids)
+    else:
+        held_out = _where(annotations, settings.where or {})
+    _check_parts(annotations.images, held_out)
+    return np.where(held_out, 0, 1)
+
+
+def _share(
+    annotations: Annotations, share: float, axes: Sequence[str], seed: int
+) -> NDArray[np.bool_]:
+    from recycling.splitting.group_kfold import deal_groups
+
+    fold: NDArray[np.int64] = deal_groups(
+        balance_columns(annotations, axes).to_numpy(),
+        annotations.images["group"].to_numpy(dtype=object),
+        np.array([share, 1 - share]),
+        np.random.default_rng(seed),
+    )
+    return np.equal(fold, 0)
+
+
+def _image_ids(annotations: Annotations, image_ids: tuple[int, ...]) -> NDArray[np.bool_]:
+    known = annotations.images["image_id"]
+    unknown = [image_id for image_id in image_ids if image_id not in set(known)]
+    if unknown:
+        raise SplitError(
+            f"hold_out.image_ids: there is no image {', '.join(map(str, unknown[:5]))}; "
+            f"{len(unknown)} of {len(image_ids)} are like that; correct or remove them"
+        )
+    return known.isin(image_ids).to_numpy()
+
+
+def _where(annotations: Annotations, where: dict[str, tuple[Value, ...]]) -> NDArray[np.bool_]:
+    held_out = np.ones(len(annotations.images), dtype=bool)
+    for column, values in where.items():
+        key = f"hold_out.where.{column}"
+        label = image_column(annotations.images, column, where=key).map(as_label)
+        asked = [as_label(value) for value in values]
+        for value in asked:
+            if not (label.isna() if value is None else label == value).any():
+                known = sorted(set(label.dropna()))
+                shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+                raise SplitError(f"{key}: no image has {value or 'no value'}; there are {shown}")
+        held_out &= (label.isin(asked) | (label.isna() & (None in asked))).to_numpy()
+    return held_out
+
+
+def _check_parts(images: pd.DataFrame, held_out: NDArray[np.bool_]) -> None:
+    n_held_out = int(held_out.sum())
+    if n_held_out in (0, len(images)):
+        what = "holds out every image" if n_held_out else "holds out no image"
+        raise SplitError(
+            f"hold_out {what} of {len(images)}, in {images['group'].nunique()} groups that stay "
+            "whole; both parts need some, choose others"
+        )
+    parts = pd.Series(held_out).groupby(images["group"].to_numpy()).nunique()
+    if (parts > 1).any():
+        group = parts.index[parts > 1][0]
+        inside = images["group"].to_numpy() == group
+        left = images["image_id"][inside & ~held_out]
+        raise SplitError(
+            f"hold_out cuts group {group!r}: image {', '.join(map(str, left[:5]))} of it is not "
+            f"held out, image {images['image_id'][inside & held_out].iloc[0]} is; "
+            f"{int((parts > 1).sum())} of {len(parts)} groups are cut; hold out whole groups"
+        )
