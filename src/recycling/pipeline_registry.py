@@ -34,7 +34,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     parts = data_cleaning.PARTS if plan.models else ("train",)
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
-        "splitting": splitting.create_pipeline(),
+        "splitting": splitting.create_pipeline(parts),
         "training_cls": training_cls.create_pipeline(plan),
         "training_det": training_det.create_pipeline(plan),
         "training_seg": training_seg.create_pipeline(plan),

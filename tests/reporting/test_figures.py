@@ -26,6 +26,11 @@ SUMMARY = {
 }
 
 
+DEVIATIONS = pd.DataFrame(
+    {"axis": ["category_counts", "images.camera"], "deviation": [0.016, 1.25]}
+)
+
+
 def texts(axis) -> list[str]:
     return [text.get_text().strip() for text in axis.texts]
 
@@ -69,11 +74,12 @@ def balance() -> pd.DataFrame:
 
 
 def test_each_fold_says_how_far_its_parts_are_apart(balance):
-    figure = balance_figure(balance)
+    figure = balance_figure(balance, DEVIATIONS)
     assert [axis.get_title() for axis in figure.axes] == [
-        "fold 0\nat most 1.5 points apart",
-        "fold 1\nat most 4.0 points apart",
+        "fold 0\nat most 1.50 points apart",
+        "fold 1\nat most 4.00 points apart",
     ]
+    assert "category counts 0.02, images.camera 1.25" in figure.get_suptitle()
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == ["Glass", "Metal", "Plastic bag"]
     assert sorted(bar.get_width() for bar in figure.axes[1].patches) == [6, 10, 16, 20, 66, 70]
@@ -103,17 +109,27 @@ def test_cleaning_counts_the_changes_of_each_rule():
     audit = pd.DataFrame(
         {"rule": ["clip"] * 3 + ["drop"], "action": ["change", "change", "drop", "drop"]}
     )
-    axis = cleaning_figure(audit).axes[0]
+    axis = cleaning_figure(audit, audit[:0]).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["drop", "clip"]
     assert texts(axis) == ["1", "3"]
-    assert texts(cleaning_figure(audit[:0]).axes[0]) == ["nothing"]
+    assert texts(cleaning_figure(audit[:0], audit[:0]).axes[0]) == ["nothing"]
+
+
+def test_rules_that_are_off_stand_below_the_others_however_much_they_would_do():
+    audit = pd.DataFrame({"rule": ["clip"], "action": ["change"]})
+    would = pd.DataFrame({"rule": ["area"] * 5, "action": ["drop"] * 5})
+    axis = cleaning_figure(audit, would).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["area (off)", "clip"]
+    assert texts(axis) == ["5", "1"]
+    nothing_done = cleaning_figure(audit[:0], would).axes[0]
+    assert [label.get_text() for label in nothing_done.get_yticklabels()] == ["area (off)"]
 
 
 def test_no_text_covers_another(balance):
     audit = pd.DataFrame({"rule": ["a long name of a rule"] * 40, "action": ["change"] * 40})
-    assert overlapping(balance_figure(balance)) == []
+    assert overlapping(balance_figure(balance, DEVIATIONS)) == []
     assert overlapping(scores_figure(SUMMARY)) == []
-    assert overlapping(cleaning_figure(audit)) == []
+    assert overlapping(cleaning_figure(audit, audit[:0])) == []
 
 
 def test_the_table_marks_the_best_of_each_task():

@@ -16,6 +16,7 @@ from recycling.datasets.values import (
     ImageChecksDataset,
     ImageFolderDataset,
     LabelMapsDataset,
+    LikenessDataset,
     MetricsDataset,
     PictureDataset,
     PseudoAuditDataset,
@@ -25,7 +26,6 @@ from recycling.datasets.values import (
     RunFolderDataset,
     ShiftDataset,
     TableDataset,
-    LikenessDataset,
 )
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ImageChecksDataset",
     "ImageFolderDataset",
     "LabelMapsDataset",
+    "LikenessDataset",
     "MetricsDataset",
     "PascalVocDataset",
     "PathDataset",
@@ -54,6 +55,5 @@ __all__ = [
     "RunFolderDataset",
     "ShiftDataset",
     "TableDataset",
-    "LikenessDataset",
     "YoloDataset",
 ]

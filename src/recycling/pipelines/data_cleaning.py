@@ -9,11 +9,16 @@ from recycling.annotations import (
     Annotations,
     Audit,
     Cleaning,
+    ImageCache,
     ImageChecks,
     ImageFolder,
+    RuleReport,
     check_images,
     clean,
+    rule_report,
+    what_if,
 )
+from recycling.reporting import Picture
 
 PARTS = ("train", "pool", "test")
 
@@ -28,34 +33,38 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
 
 
 def _clean_part(part: str) -> list[Node]:
+    raw, checks, rules = f"{part}.raw_annotations", f"{part}.image_checks", f"cleaning.{part}"
     return [
         node(
             check_image_files,
-            [f"{part}.raw_annotations", f"{part}.images"],
-            f"{part}.image_checks",
+            [raw, f"{part}.images", "image_cache"],
+            checks,
             name="check_image_files",
             namespace=part,
         ),
         node(
             clean_annotations,
-            [f"{part}.raw_annotations", f"{part}.image_checks", f"params:cleaning.{part}"],
+            [raw, checks, f"params:{rules}"],
             [f"{part}.annotations", f"{part}.cleaning_audit"],
             name="clean_annotations",
             namespace=part,
         ),
         node(
-            draw_cleaning,
-            f"{part}.cleaning_audit",
-            f"{part}.cleaning_figure",
-            name="draw_cleaning",
+            report_cleaning,
+            [raw, f"{part}.images", checks, f"params:{rules}", f"{part}.cleaning_audit"],
+            [f"{part}.cleaning_{what}" for what in ("report", "figure", "examples")],
+            name="report_cleaning",
             namespace=part,
         ),
     ]
 
 
-def check_image_files(annotations: Annotations, folder: ImageFolder) -> ImageChecks:
+def check_image_files(
+    annotations: Annotations, folder: ImageFolder, cache: ImageCache
+) -> ImageChecks:
     """Open every image once: is it there, whole, of the size that the annotations say, unique?"""
-    return ImageChecks(check_images(annotations.images, folder, missing_folder="warn"))
+    checks = check_images(annotations.images, folder, missing_folder="warn", cache=cache)
+    return ImageChecks(checks)
 
 
 def clean_annotations(
@@ -66,8 +75,19 @@ def clean_annotations(
     return cleaned, Audit(audit)
 
 
-def draw_cleaning(audit: Audit) -> Figure:
-    """Draw how many images, annotations and categories each rule changed or dropped."""
-    from recycling.reporting import cleaning_figure
+def report_cleaning(
+    annotations: Annotations,
+    folder: ImageFolder,
+    checks: ImageChecks,
+    rules: Cleaning,
+    audit: Audit,
+) -> tuple[RuleReport, Figure, Picture]:
+    """Count and show what each rule did, and what those that are off would have done."""
+    from recycling.reporting import cleaning_examples, cleaning_figure
 
-    return cleaning_figure(audit)
+    would = what_if(annotations, checks, rules)
+    return (
+        rule_report(rules, audit, would),
+        cleaning_figure(audit, would),
+        cleaning_examples(annotations, folder, checks, audit, would),
+    )

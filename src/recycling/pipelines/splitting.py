@@ -1,39 +1,65 @@
-"""Clean annotations become folds, with their balance."""
+"""Clean annotations become folds, with their balance; and train is compared with test."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 from matplotlib.figure import Figure
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, ImageChecks
+from recycling.pipelines.data_cleaning import PARTS
 from recycling.splitting import (
+    AdversarialValidation,
     Balance,
+    Deviations,
     Folds,
+    ShiftFeatures,
+    ShiftSummary,
     Splitting,
+    TestLikeness,
+    adversarial_validation,
     balance_table,
     check_leaks,
     make_folds,
+    max_deviation,
 )
 
+_TRAIN, _CHECKS = "train.annotations", "train.image_checks"
 
-def create_pipeline() -> Pipeline:
-    """Folds, their balance and its figure."""
-    return Pipeline(
+
+def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
+    """Folds of the train part, their balance, and how the test part differs from it.
+
+    Args:
+        parts: The parts of the data that there are; without `test` nothing is compared.
+    """
+    space = "splitting"
+    folds = Pipeline(
         [
-            node(split, ["train.annotations", "params:splitting"], "folds", name="split",
-                 namespace="splitting"),
-            node(measure_balance, ["train.annotations", "folds"], "fold_balance",
-                 name="measure_balance", namespace="splitting"),
-            node(draw_balance, "fold_balance", "fold_balance_figure", name="draw_balance",
-                 namespace="splitting"),
+            node(split, [_TRAIN, _CHECKS, "params:splitting"], "folds",
+                 name="split", namespace=space),
+            node(measure_balance, [_TRAIN, "folds"], "fold_balance",
+                 name="measure_balance", namespace=space),
+            node(measure_deviation, [_TRAIN, "folds", "params:splitting"], "fold_deviation",
+                 name="measure_deviation", namespace=space),
+            node(draw_balance, ["fold_balance", "fold_deviation"], "fold_balance_figure",
+                 name="draw_balance", namespace=space),
         ]
     )  # fmt: skip
+    comparison = Pipeline(
+        [
+            node(compare_parts,
+                 [_TRAIN, _CHECKS, "test.annotations", "test.image_checks", "params:shift"],
+                 ["shift", "shift_likeness", "shift_summary", "shift_figure"],
+                 name="compare_parts", namespace=space),
+        ]
+    )  # fmt: skip
+    return folds + comparison if "test" in parts else folds
 
 
-def split(annotations: Annotations, settings: Splitting) -> Folds:
-    """Assign each image to a fold; a group that crosses folds stops the run."""
+def split(annotations: Annotations, checks: ImageChecks, settings: Splitting) -> Folds:
+    """Assign each image to a fold; what leaks from fold to fold stops the run."""
     folds = make_folds(annotations, settings)
-    check_leaks(annotations, folds)
+    check_leaks(annotations, folds, checks, max_distance=settings.near_duplicate_distance)
     return folds
 
 
@@ -42,8 +68,27 @@ def measure_balance(annotations: Annotations, folds: Folds) -> Balance:
     return Balance(balance_table(annotations, folds))
 
 
-def draw_balance(balance: Balance) -> Figure:
+def measure_deviation(annotations: Annotations, folds: Folds, settings: Splitting) -> Deviations:
+    """How far the folds are from the whole, at most, on every axis."""
+    return Deviations(max_deviation(annotations, folds, settings.axes))
+
+
+def draw_balance(balance: Balance, deviation: Deviations) -> Figure:
     """Draw the balance of the folds."""
     from recycling.reporting import balance_figure
 
-    return balance_figure(balance)
+    return balance_figure(balance, deviation)
+
+
+def compare_parts(
+    train: Annotations,
+    train_checks: ImageChecks,
+    test: Annotations,
+    test_checks: ImageChecks,
+    settings: AdversarialValidation,
+) -> tuple[ShiftFeatures, TestLikeness, ShiftSummary, Figure]:
+    """Say how well test images can be told from train images, and by what."""
+    from recycling.reporting import shift_figure
+
+    shift = adversarial_validation(train.images, train_checks, test.images, test_checks, settings)
+    return shift.features, shift.likeness, shift.summary, shift_figure(shift)

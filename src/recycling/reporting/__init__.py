@@ -1,5 +1,6 @@
 """Figures, overlays and the table of scores: what a person sees of a run."""
 
+from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import (
     balance_figure,
     cleaning_figure,
@@ -10,6 +11,7 @@ from recycling.reporting.overlays import overlay_crops, overlay_detections, over
 from recycling.reporting.panels import Picture, contact_sheet, write_picture
 from recycling.reporting.scores import Summary, TaskScores, scores_table
 from recycling.reporting.sheets import classification_sheet, detection_sheet, segmentation_sheet
+from recycling.reporting.shift import shift_figure
 
 __all__ = [
     "Picture",
@@ -17,6 +19,7 @@ __all__ = [
     "TaskScores",
     "balance_figure",
     "classification_sheet",
+    "cleaning_examples",
     "cleaning_figure",
     "contact_sheet",
     "detection_sheet",
@@ -27,5 +30,6 @@ __all__ = [
     "scores_figure",
     "scores_table",
     "segmentation_sheet",
+    "shift_figure",
     "write_picture",
 ]

@@ -23,19 +23,21 @@ _BAR = {"member": "#a5c8e4", "teacher": "#5c9bd1", "ensemble": _ACCENT}
 _ACTION = {"add": "#69a96b", "change": "#5c9bd1", "drop": "#d9774a"}
 
 
-def balance_figure(balance: pd.DataFrame) -> Figure:
+def balance_figure(balance: pd.DataFrame, deviations: pd.DataFrame) -> Figure:
     """Each category's share of the annotations, in the training and the validation part of folds.
 
     Args:
         balance: Columns `fold, category, train, validation`; shares in per cent.
+        deviations: Columns `axis, deviation`: the largest of any fold from the whole set, in
+            percentage points, for everything that the folds balance.
 
     Returns:
-        One panel for each fold, categories from frequent to rare.
+        One panel for each fold, categories from frequent to rare; under the title the deviations.
     """
-    folds = sorted(balance["fold"].unique())
-    order = balance.groupby("category", observed=True)["train"].mean()
     from matplotlib.ticker import MaxNLocator
 
+    folds = sorted(balance["fold"].unique())
+    order = balance.groupby("category", observed=True)["train"].mean()
     names = list(order.sort_values(kind="stable").index)
     figure = _figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
     axes = figure.subplots(1, len(folds), sharex=True, sharey=True, squeeze=False)[0]
@@ -45,13 +47,21 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         axis.barh(places + 0.2, shares["train"], 0.38, color=_TRAIN, label="train")
         axis.barh(places - 0.2, shares["validation"], 0.38, color=_ACCENT, label="validation")
         worst = (shares["validation"] - shares["train"]).abs().max()
-        axis.set_title(f"fold {fold}\nat most {worst:.1f} points apart", fontsize=10)
+        axis.set_title(f"fold {fold}\nat most {worst:.2f} points apart", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.xaxis.set_major_formatter(_percent())
         axis.set_yticks(places, names)
         _quieten(axis, grid="x")
     figure.supxlabel("share of the annotations", fontsize=10)
-    figure.suptitle("Categories in the folds", fontsize=12)
+    said = [
+        f"{axis.replace('_', ' ')} {deviation:.2f}"
+        for axis, deviation in deviations[["axis", "deviation"]].itertuples(index=False)
+    ]
+    lines = [", ".join(said[start : start + 4]) for start in range(0, len(said), 4)]
+    figure.suptitle(
+        "\n".join(["Folds, and how far one is from the whole at most, in points:", *lines]),
+        fontsize=11,
+    )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -112,18 +122,21 @@ def diversity_figure(agreement: pd.DataFrame) -> Figure:
     return figure
 
 
-def cleaning_figure(audit: pd.DataFrame) -> Figure:
-    """How many rows each rule of cleaning touched, and what it did.
+def cleaning_figure(audit: pd.DataFrame, would: pd.DataFrame) -> Figure:
+    """How many rows each rule of cleaning touched, and how many those that are off would.
 
     Args:
         audit: One row for each change; columns `rule` and `action` (add, change or drop).
+        would: The same of each rule that is off.
 
     Returns:
-        Horizontal bars, the busiest rule on top, split by action.
+        Horizontal bars split by action, the busiest rule on top; below them, pale, the rules that
+        are off.
     """
-    counts = pd.crosstab(audit["rule"], audit["action"])
-    totals = counts.sum(axis="columns")
-    counts = counts.loc[totals.sort_values(kind="stable").index]
+    from matplotlib.patches import Patch
+
+    done, undone = _counts(audit), _counts(would)
+    counts = pd.concat([undone.rename(index="{} (off)".format), done]).fillna(0)
     figure = _figure(8, 1.6 + 0.4 * max(len(counts), 1))
     axis = figure.subplots()
     axis.set_title("What cleaning changed", fontsize=12)
@@ -131,27 +144,45 @@ def cleaning_figure(audit: pd.DataFrame) -> Figure:
         axis.text(0.5, 0.5, "nothing", ha="center", transform=axis.transAxes, color=_QUIET)
         axis.set_axis_off()
         return figure
-    _stacked_counts(axis, counts)
+    _stacked_counts(axis, counts, pale=len(undone))
     figure.legend(
-        loc="outside right upper", frameon=False, fontsize=9, title="action", alignment="left"
+        handles=[Patch(color=_ACTION[action], label=action) for action in counts.columns],
+        loc="outside right upper",
+        frameon=False,
+        fontsize=9,
+        title="action",
+        alignment="left",
     )
     return figure
 
 
-def _stacked_counts(axis: Axes, counts: pd.DataFrame) -> None:
-    from matplotlib.ticker import MaxNLocator
+def _counts(audit: pd.DataFrame) -> pd.DataFrame:
+    """Rows by rule and action, the busiest rule last."""
+    counts = pd.crosstab(audit["rule"], audit["action"])
+    return counts.loc[counts.sum(axis="columns").sort_values(kind="stable").index]
+
+
+def _stacked_counts(axis: Axes, counts: pd.DataFrame, *, pale: int) -> None:
+    """Bars split by action; the first `pale` of them are faint."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     left = np.zeros(len(counts))
     for action in counts.columns:
-        bars = counts[action].to_numpy()
-        axis.barh(list(counts.index), bars, 0.6, left=left, color=_ACTION[action], label=action)
-        left += bars
+        widths = counts[action].to_numpy()
+        bars = axis.barh(list(counts.index), widths, 0.6, left=left, color=_ACTION[action])
+        for bar in bars[:pale]:
+            bar.set_alpha(0.35)
+        left += widths
     for row, total in enumerate(left):
-        axis.text(total, row, f" {total:,.0f}", va="center", color=_INK, fontsize=9)
+        ink = _QUIET if row < pale else _INK
+        axis.text(total, row, f" {total:,.0f}", va="center", color=ink, fontsize=9)
     axis.set_xlabel("changes", fontsize=10)
     axis.set_xlim(0, 1.1 * left.max())
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     _quieten(axis, grid="x")
+    for label in axis.get_yticklabels()[:pale]:
+        label.set_color(_QUIET)
 
 
 def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:

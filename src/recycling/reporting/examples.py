@@ -1,0 +1,261 @@
+"""What the rules of cleaning do, shown on pictures: before in orange, after in blue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
+from recycling.reporting.panels import (
+    INK,
+    PAPER,
+    Picture,
+    Rgb,
+    contact_sheet,
+    fitting,
+    scaled,
+    stacked,
+    text_band,
+)
+from recycling.reporting.sheets import read_photograph
+
+BEFORE: Rgb = (217, 119, 74)
+AFTER: Rgb = (24, 100, 171)
+
+_TILE = 210
+_FIELD: Rgb = (233, 236, 239)  # where there is no picture
+_QUIET: Rgb = (134, 142, 150)
+_SURROUNDINGS = 0.6  # of the box's longer side, on each side
+_LEAST_SURROUNDINGS = 24  # pixels
+_SMALL = 8  # pixels on the tile; a smaller box is ringed instead
+
+
+def cleaning_examples(
+    raw: Annotations,
+    folder: ImageFolder,
+    checks: pd.DataFrame,
+    audit: pd.DataFrame,
+    would: pd.DataFrame,
+    n: int = 5,
+) -> Picture:
+    """Some of what each rule did, and of what each rule that is off would do.
+
+    Args:
+        raw: The annotations before cleaning.
+        folder: Their photographs; where one cannot be read, the field is grey.
+        checks: What `check_images` found; schema `recycling.annotations.IMAGE_CHECKS`.
+        audit: What the rules did; schema `recycling.annotations.AUDIT`.
+        would: What each rule that is off would do; the same schema.
+        n: Examples of a rule; of every reason before a second one of any.
+
+    Returns:
+        (H, W, 3) RGB: a heading and a row of examples for each rule that does something. What is
+        dropped has an orange box only, what is changed the new one in blue.
+    """
+    scene = _Scene(raw, folder, checks, pd.concat([audit, would]))
+    rows = [
+        _row(scene, str(rule), part, n, enabled=enabled)
+        for table, enabled in ((audit, True), (would, False))
+        for rule, part in table.groupby("rule", sort=False)
+    ]
+    if not rows:
+        return text_band(
+            n * _TILE, [("cleaning changes nothing, and no rule that is off would", INK)]
+        )
+    return contact_sheet(rows, 1)
+
+
+class _Scene:
+    """The raw annotations, looked up by id, and the names of all categories."""
+
+    def __init__(
+        self, raw: Annotations, folder: ImageFolder, checks: pd.DataFrame, audit: pd.DataFrame
+    ) -> None:
+        self.images = {int(row["image_id"]): row for row in raw.images.to_dict("records")}
+        self.annotations = raw.annotations
+        self.names = dict(zip(raw.categories["category_id"], raw.categories["name"], strict=True))
+        added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
+        for category_id, after in zip(added["subject_id"], added["after"], strict=True):
+            self.names.setdefault(category_id, _parsed(after)["name"])
+        self.folder = folder
+        self.checks = checks
+        first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
+        self.of_group = dict(zip(first_of_group["group"], first_of_group["image_id"], strict=True))
+
+    def annotation(self, annotation_id: int) -> dict[str, Any]:
+        """Its row."""
+        rows = self.annotations[self.annotations["annotation_id"] == annotation_id]
+        return {str(key): value for key, value in rows.to_dict("records")[0].items()}
+
+    def photograph(self, image_id: int) -> Picture:
+        """The picture, or a grey field of its size."""
+        image = self.images[image_id]
+        try:
+            return read_photograph(self.folder, image["file_name"])
+        except (OSError, ValueError):
+            return np.full((image["height"], image["width"], 3), _FIELD, dtype=np.uint8)
+
+
+def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> Picture:
+    subjects = part["subject"].unique()
+    subject = next(one for one in ("image", "annotation", "category") if one in subjects)
+    shown = part[part["subject"] == subject]
+    counts = part.groupby(["subject", "action"], sort=False).size().reset_index(name="count")
+    said = ", ".join(
+        f"{_DONE[action] if enabled else action} {_number(count, one)}"
+        for one, action, count in counts.itertuples(index=False)
+    )
+    heading = f"{rule}: {said}" if enabled else f"{rule} is off; it would {said}"
+    band = text_band(n * (_TILE + 12) - 12, [(heading, INK if enabled else _QUIET)])
+    if subject == "category":
+        return band
+    tiles = [_tile(scene, subject, row) for row in _varied(shown, n).to_dict("records")]
+    return stacked([band, contact_sheet(tiles, n, margin=0)])
+
+
+_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
+
+
+def _number(count: int, subject: str) -> str:
+    plural = {"category": "categories"}.get(subject, f"{subject}s")
+    return f"{count:,} {subject if count == 1 else plural}"
+
+
+def _varied(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """`n` rows, one of every reason before a second one of any."""
+    again = rows.groupby("reason").cumcount()
+    return rows.loc[again.sort_values(kind="stable").index[:n]]
+
+
+def _tile(scene: _Scene, subject: str, row: Mapping[Any, Any]) -> Picture:
+    number = int(row["subject_id"])
+    before, after = _parsed(row["before"]), _parsed(row["after"])
+    if subject == "image":
+        field = _of_image(scene, number, after)
+    else:
+        field = _of_annotation(scene, number, before, after)
+    lines = [(f"{subject} {number}", INK)]
+    named = [
+        str(scene.names[values["category_id"]])
+        for values in (before, after)
+        if row["action"] == "change" and values.get("category_id") in scene.names
+    ]
+    lines += [(" > ".join(named), INK)] if named else []
+    words = fitting_lines(str(row["reason"]), _TILE, 3 - len(lines))
+    lines += [(line, _QUIET) for line in words]
+    return np.concatenate([field, text_band(_TILE, lines)])
+
+
+def fitting_lines(text: str, width: int, count: int) -> list[str]:
+    """`text` in at most `count` lines that are `width` pixels wide; the last one may be cut."""
+    lines: list[str] = []
+    words = text.split()
+    while words and len(lines) < count - 1:
+        taken = 1
+        while taken < len(words) and not fitting(" ".join(words[: taken + 1]), width).endswith("…"):
+            taken += 1
+        lines.append(fitting(" ".join(words[:taken]), width))
+        words = words[taken:]
+    if words:
+        lines.append(fitting(" ".join(words), width))
+    return lines
+
+
+def _parsed(text: Any) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+    return values
+
+
+def _of_image(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> Picture:
+    """The image, beside the one that it repeats or joins."""
+    twin = _twin(scene, image_id, after)
+    shown = [image_id] if twin is None else [twin, image_id]
+    width = (_TILE - 4 * (len(shown) - 1)) // len(shown)
+    field = np.full((_TILE, _TILE, 3), _FIELD, dtype=np.uint8)
+    for place, one in enumerate(shown):
+        picture = scene.photograph(one)
+        small = scaled(picture, min(width / picture.shape[1], _TILE / picture.shape[0]))
+        top = (_TILE - small.shape[0]) // 2
+        left = place * (width + 4) + (width - small.shape[1]) // 2
+        field[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return field
+
+
+def _twin(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> int | None:
+    if "group" in after:
+        twin = scene.of_group.get(after["group"])
+    else:
+        same = scene.checks.loc[scene.checks["image_id"] == image_id, "duplicate_of"].dropna()
+        twin = int(same.iloc[0]) if len(same) else None
+    return None if twin == image_id else twin
+
+
+def _of_annotation(
+    scene: _Scene, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
+) -> Picture:
+    """The surroundings of an annotation, with its box, and its mask where that is what changed."""
+    # Earlier rules may have changed it: what the audit says of it comes first.
+    was = scene.annotation(annotation_id) | before
+    now = was | after if after else {}
+    photograph = scene.photograph(was["image_id"])
+    boxes = [[values[edge] for edge in BOX] for values in (was, now) if values]
+    left, top, side = _surroundings(np.array(boxes))
+    scale = _TILE / side
+    canvas = _window(photograph, left, top, side)
+    if "segmentation" in after:
+        whole, left_over = (_mask(values, photograph) for values in (was, now))
+        _tint(canvas, _window(whole & ~left_over, left, top, side), BEFORE)
+        _tint(canvas, _window(left_over, left, top, side), AFTER)
+    field = scaled(canvas, scale)[:_TILE, :_TILE]
+    for box, colour in zip(boxes, (BEFORE, AFTER), strict=False):
+        _draw_box(field, (np.array(box) - [left, top, left, top]) * scale, colour)
+    return field
+
+
+def _mask(values: Mapping[str, Any], photograph: Picture) -> NDArray[np.bool_]:
+    text = values["segmentation"] if isinstance(values["segmentation"], str) else None
+    return annotation_mask(text, [values[edge] for edge in BOX], *photograph.shape[:2])
+
+
+def _surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Left, top and side of the square to show, whole pixels."""
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    longer = float((high - low).max())
+    side = round(longer + 2 * max(_SURROUNDINGS * longer, _LEAST_SURROUNDINGS))
+    left, top = np.floor((low + high - side) / 2).astype(int).tolist()
+    return left, top, side
+
+
+def _window(picture: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
+    """A square of a picture; what lies outside it is grey, or false."""
+    outside = _FIELD if picture.ndim == 3 else False
+    window = np.full((side, side, *picture.shape[2:]), outside, dtype=picture.dtype)
+    height, width = picture.shape[:2]
+    x_min, y_min = max(left, 0), max(top, 0)
+    x_max, y_max = min(left + side, width), min(top + side, height)
+    if x_min < x_max and y_min < y_max:
+        window[y_min - top : y_max - top, x_min - left : x_max - left] = picture[
+            y_min:y_max, x_min:x_max
+        ]
+    return window
+
+
+def _tint(canvas: Picture, mask: NDArray[np.bool_], colour: Rgb) -> None:
+    mixed = 0.4 * canvas[mask] + 0.6 * np.array(colour)
+    canvas[mask] = mixed.astype(np.uint8)
+
+
+def _draw_box(field: Picture, corners: NDArray[np.float64], colour: Rgb) -> None:
+    import cv2
+
+    x_min, y_min, x_max, y_max = np.rint(corners).astype(int).tolist()
+    for ink, thickness in ((PAPER, 4), (colour, 2)):
+        if max(x_max - x_min, y_max - y_min) < _SMALL:
+            cv2.circle(field, (x_min, y_min), _SMALL, ink, thickness, cv2.LINE_AA)
+        else:
+            cv2.rectangle(field, (x_min, y_min), (x_max, y_max), ink, thickness, cv2.LINE_AA)

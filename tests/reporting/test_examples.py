@@ -1,0 +1,129 @@
+"""What cleaning does is shown on the pictures themselves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from recycling.annotations import (
+    AUDIT,
+    IMAGE_CHECKS,
+    Cleaning,
+    ImageFolder,
+    clean,
+    from_coco,
+)
+from recycling.annotations.rule_report import RULE_REPORT, rule_report
+from recycling.reporting import cleaning_examples
+from recycling.reporting.examples import AFTER, BEFORE
+
+SIDE = 60
+NOTHING = AUDIT.empty()
+TILE = 210
+
+
+def _box(number, image_id, bbox, **rest):
+    return {"id": number, "image_id": image_id, "category_id": 1, "bbox": bbox, **rest}
+
+
+@pytest.fixture
+def raw():
+    """One annotation without an area, one that leaves its picture, and two whole ones."""
+    return from_coco(
+        {
+            "images": [
+                {"id": one, "file_name": f"{one}.png", "width": SIDE, "height": SIDE}
+                for one in (1, 2)
+            ],
+            "annotations": [
+                _box(1, 1, [20, 20, 0, 10]),
+                _box(2, 1, [40, 30, 40, 20]),
+                _box(3, 2, [10, 10, 20, 20]),
+                _box(4, 2, [15, 12, 20, 20]),
+            ],
+            "categories": [{"id": 1, "name": "Glass"}, {"id": 2, "name": "Paper"}],
+        },
+        where="test",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (SIDE, SIDE), (0, 160, 0)).save(tmp_path / name)
+    return ImageFolder(tmp_path)
+
+
+def _cleaned(raw, **settings):
+    return clean(raw, IMAGE_CHECKS.empty(), Cleaning.model_validate(settings))
+
+
+def _has(picture, colour):
+    return bool((picture == np.array(colour)).all(axis=-1).any())
+
+
+def test_each_rule_that_does_something_has_its_row_of_pictures(raw, folder):
+    _, audit = _cleaned(raw)
+    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert picture.shape[0] > audit["rule"].nunique() * TILE
+    assert _has(picture, BEFORE)
+    assert _has(picture, AFTER)
+    assert _has(picture, (0, 160, 0))
+
+
+def test_what_is_dropped_has_no_box_after(raw, folder):
+    _, audit = _cleaned(raw, clip_boxes={"enabled": False})
+    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert _has(picture, BEFORE)
+    assert not _has(picture, AFTER)
+
+
+def test_without_photographs_the_boxes_are_drawn_on_grey(raw, folder, tmp_path):
+    _, audit = _cleaned(raw)
+    missing = ImageFolder(tmp_path / "nowhere")
+    picture = cleaning_examples(raw, missing, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert not _has(picture, (0, 160, 0))
+    assert _has(picture, BEFORE)
+
+
+def test_every_reason_is_shown_before_any_is_shown_twice(raw, folder):
+    lists = [
+        {"reason": "first", "annotation_ids": [2, 3], "category": "Paper"},
+        {"reason": "second", "annotation_ids": [4], "category": "Paper"},
+    ]
+    _, audit = _cleaned(raw, relabel={"lists": lists})
+    relabelled = audit[audit["rule"] == "relabel"]
+    two = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), relabelled, NOTHING, n=2)
+    by_hand = relabelled[relabelled["subject_id"].isin([2, 4])]
+    same = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), by_hand, NOTHING, n=2)
+    heading = 40
+    np.testing.assert_array_equal(two[heading:], same[heading:])
+
+
+def test_nothing_to_show_is_said(raw, folder):
+    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), NOTHING, NOTHING)
+    assert (picture < 128).any()
+
+
+def test_the_report_lists_every_rule_and_says_which_are_off(raw):
+    rules = Cleaning.model_validate({"clip_boxes": {"enabled": False}})
+    _, audit = clean(raw, IMAGE_CHECKS.empty(), rules)
+    _, would = clean(raw, IMAGE_CHECKS.empty(), Cleaning())
+    would = would[would["rule"] == "clip_boxes"]
+    report = rule_report(rules, audit, would)
+    assert list(report.columns) == RULE_REPORT.names
+    assert report["rule"].drop_duplicates().tolist() == list(rules.order)
+    rows = report.set_index("rule")
+    assert rows.loc["clip_boxes", ["enabled", "action", "rows", "examples"]].tolist() == [
+        False,
+        "change",
+        1,
+        "[2]",
+    ]
+    assert rows.loc["drop_degenerate_boxes", ["enabled", "action", "rows"]].tolist() == [
+        True,
+        "drop",
+        1,
+    ]
+    assert rows.loc["relabel", "rows"] == 0
+    assert pd.isna(rows.loc["relabel", "action"])
