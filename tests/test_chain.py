@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from recycling.annotations import Cleaning, read_tables, to_coco, undo
 from recycling.sample import SampleSettings, generate_sample
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,33 @@ def test_every_planted_defect_leaves_an_audit_row(finished):
         rows = audit[audit["rule"] == rule_of[defect["kind"]]]
         found = (rows["subject"] == subject) & (rows["subject_id"] == defect[f"{subject}_id"])
         assert found.any(), defect
+
+
+def test_the_raw_file_comes_back_from_the_clean_tables_and_the_audit(finished):
+    project, _ = finished
+    raw = project / "data/01_raw/sample/train.json"
+    clean = read_tables(project / "data/03_primary/train")
+    audit = pd.read_parquet(project / "data/02_intermediate/train/cleaning_audit.parquet")
+    assert to_coco(undo(clean, audit)) == json.loads(raw.read_text())
+
+
+def test_the_report_of_cleaning_names_every_rule_also_those_that_are_off(finished):
+    project, _ = finished
+    report = pd.read_parquet(project / "data/08_reporting/cleaning_train.parquet")
+    assert set(report["rule"]) == set(Cleaning().order)
+    off = report[~report["enabled"]]
+    assert set(off["rule"]) == {"relabel_inside", "remove_overlaps", "drop_area_range"}
+    assert report.loc[report["rule"] == "relabel", "rows"].tolist() == [3]
+
+
+def test_the_folds_are_measured_on_every_axis_and_test_is_compared_with_train(finished):
+    project, _ = finished
+    parameters = yaml.safe_load((project / "conf/base/parameters_splitting.yml").read_text())
+    deviation = pd.read_parquet(project / "data/08_reporting/fold_deviation.parquet")
+    assert deviation["axis"].tolist() == parameters["splitting"]["axes"]
+    shift = json.loads((project / "data/08_reporting/shift.json").read_text())
+    assert "12" in shift["verdict"]  # too few images to compare, and that is said
+    assert shift["exact_duplicates"] == 0
 
 
 def test_the_second_round_learns_from_the_pseudo_labels(finished):

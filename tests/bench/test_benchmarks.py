@@ -10,7 +10,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("wbf", "weighted boxes fusion"), ("hard_vote", "vote")]
+    ("name", "said"),
+    [
+        ("wbf", "weighted boxes fusion"),
+        ("hard_vote", "vote"),
+        ("coco", "read"),
+        ("image_checks", "near-duplicates"),
+        ("splitting", "groups"),
+    ],
 )
 def test_benchmark_ends_with_a_table_of_ratios(name, said):
     done = subprocess.run(
