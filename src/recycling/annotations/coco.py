@@ -15,7 +15,7 @@ from typing import Any, Literal
 from recycling.annotations.coco_documents import completed, from_coco
 from recycling.annotations.coco_files import read_content, whole_file
 from recycling.annotations.coco_format import ABSENT
-from recycling.annotations.coco_reading import straight_to_tables
+from recycling.annotations.coco_reading import in_one_piece, straight_to_tables
 from recycling.annotations.coco_writing import coco_pieces, to_coco
 from recycling.annotations.core import AnnotationError, Annotations
 
@@ -55,7 +55,7 @@ def read_coco(
         document = _parsed(content, path)
         return from_coco(document, where=str(path), source=source, duplicate_ids=duplicate_ids)
     del content  # no longer needed, and as large as the tables
-    return completed(tables, where=str(path))
+    return completed(in_one_piece(tables), where=str(path))
 
 
 def write_coco(

@@ -119,6 +119,23 @@ def straight_to_tables(content: bytes, *, source: Literal["human", "pseudo"]) ->
         return None
 
 
+def in_one_piece(tables: Tables) -> Tables:
+    """Put the chunks of every text column together.
+
+    pandas takes rows out of a column in pieces ten times more slowly. It is a step of its own, so
+    that the file's content can be let go of before.
+
+    Args:
+        tables: What `straight_to_tables` gave; their columns are replaced.
+    """
+    for table in tables[:3]:
+        for name in table.columns[table.dtypes == "string"]:
+            array = pa.array(table[name])
+            if isinstance(array, pa.ChunkedArray):
+                table[name] = _text_column(array.combine_chunks())
+    return tables
+
+
 def _table(
     section: Any, columns_of: Callable[[list[Raw]], dict[str, Any]], schema: Schema
 ) -> pd.DataFrame:
@@ -139,9 +156,12 @@ def _table(
                 columns[column.name][start : start + CHUNK] = values
     for column in schema.columns:
         if column.dtype == "string":
-            array = pa.chunked_array(columns[column.name], _TEXT)
-            columns[column.name] = pd.array(array, dtype="string[pyarrow]")
+            columns[column.name] = _text_column(pa.chunked_array(columns[column.name], _TEXT))
     return pd.DataFrame(columns, copy=False)
+
+
+def _text_column(array: Any) -> Any:
+    return pd.array(array, dtype="string[pyarrow]")
 
 
 def _image_columns(raws: list[Raw]) -> dict[str, Any]:

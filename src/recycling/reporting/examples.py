@@ -145,7 +145,7 @@ def _tile(scene: _Scene, subject: str, row: Mapping[Any, Any]) -> Picture:
         for values in (before, after)
         if row["action"] == "change" and values.get("category_id") in scene.names
     ]
-    lines += [(" > ".join(named), INK)] if named else []
+    lines += [(fitting(" > ".join(named), _TILE), INK)] if named else []
     words = fitting_lines(str(row["reason"]), _TILE, 3 - len(lines))
     lines += [(line, _QUIET) for line in words]
     return np.concatenate([field, text_band(_TILE, lines)])

@@ -1,0 +1,274 @@
+"""Reading and writing COCO files beside ``pycocotools.COCO``, ``json.dumps`` and ``json.dump``.
+
+Two files are made on the spot, one that resembles TACO (polygons) and one that resembles the
+competition (boxes only). Each task runs in a process of its own, so that its peak memory is its
+own: what the process held at most, less what it held after its imports. Times are of the processor,
+so that other programs on the machine hardly change them; every task runs on one core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.comparison import Row, show
+
+N_CATEGORIES = 60
+KINDS = ("polygons", "boxes")
+MAX_MEMORY = 1.0
+"""Target: our peak memory as a share of the peer's."""
+
+Summary = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process measured.
+
+    Attributes:
+        seconds: Processor time of the task.
+        megabytes: Peak memory of the process, less that after its imports.
+        summary: What was read: counts, sums of boxes, annotations per category.
+    """
+
+    seconds: float
+    megabytes: float
+    summary: Summary
+
+
+def run(*, quick: bool) -> list[Row]:
+    n = 5_000 if quick else 1_000_000
+    repeats = 1 if quick else 2
+    rows: list[Row] = []
+    memory = Table("what", "peer", "peer MB", "ours MB", "share", "target", title="peak memory")
+    with TemporaryDirectory() as folder:
+        for kind in KINDS:
+            path, written = Path(folder, f"{kind}.json"), Path(folder, "written.json")
+            in_own_process("make", kind, str(n), path)
+            what = f"{n:,} {kind}, {path.stat().st_size / 1e6:,.0f} MB"
+
+            def best(
+                task: str, times: int = repeats, path: Path = path, written: Path = written
+            ) -> Run:
+                runs = [in_own_process(task, path, written) for _ in range(times)]
+                return min(runs, key=lambda one: one.seconds)
+
+            def compare(
+                task: str,
+                peer_name: str,
+                peer: Run,
+                ours: Run,
+                target: float | None,
+                what: str = what,
+            ) -> None:
+                rows.append(Row(f"{task}, {what}", peer_name, peer.seconds, ours.seconds, target))
+                share = ours.megabytes / peer.megabytes
+                memory.add_row(
+                    f"{task}, {what}",
+                    peer_name,
+                    f"{peer.megabytes:.0f}",
+                    f"{ours.megabytes:.0f}",
+                    f"{share:.2f}",
+                    f"{MAX_MEMORY:g}",
+                )
+
+            our_read, our_write, our_clean = best("read"), best("write"), best("clean")
+            their_read, their_dumps = best("peer_read"), best("peer_dumps")
+            their_dump = best("peer_dump", 1)
+            check_same(our_read.summary, their_read.summary)
+            best("write", 1)
+            check_same(their_read.summary, in_own_process("peer_read", written, written).summary)
+            compare("read", "pycocotools.COCO", their_read, our_read, 3)
+            compare("write", "json.dumps", their_dumps, our_write, 3)
+            compare("write", "json.dump", their_dump, our_write, 3)
+            both = Run(
+                their_read.seconds + their_dumps.seconds, their_dumps.megabytes, their_read.summary
+            )
+            compare("read, clean, write", "COCO, json.dumps; cleans nothing", both, our_clean, None)
+    show(
+        "processor seconds; both sides read the same boxes, also from the file that we wrote", rows
+    )
+    Console(width=130).print(memory)
+    return rows
+
+
+def in_own_process(task: str, *arguments: str | Path) -> Run:
+    """Run one of `TASKS` in a new Python."""
+    command = [sys.executable, "-m", "bench.coco", task, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return Run(**json.loads(done.stdout))
+
+
+def check_same(ours: Summary, theirs: Summary) -> None:
+    """Stop where two readers did not read the same."""
+    import numpy as np
+
+    for key in ("images", "annotations", "per_category"):
+        if ours[key] != theirs[key]:
+            raise AssertionError(f"{key}: {ours[key]} is not {theirs[key]}")
+    np.testing.assert_allclose(ours["box_sums"], theirs["box_sums"], rtol=1e-9)
+
+
+# Tasks, each in a process of its own
+
+
+def main(task: str, *arguments: str) -> None:
+    seconds, megabytes, summary = TASKS[task](*arguments)
+    print(json.dumps({"seconds": seconds, "megabytes": megabytes, "summary": summary}))
+
+
+def make(kind: str, n_annotations: str, path: str) -> tuple[float, float, Summary]:
+    """Write a file of one of `KINDS`."""
+    import numpy as np
+
+    n, rng = int(n_annotations), np.random.default_rng(0)
+    n_images = n // 3 if kind == "polygons" else n // 5
+    with Path(path).open("w") as file:
+        categories = [{"id": one, "name": f"c{one}"} for one in range(N_CATEGORIES)]
+        file.write(
+            f'{{"info": {{"year": 2021}}, "categories": {json.dumps(categories)}, "images": ['
+        )
+        for one in range(n_images):
+            image = {"id": one, "width": 1024, "height": 1024, "file_name": f"batch/{one:07}.jpg"}
+            image |= {"license": 0, "flickr_url": None, "coco_url": None}
+            if kind == "polygons":
+                image["flickr_url"] = (
+                    f"https://farm66.staticflickr.com/65535/{one}_e30a59e0a8_o.png"
+                )
+            image["date_captured"] = "2020-12-26 14:44:23"
+            file.write((", " if one else "") + json.dumps(image))
+        file.write('], "annotations": [')
+        for start in range(0, n, 10_000):
+            count = min(10_000, n - start)
+            sizes = rng.uniform(2, 700, (count, 2)).round(2)
+            corners = (rng.uniform(0, 1, (count, 2)) * (1024 - sizes)).round(2)
+            boxes = np.hstack([corners, sizes]).tolist()
+            areas = sizes.prod(axis=1).round(2).tolist()
+            image_ids = np.sort(rng.integers(0, n_images, count)).tolist()
+            category_ids = rng.integers(0, N_CATEGORIES, count).tolist()
+            n_corners = rng.integers(10, 31, count).tolist()
+            for row in range(count):
+                entry = {"id": start + row, "image_id": image_ids[row]}
+                entry |= {"category_id": category_ids[row], "bbox": boxes[row]}
+                entry |= {"area": areas[row], "iscrowd": 0}
+                if kind == "polygons":
+                    places = corners[row] + rng.uniform(0, 1, (n_corners[row], 2)) * sizes[row]
+                    entry["segmentation"] = [places.round(1).ravel().tolist()]
+                file.write((", " if start + row else "") + json.dumps(entry))
+        file.write("]}")
+    return 0.0, 0.0, {}
+
+
+def read(path: str, _: str) -> tuple[float, float, Summary]:
+    from recycling.annotations import read_coco
+
+    before = peak()
+    seconds, annotations = timed(lambda: read_coco(path))
+    return seconds, peak() - before, our_summary(annotations)
+
+
+def write(path: str, written: str) -> tuple[float, float, Summary]:
+    from recycling.annotations import read_coco, write_coco
+
+    before = peak()
+    annotations = read_coco(path)
+    seconds, _ = timed(lambda: write_coco(annotations, written))
+    return seconds, peak() - before, {}
+
+
+def clean(path: str, written: str) -> tuple[float, float, Summary]:
+    from recycling.annotations import IMAGE_CHECKS, Cleaning, clean, read_coco, write_coco
+
+    before = peak()
+    seconds, _ = timed(
+        lambda: write_coco(clean(read_coco(path), IMAGE_CHECKS.empty(), Cleaning())[0], written)
+    )
+    return seconds, peak() - before, {}
+
+
+def peer_read(path: str, _: str) -> tuple[float, float, Summary]:
+    from pycocotools.coco import COCO
+
+    before = peak()
+    seconds, coco = timed(lambda: quietly(lambda: COCO(path)))
+    return seconds, peak() - before, their_summary(coco.dataset)
+
+
+def peer_dumps(path: str, written: str) -> tuple[float, float, Summary]:
+    from pycocotools.coco import COCO
+
+    before = peak()
+    coco = quietly(lambda: COCO(path))
+    seconds, _ = timed(lambda: Path(written).write_text(json.dumps(coco.dataset)))
+    return seconds, peak() - before, {}
+
+
+def peer_dump(path: str, written: str) -> tuple[float, float, Summary]:
+    from pycocotools.coco import COCO
+
+    before = peak()
+    coco = quietly(lambda: COCO(path))
+    with Path(written).open("w") as file:
+        seconds, _ = timed(lambda: json.dump(coco.dataset, file))
+    return seconds, peak() - before, {}
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    result = call()
+    return time.process_time() - start, result
+
+
+def quietly(call: Callable[[], Any]) -> Any:
+    """Pycocotools prints what it does."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return call()
+
+
+def peak() -> float:
+    """The most memory that the process has held so far, megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def our_summary(annotations: Any) -> Summary:
+    table = annotations.annotations
+    sums = table[["x_min", "y_min", "x_max", "y_max"]].sum().tolist()
+    return {
+        "images": len(annotations.images),
+        "annotations": len(table),
+        "box_sums": [sums[0], sums[1], sums[2] - sums[0], sums[3] - sums[1]],
+        "per_category": table["category_id"].value_counts().sort_index().tolist(),
+    }
+
+
+def their_summary(dataset: dict[str, Any]) -> Summary:
+    import numpy as np
+
+    annotations = dataset["annotations"]
+    return {
+        "images": len(dataset["images"]),
+        "annotations": len(annotations),
+        "box_sums": np.array([one["bbox"] for one in annotations]).sum(axis=0).tolist(),
+        "per_category": np.bincount([one["category_id"] for one in annotations]).tolist(),
+    }
+
+
+TASKS: dict[str, Callable[..., tuple[float, float, Summary]]] = {
+    task.__name__: task for task in (make, read, write, clean, peer_read, peer_dumps, peer_dump)
+}
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
