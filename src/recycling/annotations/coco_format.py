@@ -44,7 +44,7 @@ COLUMN_KEYS = {
 }
 """The keys of each section's entries that have a column."""
 
-CHUNK = 16_384
+CHUNK = 8_192
 """Entries that are taken from a file, or put into one, at a time."""
 
 json_text = json.JSONEncoder(separators=(",", ":")).encode

@@ -285,15 +285,17 @@ def _segmentations(entries: list[_Entry], notes: Notes) -> pa.Array:
     if not any(given):
         return pa.nulls(len(entries), _TEXT)
     joined = b"\0".join(given)  # which no JSON text holds
-    texts = joined.split(b"\0")
+    bare = joined.translate(None, _WHITESPACE)
+    texts = bare.split(b"\0")
     for row, text in enumerate(texts):
         if text == b"[]":
             notes.note(row, "segmentation", [])
     array = _text_array(texts)
-    if not pc.all(pc.match_substring_regex(array, _SEGMENTATION)).as_py():
+    # The counts of an RLE may be a string, in which white space counts.
+    checked = _text_array(joined.split(b"\0")) if b'"' in joined else array
+    if not pc.all(pc.match_substring_regex(checked, _SEGMENTATION)).as_py():
         raise _RefusedError
-    stripped = joined.translate(None, _WHITESPACE)
-    return array if len(stripped) == len(joined) else _text_array(stripped.split(b"\0"))
+    return array
 
 
 def _text_array(texts: list[bytes]) -> pa.Array:
@@ -362,7 +364,11 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(raws: list[Raw]) -> bytes:
-    return b"[" + b",".join(raws) + b"]"
+    """The entries as one JSON list, copied once."""
+    pieces: list[Any] = [*raws] or [b""]
+    pieces[0] = b"[" + bytes(pieces[0])
+    pieces[-1] = bytes(pieces[-1]) + b"]"
+    return b",".join(pieces)
 
 
 def _parsed(decoder: msgspec.json.Decoder[Any], content: Any) -> Any:
