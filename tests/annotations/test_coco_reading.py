@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from annotations.coco_cases import documents, odd_documents, spellings
 from recycling.annotations import AnnotationError, from_coco, read_coco, to_coco
-from recycling.annotations.coco_format import CHUNK
-from recycling.annotations.coco_reading import straight_to_tables
+from recycling.annotations.coco_reading import CHUNK, straight_to_tables
 
 TABLES = ("images", "annotations", "categories")
 JSON_COLUMNS = ("segmentation", "extra")

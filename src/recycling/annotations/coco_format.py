@@ -45,7 +45,7 @@ COLUMN_KEYS = {
 """The keys of each section's entries that have a column."""
 
 CHUNK = 8_192
-"""Entries that are taken from a file, or put into one, at a time."""
+"""Entries that are put into a file at a time."""
 
 json_text = json.JSONEncoder(separators=(",", ":")).encode
 """A value as the JSON text that the tables hold."""

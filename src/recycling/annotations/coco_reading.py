@@ -7,9 +7,12 @@ with keys or forms out of the ordinary chunk by chunk, anything that may be a fa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -29,7 +32,6 @@ from recycling.annotations.coco_documents import (
 )
 from recycling.annotations.coco_format import (
     ABSENT,
-    CHUNK,
     box_corners,
     box_sizes,
     json_texts,
@@ -44,6 +46,9 @@ from recycling.annotations.core import (
 )
 from recycling.annotations.faults import Faults
 from recycling.tables import Schema
+
+CHUNK = 2_048
+"""Entries that are taken from a file at a time; so many stay in the processor's cache."""
 
 _BOM = b"\xef\xbb\xbf"
 _WHITESPACE = b" \t\n\r"
@@ -63,18 +68,35 @@ _SEGMENTATION = (
 _MAY_LEAVE_FOLDER = r"^$|^[/\\]|^.:|\.\."
 
 
+_Box: TypeAlias = tuple[float, float, float, float]
+
+
 class _Entry(Struct, forbid_unknown_fields=True, gc=False):
     """An annotation as nearly every file has it."""
 
     id: int
     image_id: int
     category_id: int
-    bbox: tuple[float, float, float, float]
+    bbox: _Box
     area: float | UnsetType = UNSET
     segmentation: Raw | UnsetType = UNSET
     iscrowd: int | UnsetType = UNSET
     source: str | UnsetType = UNSET
     score: int | float | UnsetType = UNSET
+
+
+class _Given(NamedTuple):
+    """What some entries hold, key by key."""
+
+    id: list[int]
+    image_id: list[int]
+    category_id: list[int]
+    bbox: list[_Box]
+    area: list[float | UnsetType]
+    segmentation: list[Raw | UnsetType]
+    iscrowd: list[int | UnsetType]
+    source: list[str | UnsetType]
+    score: list[float | UnsetType]
 
 
 _DOCUMENT = msgspec.json.Decoder(
@@ -90,6 +112,19 @@ class _RefusedError(Exception):
     """This is for `coco_documents`."""
 
 
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing makes millions of objects and no circles, so that looking for these is in vain."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_no_garbage_collection()
 def straight_to_tables(content: bytes, *, source: Literal["human", "pseudo"]) -> Tables | None:
     """Read what is in good order; None where something may not be.
 
@@ -228,34 +263,34 @@ def _ordinary_images(raws: list[Raw]) -> dict[str, Any]:
 def _ordinary_annotations(raws: list[Raw], source: str) -> dict[str, Any]:
     """The columns of annotations that have no key or form out of the ordinary."""
     entries = _parsed(_ENTRIES, _listed(raws))
+    given = _Given(*[list(map(attrgetter(key), entries)) for key in _Given._fields])
     notes = Notes()
-    corners = _corners(entries, raws, notes)
     columns: dict[str, Any] = {
-        "annotation_id": _integers([entry.id for entry in entries]),
-        "image_id": _integers([entry.image_id for entry in entries]),
-        "category_id": _integers([entry.category_id for entry in entries]),
-        **dict(zip(BOX, corners.T, strict=True)),
-        "area": _areas(entries, notes),
-        "segmentation": _segmentations(entries, notes),
-        "iscrowd": _crowds(entries, notes),
-        "source": _sources(entries, source, notes),
-        "score": _scores(entries, notes),
+        "annotation_id": _integers(given.id),
+        "image_id": _integers(given.image_id),
+        "category_id": _integers(given.category_id),
+        **dict(zip(BOX, _corners(given.bbox, raws, notes).T, strict=True)),
+        "area": _areas(given.area, notes),
+        "segmentation": _segmentations(given.segmentation, notes),
+        "iscrowd": _crowds(given.iscrowd, notes),
+        "source": _sources(given.source, source, notes),
+        "score": _scores(given.score, notes),
     }
     columns["extra"] = notes.texts(len(entries), from_msgspec=True)
     return columns
 
 
-def _integers(values: list[int]) -> NDArray[np.int64]:
+def _integers(values: Sequence[int]) -> NDArray[np.int64]:
     try:
         return np.fromiter(values, np.int64, len(values))
     except OverflowError:
         raise _RefusedError from None
 
 
-def _corners(entries: list[_Entry], raws: list[Raw], notes: Notes) -> NDArray[np.float64]:
+def _corners(given: Sequence[_Box], raws: list[Raw], notes: Notes) -> NDArray[np.float64]:
     """Corners, (N, 4), from `x, y, w, h`."""
-    numbers = chain.from_iterable([entry.bbox for entry in entries])
-    boxes = np.fromiter(numbers, np.float64, 4 * len(entries)).reshape(-1, 4)
+    numbers = chain.from_iterable(given)
+    boxes = np.fromiter(numbers, np.float64, 4 * len(given)).reshape(-1, 4)
     corners = box_corners(boxes)
     if not np.isfinite(corners).all():
         raise _RefusedError
@@ -265,12 +300,12 @@ def _corners(entries: list[_Entry], raws: list[Raw], notes: Notes) -> NDArray[np
     return corners
 
 
-def _areas(entries: list[_Entry], notes: Notes) -> NDArray[np.float64]:
+def _areas(given: Sequence[float | UnsetType], notes: Notes) -> NDArray[np.float64]:
     """Square pixels; NaN where the file has none."""
     try:
-        return np.fromiter([entry.area for entry in entries], np.float64, len(entries))
+        return np.fromiter(given, np.float64, len(given))
     except TypeError:  # one is not set
-        areas = [entry.area for entry in entries]
+        areas = list(given)
     for row, area in enumerate(areas):
         if area is UNSET:
             notes.note_absent(row, "area")
@@ -278,13 +313,12 @@ def _areas(entries: list[_Entry], notes: Notes) -> NDArray[np.float64]:
     return np.array(areas, dtype=np.float64)
 
 
-def _segmentations(entries: list[_Entry], notes: Notes) -> pa.Array:
+def _segmentations(given: Sequence[Raw | UnsetType], notes: Notes) -> pa.Array:
     """Their text as in the file, without white space."""
-    raws = [entry.segmentation for entry in entries]
-    given = [b"" if raw is UNSET else raw for raw in raws]
-    if not any(given):
-        return pa.nulls(len(entries), _TEXT)
-    joined = b"\0".join(given)  # which no JSON text holds
+    if set(map(type, given)) == {UnsetType}:
+        return pa.nulls(len(given), _TEXT)
+    # No JSON text holds the character 0.
+    joined = b"\0".join([b"" if raw is UNSET else raw for raw in given])
     bare = joined.translate(None, _WHITESPACE)
     texts = bare.split(b"\0")
     for row, text in enumerate(texts):
@@ -305,38 +339,35 @@ def _text_array(texts: list[bytes]) -> pa.Array:
         raise _RefusedError from None
 
 
-def _crowds(entries: list[_Entry], notes: Notes) -> NDArray[np.bool_]:
-    crowds = [entry.iscrowd for entry in entries]
-    kinds = set(crowds)
+def _crowds(given: Sequence[int | UnsetType], notes: Notes) -> NDArray[np.bool_]:
+    kinds = set(given)
     if not kinds <= {0, 1, UNSET}:
         raise _RefusedError
-    if UNSET in kinds:
-        for row, crowd in enumerate(crowds):
-            if crowd is UNSET:
-                notes.note_absent(row, "iscrowd")
-    return np.fromiter((crowd == 1 for crowd in crowds), np.bool_, len(crowds))
+    if UNSET not in kinds:
+        return np.fromiter(given, np.bool_, len(given))
+    for row, crowd in enumerate(given):
+        if crowd is UNSET:
+            notes.note_absent(row, "iscrowd")
+    return np.array([crowd == 1 for crowd in given], dtype=np.bool_)
 
 
-def _sources(entries: list[_Entry], default: str, notes: Notes) -> list[str] | pa.Array:
-    sources = [entry.source for entry in entries]
-    if set(sources) == {UNSET}:
-        return pa.repeat(pa.scalar(default, _TEXT), len(sources))
-    for row, source in enumerate(sources):
+def _sources(given: Sequence[str | UnsetType], default: str, notes: Notes) -> list[str] | pa.Array:
+    if set(given) == {UNSET}:
+        return pa.repeat(pa.scalar(default, _TEXT), len(given))
+    for row, source in enumerate(given):
         if source is not UNSET and source != "pseudo":
             notes.note(row, "source", source)
-    return [default if source is UNSET else source_text(source) for source in sources]
+    return [default if source is UNSET else source_text(source) for source in given]
 
 
-def _scores(entries: list[_Entry], notes: Notes) -> NDArray[np.float64]:
-    scores = [entry.score for entry in entries]
-    if set(scores) == {UNSET}:
-        return np.ones(len(scores))
-    for row, score in enumerate(scores):
-        if score is UNSET:
-            scores[row] = 1.0
-        elif not 0 <= score <= 1:
-            raise _RefusedError
-        elif score == 1:
+def _scores(given: Sequence[float | UnsetType], notes: Notes) -> NDArray[np.float64]:
+    if set(given) == {UNSET}:
+        return np.ones(len(given))
+    scores = [1.0 if score is UNSET else score for score in given]
+    if not all(0 <= score <= 1 for score in scores):
+        raise _RefusedError
+    for row, score in enumerate(given):
+        if score == 1:
             notes.note(row, "score", score)
     return np.array(scores, dtype=np.float64)
 

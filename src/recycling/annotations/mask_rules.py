@@ -24,7 +24,7 @@ from recycling.annotations.masks import (
     rle_to_segmentation,
     segmentation_box,
 )
-from recycling.annotations.overlaps import images_with_rows, painted, shapes
+from recycling.annotations.overlaps import Shapes, images_with_rows, painted
 from recycling.annotations.rule_settings import InsideRule
 
 _BORDER = 0.5  # pixels by which drawing an outline may move a side of its box
@@ -131,10 +131,11 @@ def remove_overlaps(annotations: Annotations) -> tuple[Annotations, pd.DataFrame
     cut = np.zeros(len(has_text), dtype=np.bool_)
     gone = cut.copy()
     parts = {}
+    shapes = Shapes(annotations)
     for image in images_with_rows(annotations):
         if len(image.rows) == 1 or not has_text[image.rows].any():
             continue
-        found = shapes(annotations, image)
+        found = shapes.of(image)
         for row, shape, (visible, above) in zip(
             image.rows.tolist(), found, painted([one.rle for one in found]), strict=True
         ):
@@ -171,12 +172,12 @@ def _measured(
     has_mask = np.zeros(len(table), dtype=np.bool_)
     area = np.zeros(len(table))
     has_text = table["segmentation"].notna().to_numpy()
+    shapes = Shapes(annotations)
     for image in images_with_rows(annotations, has_text):
-        texts = table["segmentation"].iloc[image.rows].tolist()
         for row, text, shape in zip(
-            image.rows.tolist(), texts, shapes(annotations, image), strict=True
+            image.rows.tolist(), shapes.texts(image), shapes.of(image), strict=True
         ):
-            if not shape.has_mask:
+            if text is None or not shape.has_mask:
                 continue
             has_mask[row] = True
             area[row] = coco_mask.area(shape.rle)
@@ -229,6 +230,7 @@ def _shares_inside(
     has_text = table["segmentation"].notna().to_numpy()
     share = np.zeros(len(table))
     holder = np.zeros(len(table), dtype=np.int64)
+    shapes = Shapes(annotations)
     for image in images_with_rows(annotations, inner | outer):
         insides = image.rows[inner[image.rows]]
         outsides = image.rows[outer[image.rows]]
@@ -239,7 +241,7 @@ def _shares_inside(
         second: NDArray[np.float64] | list[Rle] = boxes_xywh[outsides]
         if has_text[image.rows].any():
             first, second = (
-                [one.rle for one in shapes(annotations, replace(image, rows=rows))]
+                [one.rle for one in shapes.of(replace(image, rows=rows))]
                 for rows in (insides, outsides)
             )
         # The "IoU" with a crowd region is the share of the first one that lies in it.
