@@ -55,6 +55,7 @@ def test_keys_that_only_python_reads_come_back(document, tmp_path):
     document["images"][1]["note"] = "\ud800"
     document["images"][2]["note"] = {"depth": -math.inf}
     document["annotations"][0]["note"] = ["\udfff", math.inf]
+    document["annotations"][1] |= {"note": math.nan, "segmentation": []}
     document["categories"][1]["note"] = "é\u2028"
     document["info"]["note"] = [math.nan, "\ud800"]
     write_coco(from_coco(document, where="test"), tmp_path / "a.json")
@@ -62,6 +63,7 @@ def test_keys_that_only_python_reads_come_back(document, tmp_path):
     assert repr(written["images"]) == repr(document["images"])
     assert written["annotations"][0]["note"] == ["\udfff", math.inf]
     assert written["annotations"][0]["segmentation"] == document["annotations"][0]["segmentation"]
+    assert written["annotations"][1]["segmentation"] == []
     assert written["categories"] == document["categories"]
     assert repr(written["info"]) == repr(document["info"])
 

@@ -303,7 +303,7 @@ def _object_text(with_extra: _WithExtra, row: int, extra: str) -> bytes:
         return _encode(with_extra(row, _kept(extra, _decode)))
     except (ValueError, RecursionError):  # NaN and half surrogate pairs, which Python's json takes
         entry = with_extra(row, _kept(extra, json.loads))
-    if "segmentation" in entry:
+    if isinstance(entry.get("segmentation"), Raw):
         entry["segmentation"] = json.loads(bytes(entry["segmentation"]))
     return json_text(entry).encode()
 
