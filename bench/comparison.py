@@ -55,9 +55,9 @@ def show(title: str, rows: list[Row]) -> None:
         table.add_row(
             row.what,
             row.peer,
-            f"{row.peer_seconds:.4f}",
-            f"{row.our_seconds:.4f}",
-            f"{row.ratio:.1f}x",
+            f"{row.peer_seconds:.3g}",
+            f"{row.our_seconds:.3g}",
+            f"{row.ratio:.3g}x",
             target,
         )
     Console(width=110).print(table)

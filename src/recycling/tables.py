@@ -52,11 +52,13 @@ class Schema:
         name: What the table is called in messages.
         columns: Its columns, in order.
         open_ended: Whether further columns may follow (class probabilities: one a class).
+        optional: Columns that a table may have beside, and keeps if it has them.
     """
 
     name: str
     columns: tuple[Column, ...]
     open_ended: bool = False
+    optional: tuple[Column, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -75,8 +77,8 @@ class Schema:
             where: What to call the table in a message: a file's or a dataset's name.
 
         Returns:
-            A table with this schema's columns in order, a fresh 0-based index, and nothing else
-            unless the schema is open-ended.
+            A table with this schema's columns in order, the optional ones that it has after them,
+            a fresh 0-based index, and nothing else unless the schema is open-ended.
 
         Raises:
             TableError: One line that names `where`, the column, the first bad row and the fault.
@@ -87,13 +89,13 @@ class Schema:
                 f"{where}: no column {missing[0]!r}; a table of {self.name} has the columns "
                 f"{', '.join(self.names)}"
             )
-        extra = [name for name in frame.columns if name not in self.names]
-        ordered = frame[self.names + (extra if self.open_ended else [])].reset_index(drop=True)
-        typed = {
-            column.name: _typed(ordered[column.name], column, where) for column in self.columns
-        }
+        columns = [*self.columns, *(one for one in self.optional if one.name in frame.columns)]
+        names = [column.name for column in columns]
+        extra = [name for name in frame.columns if name not in names]
+        ordered = frame[names + (extra if self.open_ended else [])].reset_index(drop=True)
+        typed = {column.name: _typed(ordered[column.name], column, where) for column in columns}
         result = ordered.assign(**typed)
-        for column in self.columns:
+        for column in columns:
             _check_values(result[column.name], column, where)
         return result
 

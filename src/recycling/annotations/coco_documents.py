@@ -34,8 +34,8 @@ from recycling.annotations.core import (
     AnnotationError,
     Annotations,
 )
-from recycling.annotations.faults import Faults
 from recycling.annotations.masks import annotation_area
+from recycling.faults import Faults
 from recycling.tables import TableError
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def from_coco(
             f"{where}: holds a {type(document).__name__}, not a JSON object; a COCO file is an "
             f"object with the keys {', '.join(SECTIONS)}"
         )
-    faults = Faults(where)
+    faults = Faults(where, AnnotationError)
     sections = {name: _section(document, name, faults) for name in SECTIONS}
     images = pd.DataFrame(image_columns(sections["images"]))
     categories = pd.DataFrame(category_columns(sections["categories"]))
@@ -463,7 +463,7 @@ def _derived_areas(
     with np.errstate(over="ignore", invalid="ignore"):
         sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
         areas[missing & ~masked] = sides[:, 0] * sides[:, 1]
-    faults = Faults(where)
+    faults = Faults(where, AnnotationError)
     rows = np.flatnonzero(missing & masked)
     if len(rows):
         sizes = images.set_index("image_id")[["height", "width"]]

@@ -44,7 +44,7 @@ from recycling.annotations.core import (
     IMAGES,
     AnnotationError,
 )
-from recycling.annotations.faults import Faults
+from recycling.faults import Faults
 from recycling.tables import Schema
 
 CHUNK = 2_048
@@ -221,7 +221,7 @@ def _carefully(
     name: str, raws: list[Raw], columns_of: Callable[[Section], dict[str, Any]]
 ) -> dict[str, Any]:
     """Columns by `coco_documents`; no faults, or else the whole document is looked at again."""
-    faults = Faults(name)
+    faults = Faults(name, AnnotationError)
     section = Section(name, _parsed(_OBJECTS, _listed(raws)), faults, from_msgspec=True)
     columns = columns_of(section)
     try:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
-from recycling.annotations.faults import Faults
 from recycling.annotations.sidecars import (
     Entry,
     Found,
@@ -33,6 +32,7 @@ from recycling.annotations.sidecars import (
     sidecar_path,
     warn_of_losses,
 )
+from recycling.faults import Faults
 from recycling.progress import track
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def read_pascal_voc(
     folder = Path(annotations_folder)
     images = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
     pairs = paired(folder, images, _SUFFIX)
-    faults = Faults(folder)
+    faults = Faults(folder, AnnotationError)
     sizes, found = [], []
     for pair in track(pairs, "reading Pascal VOC"):
         size, objects = _read(pair, folder, faults)
@@ -259,7 +259,7 @@ def _names(found: Sequence[Sequence[Found]]) -> list[str]:
 def _writable_names(annotations: Annotations, folder: Path) -> dict[int, str]:
     """Category names by id."""
     categories = annotations.categories
-    faults = Faults(folder)
+    faults = Faults(folder, AnnotationError)
     for name in categories.loc[categories["name"].duplicated(), "name"]:
         faults.add("two categories of one name, which VOC cannot tell apart, rename one", name)
     for name in categories["name"].tolist():

@@ -29,8 +29,8 @@ from recycling.annotations.core import (
     AnnotationError,
     Annotations,
 )
-from recycling.annotations.faults import Faults
 from recycling.annotations.masks import annotation_area, annotation_mask
+from recycling.faults import Faults
 from recycling.progress import track
 from recycling.tables import TableError
 
@@ -136,7 +136,7 @@ def paired(sidecars: Path, images: Path, suffix: str, *, no_sidecar: str = "") -
     by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(_stem(name), []).append(name)
-    faults = Faults(sidecars)
+    faults = Faults(sidecars, AnnotationError)
     for shared in by_stem.values():
         if len(shared) > 1:
             faults.add("two images share an annotation file, rename one", " and ".join(shared))
@@ -256,7 +256,7 @@ def check_writable(annotations: Annotations, where: Path, suffix: str) -> None:
     except TableError as error:
         raise AnnotationError(f"{where}: {error}; correct the table") from error
     images, table = annotations.images, annotations.annotations
-    faults = Faults(where)
+    faults = Faults(where, AnnotationError)
     for name in images["file_name"].tolist():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.name:

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageFolder
-from recycling.annotations.faults import Faults
 from recycling.annotations.sidecars import (
     Found,
     Sheet,
@@ -34,6 +33,7 @@ from recycling.annotations.sidecars import (
     sidecar_path,
     warn_of_losses,
 )
+from recycling.faults import Faults
 from recycling.progress import track
 
 _SUFFIX = ".txt"
@@ -84,7 +84,7 @@ def read_yolo(
     images = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
     names = _names(Path(data_yaml))
     pairs = paired(folder, images, _SUFFIX, no_sidecar=_NO_LABELS)
-    faults = Faults(folder)
+    faults = Faults(folder, AnnotationError)
     sizes, found = [], []
     for pair in track(pairs, "reading YOLO"):
         size = picture_size(pair.image)
@@ -261,7 +261,7 @@ def _check_inside(annotations: Annotations, folder: Path) -> None:
     limits = np.tile(sizes.reindex(table["image_id"]).to_numpy(), 2)
     corners = np.clip(table[BOX].to_numpy(), 0, limits)
     outside = np.asarray((corners[:, 2:] <= corners[:, :2]).any(axis=1))
-    faults = Faults(folder)
+    faults = Faults(folder, AnnotationError)
     kind = (
         "the box has no area in its picture, drop it with the rules drop_degenerate_boxes and "
         "clip_boxes"

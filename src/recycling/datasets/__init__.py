@@ -2,6 +2,13 @@
 
 from recycling.datasets.annotation_files import CocoDataset, PascalVocDataset, YoloDataset
 from recycling.datasets.core import PathDataset
+from recycling.datasets.submissions import (
+    ClassesCsvDataset,
+    ClassProbabilitiesCsvDataset,
+    DetectionsCsvDataset,
+    DroppedMembersDataset,
+    LabelMapsCsvDataset,
+)
 from recycling.datasets.values import (
     AgreementDataset,
     AnnotationsDataset,
@@ -19,6 +26,7 @@ from recycling.datasets.values import (
     LikenessDataset,
     MetricsDataset,
     PictureDataset,
+    ProbabilityMapsDataset,
     PseudoAuditDataset,
     RankingDataset,
     RecipesDataset,
@@ -34,20 +42,26 @@ __all__ = [
     "AuditDataset",
     "BalanceDataset",
     "CheckpointDataset",
+    "ClassProbabilitiesCsvDataset",
     "ClassProbabilitiesDataset",
+    "ClassesCsvDataset",
     "CocoDataset",
+    "DetectionsCsvDataset",
     "DetectionsDataset",
     "DeviationsDataset",
+    "DroppedMembersDataset",
     "FoldsDataset",
     "ImageCacheDataset",
     "ImageChecksDataset",
     "ImageFolderDataset",
+    "LabelMapsCsvDataset",
     "LabelMapsDataset",
     "LikenessDataset",
     "MetricsDataset",
     "PascalVocDataset",
     "PathDataset",
     "PictureDataset",
+    "ProbabilityMapsDataset",
     "PseudoAuditDataset",
     "RankingDataset",
     "RecipesDataset",

@@ -37,6 +37,7 @@ from recycling.predictions import (
     ClassProbabilities,
     Detections,
     LabelMaps,
+    ProbabilityMaps,
 )
 from recycling.pseudo_labels import PSEUDO_AUDIT, PseudoAudit
 from recycling.splitting import (
@@ -201,6 +202,17 @@ class LabelMapsDataset(PathDataset[LabelMaps]):
         return LabelMaps.from_folder(path)
 
     def write(self, data: LabelMaps, path: Path) -> None:  # noqa: D102
+        path.mkdir(parents=True)
+        data.write(path)
+
+
+class ProbabilityMapsDataset(PathDataset[ProbabilityMaps]):
+    """Probability planes as a folder of npz files, one an image, read when they are asked for."""
+
+    def read(self, path: Path) -> ProbabilityMaps:  # noqa: D102
+        return ProbabilityMaps.from_folder(path)
+
+    def write(self, data: ProbabilityMaps, path: Path) -> None:  # noqa: D102
         path.mkdir(parents=True)
         data.write(path)
 

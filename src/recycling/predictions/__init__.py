@@ -1,5 +1,16 @@
-"""The three kinds of prediction, and the submission formats."""
+"""The three kinds of prediction, and the files that the competitions take."""
 
+from recycling.predictions.box_files import (
+    detections_to_submission,
+    read_detections_csv,
+    write_detections_csv,
+)
+from recycling.predictions.class_files import (
+    class_probabilities_to_submission,
+    read_class_probabilities_csv,
+    write_class_probabilities_csv,
+    write_classes_csv,
+)
 from recycling.predictions.core import (
     CLASS_PROBABILITIES,
     DETECTIONS,
@@ -9,16 +20,21 @@ from recycling.predictions.core import (
     LabelMap,
     LabelMaps,
     Predictions,
-)
-from recycling.predictions.submission import (
     SubmissionError,
-    class_probabilities_to_submission,
-    detections_to_submission,
-    label_maps_to_submission,
-    submission_to_class_probabilities,
-    submission_to_detections,
-    submission_to_label_maps,
 )
+from recycling.predictions.dropped import DroppedMembers, DroppedPart, members_in
+from recycling.predictions.mask_files import (
+    label_maps_to_submission,
+    read_label_map_stack,
+    read_label_maps_csv,
+    write_label_maps_csv,
+)
+from recycling.predictions.probability_maps import (
+    ProbabilityMaps,
+    ProbabilityPlanes,
+    probability_planes,
+)
+from recycling.predictions.submission_rows import MissingImages
 
 __all__ = [
     "CLASS_PROBABILITIES",
@@ -26,14 +42,26 @@ __all__ = [
     "IGNORE",
     "ClassProbabilities",
     "Detections",
+    "DroppedMembers",
+    "DroppedPart",
     "LabelMap",
     "LabelMaps",
+    "MissingImages",
     "Predictions",
+    "ProbabilityMaps",
+    "ProbabilityPlanes",
     "SubmissionError",
     "class_probabilities_to_submission",
     "detections_to_submission",
     "label_maps_to_submission",
-    "submission_to_class_probabilities",
-    "submission_to_detections",
-    "submission_to_label_maps",
+    "members_in",
+    "probability_planes",
+    "read_class_probabilities_csv",
+    "read_detections_csv",
+    "read_label_map_stack",
+    "read_label_maps_csv",
+    "write_class_probabilities_csv",
+    "write_classes_csv",
+    "write_detections_csv",
+    "write_label_maps_csv",
 ]

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from recycling.tables import Column, Schema
 
+
+class SubmissionError(ValueError):
+    """A submission is not what it should be: one line, the file, the image, the fault."""
+
+
 Detections = NewType("Detections", pd.DataFrame)
 """One row a detected object; schema `DETECTIONS`."""
 
@@ -33,6 +38,14 @@ DETECTIONS = Schema(
         Column("y_min", "float64", "top edge of the box, pixels"),
         Column("x_max", "float64", "right edge of the box, pixels"),
         Column("y_max", "float64", "bottom edge of the box, pixels"),
+    ),
+    optional=(
+        Column(
+            "segmentation",
+            "string",
+            "the object's mask as COCO RLE in JSON, missing where it has none",
+            nullable=True,
+        ),
     ),
 )
 

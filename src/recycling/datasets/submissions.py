@@ -1,0 +1,226 @@
+"""Kedro datasets for the CSV files that the competitions take, ours and those of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_args
+
+from kedro.io import DatasetError
+
+from recycling.annotations import Annotations, read_coco, read_tables
+from recycling.datasets.core import PathDataset, local_path
+from recycling.predictions import (
+    ClassProbabilities,
+    Detections,
+    DroppedMembers,
+    DroppedPart,
+    LabelMaps,
+    MissingImages,
+    members_in,
+    read_class_probabilities_csv,
+    read_detections_csv,
+    read_label_maps_csv,
+    write_class_probabilities_csv,
+    write_classes_csv,
+    write_detections_csv,
+    write_label_maps_csv,
+)
+
+Value = TypeVar("Value")
+
+
+class SubmissionDataset(PathDataset[Value], Generic[Value]):
+    """Predictions as a CSV file, which names images and categories by what an annotation file says.
+
+    Example::
+
+        det.final.submission:
+          type: recycling.datasets.DetectionsCsvDataset
+          filepath: data/07_model_output/det/final/submission.csv
+          annotations: data/03_primary/test
+
+    Args:
+        filepath: The CSV file.
+        annotations: What tells the images (the crops, for classes) and categories: a folder of
+            Parquet tables, or a COCO file.
+        missing_images: Whether an image without a row is an error, or is gone on without: it has no
+            boxes, or a map of 255 ("ignore"), or the same probability for all classes.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        annotations: str | Path,
+        missing_images: MissingImages = "error",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.annotations = local_path(annotations, "annotations")
+        self.missing_images = _checked_missing(missing_images, filepath)
+
+    def known(self) -> Annotations:
+        """What the images, crops and categories are.
+
+        Raises:
+            DatasetError: There is nothing at `annotations`.
+        """
+        path = self.annotations
+        if not path.exists():
+            raise DatasetError(f"{path}: not there; it should tell the images and categories")
+        return read_tables(path) if path.is_dir() else read_coco(path)
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "annotations": str(self.annotations)}
+
+
+class DetectionsCsvDataset(SubmissionDataset[Detections]):
+    """Boxes as a submission: ``PredictionString,image_id``."""
+
+    def read(self, path: Path) -> Detections:  # noqa: D102
+        known = self.known()
+        return read_detections_csv(
+            path, known.images, known.categories, missing_images=self.missing_images
+        )
+
+    def save(self, data: Detections) -> None:  # noqa: D102
+        known = self.known()
+        write_detections_csv(data, self.filepath, known.images, known.categories)
+
+
+class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
+    """Label maps as a submission: ``image_id,PredictionString``, one class number a pixel.
+
+    Args:
+        filepath: The CSV file.
+        annotations: As for `SubmissionDataset`.
+        size: Side of the square that maps are stored as, pixels.
+        missing_images: As for `SubmissionDataset`.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        annotations: str | Path,
+        size: int = 256,
+        missing_images: MissingImages = "error",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            filepath=filepath,
+            annotations=annotations,
+            missing_images=missing_images,
+            metadata=metadata,
+        )
+        self.size = _checked_size(size, filepath)
+
+    def read(self, path: Path) -> LabelMaps:  # noqa: D102
+        known = self.known()
+        return read_label_maps_csv(
+            path,
+            known.images,
+            known.categories,
+            size=self.size,
+            missing_images=self.missing_images,
+        )
+
+    def save(self, data: LabelMaps) -> None:  # noqa: D102
+        write_label_maps_csv(data, self.filepath, self.known().images, size=self.size)
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "size": self.size}
+
+
+class ClassProbabilitiesCsvDataset(SubmissionDataset[ClassProbabilities]):
+    """Class probabilities as a CSV file: ``annotation_id`` and a column for each category's name.
+
+    A file of ``annotation_id,category`` is read too, as certainties.
+    """
+
+    def read(self, path: Path) -> ClassProbabilities:  # noqa: D102
+        known = self.known()
+        return read_class_probabilities_csv(
+            path, known.annotations, known.categories, missing_images=self.missing_images
+        )
+
+    def save(self, data: ClassProbabilities) -> None:  # noqa: D102
+        write_class_probabilities_csv(data, self.filepath)
+
+
+class ClassesCsvDataset(ClassProbabilitiesCsvDataset):
+    """Classes as a submission: ``annotation_id,category``; what is saved is the most probable."""
+
+    def save(self, data: ClassProbabilities) -> None:  # noqa: D102
+        write_classes_csv(data, self.filepath)
+
+
+class DroppedMembersDataset(PathDataset[DroppedMembers]):
+    """A folder that members' predictions are dropped into as CSV files, each read when asked for.
+
+    ``NAME.csv`` makes a member of that name; ``NAME.oof.csv`` holds its predictions of the train
+    images, each by a model that has not seen it. A folder that is missing or empty has no members.
+
+    Example::
+
+        det.dropped.test:
+          type: recycling.datasets.DroppedMembersDataset
+          filepath: data/07_model_output/det/dropped
+
+        det.dropped.out_of_fold:
+          type: recycling.datasets.DroppedMembersDataset
+          filepath: data/07_model_output/det/dropped
+          part: out_of_fold
+
+    Args:
+        filepath: The folder.
+        part: Which of the two kinds of file to take.
+        size: Side of the maps in a file of masks, pixels.
+        missing_images: Whether an image that a file lacks is an error or is gone on without.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        part: DroppedPart = "test",
+        size: int = 256,
+        missing_images: MissingImages = "error",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        if part not in get_args(DroppedPart):
+            raise DatasetError(
+                f"{filepath}: part is {part!r}; give {' or '.join(get_args(DroppedPart))}"
+            )
+        self.part = part
+        self.size = _checked_size(size, filepath)
+        self.missing_images = _checked_missing(missing_images, filepath)
+
+    def load(self) -> DroppedMembers:  # noqa: D102
+        return self.read(self.filepath)
+
+    def read(self, path: Path) -> DroppedMembers:  # noqa: D102
+        files = members_in(path, self.part)
+        return DroppedMembers(files, size=self.size, missing_images=self.missing_images)
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "part": self.part}
+
+
+def _checked_missing(missing: MissingImages, filepath: str | Path) -> MissingImages:
+    if missing not in ("error", "skip"):
+        raise DatasetError(f"{filepath}: missing_images is {missing!r}; give error or skip")
+    return missing
+
+
+def _checked_size(size: Any, filepath: str | Path) -> int:
+    if not isinstance(size, int) or size < 1:
+        raise DatasetError(f"{filepath}: size is {size!r}; give a whole number from 1 up")
+    return size

@@ -1,0 +1,78 @@
+"""All that is wrong with a file or a folder, told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SHOWN = 3  # places named for each kind of fault
+
+
+class Faults:
+    """Collects faults by kind, so that a user sees them all at once.
+
+    Args:
+        where: What is read: the file or the folder.
+        error: What is raised.
+
+    >>> faults = Faults("labels", ValueError)
+    >>> faults.add("the line is empty, remove it", "a.txt line 2")
+    >>> faults.raise_if_any()
+    Traceback (most recent call last):
+    ...
+    ValueError: labels: 1 fault: 1 x the line is empty, remove it: a.txt line 2
+    """
+
+    def __init__(self, where: str | Path, error: type[Exception]) -> None:
+        self._where = where
+        self._error = error
+        self._places: dict[str, list[str]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, kind: str, place: str) -> None:
+        """Note one fault.
+
+        Args:
+            kind: What is wrong and what to do, the same words for all faults of a kind.
+            place: Which file, image, row, id or number it is in.
+        """
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        shown = self._places.setdefault(kind, [])
+        if len(shown) < _SHOWN:
+            shown.append(place)
+
+    def add_where(self, bad: NDArray[np.bool_], kind: str, place: Callable[[int], str]) -> None:
+        """Note a fault for each true value, without a text for those that are not shown.
+
+        Args:
+            bad: (things,).
+            kind: What is wrong with them and what to do.
+            place: Gives the place of one, by its number.
+        """
+        rows = np.flatnonzero(bad)
+        for row in rows[:_SHOWN]:
+            self.add(kind, place(int(row)))
+        if len(rows) > _SHOWN:
+            self._counts[kind] += len(rows) - _SHOWN
+
+    def raise_if_any(self) -> None:
+        """Stop where there are faults.
+
+        Raises:
+            Exception: Of the given class: one line that counts the faults by kind and names the
+                first few of each.
+        """
+        if not self._counts:
+            return
+        total = sum(self._counts.values())
+        parts = [
+            f"{count} x {kind}: {', '.join(self._places[kind])}"
+            + (", ..." if count > _SHOWN else "")
+            for kind, count in self._counts.items()
+        ]
+        raise self._error(
+            f"{self._where}: {total} fault{'s' if total > 1 else ''}: {'; '.join(parts)}"
+        )

@@ -1,0 +1,124 @@
+"""CSV files of classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from predictions.submission_cases import CATEGORIES, file_of
+from recycling.predictions import (
+    CLASS_PROBABILITIES,
+    SubmissionError,
+    class_probabilities_to_submission,
+    read_class_probabilities_csv,
+    write_class_probabilities_csv,
+    write_classes_csv,
+)
+
+CROPS = pd.DataFrame({"annotation_id": [5, 3]})
+HEADER = "annotation_id,Paper,Metal"
+
+
+def probabilities(values):
+    frame = pd.DataFrame(np.asarray(values, np.float32), columns=["Paper", "Metal"])
+    frame.insert(0, "annotation_id", CROPS["annotation_id"])
+    return CLASS_PROBABILITIES.conform(frame, where="test")
+
+
+def read(path, **options):
+    return read_class_probabilities_csv(path, CROPS, CATEGORIES, **options)
+
+
+@given(values=arrays(np.float32, (2, 2), elements=st.floats(0, 1, width=32)))
+@settings(max_examples=200, deadline=None)
+def test_probabilities_written_and_read_are_the_same_to_the_last_bit(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("classes") / "team.csv"
+    write_class_probabilities_csv(probabilities(values), path)
+    pd.testing.assert_frame_equal(read(path), probabilities(values), check_exact=True)
+
+
+def test_rows_and_columns_may_come_in_any_order(tmp_path):
+    path = file_of(tmp_path, "3,0.75,0.25", "5,0.5,0.5", header="annotation_id,Metal,Paper")
+    expected = probabilities([[0.5, 0.5], [0.25, 0.75]])
+    pd.testing.assert_frame_equal(read(path), expected)
+
+
+def test_classes_are_written_by_name_and_read_as_certain(tmp_path):
+    path = tmp_path / "new" / "team.csv"
+    write_classes_csv(probabilities([[0.2, 0.8], [0.5, 0.5]]), path)
+    assert path.read_text().split() == ["annotation_id,category", "5,Metal", "3,Paper"]
+    pd.testing.assert_frame_equal(read(path), probabilities([[0, 1], [1, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (["5,0.5,0.5"], "1 fault: 1 x the crop has no row, .*: crop 3"),
+        (["5,0.5,0.5", "3,1,0", "3,1,0"], "1 fault: 1 x the crop has a second row, .*3 .line 4"),
+        (["5,0.5,0.5", "3,1,0", "8,1,0"], "1 fault: 1 x the crop is not one of those .*8 .line 4"),
+        (["5,0.5,0.5", "3,1,0", "x,1,0"], "1 fault: 1 x the crop is not one of those .*x .line 4"),
+        (["5,0.5,0.5", "3,1,x"], "1 fault: 1 x a probability is .*: crop 3 .Metal: 'x'"),
+        (["5,0.5,0.5", "3,,1"], "1 fault: 1 x a probability is .*: crop 3 .Paper: ''"),
+        (["5,0.5,nan", "3,1,0"], "1 fault: 1 x a probability is .*: crop 5 .Metal: 'nan'"),
+        (["5,0.5,1.5", "3,-1,0"], "2 faults: 2 x a probability is .*: crop 5 .* crop 3 .Paper"),
+        (["5,2,1.5", "8,-1,0"], "3 faults: "),
+    ],
+)
+def test_a_fault_in_a_file_of_probabilities_is_named_with_the_crop(tmp_path, lines, fault):
+    with pytest.raises(SubmissionError, match=f"team.csv: {fault}"):
+        read(file_of(tmp_path, *lines, header=HEADER))
+
+
+def test_a_class_that_does_not_exist_is_named_with_the_crop(tmp_path):
+    path = file_of(tmp_path, "5,Paper", "3,paper", header="annotation_id,category")
+    fault = "1 x no such category, they are Paper, Metal: crop 3 .'paper'"
+    with pytest.raises(SubmissionError, match=f"team.csv: 1 fault: {fault}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ("annotation_id,Paper", "no column 'Metal'; the file should have the columns"),
+        ("annotation_id,Paper,Metal,Glass", "the column 'Glass' is no class"),
+        ("Paper,Metal", "no column 'annotation_id'"),
+    ],
+)
+def test_a_file_without_the_right_header_is_refused(tmp_path, header, fault):
+    with pytest.raises(SubmissionError, match=f"team.csv: {fault}"):
+        read(file_of(tmp_path, header=header))
+
+
+def test_a_file_that_is_empty_or_not_there_or_no_table_is_refused(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(SubmissionError, match="empty.csv: the file is empty"):
+        read(tmp_path / "empty.csv")
+    with pytest.raises(SubmissionError, match="none.csv: cannot be read: No such file"):
+        read(tmp_path / "none.csv")
+    path = file_of(tmp_path, "5,1", "3,1,0,1", header="annotation_id,category")
+    with pytest.raises(SubmissionError, match="team.csv: cannot be read: .*line 3"):
+        read(path)
+
+
+def test_a_crop_without_a_row_has_no_say_where_that_was_asked_for(tmp_path, caplog):
+    path = file_of(tmp_path, "3,1,0", header=HEADER)
+    expected = probabilities([[0.5, 0.5], [1, 0]])
+    pd.testing.assert_frame_equal(read(path, missing_images="skip"), expected)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: 1 of 2 crops have no row; going on without them"
+    ]
+
+
+def test_a_probability_that_is_missing_is_not_taken_for_a_class(tmp_path):
+    frame = probabilities([[np.nan, 0.8], [0, 1]])
+    for write in (write_class_probabilities_csv, write_classes_csv):
+        with pytest.raises(SubmissionError, match="team.csv: crop 5: a probability is missing"):
+            write(frame, tmp_path / "team.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_without_classes_is_refused():
+    with pytest.raises(SubmissionError, match="^mean: no column of a class"):
+        class_probabilities_to_submission(CROPS, where="mean")
