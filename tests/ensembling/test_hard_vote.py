@@ -21,7 +21,7 @@ def voted(labels, ranks):
 
 @given(
     seed=st.integers(0, 2**32),
-    n_members=st.integers(1, 9),
+    n_members=st.integers(1, 12),
     height=st.integers(1, 9),
     width=st.integers(1, 9),
     n_labels=st.integers(1, 5),
@@ -34,6 +34,32 @@ def test_vote_is_what_counting_by_hand_gives(seed, n_members, height, width, n_l
     ranks = rng.permutation(n_members * 2)[:n_members].tolist()
     expected = [[voted(maps[:, y, x].tolist(), ranks) for x in range(width)] for y in range(height)]
     assert hard_vote(maps, ranks=ranks).tolist() == expected
+
+
+@pytest.mark.parametrize("n_members", [1, 2, 7, 8, 9, 40, 255])
+def test_any_number_of_members_is_counted(n_members):
+    rng = np.random.default_rng(n_members)
+    # Wider than the blocks that the pixels are counted in, and no multiple of them.
+    maps = rng.integers(0, 3, (n_members, 5, 1000), dtype=np.uint8)
+    counts = (maps[:, None] == np.arange(3)[:, None, None]).sum(0)
+    fused = hard_vote(maps, ranks=list(range(n_members)))
+    won = np.take_along_axis(counts, fused[None].astype(int), 0)[0]
+    np.testing.assert_array_equal(won, counts.max(0))
+
+
+def test_a_unanimous_vote_of_255_members_is_counted_in_full():
+    maps = np.full((255, 1, 2), 4, np.uint8)
+    maps[0] = 9
+    assert hard_vote(maps, ranks=list(range(255))).tolist() == [[4, 4]]
+
+
+def test_maps_that_are_views_or_read_only_are_voted_on_alike():
+    maps = np.random.default_rng(0).integers(0, 3, (3, 40, 60), dtype=np.uint8)
+    expected = hard_vote(maps[:, ::2, 1:].copy(), ranks=[0, 1, 2])
+    np.testing.assert_array_equal(hard_vote(maps[:, ::2, 1:], ranks=[0, 1, 2]), expected)
+    frozen = maps[:, ::2, 1:].copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(hard_vote(frozen, ranks=[0, 1, 2]), expected)
 
 
 def test_ties_go_to_the_better_ranked_of_the_tied():
@@ -119,6 +145,30 @@ def test_maps_of_other_sizes_are_brought_to_the_first_ones():
     members = [constant_maps([1], IGNORE), LabelMaps([1], lambda _: small)]
     fused = fuse_label_maps(members, ranks=[0, 1])[1]
     np.testing.assert_array_equal(fused, small.repeat(2, 0).repeat(3, 1))
+
+
+def test_maps_are_brought_to_the_size_of_the_image_where_sizes_are_given():
+    small = np.array([[1, 2], [3, 4]], np.uint8)
+    members = [LabelMaps([1], lambda _: small), constant_maps([1], IGNORE, shape=(9, 9))]
+    for ordered in (members, members[::-1]):
+        fused = fuse_label_maps(ordered, ranks=[0, 1], sizes={1: (4, 6), 2: (1, 1)})[1]
+        np.testing.assert_array_equal(fused, small.repeat(2, 0).repeat(3, 1))
+
+
+def test_a_smaller_map_takes_the_pixel_under_the_centre():
+    large = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    fused = fuse_label_maps([LabelMaps([1], lambda _: large)], ranks=[0], sizes={1: (2, 2)})[1]
+    np.testing.assert_array_equal(fused, large[1::3, 1::3])
+
+
+def test_an_image_without_a_size_is_refused_before_anything_is_read():
+    asked = []
+    members = [constant_maps([1, 7], 0, asked=asked)]
+    with pytest.raises(EnsemblingError, match="^image 7: the members predict it but its size"):
+        fuse_label_maps(members, ranks=[0], sizes={1: (4, 6)})
+    with pytest.raises(EnsemblingError, match="^image 7: a size of 0 x 4 pixels"):
+        fuse_label_maps(members, ranks=[0], sizes={1: (4, 6), 7: (4, 0)})
+    assert asked == []
 
 
 def test_a_member_that_lacks_an_image_is_named_with_the_image():

@@ -151,3 +151,25 @@ def test_the_table_marks_the_best_of_each_task():
 def test_ensembles_are_bold():
     styles = [row.style for row in scores_table(SUMMARY).rows]
     assert styles == ["bold", "bold", None, None, None, "bold", None]
+
+
+def test_what_has_no_truth_to_compare_with_comes_last_and_says_so():
+    summary = {
+        "det": {
+            "metric": "mAP50",
+            "members": {"yolox": None, "fcos": 0.5},
+            "ensemble": None,
+            "others": {"strict": 0.6},
+        }
+    }
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(scores_table(summary))
+    lines = [line for line in console.export_text().splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in line.strip("│").split("│")][2:] for line in lines]
+    assert cells == [
+        ["ensemble strict", "0.6000", "best"],
+        ["fcos", "0.5000", ""],
+        ["ensemble", "no truth", ""],
+        ["yolox", "no truth", ""],
+    ]
+    assert texts(scores_figure(summary).axes[0]) == ["no truth", "no truth", "0.500", "0.600"]

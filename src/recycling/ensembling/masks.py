@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.ensembling.image_members import ImageSizes, check_same_images, check_sizes
 from recycling.ensembling.members import EnsemblingError, member_names
-from recycling.ensembling.threads import kernel_threads
+from recycling.ensembling.ties import best_first
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
-
-WORTH_THREADS = 2**19
-"""Pixels, over all members, from which on several threads are faster than one."""
 
 
 def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMap:
@@ -45,7 +43,7 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
     n_members, height, width = label_maps.shape
     if not 1 <= n_members <= 255:
         raise EnsemblingError(f"{n_members} label maps; a vote takes 1 to 255")
-    best_first = _best_first(ranks, member_names(None, n_members))
+    order = best_first(ranks, member_names(None, n_members))
 
     from recycling.ensembling import _mask_kernels
 
@@ -53,10 +51,9 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
     if not flat.flags.writeable:
         # numba compiles a second kernel for read-only arrays; a copy is cheaper.
         flat = flat.copy()
-    many = flat.size >= WORTH_THREADS
-    kernel = _mask_kernels.vote if many else _mask_kernels.vote_serial
-    with kernel_threads(worthwhile=many):
-        fused: LabelMap = kernel(flat, best_first, np.uint8(IGNORE))
+    few = n_members <= _mask_kernels.FEW
+    vote = _mask_kernels.vote_of_few if few else _mask_kernels.vote_of_many
+    fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
 
@@ -88,76 +85,63 @@ def fuse_label_maps(
     members: Sequence[LabelMaps],
     ranks: Sequence[int],
     *,
+    sizes: ImageSizes | None = None,
     names: Sequence[str] | None = None,
 ) -> LabelMaps:
     """Vote on every image; each is voted on when its map is asked for.
 
+    One image's maps are in memory at a time.
+
     Args:
-        members: The label maps of each member, of the same images. Where sizes differ, maps are
-            brought to the size of the first member's (nearest pixel).
+        members: The label maps of each member, of the same images. Maps of another size than the
+            image's are brought to it first, taking the pixel under the centre.
         ranks: (members,), each member's place, the smallest the best; no two the same.
+        sizes: Each image's height and width; None for the size of the first member's map. Give
+            them where members predict at different sizes, or the result hangs on who is first.
         names: What to call the members in messages.
 
     Returns:
         The fused maps, in the first member's order.
 
     Raises:
-        EnsemblingError: The ranks do not fit, or a member lacks an image that another has.
+        EnsemblingError: The ranks do not fit, a member lacks an image that another has, or an image
+            has no size.
     """
     called = member_names(names, len(members))
-    _best_first(ranks, called)
+    best_first(ranks, called)
     check_same_images(members, called)
+    check_sizes(sizes, members[0])
 
     def read(image_id: int) -> LabelMap:
-        return hard_vote(stacked(members, image_id), ranks=ranks)
+        size = None if sizes is None else sizes[image_id]
+        return hard_vote(stacked(members, image_id, size=size), ranks=ranks)
 
     return LabelMaps(list(members[0]), read)
 
 
-def check_same_images(members: Sequence[LabelMaps], names: Sequence[str]) -> None:
-    """Stop with one line where a member lacks an image that another one has."""
-    first = members[0]
-    for name, member in zip(names, members, strict=True):
-        for lacking, has, lacking_name, has_name in (
-            (member, first, name, names[0]),
-            (first, member, names[0], name),
-        ):
-            known = set(lacking)
-            missing = [image_id for image_id in has if image_id not in known]
-            if missing:
-                raise EnsemblingError(
-                    f"{lacking_name}: no label map of image {missing[0]}, which {has_name} has "
-                    f"({len(missing)} are missing); predict on the same images or leave "
-                    f"{lacking_name} out"
-                )
+def stacked(
+    members: Sequence[LabelMaps], image_id: int, *, size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """The members' maps of one image in one size.
 
+    Args:
+        members: The label maps of each member.
+        image_id: The image.
+        size: Height and width; None for the first member's.
 
-def stacked(members: Sequence[LabelMaps], image_id: int) -> NDArray[np.uint8]:
-    """The members' maps of one image, (members, H, W), in the first one's size."""
+    Returns:
+        (members, H, W), a copy.
+    """
     import cv2
 
-    maps = [member[image_id] for member in members]
-    height, width = maps[0].shape
-    return np.stack(
-        [
-            label_map
-            if label_map.shape == (height, width)
-            else cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-            for label_map in maps
-        ]
-    )
-
-
-def _best_first(ranks: Sequence[int], names: Sequence[str]) -> NDArray[np.int64]:
-    if len(ranks) != len(names):
-        raise EnsemblingError(
-            f"{len(ranks)} ranks for {len(names)} members; give one rank a member"
-        )
-    holder: dict[int, str] = {}
-    for name, rank in zip(names, ranks, strict=True):
-        if rank in holder:
-            raise EnsemblingError(
-                f"{holder[rank]} and {name} share rank {rank}; a tie needs one of them to be better"
-            )
-        holder[rank] = name
-    return np.argsort(np.asarray(ranks, dtype=np.int64), kind="stable").astype(np.int64)
+    first = members[0][image_id]
+    height, width = first.shape if size is None else size
+    maps = np.empty((len(members), height, width), dtype=np.uint8)
+    for place, member in zip(maps, members, strict=True):
+        label_map = first if member is members[0] else member[image_id]
+        if label_map.shape == place.shape:
+            place[:] = label_map
+        else:
+            # INTER_NEAREST takes the pixel up and left of the centre: maps would shift.
+            cv2.resize(label_map, (width, height), place, interpolation=cv2.INTER_NEAREST_EXACT)
+    return maps

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NewType
+from typing import NewType, cast
 
 import pandas as pd
 
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Dtype, Schema
 
 Ranking = NewType("Ranking", pd.DataFrame)
 """One row a member; schema `RANKING`."""
@@ -16,30 +16,42 @@ RANKING = Schema(
     "ranking",
     (
         Column("member", "string", "the member's name", unique=True),
-        Column("score", "float64", "its score on images that it has not seen", minimum=0),
+        Column(
+            "score",
+            cast(Dtype, "Float64"),
+            "its score on images that it has not seen; missing where there are no such predictions",
+            nullable=True,
+            minimum=0,
+        ),
         Column("rank", "int64", "0 is the best", minimum=0, unique=True),
     ),
 )
 
 
-def rank_members(scores: Mapping[str, float]) -> Ranking:
+def rank_members(scores: Mapping[str, float | None]) -> Ranking:
     """Rank members by their score on images that they have not seen.
 
     Args:
-        scores: Score by member; higher is better.
+        scores: Score by member; higher is better. None where it is not known.
 
     Returns:
-        The ranking, in the order of `scores`. Of equals, the one named first ranks higher.
+        The ranking, in the order of `scores`. Of equals, the one named first ranks higher; members
+        without a score come last.
 
     Example:
-        >>> rank_members({"a": 0.5, "b": 0.7})["rank"].tolist()
-        [1, 0]
+        >>> rank_members({"a": 0.5, "b": None, "c": 0.7})["rank"].tolist()
+        [1, 2, 0]
     """
-    best_first = sorted(scores, key=lambda member: -scores[member])
+
+    def place(member: str) -> tuple[bool, float]:
+        score = scores[member]
+        return score is None, 0.0 if score is None else -score
+
+    best_first = sorted(scores, key=place)
     frame = pd.DataFrame(
         {
             "member": list(scores),
-            "score": [float(score) for score in scores.values()],
+            "score": pd.array(list(scores.values()), dtype="Float64"),
             "rank": [best_first.index(member) for member in scores],
         }
     )

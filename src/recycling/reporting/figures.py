@@ -188,11 +188,12 @@ def _stacked_counts(axis: Axes, counts: pd.DataFrame, *, pale: int) -> None:
 def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
     rows = ranked(scores)[::-1]
     names = [row.name for row in rows]
-    values = [row.score for row in rows]
+    values = [row.score or 0 for row in rows]
     axis.barh(names, values, 0.62, color=[_BAR[row.kind] for row in rows])
     for place, row in enumerate(rows):
         weight = "bold" if row.kind == "ensemble" else "normal"
-        axis.text(row.score, place, f" {row.score:.3f}", va="center", fontsize=9, weight=weight)
+        said = " no truth" if row.score is None else f" {row.score:.3f}"
+        axis.text(row.score or 0, place, said, va="center", fontsize=9, weight=weight)
     for label, row in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row.kind == "ensemble" else "normal")
     axis.set_xlim(0, 1.08)

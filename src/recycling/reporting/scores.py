@@ -15,19 +15,21 @@ TITLES = {"cls": "classification", "det": "detection", "seg": "segmentation"}
 
 
 class TaskScores(TypedDict):
-    """The scores of one task on the test part.
+    """The scores of one task on the test part; None where its truth is not known.
 
     Attributes:
         metric: What the scores are.
-        members: The score of each model, by name.
+        members: The score of each member, by name.
         ensemble: The score of the last round's ensemble.
         teacher: The score of the first round's ensemble, where there were two rounds.
+        others: The scores of further ensembles, by name.
     """
 
     metric: str
-    members: Mapping[str, float]
-    ensemble: float
-    teacher: NotRequired[float]
+    members: Mapping[str, float | None]
+    ensemble: float | None
+    teacher: NotRequired[float | None]
+    others: NotRequired[Mapping[str, float | None]]
 
 
 Summary: TypeAlias = Mapping[str, TaskScores]
@@ -40,17 +42,19 @@ class Scored(NamedTuple):
     """A model or an ensemble with its score."""
 
     name: str
-    score: float
+    score: float | None
     kind: Kind
 
 
 def ranked(scores: TaskScores) -> list[Scored]:
-    """All models and ensembles of a task, the best first; equal scores in the order of names."""
+    """All members and ensembles of a task, the best first; equal scores in the order of names."""
     rows = [Scored(name, score, "member") for name, score in scores["members"].items()]
     rows.append(Scored("ensemble", scores["ensemble"], "ensemble"))
     if "teacher" in scores:
         rows.append(Scored("ensemble, first round", scores["teacher"], "teacher"))
-    return sorted(rows, key=lambda row: (-row.score, row.name))
+    for name, score in scores.get("others", {}).items():
+        rows.append(Scored(f"ensemble {name}", score, "ensemble"))
+    return sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.name))
 
 
 def scores_table(summary: Summary) -> Table:
@@ -78,8 +82,8 @@ def scores_table(summary: Summary) -> Table:
                 TITLES[task] if first else "",
                 summary[task]["metric"] if first else "",
                 row.name,
-                f"{row.score:.4f}",
-                "[green]best[/green]" if row.score == rows[0].score else "",
+                "no truth" if row.score is None else f"{row.score:.4f}",
+                "[green]best[/green]" if row.score == rows[0].score is not None else "",
                 style=None if row.kind == "member" else "bold",
                 end_section=place == len(rows) - 1,
             )
