@@ -68,9 +68,11 @@ bench: install ## Print every benchmark, against its peer
 
 ship: ## Renew sample/, the predictions that the repository ships, from the demo's
 	@rm -rf sample && mkdir sample
-	@cd data && cp -r --parents 01_raw/sample/images/test 03_primary/test ../sample
+	@cd data && cp -r --parents 01_raw/sample/images/test 03_primary/test 03_primary/train \
+	  05_model_input/folds.parquet ../sample
 	@cd data && find 07_model_output -path '*/fold*/*' \
-	  \( -name test.parquet -o -name '*_metrics.json' -o -path '*/test/*.png' \) \
+	  \( -name test.parquet -o -name out_of_fold.parquet -o -name '*_metrics.json' \
+	  -o -path '*/test/*.png' -o -path '*/out_of_fold/*.png' \) \
 	  -exec cp --parents {} ../sample \;
 
 clean: ## Remove what runs have made (not the environment)

@@ -1,13 +1,20 @@
-"""Weighted boxes fusion and NMS beside the ``ensemble-boxes`` package."""
+"""Weighted boxes fusion and NMS beside the ``ensemble-boxes`` package, and on ever more boxes."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import ensemble_boxes
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from bench.comparison import Row, best_of, show
 from recycling.ensembling import nms, weighted_boxes_fusion
@@ -17,15 +24,34 @@ SIDE = 1024
 BOX = ["x_min", "y_min", "x_max", "y_max"]
 N_CATEGORIES = 10
 
+N_MEMBERS, N_BOXES = 5, 100  # on each image
+
 PeerInput = tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What fusing many boxes took, in a process of its own.
+
+    Attributes:
+        seconds: The best of three times.
+        input_mb: The members' tables.
+        output_mb: The fused table.
+        extra_mb: Peak memory beyond what the process held with the input alone, result included.
+    """
+
+    seconds: float
+    input_mb: float
+    output_mb: float
+    extra_mb: float
 
 
 def run(*, quick: bool) -> list[Row]:
     n_images = 40 if quick else 600
-    members = random_members(n_images, n_members=5, n_boxes=100, random_state=0)
+    members = random_members(n_images, n_members=N_MEMBERS, n_boxes=N_BOXES, random_state=0)
     # What the peer takes, made ready beforehand: only its own work is on the clock.
     peer_input = [for_peer(members, image_id) for image_id in range(n_images)]
-    size = f"{n_images} images x 5 x 100 boxes"
+    size = f"{n_images} images x {N_MEMBERS} x {N_BOXES} boxes"
     rows = []
     for name, ours, peer, target in (
         (
@@ -43,7 +69,62 @@ def run(*, quick: bool) -> list[Row]:
     ):
         rows.append(compare(f"{name}, {size}", ours, peer, peer_input, target))
     show("compile time left out on both sides; ours from tables to a table, all cores", rows)
+    show_growth(10_000, 100_000) if quick else show_growth(100_000, 1_000_000, 10_000_000)
     return rows
+
+
+def show_growth(*sizes: int) -> None:
+    """Print time and memory of weighted boxes fusion on ever more boxes."""
+    table = Table("boxes", "s", "ns a box", "MB input", "MB output", "MB at the peak beyond input")
+    for n_boxes in sizes:
+        growth = measured(n_boxes)
+        table.add_row(
+            f"{n_boxes:,}",
+            f"{growth.seconds:.3f}",
+            f"{growth.seconds / n_boxes * 1e9:.0f}",
+            f"{growth.input_mb:.0f}",
+            f"{growth.output_mb:.0f}",
+            f"{growth.extra_mb:.0f}",
+        )
+    table.title = "weighted boxes fusion grows with the boxes, its memory with the result"
+    table.caption = "a process each"
+    Console(width=110).print(table)
+
+
+def measured(n_boxes: int) -> Growth:
+    """Fuse boxes in a fresh process, whose memory is its own."""
+    command = [sys.executable, "-m", "bench.wbf", str(n_boxes)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Growth(**json.loads(done.stdout))
+
+
+def fuse_many(n_boxes: int) -> Growth:
+    """Fuse that many boxes, on as many images as they are enough for."""
+    n_images = n_boxes // (N_MEMBERS * N_BOXES)
+    members = random_members(n_images, n_members=N_MEMBERS, n_boxes=N_BOXES, random_state=0)
+    few = [Detections(member[: N_BOXES * 20]) for member in members]
+    weighted_boxes_fusion(few)  # what is compiled is read from the disk
+    # Linux: from here on the peak counts anew.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory_mb("VmRSS")
+    fused = weighted_boxes_fusion(members)
+    peak = memory_mb("VmHWM")
+    input_mb = sum(megabytes(member) for member in members)
+    output_mb = megabytes(fused)
+    del fused
+    seconds, _ = best_of(3, lambda: weighted_boxes_fusion(members))
+    return Growth(seconds, input_mb, output_mb, peak - before)
+
+
+def megabytes(table: Detections) -> float:
+    """What a table's values take."""
+    return float(table.memory_usage(index=False).sum()) / 2**20
+
+
+def memory_mb(key: str) -> float:
+    """Resident memory of this process now (VmRSS), or at its peak (VmHWM); Linux only."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(f"{key}:"))
 
 
 def compare(
@@ -96,3 +177,7 @@ def for_peer(members: list[Detections], image_id: int) -> PeerInput:
         [table["score"].to_numpy() for table in tables],
         [table["category_id"].to_numpy() for table in tables],
     )
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(fuse_many(int(sys.argv[1])))))

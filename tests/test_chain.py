@@ -218,3 +218,73 @@ def test_own_and_shipped_predictions_are_never_mixed(tmp_path):
     result = kedro(project, "run", "--pipeline", "ensembling")
     assert result.returncode != 0
     assert "not there (dataset" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def ensembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone after the pipeline of ensembles, on the shipped predictions."""
+    project = copy_project(tmp_path_factory.mktemp("clone") / "recycling")
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project
+
+
+def drop_in(project: Path, task: str, name: str) -> Path:
+    """Drop the final ensemble's own submission in, as somebody else's predictions."""
+    file = project / f"data/01_raw/members/{task}/{name}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    submission = project / f"data/07_model_output/{task}/final/submission.csv"
+    if not file.exists():
+        shutil.copy(submission, file)
+    return file
+
+
+def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp_path):
+    project = shutil.copytree(ensembled, tmp_path / "recycling")
+    before = json.loads((project / "data/08_reporting/summary.json").read_text())
+    models = project / "conf/base/models.yml"
+    content = yaml.safe_load(models.read_text())
+    content["ensembles"]["with_a_colleague"] = ["yolox", "col*"]
+    models.write_text(yaml.safe_dump(content))
+    fusion = {"ensembling": {"cls": {}, "seg": {}, "det": {"weights": "equal"}}}
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/local/parameters_ensembling.yml").write_text(yaml.safe_dump(fusion))
+    drop_in(project, "det", "colleague")
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode == 0, result.stdout + result.stderr
+    scores = json.loads((project / "data/08_reporting/summary.json").read_text())["det"]
+    assert scores["members"]["colleague.csv"] == pytest.approx(before["det"]["ensemble"])
+    assert set(scores["others"]) == {"with_a_colleague"}
+    submission = project / "data/07_model_output/det/with_a_colleague/submission.csv"
+    assert submission.exists()
+
+
+def test_csv_files_alone_are_ensembled_without_any_model(ensembled, tmp_path):
+    project = shutil.copytree(ensembled, tmp_path / "recycling")
+    for task in FEW:
+        drop_in(project, task, "mine")
+        drop_in(project, task, "yours")
+    shutil.copytree(project / "sample/03_primary", project / "data/03_primary")
+    shutil.copytree(project / "sample/01_raw/sample/images", project / "data/01_raw/sample/images")
+    fusion = {"ensembling": {"cls": {}, "seg": {}, "det": {"weights": {"mine": 2, "yours": 1}}}}
+    (project / "conf/csv").mkdir()
+    (project / "conf/csv/parameters_ensembling.yml").write_text(yaml.safe_dump(fusion))
+    (project / "conf/csv/models.yml").write_text(yaml.safe_dump({"models": {}}))
+    result = kedro(project, "run", "--env", "csv", "--pipeline", "ensembling")
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    for task in FEW:
+        scores = summary[task]
+        assert set(scores["members"]) == {"mine.csv", "yours.csv"}
+        assert scores["ensemble"] == pytest.approx(scores["members"]["mine.csv"], abs=0.02)
+
+
+def test_a_dropped_in_file_with_a_fault_is_named_with_its_image(ensembled, tmp_path):
+    project = shutil.copytree(ensembled, tmp_path / "recycling")
+    file = drop_in(project, "det", "colleague")
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(lines[:-1]))
+    result = kedro(project, "run", "--pipeline", "ensembling")
+    assert result.returncode != 0
+    lacking = lines[-1].rsplit(",", 1)[1]
+    assert re.search(rf"Error: .*colleague\.csv.*{re.escape(lacking)}", result.stderr)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from recycling import pipeline_registry
 from recycling.backends import Model, Recipes
-from recycling.datasets import PathDataset, PictureDataset
+from recycling.datasets import DroppedMembersDataset, PathDataset, PictureDataset
 from recycling.pipelines.parameters import check_parameters, shown
 from recycling.typed import check_types
 
@@ -63,6 +63,7 @@ class SampleHooks:
             name: dataset
             for name in pipeline.inputs()
             if isinstance(dataset := catalog.get(name), PathDataset)
+            and not isinstance(dataset, DroppedMembersDataset)  # a user's own in any case
             and dataset.filepath.is_relative_to(data)
         }
         shipped = {

@@ -20,7 +20,8 @@ from recycling.pipelines import (
     training_seg,
 )
 from recycling.pipelines.parameters import shown
-from recycling.pipelines.plan import Plan, read_plan
+from recycling.pipelines.plan import TASKS, Plan, read_plan
+from recycling.predictions import members_in
 
 _active: Plan | None = None
 
@@ -28,10 +29,11 @@ _active: Plan | None = None
 def register_pipelines() -> dict[str, Pipeline]:
     """The seven pipelines, and `__default__`, which is all of them.
 
-    Without models there is nothing to train or fuse: `__default__` cleans and splits.
+    Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
+    and splits.
     """
     plan = _active or plan_of(configuration(Path.cwd(), os.environ.get("KEDRO_ENV")))
-    parts = data_cleaning.PARTS if plan.models else ("train",)
+    parts = _parts(plan)
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
         "splitting": splitting.create_pipeline(parts),
@@ -39,9 +41,16 @@ def register_pipelines() -> dict[str, Pipeline]:
         "training_det": training_det.create_pipeline(plan),
         "training_seg": training_seg.create_pipeline(plan),
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
-        "ensembling": ensembling.create_pipeline(plan) if plan.models else Pipeline([]),
+        "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),
     }
     return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}
+
+
+def _parts(plan: Plan) -> tuple[str, ...]:
+    """The parts of the data that are needed: a pool only by models, a test part only by members."""
+    if plan.models:
+        return data_cleaning.PARTS
+    return ("train", "test") if plan.tasks else ("train",)
 
 
 def activate(plan: Plan) -> None:
@@ -61,4 +70,6 @@ def plan_of(config: OmegaConfigLoader) -> Plan:
     folders = [config.env or config.default_run_env, config.base_env]
     files = [Path(config.conf_source) / str(folder) / "models.yml" for folder in folders]
     where = next((file for file in files if file.exists()), files[-1])
-    return read_plan(config["parameters"], shown(where))
+    members = Path(config.conf_source).parent / str(config["globals"]["data"]) / "01_raw/members"
+    dropped = {task: members_in(members / task) for task in TASKS}
+    return read_plan(config["parameters"], shown(where), dropped)

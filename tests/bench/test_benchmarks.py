@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
     [
         ("wbf", "weighted boxes fusion"),
         ("hard_vote", "vote"),
+        ("soft_vote", "soft vote"),
+        ("submission", "masks"),
         ("coco", "read"),
         ("image_checks", "near-duplicates"),
         ("splitting", "groups"),

@@ -10,6 +10,8 @@ from recycling.ensembling import (
     label_map_agreement,
     probability_agreement,
 )
+from recycling.ensembling.diversity import alike_sentences
+from recycling.ensembling.members import EnsemblingError
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 
 
@@ -74,3 +76,41 @@ def test_segmenters_agree_pixel_by_pixel_over_all_images():
     zeros = LabelMaps([1, 2], lambda _: np.zeros((4, 4), np.uint8))
     half = LabelMaps([2, 1], lambda image_id: np.full((2, 2), image_id == 2, np.uint8))
     assert agreement(label_map_agreement([zeros, half])) == [0.5]
+
+
+def pairs(column, *, of):
+    rows = [(*pair, value) for pair, value in zip(["ab", "ac", "bc"], of, strict=True)]
+    return pd.DataFrame(rows, columns=["member_a", "member_b", column])
+
+
+def test_members_that_are_too_alike_are_named():
+    table = pairs("agreement", of=[0.97, 0.5, 0.6])
+    assert alike_sentences(table, of="boxes") == [
+        "a and b agree on 0.97 of the boxes: they are one model twice; add another kind of network"
+    ]
+    assert alike_sentences(table, of="boxes", limit=0.98) == []
+
+
+def test_three_alike_are_one_model_three_times():
+    table = pairs("agreement", of=[0.97, 0.94, 0.96])
+    assert alike_sentences(table, of="pixels") == [
+        "a, b and c agree on 0.94 to 0.97 of the pixels: they are one model 3 times; "
+        "add another kind of network"
+    ]
+
+
+def test_members_that_agree_because_both_are_right_are_not_alike():
+    agreed = pairs("agreement", of=[0.97, 0.98, 0.99])
+    errors = pairs("correlation", of=[0.1, 0.9, 0.7])
+    assert alike_sentences(agreed, errors, of="crops") == [
+        "a and c agree on 0.98 of the crops and their errors correlate by 0.90: "
+        "they are one model twice; add another kind of network"
+    ]
+    # A pair without a correlation has a member that errs nowhere, so they do not err alike.
+    assert alike_sentences(agreed, errors.iloc[:1], of="crops") == []
+    assert len(alike_sentences(agreed, errors, of="crops", error_limit=0)) == 1
+
+
+def test_a_limit_that_is_no_share_is_refused():
+    with pytest.raises(EnsemblingError, match="limit 95; it should be from 0 to 1"):
+        alike_sentences(pairs("agreement", of=[1, 1, 1]), of="boxes", limit=95)

@@ -1,17 +1,45 @@
-"""The nodes that fuse the members of an ensemble."""
+"""The nodes that fuse the members of an ensemble, choose among them and explain them."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from recycling.annotations import Annotations
 from recycling.ensembling import rank_members
-from recycling.pipelines.ensembling import LabelFusion, fuse_classes
+from recycling.evaluation import Metrics
+from recycling.pipelines.choosing import (
+    box_problem,
+    common_images,
+    fuse_boxes_as_chosen,
+    fuse_classes_as_chosen,
+    joined,
+    parts,
+)
+from recycling.pipelines.ensembling import fuse_boxes, fuse_classes, scores_collector
+from recycling.pipelines.explaining import (
+    compare_leaderboard,
+    explain_boxes,
+    gain_by_class,
+    leaving_out,
+    page_writer,
+)
+from recycling.pipelines.fusion import BoxFusion, ClassFusion, Search
+from recycling.pipelines.plan import PlanError
+from recycling.pipelines.training import SCORE_TEST
+from recycling.predictions import DETECTIONS, LabelMaps
 
 
 def probabilities(paper):
     frame = pd.DataFrame({"annotation_id": [1], "Paper": [paper], "Metal": [1 - paper]})
     return frame.astype({"Paper": "float32", "Metal": "float32"})
+
+
+def boxes(*rows):
+    return DETECTIONS.conform(pd.DataFrame(rows, columns=DETECTIONS.names), where="boxes")
 
 
 @pytest.mark.parametrize(
@@ -20,11 +48,175 @@ def probabilities(paper):
         ("equal", {"a": 0.9, "b": 0.3}, 0.5),
         ("score", {"a": 0.9, "b": 0.3}, 0.75),
         ("score", {"a": 0.0, "b": 0.0}, 0.5),
+        ({"a": 1, "b": 3}, {"a": 0.9, "b": 0.3}, 0.25),
     ],
 )
 def test_members_count_by_their_score_and_the_same_where_all_scored_nothing(
     weights, scores, expected
 ):
     members = {"a": probabilities(1.0), "b": probabilities(0.0)}
-    fused = fuse_classes(LabelFusion(weights=weights), rank_members(scores), **members)
+    fused = fuse_classes(ClassFusion(weights=weights), rank_members(scores), **members)
     assert fused["Paper"].tolist() == pytest.approx([expected])
+
+
+def test_a_weight_may_name_a_model_with_all_its_folds():
+    members = {
+        "a.fold0": probabilities(1.0),
+        "a.fold1": probabilities(1.0),
+        "b.csv": probabilities(0),
+    }
+    ranking = rank_members(dict.fromkeys(members, 0.5))
+    fused = fuse_classes(ClassFusion(weights={"a": 1, "b": 2}), ranking, **members)
+    assert fused["Paper"].tolist() == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("score", r"b\.csv: no out-of-fold predictions.*drop in b\.oof\.csv"),
+        ({"a.fold0": 1}, r"weights: none for 'b\.csv'"),
+    ],
+)
+def test_a_member_without_a_weight_stops_the_run(weights, message):
+    members = {"a.fold0": probabilities(1.0), "b.csv": probabilities(0.0)}
+    ranking = rank_members({"a.fold0": 0.5, "b.csv": None})
+    with pytest.raises(PlanError, match=message):
+        fuse_classes(ClassFusion(weights=weights), ranking, **members)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"method": "weighted_boxes_fusion"}, [0.6]),
+        ({"method": "nms"}, [0.8]),
+        ({"method": "non_maximum_weighted"}, [0.8]),
+        ({"method": "soft_nms", "decay": "linear"}, [0.8, 0.4 * (1 - 81 / 100)]),
+        ({"method": "nms", "iou_threshold": 0.9}, [0.8, 0.4]),
+    ],
+)
+def test_boxes_are_fused_by_the_method_that_is_named(settings, expected):
+    a = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
+    b = boxes((1, 5, 0.4, 0.0, 0.0, 9.0, 9.0))
+    ranking = rank_members({"a": 0.5, "b": 0.5})
+    fused = fuse_boxes(BoxFusion(**settings), ranking, a=a, b=b)
+    assert fused["score"].tolist() == pytest.approx(expected)
+
+
+def test_what_is_fused_without_each_member_takes_what_the_fusion_takes():
+    members = {"a": probabilities(1.0), "b": probabilities(0.0), "c": probabilities(0.5)}
+    without = leaving_out(fuse_classes)(
+        settings=ClassFusion(), ranking=rank_members({"a": 0.1, "b": 0.2, "c": 0.3}), **members
+    )
+    assert {name: fused["Paper"][0] for name, fused in without.items()} == pytest.approx(
+        {"a": 0.25, "b": 0.75, "c": 0.5}
+    )
+
+
+CHOICE = {"method": "mean", "weights": {"a": 1, "b": 2}, "settings": {}}
+
+
+def test_the_folds_of_a_chosen_model_share_its_weight_and_others_are_left_out():
+    members = {
+        "a.fold0": probabilities(1.0),
+        "a.fold1": probabilities(0.0),
+        "b.fold0": probabilities(1.0),
+        "c.fold0": probabilities(0.0),
+    }
+    ranking = rank_members(dict.fromkeys(members, 0.5))
+    fused = fuse_classes_as_chosen(CHOICE, ranking, **members)
+    assert fused["Paper"].tolist() == pytest.approx([(0.5 * 1 + 0.5 * 0 + 2 * 1) / 3])
+
+
+def test_one_model_alone_is_taken_as_it_is_and_its_folds_are_fused():
+    alone = {"method": "alone", "weights": {"a": 1}, "settings": {}}
+    ranking = rank_members({"a.fold0": 0.5, "b.fold0": 0.6})
+    own = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
+    other = boxes((1, 5, 0.2, 50.0, 50.0, 60.0, 60.0))
+    members = {"a.fold0": own, "b.fold0": other}
+    pd.testing.assert_frame_equal(fuse_boxes_as_chosen(alone, ranking, **members), own)
+    ranking = rank_members({"a.fold0": 0.5, "a.fold1": 0.6})
+    both = fuse_boxes_as_chosen(alone, ranking, **{"a.fold0": own, "a.fold1": own})
+    assert both["score"].tolist() == pytest.approx([0.8])
+
+
+@pytest.fixture
+def folds():
+    return pd.DataFrame({"image_id": [1, 2, 3], "fold": [0, 1, 0]})
+
+
+def test_models_are_compared_on_the_images_that_none_of_them_has_seen(annotations, folds):
+    def images(*names):
+        return common_images(annotations, folds, names)["image_id"].tolist()
+
+    assert images("a.fold0", "b.fold0") == [1, 3]
+    assert images("a.fold0", "a.fold1", "b.fold0") == [1, 3]
+    assert images("a.fold0", "a.fold1", "c.csv") == [1, 2, 3]
+    with pytest.raises(PlanError, match="models a, b have no fold in common"):
+        images("a.fold0", "b.fold1")
+
+
+def test_one_fold_is_dealt_into_parts_and_several_are_taken_as_they_are(annotations, folds):
+    all_three = parts(annotations.images, folds, Search(parts=2))
+    assert dict(zip(all_three["image_id"], all_three["fold"], strict=True)) == {1: 0, 2: 1, 3: 0}
+    images = common_images(annotations, folds, ["a.fold0"])
+    assert sorted(parts(images, folds, Search(parts=2))["fold"]) == [0, 1]
+
+
+def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotations, folds):
+    right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
+    problem = box_problem(
+        Search(),
+        annotations.of_images([1, 2]),
+        folds[folds["image_id"] < 3],
+        {"a.fold0": right[right["image_id"] == 1], "a.fold1": right[right["image_id"] == 2]},
+    )
+    assert problem.names == ("a",)
+    scored = [problem.score(right, part) for part in problem.parts]
+    assert scored == [1.0, 1.0]
+
+
+def test_the_maps_of_several_folds_are_read_when_they_are_asked_for():
+    def fold(*ids):
+        return LabelMaps(ids, lambda image_id: np.full((2, 2), image_id, np.uint8))
+
+    maps = joined([fold(1, 2), fold(3)])
+    assert list(maps) == [1, 2, 3]
+    assert maps[3].max() == 3
+
+
+def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
+    unlabeled = Annotations(annotations.images, annotations.annotations[:0], annotations.categories)
+    found = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
+    metrics = SCORE_TEST["det"](unlabeled, found)
+    assert math.isnan(metrics.score)
+    assert Metrics.from_dict(metrics.to_dict()).metric == "mAP50"
+    contributions, interval, errors, thresholds = explain_boxes(
+        unlabeled, found, {"a": found, "b": found}, a=found, b=found
+    )
+    assert [len(contributions), len(errors), len(thresholds), interval] == [0, 0, 0, {}]
+    agreement = pd.DataFrame({"member_a": ["a"], "member_b": ["b"], "agreement": [1.0]})
+    page = page_writer("det", "final")(
+        metrics=metrics,
+        agreement=agreement,
+        contributions=contributions,
+        interval=interval,
+        errors=errors,
+        gains=gain_by_class(metrics, a=metrics, b=metrics),
+        changed=np.zeros((8, 8, 3), np.uint8),
+        thresholds=thresholds,
+        a=metrics,
+        b=metrics,
+    )
+    assert "No truth is known" in page
+    assert "a and b agree on 1.00 of the boxes" in page
+    assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
+
+
+def test_a_leaderboard_names_a_model_or_one_of_its_folds():
+    metrics = {
+        f"{model}.fold{fold}": Metrics("mAP50", score, {}, {})
+        for model, fold, score in (("a", 0, 0.4), ("a", 1, 0.6), ("b", 0, 0.7), ("c", 0, 0.9))
+    }
+    compared = compare_leaderboard({"a": 0.3, "b": 0.5, "c.fold0": 0.6}, **metrics)
+    points = compared.points.set_index("model")
+    assert points["validation"].to_dict() == pytest.approx({"a": 0.5, "b": 0.7, "c.fold0": 0.9})

@@ -44,6 +44,49 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
     assert "det.yolox.fold1.checkpoint" in again.inputs
 
 
+def names(members):
+    return [member.name for member in members]
+
+
+def test_members_are_named_by_model_fold_or_pattern():
+    parameters = models(folds=[0, 1])
+    parameters["models"]["yolo_large"] = {**DETECTOR, "folds": [0]}
+    parameters["models"]["fcos"] = DETECTOR
+    parameters["ensembles"] = {
+        "final": ["yolox"],
+        "first_fold": ["*.fold0"],
+        "yolos": {"members": ["yolo*"]},
+        "two": ["fcos", "yolox.fold1"],
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "yolox.fold1"]
+    assert names(plan.ensemble("det", "first_fold")) == [
+        "yolox.fold0",
+        "yolo_large.fold0",
+        "fcos.fold0",
+    ]
+    assert names(plan.ensemble("det", "yolos")) == [
+        "yolox.fold0",
+        "yolox.fold1",
+        "yolo_large.fold0",
+    ]
+    assert names(plan.ensemble("det", "two")) == ["yolox.fold1", "fcos.fold0"]
+    assert plan.ensembles_of("det") == ["teacher", "final", "first_fold", "yolos", "two"]
+    assert plan.ensembles_of("seg") == []
+
+
+def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
+    (tmp_path / "colleague.oof.csv").touch()
+    files = {"colleague": tmp_path / "colleague.csv", "another": tmp_path / "another.csv"}
+    plan = read_plan(models(), "models.yml", {"det": files})
+    assert names(plan.ensemble("det", "teacher")) == ["yolox.fold0"]
+    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "colleague.csv", "another.csv"]
+    assert [m.has_out_of_fold for m in plan.ensemble("det", "final")] == [True, True, False]
+    assert read_plan({}, "models.yml", {"seg": files}).tasks == ("seg",)
+    with pytest.raises(PlanError, match=r"yolox\.csv: its name is that of a model"):
+        read_plan(models(), "models.yml", {"det": {"yolox": tmp_path / "yolox.csv"}})
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -52,7 +95,8 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
         (models(backend="mmseg"), "backend 'mmseg' does not train task 'det'"),
         (models(backend="mmyolo"), "models.yolox.backend"),
         ({"models": {"YOLO X": DETECTOR}}, "models.YOLO X: not a name"),
-        ({"models": {"final": DETECTOR}}, "models.final: not a name"),
+        ({"models": {"final": DETECTOR}}, "'final' is a model and an ensemble; rename one"),
+        ({"models": {"pseudo": DETECTOR}}, "models.pseudo: not a name"),
         ({"models": ["yolox"]}, "should be a mapping"),
         ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
         (
@@ -67,7 +111,14 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
             {**models(), "ensembles": {"final": ["yolxo"]}},
             "ensembles.final names 'yolxo'.*did you mean 'yolox'",
         ),
-        ({**models(), "ensembles": {"finale": "all"}}, "ensembles.finale"),
+        ({**models(), "ensembles": {"final": "al"}}, "ensembles.final.members"),
+        ({**models(), "ensembles": {"Big One": "all"}}, "ensembles.Big One: not a name"),
+        ({**models(), "ensembles": ["all"]}, "ensembles should be a mapping"),
+        (
+            {**models(), "ensembles": {"final": {"members": "all", "det": {"methd": "nms"}}}},
+            "ensembles.final.det.methd",
+        ),
+        ({**models(), "ensembles": {"final": ["fcos*"]}}, "'fcos\\*', which is no model"),
         ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
         (models(train_on="labeled+pseudo"), "'teacher' has no member"),
         (models(pretrained="model:yolx"), "pretrained names 'yolx'.*did you mean 'yolox'"),

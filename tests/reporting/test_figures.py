@@ -2,7 +2,6 @@
 
 from io import StringIO
 
-import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -10,7 +9,6 @@ from rich.console import Console
 from recycling.reporting import (
     balance_figure,
     cleaning_figure,
-    diversity_figure,
     scores_figure,
     scores_table,
 )
@@ -92,17 +90,6 @@ def test_every_score_is_in_the_figure_best_on_top():
         ["0.540", "0.539", "0.480"],
     ]
     assert figure.axes[0].get_title(loc="left") == "classification: macro F1"
-
-
-def test_members_agree_both_ways():
-    pairs = pd.DataFrame(
-        {"member_a": ["a", "a", "b"], "member_b": ["b", "c", "c"], "agreement": [0.9, 0.2, 0.5]}
-    )
-    axis = diversity_figure(pairs).axes[0]
-    cells = np.ma.filled(axis.images[0].get_array(), np.nan)
-    expected = [[np.nan, 0.9, 0.2], [0.9, np.nan, 0.5], [0.2, 0.5, np.nan]]
-    np.testing.assert_array_equal(cells, expected)
-    assert sorted(texts(axis)) == ["0.20", "0.20", "0.50", "0.50", "0.90", "0.90"]
 
 
 def test_cleaning_counts_the_changes_of_each_rule():

@@ -29,8 +29,27 @@ from recycling.annotations import (
 )
 from recycling.backends import Checkpoint, Recipes, RunFolder
 from recycling.datasets.core import PathDataset
-from recycling.ensembling import AGREEMENT, RANKING, Agreement, Ranking
-from recycling.evaluation import Metrics
+from recycling.ensembling import (
+    AGREEMENT,
+    CHOICES,
+    CONTRIBUTIONS,
+    HISTORY,
+    RANKING,
+    Agreement,
+    Choices,
+    Contributions,
+    History,
+    Ranking,
+)
+from recycling.evaluation import (
+    CLASS_GAINS,
+    ERROR_CORRELATION,
+    SCORE_THRESHOLDS,
+    ClassGains,
+    ErrorCorrelation,
+    Metrics,
+    ScoreThresholds,
+)
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
@@ -163,6 +182,42 @@ class AgreementDataset(TableDataset[Agreement]):
     """How alike the members of an ensemble are, as Parquet."""
 
     schema = AGREEMENT
+
+
+class ChoicesDataset(TableDataset[Choices]):
+    """Ways of choosing an ensemble side by side, as Parquet."""
+
+    schema = CHOICES
+
+
+class HistoryDataset(TableDataset[History]):
+    """The trials of a search, as Parquet."""
+
+    schema = HISTORY
+
+
+class ContributionsDataset(TableDataset[Contributions]):
+    """What each member adds to an ensemble, as Parquet."""
+
+    schema = CONTRIBUTIONS
+
+
+class ErrorCorrelationDataset(TableDataset[ErrorCorrelation]):
+    """How far members err on the same, as Parquet."""
+
+    schema = ERROR_CORRELATION
+
+
+class ClassGainsDataset(TableDataset[ClassGains]):
+    """What an ensemble gains class by class, as Parquet."""
+
+    schema = CLASS_GAINS
+
+
+class ScoreThresholdsDataset(TableDataset[ScoreThresholds]):
+    """What score thresholds do, as Parquet."""
+
+    schema = SCORE_THRESHOLDS
 
 
 class BalanceDataset(TableDataset[Balance]):

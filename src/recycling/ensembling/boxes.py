@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recycling.ensembling.box_tables import (
+    WORTH_THREADS as WORTH_THREADS,
+)
+from recycling.ensembling.box_tables import (
+    Weights,
+    box_tables,
+    image_runs,
+    raise_fault,
+    run_kernel,
+)
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
-from recycling.ensembling.threads import kernel_threads
 from recycling.predictions import DETECTIONS, Detections
 
 Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
-
-WORTH_THREADS = 50_000
-"""Boxes from which on several threads pay: some 20 ms of work, against 6 s to compile for them."""
 
 _logger = logging.getLogger(__name__)
 
@@ -26,10 +32,11 @@ _logger = logging.getLogger(__name__)
 def weighted_boxes_fusion(
     members: Sequence[Detections],
     *,
-    weights: Sequence[float] | None = None,
+    weights: Weights | None = None,
     iou_threshold: float = 0.55,
     score_threshold: float = 0.0,
     confidence: Confidence = "avg",
+    class_agnostic: bool = False,
     names: Sequence[str] | None = None,
 ) -> Detections:
     """Fuse boxes that lie on one another into their weighted mean (Solovyev et al., 2021).
@@ -51,23 +58,35 @@ def weighted_boxes_fusion(
       of the members nor that of their rows alters the result;
     - means are of float64, where the package rounds them to float32.
 
+    Where members have masks (a column `segmentation` of COCO RLE as JSON text), these fuse along:
+    the mask of a cluster is of the pixels that at least half of its votes are for, where each
+    mask votes with its box's score times its member's weight, and a box without a mask does not.
+
+    Boxes are read where they lie and each thread works on one image at a time. Beside the input,
+    memory goes to the result, to where each image's rows begin, and, where an image's rows lie
+    scattered over a table or category ids far apart, to a few numbers a row.
+
     Args:
         members: One table of detections a member, in any order of rows.
-        weights: How much each member counts; None where all count the same.
+        weights: How much each member counts: one weight a member, or a mapping from each category
+            id that occurs to that, for members that are good at some categories only. None where
+            all count the same.
         iou_threshold: Boxes that overlap by more than this are one object, 0 to 1.
         score_threshold: Boxes below this score take no part.
         confidence: The score of a cluster. ``avg``: the mean score, times the share of the members
             that found it. ``max``: the highest. ``box_and_model_avg``: the weighted mean, times
             the weight of the members that found it. ``absent_model_aware_avg``: the weighted mean
             over boxes and those members that did not find it.
+        class_agnostic: Boxes of all categories may be one object. Its category is the one with the
+            highest sum of weighted scores in the cluster; of equals, the one of the better box.
         names: What to call the members in messages.
 
     Returns:
-        The fused boxes, by image and then by score, highest first.
+        The fused boxes, by image and then by score, highest first; equal scores by coordinates.
 
     Raises:
-        EnsemblingError: No members, weights that do not fit, a setting out of range, or a box
-            whose sides are the wrong way round.
+        EnsemblingError: No members, weights that do not fit, a setting out of range, a box whose
+            sides are the wrong way round, or masks that cannot be fused.
         TableError: A member is not a table of detections, or holds a value that is not a number.
 
     Example:
@@ -85,58 +104,69 @@ def weighted_boxes_fusion(
         raise EnsemblingError(f"confidence {confidence!r}; it is one of {', '.join(modes)}")
     _check_share("iou_threshold", iou_threshold)
     _check_share("score_threshold", score_threshold)
-    boxes, counting = _stack(members, weights, names)
+    boxes = box_tables(members, weights, names)
 
-    from recycling.ensembling import _box_kernels
+    from recycling.ensembling import _fusion_kernels
 
-    many = bool(boxes.box_pointer[-1] >= WORTH_THREADS)
-    with kernel_threads(worthwhile=many):
-        fused = (_box_kernels.fuse if many else _box_kernels.fuse_serial)(
-            *boxes.columns,
-            counting,
-            float(iou_threshold),
-            float(score_threshold),
-            modes.index(confidence),
-        )
-    return _table(boxes, *fused)
+    return run_kernel(
+        boxes,
+        _fusion_kernels.fuse,
+        float(iou_threshold),
+        float(score_threshold),
+        modes.index(confidence),
+        bool(class_agnostic),
+    )
 
 
 def nms(
     members: Sequence[Detections],
     *,
     iou_threshold: float = 0.5,
-    weights: Sequence[float] | None = None,
+    score_threshold: float = 0.0,
+    weights: Weights | None = None,
+    class_agnostic: bool = False,
     names: Sequence[str] | None = None,
 ) -> Detections:
     """Keep, on each image and for each category, the best of the boxes that lie on one another.
 
     The result is that of ``nms`` in the ``ensemble-boxes`` package (1.0.9), but for the points
-    about pixels, equal scores and weights of 0 that `weighted_boxes_fusion` lists.
+    about pixels, equal scores and weights of 0 that `weighted_boxes_fusion` lists. A mask stays
+    with its box.
 
     Args:
         members: One table of detections a member, in any order of rows.
         iou_threshold: A box that overlaps a better one by more than this goes, 0 to 1.
-        weights: How much each member counts: scores are multiplied by the member's share of all
-            weights. None leaves scores as they are.
+        score_threshold: Boxes below this score take no part; before weights.
+        weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
+            multiplied by the member's share of all weights. None leaves scores as they are.
+        class_agnostic: A box may go because of a better one of another category.
         names: What to call the members in messages.
 
     Returns:
-        The boxes that stay, by image and then by score, highest first.
+        The boxes that stay, by image and then by score, highest first; equal scores by
+        coordinates.
 
     Raises:
         EnsemblingError: As `weighted_boxes_fusion` does.
         TableError: As `weighted_boxes_fusion` does.
     """
     _check_share("iou_threshold", iou_threshold)
-    boxes, counting = _stack(members, weights, names)
+    _check_share("score_threshold", score_threshold)
+    boxes = box_tables(members, weights, names)
     if weights is not None:
-        counting = counting / counting.sum()
+        shares = boxes.kernel.weights / boxes.kernel.weights.sum(axis=1, keepdims=True)
+        kernel = boxes.kernel._replace(weights=shares, scale=1 / shares.max())
+        boxes = replace(boxes, kernel=kernel)
 
-    from recycling.ensembling import _box_kernels
+    from recycling.ensembling import _fusion_kernels
 
-    with kernel_threads(worthwhile=boxes.box_pointer[-1] >= WORTH_THREADS):
-        stayed = _box_kernels.suppress(*boxes.columns, counting, float(iou_threshold))
-    return _table(boxes, *stayed)
+    return run_kernel(
+        boxes,
+        _fusion_kernels.suppress,
+        float(iou_threshold),
+        float(score_threshold),
+        bool(class_agnostic),
+    )
 
 
 @dataclass(frozen=True)
@@ -173,7 +203,7 @@ def _stack(
         for name in DETECTIONS.names
     }
     if not _all_sound(values):
-        _raise_fault(tables, called)
+        raise_fault(tables, called)
     taking_part = counting > 0
     if not taking_part.all():
         counted = [member for member, counts in zip(members, taking_part, strict=True) if counts]
@@ -214,21 +244,6 @@ def _all_sound(values: dict[str, NDArray[Any]]) -> bool:
     )
 
 
-def _raise_fault(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> None:
-    """Say which member has a bad row, if one has."""
-    for table, name in zip(tables, names, strict=True):
-        checked = DETECTIONS.conform(table, where=name)
-        for low, high in (("x_min", "x_max"), ("y_min", "y_max")):
-            bad = (checked[low] > checked[high]).to_numpy()
-            if bad.any():
-                row = int(bad.argmax())
-                raise EnsemblingError(
-                    f"{name}: row {row}, image {checked['image_id'][row]}: {low} "
-                    f"{checked[low][row]:g} is above {high} {checked[high][row]:g}; boxes are "
-                    "x_min, y_min, x_max, y_max"
-                )
-
-
 def _grouped(values: dict[str, NDArray[Any]], sizes: Sequence[int]) -> _Boxes:
     """Find each image's rows.
 
@@ -240,30 +255,22 @@ def _grouped(values: dict[str, NDArray[Any]], sizes: Sequence[int]) -> _Boxes:
         sizes: How many rows each member has.
     """
     image_id = values["image_id"].astype(np.int64, copy=False)
-    member_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    changes = np.flatnonzero(image_id[1:] != image_id[:-1]) + 1
-    run_start = np.unique(np.concatenate([member_start[:-1], changes]))
-    run_start = run_start[run_start < len(image_id)]
-    image_ids, image_of_run = np.unique(image_id[run_start], return_inverse=True)
-    by_image = np.argsort(image_of_run, kind="stable")
-    run_stop = np.append(run_start[1:], len(image_id))
-    run_member = np.searchsorted(member_start, run_start, side="right") - 1
-    run_pointer = np.searchsorted(image_of_run[by_image], np.arange(len(image_ids) + 1))
-    boxes_before = np.concatenate([[0], np.cumsum((run_stop - run_start)[by_image])])
+    member_start = np.cumsum([0, *sizes])
+    runs = image_runs(np.split(image_id, member_start[1:-1]))
+    box_pointer = runs["box_pointer"]
     category, category_ids = _numbered(values["category_id"].astype(np.int64, copy=False))
-    box_pointer = boxes_before[run_pointer].astype(np.int64)
     return _Boxes(
         columns=(
-            run_start[by_image].astype(np.int64),
-            run_stop[by_image].astype(np.int64),
-            run_member[by_image].astype(np.int64),
-            run_pointer.astype(np.int64),
+            runs["run_start"] + member_start[runs["run_member"]],
+            runs["run_stop"] + member_start[runs["run_member"]],
+            runs["run_member"],
+            runs["run_pointer"],
             box_pointer,
             category,
             len(category_ids),
             *(values[name] for name in DETECTIONS.names[2:]),
         ),
-        image_ids=image_ids,
+        image_ids=runs["image_ids"],
         box_pointer=box_pointer,
         category_ids=category_ids,
     )

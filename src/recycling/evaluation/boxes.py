@@ -31,7 +31,7 @@ def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
             that the truth does not know.
     """
-    _check(truth, detections)
+    check_detections(truth, detections)
     precision = _precision(truth, detections)
     names = truth.categories["name"].tolist()
     by_category = {
@@ -48,7 +48,12 @@ def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
     return Metrics("mAP50", _mean(precision[0, :, :, 0]), per_class, details)
 
 
-def _check(truth: Annotations, detections: Detections) -> None:
+def check_detections(truth: Annotations, detections: Detections) -> None:
+    """That there is something to find, and that the detections are of these images and categories.
+
+    Raises:
+        EvaluationError: They are not, or there is nothing to find.
+    """
     if truth.annotations["iscrowd"].all():
         raise EvaluationError(
             f"truth: no object on any of the {len(truth.images)} images, so there is nothing to "
@@ -65,6 +70,36 @@ def _check(truth: Annotations, detections: Detections) -> None:
 
 def _precision(truth: Annotations, detections: Detections) -> NDArray[np.float64]:
     """(10 IoU thresholds, 101 recalls, categories, 4 areas); -1 where there is no truth."""
+    evaluation = coco_evaluation(truth, in_evaluation_order(detections))
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = np.asarray(evaluation.eval["precision"], dtype=np.float64)[..., -1]
+    # The library orders categories by id.
+    order = np.argsort(np.argsort(truth.categories["category_id"].to_numpy()))
+    return precision[:, :, order]
+
+
+def in_evaluation_order(detections: Detections) -> pd.DataFrame:
+    """Image by image, category by category, the best first; so equal scores have one order."""
+    return DETECTIONS.conform(detections, where="detections").sort_values(
+        ["image_id", "category_id", "score", *BOX],
+        ascending=[True, True, False] + [True] * 4,
+        ignore_index=True,
+    )
+
+
+def coco_evaluation(truth: Annotations, detections: pd.DataFrame) -> Any:
+    """The library's evaluation, not yet run.
+
+    Objects and detections are numbered from 1, in the order of their rows.
+
+    Args:
+        truth: The images and what is on them.
+        detections: As `in_evaluation_order` gives them.
+
+    Returns:
+        A `faster_coco_eval.COCOeval_faster`.
+    """
     from faster_coco_eval import COCO, COCOeval_faster
 
     # Ids are dealt anew: the reference implementation takes a match with id 0 for none.
@@ -88,20 +123,11 @@ def _precision(truth: Annotations, detections: Detections) -> NDArray[np.float64
             "categories": [{"id": index} for index in truth.categories["category_id"].tolist()],
         }
     )
-    ordered = DETECTIONS.conform(detections, where="detections").sort_values(
-        ["image_id", "category_id", "score", *BOX], ascending=[True, True, False] + [True] * 4
-    )
     found = [
         {**entry, "score": score}
-        for entry, score in zip(_coco_boxes(ordered), ordered["score"].tolist(), strict=True)
+        for entry, score in zip(_coco_boxes(detections), detections["score"].tolist(), strict=True)
     ]
-    evaluation = COCOeval_faster(coco_truth, coco_truth.loadRes(found), iouType="bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"], dtype=np.float64)[..., -1]
-    # The library orders categories by id.
-    order = np.argsort(np.argsort(truth.categories["category_id"].to_numpy()))
-    return precision[:, :, order]
+    return COCOeval_faster(coco_truth, coco_truth.loadRes(found), iouType="bbox")
 
 
 def _coco_boxes(table: pd.DataFrame) -> list[dict[str, Any]]:

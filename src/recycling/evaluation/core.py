@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isnan, nan
 from typing import Any
 
 
@@ -17,7 +18,7 @@ class Metrics:
 
     Attributes:
         metric: The name of the metric that the task is judged by.
-        score: Its value, 0 to 1.
+        score: Its value, 0 to 1; NaN where there is no truth to compare with.
         per_class: Its value for each category that it is defined for, by name.
         details: Other figures, by name; one that is not defined on the data is left out.
     """
@@ -28,8 +29,8 @@ class Metrics:
     details: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As a dictionary that JSON can hold."""
-        return asdict(self)
+        """As a dictionary that JSON can hold; a score that is not known is None."""
+        return asdict(self) | {"score": None if isnan(self.score) else self.score}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Metrics:
@@ -46,7 +47,7 @@ class Metrics:
             )
         return cls(
             metric=str(content["metric"]),
-            score=float(content["score"]),
+            score=nan if content["score"] is None else float(content["score"]),
             per_class={str(name): float(value) for name, value in content["per_class"].items()},
             details={str(name): float(value) for name, value in content["details"].items()},
         )

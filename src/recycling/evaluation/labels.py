@@ -29,7 +29,7 @@ def classification_metrics(truth: Annotations, probabilities: ClassProbabilities
     """
     from sklearn.metrics import accuracy_score, f1_score
 
-    expected, scores = _matched(truth, probabilities)
+    expected, scores = matched_crops(truth, probabilities)
     predicted = scores.argmax(axis=1)
     of_truth = scores[np.arange(len(expected)), expected]
     present = np.unique(expected)
@@ -61,7 +61,7 @@ def confusion(truth: Annotations, probabilities: ClassProbabilities) -> pd.DataF
     Raises:
         EvaluationError: As `classification_metrics` does.
     """
-    expected, scores = _matched(truth, probabilities)
+    expected, scores = matched_crops(truth, probabilities)
     names = truth.categories["name"].tolist()
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (expected, scores.argmax(axis=1)), 1)
@@ -70,10 +70,18 @@ def confusion(truth: Annotations, probabilities: ClassProbabilities) -> pd.DataF
     )
 
 
-def _matched(
+def matched_crops(
     truth: Annotations, probabilities: ClassProbabilities
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The true class index of each crop (n,), and its probabilities (n, classes) summing to 1."""
+    """What each crop is and what was said of it; crops are the annotations that are no crowd.
+
+    Returns:
+        The row of its category in the truth (crops,), and its probabilities (crops, categories),
+        which sum to 1; crops in the order of the truth.
+
+    Raises:
+        EvaluationError: As `classification_metrics` does.
+    """
     crops = truth.annotations[~truth.annotations["iscrowd"]]
     if crops.empty:
         raise EvaluationError("truth: no annotation to classify; evaluate on labelled images")

@@ -30,21 +30,17 @@ def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
         EvaluationError: An image has no label map, a map holds a value that is no class, or the
             truth has no pixel to compare.
     """
-    image_ids = truth.images["image_id"].tolist()
-    missing = [image_id for image_id in image_ids if image_id not in label_maps]
-    if missing:
-        raise EvaluationError(
-            f"label maps: none for image {missing[0]}; {len(missing)} of {len(image_ids)} images "
-            "have none; predict on every image of the truth"
-        )
+    check_label_maps(truth, label_maps)
     names = ["background", *truth.categories["name"]]
-    counts = _confusion(truth, label_maps, len(names))
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    for image_id, expected in painted(truth).items():
+        counts += image_confusion(expected, label_maps[image_id], len(names), image_id)
     hits = np.diag(counts)
     pixels = counts.sum(axis=1) + counts.sum(axis=0)
     here = pixels > 0
     if not here.any():
         raise EvaluationError(
-            f"truth: no pixel to compare on {len(image_ids)} images; evaluate on labelled images"
+            f"truth: no pixel to compare on {len(truth.images)} images; evaluate on labelled images"
         )
     iou = hits[here] / (pixels - hits)[here]
     return Metrics(
@@ -59,25 +55,53 @@ def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
     )
 
 
-def _confusion(truth: Annotations, label_maps: LabelMaps, n_classes: int) -> NDArray[np.int64]:
-    """(classes, classes) pixels by class in the truth and class predicted."""
-    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
-    for image_id, expected in painted(truth).items():
-        predicted = _resized(label_maps[image_id], expected.shape)
-        seen = expected != IGNORE
-        pairs = expected[seen].astype(np.int64) * 256 + predicted[seen]
-        square = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
-        if square[:, n_classes:].any():
-            value = n_classes + int(square[:, n_classes:].any(axis=0).argmax())
-            raise EvaluationError(
-                f"label maps: image {image_id} has the value {value}, but there are "
-                f"{n_classes - 1} categories, so values go from 0 to {n_classes - 1}"
-            )
-        counts += square[:n_classes, :n_classes]
-    return counts
+def check_label_maps(truth: Annotations, label_maps: LabelMaps) -> None:
+    """That every image of the truth has a label map.
+
+    Raises:
+        EvaluationError: One has none.
+    """
+    image_ids = truth.images["image_id"].tolist()
+    missing = [image_id for image_id in image_ids if image_id not in label_maps]
+    if missing:
+        raise EvaluationError(
+            f"label maps: none for image {missing[0]}; {len(missing)} of {len(image_ids)} images "
+            "have none; predict on every image of the truth"
+        )
 
 
-def _resized(label_map: LabelMap, shape: tuple[int, ...]) -> LabelMap:
+def image_confusion(
+    expected: LabelMap, predicted: LabelMap, n_classes: int, image_id: int
+) -> NDArray[np.int64]:
+    """How many pixels of each class were taken for which.
+
+    Args:
+        expected: (H, W), the true classes.
+        predicted: The predicted ones; resized where it has another size.
+        n_classes: Background and categories.
+        image_id: The image, for the message.
+
+    Returns:
+        (classes, classes) pixels by class in the truth and class predicted.
+
+    Raises:
+        EvaluationError: A value is no class.
+    """
+    predicted = of_size(predicted, expected.shape)
+    seen = expected != IGNORE
+    pairs = expected[seen].astype(np.int64) * 256 + predicted[seen]
+    square = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+    if square[:, n_classes:].any():
+        value = n_classes + int(square[:, n_classes:].any(axis=0).argmax())
+        raise EvaluationError(
+            f"label maps: image {image_id} has the value {value}, but there are "
+            f"{n_classes - 1} categories, so values go from 0 to {n_classes - 1}"
+        )
+    return square[:n_classes, :n_classes]
+
+
+def of_size(label_map: LabelMap, shape: tuple[int, ...]) -> LabelMap:
+    """A label map of another size, taking the nearest pixel."""
     if label_map.shape == shape:
         return label_map
     import cv2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan
+from pathlib import Path
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
-from pydantic import BaseModel, ConfigDict, Field
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.model import Task
@@ -18,14 +18,24 @@ from recycling.ensembling import (
     average_probabilities,
     detection_agreement,
     fuse_label_maps,
+    geometric_mean_probabilities,
+    hard_vote_probabilities,
     label_map_agreement,
+    nms,
+    non_maximum_weighted,
     probability_agreement,
+    rank_average_probabilities,
     rank_members,
+    soft_nms,
     weighted_boxes_fusion,
 )
-from recycling.evaluation import Metrics
-from recycling.pipelines.plan import Plan
-from recycling.pipelines.training import SCORE
+from recycling.evaluation import ErrorCorrelation, Metrics
+from recycling.pipelines.choosing import FUSE_AS_CHOSEN, choosing_nodes, image_sizes
+from recycling.pipelines.dropped import dropped_members
+from recycling.pipelines.explaining import explaining_nodes, leaderboard_nodes
+from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Weights, model_of
+from recycling.pipelines.plan import FINAL, TEACHER, Plan, PlanError
+from recycling.pipelines.training import SCORE_TEST
 from recycling.predictions import (
     ClassProbabilities,
     Detections,
@@ -36,38 +46,20 @@ from recycling.predictions import (
 )
 from recycling.reporting import Picture, Summary, TaskScores
 
-EnsembleName: TypeAlias = Literal["teacher", "final"]
-
-
-class BoxFusion(BaseModel):
-    """How the boxes of the members are fused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    iou_threshold: float = Field(0.55, gt=0, le=1)
-    score_threshold: float = Field(0.0, ge=0, le=1)
-    confidence: Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"] = "avg"
-    weights: Literal["equal", "score"] = "equal"
-
-
-class LabelFusion(BaseModel):
-    """How the class probabilities of the members are fused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    weights: Literal["equal", "score"] = "equal"
-
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every ensemble of every task, and the summary of all scores."""
-    nodes = [
-        n
-        for task in plan.tasks
-        for name in ENSEMBLES
-        if plan.ensemble(task, name)
-        for n in _ensemble(plan, task, name)
-    ]
-    nodes += [n for task in plan.tasks for n in _outcome(plan, task)]
+    nodes = [n for task in plan.tasks for n in dropped_members(plan, task)]
+    for task in plan.tasks:
+        for name in plan.ensembles_of(task):
+            nodes += _ensemble(plan, task, name)
+            if name != TEACHER:
+                nodes += _outcome(plan, task, name)
+        nodes += leaderboard_nodes(plan, task)
+        nodes.append(
+            node(scores_collector(plan.further_ensembles(task)), _all_metrics(plan, task),
+                 f"{task}.scores", name="collect_scores", namespace=task)
+        )  # fmt: skip
     scores = {str(task): f"{task}.scores" for task in plan.tasks}
     nodes += [
         node(summarise, scores, "summary", name="summarise"),
@@ -76,86 +68,183 @@ def create_pipeline(plan: Plan) -> Pipeline:
     return Pipeline(nodes)
 
 
-ENSEMBLES: tuple[EnsembleName, ...] = ("teacher", "final")
-
-
-def _ensemble(plan: Plan, task: Task, name: EnsembleName) -> list[Node]:
+def _ensemble(plan: Plan, task: Task, name: str) -> list[Node]:
     space, members = f"{task}.{name}", plan.ensemble(task, name)
     predictions = {member.name: f"{member.namespace}.test_predictions" for member in members}
+    fusion = fusion_inputs(plan, task, name, predictions, "test.annotations")
+    known = {m.name: f"{m.namespace}.out_of_fold_metrics" for m in members if m.has_out_of_fold}
     return [
-        node(rank, {m.name: f"{m.namespace}.out_of_fold_metrics" for m in members},
-             f"{space}.ranking", name="rank_members", namespace=space),
-        node(FUSE[task], fusion_inputs(task, space, predictions), f"{space}.test_predictions",
-             name="fuse_test", namespace=space),
-        node(SCORE[task], ["test.annotations", f"{space}.test_predictions"],
+        node(ranker([member.name for member in members]), known, f"{space}.ranking",
+             name="rank_members", namespace=space),
+        *choosing_nodes(plan, task, name),
+        node(fuser(plan, task, name), fusion, f"{space}.test_predictions", name="fuse_test",
+             namespace=space),
+        node(SCORE_TEST[task], ["test.annotations", f"{space}.test_predictions"],
              f"{space}.test_metrics", name="score_test", namespace=space),
     ]  # fmt: skip
 
 
-def _outcome(plan: Plan, task: Task) -> list[Node]:
-    space = f"{task}.final"
+def _outcome(plan: Plan, task: Task, name: str) -> list[Node]:
+    space = f"{task}.{name}"
     fused = f"{space}.test_predictions"
-    predictions = {m.name: f"{m.namespace}.test_predictions" for m in plan.ensemble(task, "final")}
-    metrics = {m.name: f"{m.namespace}.test_metrics" for m in plan.members(task)} | {
-        name: f"{task}.{name}.test_metrics" for name in ENSEMBLES if plan.ensemble(task, name)
-    }
+    predictions = {m.name: f"{m.namespace}.test_predictions" for m in plan.ensemble(task, name)}
     return [
-        node(collect_scores, metrics, f"{task}.scores", name="collect_scores", namespace=task),
         node(SUBMIT[task], [fused, "test.annotations"][: 1 if task == "cls" else 2],
              f"{space}.submission", name="write_submission", namespace=space),
         node(DRAW[task], [fused, "test.annotations", "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
         node(COMPARE[task], predictions, f"{space}.agreement", name="compare_members",
              namespace=space),
-        node(draw_agreement, f"{space}.agreement", f"{space}.agreement_figure",
-             name="draw_agreement", namespace=space),
+        node(draw_agreement, [f"{space}.agreement", f"{space}.error_correlation"],
+             f"{space}.agreement_figure", name="draw_agreement", namespace=space),
+        *explaining_nodes(plan, task, name, fuser(plan, task, name),
+                          fusion_inputs(plan, task, name, predictions, "test.annotations")),
     ]  # fmt: skip
 
 
-def fusion_inputs(task: Task, ensemble: str, predictions: Mapping[str, str]) -> dict[str, str]:
-    """The inputs of a fusing node: settings where the task has some, the ranking, the members."""
-    settings = {} if task == "seg" else {"settings": f"params:ensembling.{task}"}
-    return {**settings, "ranking": f"{ensemble}.ranking", **predictions}
+def _all_metrics(plan: Plan, task: Task) -> dict[str, str]:
+    members = {m.name: f"{m.namespace}.test_metrics" for m in plan.members(task)}
+    return members | {name: f"{task}.{name}.test_metrics" for name in plan.ensembles_of(task)}
 
 
-def rank(**metrics: Metrics) -> Ranking:
-    """Rank the members by their score on the fold that they have not seen."""
-    return rank_members({member: m.score for member, m in metrics.items()})
+def fuser(plan: Plan, task: Task, ensemble: str) -> Callable[..., object]:
+    """The node function that fuses an ensemble: by its settings, or as its search says."""
+    return (FUSE if plan.ensembles[ensemble].search is None else FUSE_AS_CHOSEN)[task]
+
+
+def fusion_inputs(
+    plan: Plan, task: Task, ensemble: str, predictions: Mapping[str, str], images: str
+) -> dict[str, str]:
+    """The inputs of a fusing node.
+
+    Args:
+        plan: Tells whether the ensemble has settings of its own.
+        task: What is fused.
+        ensemble: The ensemble's name.
+        predictions: The dataset of each member.
+        images: The annotations of the images that they are of; their sizes are looked at.
+    """
+    described = plan.ensembles[ensemble]
+    own = getattr(described, task) is not None
+    settings = f"params:ensembles.{ensemble}.{task}" if own else f"params:ensembling.{task}"
+    return {
+        **(
+            {"settings": settings}
+            if described.search is None
+            else {"choice": f"{task}.{ensemble}.choice"}
+        ),
+        "ranking": f"{task}.{ensemble}.ranking",
+        **({"images": images} if task == "seg" else {}),
+        **predictions,
+    }
+
+
+def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
+    """A node function that ranks members, those without out-of-fold predictions last."""
+
+    def rank(**metrics: Metrics) -> Ranking:
+        """Rank the members by their score on the fold that they have not seen."""
+        return rank_members({n: metrics[n].score if n in metrics else None for n in names})
+
+    return rank
 
 
 def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> Detections:
-    """Fuse the members' boxes by weighted boxes fusion."""
+    """Fuse the members' boxes."""
     names = ranking["member"].tolist()
+    tables = [members[name] for name in names]
+    weights = member_weights(settings.weights, ranking)
+    iou_threshold, agnostic = settings.iou_threshold, settings.class_agnostic
+    if settings.method == "nms":
+        return nms(
+            tables,
+            weights=weights,
+            iou_threshold=iou_threshold,
+            class_agnostic=agnostic,
+            names=names,
+        )
+    if settings.method == "soft_nms":
+        return soft_nms(
+            tables,
+            weights=weights,
+            iou_threshold=iou_threshold,
+            sigma=settings.sigma,
+            score_threshold=settings.score_threshold,
+            method=settings.decay,
+            class_agnostic=agnostic,
+            names=names,
+        )
+    if settings.method == "non_maximum_weighted":
+        return non_maximum_weighted(
+            tables,
+            weights=weights,
+            iou_threshold=iou_threshold,
+            score_threshold=settings.score_threshold,
+            class_agnostic=agnostic,
+            names=names,
+        )
     return weighted_boxes_fusion(
-        [members[name] for name in names],
-        weights=_weights(settings.weights, ranking),
-        iou_threshold=settings.iou_threshold,
+        tables,
+        weights=weights,
+        iou_threshold=iou_threshold,
         score_threshold=settings.score_threshold,
         confidence=settings.confidence,
+        class_agnostic=agnostic,
         names=names,
     )
 
 
-def fuse_masks(ranking: Ranking, **members: LabelMaps) -> LabelMaps:
+def fuse_masks(
+    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: LabelMaps
+) -> LabelMaps:
     """Let the members vote on every pixel; ties go to the better-ranked one."""
     names = ranking["member"].tolist()
+    sizes = image_sizes(images.images)
     maps = [members[name] for name in names]
-    return fuse_label_maps(maps, ranks=ranking["rank"].tolist(), names=names)
+    return fuse_label_maps(maps, ranks=ranking["rank"].tolist(), sizes=sizes, names=names)
 
 
 def fuse_classes(
-    settings: LabelFusion, ranking: Ranking, **members: ClassProbabilities
+    settings: ClassFusion, ranking: Ranking, **members: ClassProbabilities
 ) -> ClassProbabilities:
-    """Average the members' class probabilities."""
+    """Fuse the members' class probabilities."""
     names = ranking["member"].tolist()
-    weights = _weights(settings.weights, ranking)
-    return average_probabilities([members[name] for name in names], weights=weights, names=names)
+    tables = [members[name] for name in names]
+    if settings.method == "hard_vote":
+        ranks = ranking["rank"].tolist()
+        return hard_vote_probabilities(tables, ranks=ranks, names=names)
+    fuse = {
+        "mean": average_probabilities,
+        "geometric": geometric_mean_probabilities,
+        "rank": rank_average_probabilities,
+    }[settings.method]
+    return fuse(tables, weights=member_weights(settings.weights, ranking), names=names)
 
 
-def _weights(kind: Literal["equal", "score"], ranking: Ranking) -> list[float] | None:
-    """The members' weights; equal where all of them scored 0, as after too short a training."""
-    scores = ranking["score"].tolist()
-    return scores if kind == "score" and any(scores) else None
+def member_weights(weights: Weights, ranking: Ranking) -> list[float] | None:
+    """How much each member counts, in the order of the ranking; None where all count the same.
+
+    Raises:
+        PlanError: A member has no weight, or no score to be its weight.
+    """
+    names = ranking["member"].tolist()
+    if weights == "equal":
+        return None
+    if weights == "score":
+        unknown = ranking.loc[ranking["score"].isna(), "member"].tolist()
+        if unknown:
+            raise PlanError(
+                f"{unknown[0]}: no out-of-fold predictions, so no score to be its weight; drop in "
+                f"{Path(unknown[0]).stem}.oof.csv, or set weights to equal or to numbers"
+            )
+        scores = ranking["score"].tolist()
+        # All score 0 after too short a training.
+        return scores if any(scores) else None
+    given = {name: weights.get(name, weights.get(model_of(name))) for name in names}
+    for name, weight in given.items():
+        if weight is None:
+            raise PlanError(f"weights: none for {name!r}; there are {', '.join(weights)}")
+    return [float(weight) for weight in given.values() if weight is not None]
 
 
 def submit_boxes(detections: Detections, test: Annotations) -> pd.DataFrame:
@@ -211,29 +300,32 @@ def compare_classes(**members: ClassProbabilities) -> Agreement:
     return Agreement(probability_agreement(list(members.values()), names=list(members)))
 
 
-def draw_agreement(agreement: Agreement) -> Figure:
-    """Draw how alike the members are."""
-    from recycling.reporting import diversity_figure
+def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
+    """Draw how alike the members are, and how far they err on the same."""
+    from recycling.reporting import likeness_figure
 
-    return diversity_figure(agreement)
+    return likeness_figure(agreement, errors if len(errors) else None)
 
 
-def collect_scores(**metrics: Metrics) -> TaskScores:
-    """Put the scores of a task's members and ensembles on the test part side by side.
+def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
+    """A node function that collects the scores of members, teacher, final and further ensembles."""
 
-    Returns:
-        `metric`, `members` (score by name), `teacher` (where there is one) and `ensemble`, the
-        final one's score.
-    """
-    score = {name: result.score for name, result in metrics.items()}
-    scores: TaskScores = {
-        "metric": metrics["final"].metric,
-        "members": {name: score[name] for name in score if name not in ENSEMBLES},
-        "ensemble": score["final"],
-    }
-    if "teacher" in score:
-        scores["teacher"] = score["teacher"]
-    return scores
+    def collect_scores(**metrics: Metrics) -> TaskScores:
+        """Put the scores of a task's members and ensembles on the test part side by side."""
+        score = {name: None if isnan(one.score) else one.score for name, one in metrics.items()}
+        ensembles = (TEACHER, FINAL, *further)
+        scores: TaskScores = {
+            "metric": metrics[FINAL].metric,
+            "members": {name: score[name] for name in score if name not in ensembles},
+            "ensemble": score[FINAL],
+        }
+        if TEACHER in score:
+            scores["teacher"] = score[TEACHER]
+        if further:
+            scores["others"] = {name: score[name] for name in further}
+        return scores
+
+    return collect_scores
 
 
 def summarise(**scores: TaskScores) -> Summary:

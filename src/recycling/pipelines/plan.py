@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from recycling.backends import INSTALL, Model, is_installed
 from recycling.backends.model import Task
+from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Search
 from recycling.pipelines.parameters import faults, nearest
 
 logger = logging.getLogger(__name__)
 
 TASKS: tuple[Task, ...] = get_args(Task)
-RESERVED = ("teacher", "final", "pseudo")
+RESERVED = ("pseudo", "dropped")
 START = "model:"
 
 
@@ -25,31 +28,72 @@ class PlanError(ValueError):
     """`models.yml` is not what it should be: one line, the file, the key, what to do."""
 
 
-class Ensembles(BaseModel):
-    """Who is in which ensemble: ``labeled``, ``all``, or models by name.
+class Ensemble(BaseModel):
+    """One ensemble: who is in it, and how it is fused where it is not as all others are.
 
-    The teacher makes the pseudo-labels; the final one makes the submission.
+    Attributes:
+        members: ``all``, ``labeled`` (models that train on labels only), or names and patterns:
+            ``yolox`` is that model on all its folds, ``yolox.fold0`` one of them, ``yolox*`` all
+            models whose names begin so. A file that was dropped in goes by its name.
+        cls: How its class probabilities are fused; by default as `ensembling.cls` says.
+        det: The same for its boxes.
+        seg: The same for its label maps.
+        search: Where it is given, who is in it and how it is fused is searched for instead.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    teacher: Literal["labeled", "all"] | tuple[str, ...] = "labeled"
-    final: Literal["labeled", "all"] | tuple[str, ...] = "all"
+    members: Literal["labeled", "all"] | tuple[str, ...]
+    cls: ClassFusion | None = None
+    det: BoxFusion | None = None
+    seg: MaskFusion | None = None
+    search: Search | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _members_alone(cls, value: Any) -> Any:
+        return {"members": value} if isinstance(value, str | list | tuple) else value
+
+
+TEACHER, FINAL = "teacher", "final"
+DEFAULTS = {TEACHER: Ensemble(members="labeled"), FINAL: Ensemble(members="all")}
+"""The ensemble that labels the pool, and the one whose predictions are submitted."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One model trained on all folds but one.
+    """Somebody whose predictions can be in an ensemble: by itself, a file that was dropped in.
 
     Attributes:
-        task: What it does.
-        model: Its name in `models.yml`.
-        fold: The fold that it has not seen.
-        settings: What `models.yml` says of it.
+        task: What its predictions are of.
+        model: Its name, or that of the model in `models.yml`.
+        has_out_of_fold: Whether there are predictions on labelled images that it has not seen.
     """
 
     task: Task
     model: str
+    has_out_of_fold: bool = field(default=True, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """How the member is called inside an ensemble."""
+        return f"{self.model}.csv"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its nodes and datasets."""
+        return f"{self.task}.dropped.{self.model}"
+
+
+@dataclass(frozen=True)
+class Trained(Member):
+    """One model trained on all folds but one.
+
+    Attributes:
+        fold: The fold that it has not seen.
+        settings: What `models.yml` says of it.
+    """
+
     fold: int
     settings: Model
 
@@ -63,6 +107,11 @@ class Member:
         """The namespace of its nodes and datasets."""
         return f"{self.task}.{self.name}"
 
+    @property
+    def retrained(self) -> bool:
+        """Whether it learns from pseudo-labels, in a second round."""
+        return self.settings.train_on == "labeled+pseudo"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -70,43 +119,73 @@ class Plan:
 
     Attributes:
         models: Model by name, without those whose library is missing and that may be left out.
-        ensembles: Who is in which ensemble.
+        ensembles: Ensemble by name, with `TEACHER` and `FINAL`.
+        dropped: For each task, the members that are files: the file by name.
+        leaderboard: The tasks of which leaderboard scores are known.
     """
 
     models: Mapping[str, Model]
-    ensembles: Ensembles
+    ensembles: Mapping[str, Ensemble]
+    dropped: Mapping[Task, Mapping[str, Path]] = field(default_factory=dict)
+    leaderboard: frozenset[Task] = frozenset()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks that have a model, in the order cls, det, seg."""
-        return tuple(t for t in TASKS if any(m.task == t for m in self.models.values()))
+        """The tasks that have a member, in the order cls, det, seg."""
+        return tuple(task for task in TASKS if self.members(task))
 
-    def members(self, task: Task) -> list[Member]:
+    def trained(self, task: Task) -> list[Trained]:
         """Every model and fold of a task."""
         return [
-            Member(task, name, fold, model)
+            Trained(task, name, fold, model)
             for name, model in self.models.items()
             if model.task == task
             for fold in model.folds
         ]
 
-    def start(self, member: Member) -> Member | None:
+    def members(self, task: Task) -> list[Member]:
+        """Every model and fold of a task, and the files that were dropped in."""
+        files = [
+            Member(task, name, has_out_of_fold=out_of_fold_file(path).exists())
+            for name, path in self.dropped.get(task, {}).items()
+        ]
+        return [*self.trained(task), *files]
+
+    def start(self, member: Trained) -> Trained | None:
         """The member whose weights a member starts from, if ``pretrained: model:NAME`` says so."""
         name = start_of(member.settings)
         if name is None:
             return None
         model = self.models[name]
-        return Member(model.task, name, member.fold, model)
+        return Trained(model.task, name, member.fold, model)
 
-    def ensemble(self, task: Task, name: Literal["teacher", "final"]) -> list[Member]:
+    def ensemble(self, task: Task, name: str) -> Sequence[Member]:
         """The members of an ensemble, for one task."""
-        chosen = getattr(self.ensembles, name)
-        members = self.members(task)
+        chosen = self.ensembles[name].members
+        # A file holds no predictions on the pool, which a teacher is asked for.
+        members: Sequence[Member] = self.trained(task) if name == TEACHER else self.members(task)
         if chosen == "all":
             return members
         if chosen == "labeled":
-            return [m for m in members if m.settings.train_on == "labeled"]
-        return [m for m in members if m.model in chosen]
+            return [m for m in members if not (isinstance(m, Trained) and m.retrained)]
+        return [m for m in members if any(_is_meant(pattern, m) for pattern in chosen)]
+
+    def further_ensembles(self, task: Task) -> list[str]:
+        """The names of a task's ensembles beside the teacher and the final one."""
+        return [name for name in self.ensembles_of(task) if name not in DEFAULTS]
+
+    def ensembles_of(self, task: Task) -> list[str]:
+        """The names of the ensembles that have a member for a task."""
+        return [name for name in self.ensembles if self.ensemble(task, name)]
+
+
+def out_of_fold_file(path: Path) -> Path:
+    """Where the out-of-fold predictions of a dropped-in member are, if there are any."""
+    return path.with_suffix(f".oof{path.suffix}")
+
+
+def _is_meant(pattern: str, member: Member) -> bool:
+    return fnmatchcase(member.model, pattern) or fnmatchcase(member.name, pattern)
 
 
 def start_of(model: Model) -> str | None:
@@ -114,29 +193,26 @@ def start_of(model: Model) -> str | None:
     return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
 
 
-def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
+def read_plan(
+    parameters: Mapping[str, Any],
+    where: str,
+    dropped: Mapping[Task, Mapping[str, Path]] | None = None,
+) -> Plan:
     """Read the models and ensembles out of the project's parameters.
 
     Args:
         parameters: The parameters, with `models` and, if need be, `ensembles`.
         where: The file that they come from, for messages.
+        dropped: For each task, the files that were dropped in, by name.
 
     Raises:
         PlanError: A model or an ensemble is described wrongly; every fault is in the message.
     """
     known = {str(name): _model(name, raw, where) for name, raw in _models(parameters, where)}
-    try:
-        ensembles = Ensembles.model_validate(parameters.get("ensembles") or {})
-    except ValidationError as error:
-        raise PlanError(faults(error, f"{where}: ensembles", Ensembles)) from error
-    for ensemble in ("teacher", "final"):
-        chosen = getattr(ensembles, ensemble)
-        for name in chosen if isinstance(chosen, tuple) else ():
-            if name not in known:
-                raise PlanError(
-                    f"{where}: ensembles.{ensemble} names {name!r}, which is no model; "
-                    f"{nearest(name, known)}"
-                )
+    ensembles = _ensembles(parameters.get("ensembles"), where)
+    for name in ensembles:
+        if name in known:
+            raise PlanError(f"{where}: {name!r} is a model and an ensemble; rename one of them")
     for name, model in known.items():
         _check_start(name, known, where)
         _check_folds(name, model, parameters.get("splitting"), where)
@@ -147,23 +223,93 @@ def read_plan(parameters: Mapping[str, Any], where: str) -> Plan:
                 f"{where}: models.{name}.pretrained names {start!r}, which is left out; "
                 "install its backend or choose another start"
             )
-    plan = Plan(models, ensembles)
+    boards = parameters.get("leaderboard") or {}
+    leaderboard = frozenset(task for task in TASKS if boards.get(task))
+    plan = Plan(models, ensembles, dropped or {}, leaderboard)
+    _check_dropped(plan, known)
+    _check_patterns(plan, known, where)
     for task in plan.tasks:
-        retrained = [m for m in plan.members(task) if m.settings.train_on == "labeled+pseudo"]
-        if retrained and not plan.ensemble(task, "teacher"):
-            raise PlanError(
-                f"{where}: models.{retrained[0].model} trains on pseudo-labels, but the ensemble "
-                f"'teacher' has no member for {task!r}; add a model that trains on 'labeled'"
-            )
-        for teacher in plan.ensemble(task, "teacher"):
-            if teacher in retrained:
-                raise PlanError(
-                    f"{where}: ensembles.teacher names {teacher.model!r}, which itself trains on "
-                    "pseudo-labels; leave it out"
-                )
-        if not plan.ensemble(task, "final"):
+        _check_teacher(plan, task, where)
+        _check_searches(plan, task, where)
+        if not plan.ensemble(task, FINAL):
             raise PlanError(f"{where}: ensembles.final has no member for {task!r}; name one")
     return plan
+
+
+def _ensembles(raw: Any, where: str) -> dict[str, Ensemble]:
+    if not isinstance(raw or {}, Mapping):
+        raise PlanError(f"{where}: ensembles should be a mapping from names to members")
+    found = dict(DEFAULTS)
+    for name, value in (raw or {}).items():
+        _check_name("ensembles", name, where)
+        try:
+            found[str(name)] = Ensemble.model_validate(value)
+        except ValidationError as error:
+            raise PlanError(faults(error, f"{where}: ensembles.{name}", Ensemble)) from error
+    return found
+
+
+def _check_dropped(plan: Plan, known: Mapping[str, Model]) -> None:
+    for files in plan.dropped.values():
+        for name, path in files.items():
+            if name in known or name in plan.ensembles:
+                raise PlanError(
+                    f"{path}: its name is that of a model or an ensemble; rename the file"
+                )
+
+
+def _check_patterns(plan: Plan, known: Mapping[str, Model], where: str) -> None:
+    """Stop where a name or a pattern in an ensemble means nobody."""
+    members = [member for task in plan.tasks for member in plan.members(task)]
+    # Models that are left out because their library is missing are no fault of the ensemble.
+    names = {*known, *(m.model for m in members), *(m.name for m in members)}
+    for ensemble, described in plan.ensembles.items():
+        chosen = described.members
+        for pattern in chosen if isinstance(chosen, tuple) else ():
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise PlanError(
+                    f"{where}: ensembles.{ensemble} names {pattern!r}, which is no model and no "
+                    f"dropped-in file; {nearest(pattern, dict.fromkeys(names))}"
+                )
+
+
+def _check_teacher(plan: Plan, task: Task, where: str) -> None:
+    """Stop where pseudo-labels would be needed before they can be made."""
+    retrained = [m for m in plan.trained(task) if m.retrained]
+    teachers = plan.ensemble(task, TEACHER)
+    if retrained and not teachers:
+        raise PlanError(
+            f"{where}: models.{retrained[0].model} trains on pseudo-labels, but the ensemble "
+            f"'teacher' has no member for {task!r}; add a model that trains on 'labeled'"
+        )
+    for teacher in teachers:
+        if teacher in retrained:
+            raise PlanError(
+                f"{where}: ensembles.teacher names {teacher.model!r}, which itself trains on "
+                "pseudo-labels; leave it out"
+            )
+
+
+def _check_searches(plan: Plan, task: Task, where: str) -> None:
+    """Stop where an ensemble is to be searched for among members that cannot be compared."""
+    for name, described in plan.ensembles.items():
+        if described.search is None:
+            continue
+        if name == TEACHER:
+            raise PlanError(
+                f"{where}: ensembles.teacher is searched for; give it settings instead, or a "
+                "search to another ensemble"
+            )
+        if any(getattr(described, one) is not None for one in TASKS):
+            raise PlanError(
+                f"{where}: ensembles.{name} is searched for and has settings; leave one out"
+            )
+        for member in plan.ensemble(task, name):
+            if not member.has_out_of_fold:
+                raise PlanError(
+                    f"{where}: ensembles.{name} is searched for on out-of-fold predictions, and "
+                    f"{member.name!r} has none; drop in {member.model}.oof.csv or leave it out"
+                )
 
 
 def _models(parameters: Mapping[str, Any], where: str) -> list[tuple[Any, Any]]:
@@ -175,12 +321,16 @@ def _models(parameters: Mapping[str, Any], where: str) -> list[tuple[Any, Any]]:
     return list(models.items())
 
 
-def _model(name: Any, raw: Any, where: str) -> Model:
+def _check_name(section: str, name: Any, where: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)) or name in RESERVED:
         raise PlanError(
-            f"{where}: models.{name}: not a name for a model; use lower-case letters, digits and "
-            f"'_', and none of {', '.join(RESERVED)}"
+            f"{where}: {section}.{name}: not a name that can be given; use lower-case letters, "
+            f"digits and '_', and none of {', '.join(RESERVED)}"
         )
+
+
+def _model(name: Any, raw: Any, where: str) -> Model:
+    _check_name("models", name, where)
     if not isinstance(raw, Mapping):
         raise PlanError(f"{where}: models.{name} should be a mapping of settings")
     try:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from recycling.annotations import Annotations
 from recycling.backends.model import Task
 from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
-from recycling.pipelines.ensembling import FUSE, fusion_inputs
-from recycling.pipelines.plan import Plan
+from recycling.ensembling.masks import stacked
+from recycling.pipelines.ensembling import fuser, fusion_inputs
+from recycling.pipelines.plan import TEACHER, Plan
 from recycling.pipelines.training import pool_of
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.pseudo_labels import (
@@ -24,7 +25,7 @@ from recycling.pseudo_labels import (
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Fuse the teachers' predictions on the pool, and keep what they are sure of."""
-    tasks = [task for task in plan.tasks if plan.ensemble(task, "teacher")]
+    tasks = [task for task in plan.tasks if plan.ensemble(task, TEACHER)]
     return Pipeline([n for task in tasks for n in _pseudo_labels(plan, task)])
 
 
@@ -34,7 +35,7 @@ def _pseudo_labels(plan: Plan, task: Task) -> list[Node]:
     outputs = [f"{space}.annotations", f"{space}.audit"]
     members = {
         member.name: f"{member.namespace}.pool_predictions"
-        for member in plan.ensemble(task, "teacher")
+        for member in plan.ensemble(task, TEACHER)
     }
     if task == "seg":
         inputs = {"unlabeled": pool_of(plan, task), "labeled": "train.annotations",
@@ -42,9 +43,9 @@ def _pseudo_labels(plan: Plan, task: Task) -> list[Node]:
         return [node(label_masks, inputs, outputs, name="annotate", namespace=space)]
     annotate = label_boxes if task == "det" else label_crops
     fused = f"{space}.teacher_predictions"
+    fusion = fusion_inputs(plan, task, TEACHER, members, pool_of(plan, task))
     return [
-        node(FUSE[task], fusion_inputs(task, teacher, members), fused, name="fuse_pool",
-             namespace=space),
+        node(fuser(plan, task, TEACHER), fusion, fused, name="fuse_pool", namespace=space),
         node(annotate, [fused, pool_of(plan, task), "train.annotations", settings], outputs,
              name="annotate", namespace=space),
     ]  # fmt: skip
@@ -79,6 +80,6 @@ def label_masks(
     fused = fuse_label_maps(maps, ranks=ranking["rank"].tolist(), names=list(ranking["member"]))
 
     def agreement(image_id: int) -> NDArray[np.float32]:
-        return vote_agreement(np.stack([m[image_id] for m in maps]), fused[image_id])
+        return vote_agreement(stacked(maps, image_id), fused[image_id])
 
     return annotate_regions(fused, agreement, unlabeled, labeled, settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from math import nan
 from typing import cast
 
 from kedro.pipeline import Node, Pipeline, node
@@ -24,7 +26,7 @@ from recycling.evaluation import (
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.pipelines.plan import Member, Plan, PlanError
+from recycling.pipelines.plan import Plan, PlanError, Trained
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.splitting import Folds
 
@@ -32,7 +34,7 @@ from recycling.splitting import Folds
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     pool = pool_of(plan, task)
-    chains = [_chain(member, pool, plan.start(member)) for member in plan.members(task)]
+    chains = [_chain(member, pool, plan.start(member)) for member in plan.trained(task)]
     return Pipeline([n for chain in chains for n in chain])
 
 
@@ -44,7 +46,7 @@ def pool_of(plan: Plan, task: Task) -> str:
     return "det.pseudo.annotations" if task == "cls" and "det" in plan.tasks else "pool.annotations"
 
 
-def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
+def _chain(member: Trained, pool: str, start: Trained | None) -> list[Node]:
     space = member.namespace
     predict, score = PREDICT[member.task], SCORE[member.task]
     training = {
@@ -55,8 +57,7 @@ def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
         "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
     }
-    retrained = member.settings.train_on == "labeled+pseudo"
-    if retrained:
+    if member.retrained:
         training["pseudo_labels"] = f"{member.task}.pseudo.annotations"
         training["pool_images"] = "pool.images"
     if start is not None:
@@ -72,10 +73,10 @@ def _chain(member: Member, pool: str, start: Member | None) -> list[Node]:
              f"{space}.test_predictions", name="predict_test", namespace=space),
         node(score, [f"{space}.held_out_part", f"{space}.out_of_fold_predictions"],
              f"{space}.out_of_fold_metrics", name="score_out_of_fold", namespace=space),
-        node(score, ["test.annotations", f"{space}.test_predictions"],
+        node(SCORE_TEST[member.task], ["test.annotations", f"{space}.test_predictions"],
              f"{space}.test_metrics", name="score_test", namespace=space),
     ]  # fmt: skip
-    if not retrained:
+    if not member.retrained:
         chain.append(
             node(predict, [f"{space}.checkpoint", pool, "pool.images"],
                  f"{space}.pool_predictions", name="predict_pool", namespace=space)
@@ -100,7 +101,7 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
     return select_fold
 
 
-def trainer(member: Member) -> Callable[..., Checkpoint]:
+def trainer(member: Trained) -> Callable[..., Checkpoint]:
     """A node function that trains one model on all folds but one."""
 
     def train(
@@ -179,13 +180,35 @@ def score_masks(truth: Annotations, predictions: LabelMaps) -> Metrics:
     return segmentation_metrics(truth, predictions)
 
 
+def where_truth_is_known(score: Callable[..., Metrics], metric: str) -> Callable[..., Metrics]:
+    """A node function that scores predictions on images that may be without annotations.
+
+    Args:
+        score: What scores them where they have some.
+        metric: What it is called.
+    """
+
+    @wraps(score)
+    def score_test(truth: Annotations, predictions: object) -> Metrics:
+        if truth.annotations["iscrowd"].all():
+            return Metrics(metric, nan, {}, {})
+        return score(truth, predictions)
+
+    return score_test
+
+
 PREDICT: dict[Task, Callable[..., object]] = {
     "cls": predict_classes,
     "det": predict_boxes,
     "seg": predict_masks,
 }
-SCORE: dict[Task, Callable[..., object]] = {
+SCORE: dict[Task, Callable[..., Metrics]] = {
     "cls": score_classes,
     "det": score_boxes,
     "seg": score_masks,
+}
+SCORE_TEST: dict[Task, Callable[..., Metrics]] = {
+    "cls": where_truth_is_known(score_classes, "macro F1"),
+    "det": where_truth_is_known(score_boxes, "mAP50"),
+    "seg": where_truth_is_known(score_masks, "mIoU"),
 }

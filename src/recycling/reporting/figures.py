@@ -86,42 +86,6 @@ def scores_figure(summary: Summary) -> Figure:
     return figure
 
 
-def diversity_figure(agreement: pd.DataFrame) -> Figure:
-    """How often members agree, two by two: an ensemble gains from members that do not.
-
-    Args:
-        agreement: Columns `member_a, member_b, agreement` (0 to 1); each pair once or both ways.
-
-    Returns:
-        A heat map; the cells of a member with itself are empty.
-    """
-    names = list(dict.fromkeys([*agreement["member_a"], *agreement["member_b"]]))
-    place = {name: index for index, name in enumerate(names)}
-    cells = np.full((len(names), len(names)), np.nan)
-    for first, second, value in agreement[["member_a", "member_b", "agreement"]].itertuples(
-        index=False
-    ):
-        if first != second:
-            cells[place[first], place[second]] = cells[place[second], place[first]] = value
-    side = 2.2 + 0.75 * len(names)
-    figure = _figure(side + 1, side)
-    axis = figure.subplots()
-    shades = axis.imshow(cells, vmin=0, vmax=1, cmap="Blues")
-    for (row, column), value in np.ndenumerate(cells):
-        if np.isfinite(value):
-            ink = "white" if value > 0.6 else _INK
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=9)
-    axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(names)), names)
-    axis.set_title("Agreement of the members", fontsize=12)
-    _quieten(axis)
-    colour_bar = figure.colorbar(shades, ax=axis, fraction=0.045)
-    colour_bar.set_label("agreement", fontsize=9)
-    colour_bar.outline.set_visible(False)
-    colour_bar.ax.tick_params(labelsize=9, length=0)
-    return figure
-
-
 def cleaning_figure(audit: pd.DataFrame, would: pd.DataFrame) -> Figure:
     """How many rows each rule of cleaning touched, and how many those that are off would.
 

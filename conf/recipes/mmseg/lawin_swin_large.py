@@ -1,0 +1,17 @@
+# Lawin Transformer (Yan et al., 2022) with Swin-L. The weights are Swin-L's.
+_base_ = "mmseg::swin/swin-large-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py"
+
+model = dict(
+    decode_head=dict(
+        _delete_=True,
+        type="recycling.backends.mmengine_backend.segmenters.LawinHead",
+        in_channels=[192, 384, 768, 1536],
+        in_index=[0, 1, 2, 3],
+        channels=512,
+        dropout_ratio=0.1,
+        num_classes=150,
+        norm_cfg=dict(type="BN", requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    ),
+)

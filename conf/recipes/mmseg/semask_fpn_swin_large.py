@@ -1,0 +1,34 @@
+# SeMask-L FPN (Jain et al., 2021): Swin-L with semantic layers, and the head of Semantic FPN
+# (Kirillov et al., 2019). The weights are Swin-L's.
+_base_ = "mmseg::swin/swin-large-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py"
+
+norm_cfg = dict(type="BN", requires_grad=True)
+model = dict(
+    backbone=dict(
+        type="recycling.backends.mmengine_backend.segmenters.SeMaskSwin",
+        num_classes=150,
+        semantic_window_size=12,
+    ),
+    decode_head=dict(
+        _delete_=True,
+        type="FPNHead",
+        in_channels=[192, 384, 768, 1536],
+        in_index=[0, 1, 2, 3],
+        feature_strides=[4, 8, 16, 32],
+        channels=256,
+        dropout_ratio=0.1,
+        num_classes=150,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    ),
+    # The semantic priors follow the four stages.
+    auxiliary_head=dict(
+        _delete_=True,
+        type="recycling.backends.mmengine_backend.segmenters.SemanticPriorHead",
+        in_index=[4, 5, 6, 7],
+        num_classes=150,
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=0.4),
+    ),
+)

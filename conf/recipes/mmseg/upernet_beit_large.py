@@ -1,0 +1,11 @@
+# UPerNet on BEiT (Bao et al., 2021), large. The weights are those of the whole network on ADE20K:
+# the library's config names a file that a user would have to convert first.
+_base_ = "mmseg::beit/beit-large_upernet_8xb1-amp-160k_ade20k-640x640.py"
+load_from = "https://mmassets.onedl.ai/mmsegmentation/v0.5/beit/upernet_beit-large_fp16_8x1_640x640_160k_ade20k/upernet_beit-large_fp16_8x1_640x640_160k_ade20k-8fc0dd5d.pth"
+
+model = dict(
+    pretrained=None,
+    backbone=dict(type="recycling.backends.mmengine_backend.segmenters.BEiTAnySize"),
+    # The library's default, synchronised batch norm, needs several processes.
+    neck=dict(norm_cfg=dict(type="BN", requires_grad=True)),
+)

@@ -1,0 +1,2 @@
+# UPerNet (Xiao et al., 2018) on Swin-L (Liu et al., 2021; windows of 12, pictures of 384 pixels).
+_base_ = "mmseg::swin/swin-large-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py"

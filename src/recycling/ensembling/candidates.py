@@ -1,0 +1,210 @@
+"""What an ensemble could be, and the problem of choosing among such ensembles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.ensembling.members import EnsemblingError
+
+Fused = TypeVar("Fused")
+
+Setting: TypeAlias = float | str
+
+ALONE = "alone"
+"""The method of one member whose predictions are left as they are."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A setting that is a number.
+
+    Attributes:
+        name: What it is called, as in the parameters of the ensembling pipeline.
+        low: The least that is tried.
+        high: The most that is tried.
+        step: Between numbers that are tried.
+        default: What is tried first.
+    """
+
+    name: str
+    low: float
+    high: float
+    step: float
+    default: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """A setting that is one of some words; the first is tried first.
+
+    Attributes:
+        name: What it is called, as in the parameters of the ensembling pipeline.
+        values: The words.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def default(self) -> str:
+        """What is tried first."""
+        return self.values[0]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to fuse members.
+
+    Attributes:
+        name: What it is called, as in the parameters of the ensembling pipeline.
+        settings: What may be set.
+        weighted: Whether members may count differently; where not, they are in or out.
+        learns: What it takes from the truth: nothing, which member is better (for ties), or all
+            labels. It is shown neither of the part that is held out.
+    """
+
+    name: str
+    settings: tuple[Range | Options, ...] = ()
+    weighted: bool = True
+    learns: Literal["nothing", "ranks", "labels"] = "nothing"
+
+    def defaults(self) -> dict[str, Setting]:
+        """What is tried first."""
+        return {setting.name: setting.default for setting in self.settings}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An ensemble that could be chosen: who is in it, and how it is fused.
+
+    Make it by `candidate`, so that two that mean the same are equal.
+
+    Attributes:
+        method: The name of a method.
+        weights: Name and weight of each member, by name; whole numbers without a common divisor.
+        settings: Name and value of each setting, by name.
+    """
+
+    method: str
+    weights: tuple[tuple[str, int], ...]
+    settings: tuple[tuple[str, Setting], ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Who is in it."""
+        return tuple(name for name, _ in self.weights)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return {
+            "method": self.method,
+            "weights": dict(self.weights),
+            "settings": dict(self.settings),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Candidate:
+        """From what `to_dict` gave.
+
+        Raises:
+            EnsemblingError: A key is missing or unknown.
+        """
+        expected = ("method", "weights", "settings")
+        if set(content) != set(expected):
+            raise EnsemblingError(
+                f"an ensemble with the keys {', '.join(sorted(map(str, content)))}; "
+                f"there should be {', '.join(expected)}"
+            )
+        return candidate(Method(content["method"]), content["weights"], content["settings"])
+
+
+def candidate(
+    method: Method,
+    weights: Mapping[str, int],
+    settings: Mapping[str, Setting] | None = None,
+) -> Candidate:
+    """An ensemble, in the one form that all equal ones share.
+
+    Args:
+        method: How it is fused.
+        weights: How much each member counts, from 0 up; 0 is out. Only the ratio matters; for a
+            method without weights, only who is in.
+        settings: Of the method; None for those that are tried first.
+
+    Raises:
+        EnsemblingError: No member is in, or a weight is below 0.
+
+    Example:
+        >>> candidate(Method("mean"), {"b": 4, "c": 0, "a": 2}).weights
+        (('a', 1), ('b', 2))
+    """
+    below = [name for name, weight in weights.items() if weight < 0]
+    if below:
+        raise EnsemblingError(f"{below[0]}: weight {weights[below[0]]}; a weight is from 0 up")
+    counting = {
+        name: weight if method.weighted else 1 for name, weight in weights.items() if weight
+    }
+    if not counting:
+        raise EnsemblingError(
+            f"no member has a weight above 0 ({', '.join(weights)}); one at least must count"
+        )
+    divisor = math.gcd(*counting.values())
+    values = method.defaults() if settings is None else settings
+    return Candidate(
+        method.name,
+        tuple(sorted((name, weight // divisor) for name, weight in counting.items())),
+        tuple(sorted(values.items())),
+    )
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What fusing is told of the truth; none of it comes from the part that is held out.
+
+    Attributes:
+        held_out: Which part is held out, by its place; None where none is.
+        best_first: All members, the better first.
+    """
+
+    held_out: int | None
+    best_first: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Problem(Generic[Fused]):
+    """Members to choose from, and parts of the images to choose and to score on.
+
+    Attributes:
+        names: The members, by name.
+        methods: The ways to fuse them; the first is greedy selection's.
+        folds: What each part is called.
+        parts: The ids of the images (of the crops, for classes) in each part.
+        fuse: The fused predictions for all parts. A method that learns from labels makes those of
+            the part that is held out without its truth, and each other part's without that and
+            its own. The method `ALONE` gives a member's predictions as they are.
+        score: How good fused predictions are on the images of a part, the higher the better.
+    """
+
+    names: tuple[str, ...]
+    methods: tuple[Method, ...]
+    folds: tuple[int, ...]
+    parts: tuple[NDArray[np.int64], ...]
+    fuse: Callable[[Candidate, Knowledge], Fused]
+    score: Callable[[Fused, NDArray[np.int64]], float]
+
+    def __post_init__(self) -> None:
+        if not self.names or not self.methods:
+            raise EnsemblingError("no members or no methods to choose from; give one at least")
+        if list(self.names) != sorted(set(self.names)):
+            raise EnsemblingError(f"members {', '.join(self.names)}; name each once, in order")
+        if len(self.parts) < 2 or len(self.folds) != len(self.parts):
+            raise EnsemblingError(
+                f"{len(self.parts)} parts and {len(self.folds)} names of parts; an ensemble is "
+                "chosen on some and scored on another: give 2 or more (`parts_of` makes them)"
+            )

@@ -1,0 +1,82 @@
+"""How far a score may be off because other images could have been photographed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.evaluation.core import EvaluationError
+
+
+class ImageScores(Protocol):
+    """What a score is made of, image by image, so that it is quickly taken of any images."""
+
+    @property
+    def n_images(self) -> int:
+        """How many images there are."""
+        ...
+
+    def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The score of each draw.
+
+        Args:
+            draws: (draws, images), how often each image was drawn.
+
+        Returns:
+            (draws,), NaN where nothing that was drawn has a truth.
+        """
+        ...
+
+
+def draw_images(n_images: int, *, n_draws: int = 200, random_state: int = 0) -> NDArray[np.int64]:
+    """Draw as many images as there are, with replacement, again and again.
+
+    Args:
+        n_images: How many images there are.
+        n_draws: How often to draw.
+        random_state: Seed; the same draws for everything that is compared make it paired.
+
+    Returns:
+        (draws, images), how often each image was drawn; a row sums to `n_images`.
+
+    Raises:
+        EvaluationError: There is no image, or nothing is to be drawn.
+
+    Example:
+        >>> draw_images(4, n_draws=3).sum(axis=1).tolist()
+        [4, 4, 4]
+    """
+    if n_images < 1 or n_draws < 1:
+        raise EvaluationError(
+            f"{n_draws} draws of {n_images} images; there must be one of each at least"
+        )
+    chances = np.full(n_images, 1 / n_images)
+    draws = np.random.default_rng(random_state).multinomial(n_images, chances, size=n_draws)
+    return np.asarray(draws, dtype=np.int64)
+
+
+def score_of_all(image_scores: ImageScores) -> float:
+    """The score of all images, each taken once."""
+    return float(image_scores.scores(np.ones((1, image_scores.n_images), dtype=np.int64))[0])
+
+
+def score_interval(
+    image_scores: ImageScores, draws: NDArray[np.int64], *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Between which values the score lies in most draws (percentile bootstrap).
+
+    It tells what other images would change, not what another training would.
+
+    Args:
+        image_scores: What the score is made of.
+        draws: (draws, images), from `draw_images`.
+        confidence: The share of draws that lie within.
+
+    Returns:
+        The lower and the upper end.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(image_scores.scores(draws), [tail, 1 - tail])
+    return float(low), float(high)

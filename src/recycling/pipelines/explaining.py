@@ -1,0 +1,386 @@
+"""What each member of an ensemble is good for: tables, pictures, and one page that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from math import isnan
+from statistics import fmean
+from typing import Any, TypeAlias, get_type_hints
+
+from kedro.pipeline import Node, node
+from matplotlib.figure import Figure
+
+from recycling.annotations import Annotations, ImageFolder
+from recycling.backends.model import Task
+from recycling.ensembling import (
+    CONTRIBUTIONS,
+    Agreement,
+    Choices,
+    Contributions,
+    History,
+    Ranking,
+    alike_sentences,
+    detection_changes,
+    label_map_changes,
+    leave_one_out,
+    member_contributions,
+    probability_changes,
+)
+from recycling.evaluation import (
+    CLASS_GAINS,
+    ERROR_CORRELATION,
+    SCORE_THRESHOLDS,
+    BoxMatches,
+    ClassCounts,
+    ClassGains,
+    ErrorCorrelation,
+    ImageScores,
+    LeaderboardComparison,
+    Metrics,
+    ScoreThresholds,
+    best_member,
+    best_threshold,
+    class_gains,
+    compare_with_leaderboard,
+    count_crops,
+    count_pixels,
+    crop_error_correlation,
+    draw_images,
+    match_boxes,
+    object_error_correlation,
+    pixel_error_correlation,
+    score_interval,
+    score_thresholds,
+    threshold_sentence,
+)
+from recycling.pipelines.fusion import model_of
+from recycling.pipelines.plan import FINAL, Plan
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.reporting import Picture, report_page
+
+OF = {"cls": "crops", "det": "boxes", "seg": "pixels"}
+TITLE = {"cls": "Classification", "det": "Detection", "seg": "Segmentation"}
+_ENSEMBLE = "ensemble"  # among the members, none of which is called so: their names have a dot
+
+Interval: TypeAlias = dict[str, float]
+"""`low` and `high`, between which the ensemble's score lies; empty where no truth is known."""
+
+
+def explaining_nodes(
+    plan: Plan, task: Task, name: str, fuse: Callable[..., Any], fusion: Mapping[str, str]
+) -> list[Node]:
+    """What explains one ensemble.
+
+    Args:
+        plan: Says who is in it.
+        task: Its task.
+        name: Its name.
+        fuse: The node function that fuses it.
+        fusion: The inputs of that.
+    """
+    space, members = f"{task}.{name}", plan.ensemble(task, name)
+    fused = f"{space}.test_predictions"
+    predictions = {m.name: f"{m.namespace}.test_predictions" for m in members}
+    metrics = {m.name: f"{m.namespace}.test_metrics" for m in members}
+    explained = [f"{space}.contributions", f"{space}.interval", f"{space}.error_correlation"]
+    page = {
+        "metrics": f"{space}.test_metrics",
+        "agreement": f"{space}.agreement",
+        "contributions": f"{space}.contributions",
+        "interval": f"{space}.interval",
+        "errors": f"{space}.error_correlation",
+        "gains": f"{space}.class_gains",
+        "changed": f"{space}.changes",
+    }
+    if task == "det":
+        explained.append(f"{space}.score_thresholds")
+        page["thresholds"] = f"{space}.score_thresholds"
+    if plan.ensembles[name].search is not None:
+        page |= {"choices": f"{space}.choices", "history": f"{space}.search_history"}
+    if name == FINAL and task in plan.leaderboard:
+        page["leaderboard"] = f"{task}.leaderboard"
+    return [
+        node(leaving_out(fuse), dict(fusion), f"{space}.without", name="fuse_without_each",
+             namespace=space),
+        node(EXPLAIN[task], {"truth": "test.annotations", "fused": fused,
+                             "without": f"{space}.without", **predictions},
+             explained, name="explain", namespace=space),
+        node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
+             f"{space}.class_gains", name="compare_classes", namespace=space),
+        node(DRAW_CHANGES[task], {"truth": "test.annotations", "folder": "test.images",
+                                  "ranking": f"{space}.ranking", "fused": fused, **predictions},
+             f"{space}.changes", name="draw_changes", namespace=space),
+        node(page_writer(task, name), {**page, **metrics}, f"{space}.report", name="write_report",
+             namespace=space),
+    ]  # fmt: skip
+
+
+def leaderboard_nodes(plan: Plan, task: Task) -> list[Node]:
+    """Compare validation and leaderboard, where leaderboard scores are known."""
+    if task not in plan.leaderboard:
+        return []
+    known = {
+        member.name: f"{member.namespace}.out_of_fold_metrics"
+        for member in plan.members(task)
+        if member.has_out_of_fold
+    }
+    return [
+        node(compare_leaderboard, {"leaderboard": f"params:leaderboard.{task}", **known},
+             f"{task}.leaderboard", name="compare_leaderboard", namespace=task),
+    ]  # fmt: skip
+
+
+def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """A node function that fuses an ensemble without each of its members in turn.
+
+    It takes what `fuse` takes, and names the same types.
+    """
+
+    @wraps(fuse)
+    def fuse_without_each(**inputs: Any) -> dict[str, Any]:
+        ranking: Ranking = inputs.pop("ranking")
+        names = ranking["member"].tolist()
+        settings = {key: value for key, value in inputs.items() if key not in names}
+
+        def fused(others: list[str]) -> Any:
+            left = Ranking(ranking[ranking["member"].isin(others)].reset_index(drop=True))
+            return fuse(ranking=left, **settings, **{name: inputs[name] for name in others})
+
+        return leave_one_out(used_members(names, settings.get("choice")), fused)
+
+    fuse_without_each.__annotations__ = {**get_type_hints(fuse), "return": dict[str, Any]}
+    return fuse_without_each
+
+
+def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list[str]:
+    """Those members that count; a search may have left some out."""
+    if choice is None:
+        return list(names)
+    return [name for name in names if model_of(name) in choice["weights"]]
+
+
+def explain_boxes(
+    truth: Annotations, fused: Detections, without: dict[str, Any], **members: Detections
+) -> tuple[Contributions, Interval, ErrorCorrelation, ScoreThresholds]:
+    """Say what each detector adds, how far they err on the same, and what a threshold costs."""
+    if not _is_known(truth):
+        none = SCORE_THRESHOLDS.empty()
+        return *_nothing_known(), ScoreThresholds(none)
+    matches = match_boxes(truth, _all(fused, without, members))
+    errors = object_error_correlation({name: matches[name] for name in members})
+    thresholds = score_thresholds(matches[_ENSEMBLE])
+    return *_contributions(matches, list(members), without), errors, thresholds
+
+
+def explain_masks(
+    truth: Annotations, fused: LabelMaps, without: dict[str, Any], **members: LabelMaps
+) -> tuple[Contributions, Interval, ErrorCorrelation]:
+    """Say what each segmentation model adds, and how far they err on the same."""
+    if not _is_known(truth):
+        return _nothing_known()
+    counts = count_pixels(truth, _all(fused, without, members))
+    errors = pixel_error_correlation(truth, members)
+    return *_contributions(counts, list(members), without), errors
+
+
+def explain_classes(
+    truth: Annotations,
+    fused: ClassProbabilities,
+    without: dict[str, Any],
+    **members: ClassProbabilities,
+) -> tuple[Contributions, Interval, ErrorCorrelation]:
+    """Say what each classifier adds, and how far they err on the same."""
+    if not _is_known(truth):
+        return _nothing_known()
+    counts = count_crops(truth, _all(fused, without, members))
+    errors = crop_error_correlation(truth, members)
+    return *_contributions(counts, list(members), without), errors
+
+
+def _is_known(truth: Annotations) -> bool:
+    return not truth.annotations["iscrowd"].all()
+
+
+def _nothing_known() -> tuple[Contributions, Interval, ErrorCorrelation]:
+    return Contributions(CONTRIBUTIONS.empty()), {}, ErrorCorrelation(ERROR_CORRELATION.empty())
+
+
+def _all(fused: Any, without: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
+    left = {_without(name): predictions for name, predictions in without.items()}
+    return {_ENSEMBLE: fused, **members, **left}
+
+
+def _without(name: str) -> str:
+    return f"without {name}"
+
+
+def _contributions(
+    scores: Mapping[str, BoxMatches] | Mapping[str, ClassCounts],
+    members: Sequence[str],
+    without: Mapping[str, Any],
+) -> tuple[Contributions, Interval]:
+    ensemble: ImageScores = scores[_ENSEMBLE]
+    draws = draw_images(ensemble.n_images)
+    contributions = member_contributions(
+        ensemble.scores,
+        {name: scores[name].scores for name in members if name in without},
+        {name: scores[_without(name)].scores for name in without},
+        draws,
+    )
+    low, high = score_interval(ensemble, draws)
+    return contributions, {"low": low, "high": high}
+
+
+def gain_by_class(ensemble: Metrics, **members: Metrics) -> ClassGains:
+    """Compare the ensemble with its best member and with a member on average, class by class."""
+    if isnan(ensemble.score):
+        return ClassGains(CLASS_GAINS.empty())
+    return class_gains(ensemble, members)
+
+
+def draw_changed_boxes(
+    truth: Annotations,
+    folder: ImageFolder,
+    ranking: Ranking,
+    fused: Detections,
+    **members: Detections,
+) -> Picture:
+    """Draw the images where the ensemble changed most against its best member."""
+    from recycling.reporting import changed_boxes
+
+    name = _best(ranking)
+    both = {"member": members[name], _ENSEMBLE: fused}
+    # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
+    least = {"member": 0.3, _ENSEMBLE: 0.3}
+    if _is_known(truth):
+        matches = match_boxes(truth, both)
+        least = {who: best_threshold(score_thresholds(matches[who])) for who in both}
+    changes = detection_changes(
+        members[name],
+        fused,
+        member_threshold=least["member"],
+        ensemble_threshold=least[_ENSEMBLE],
+    )
+    return changed_boxes(
+        truth,
+        folder,
+        members[name],
+        fused,
+        changes,
+        best_name=name,
+        best_threshold=least["member"],
+        ensemble_threshold=least[_ENSEMBLE],
+    )
+
+
+def draw_changed_masks(
+    truth: Annotations,
+    folder: ImageFolder,
+    ranking: Ranking,
+    fused: LabelMaps,
+    **members: LabelMaps,
+) -> Picture:
+    """Draw the images where the ensemble changed most against its best member."""
+    from recycling.reporting import changed_masks
+
+    name = _best(ranking)
+    changes = label_map_changes(members[name], fused)
+    return changed_masks(truth, folder, members[name], fused, changes, best_name=name)
+
+
+def draw_changed_classes(
+    truth: Annotations,
+    folder: ImageFolder,
+    ranking: Ranking,
+    fused: ClassProbabilities,
+    **members: ClassProbabilities,
+) -> Picture:
+    """Draw the crops that the ensemble takes for something else than its best member does."""
+    from recycling.reporting import changed_crops
+
+    best = members[_best(ranking)]
+    return changed_crops(truth, folder, best, fused, probability_changes(best, fused))
+
+
+def _best(ranking: Ranking) -> str:
+    return str(ranking.sort_values("rank")["member"].iloc[0])
+
+
+def compare_leaderboard(
+    leaderboard: dict[str, Any], **out_of_fold: Metrics
+) -> LeaderboardComparison:
+    """Compare out-of-fold scores with those of the leaderboard.
+
+    A model may be named as a whole, where its score is the mean over its folds, or with its fold.
+    """
+    scores = {name: metrics.score for name, metrics in out_of_fold.items()}
+    of_folds: dict[str, list[float]] = {}
+    for name, score in scores.items():
+        of_folds.setdefault(model_of(name), []).append(score)
+    by_model = {model: fmean(own) for model, own in of_folds.items()}
+    return compare_with_leaderboard({**by_model, **scores}, leaderboard)
+
+
+def page_writer(task: Task, name: str) -> Callable[..., str]:
+    """A node function that writes the report on one ensemble."""
+
+    def write_report(
+        metrics: Metrics,
+        agreement: Agreement,
+        contributions: Contributions,
+        interval: Interval,
+        errors: ErrorCorrelation,
+        gains: ClassGains,
+        changed: Picture,
+        thresholds: Any = None,
+        choices: Any = None,
+        history: Any = None,
+        leaderboard: Any = None,
+        **members: Metrics,
+    ) -> str:
+        """Write the report on an ensemble: one page that needs nothing but itself."""
+        known = not isnan(metrics.score)
+        sentences = alike_sentences(agreement, errors if known else None, of=OF[task])
+        if thresholds is not None and len(thresholds):
+            sentences.append(threshold_sentence(thresholds))
+        return report_page(
+            f"{TITLE[task]}: {name}",
+            metric=metrics.metric,
+            ensemble=metrics,
+            interval=(interval["low"], interval["high"]) if interval else None,
+            sentences=sentences,
+            contributions=contributions,
+            members={who: one.score for who, one in members.items()} if known else None,
+            agreement=agreement,
+            error_correlation=errors if known else None,
+            gains=gains,
+            best=best_member(members) if known else "",
+            thresholds=thresholds,
+            changed=changed,
+            search=history,
+            search_figure=_search_figure(choices, history),
+            leaderboard=leaderboard,
+        )
+
+    return write_report
+
+
+def _search_figure(choices: Choices | None, history: History | None) -> Figure | None:
+    if choices is None or history is None:
+        return None
+    from recycling.reporting import search_figure
+
+    return search_figure(history, choices)
+
+
+EXPLAIN: dict[Task, Callable[..., object]] = {
+    "cls": explain_classes,
+    "det": explain_boxes,
+    "seg": explain_masks,
+}
+DRAW_CHANGES: dict[Task, Callable[..., object]] = {
+    "cls": draw_changed_classes,
+    "det": draw_changed_boxes,
+    "seg": draw_changed_masks,
+}

@@ -1,0 +1,236 @@
+"""Scores of any images, taken from what was counted once image by image."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluation.found_boxes import IDS, detections_of, truth_of
+from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
+from recycling.annotations.masks import label_maps as painted
+from recycling.evaluation import (
+    EvaluationError,
+    classification_metrics,
+    detection_metrics,
+    segmentation_metrics,
+)
+from recycling.evaluation.bootstrap import draw_images, score_interval, score_of_all
+from recycling.evaluation.counting import ClassCounts, count_crops, count_pixels
+from recycling.evaluation.matching import match_boxes
+from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, Detections, LabelMaps
+
+SEEDS = st.integers(0, 10**6)
+
+
+def small_scene(seed, n_images=8, n_objects=30):
+    """Boxes without equal scores: the order of equals is not what an image drawn twice is about."""
+    rng = np.random.default_rng(seed)
+    truth = truth_of(rng, n_images, n_objects)
+    found = detections_of(truth, rng)
+    scores = (rng.permutation(len(found)) + 0.5) / len(found)
+    return rng, truth, Detections(found.assign(score=scores))
+
+
+def copied(table, images, times):
+    """The rows of each image as often as it was drawn, every copy with an image id of its own."""
+    parts = [
+        table[table["image_id"] == image_id].assign(image_id=int(image_id) * 100 + copy)
+        for image_id, count in zip(images, times, strict=True)
+        for copy in range(count)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def drawn(truth, times):
+    images = truth.images["image_id"]
+    annotations = copied(truth.annotations, images, times)
+    annotations["annotation_id"] = range(len(annotations))
+    return Annotations(copied(truth.images, images, times), annotations, truth.categories)
+
+
+@given(SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_map_of_a_draw_is_that_of_images_copied_as_often(seed):
+    rng, truth, found = small_scene(seed)
+    times = rng.multinomial(8, np.full(8, 1 / 8))
+    matches = match_boxes(truth, {"a": found})["a"]
+    copies = drawn(truth, times)
+    if copies.annotations["iscrowd"].all():
+        assert np.isnan(matches.scores(times[None])[0])
+        return
+    expected = detection_metrics(copies, Detections(copied(found, truth.images["image_id"], times)))
+    assert matches.scores(times[None]) == pytest.approx([expected.score], abs=1e-12)
+
+
+def test_more_boxes_of_a_category_than_coco_counts_are_left_out():
+    rng = np.random.default_rng(0)
+    truth = truth_of(rng, 2, 60)
+    found = pd.concat([detections_of(truth, rng)] * 8).sample(frac=1, random_state=0)
+    found = Detections(found.assign(score=rng.random(len(found)), category_id=IDS[0]))
+    assert found.groupby("image_id").size().max() > 100
+    matches = match_boxes(truth, {"a": found})["a"]
+    assert score_of_all(matches) == pytest.approx(detection_metrics(truth, found).score, abs=1e-12)
+    assert np.bincount(matches.image).max() <= 100
+
+
+def test_a_detector_that_finds_nothing_scores_zero_on_every_draw():
+    truth = truth_of(np.random.default_rng(0))
+    matches = match_boxes(truth, {"none": Detections(DETECTIONS.empty())})["none"]
+    assert matches.scores(draw_images(30, n_draws=5)).tolist() == [0.0] * 5
+
+
+def test_every_object_knows_the_score_of_the_box_that_found_it():
+    truth = truth_of(np.random.default_rng(3))
+    rows = truth.annotations[~truth.annotations["iscrowd"]].reset_index(drop=True)
+    scores = np.linspace(0.2, 0.9, len(rows))
+    found = Detections(DETECTIONS.conform(rows.assign(score=scores).iloc[1:], where="test"))
+    matches = match_boxes(truth, {"a": found})["a"]
+    assert matches.found_score[0] == -1
+    assert matches.found_score[1:] == pytest.approx(scores[1:])
+    assert matches.hit.all()
+
+
+def painted_scene():
+    """Five pictures with two objects each, the second of which may be a crowd."""
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 20, (10, 2))
+    size = rng.uniform(4, 16, (10, 2))
+    boxes = np.hstack([corner, corner + size])
+    annotations = pd.DataFrame(boxes, columns=["x_min", "y_min", "x_max", "y_max"]).assign(
+        annotation_id=range(10),
+        image_id=np.repeat([7, 3, 9, 1, 5], 2),
+        category_id=rng.choice([4, 2, 6], 10),
+        area=1.0,
+        segmentation=None,
+        iscrowd=np.arange(10) % 4 == 3,
+        source="human",
+        score=1.0,
+        extra=None,
+    )
+    images = pd.DataFrame({"image_id": [7, 3, 9, 1, 5], "file_name": "a", "group": "a"})
+    images = images.assign(width=40, height=30, extra=None)
+    names = ["Paper", "Metal", "Glass"]
+    categories = pd.DataFrame({"category_id": [4, 2, 6], "name": names, "supercategory": names})
+    return Annotations(
+        IMAGES.conform(images, where="test"),
+        ANNOTATIONS.conform(annotations, where="test"),
+        CATEGORIES.conform(categories.assign(extra=None), where="test"),
+    )
+
+
+def noisy_maps(truth, seed):
+    rng = np.random.default_rng(seed)
+    maps = {}
+    for image_id, label_map in painted(truth).items():
+        noise = rng.integers(0, 4, label_map.shape)
+        wrong = (rng.random(label_map.shape) < 0.3) | (label_map == 255)
+        maps[image_id] = np.where(wrong, noise, label_map).astype(np.uint8)
+    return maps
+
+
+@given(seed=SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_miou_of_a_draw_is_that_of_images_copied_as_often(seed):
+    truth = painted_scene()
+    maps = noisy_maps(truth, seed)
+    times = np.random.default_rng(seed).multinomial(5, np.full(5, 0.2))
+    counts = count_pixels(truth, {"a": LabelMaps(list(maps), maps.__getitem__)})["a"]
+    copies = drawn(truth, times)
+    copied_maps = LabelMaps(
+        copies.images["image_id"].tolist(), lambda image_id: maps[image_id // 100]
+    )
+    expected = segmentation_metrics(copies, copied_maps)
+    assert counts.scores(times[None]) == pytest.approx([expected.score], abs=1e-12)
+
+
+def probabilities_of(truth, seed):
+    values = np.random.default_rng(seed).dirichlet(np.ones(3), len(truth.annotations))
+    table = pd.DataFrame(values.astype(np.float32), columns=list(truth.categories["name"]))
+    table["annotation_id"] = truth.annotations["annotation_id"]
+    return CLASS_PROBABILITIES.conform(table, where="test")
+
+
+@given(seed=SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_f1_of_a_draw_is_that_of_images_copied_as_often(seed):
+    truth = painted_scene()
+    probabilities = probabilities_of(truth, seed)
+    # Counted by ascending image id, unlike the truth's own order.
+    order = np.argsort(truth.images["image_id"].to_numpy())
+    times = np.random.default_rng(seed).multinomial(5, np.full(5, 0.2))
+    counts = count_crops(truth, {"a": probabilities})["a"]
+    copies = drawn(truth, times)
+    # Which row a copy is of: its image and box.
+    keys = ["image_id", "x_min"]
+    rows = truth.annotations[keys].merge(
+        copies.annotations.assign(image_id=copies.annotations["image_id"] // 100)[
+            [*keys, "annotation_id"]
+        ].rename(columns={"annotation_id": "copy"}),
+        on=keys,
+        how="right",
+    )
+    of = truth.annotations.set_index(keys)["annotation_id"]
+    original = of.loc[pd.MultiIndex.from_frame(rows[keys])].to_numpy()
+    repeated = probabilities.set_index("annotation_id").loc[original].reset_index(drop=True)
+    expected = classification_metrics(copies, repeated.assign(annotation_id=rows["copy"]))
+    assert counts.scores(times[order][None]) == pytest.approx([expected.score], abs=1e-12)
+
+
+def test_the_score_of_all_images_is_the_metric():
+    truth = painted_scene()
+    maps = noisy_maps(truth, 1)
+    label_maps = LabelMaps(list(maps), maps.__getitem__)
+    assert score_of_all(count_pixels(truth, {"a": label_maps})["a"]) == pytest.approx(
+        segmentation_metrics(truth, label_maps).score
+    )
+    probabilities = probabilities_of(truth, 1)
+    assert score_of_all(count_crops(truth, {"a": probabilities})["a"]) == pytest.approx(
+        classification_metrics(truth, probabilities).score
+    )
+
+
+def test_draws_are_as_large_as_the_set_and_the_same_for_a_seed():
+    draws = draw_images(12, n_draws=50, random_state=3)
+    assert draws.shape == (50, 12)
+    assert (draws.sum(axis=1) == 12).all()
+    np.testing.assert_array_equal(draws, draw_images(12, n_draws=50, random_state=3))
+    assert (draws != draw_images(12, n_draws=50, random_state=4)).any()
+    with pytest.raises(EvaluationError, match="5 draws of 0 images"):
+        draw_images(0, n_draws=5)
+
+
+def test_an_interval_is_as_wide_as_its_confidence_says():
+    # Each image is right or wrong as a coin says, so accuracy spreads by the binomial.
+    right = (np.arange(400) % 2).reshape(-1, 1)
+    counts = ClassCounts("macro F1", right, np.ones_like(right), right)
+    low, high = score_interval(counts, draw_images(400, n_draws=2000))
+    f1 = lambda share: 2 * share / (1 + share)  # noqa: E731
+    spread = 1.96 * np.sqrt(0.25 / 400)
+    assert low == pytest.approx(f1(0.5 - spread), abs=0.01)
+    assert high == pytest.approx(f1(0.5 + spread), abs=0.01)
+    narrow = score_interval(counts, draw_images(400, n_draws=2000), confidence=0.5)
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_draws_without_any_object_do_not_count_in_an_interval():
+    truth_on_one_image = np.array([[4], [0]])
+    counts = ClassCounts(
+        "mIoU", truth_on_one_image // 2, truth_on_one_image, truth_on_one_image // 2
+    )
+    draws = np.array([[0, 2], [1, 1], [2, 0]])
+    np.testing.assert_array_equal(np.isnan(counts.scores(draws)), [True, False, False])
+    assert score_interval(counts, draws) == (0.5, 0.5)
+
+
+def test_the_member_with_a_fault_is_named():
+    truth = truth_of(np.random.default_rng(0))
+    good = detections_of(truth, np.random.default_rng(1))
+    with pytest.raises(EvaluationError, match="^bad: detections: image_id 9 is not in the truth"):
+        match_boxes(truth, {"good": good, "bad": Detections(good.assign(image_id=9))})
+    masks = painted_scene()
+    with pytest.raises(EvaluationError, match="^empty: label maps: none for image 7"):
+        count_pixels(masks, {"empty": LabelMaps([], lambda _: np.zeros((1, 1), np.uint8))})
+    lacking = probabilities_of(masks, 0).drop(columns="Glass")
+    with pytest.raises(EvaluationError, match="^small: class probabilities: no column"):
+        count_crops(masks, {"small": lacking})
