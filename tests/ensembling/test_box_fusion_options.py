@@ -198,7 +198,7 @@ def test_threads_share_images_out_without_a_trace(fuse, monkeypatch):
     rng = np.random.default_rng(3)
     members = [random_member(rng, size, 40) for size in (900, 0, 700)]
     alone = fuse(members)
-    monkeypatch.setattr(box_tables, "WORTH_THREADS", 1)
+    monkeypatch.setattr(box_tables, "SEVERAL_THREADS_FROM", 1)
     for n_threads in (1, 2, 5):
         monkeypatch.setattr("numba.get_num_threads", lambda n=n_threads: n)
         pd.testing.assert_frame_equal(fuse(members), alone, check_exact=True)

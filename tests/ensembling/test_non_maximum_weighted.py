@@ -7,8 +7,9 @@ import pytest
 from ensemble_boxes.ensemble_boxes_nmw import bb_intersection_over_union
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask
 
-from recycling.annotations.masks import decode_segmentation
+from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
 from recycling.ensembling import EnsemblingError, non_maximum_weighted
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -231,9 +232,7 @@ def test_so_many_images_that_threads_share_them_give_what_each_gives_alone():
     members = [random_member(rng, 12_000, 600, on_grid=False) for _ in range(2)]
     fused = non_maximum_weighted(members)
     for image_id in (3, 3 + 7 * 300, 3 + 7 * 599):
-        alone = non_maximum_weighted(
-            [member[member["image_id"] == image_id] for member in members]
-        )
+        alone = non_maximum_weighted([member[member["image_id"] == image_id] for member in members])
         among_all = fused[fused["image_id"] == image_id].reset_index(drop=True)
         pd.testing.assert_frame_equal(among_all, alone, check_exact=True)
     assert fused["image_id"].is_monotonic_increasing
@@ -260,14 +259,15 @@ def test_members_are_left_as_they_were():
 
 
 def test_masks_fuse_along_with_their_boxes():
-    whole, left_half = '{"size": [4, 4], "counts": [0, 16]}', '{"size": [4, 4], "counts": [0, 8, 8]}'
+    left_half = np.zeros((4, 4), dtype=bool)
+    left_half[:, :2] = True
+    texts = [mask_to_segmentation(left_half), mask_to_segmentation(np.ones((4, 4), dtype=bool))]
     boxes = [
-        table([1, 1, 0.9, 0, 0, 4, 4]).assign(segmentation=pd.array([left_half], dtype="string")),
-        table([1, 1, 0.5, 0, 0, 4, 4]).assign(segmentation=pd.array([whole], dtype="string")),
+        table([1, 1, score, 0, 0, 4, 4]).assign(segmentation=pd.array([text], dtype="string"))
+        for score, text in zip((0.9, 0.5), texts, strict=True)
     ]
     (fused,) = non_maximum_weighted(boxes)["segmentation"]
-    assert decode_segmentation(fused, 4, 4)[:, :2].all()
-    assert not decode_segmentation(fused, 4, 4)[:, 2:].any()
+    np.testing.assert_array_equal(mask.decode(segmentation_rle(fused, 4, 4)), left_half)
 
 
 def test_a_value_that_is_not_a_number_is_refused_with_the_member_and_the_row():

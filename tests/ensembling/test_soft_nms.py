@@ -132,7 +132,9 @@ def test_boxes_and_their_lowered_scores_are_those_of_the_package(
 
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
-def test_boxes_are_those_of_the_packages_own_call_which_gives_them_the_scores_they_came_with(method):
+def test_boxes_are_those_of_the_packages_call_which_leaves_their_scores_as_they_were(
+    method,
+):
     rng = np.random.default_rng(5)
     members = [random_member(rng, 500, 1, on_grid=False) for _ in range(3)]
     boxes, scores, labels = ensemble_boxes.soft_nms(

@@ -17,7 +17,9 @@ from recycling.pipelines.choosing import (
     fuse_boxes_as_chosen,
     fuse_classes_as_chosen,
     joined,
+    out_of_fold_key,
     parts,
+    stack_classes,
 )
 from recycling.pipelines.ensembling import fuse_boxes, fuse_classes, scores_collector
 from recycling.pipelines.explaining import (
@@ -156,10 +158,10 @@ def test_models_are_compared_on_the_images_that_none_of_them_has_seen(annotation
 
 
 def test_one_fold_is_dealt_into_parts_and_several_are_taken_as_they_are(annotations, folds):
-    all_three = parts(annotations.images, folds, Search(parts=2))
+    all_three = parts(annotations.images, folds, n_parts=2)
     assert dict(zip(all_three["image_id"], all_three["fold"], strict=True)) == {1: 0, 2: 1, 3: 0}
     images = common_images(annotations, folds, ["a.fold0"])
-    assert sorted(parts(images, folds, Search(parts=2))["fold"]) == [0, 1]
+    assert sorted(parts(images, folds, n_parts=2)["fold"]) == [0, 1]
 
 
 def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotations, folds):
@@ -220,3 +222,39 @@ def test_a_leaderboard_names_a_model_or_one_of_its_folds():
     compared = compare_leaderboard({"a": 0.3, "b": 0.5, "c.fold0": 0.6}, **metrics)
     points = compared.points.set_index("model")
     assert points["validation"].to_dict() == pytest.approx({"a": 0.5, "b": 0.7, "c.fold0": 0.9})
+
+
+def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_truth(annotations):
+    table = annotations.annotations
+    many = pd.concat(
+        [table.assign(annotation_id=3 * n + table["annotation_id"], image_id=n + 1)
+         for n in range(20)],
+        ignore_index=True,
+    )  # fmt: skip
+    images = pd.concat(
+        [annotations.images[:1].assign(image_id=n + 1, group=str(n)) for n in range(20)],
+        ignore_index=True,
+    )
+    train = Annotations(images, many, annotations.categories)
+    folds = pd.DataFrame({"image_id": range(1, 21), "fold": 0})
+    paper = (many["category_id"] == 5).to_numpy(dtype=np.float32)
+
+    def of(ids, values):
+        values = np.asarray(values, dtype=np.float32)
+        return pd.DataFrame({"annotation_id": ids, "Paper": values, "Metal": 1 - values})
+
+    right, wrong = 0.3 + 0.4 * paper, 0.9 - 0.8 * paper
+    test = {"right.fold0": of([1, 2], [0.7, 0.3]), "wrong.fold0": of([1, 2], [0.9, 0.1])}
+    learnt = {
+        out_of_fold_key("right.fold0"): of(many["annotation_id"], right),
+        out_of_fold_key("wrong.fold0"): of(many["annotation_id"], np.roll(wrong, 1)),
+    }
+    fused = stack_classes(
+        settings=ClassFusion(method="stacking"),
+        ranking=rank_members({"right.fold0": 0.9, "wrong.fold0": 0.4}),
+        train=train,
+        folds=folds,
+        **test,
+        **learnt,
+    )
+    assert fused["Paper"].tolist() == pytest.approx([1, 0], abs=0.1)

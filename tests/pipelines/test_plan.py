@@ -157,3 +157,36 @@ def test_a_missing_library_is_skipped_with_one_line_where_that_is_allowed(
 
 def test_without_models_there_is_nothing_to_train():
     assert read_plan({}, "models.yml").tasks == ()
+
+
+CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "resnet18"}
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"best": {"members": "all", "search": {}}}, "best is searched for.*'theirs.csv' has none"),
+        ({"best": {"members": "all", "cls": {"method": "stacking"}}}, "best is stacked on"),
+        ({"teacher": {"members": "all", "search": {}}}, "teacher is searched for; give it other"),
+        (
+            {"best": {"members": ["a"], "search": {}, "det": {"method": "nms"}}},
+            "best is searched for and has settings",
+        ),
+    ],
+)
+def test_what_is_learnt_out_of_fold_needs_such_predictions(described, message, tmp_path):
+    parameters = {"models": {"a": CLASSIFIER}, "ensembles": described}
+    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    with pytest.raises(PlanError, match=message):
+        read_plan(parameters, "models.yml", dropped)
+
+
+def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so():
+    parameters = {
+        "models": {"a": CLASSIFIER},
+        "ensembles": {"teacher": {"members": "all", "cls": {"method": "mean"}}},
+        "ensembling": {"cls": {"method": "stacking"}},
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert plan.stacks("cls", "final")
+    assert not plan.stacks("cls", "teacher")

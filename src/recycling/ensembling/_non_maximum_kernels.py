@@ -8,7 +8,7 @@ out, a stretch of images a call, room that is used again, and the order in which
 from __future__ import annotations
 
 from math import exp
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -371,12 +371,14 @@ def _soften_group(
             # The picked box's own block is looked at even if it was the last of it.
             if highest[block] > lowest:
                 _overlaps(in_block, block, left, top, right, bottom, iou)
-                _soften_block(score, block, iou, hits, iou_threshold, sigma, score_threshold, method)
+                _soften_block(
+                    score, block, iou, hits, iou_threshold, sigma, score_threshold, method
+                )
                 highest[block] = _highest(bits, block)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _bits(score: float) -> int:
+def _bits(score: float) -> Any:
     """A score's bits as an integer; those of -0 as those of 0."""
     return np.array([abs(score)]).view(np.int64)[0]
 

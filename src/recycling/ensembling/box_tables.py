@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Weights: TypeAlias = Sequence[float] | Mapping[int, Sequence[float]]
 """One weight a member; or that for each category, by its id."""
 
-WORTH_THREADS = 20_000
+SEVERAL_THREADS_FROM = 20_000
 """Boxes from which on several threads pay: some 2 ms of work, 0.2 ms to start them."""
 
 Kernel: TypeAlias = Callable[..., tuple[int, int, int]]
@@ -121,7 +121,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
 
     masked = any(SEGMENTATION in table.columns for table in boxes.tables)
     output = _room(boxes.n_rows, n_places=boxes.n_rows if masked else 0)
-    threads = get_num_threads() if boxes.n_rows >= WORTH_THREADS else 1
+    threads = get_num_threads() if boxes.n_rows >= SEVERAL_THREADS_FROM else 1
     first_image = _stretches(boxes.kernel.box_pointer, 4 * threads if threads > 1 else 1)
 
     def run(stretch: tuple[int, int]) -> tuple[int, int, int]:

@@ -12,9 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.box_tables import (
-    WORTH_THREADS as WORTH_THREADS,
-)
-from recycling.ensembling.box_tables import (
     Weights,
     box_tables,
     image_runs,
@@ -25,6 +22,9 @@ from recycling.ensembling.members import EnsemblingError, member_names, member_w
 from recycling.predictions import DETECTIONS, Detections
 
 Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
+
+WORTH_THREADS = 50_000
+"""Boxes from which on `soft_nms` and `non_maximum_weighted` are compiled for several threads."""
 
 _logger = logging.getLogger(__name__)
 

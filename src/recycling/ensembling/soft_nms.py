@@ -15,6 +15,7 @@ from recycling.predictions import Detections
 
 Softening: TypeAlias = Literal["linear", "gaussian", "nms"]
 
+
 def soft_nms(
     members: Sequence[Detections],
     *,

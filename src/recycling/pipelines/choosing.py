@@ -21,6 +21,7 @@ from recycling.ensembling import (
     History,
     Problem,
     Ranking,
+    average_probabilities,
     class_problem,
     detection_problem,
     fuse_chosen_boxes,
@@ -29,13 +30,14 @@ from recycling.ensembling import (
     mask_problem,
     parts_of,
     search,
+    stack_probabilities,
 )
 from recycling.evaluation import (
     classification_metrics,
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.pipelines.fusion import Search, model_of
+from recycling.pipelines.fusion import ClassFusion, Search, model_of
 from recycling.pipelines.plan import Plan, PlanError
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.splitting import Folds
@@ -99,7 +101,7 @@ def box_problem(
         {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
          by_model(members).items()},
         lambda fused, ids: detection_metrics(train.of_images(ids.tolist()), fused).score,
-        parts(images, folds, settings),
+        parts(images, folds, settings.parts, settings.seed),
         methods=settings.det,
     )  # fmt: skip
 
@@ -112,7 +114,7 @@ def pixel_problem(
     return mask_problem(
         {model: joined(own) for model, own in by_model(members).items()},
         lambda fused, ids: segmentation_metrics(train.of_images(ids.tolist()), fused).score,
-        parts(images, folds, settings),
+        parts(images, folds, settings.parts, settings.seed),
         sizes=image_sizes(images),
         methods=settings.seg,
     )
@@ -124,7 +126,7 @@ def crop_problem(
     """Choose among classifiers by macro F1."""
     images = common_images(train, folds, members)
     crops = train.annotations.loc[~train.annotations["iscrowd"], ["annotation_id", "image_id"]]
-    part_of = parts(images, folds, settings).set_index("image_id")["fold"]
+    part_of = parts(images, folds, settings.parts, settings.seed).set_index("image_id")["fold"]
     crops = crops[crops["image_id"].isin(part_of.index)]
     image_of = crops.set_index("annotation_id")["image_id"]
 
@@ -145,6 +147,51 @@ PROBLEM: dict[Task, Callable[..., Problem[Any]]] = {
     "det": box_problem,
     "seg": pixel_problem,
 }
+
+
+def stack_classes(
+    settings: ClassFusion,
+    ranking: Ranking,
+    train: Annotations,
+    folds: Folds,
+    **predictions: ClassProbabilities,
+) -> ClassProbabilities:
+    """Learn on the members' out-of-fold probabilities whom to believe, and fuse accordingly.
+
+    Args:
+        settings: Not looked at; the method is stacking.
+        ranking: The members.
+        train: The labelled crops.
+        folds: The fold of each image.
+        predictions: By name, each member's probabilities of what is fused; by `out_of_fold_key`,
+            those of the labelled crops that it has not seen.
+    """
+    names = ranking["member"].tolist()
+    images = common_images(train, folds, names)
+    crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
+    crops = crops[~crops["iscrowd"]].set_index("annotation_id")
+    part_of = parts(images, folds).set_index("image_id")["fold"]
+    categories = train.categories.set_index("category_id")["name"]
+    learnt = by_model({name: predictions[out_of_fold_key(name)] for name in names})
+    fused = by_model({name: predictions[name] for name in names})
+    stacked = stack_probabilities(
+        [_of_crops(own, crops.index) for own in learnt.values()],
+        crops["category_id"].map(categories),
+        [average_probabilities(own) for own in fused.values()],
+        folds=crops["image_id"].map(part_of),
+        names=list(learnt),
+    )
+    return stacked.test
+
+
+def out_of_fold_key(name: str) -> str:
+    """Under which name `stack_classes` is given a member's out-of-fold probabilities."""
+    return f"out of fold: {name}"
+
+
+def _of_crops(folds: Sequence[ClassProbabilities], crops: pd.Index) -> ClassProbabilities:
+    table = pd.concat(folds, ignore_index=True)
+    return ClassProbabilities(table[table["annotation_id"].isin(crops)].reset_index(drop=True))
 
 
 def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -191,17 +238,13 @@ def common_images(train: Annotations, folds: Folds, names: Iterable[str]) -> pd.
     return train.images[train.images["image_id"].isin(common)]
 
 
-def parts(images: pd.DataFrame, folds: Folds, settings: Search) -> pd.DataFrame:
+def parts(images: pd.DataFrame, folds: Folds, n_parts: int = 5, seed: int = 0) -> pd.DataFrame:
     """The folds of these images; where that is one only, it is dealt into parts."""
     own = folds[folds["image_id"].isin(images["image_id"])]
     if own["fold"].nunique() > 1:
         return own
-    return parts_of(
-        images["image_id"].to_numpy(),
-        images["group"].tolist(),
-        n_parts=settings.parts,
-        seed=settings.seed,
-    )
+    groups = images["group"].tolist()
+    return parts_of(images["image_id"].to_numpy(), groups, n_parts=n_parts, seed=seed)
 
 
 def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:

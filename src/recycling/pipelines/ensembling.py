@@ -30,7 +30,13 @@ from recycling.ensembling import (
     weighted_boxes_fusion,
 )
 from recycling.evaluation import ErrorCorrelation, Metrics
-from recycling.pipelines.choosing import FUSE_AS_CHOSEN, choosing_nodes, image_sizes
+from recycling.pipelines.choosing import (
+    FUSE_AS_CHOSEN,
+    choosing_nodes,
+    image_sizes,
+    out_of_fold_key,
+    stack_classes,
+)
 from recycling.pipelines.dropped import dropped_members
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_nodes
 from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Weights, model_of
@@ -109,6 +115,8 @@ def _all_metrics(plan: Plan, task: Task) -> dict[str, str]:
 
 def fuser(plan: Plan, task: Task, ensemble: str) -> Callable[..., object]:
     """The node function that fuses an ensemble: by its settings, or as its search says."""
+    if plan.stacks(task, ensemble):
+        return stack_classes
     return (FUSE if plan.ensembles[ensemble].search is None else FUSE_AS_CHOSEN)[task]
 
 
@@ -125,18 +133,21 @@ def fusion_inputs(
         images: The annotations of the images that they are of; their sizes are looked at.
     """
     described = plan.ensembles[ensemble]
-    own = getattr(described, task) is not None
-    settings = f"params:ensembles.{ensemble}.{task}" if own else f"params:ensembling.{task}"
-    return {
-        **(
-            {"settings": settings}
-            if described.search is None
-            else {"choice": f"{task}.{ensemble}.choice"}
-        ),
-        "ranking": f"{task}.{ensemble}.ranking",
-        **({"images": images} if task == "seg" else {}),
-        **predictions,
-    }
+    inputs = {"ranking": f"{task}.{ensemble}.ranking", **predictions}
+    if described.search is not None:
+        inputs["choice"] = f"{task}.{ensemble}.choice"
+    elif getattr(described, task) is not None:
+        inputs["settings"] = f"params:ensembles.{ensemble}.{task}"
+    else:
+        inputs["settings"] = f"params:ensembling.{task}"
+    if task == "seg":
+        inputs["images"] = images
+    if plan.stacks(task, ensemble):
+        inputs |= {"train": "train.annotations", "folds": "folds"} | {
+            out_of_fold_key(member.name): f"{member.namespace}.out_of_fold_predictions"
+            for member in plan.ensemble(task, ensemble)
+        }
+    return inputs
 
 
 def ranker(names: Sequence[str]) -> Callable[..., Ranking]:

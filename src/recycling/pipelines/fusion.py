@@ -59,14 +59,14 @@ class ClassFusion(BaseModel):
     """How the class probabilities of the members are fused.
 
     Attributes:
-        method: The mean, the geometric mean, the mean of ranks, or the class that most members hold
-            most likely.
-        weights: How much each member counts; not for ``hard_vote``.
+        method: The mean, the geometric mean, the mean of ranks, the class that most members hold
+            most likely, or a regression that learns on out-of-fold predictions whom to believe.
+        weights: How much each member counts; not for ``hard_vote`` and ``stacking``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["mean", "geometric", "rank", "hard_vote"] = "mean"
+    method: Literal["mean", "geometric", "rank", "hard_vote", "stacking"] = "mean"
     weights: Weights = "equal"
 
 

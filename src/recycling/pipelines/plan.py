@@ -122,12 +122,14 @@ class Plan:
         ensembles: Ensemble by name, with `TEACHER` and `FINAL`.
         dropped: For each task, the members that are files: the file by name.
         leaderboard: The tasks of which leaderboard scores are known.
+        stacking: Whether classes are stacked wherever an ensemble does not say otherwise.
     """
 
     models: Mapping[str, Model]
     ensembles: Mapping[str, Ensemble]
     dropped: Mapping[Task, Mapping[str, Path]] = field(default_factory=dict)
     leaderboard: frozenset[Task] = frozenset()
+    stacking: bool = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -169,6 +171,13 @@ class Plan:
         if chosen == "labeled":
             return [m for m in members if not (isinstance(m, Trained) and m.retrained)]
         return [m for m in members if any(_is_meant(pattern, m) for pattern in chosen)]
+
+    def stacks(self, task: Task, name: str) -> bool:
+        """Whether an ensemble learns on out-of-fold predictions how to fuse."""
+        described = self.ensembles[name]
+        if task != "cls" or described.search is not None:
+            return False
+        return self.stacking if described.cls is None else described.cls.method == "stacking"
 
     def further_ensembles(self, task: Task) -> list[str]:
         """The names of a task's ensembles beside the teacher and the final one."""
@@ -225,12 +234,14 @@ def read_plan(
             )
     boards = parameters.get("leaderboard") or {}
     leaderboard = frozenset(task for task in TASKS if boards.get(task))
-    plan = Plan(models, ensembles, dropped or {}, leaderboard)
+    fusion = (parameters.get("ensembling") or {}).get("cls") or {}
+    stacking = isinstance(fusion, Mapping) and fusion.get("method") == "stacking"
+    plan = Plan(models, ensembles, dropped or {}, leaderboard, stacking)
     _check_dropped(plan, known)
     _check_patterns(plan, known, where)
     for task in plan.tasks:
         _check_teacher(plan, task, where)
-        _check_searches(plan, task, where)
+        _check_out_of_fold(plan, task, where)
         if not plan.ensemble(task, FINAL):
             raise PlanError(f"{where}: ensembles.final has no member for {task!r}; name one")
     return plan
@@ -290,24 +301,25 @@ def _check_teacher(plan: Plan, task: Task, where: str) -> None:
             )
 
 
-def _check_searches(plan: Plan, task: Task, where: str) -> None:
-    """Stop where an ensemble is to be searched for among members that cannot be compared."""
+def _check_out_of_fold(plan: Plan, task: Task, where: str) -> None:
+    """Stop where an ensemble is to learn from out-of-fold predictions that it cannot have."""
     for name, described in plan.ensembles.items():
-        if described.search is None:
+        searched = described.search is not None
+        if not searched and not plan.stacks(task, name):
             continue
+        what = "searched for" if searched else "stacked"
         if name == TEACHER:
             raise PlanError(
-                f"{where}: ensembles.teacher is searched for; give it settings instead, or a "
-                "search to another ensemble"
+                f"{where}: ensembles.teacher is {what}; give it other settings, it labels the pool"
             )
-        if any(getattr(described, one) is not None for one in TASKS):
+        if searched and any(getattr(described, one) is not None for one in TASKS):
             raise PlanError(
                 f"{where}: ensembles.{name} is searched for and has settings; leave one out"
             )
         for member in plan.ensemble(task, name):
             if not member.has_out_of_fold:
                 raise PlanError(
-                    f"{where}: ensembles.{name} is searched for on out-of-fold predictions, and "
+                    f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
                     f"{member.name!r} has none; drop in {member.model}.oof.csv or leave it out"
                 )
 
