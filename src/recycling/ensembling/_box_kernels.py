@@ -16,34 +16,6 @@ Ints = NDArray[np.int64]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def compact(
-    box_pointer: Ints,
-    kept: Ints,
-    category: Ints,
-    score: Floats,
-    box: Floats,
-) -> tuple[Ints, Floats, Floats]:
-    """Put the kept boxes of all images one after the other.
-
-    Returns:
-        Category, (kept boxes,); score, (kept boxes,); box, (4, kept boxes).
-    """
-    n_kept = kept.sum()
-    all_category = np.empty(n_kept, np.int64)
-    all_score = np.empty(n_kept, np.float64)
-    all_box = np.empty((4, n_kept), np.float64)
-    target = 0
-    for image in range(len(kept)):
-        for source in range(box_pointer[image], box_pointer[image] + kept[image]):
-            all_category[target] = category[source]
-            all_score[target] = score[source]
-            for side in range(4):
-                all_box[side, target] = box[source, side]
-            target += 1
-    return all_category, all_score, all_box
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
 def count_matches(
     pointer_a: Ints, boxes_a: Floats, pointer_b: Ints, boxes_b: Floats, iou_threshold: float
 ) -> int:

@@ -8,7 +8,7 @@ out, a stretch of images a call, room that is used again, and the order in which
 from __future__ import annotations
 
 from math import exp
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -115,7 +115,8 @@ def soften(
         while n_boxes > 0 and box[number_of(keys[n_boxes - 1]), SCORE] <= score_threshold:
             n_boxes -= 1
         _share_out(keys, n_boxes, class_agnostic, box, origin, blocks)
-        n_picked = 0
+        # A plain 0 would have what it is handed to compiled twice: for that 0, and for integers.
+        n_picked = np.int64(0)
         for place in range(n_boxes):
             group = 0 if class_agnostic else origin[number_of(keys[place]), CATEGORY]
             if size[group] > 0:
@@ -339,7 +340,9 @@ def _soften_group(
     in_block, score, bits, highest = blocks.box, blocks.score, blocks.bits, blocks.highest
     number_in, box, origin = blocks.number, room.box, room.origin
     picked_box, picked_origin, picked_keys = picked.box, picked.origin, picked.keys
-    lowest = _bits(score_threshold)
+    # The threshold's bits; those of -0 are not those of 0.
+    iou[0] = abs(score_threshold)
+    lowest = iou.view(np.int64)[0]
     while True:
         best_block = -1
         best_bits = lowest
@@ -375,12 +378,6 @@ def _soften_group(
                     score, block, iou, hits, iou_threshold, sigma, score_threshold, method
                 )
                 highest[block] = _highest(bits, block)
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _bits(score: float) -> Any:
-    """A score's bits as an integer; those of -0 as those of 0."""
-    return np.array([abs(score)]).view(np.int64)[0]
 
 
 # numpy's rule for division by 0 lets the compiler work on several boxes at once.

@@ -61,3 +61,13 @@ def member_weights(weights: Sequence[float] | None, names: Sequence[str]) -> NDA
     if not result.any():
         raise EnsemblingError(f"all weights are 0 ({', '.join(names)}); one at least must count")
     return result
+
+
+def check_share(name: str, value: float) -> None:
+    """Stop where a setting is not from 0 to 1.
+
+    Raises:
+        EnsemblingError: It is not.
+    """
+    if not 0 <= value <= 1:
+        raise EnsemblingError(f"{name} is {value:g}; it should be from 0 to 1")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from recycling.ensembling.box_tables import Weights, box_tables, run_kernel
-from recycling.ensembling.boxes import _check_share
+from recycling.ensembling.members import check_share
 from recycling.predictions import Detections
 
 
@@ -66,8 +66,8 @@ def non_maximum_weighted(
         >>> merged[["score", "y_max"]].round(2).to_numpy().tolist()
         [[0.8, 9.08]]
     """
-    _check_share("iou_threshold", iou_threshold)
-    _check_share("score_threshold", score_threshold)
+    check_share("iou_threshold", iou_threshold)
+    check_share("score_threshold", score_threshold)
     boxes = box_tables(members, weights, names)
     relative = boxes.kernel.weights / boxes.kernel.weights.max(axis=1, keepdims=True)
     boxes = replace(boxes, kernel=boxes.kernel._replace(weights=relative, scale=1.0))

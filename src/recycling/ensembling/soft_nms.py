@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from recycling.ensembling.box_tables import Weights, box_tables, run_kernel
-from recycling.ensembling.boxes import _check_share
-from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.members import EnsemblingError, check_share
 from recycling.predictions import Detections
 
 Softening: TypeAlias = Literal["linear", "gaussian", "nms"]
@@ -77,8 +76,8 @@ def soft_nms(
     methods = get_args(Softening)
     if method not in methods:
         raise EnsemblingError(f"method {method!r}; it is one of {', '.join(methods)}")
-    _check_share("iou_threshold", iou_threshold)
-    _check_share("score_threshold", score_threshold)
+    check_share("iou_threshold", iou_threshold)
+    check_share("score_threshold", score_threshold)
     if not 0 < sigma < np.inf:
         raise EnsemblingError(f"sigma is {sigma:g}; it should be a number above 0")
     boxes = box_tables(members, weights, names)

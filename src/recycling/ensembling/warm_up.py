@@ -8,15 +8,19 @@ import pandas as pd
 from recycling.ensembling.boxes import nms, weighted_boxes_fusion
 from recycling.ensembling.diversity import detection_agreement
 from recycling.ensembling.masks import hard_vote
+from recycling.ensembling.non_maximum_weighted import non_maximum_weighted
+from recycling.ensembling.soft_nms import soft_nms
 from recycling.predictions import DETECTIONS, Detections
 
 
 def compile_kernels() -> None:
-    """Compile the loops that inputs of usual size need, about 10 s; numba keeps them on disk."""
+    """Compile the loops that inputs of usual size need, about 15 s; numba keeps them on disk."""
     row = [(1, 1, 0.5, 0.0, 0.0, 8.0, 8.0)]
     frame = pd.DataFrame(row, columns=DETECTIONS.names)
     boxes = Detections(DETECTIONS.conform(frame, where="one box"))
     weighted_boxes_fusion([boxes, boxes])
     nms([boxes, boxes])
+    soft_nms([boxes, boxes])
+    non_maximum_weighted([boxes, boxes])
     detection_agreement([boxes, boxes])
     hard_vote(np.zeros((2, 8, 8), np.uint8), ranks=[0, 1])
