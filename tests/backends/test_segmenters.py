@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("mmseg")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
-from torch.nn import functional as F
 
 from backends.on_meta import on_meta
 from recycling.backends.mmengine_backend import session
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("mmseg")
 
 NORM = {"type": "BN"}
 LOSS = {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
@@ -29,11 +26,11 @@ def library() -> Iterator[None]:
         yield
 
 
-def n_parameters(*modules: nn.Module) -> int:
+def n_parameters(*modules: Any) -> int:
     return sum(weights.numel() for module in modules for weights in module.parameters())
 
 
-def randomise(module: nn.Module) -> None:
+def randomise(module: Any) -> None:
     """Weights that no initialisation makes special, so that nothing cancels out."""
     with torch.no_grad():
         for weights in module.parameters():
@@ -106,7 +103,7 @@ def test_places_attend_to_places_of_their_window_only() -> None:
     randomise(layer)
     x = torch.randn(1, 8 * 8, 8)
     changed = x.clone()
-    changed[0, 63] += 1.0  # the corner of the last window
+    changed[0, 63, 0] += 1.0  # the corner of the last window
     touched = (layer(x, (8, 8))[0] - layer(changed, (8, 8))[0]).abs().sum(-1).view(8, 8) > 0
     assert touched[4:, 4:].all()
     assert not touched[:4].any()
@@ -168,7 +165,9 @@ def test_the_semantic_decoder_adds_up_the_enlarged_priors() -> None:
 
     head = SemanticPriorHead(3, in_index=[1, 2], align_corners=False, loss_decode=LOSS)
     fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 4, 4)
-    expected = fine + F.interpolate(coarse, (8, 8), mode="bilinear", align_corners=False)
+    expected = fine + torch.nn.functional.interpolate(
+        coarse, (8, 8), mode="bilinear", align_corners=False
+    )
     torch.testing.assert_close(head((torch.zeros(1), fine, coarse)), expected)
 
 
@@ -192,9 +191,9 @@ def test_contexts_are_the_pooled_surroundings_of_each_window(ratio: int) -> None
     layer = attention(ratio)
     features = torch.randn(2, 128, 24, 16)
     margin = (ratio - 1) * 4
-    padded = F.pad(features, [margin] * 4)
+    padded = torch.nn.functional.pad(features, [margin] * 4)
     slow = [
-        F.avg_pool2d(padded[:, :, y : y + 8 * ratio, x : x + 8 * ratio], ratio)
+        torch.nn.functional.avg_pool2d(padded[:, :, y : y + 8 * ratio, x : x + 8 * ratio], ratio)
         for y in range(0, 24, 8)
         for x in range(0, 16, 8)
     ]
@@ -266,7 +265,7 @@ def lawin(in_channels: list[int], **settings: Any) -> Any:
 
 
 def test_lawin_with_swin_l_has_the_parameters_that_the_paper_s_parts_add_up_to() -> None:
-    """Counted by hand, part by part; with Swin-L's 195.2 M it makes 201.5 M."""
+    """The paper's 201.2 M for all of Lawin with Swin-L leave it 6.0 M; by hand it is 6.3 M."""
     with on_meta():
         head = lawin([192, 384, 768, 1536], channels=512, num_classes=150)
     embeddings = (192 + 1) * 48 + (384 + 1 + 768 + 1 + 1536 + 1) * 512
@@ -275,7 +274,6 @@ def test_lawin_with_swin_l_has_the_parameters_that_the_paper_s_parts_add_up_to()
     attention = 3 * (3 * (512 + 1) * 256 + 256 * 512 + 2 * 512 + 2 * 512)
     classes = (512 + 1) * 150
     assert n_parameters(head) == embeddings + convolutions + mixing + attention + classes
-    assert n_parameters(head) == 6_308_022
 
 
 # UNet++ -----------------------------------------------------------------------------------------
@@ -397,3 +395,27 @@ def _config(name: str) -> str:
     from mmengine.config import Config
 
     return str(Config._get_cfg_path(name, "")[0])
+
+
+# Precision --------------------------------------------------------------------------------------
+
+
+def test_all_of_them_compute_and_learn_in_bf16() -> None:
+    networks: list[tuple[Any, Any]] = [
+        (semask(), torch.randn(1, 3, 32, 32)),
+        (unet_plus_plus(base_channels=4), torch.randn(1, 3, 32, 32)),
+        (beit()[0], torch.randn(1, 3, 32, 48)),
+        (
+            lawin([8] * 4, channels=128, num_classes=3),
+            [torch.randn(2, 8, 32 // 2**level, 32 // 2**level) for level in range(4)],
+        ),
+    ]
+    for network, inputs in networks:
+        randomise(network)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = network(inputs)
+        sum(output.float().square().sum() for output in outputs).backward()
+        learnt = [weights.grad for weights in network.parameters()]
+        used = [gradient for gradient in learnt if gradient is not None]
+        assert len(used) >= 0.8 * len(learnt)
+        assert all(gradient.isfinite().all() for gradient in used)

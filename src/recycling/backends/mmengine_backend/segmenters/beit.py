@@ -87,7 +87,8 @@ class AnySizeAttention(BEiTAttention):  # type: ignore[misc]
             dropout_p=self.attn_drop.p if self.training else 0.0,
             scale=self.scale,
         )
-        return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
+        projected: Tensor = self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
+        return projected
 
     def position_bias(self) -> Tensor:
         """The bias for each pair of tokens on the grid: (heads, tokens, tokens)."""

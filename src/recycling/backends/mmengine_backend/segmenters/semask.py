@@ -38,6 +38,7 @@ class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
         """Swin's, and identities for the semantic layers."""
         super().init_weights()
         for layer in self.semantic_layers:
+            assert isinstance(layer, SemanticAttention)
             layer.begin_as_identity()
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:

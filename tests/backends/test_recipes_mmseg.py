@@ -1,0 +1,193 @@
+"""Each of mmseg's recipes: its size, its weights, and, slowly, a step and a prediction."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from backends.on_meta import on_meta
+from recycling.annotations import (
+    ANNOTATIONS,
+    BOX,
+    CATEGORIES,
+    IMAGES,
+    Annotations,
+    ImageFolder,
+    LabeledImages,
+)
+from recycling.backends import Images, Model, TrainingData, backend_for
+from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.resolve import resolve
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.predictions import LabelMaps
+
+pytest.importorskip("torch")
+pytest.importorskip("mmseg")
+pytest.importorskip("mmdet")
+pytest.importorskip("mmpretrain")
+
+RECIPES = Path(__file__).parents[2] / "conf/recipes/mmseg"
+
+CLASSES = [str(number) for number in range(11)]
+"""As many as the competition has: ten and the background."""
+
+PARAMETERS = {
+    "deeplabv3_r101": 87_098_998,
+    "deeplabv3plus_r101": 62_575_846,
+    "fcn_r101": 68_483_702,
+    "fcn_r18_narrow": 2_860_603,
+    "knet_r50": 79_620_982,
+    "knet_swin_large": 246_864_810,
+    "lawin_swin_large": 203_210_746,
+    "mask2former_swin_large": 215_453_056,
+    "ocrnet_hr48": 70_361_574,
+    "segformer_b5": 81_972_683,
+    "semask_fpn_swin_large": 209_954_459,
+    "unet": 29_061_846,
+    "unet_plus_plus": 9_047_244,
+    "upernet_beit_base": 163_265_366,
+    "upernet_beit_large": 441_092_886,
+    "upernet_convnext_large": 234_887_766,
+    "upernet_swin_large": 233_855_946,
+}
+"""Of each recipe's network with eleven classes, auxiliary heads and all."""
+
+HOSTS = ("https://mmassets.onedl.ai/", "open-mmlab://")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def index() -> Iterator[None]:
+    """mmengine reads mmseg's whole index of models anew for each config that a recipe inherits."""
+    from mmengine.config import utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "load", cache(utils.load))
+        yield
+
+
+def model(recipe: str, **settings: Any) -> Model:
+    return Model(
+        **{
+            "task": "seg",
+            "backend": "mmseg",
+            "recipe": recipe,
+            "image_size": 128,
+            "epochs": 1,
+            "batch_size": 2,
+            "optimizer": {"learning_rate": 1e-4},
+            **settings,
+        }
+    )
+
+
+@cache
+def resolved(recipe: str, pretrained: str = "none") -> Any:
+    data = TrainingSet(Path("train.json"), CLASSES, n_samples=2, sha256="")
+    settings = model(recipe, pretrained=pretrained)
+    with session.library("mmseg"):
+        return resolve(settings, RECIPES / f"{recipe}.py", data, Path("run"))
+
+
+def sources(node: Any) -> Iterator[str]:
+    """Where a config takes weights from."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("checkpoint", "pretrained", "load_from") and isinstance(value, str):
+                yield value
+            else:
+                yield from sources(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from sources(value)
+
+
+def test_each_recipe_is_in_the_table() -> None:
+    assert sorted(PARAMETERS) == sorted(path.stem for path in RECIPES.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("recipe", PARAMETERS)
+def test_a_recipe_has_the_size_in_the_table(recipe: str) -> None:
+    from mmengine.registry import MODELS
+
+    config = resolved(recipe)
+    with session.library("mmseg"), session.silence(), on_meta():
+        network = MODELS.build(config.model)
+    assert sum(weights.numel() for weights in network.parameters()) == PARAMETERS[recipe]
+
+
+@pytest.mark.parametrize("recipe", PARAMETERS)
+def test_official_weights_are_taken_when_asked_for_and_only_then(recipe: str) -> None:
+    assert not list(sources(resolved(recipe).to_dict()))
+    found = list(sources(resolved(recipe, pretrained="default").to_dict()))
+    # Nobody has published weights of UNet++.
+    assert len(found) == (0 if recipe == "unet_plus_plus" else 1)
+    assert all(source.startswith(HOSTS) for source in found)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
+    """Two pictures, 144 x 112 pixels, each with a bright square."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    square = (30, 20, 90, 80)
+    images, annotations = [], []
+    for image_id in (1, 2):
+        picture = rng.integers(60, 120, (112, 144, 3), dtype=np.uint8)
+        cv2.rectangle(picture, square[:2], square[2:], (250, 40, 40), -1)
+        cv2.imwrite(str(folder / f"{image_id}.png"), picture)
+        image = {"image_id": image_id, "file_name": f"{image_id}.png", "width": 144, "height": 112}
+        images.append({**image, "group": str(image_id), "extra": None})
+        left, top, right, bottom = square
+        annotations.append(
+            {
+                "annotation_id": image_id,
+                "image_id": image_id,
+                "category_id": 7,
+                **dict(zip(BOX, square, strict=True)),
+                "area": 3600,
+                "segmentation": json.dumps([[left, top, right, top, right, bottom, left, bottom]]),
+                "iscrowd": False,
+                "source": "human",
+                "score": 1.0,
+                "extra": None,
+            }
+        )
+    categories = {"category_id": [7], "name": ["box"], "supercategory": "shape", "extra": None}
+    return LabeledImages(
+        Annotations(
+            IMAGES.conform(pd.DataFrame(images), where="images"),
+            ANNOTATIONS.conform(pd.DataFrame(annotations), where="annotations"),
+            CATEGORIES.conform(pd.DataFrame(categories), where="categories"),
+        ),
+        ImageFolder(folder),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", PARAMETERS)
+def test_a_recipe_takes_a_step_and_predicts(
+    recipe: str, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    data = TrainingData([pictures], pictures, pictures.annotations.categories)
+    backend = backend_for("mmseg")
+    try:
+        checkpoint = backend.train(model(recipe), RECIPES / f"{recipe}.py", data, tmp_path / "run")
+        facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
+        assert facts["iterations"] == 1
+        assert np.isfinite(facts["last_loss"])
+        maps = backend.predict(checkpoint, Images(pictures.annotations.images, pictures.folder))
+        assert isinstance(maps, LabelMaps)
+        assert [label_map.shape for label_map in maps.values()] == [(112, 144)] * 2
+        assert max(int(label_map.max()) for label_map in maps.values()) <= 1
+    finally:
+        # The largest leave 1.8 GB.
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
