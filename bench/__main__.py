@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Callable
 from importlib import import_module
 
-BENCHMARKS = ("wbf", "soft_nms", "hard_vote", "soft_vote", "submission", "coco", "image_checks", "splitting")
+BENCHMARKS = (
+    "wbf",
+    "soft_nms",
+    "hard_vote",
+    "soft_vote",
+    "submission",
+    "coco",
+    "image_checks",
+    "splitting",
+)
 
 
 def main() -> None:
