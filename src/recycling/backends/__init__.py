@@ -9,20 +9,34 @@ from recycling.backends.core import (
     RunFolder,
     TrainingData,
 )
-from recycling.backends.model import Model, Optimizer, Schedule
+from recycling.backends.model import Model
 from recycling.backends.registry import INSTALL, backend_for, is_installed
+from recycling.backends.settings import (
+    Anchors,
+    EarlyStopping,
+    Loss,
+    Optimizer,
+    Sampler,
+    Schedule,
+    TestTimeAugmentation,
+)
 
 __all__ = [
     "INSTALL",
+    "Anchors",
     "Backend",
     "BackendError",
     "Checkpoint",
+    "EarlyStopping",
     "Images",
+    "Loss",
     "Model",
     "Optimizer",
     "Recipes",
     "RunFolder",
+    "Sampler",
     "Schedule",
+    "TestTimeAugmentation",
     "TrainingData",
     "backend_for",
     "is_installed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -116,6 +116,24 @@ class RunFolder:
     """
 
     path: Path
+
+
+def refuse(model: Model, cannot: Iterable[str]) -> None:
+    """Refuse settings that a backend cannot honour.
+
+    Args:
+        model: The settings.
+        cannot: Those of them that it cannot honour but with their default.
+
+    Raises:
+        BackendError: One of them is set.
+    """
+    for name in cannot:
+        default = Model.model_fields[name].default
+        if getattr(model, name) != default:
+            raise BackendError(
+                f"model {model.recipe!r}: {model.backend} cannot honour {name!r}; remove it"
+            )
 
 
 class Backend(Protocol):

@@ -11,15 +11,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.core import BackendError
+from recycling.backends.core import BackendError, refuse
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.model import Model
+from recycling.backends.settings import Schedule
 
 LIBRARY = "detectron2::"
 """What ``_BASE_`` starts with where it names a config that detectron2 ships."""
 
 ARCHITECTURES = ("GeneralizedRCNN", "RetinaNet")
 """The meta-architectures that give boxes, and whose classes and threshold are known here."""
+
+CANNOT = (
+    "accumulate",
+    "loss",
+    "augmentation",
+    "sampler",
+    "anchors",
+    "freeze",
+    "ema",
+    "early_stopping",
+    "deterministic",
+    "devices",
+    "pretrained_sha256",
+    "cache_megabytes",
+    "test_time_augmentation",
+)
+"""The settings that this library cannot honour."""
 
 SAMPLERS = ("TrainingSampler", "RepeatFactorTrainingSampler")
 """The ways to draw a batch that need nothing but the annotations."""
@@ -81,6 +99,7 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
     """
     from detectron2.config import get_cfg
 
+    refuse(model, CANNOT)
     config = get_cfg()
     _add_recipe(config, recipe)
     weights = _pretrained(model, recipe, config.MODEL.WEIGHTS)
@@ -175,6 +194,15 @@ def _pretrained(model: Model, recipe: Path, recipes_own: str) -> str:
 def _check(config: Any, model: Model, recipe: Path) -> None:
     """What the library would fail at later, or not honour."""
     where = recipe.name
+    known = ("constant", "cosine", "poly", "step")
+    if model.schedule.name not in known or model.schedule != Schedule(
+        name=model.schedule.name, warmup=model.schedule.warmup
+    ):
+        raise BackendError(
+            f"{where}: of schedule, detectron2 honours name ({', '.join(known)}) and warmup only"
+        )
+    if model.optimizer.name not in ("SGD", "Adam", "AdamW"):
+        raise BackendError(f"{where}: detectron2 cannot honour optimizer {model.optimizer.name!r}")
     if config.MODEL.META_ARCHITECTURE not in ARCHITECTURES:
         raise BackendError(
             f"{where}: MODEL.META_ARCHITECTURE {config.MODEL.META_ARCHITECTURE!r} is not known "

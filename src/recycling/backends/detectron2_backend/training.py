@@ -10,7 +10,8 @@ from typing import Any
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.records import NamesTheFile
 from recycling.backends.detectron2_backend.session import one_line, unwrapped_errors
-from recycling.backends.model import Model, Schedule
+from recycling.backends.model import Model
+from recycling.backends.settings import Schedule
 from recycling.progress import progress_bar
 
 POLY_POWER = 0.9

@@ -13,9 +13,28 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from recycling.backends.core import BackendError
+from recycling.backends.core import BackendError, refuse
 from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model, Schedule
+from recycling.backends.model import Model
+from recycling.backends.settings import Schedule
+
+CANNOT = (
+    "accumulate",
+    "loss",
+    "augmentation",
+    "sampler",
+    "anchors",
+    "freeze",
+    "ema",
+    "early_stopping",
+    "deterministic",
+    "devices",
+    "pretrained_sha256",
+    "cache_megabytes",
+    "test_time_augmentation",
+    "probabilities",
+)
+"""The settings that these libraries cannot honour."""
 
 MAX_BOXES = 100
 """Most boxes that a detector may give for one image; what COCO's metric looks at."""
@@ -42,6 +61,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     """
     from mmengine.config import Config
 
+    refuse(model, CANNOT)
     base = _read(recipe)
     network = _network(model, base, len(data.classes))
     iterations = _iterations(model, data.n_samples)
@@ -69,7 +89,9 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             },
             "test_pipeline": _pipeline(model, [], training=False),
             "optim_wrapper": _optim_wrapper(model, base.get("optim_wrapper", {})),
-            "param_scheduler": _schedulers(model.schedule, iterations),
+            "param_scheduler": _schedulers(
+                model.schedule, model.optimizer.learning_rate, iterations
+            ),
             "default_hooks": {
                 "timer": {"type": "IterTimerHook"},
                 "logger": {"type": "LoggerHook", "interval": 10},
@@ -251,9 +273,10 @@ def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
         "type": settings.name,
         "lr": settings.learning_rate,
         "weight_decay": settings.weight_decay,
-        # One kernel for all weights; a step in Python loops costs a small network 30 ms.
-        "fused": True,
     }
+    if settings.name in ("SGD", "Adam", "AdamW"):
+        # One kernel for all weights; a step in Python loops costs a small network 30 ms.
+        optimizer["fused"] = True
     if settings.name == "SGD":
         optimizer["momentum"] = settings.momentum
     wrapper: dict[str, Any] = {
@@ -281,8 +304,9 @@ def _precision(precision: str) -> dict[str, Any]:
     raise BackendError("precision: fp16 needs a GPU, and there is none; use bf16 or fp32")
 
 
-def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:
+def _schedulers(schedule: Schedule, learning_rate: float, iterations: int) -> list[dict[str, Any]]:
     warmup = round(schedule.warmup * iterations)
+    rest = iterations - warmup
     after = {"by_epoch": False, "begin": warmup, "end": iterations}
     schedulers: list[dict[str, Any]] = []
     if warmup > 0:
@@ -295,17 +319,27 @@ def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:
                 "end": warmup,
             }
         )
+    lowest = {"eta_min_ratio": schedule.lowest}
     if schedule.name == "cosine":
-        schedulers.append(
-            {"type": "CosineAnnealingLR", "T_max": max(1, iterations - warmup), **after}
-        )
+        schedulers.append({"type": "CosineAnnealingLR", "T_max": max(1, rest), **lowest, **after})
+    elif schedule.name == "cosine_restarts":
+        periods = _equal_parts(rest, schedule.restarts + 1)
+        again = {"periods": periods, "restart_weights": [1.0] * len(periods)}
+        schedulers.append({"type": "CosineRestartLR", **again, **lowest, **after})
     elif schedule.name == "poly":
-        schedulers.append({"type": "PolyLR", "power": 0.9, "eta_min": 0.0, **after})
+        # It takes no share, but a rate; the same one for every group of parameters.
+        least = {"eta_min": schedule.lowest * learning_rate}
+        schedulers.append({"type": "PolyLR", "power": schedule.power, **least, **after})
     elif schedule.name == "step":
-        # At 8 and 11 of 12 epochs: the "1x" schedule of the detection libraries.
-        milestones = [iterations * 8 // 12, iterations * 11 // 12]
-        schedulers.append({"type": "MultiStepLR", "milestones": milestones, "by_epoch": False})
+        milestones = [round(share * iterations) for share in schedule.milestones]
+        steps = {"milestones": milestones, "gamma": schedule.factor}
+        schedulers.append({"type": "MultiStepLR", **steps, "by_epoch": False})
     return schedulers
+
+
+def _equal_parts(total: int, n: int) -> list[int]:
+    n = max(1, min(n, total))
+    return [total * (part + 1) // n - total * part // n for part in range(n)]
 
 
 # Options ----------------------------------------------------------------------------------------
