@@ -129,6 +129,20 @@ def test_the_folds_of_a_chosen_model_share_its_weight_and_others_are_left_out():
     assert fused["Paper"].tolist() == pytest.approx([(0.5 * 1 + 0.5 * 0 + 2 * 1) / 3])
 
 
+def test_a_chosen_ensemble_is_fused_without_each_of_its_members():
+    members = {
+        "a.fold0": probabilities(1.0),
+        "b.fold0": probabilities(0.0),
+        "c.fold0": probabilities(0.5),
+    }
+    without = leaving_out(fuse_classes_as_chosen)(
+        choice=CHOICE, ranking=rank_members(dict.fromkeys(members, 0.5)), **members
+    )
+    assert {name: fused["Paper"][0] for name, fused in without.items()} == pytest.approx(
+        {"a.fold0": 0.0, "b.fold0": 1.0}
+    )
+
+
 def test_one_model_alone_is_taken_as_it_is_and_its_folds_are_fused():
     alone = {"method": "alone", "weights": {"a": 1}, "settings": {}}
     ranking = rank_members({"a.fold0": 0.5, "b.fold0": 0.6})

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from recycling.ensembling import choice_sentence
 from recycling.evaluation import Metrics
 from recycling.reporting.report_page import report_page
 from reporting.test_ensembles import PAIRS, comparison, contributions, gains, thresholds
@@ -105,6 +106,28 @@ def test_the_best_trials_of_a_search_are_shown_and_counted(whole):
     assert cells[:6] == ["29", "0.29", "wbf", "28", "0.28", "wbf"]
     assert len(cells) == 3 * 20
     assert "20 of 30 trials" in text
+
+
+def test_the_ways_of_choosing_are_side_by_side():
+    choices = pd.DataFrame(
+        {
+            "how": ["best member", "search"],
+            "method": ["alone", "nms"],
+            "members": ["a", "a, b"],
+            "weights": ["a 1", "a 1, b 2"],
+            "settings": ["", "iou_threshold 0.5"],
+            "training_score": [0.5, 0.6],
+            "held_out_score": [0.5, 0.55],
+            "gain": [0.0, 0.05],
+            "gain_error": [0.0, 0.02],
+        }
+    )
+    text = report_page("x", metric="mAP50", choices=choices)
+    assert Page(text).cells[-8:] == [
+        "search", "nms", "a 1, b 2", "iou_threshold 0.5", "0.5500", "+0.0500", "0.0200", "0.6000",
+    ]  # fmt: skip
+    assert choice_sentence(choices).startswith("chosen by search")
+    assert "a 1, b 2 (nms), +0.0500 over the best member" in choice_sentence(choices)
 
 
 @pytest.mark.parametrize(

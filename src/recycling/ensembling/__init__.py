@@ -41,11 +41,12 @@ from recycling.ensembling.problems import class_problem, detection_problem, mask
 from recycling.ensembling.problems import fuse_boxes as fuse_chosen_boxes
 from recycling.ensembling.problems import fuse_classes as fuse_chosen_classes
 from recycling.ensembling.ranking import RANKING, Ranking, rank_members
-from recycling.ensembling.search import HISTORY, Found, History, search
+from recycling.ensembling.search import ALL_FOLDS, HISTORY, Found, History, search
 from recycling.ensembling.selection import (
     CHOICES,
     Choices,
     best_member,
+    choice_sentence,
     greedy_selection,
 )
 from recycling.ensembling.soft_nms import soft_nms
@@ -60,6 +61,7 @@ from recycling.ensembling.warm_up import compile_kernels
 
 __all__ = [
     "AGREEMENT",
+    "ALL_FOLDS",
     "ALONE",
     "CHANGES",
     "CHOICES",
@@ -83,6 +85,7 @@ __all__ = [
     "average_probabilities",
     "average_probability_maps",
     "best_member",
+    "choice_sentence",
     "class_problem",
     "compile_kernels",
     "detection_agreement",

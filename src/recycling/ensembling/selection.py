@@ -284,6 +284,21 @@ def choices_table(choices: Sequence[Choice]) -> Choices:
     return Choices(CHOICES.conform(pd.DataFrame(rows), where="choices"))
 
 
+def choice_sentence(choices: Choices) -> str:
+    """Which way of choosing was taken, and what it is worth, without a full stop.
+
+    Args:
+        choices: Schema `CHOICES`; that with the highest held-out score was taken, of equals the
+            first.
+    """
+    taken = choices.sort_values("held_out_score", ascending=False, kind="stable").iloc[0]
+    return (
+        f"chosen by {taken['how']}, whose score on held-out parts is the highest: "
+        f"{taken['weights']} ({taken['method'].replace('_', ' ')}), {taken['gain']:+.4f} over the "
+        "best member"
+    )
+
+
 def in_words(pairs: Iterable[tuple[str, float | str]]) -> str:
     """Names and values as a table shows them.
 

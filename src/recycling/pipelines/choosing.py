@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -304,7 +305,7 @@ def _of_members(choice: Choice, names: Iterable[str], several: str) -> Candidate
     chosen = Candidate.from_dict({key: choice[key] for key in ("method", "weights", "settings")})
     weights = dict(chosen.weights)
     taking = [name for name in names if model_of(name) in weights]
-    folds = {model: sum(model_of(name) == model for name in taking) for model in weights}
+    folds = Counter(model_of(name) for name in taking)
     common = math.lcm(*folds.values())
     shares = {name: weights[model_of(name)] * common // folds[model_of(name)] for name in taking}
     alone = chosen.method == ALONE and len(taking) > 1

@@ -8,12 +8,14 @@ from math import isnan
 from statistics import fmean
 from typing import Any, TypeAlias, get_type_hints
 
+import pandas as pd
 from kedro.pipeline import Node, node
 from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.model import Task
 from recycling.ensembling import (
+    ALL_FOLDS,
     CONTRIBUTIONS,
     Agreement,
     Choices,
@@ -21,6 +23,7 @@ from recycling.ensembling import (
     History,
     Ranking,
     alike_sentences,
+    choice_sentence,
     detection_changes,
     label_map_changes,
     leave_one_out,
@@ -344,6 +347,8 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
         sentences = alike_sentences(agreement, errors if known else None, of=OF[task])
         if thresholds is not None and len(thresholds):
             sentences.append(threshold_sentence(thresholds))
+        if choices is not None:
+            sentences.insert(0, choice_sentence(choices))
         return report_page(
             f"{TITLE[task]}: {name}",
             metric=metrics.metric,
@@ -358,12 +363,18 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
             best=best_member(members) if known else "",
             thresholds=thresholds,
             changed=changed,
-            search=history,
+            choices=choices,
+            search=None if history is None else _on_all_parts(history),
             search_figure=_search_figure(choices, history),
             leaderboard=leaderboard,
         )
 
     return write_report
+
+
+def _on_all_parts(history: History) -> pd.DataFrame:
+    """The trials of the search whose ensemble is chosen; the others score other images."""
+    return history[history["search"] == ALL_FOLDS].drop(columns="search")
 
 
 def _search_figure(choices: Choices | None, history: History | None) -> Figure | None:

@@ -61,6 +61,7 @@ def report_page(
     best: str = "",
     thresholds: ScoreThresholds | None = None,
     changed: Picture | None = None,
+    choices: pd.DataFrame | None = None,
     search: pd.DataFrame | None = None,
     search_figure: Figure | None = None,
     leaderboard: LeaderboardComparison | None = None,
@@ -83,6 +84,7 @@ def report_page(
         best: The best member's name.
         thresholds: Schema `recycling.evaluation.SCORE_THRESHOLDS`; the table has every tenth row.
         changed: A picture of what the ensemble changed.
+        choices: The ways of choosing; schema `recycling.ensembling.selection.CHOICES`.
         search: The history of a search, a row a trial; the 20 best by the column `score`, if there
             is one, else the first 20.
         search_figure: A figure of it.
@@ -99,7 +101,8 @@ def report_page(
         _section("Class by class", *_gains(gains, best, metric)),
         _section("What a score threshold does", *_thresholds(thresholds)),
         _section("Where the ensemble changed most", _image(changed, "changed images")),
-        _section("Search", _image(search_figure, "history of the search"), _search(search)),
+        _section("Search", _choices(choices),
+                 _image(search_figure, "history of the search"), _search(search)),
         _section("Validation and leaderboard", *_leaderboard(leaderboard)),
     ]  # fmt: skip
     return "\n".join(
@@ -215,6 +218,23 @@ def _thresholds(thresholds: ScoreThresholds | None) -> tuple[str, ...]:
     table["boxes an image"] = _decimals(rows["boxes_per_image"], ".1f")
     figure = thresholds_figure(thresholds)
     return _image(figure, "score thresholds"), _table(table, text=[])
+
+
+def _choices(choices: pd.DataFrame | None) -> str:
+    if choices is None or choices.empty:
+        return ""
+    shown = {
+        "chosen by": choices["how"],
+        "method": choices["method"],
+        "weights": choices["weights"],
+        "settings": choices["settings"],
+        "held out": _decimals(choices["held_out_score"]),
+        "gain": _decimals(choices["gain"], "+.4f"),
+        "±": _decimals(choices["gain_error"]),
+        "on the parts chosen on": _decimals(choices["training_score"]),
+    }
+    text = ["chosen by", "method", "weights", "settings"]
+    return _table(pd.DataFrame(shown), text=text)
 
 
 def _search(search: pd.DataFrame | None) -> str:
