@@ -91,7 +91,10 @@ def test_members_agree_both_ways_beside_their_errors():
     cells = np.ma.filled(left.images[0].get_array(), np.nan)
     expected = [[np.nan, 0.9, 0.2], [0.9, np.nan, 0.5], [0.2, 0.5, np.nan]]
     np.testing.assert_array_equal(cells, expected)
-    assert texts(right) == ["-0.30", "-0.30"]
+    # Of the other pairs nothing can be said, and that is said.
+    assert texts(right) == ["-0.30", "-", "-0.30", "-", "-", "-"]
+    assert right.get_xlabel() == "-: one of the two is right, or wrong, everywhere"
+    assert left.get_xlabel() == ""
     assert left.get_title() == "Agreement"
     assert right.get_title() == "Correlation of errors"
 

@@ -70,7 +70,8 @@ def likeness_figure(
         error_correlation: Columns `member_a, member_b, correlation`; None where no truth is known.
 
     Returns:
-        One or two heat maps; a cell is empty where there is no value, as of a member with itself.
+        One or two heat maps; a member with itself is left empty, and a pair without a value, as of
+        a member that is wrong everywhere, has a dash.
     """
     names = list(dict.fromkeys([*agreement["member_a"], *agreement["member_b"]]))
     maps = [("Agreement", _cells(agreement, "agreement", names))]
@@ -84,14 +85,15 @@ def likeness_figure(
     for axis, (title, cells) in zip(axes, maps, strict=True):
         shades = axis.imshow(cells, vmin=0, vmax=1, cmap="Blues")
         for (row, column), value in np.ndenumerate(cells):
-            if np.isfinite(value):
+            if row != column:
+                text = f"{value:.2f}" if np.isfinite(value) else "-"
                 ink = "white" if value > 0.6 else _INK
-                axis.text(
-                    column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8
-                )
+                axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names)
         axis.set_title(title, fontsize=11)
+        if np.isnan(cells[~np.eye(len(names), dtype=bool)]).any():
+            axis.set_xlabel("-: one of the two is right, or wrong, everywhere", fontsize=8)
         _quieten(axis)
     colour_bar = figure.colorbar(shades, ax=list(axes), fraction=0.03, shrink=0.8)
     colour_bar.outline.set_visible(False)
