@@ -7,19 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensembling.peer import BOX, SIDE, table
 from recycling.ensembling import EnsemblingError, box_tables, nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
 
-# A power of two: pixels become the package's shares of the picture without rounding.
-SIDE = 1024
-BOX = ["x_min", "y_min", "x_max", "y_max"]
 MODES = ["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
-
-
-def table(*rows):
-    """Rows of image_id, category_id, score, x_min, y_min, x_max, y_max."""
-    return DETECTIONS.conform(pd.DataFrame(list(rows), columns=DETECTIONS.names), where="test")
 
 
 def random_member(rng, n_boxes, n_images=1):

@@ -11,35 +11,12 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float, prepare_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensembling.peer import BOX, SIDE, random_member, table
 from recycling.ensembling import EnsemblingError, nms, soft_nms
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
 
-# A power of two: pixels become the package's shares of the picture without rounding.
-SIDE = 1024
-BOX = ["x_min", "y_min", "x_max", "y_max"]
 NUMBERS = {"linear": 1, "gaussian": 2, "nms": 3}
-
-
-def table(*rows):
-    """Rows of image_id, category_id, score, x_min, y_min, x_max, y_max."""
-    return DETECTIONS.conform(pd.DataFrame(list(rows), columns=DETECTIONS.names), where="test")
-
-
-def random_member(rng, n_boxes, n_images, *, on_grid):
-    """Boxes that overlap, coincide, touch and, some of them, have no area; no two scores alike."""
-    if on_grid:
-        low = rng.integers(0, 4, (n_boxes, 2)) * 128
-        boxes = np.hstack([low, low + rng.integers(0, 4, (n_boxes, 2)) * 128]).astype(float)
-    else:
-        places = rng.integers(0, 3, n_boxes) * 250
-        low = places[:, None] + rng.uniform(0, 30, (n_boxes, 2))
-        boxes = np.hstack([low, low + rng.uniform(60, 140, (n_boxes, 2))])
-    frame = pd.DataFrame(boxes, columns=BOX)
-    frame["image_id"] = rng.integers(0, n_images, n_boxes) * 7 + 3
-    frame["category_id"] = rng.integers(0, 3, n_boxes) * 5 + 1
-    frame["score"] = rng.uniform(0.01, 1, n_boxes)
-    return DETECTIONS.conform(frame, where="random")
 
 
 def peer_input(members, image_id, *, class_agnostic=False):
@@ -336,9 +313,10 @@ def test_a_setting_that_does_not_fit_is_refused(settings, message):
 
 def test_weighted_boxes_fusion_does_not_wait_for_these_loops():
     code = (
-        "import sys, pandas as pd; from recycling.ensembling import weighted_boxes_fusion as wbf;"
+        "import pandas as pd; from recycling.ensembling import weighted_boxes_fusion as wbf;"
         "from recycling.predictions import DETECTIONS;"
-        "wbf([DETECTIONS.empty()]);"
-        "assert 'recycling.ensembling._non_maximum_kernels' not in sys.modules"
+        "wbf([pd.DataFrame([[1, 1, 0.5, 0.0, 0.0, 9.0, 9.0]], columns=DETECTIONS.names)]);"
+        "from recycling.ensembling._fusion_kernels import fuse, soften;"
+        "assert fuse.signatures and not soften.signatures"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -127,20 +127,18 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     def run(stretch: tuple[int, int]) -> tuple[int, int, int]:
         return kernel(boxes.kernel, *stretch, *settings, output)
 
-    stretches = list(pairwise(first_image.tolist()))
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            done = list(pool.map(run, stretches))
-    else:
-        done = [run(stretch) for stretch in stretches]
-    counts = np.array(done, dtype=np.int64).reshape(-1, 3)
-    kept, n_flat, n_bad = counts[:, 0], counts[:, 1].sum(), counts[:, 2].sum()
-    if n_bad:
-        raise_fault(boxes.tables, boxes.names)
-    if n_flat:
-        _logger.warning("%d boxes of no area were left out of the fusion", n_flat)
     start = boxes.kernel.box_pointer[first_image[:-1]]
-    table = _table(output, start, kept)
+    with ThreadPoolExecutor(threads) as pool:
+        over = pool.map if threads > 1 else map
+        done = list(over(run, pairwise(first_image.tolist())))
+        counts = np.array(done, dtype=np.int64).reshape(-1, 3)
+        kept, n_flat, n_bad = counts[:, 0], counts[:, 1].sum(), counts[:, 2].sum()
+        if n_bad:
+            raise_fault(boxes.tables, boxes.names)
+        if n_flat:
+            _logger.warning("%d boxes of no area were left out of the fusion", n_flat)
+        columns = list(over(lambda column: _closed_up(column, start, kept), output[:7]))
+    table = pd.DataFrame(dict(zip(DETECTIONS.names, columns, strict=True)), copy=False)
     if masked:
         place = _moved(output.place, start, kept)
         table[SEGMENTATION] = fused_segmentations(table, place, boxes)
@@ -287,27 +285,27 @@ def _room(n_rows: int, *, n_places: int) -> Output:
     return Output(image_id, category_id, score, x_min, y_min, x_max, y_max, place)
 
 
-def _table(output: Output, start: NDArray[np.int64], kept: NDArray[np.int64]) -> pd.DataFrame:
-    """The boxes of all stretches, moved together where they are.
+def _closed_up(
+    column: NDArray[Any], start: NDArray[np.int64], kept: NDArray[np.int64]
+) -> NDArray[Any]:
+    """A column of the boxes of all stretches, moved together where they are.
 
     Args:
-        output: The room that they are in.
+        column: The room that they are in.
         start: (stretches,), where the boxes of each begin.
         kept: (stretches,), how many they are.
     """
-    columns = dict(zip(DETECTIONS.names, output[:7], strict=True))
     target = np.concatenate([[0], np.cumsum(kept)])
-    for column in columns.values():
-        for number, source in enumerate(start):
-            column[target[number] : target[number + 1]] = column[source : source + kept[number]]
-        column.resize(target[-1], refcheck=False)
-    return pd.DataFrame(columns, copy=False)
+    for number, source in enumerate(start):
+        column[target[number] : target[number + 1]] = column[source : source + kept[number]]
+    column.resize(target[-1], refcheck=False)
+    return column
 
 
 def _moved(
     place: NDArray[np.int64], start: NDArray[np.int64], kept: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Where boxes are after `_table` has moved them."""
+    """Where boxes are after `_closed_up` has moved them."""
     stretch = np.searchsorted(start, place, side="right") - 1
     gap = start - np.concatenate([[0], np.cumsum(kept)[:-1]])
     return np.where(place < 0, -1, place - gap[stretch])

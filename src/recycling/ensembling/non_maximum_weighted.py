@@ -72,11 +72,11 @@ def non_maximum_weighted(
     relative = boxes.kernel.weights / boxes.kernel.weights.max(axis=1, keepdims=True)
     boxes = replace(boxes, kernel=boxes.kernel._replace(weights=relative, scale=1.0))
 
-    from recycling.ensembling import _non_maximum_kernels
+    from recycling.ensembling import _fusion_kernels
 
     return run_kernel(
         boxes,
-        _non_maximum_kernels.merge,
+        _fusion_kernels.merge,
         float(iou_threshold),
         float(score_threshold),
         bool(class_agnostic),

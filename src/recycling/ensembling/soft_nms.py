@@ -86,11 +86,11 @@ def soft_nms(
         kernel = boxes.kernel._replace(weights=shares, scale=1 / shares.max())
         boxes = replace(boxes, kernel=kernel)
 
-    from recycling.ensembling import _non_maximum_kernels
+    from recycling.ensembling import _fusion_kernels
 
     return run_kernel(
         boxes,
-        _non_maximum_kernels.soften,
+        _fusion_kernels.soften,
         float(iou_threshold),
         float(sigma),
         float(score_threshold),
