@@ -1,6 +1,7 @@
 """Kedro datasets for the values that flow through the pipelines."""
 
 from recycling.datasets.annotation_files import CocoDataset, PascalVocDataset, YoloDataset
+from recycling.datasets.class_labels import ClassCsvDataset, ClassFoldersDataset
 from recycling.datasets.core import PathDataset
 from recycling.datasets.submissions import (
     ClassesCsvDataset,
@@ -49,6 +50,8 @@ __all__ = [
     "BalanceDataset",
     "CheckpointDataset",
     "ChoicesDataset",
+    "ClassCsvDataset",
+    "ClassFoldersDataset",
     "ClassGainsDataset",
     "ClassProbabilitiesCsvDataset",
     "ClassProbabilitiesDataset",

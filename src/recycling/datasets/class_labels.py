@@ -1,0 +1,122 @@
+"""Kedro datasets for labels of whole pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from kedro.io import DatasetError
+
+from recycling.annotations import Annotations
+from recycling.annotations.class_labels import read_class_csv, read_class_folders
+from recycling.datasets.core import PathDataset, local_path
+
+Source = Literal["human", "pseudo"]
+
+
+class ClassFoldersDataset(PathDataset[Annotations]):
+    """Pictures in a folder for each class, as annotations whose boxes are whole pictures.
+
+    Example::
+
+        train.raw_annotations:
+          type: recycling.datasets.ClassFoldersDataset
+          filepath: data/01_raw/documents/train
+          classes: [invoice, letter, passport]
+
+    Args:
+        filepath: The folder of class folders; the entry of the images names it, too.
+        classes: The classes in their order, of which some may have no folder; by default those
+            that have one. Give them where another part of the data might lack one.
+        source: Who made the labels.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        classes: list[str] | None = None,
+        source: Source = "human",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.classes = None if classes is None else [str(name) for name in classes]
+        self.source = _checked_source(source, filepath)
+
+    def read(self, path: Path) -> Annotations:  # noqa: D102
+        return read_class_folders(path, classes=self.classes, source=self.source)
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "classes": self.classes, "source": self.source}
+
+
+class ClassCsvDataset(PathDataset[Annotations]):
+    """Labels of pictures in a CSV file, as annotations whose boxes are whole pictures.
+
+    Example::
+
+        train.raw_annotations:
+          type: recycling.datasets.ClassCsvDataset
+          filepath: data/01_raw/faces/train.csv
+          images: images
+          labels: [mask, gender, age]
+          group: person
+          values:
+            mask: [worn, wrong, none]
+            gender: [female, male]
+            age: [young, middle, old]
+
+    Args:
+        filepath: The CSV file.
+        images: The folder of images; seen from the folder that `filepath` is in.
+        labels: The columns of labels; several make a class of each combination of their values.
+        file_name: The column of file names.
+        group: The column of groups, whose images stay in one fold.
+        values: A column's values in their order; by default those that occur. Give them where
+            another part of the data might lack one.
+        source: Who made the labels.
+        metadata: For Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        images: str | Path,
+        labels: list[str] | None = None,
+        file_name: str = "file_name",
+        group: str | None = None,
+        values: dict[str, list[str]] | None = None,
+        source: Source = "human",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.images = self.filepath.parent / local_path(images, "images")
+        self.labels = ["label"] if labels is None else list(labels)
+        self.file_name = file_name
+        self.group = group
+        # YAML reads some names of classes as numbers.
+        self.values = {column: [str(one) for one in few] for column, few in (values or {}).items()}
+        self.source = _checked_source(source, filepath)
+
+    def read(self, path: Path) -> Annotations:  # noqa: D102
+        return read_class_csv(
+            path,
+            self.images,
+            labels=self.labels,
+            file_name=self.file_name,
+            group=self.group,
+            values=self.values,
+            source=self.source,
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        columns = {"labels": self.labels, "file_name": self.file_name, "group": self.group}
+        return {**super()._describe(), "images": str(self.images), **columns}
+
+
+def _checked_source(source: Source, filepath: str | Path) -> Source:
+    if source not in get_args(Source):
+        raise DatasetError(f"{filepath}: source is {source!r}; give human or pseudo")
+    return source
