@@ -1,17 +1,24 @@
-"""Kedro's commands for this project: `run` with errors of one line, and `types`."""
+"""Kedro's commands for this project: `run` with errors of one line, and what there is to see."""
 
 from __future__ import annotations
 
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, DatasetError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from recycling.backends import Recipes
+    from recycling.backends.model import Task
+    from recycling.backends.recipes import RecipeFacts
 
 
 @click.group(name="recycling")
@@ -96,6 +103,71 @@ def types(env: str | None, pipeline: str) -> None:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))
     Console().print(table)
     click.echo(f"{len(edges)} edges of {pipeline} fit")
+
+
+@cli.command()
+@env_option
+@click.option("--task", type=click.Choice(("cls", "det", "seg")), help="Only those for it.")
+@one_line_errors
+def recipes(env: str | None, task: Task | None) -> None:
+    """List the recipes: how large, whose weights, which report asked."""
+    from rich.console import Console
+
+    from recycling.backends.recipes import N_CLASSES, list_recipes
+    from recycling.backends.registry import INSTALL
+
+    with KedroSession.create(env=env) as session:
+        context = cast(KedroSession, session).load_context()
+        folder = cast("Recipes", cast(DataCatalog, context.catalog).load("recipes"))
+    found = list_recipes(folder, task)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 300  # one line a recipe, for grep
+    console.print(_recipes_table(found))
+    counted = ", ".join(f"{one} {n}" for one, n in N_CLASSES.items())
+    click.echo(f"{len(found)} recipes")
+    click.echo(f"parameters: millions, with as many classes as the reports had ({counted})")
+    click.echo("weights: what `pretrained: default` takes, host and file")
+    if any(None in (one.parameters, one.weights, one.reports) for one in found):
+        click.echo("-: the comment at the top of the recipe does not say")
+    for library in sorted({library for one in found for library in _missing(one)}):
+        click.echo(f"{library} is not installed: {INSTALL.get(library, f'pip install {library}')}")
+
+
+def _recipes_table(found: list[RecipeFacts]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    table = Table(
+        "task",
+        "library",
+        Column("recipe", no_wrap=True),
+        Column("parameters", justify="right"),
+        "reports",
+        Column("weights", overflow="fold"),
+        box=SIMPLE_HEAD,
+    )
+    for one in found:
+        missing = ", ".join(_missing(one))
+        table.add_row(
+            one.task,
+            one.backend if not missing else f"{one.backend} ({missing} not installed)",
+            one.name,
+            "-" if one.parameters is None else f"{one.parameters / 1e6:.1f}",
+            _joined(one.reports),
+            _joined(one.weights),
+        )
+    return table
+
+
+def _joined(entries: tuple[str, ...] | None) -> str:
+    return "-" if entries is None else ", ".join(entries) or "none"
+
+
+def _missing(recipe: RecipeFacts) -> list[str]:
+    from recycling.backends import is_installed
+
+    return [name for name in (recipe.backend, *recipe.needs) if not is_installed(name)]
 
 
 @cli.command()

@@ -1,5 +1,8 @@
 # YOLOX (Ge et al., 2021) as wide as the nano model, with whole instead of depthwise convolutions,
 # which a CPU computes faster.
+# Reports: none
+# Parameters: 2,243,405
+# Weights: none
 _base_ = "mmdet::yolox/yolox_tiny_8xb8-300e_coco.py"
 
 model = dict(

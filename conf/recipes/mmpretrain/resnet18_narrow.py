@@ -1,4 +1,7 @@
 # ResNet-18 (He et al., 2016), a quarter as wide.
+# Reports: none
+# Parameters: 704,418
+# Weights: none
 _base_ = "mmpretrain::resnet/resnet18_8xb32_in1k.py"
 
 model = dict(backbone=dict(base_channels=16, stem_channels=16), head=dict(in_channels=128))

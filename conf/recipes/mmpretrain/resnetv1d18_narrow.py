@@ -1,4 +1,7 @@
 # ResNet-D (He et al., 2019: deep stem, averaging shortcuts) of 18 layers, a quarter as wide.
+# Reports: none
+# Parameters: 704,042
+# Weights: none
 _base_ = "mmpretrain::resnet/resnetv1d50_8xb32_in1k.py"
 
 model = dict(

@@ -1,4 +1,7 @@
 # Lawin Transformer (Yan et al., 2022) with Swin-L. The weights are Swin-L's.
+# Reports: B
+# Parameters: 203,210,746
+# Weights: mmassets.onedl.ai swin_large_patch4_window12_384_22k_20220412-6580f57d.pth
 _base_ = "mmseg::swin/swin-large-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py"
 
 model = dict(

@@ -1,5 +1,8 @@
 # UPerNet on BEiT (Bao et al., 2021), large. The weights are those of the whole network on ADE20K:
 # the library's config names a file that a user would have to convert first.
+# Reports: B
+# Parameters: 441,092,886
+# Weights: mmassets.onedl.ai upernet_beit-large_fp16_8x1_640x640_160k_ade20k-8fc0dd5d.pth
 _base_ = "mmseg::beit/beit-large_upernet_8xb1-amp-160k_ade20k-640x640.py"
 load_from = "https://mmassets.onedl.ai/mmsegmentation/v0.5/beit/upernet_beit-large_fp16_8x1_640x640_160k_ade20k/upernet_beit-large_fp16_8x1_640x640_160k_ade20k-8fc0dd5d.pth"
 

@@ -1,0 +1,85 @@
+"""The project's own commands, as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recycling.backends import Recipes
+from recycling.backends.recipes import list_recipes
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's configuration, with a recipe of a user's own."""
+    project = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "conf", project / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, project)
+    (project / "src").mkdir()  # the package itself is installed
+    recipe = project / "conf/recipes/mmseg/mine.py"
+    recipe.write_text("# My network. Needs no_such_library.\n# Reports: B\nmodel = dict()\n")
+    return project
+
+
+def kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def rows(output: str) -> list[list[str]]:
+    """The cells of each recipe's line."""
+    found = [line.split("   ") for line in output.splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in found]
+    return [line for line in cells if len(line) == 6 and line[0] in ("cls", "det", "seg")]
+
+
+def test_recipes_are_listed_in_a_line_each_even_where_a_library_is_missing(project):
+    result = kedro(project, "recipes")
+    assert result.returncode == 0, result.stderr
+    expected = list_recipes(Recipes(project / "conf/recipes"))
+    found = rows(result.stdout)
+    assert [line[2] for line in found] == [recipe.name for recipe in expected]
+    weights = "fcn_unet_s5-d16_4x4_512x1024_160k_cityscapes_20211210_145204-6860854e.pth"
+    assert ["seg", "mmseg", "unet", "29.1", "B", f"mmassets.onedl.ai {weights}"] in found
+    assert ["seg", "mmseg (no_such_library not installed)", "mine", "-", "B", "-"] in found
+    assert f"\n{len(expected)} recipes\n" in result.stdout
+    assert "\n-: the comment at the top of the recipe does not say\n" in result.stdout
+    assert "\nno_such_library is not installed: pip install no_such_library\n" in result.stdout
+
+
+def test_recipes_of_one_task_can_be_listed(project):
+    result = kedro(project, "recipes", "--task", "cls")
+    assert result.returncode == 0, result.stderr
+    assert {line[0] for line in rows(result.stdout)} == {"cls"}
+    assert "no_such_library" not in result.stdout
+
+
+def test_a_recipe_whose_first_lines_make_no_sense_is_an_error_of_one_line(project):
+    recipe = project / "conf/recipes/mmseg/broken.py"
+    recipe.write_text("# Parameters: many\n")
+    try:
+        result = kedro(project, "recipes", "--task", "seg")
+    finally:
+        recipe.unlink()
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if "broken" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("Error: ")
+    assert errors[0].endswith(
+        "broken.py: '# Parameters: many' is not a number such as 8,941,165; correct it"
+    )
