@@ -15,6 +15,7 @@ BENCHMARKS = (
     "coco",
     "image_checks",
     "splitting",
+    "overhead",
 )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
+
+# A tracked training takes half a second longer; those tests that are of it turn it on.
+os.environ["WANDB_MODE"] = "disabled"
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from rich.console import Console
 from recycling import pipeline_registry
 from recycling.backends import Model, Recipes
 from recycling.datasets import DroppedMembersDataset, PathDataset, PictureDataset
-from recycling.pipelines.parameters import check_parameters, shown
+from recycling.pipelines.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,26 @@ class PlanHooks:
         pipeline_registry.activate(pipeline_registry.plan_of(config))
         pipelines.configure("recycling.pipeline_registry")
         check_parameters(pipelines, config)
+        track(config)
+
+
+def track(config: OmegaConfigLoader) -> None:
+    """Tell the backends whether trainings are tracked with Weights & Biases.
+
+    Raises:
+        ParameterError: The parameter is not one of its modes.
+    """
+    mode = config["parameters"].get("wandb", "disabled")
+    if mode not in WANDB_MODES:
+        raise ParameterError(
+            f"{shown(file_of('wandb', config))}: wandb: should be {', '.join(WANDB_MODES)} "
+            f"(got {mode!r})"
+        )
+    os.environ.setdefault("WANDB_MODE", mode)
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+
+WANDB_MODES = ("offline", "online", "disabled")
 
 
 class SampleHooks:

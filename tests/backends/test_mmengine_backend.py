@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from backends.tiny_trainings import draw_pictures, images_of, train
 from recycling.annotations import (
-    ANNOTATIONS,
-    BOX,
-    CATEGORIES,
-    IMAGES,
-    Annotations,
     ImageFolder,
     LabeledImages,
 )
@@ -25,132 +19,17 @@ from recycling.backends import (
     BackendError,
     Checkpoint,
     Images,
-    Model,
-    TrainingData,
     backend_for,
 )
 from recycling.predictions import LabelMaps
 
 torch = pytest.importorskip("torch")
 
-RECIPES = {
-    "mmpretrain": """
-_base_ = "mmpretrain::resnet/resnet18_8xb32_in1k.py"
-model = dict(backbone=dict(base_channels=8, stem_channels=8), head=dict(in_channels=64))
-""",
-    "mmdet": """
-_base_ = "mmdet::yolox/yolox_nano_8xb8-300e_coco.py"
-""",
-    "mmseg": """
-_base_ = "mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py"
-""",
-}
-TASKS = {"mmpretrain": "cls", "mmdet": "det", "mmseg": "seg"}
-
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
     """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id in range(1, 9):
-        picture = rng.integers(60, 120, (64, 80, 3), dtype=np.uint8)
-        for category_id, x in ((7, 4), (3, 44)):
-            side = int(rng.integers(18, 30))
-            y = int(rng.integers(2, 30))
-            if category_id == 7:
-                cv2.rectangle(picture, (x, y), (x + side, y + side), (250, 40, 40), -1)
-            else:
-                middle = (x + side // 2, y + side // 2)
-                cv2.circle(picture, middle, side // 2, (40, 250, 250), -1)
-            annotations.append(
-                {
-                    "annotation_id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": category_id,
-                    **dict(zip(BOX, (x, y, x + side, y + side), strict=True)),
-                    "area": side * side,
-                    "segmentation": json.dumps(
-                        [[x, y, x + side, y, x + side, y + side, x, y + side]]
-                    ),
-                    "iscrowd": False,
-                    "source": "human",
-                    "score": 1.0,
-                    "extra": None,
-                }
-            )
-        cv2.imwrite(str(folder / f"{image_id}.png"), picture)
-        images.append(
-            {
-                "image_id": image_id,
-                "file_name": f"{image_id}.png",
-                "width": 80,
-                "height": 64,
-                "group": str(image_id),
-                "extra": None,
-            }
-        )
-    categories = pd.DataFrame(
-        {"category_id": [7, 3], "name": ["box", "disc"], "supercategory": "shape", "extra": None}
-    )
-    return LabeledImages(
-        Annotations(
-            IMAGES.conform(pd.DataFrame(images), where="images"),
-            ANNOTATIONS.conform(pd.DataFrame(annotations), where="annotations"),
-            CATEGORIES.conform(categories, where="categories"),
-        ),
-        ImageFolder(folder),
-    )
-
-
-def _data(pictures: LabeledImages) -> TrainingData:
-    # The same pictures twice: ids repeat across the parts of a training.
-    return TrainingData([pictures, pictures], pictures, pictures.annotations.categories)
-
-
-def _images(pictures: LabeledImages) -> Images:
-    tables = pictures.annotations
-    return Images(
-        tables.images, pictures.folder, tables.annotations[["annotation_id", "image_id", *BOX]]
-    )
-
-
-def _model(backend: str, **settings: Any) -> Model:
-    return Model(
-        **{
-            "task": TASKS[backend],
-            "backend": backend,
-            "recipe": "small",
-            "image_size": 64,
-            "epochs": 1,
-            "batch_size": 4,
-            "optimizer": {"learning_rate": 1e-3},
-            "score_threshold": 1e-4,
-            **settings,
-        }
-    )
-
-
-def _recipe(folder: Path, backend: str) -> Path:
-    path = folder / f"{backend}.py"
-    path.write_text(RECIPES[backend])
-    return path
-
-
-def _train(
-    backend: str,
-    pictures: LabeledImages,
-    work_dir: Path,
-    recipe: Path | None = None,
-    **settings: Any,
-) -> Checkpoint:
-    work_dir.mkdir(parents=True, exist_ok=True)
-    recipe = recipe or _recipe(work_dir, backend)
-    return backend_for(backend).train(
-        _model(backend, **settings), recipe, _data(pictures), work_dir / "run"
-    )
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +44,7 @@ def trained(
     folder = tmp_path_factory.mktemp("trained")
     checkpoints = {}
     for backend in ("mmdet", "mmseg", "mmpretrain"):
-        made = _train(backend, pictures, folder / backend)
+        made = train(backend, pictures, folder / backend)
         moved = folder / f"{backend}-moved"
         shutil.move(made.folder, moved)
         shutil.rmtree(folder / backend)
@@ -194,7 +73,7 @@ def test_a_checkpoint_is_complete(trained: dict[str, Checkpoint]) -> None:
 def test_detections_are_within_the_original_picture(
     trained: dict[str, Checkpoint], pictures: LabeledImages
 ) -> None:
-    found = backend_for("mmdet").predict(trained["mmdet"], _images(pictures))
+    found = backend_for("mmdet").predict(trained["mmdet"], images_of(pictures))
     assert isinstance(found, pd.DataFrame)
     assert len(found) > 0
     assert set(found["category_id"]) <= {7, 3}
@@ -210,7 +89,7 @@ def test_detections_are_within_the_original_picture(
 def test_label_maps_have_the_size_of_the_original_picture(
     trained: dict[str, Checkpoint], pictures: LabeledImages
 ) -> None:
-    maps = backend_for("mmseg").predict(trained["mmseg"], _images(pictures))
+    maps = backend_for("mmseg").predict(trained["mmseg"], images_of(pictures))
     assert isinstance(maps, LabelMaps)
     assert list(maps) == list(range(1, 9))
     for label_map in maps.values():
@@ -222,7 +101,7 @@ def test_label_maps_have_the_size_of_the_original_picture(
 def test_class_probabilities_have_one_column_a_category(
     trained: dict[str, Checkpoint], pictures: LabeledImages
 ) -> None:
-    table = backend_for("mmpretrain").predict(trained["mmpretrain"], _images(pictures))
+    table = backend_for("mmpretrain").predict(trained["mmpretrain"], images_of(pictures))
     assert isinstance(table, pd.DataFrame)
     assert list(table.columns) == ["annotation_id", "box", "disc"]
     assert table["annotation_id"].tolist() == list(range(1, 17))
@@ -242,14 +121,14 @@ def test_a_classifier_without_crops_says_so(
 def test_the_same_seed_gives_the_same_weights(
     backend: str, trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
 ) -> None:
-    again = _train(backend, pictures, tmp_path)
+    again = train(backend, pictures, tmp_path)
     assert _sha256(again) == _sha256(trained[backend])
 
 
 def test_another_seed_gives_other_weights(
     trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
 ) -> None:
-    other = _train("mmpretrain", pictures, tmp_path, seed=1)
+    other = train("mmpretrain", pictures, tmp_path, seed=1)
     assert _sha256(other) != _sha256(trained["mmpretrain"])
 
 
@@ -262,7 +141,7 @@ def test_training_starts_from_the_weights_given(
     trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
 ) -> None:
     start = trained["mmpretrain"].folder
-    tuned = _train(
+    tuned = train(
         "mmpretrain",
         pictures,
         tmp_path,
@@ -278,13 +157,13 @@ def test_weights_of_another_model_are_refused(
     trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
 ) -> None:
     with pytest.raises(BackendError, match="belongs to another model"):
-        _train("mmpretrain", pictures, tmp_path, pretrained=str(trained["mmseg"].folder))
+        train("mmpretrain", pictures, tmp_path, pretrained=str(trained["mmseg"].folder))
 
 
 def test_weights_that_hold_code_are_refused(pictures: LabeledImages, tmp_path: Path) -> None:
     torch.save({"state_dict": {"layer": pathlike()}}, tmp_path / "code.pth")
     with pytest.raises(BackendError, match="not a file of plain tensors"):
-        _train("mmpretrain", pictures, tmp_path, pretrained=str(tmp_path / "code.pth"))
+        train("mmpretrain", pictures, tmp_path, pretrained=str(tmp_path / "code.pth"))
 
 
 def pathlike() -> Path:
@@ -294,14 +173,14 @@ def pathlike() -> Path:
 
 def test_a_misspelt_option_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="unknown option 'model.bakbone.depth'.*backbone"):
-        _train("mmpretrain", pictures, tmp_path, options={"model.bakbone.depth": 34})
+        train("mmpretrain", pictures, tmp_path, options={"model.bakbone.depth": 34})
 
 
 def test_an_option_that_the_class_does_not_take_is_named(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:
     with pytest.raises(BackendError, match="cannot be built.*deapth") as caught:
-        _train("mmpretrain", pictures, tmp_path, options={"model.backbone.deapth": 34})
+        train("mmpretrain", pictures, tmp_path, options={"model.backbone.deapth": 34})
     assert "\n" not in str(caught.value)
 
 
@@ -309,7 +188,7 @@ def test_a_recipe_whose_base_is_missing_is_named(pictures: LabeledImages, tmp_pa
     recipe = tmp_path / "broken.py"
     recipe.write_text('_base_ = "mmdet::yolox/no_such_file.py"\n')
     with pytest.raises(BackendError, match=r"broken\.py: cannot be read.*no_such_file") as caught:
-        _train("mmdet", pictures, tmp_path, recipe=recipe)
+        train("mmdet", pictures, tmp_path, recipe=recipe)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
@@ -318,7 +197,7 @@ def test_a_loss_that_is_no_number_stops_the_training(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:
     with pytest.raises(BackendError, match=r"the loss is (nan|inf) at iteration \d+ of") as caught:
-        _train(
+        train(
             "mmpretrain",
             pictures,
             tmp_path,
@@ -339,17 +218,17 @@ def test_an_unreadable_picture_is_named(
     (folder / "5.png").write_bytes(b"not a picture")
     broken = LabeledImages(pictures.annotations, ImageFolder(folder))
     with pytest.raises(BackendError, match=r"5\.png: not a picture") as caught:
-        _train("mmpretrain", broken, tmp_path, workers=workers)
+        train("mmpretrain", broken, tmp_path, workers=workers)
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_that_is_no_checkpoint_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"no weights\.pth"):
-        backend_for("mmdet").predict(Checkpoint(tmp_path), _images(pictures))
+        backend_for("mmdet").predict(Checkpoint(tmp_path), images_of(pictures))
 
 
 def test_fp16_without_a_gpu_is_refused(pictures: LabeledImages, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(BackendError, match="fp16 needs a GPU"):
-        _train("mmpretrain", pictures, tmp_path, precision="fp16")
+        train("mmpretrain", pictures, tmp_path, precision="fp16")

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
         ("coco", "read"),
         ("image_checks", "near-duplicates"),
         ("splitting", "groups"),
+        ("overhead", "overhead"),
     ],
 )
 def test_benchmark_ends_with_a_table_of_ratios(name, said):

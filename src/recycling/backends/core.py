@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,11 +54,14 @@ class TrainingData:
             for them, the pseudo-labelled ones. Image ids may repeat across parts.
         validation: The labelled images of the fold that is held out.
         categories: The table of categories; its order is the order of class indices.
+        score: How good predictions for the held-out images are, higher is better; NaN where it
+            cannot be known. What a training with `early_stopping` asks after each epoch.
     """
 
     train: Sequence[LabeledImages]
     validation: LabeledImages
     categories: pd.DataFrame
+    score: Callable[[Predictions], float] | None = None
 
 
 @dataclass(frozen=True)

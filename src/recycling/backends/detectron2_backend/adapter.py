@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from recycling.annotations import BOX
+from recycling.backends.albumentations_list import check_albumentations
+from recycling.backends.checkpoint_folder import Trained, categories_of
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
-from recycling.backends.detectron2_backend import session
+from recycling.backends.detectron2_backend import prediction, session
+from recycling.backends.detectron2_backend.anchors import set_anchors
 from recycling.backends.detectron2_backend.checkpoint import (
-    Trained,
-    categories_of,
+    Network,
     load_trained,
-    sha256_of,
+    sha256_of_data,
     write_checkpoint,
 )
-from recycling.backends.detectron2_backend.records import (
-    NamesTheFile,
-    picture_record,
-    training_records,
-)
+from recycling.backends.detectron2_backend.pretrained import find_start
+from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
-from recycling.backends.detectron2_backend.training import fit
+from recycling.backends.detectron2_backend.state import identity_of
+from recycling.backends.detectron2_backend.training import Job, Score, fit, with_settings_of
 from recycling.backends.model import Model
-from recycling.predictions import DETECTIONS, Detections
-from recycling.progress import track
+from recycling.backends.resume import begin, end
+from recycling.backends.settings import WHOLE_BATCH
+from recycling.predictions import Detections
 
 
 class Detectron2Backend:
@@ -37,40 +33,48 @@ class Detectron2Backend:
     def train(self, model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Checkpoint:
         """Train `model`, built from the config file `recipe`, on `data`.
 
-        The same call twice on one machine's processors gives the same weights.
+        The same call twice on one machine's processors gives the same weights. A training that
+        was stopped goes on after its last whole epoch, and ends as it would have ended. One that
+        ended before, with all that it depends on as it is now, is not run again; remove its folder
+        for that. Whatever has changed is named in one line.
 
         Args:
             model: The settings.
             recipe: A config in detectron2's language; see `resolve`.
-            data: What to train on; the held-out fold is not looked at, crowds are left out.
-            work_dir: Gets ``train.log``, ``metrics.json`` (losses by iteration) and
+            data: What to train on; the held-out fold is only looked at for `early_stopping`,
+                crowds are left out.
+            work_dir: Gets ``train.log``, ``metrics.json`` (losses by iteration),
+                ``metrics.jsonl`` (by epoch), the state of a training that has not ended, and
                 ``checkpoint/``.
 
         Raises:
-            BackendError: A setting, the recipe or the data cannot be used, an image cannot be
-                read, or the loss is no longer a number.
+            BackendError: A setting, the recipe, the weights to start from or the data cannot be
+                used, an image cannot be read, the loss is no longer a number, or the disk is full.
         """
-        name = work_dir.name
+        if model.early_stopping is not None and data.score is None:
+            raise BackendError(
+                f"model {model.recipe!r}: early_stopping needs TrainingData.score; give it"
+            )
         work_dir.mkdir(parents=True, exist_ok=True)
-        with session.library(log=work_dir / "train.log"):
-            config = resolve(model, recipe, n_classes=len(data.categories))
-            records = training_records(data, config, name)
-            config.SOLVER.MAX_ITER = math.ceil(model.epochs * len(records) / model.batch_size)
-            began = time.perf_counter()
-            with session.reproducible(model.seed):
-                network, last_loss = fit(model, config, records, work_dir, name)
-            seconds = time.perf_counter() - began
+        log = work_dir / "train.log"
+        with session.library(log), session.reproducible(deterministic=model.deterministic):
+            job = _prepared(model, recipe, data, work_dir)
+            identity = identity_of(model, job.config, data, session.versions(), job.start)
+            ended = begin(work_dir, identity)
+            if ended is not None:
+                return with_settings_of(job, ended)
+            weights, figures = fit(job)
             facts = {
-                "seconds": round(seconds, 3),
-                "images_per_second": round(config.SOLVER.MAX_ITER * model.batch_size / seconds, 2),
-                "iterations": config.SOLVER.MAX_ITER,
-                "last_loss": last_loss,
-                "training_sha256": sha256_of(data),
-                "n_samples": len(records),
+                **figures,
+                "training_sha256": sha256_of_data(data),
+                "n_samples": len(job.stream.records),
                 "libraries": session.versions(),
+                "trained_as": identity.sha256,
             }
             trained = Trained(model, categories_of(data), facts)
-            return write_checkpoint(work_dir / "checkpoint", trained, config, network.state_dict())
+            checkpoint = write_checkpoint(work_dir / "checkpoint", trained, job.config, weights)
+            end(work_dir)
+            return checkpoint
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
         """Predict on `images`, one picture at a time, so that its neighbours change nothing.
@@ -91,44 +95,48 @@ class Detectron2Backend:
                 f"{checkpoint.folder}: a detector looks at whole images; leave out the crops"
             )
         with session.library():
-            config, network, trained = load_trained(checkpoint)
-            tables = [
-                _detections(image_id, instances, trained)
-                for image_id, instances in _instances(config, network, images)
-            ]
-        found = [table for table in tables if len(table)] or [DETECTIONS.empty()]
-        table = pd.concat(found, ignore_index=True)
-        return Detections(DETECTIONS.conform(table, where=f"predictions of {checkpoint.folder}"))
+            return prediction.predict(load_trained(checkpoint), images)
 
 
-def _instances(config: Any, network: Any, images: Images) -> list[tuple[int, Any]]:
-    import torch
-    from detectron2.data import DatasetMapper, build_detection_test_loader
+def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Job:
+    """All that can be known before the first step."""
+    from recycling.backends.detectron2_backend.losses import class_weights
+    from recycling.backends.detectron2_backend.samples import iterations_until, stream_of
 
-    records = [
-        picture_record(image, images.folder, image.image_id)
-        for image in images.table.itertuples(index=False)
-    ]
-    if not records:
-        return []
-    loader = build_detection_test_loader(
-        records,
-        mapper=NamesTheFile(DatasetMapper(config, is_train=False)),
-        num_workers=config.DATALOADER.NUM_WORKERS,
-    )
-    found = []
-    with torch.inference_mode(), session.unwrapped_errors():
-        for batch in track(loader, "predicting", total=len(records)):
-            for record, output in zip(batch, network(batch), strict=True):
-                found.append((int(record["image_id"]), output["instances"].to("cpu")))
-    return found
+    config = resolve(model, recipe, n_classes=len(data.categories))
+    set_anchors(config, model, data)
+    start = find_start(model, config)
+    records = training_records(data, config, work_dir.name)
+    for loss in model.loss or ():
+        class_weights(loss, data, f"model {model.recipe!r}")
+    _check_augmentation(model)
+    stream = stream_of(model, records, [str(name) for name in data.categories["name"]])
+    config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
+    score = None if model.early_stopping is None else _scorer(model, config, data)
+    return Job(model, config, data, stream, work_dir, start, score)
 
 
-def _detections(image_id: int, instances: Any, trained: Trained) -> pd.DataFrame:
-    """The library's instances of one image as a table."""
-    ids = [category["category_id"] for category in trained.categories]
-    table = pd.DataFrame(instances.pred_boxes.tensor.numpy().astype("float64"), columns=BOX)
-    table["image_id"] = image_id
-    table["category_id"] = [ids[index] for index in instances.pred_classes.tolist()]
-    table["score"] = instances.scores.numpy().astype("float64")
-    return table
+def _check_augmentation(model: Model) -> None:
+    if model.augmentation is None:
+        return
+    for entry in model.augmentation:
+        for name in WHOLE_BATCH:
+            if name in entry:
+                raise BackendError(
+                    f"model {model.recipe!r}: detectron2 cannot honour augmentation {name!r}; "
+                    "use classes of Albumentations"
+                )
+    check_albumentations(model.augmentation, "det", model.image_size)
+
+
+def _scorer(model: Model, config: Any, data: TrainingData) -> Score:
+    """What predicts the held-out fold with a network of the training, and scores it."""
+    held_out = data.validation
+    images = Images(held_out.annotations.images, held_out.folder)
+    trained = Trained(model, categories_of(data), {})
+
+    def score(module: Any) -> float:
+        assert data.score is not None
+        return float(data.score(prediction.predict(Network(module, config, trained), images)))
+
+    return score

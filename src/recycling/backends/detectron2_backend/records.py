@@ -81,9 +81,9 @@ class NamesTheFile:
         mapper: From a record to what the network takes.
     """
 
-    mapper: Callable[[dict[str, Any]], dict[str, Any]]
+    mapper: Callable[[dict[str, Any]], Any]
 
-    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, record: dict[str, Any]) -> Any:
         """What the network takes, of one record."""
         try:
             return self.mapper(record)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError, refuse
+from recycling.backends.detectron2_backend.freezing import set_freeze
+from recycling.backends.detectron2_backend.losses import set_loss
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.model import Model
-from recycling.backends.settings import Schedule
 
 LIBRARY = "detectron2::"
 """What ``_BASE_`` starts with where it names a config that detectron2 ships."""
@@ -22,28 +23,13 @@ LIBRARY = "detectron2::"
 ARCHITECTURES = ("GeneralizedRCNN", "RetinaNet")
 """The meta-architectures that give boxes, and whose classes and threshold are known here."""
 
-CANNOT = (
-    "accumulate",
-    "loss",
-    "augmentation",
-    "sampler",
-    "anchors",
-    "freeze",
-    "ema",
-    "early_stopping",
-    "deterministic",
-    "devices",
-    "pretrained_sha256",
-    "cache_megabytes",
-    "test_time_augmentation",
-)
+CANNOT = ("devices",)
 """The settings that this library cannot honour."""
-
-SAMPLERS = ("TrainingSampler", "RepeatFactorTrainingSampler")
-"""The ways to draw a batch that need nothing but the annotations."""
 
 SET_BY = {
     "DATALOADER.NUM_WORKERS": "workers",
+    "DATALOADER.REPEAT_THRESHOLD": "sampler.threshold",
+    "DATALOADER.SAMPLER_TRAIN": "sampler.name",
     "INPUT.MASK_FORMAT": "the annotations",
     "INPUT.MAX_SIZE_TEST": "image_size",
     "INPUT.MAX_SIZE_TRAIN": "image_size",
@@ -71,6 +57,19 @@ SET_BY = {
 }
 """Keys of detectron2's config that something else decides, and what."""
 
+SET_BY_IF_GIVEN = {
+    "anchors": ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", "MODEL.ANCHOR_GENERATOR.SIZES"),
+    "augmentation": ("INPUT.CROP.", "INPUT.RANDOM_FLIP"),
+    "freeze": ("MODEL.BACKBONE.FREEZE_AT",),
+    "loss": (
+        "MODEL.RETINANET.FOCAL_LOSS_ALPHA",
+        "MODEL.RETINANET.FOCAL_LOSS_GAMMA",
+        "MODEL.ROI_BOX_HEAD.USE_FED_LOSS",
+        "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE",
+    ),
+}
+"""What the keys that a recipe and the options decide start with, unless the setting is given."""
+
 READ = (
     "DATALOADER.",
     "INPUT.",
@@ -87,7 +86,7 @@ READ = (
 
 
 def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
-    """The whole config of a training but for its length, as detectron2's ``CfgNode``.
+    """The config of a training but for its length and its anchors, as detectron2's ``CfgNode``.
 
     Args:
         model: The settings.
@@ -102,12 +101,24 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
     refuse(model, CANNOT)
     config = get_cfg()
     _add_recipe(config, recipe)
-    weights = _pretrained(model, recipe, config.MODEL.WEIGHTS)
+    weights = config.MODEL.WEIGHTS
+    if model.pretrained == "default" and not weights:
+        raise BackendError(
+            f"{recipe.name}: pretrained is 'default', but the recipe names no MODEL.WEIGHTS; "
+            "use 'none' or a checkpoint's path"
+        )
     config.MODEL.DEVICE = best_device()
-    _add_options(config, model.options, recipe)
+    if model.pretrained == "none":
+        # Stages and statistics that nobody has trained must learn.
+        config.MODEL.BACKBONE.FREEZE_AT = 0
+        if config.MODEL.RESNETS.NORM == "FrozenBN":
+            config.MODEL.RESNETS.NORM = "BN"
+    _add_options(config, model, recipe)
     _check(config, model, recipe)
     _add_settings(config, model, n_classes)
-    config.MODEL.WEIGHTS = weights
+    set_freeze(config, model)
+    set_loss(config, model)
+    config.MODEL.WEIGHTS = weights if model.pretrained == "default" else ""
     return config
 
 
@@ -157,9 +168,14 @@ def _dotted(keys: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _add_options(config: Any, options: Mapping[str, Any], recipe: Path) -> None:
-    for key, value in options.items():
+def _add_options(config: Any, model: Model, recipe: Path) -> None:
+    for key, value in model.options.items():
         _check_key(key, f"{recipe.name}: option")
+        for setting, starts in SET_BY_IF_GIVEN.items():
+            if key.startswith(starts) and getattr(model, setting) is not None:
+                raise BackendError(
+                    f"{recipe.name}: option {key!r} is decided by {setting}; remove one"
+                )
         try:
             config.merge_from_list([key, value])
         except (AssertionError, KeyError, ValueError) as error:
@@ -177,32 +193,9 @@ def _check_key(key: str, where: str) -> None:
         )
 
 
-def _pretrained(model: Model, recipe: Path, recipes_own: str) -> str:
-    if model.pretrained == "none":
-        return ""
-    if model.pretrained != "default":
-        path = Path(model.pretrained)
-        return str(path / "weights.pth" if path.is_dir() else path)
-    if not recipes_own:
-        raise BackendError(
-            f"{recipe.name}: pretrained is 'default', but the recipe names no MODEL.WEIGHTS; "
-            "use 'none' or a checkpoint's path"
-        )
-    return recipes_own
-
-
 def _check(config: Any, model: Model, recipe: Path) -> None:
     """What the library would fail at later, or not honour."""
     where = recipe.name
-    known = ("constant", "cosine", "poly", "step")
-    if model.schedule.name not in known or model.schedule != Schedule(
-        name=model.schedule.name, warmup=model.schedule.warmup
-    ):
-        raise BackendError(
-            f"{where}: of schedule, detectron2 honours name ({', '.join(known)}) and warmup only"
-        )
-    if model.optimizer.name not in ("SGD", "Adam", "AdamW"):
-        raise BackendError(f"{where}: detectron2 cannot honour optimizer {model.optimizer.name!r}")
     if config.MODEL.META_ARCHITECTURE not in ARCHITECTURES:
         raise BackendError(
             f"{where}: MODEL.META_ARCHITECTURE {config.MODEL.META_ARCHITECTURE!r} is not known "
@@ -213,11 +206,6 @@ def _check(config: Any, model: Model, recipe: Path) -> None:
             raise BackendError(
                 f"{where}: MODEL.{key} needs more than the annotations hold; set it to false"
             )
-    if config.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:
-        raise BackendError(
-            f"{where}: DATALOADER.SAMPLER_TRAIN {config.DATALOADER.SAMPLER_TRAIN!r} needs more "
-            f"than the annotations hold; use one of {', '.join(SAMPLERS)}"
-        )
     device = config.MODEL.DEVICE
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise BackendError(f"{where}: MODEL.DEVICE {device!r} is not supported; use cpu or cuda")
@@ -241,8 +229,10 @@ def _add_settings(config: Any, model: Model, n_classes: int) -> None:
         head.NUM_CLASSES = n_classes
         head.SCORE_THRESH_TEST = model.score_threshold
     config.SEED = model.seed
-    # From here on for the record: `training` builds the optimiser and the schedule from `model`,
-    # because detectron2 builds neither Adam nor poly from its config.
+    # From here on for the record: `schedule` builds the optimiser and the schedule from `model`,
+    # because detectron2 builds neither Adam nor poly from its config; `samples` draws.
+    config.DATALOADER.SAMPLER_TRAIN = model.sampler.name
+    config.DATALOADER.REPEAT_THRESHOLD = model.sampler.threshold
     config.SOLVER.AMP.ENABLED = model.precision != "fp32"
     config.SOLVER.BASE_LR = model.optimizer.learning_rate
     config.SOLVER.CLIP_GRADIENTS.ENABLED = model.optimizer.clip_grad_norm is not None

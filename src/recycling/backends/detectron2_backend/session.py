@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def library(log: Path | None = None) -> Iterator[None]:
     """
     handler: logging.Handler = logging.NullHandler()
     if log is not None:
-        handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+        handler = logging.FileHandler(log, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in TALKATIVE]
     before = [(logger.level, logger.propagate) for logger in loggers]
@@ -54,21 +55,47 @@ def library(log: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed every generator, and have torch compute the same numbers every time."""
+def reproducible(*, deterministic: bool) -> Iterator[None]:
+    """Have torch compute the same numbers every time, or as fast as it can.
+
+    Args:
+        deterministic: Whether torch may not choose faster kernels that round differently.
+    """
     import torch
-    from detectron2.utils.env import seed_all_rng
+    import torch.utils.deterministic
 
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark,
     )
-    seed_all_rng(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not deterministic
     try:
-        yield
+        # After a few calls the just-in-time compiler makes other code, which rounds differently:
+        # a training would depend on what this process has computed before.
+        with torch.jit.optimized_execution(not deterministic):  # type: ignore[attr-defined]
+            yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = before[3]
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed every generator, by the epoch, so that a training can go on after any.
+
+    Args:
+        seed: Of the training.
+        epoch: From 1; 0 is what comes before the first.
+    """
+    import numpy as np
+    from detectron2.utils.env import seed_all_rng
+
+    seed_all_rng(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,21 @@ from recycling.backends.core import (
 )
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import (
-    CONFIG,
     Trained,
     load_pretrained,
     read_facts,
     read_weights,
     write_checkpoint,
 )
-from recycling.backends.mmengine_backend.prediction import (
-    MAX_SIDE_OF_LOGITS,
-    Network,
-    predict,
-)
+from recycling.backends.mmengine_backend.devices import Job, check_devices, launch
+from recycling.backends.mmengine_backend.identity import identity_of
+from recycling.backends.mmengine_backend.network import load_network, ready
+from recycling.backends.mmengine_backend.prediction import predict
+from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.mmengine_backend.training_set import write_training_set
 from recycling.backends.model import Model
+from recycling.backends.resume import begin, end, state_of
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
 
@@ -46,34 +48,38 @@ class MMEngineBackend:
     def train(self, model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Checkpoint:
         """Train `model`, built from the config file `recipe`, on `data`.
 
+        A training that was stopped goes on after its last whole epoch, and ends as it would have
+        ended. One that ended before, with all that it depends on as it is now, is not run again;
+        remove its folder for that. Whatever has changed is named in one line.
+
         Args:
             model: The settings.
             recipe: A config in mmengine's language; see `resolve`.
-            data: What to train on; the held-out fold is not looked at.
-            work_dir: Gets the annotation file, the library's logs and ``checkpoint/``.
+            data: What to train on; the held-out fold is only looked at for `early_stopping`.
+            work_dir: Gets the annotation file, the library's logs, ``metrics.jsonl`` (see
+                `read_metrics`), the state of a training that has not ended, and ``checkpoint/``.
 
         Raises:
-            BackendError: A setting, the recipe or the data cannot be used, an image cannot be
-                read, or the loss is no longer a number.
+            BackendError: A setting, the recipe, the weights to start from or the data cannot be
+                used, an image cannot be read, the loss is no longer a number, or the disk is full.
         """
         work_dir.mkdir(parents=True, exist_ok=True)
+        if model.early_stopping is not None and data.score is None:
+            raise BackendError(
+                f"model {model.recipe!r}: early_stopping needs TrainingData.score; give it"
+            )
+        check_devices(model)
         training_set = write_training_set(model.task, data, work_dir / "data")
-        with session.library(self.name, log=work_dir / "warnings.log"):
+        with _session(model, work_dir):
             config = resolve(model, recipe, training_set, work_dir)
-            weights, facts = _run(model, config, name=work_dir.name)
-            facts["training_sha256"] = training_set.sha256
-            facts["n_samples"] = training_set.n_samples
-            facts["libraries"] = session.versions(self.name)
-            categories = [
-                {"category_id": category_id, "name": name}
-                for category_id, name in zip(
-                    data.categories["category_id"].tolist(),
-                    data.categories["name"].tolist(),
-                    strict=True,
-                )
-            ]
-            trained = Trained(model, categories, facts)
-            return write_checkpoint(work_dir / "checkpoint", trained, config, weights)
+            start = check_weights(model, config.to_dict())
+            versions = session.versions(self.name)
+            identity = identity_of(model, config, training_set, versions, start)
+            job = Job(model, recipe, data, training_set, work_dir, identity, start)
+            ended = begin(work_dir, identity)
+            if ended is not None:
+                return _with_settings_of(job, config, ended)
+        return train(job) if model.devices == 1 else launch(job)
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
         """Predict on `images`, in the project's formats.
@@ -83,45 +89,147 @@ class MMEngineBackend:
             images: What to predict on; for a classifier with `crops`.
 
         Raises:
-            BackendError: The folder is no whole checkpoint, or an image cannot be read.
+            BackendError: The folder is no whole checkpoint or another library's, or an image
+                cannot be read.
         """
         trained = read_facts(checkpoint)
         with session.library(self.name):
-            return predict(_network(checkpoint, trained), images)
+            return predict(load_network(checkpoint, trained, self.name), images)
 
 
-def _run(model: Model, config: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def train(job: Job) -> Checkpoint:
+    """Train what `MMEngineBackend.train` has prepared, in this process, or its share of it.
+
+    Raises:
+        BackendError: As there.
+    """
+    from mmengine.dist import barrier, is_main_process
+
+    model, training_set, work_dir = job.model, job.training_set, job.work_dir
+    checkpoint = Checkpoint(work_dir / "checkpoint")
+    with _session(model, work_dir):
+        config = resolve(model, job.recipe, training_set, work_dir)
+        weights, facts = _run(job, config)
+        facts["training_sha256"] = training_set.sha256
+        facts["n_samples"] = training_set.n_samples
+        facts["libraries"] = session.versions(model.backend)
+        facts["trained_as"] = job.identity.sha256
+        if is_main_process():
+            trained = Trained(model, _categories(job.data), facts)
+            write_checkpoint(checkpoint.folder, trained, config, weights)
+            end(work_dir)
+        barrier()
+    return checkpoint
+
+
+def _session(model: Model, work_dir: Path) -> AbstractContextManager[None]:
+    log = work_dir / "warnings.log"
+    return session.library(model.backend, log, deterministic=model.deterministic)
+
+
+def _categories(data: TrainingData) -> list[dict[str, Any]]:
+    ids, names = data.categories["category_id"].tolist(), data.categories["name"].tolist()
+    return [
+        {"category_id": category_id, "name": name}
+        for category_id, name in zip(ids, names, strict=True)
+    ]
+
+
+def _with_settings_of(job: Job, config: Any, ended: Checkpoint) -> Checkpoint:
+    """A checkpoint whose training is as asked, with the settings of prediction as asked."""
+    trained = read_facts(ended)
+    if trained.model == job.model:
+        return ended
+    facts = dict(trained.facts)
+    facts.pop("weights_sha256")
+    weights = read_weights(ended.folder)
+    return write_checkpoint(
+        ended.folder, Trained(job.model, trained.categories, facts), config, weights
+    )
+
+
+def _run(job: Job, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, and give the weights and the figures of the training."""
+    from mmengine.dist import is_main_process
+
+    from recycling.backends.mmengine_backend.early_stopping import StopEarly, current_network
+    from recycling.backends.mmengine_backend.keep_state import KeepState
+    from recycling.backends.mmengine_backend.seeding import SeedEpochs
     from recycling.backends.mmengine_backend.watch import (
+        Meter,
         ProgressLine,
         StartFrom,
         StopAtFailingLoss,
     )
 
-    runner = _build(config, name)
-    guard = StopAtFailingLoss(name)
-    runner.register_hook(guard)
-    if model.pretrained not in ("none", "default"):
-        start = Path(model.pretrained)
+    model, name, start = job.model, job.work_dir.name, job.start
+    state = state_of(job.work_dir)
+    runner = _build(_seeded(config, model.seed, state), name)
+    guard = StopAtFailingLoss(name, job.work_dir)
+    stop = None
+    if model.early_stopping is not None:
+        stop = StopEarly(model.early_stopping, _scorer(job, config), name)
+    meter = Meter(job.work_dir, model.batch_size, lambda: {} if stop is None else stop.figures())
+    for hook in (SeedEpochs(model.seed), guard, meter, KeepState(job.work_dir), stop):
+        if hook is not None:
+            runner.register_hook(hook)
+    if start is not None and state is None:
         runner.register_hook(StartFrom(lambda network: load_pretrained(network, start)))
-    began = time.perf_counter()
     with progress_bar() as progress:
-        runner.register_hook(ProgressLine(progress, "training"))
+        if is_main_process():
+            runner.register_hook(ProgressLine(progress, "training"))
         try:
             runner.train()
         except BackendError as error:
             # A loader process wraps what it raises in its own traceback.
             last = str(error).strip().splitlines()[-1]
             raise BackendError(last.split("BackendError: ")[-1]) from error
-    seconds = time.perf_counter() - began
-    n_images = runner.max_iters * model.batch_size
-    facts = {
-        "seconds": round(seconds, 3),
-        "images_per_second": round(n_images / seconds, 2),
-        "iterations": runner.max_iters,
-        "last_loss": guard.loss,
-    }
-    return _final_weights(runner), facts
+        finally:
+            runner.visualizer.close()
+            _end_loaders(runner)
+    facts = {**meter.facts(), "iterations": runner.iter, "last_loss": guard.loss}
+    if stop is not None:
+        facts.update(stop.facts())
+        return stop.weights, facts
+    return dict(current_network(runner).state_dict()), facts
+
+
+def _end_loaders(runner: Any) -> None:
+    """End the loader processes now.
+
+    Left to the garbage collector, torch waits 5 s for each: the queue that would tell a process to
+    end is collected along with what writes to it.
+    """
+    iterator = runner.train_dataloader._iterator
+    if iterator is not None:
+        iterator._shutdown_workers()
+
+
+def _seeded(config: Any, seed: int, state: Path | None) -> Any:
+    """The config as the Runner gets it; the checkpoint keeps the one without this."""
+    config = copy.deepcopy(config)
+    dataset = config.train_dataloader.dataset
+    config.train_dataloader.dataset = {"type": "SeededByEpoch", "dataset": dataset, "seed": seed}
+    if state is not None:
+        config.load_from, config.resume = str(state), True
+    return config
+
+
+def _scorer(job: Job, config: Any) -> Callable[[Any], float]:
+    """What predicts the held-out fold with a network of the training, and scores it."""
+    held_out = job.data.validation
+    annotations = held_out.annotations.annotations
+    crops = annotations[~annotations["iscrowd"]] if job.model.task == "cls" else None
+    images = Images(held_out.annotations.images, held_out.folder, crops)
+    # One look at each picture tells epochs apart.
+    plain = {"test_time_augmentation": None, "probabilities": False}
+    trained = Trained(job.model.model_copy(update=plain), _categories(job.data), {})
+
+    def score(network: Any) -> float:
+        assert job.data.score is not None
+        return float(job.data.score(predict(ready(network, config, trained), images)))
+
+    return score
 
 
 def _build(config: Any, name: str) -> Any:
@@ -139,54 +247,14 @@ def _build(config: Any, name: str) -> Any:
         raise
     except Exception as error:
         raise BackendError(f"{name}: the model cannot be built: {first_line(error)}") from error
+    load = runner.load_or_resume
+
+    def load_quietly() -> None:
+        with session.silence():
+            load()
+
+    runner.load_or_resume = load_quietly
     for handler in list(runner.logger.handlers):
         if type(handler) is logging.StreamHandler:
             runner.logger.removeHandler(handler)
     return runner
-
-
-def _final_weights(runner: Any) -> dict[str, Any]:
-    """The averaged weights where the recipe averages, else the last ones."""
-    from mmengine.hooks import EMAHook
-
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            return dict(hook.ema_model.module.state_dict())
-    return dict(runner.model.state_dict())
-
-
-def _network(checkpoint: Checkpoint, trained: Trained) -> Network:
-    import torch
-    from mmengine.config import Config
-    from mmengine.dataset import Compose, pseudo_collate
-    from mmengine.registry import MODELS
-
-    with session.silence():
-        config = Config.fromfile(str(checkpoint.folder / CONFIG))
-        network = MODELS.build(config.model)
-        pipeline = Compose(config.test_pipeline)
-    try:
-        network.load_state_dict(read_weights(checkpoint.folder))
-    except RuntimeError as error:
-        raise BackendError(
-            f"{checkpoint.folder}: its weights are not those of its config; train the model again"
-        ) from error
-    session.lay_out(network)
-    network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-
-    def predict_batch(samples: list[dict[str, Any]]) -> list[Any]:
-        packed = [pipeline(sample) for sample in samples]
-        for sample in packed:
-            _limit_size(sample["data_samples"])
-        with torch.no_grad():
-            return list(network.test_step(pseudo_collate(packed)))
-
-    return Network(predict_batch, trained)
-
-
-def _limit_size(sample: Any) -> None:
-    """Let mmseg give maps of at most `MAX_SIDE_OF_LOGITS` pixels a side."""
-    height, width = sample.ori_shape
-    shrink = MAX_SIDE_OF_LOGITS / max(height, width)
-    if type(sample).__name__ == "SegDataSample" and shrink < 1:
-        sample.set_metainfo({"ori_shape": (round(height * shrink), round(width * shrink))})

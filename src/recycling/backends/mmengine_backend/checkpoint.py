@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recycling.backends import checkpoint_folder
+from recycling.backends.checkpoint_folder import FACTS, WEIGHTS, Trained, sha256_of
 from recycling.backends.core import BackendError, Checkpoint
-from recycling.backends.model import Model
 
-WEIGHTS = "weights.pth"
 CONFIG = "config.py"
-FACTS = "checkpoint.json"
 
-
-@dataclass(frozen=True)
-class Trained:
-    """What `checkpoint.json` says.
-
-    Attributes:
-        model: The settings.
-        categories: `category_id` and `name` of each category, in the order of class indices.
-        facts: Seconds, loss, throughput, the sha256 of the training data, versions.
-    """
-
-    model: Model
-    categories: list[dict[str, Any]]
-    facts: Mapping[str, Any]
+__all__ = [
+    "CONFIG",
+    "FACTS",
+    "WEIGHTS",
+    "Trained",
+    "load_pretrained",
+    "read_facts",
+    "read_weights",
+    "sha256_of",
+    "write_checkpoint",
+]
 
 
 def write_checkpoint(
@@ -44,27 +36,15 @@ def write_checkpoint(
         trained: What to say about it.
         config: The resolved ``mmengine.Config``.
         weights: The state dict.
-    """
-    import torch
 
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
-        unfinished / WEIGHTS,
-    )
-    config.dump(str(unfinished / CONFIG))
-    facts = {
-        "model": trained.model.model_dump(mode="json"),
-        "categories": trained.categories,
-        **trained.facts,
-        "weights_sha256": hashlib.sha256((unfinished / WEIGHTS).read_bytes()).hexdigest(),
-    }
-    (unfinished / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    return Checkpoint(folder)
+    Raises:
+        BackendError: There is no room for it.
+    """
+
+    def write_config(into: Path) -> None:
+        config.dump(str(into / CONFIG))
+
+    return checkpoint_folder.write_checkpoint(folder, trained, weights, write_config)
 
 
 def read_facts(checkpoint: Checkpoint) -> Trained:
@@ -73,20 +53,15 @@ def read_facts(checkpoint: Checkpoint) -> Trained:
     Raises:
         BackendError: The folder is no checkpoint, or is not whole.
     """
-    for name in (WEIGHTS, CONFIG, FACTS):
-        if not (checkpoint.folder / name).is_file():
-            raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
-    try:
-        facts = json.loads((checkpoint.folder / FACTS).read_text())
-        return Trained(Model(**facts.pop("model")), facts.pop("categories"), facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BackendError(
-            f"{checkpoint.folder / FACTS}: not a checkpoint's description; train the model again"
-        ) from error
+    return checkpoint_folder.read_facts(checkpoint, CONFIG)
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def read_weights(path: Path, device: Any = "cpu") -> dict[str, Any]:
     """The state dict in a file, or in a checkpoint's folder; no code in it is run.
+
+    Args:
+        path: The file or folder.
+        device: What torch calls ``map_location``.
 
     Raises:
         BackendError: There is none, or the file holds more than tensors.
@@ -95,15 +70,36 @@ def read_weights(path: Path) -> dict[str, Any]:
 
     file = path / WEIGHTS if path.is_dir() else path
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_log_of_mmengine()):
+            content = torch.load(file, map_location=device, weights_only=True)
     except OSError as error:
         raise BackendError(f"{file}: {error.strerror or error}; check the path") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise BackendError(f"{file}: not a file of plain tensors; it is not loaded") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    state = content if isinstance(content, dict) else None
+    for key in ("state_dict", "model"):  # OpenMMLab's and others' name for it
+        if state and isinstance(state.get(key), dict):
+            state = state[key]
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BackendError(f"{file}: no state dict of tensors in it; it is not loaded")
     return dict(state)
+
+
+def _log_of_mmengine() -> list[Any]:
+    """What mmengine's own checkpoints hold beside tensors: numbers that were logged."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    from numpy._core import multiarray
+
+    numbers = [type(np.dtype(name)) for name in ("float64", "int64", "uint32")]
+    return [
+        HistoryBuffer,
+        multiarray._reconstruct,
+        multiarray.scalar,
+        np.ndarray,
+        np.dtype,
+        *numbers,
+    ]
 
 
 def load_pretrained(network: Any, path: Path) -> None:

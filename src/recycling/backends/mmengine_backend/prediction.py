@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import pandas as pd
 
 from recycling.annotations import BOX
 from recycling.backends.core import BackendError, Images
-from recycling.backends.mmengine_backend.checkpoint import Trained
+from recycling.backends.mmengine_backend.network import Network
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES
 from recycling.predictions import (
     CLASS_PROBABILITIES,
@@ -21,24 +24,14 @@ from recycling.predictions import (
     LabelMap,
     LabelMaps,
     Predictions,
+    ProbabilityMaps,
+    ProbabilityPlanes,
+    ProbableLabelMaps,
+    probability_planes,
+    read_planes,
+    write_planes,
 )
 from recycling.progress import track
-
-MAX_SIDE_OF_LOGITS = 1024
-"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that is ready to predict.
-
-    Attributes:
-        predict: Gives one of the library's data samples for each of a batch of samples.
-        trained: What it was trained as.
-    """
-
-    predict: Callable[[list[dict[str, Any]]], list[Any]]
-    trained: Trained
 
 
 def predict(network: Network, images: Images) -> Predictions:
@@ -82,9 +75,12 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
     # Compressed maps take a few kB an image; a map is drawn at full size when it is asked for.
     encoded: dict[int, Any] = {}
     sizes: dict[int, tuple[int, int]] = {}
+    planes = _PlanesOnDisk() if network.trained.model.probabilities else None
     for image, sample in _samples(network, images):
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
         image_id = image["image_id"]
+        if planes is not None:
+            planes.add(image_id, sample.probabilities.data.cpu().numpy())
         encoded[image_id] = cv2.imencode(".png", label_map)[1]
         sizes[image_id] = (image["width"], image["height"])
 
@@ -97,7 +93,40 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
             return np.asarray(enlarged, dtype=np.uint8)
         return label_map
 
-    return LabelMaps(images.table["image_id"].tolist(), read)
+    image_ids = images.table["image_id"].tolist()
+    if planes is None:
+        return LabelMaps(image_ids, read)
+    return ProbableLabelMaps(image_ids, read, planes.maps(image_ids))
+
+
+class _PlanesOnDisk:
+    """Probability planes until they are stored: a plane a class is too much for the memory.
+
+    They are in the system's folder for temporary files, and go when nobody can ask for them.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="recycling-probabilities-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def add(self, image_id: int, probabilities: Any) -> None:
+        """Keep those of one image, (classes, H, W) float32."""
+        try:
+            write_planes(probability_planes(probabilities), self.folder, image_id)
+        except OSError as error:
+            raise BackendError(
+                f"{self.folder}: probability planes could not be written: "
+                f"{error.strerror or error}; make room there, or set TMPDIR"
+            ) from error
+
+    def maps(self, image_ids: list[int]) -> ProbabilityMaps:
+        """All of them, each read when it is asked for."""
+
+        # As long as this function is there, so is the folder.
+        def read(image_id: int) -> ProbabilityPlanes:
+            return read_planes(self.folder, image_id)
+
+        return ProbabilityMaps(image_ids, read)
 
 
 def _classes(network: Network, images: Images) -> ClassProbabilities:

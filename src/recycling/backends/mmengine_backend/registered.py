@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,45 +17,31 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS, OPTIM_WRAPPERS, TRANSFORMS
 from numpy.typing import NDArray
 
+import recycling.backends.mmengine_backend.augmentations
+import recycling.backends.mmengine_backend.samplers  # noqa: F401
+from recycling.backends.albumentations_list import IGNORED
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.picture_cache import PICTURES
 
 CACHE_BYTES = 512 * 2**20
-"""Decoded pictures kept in memory; a small data set is then decoded once for all models."""
-
-_cache: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
-
-
-def read_picture(path: str) -> NDArray[np.uint8]:
-    """A picture in BGR, (H, W, 3); the array is shared, so do not write to it.
-
-    Raises:
-        BackendError: The file is missing or is no picture.
-    """
-    try:
-        key = (path, os.stat(path).st_mtime_ns)  # noqa: PTH116 - hot path
-    except OSError as error:
-        raise BackendError(f"{path}: {error.strerror}; check the image folder") from error
-    if key in _cache:
-        _cache.move_to_end(key)
-        return _cache[key]
-    decoded = cv2.imread(path, cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise BackendError(f"{path}: not a picture that can be read; run data_cleaning")
-    picture = np.asarray(decoded, dtype=np.uint8)
-    _cache[key] = picture
-    while sum(kept.nbytes for kept in _cache.values()) > CACHE_BYTES:
-        _cache.popitem(last=False)
-    return picture
+"""Of decoded pictures in memory, where a config says nothing."""
 
 
 @TRANSFORMS.register_module()
 class ReadPicture(BaseTransform):  # type: ignore[misc]
-    """Read the picture ``img_path``; takes the place of the libraries' ``LoadImageFromFile``."""
+    """Read the picture ``img_path``; takes the place of the libraries' ``LoadImageFromFile``.
+
+    Args:
+        cache_bytes: Decoded pictures to keep in this process at most.
+    """
+
+    def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
+        self.cache_bytes = cache_bytes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         # Some of the libraries' transforms change the picture in place.
-        picture = read_picture(results["img_path"]).copy()
+        picture = PICTURES.read(results["img_path"], self.cache_bytes).copy()
         shape = picture.shape[:2]
         if "height" in results and shape != (results["height"], results["width"]):
             raise BackendError(
@@ -72,15 +58,17 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
     Args:
         size: Side of the result, pixels.
         margin: Context on each side, as a share of the box's longer side.
+        cache_bytes: Decoded pictures to keep in this process at most.
     """
 
-    def __init__(self, size: int, margin: float = 0.1) -> None:
+    def __init__(self, size: int, margin: float = 0.1, cache_bytes: int = CACHE_BYTES) -> None:
         self.size = size
         self.margin = margin
+        self.cache_bytes = cache_bytes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
-        picture = read_picture(results["img_path"])
+        picture = PICTURES.read(results["img_path"], self.cache_bytes)
         x_min, y_min, x_max, y_max = results["box"]
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side
@@ -130,6 +118,19 @@ class PaintedImages(BaseDataset):  # type: ignore[misc]
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
         """Add what mmseg's transforms expect of a sample."""
         return {**raw_data_info, "label_map": None, "reduce_zero_label": False, "seg_fields": []}
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The classes that a label map shows, without the background."""
+        path = Path(self.get_data_info(idx)["seg_map_path"])
+        return list(_painted(str(path), path.stat().st_mtime_ns))
+
+
+@cache
+def _painted(path: str, modified: int) -> tuple[int, ...]:
+    label_map = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if label_map is None:
+        raise BackendError(f"{path}: the label map cannot be read; remove the run's folder")
+    return tuple(value for value in np.unique(label_map).tolist() if value not in (0, IGNORED))
 
 
 @OPTIM_WRAPPERS.register_module()

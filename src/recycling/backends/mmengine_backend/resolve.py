@@ -13,28 +13,20 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from recycling.backends.core import BackendError, refuse
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.pretrained import official_weights
+from recycling.backends.mmengine_backend.settings.anchors import set_anchors
+from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
+from recycling.backends.mmengine_backend.settings.class_names import set_class_names
+from recycling.backends.mmengine_backend.settings.freezing import set_freeze
+from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
+from recycling.backends.mmengine_backend.settings.losses import set_loss
+from recycling.backends.mmengine_backend.settings.picture_cache import set_picture_cache
+from recycling.backends.mmengine_backend.settings.running import set_running
+from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.training_set import TrainingSet
 from recycling.backends.model import Model
 from recycling.backends.settings import Schedule
-
-CANNOT = (
-    "accumulate",
-    "loss",
-    "augmentation",
-    "sampler",
-    "anchors",
-    "freeze",
-    "ema",
-    "early_stopping",
-    "deterministic",
-    "devices",
-    "pretrained_sha256",
-    "cache_megabytes",
-    "test_time_augmentation",
-    "probabilities",
-)
-"""The settings that these libraries cannot honour."""
 
 MAX_BOXES = 100
 """Most boxes that a detector may give for one image; what COCO's metric looks at."""
@@ -61,11 +53,17 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     """
     from mmengine.config import Config
 
-    refuse(model, CANNOT)
     base = _read(recipe)
+    if model.pretrained == "default" and not official_weights(base):
+        raise BackendError(
+            f"model {model.recipe!r}: pretrained is 'default', but the recipe names no official "
+            "weights; set pretrained: none"
+        )
     network = _network(model, base, len(data.classes))
-    iterations = _iterations(model, data.n_samples)
     augmentation = _with_size(base.get("augmentation", FLIP[model.task]), model.image_size)
+    dataset = _dataset(model, data, augmentation)
+    n_samples = samples_per_epoch(dataset, model, data)
+    iterations = _iterations(model, n_samples)
     config = Config(
         {
             "custom_imports": {"imports": ["recycling.backends.mmengine_backend.registered"]},
@@ -78,14 +76,14 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
                 "val_interval": model.epochs + 1,
             },
             "train_dataloader": {
-                "batch_size": model.batch_size,
+                "batch_size": model.batch_size // model.devices,
                 "num_workers": model.workers,
                 "persistent_workers": model.workers > 0,
                 # The last, smaller batch would disturb batch normalisation.
-                "drop_last": data.n_samples >= model.batch_size,
+                "drop_last": _share(model, n_samples) >= model.batch_size // model.devices,
                 "sampler": {"type": "DefaultSampler", "shuffle": True},
                 "collate_fn": {"type": "pseudo_collate"},
-                "dataset": _dataset(model, data, augmentation),
+                "dataset": dataset,
             },
             "test_pipeline": _pipeline(model, [], training=False),
             "optim_wrapper": _optim_wrapper(model, base.get("optim_wrapper", {})),
@@ -117,8 +115,18 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "work_dir": str(work_dir),
         }
     )
+    set_running(config, model, data)
+    set_loss(config, model, data)
+    set_freeze(config, model, data)
+    set_anchors(config, model, data)
+    set_instance_masks(config, model, data)
+    set_augmentation(config, model, data)
+    set_sampler(config, model, data)
+    set_picture_cache(config, model, data)
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
+    # The options may make a head that needs them.
+    set_class_names(config, model, data)
     return config
 
 
@@ -142,7 +150,12 @@ def first_line(error: BaseException) -> str:
 
 
 def _iterations(model: Model, n_samples: int) -> int:
-    return model.epochs * max(1, n_samples // model.batch_size)
+    return model.epochs * max(1, _share(model, n_samples) * model.devices // model.batch_size)
+
+
+def _share(model: Model, n_samples: int) -> int:
+    """How many samples an epoch has for each process; all have as many."""
+    return -(-n_samples // model.devices)
 
 
 # The network ------------------------------------------------------------------------------------
@@ -153,6 +166,8 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
     preprocessor = {**base.get("data_preprocessor", {}), **network.get("data_preprocessor", {})}
     # Augmentation of whole batches is made for the sizes of the library's own data sets.
     preprocessor.pop("batch_augments", None)
+    if network.get("train_cfg"):
+        network["train_cfg"].pop("augments", None)
     network["data_preprocessor"] = preprocessor
     if model.task == "seg":
         size = (model.image_size, model.image_size)
@@ -237,7 +252,10 @@ def _pipeline(
         return [
             {"type": "ReadCrop", "size": size},
             *augmentation,
-            {"type": "PackInputs"},
+            {
+                "type": "PackInputs",
+                "meta_keys": ("img_path", "box", "ori_shape", "img_shape"),
+            },
         ]
     resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True}
     if model.task == "det":

@@ -30,12 +30,14 @@ class TrainingSet:
             with the background.
         n_samples: How many pictures, or crops, there are.
         sha256: Of the annotations that it was made from.
+        boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
     """
 
     file: Path
     classes: list[str]
     n_samples: int
     sha256: str
+    boxes_without_mask: int = 0
 
 
 def write_training_set(task: Task, data: TrainingData, folder: Path) -> TrainingSet:
@@ -72,7 +74,15 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
     classes = ["background", *names] if task == "seg" else names
     file = folder / "train.json"
     file.write_text(json.dumps({"metainfo": {"classes": classes}, "data_list": samples}))
-    return TrainingSet(file, classes, len(samples), _sha256(data))
+    return TrainingSet(
+        file,
+        classes,
+        len(samples),
+        _sha256(data),
+        boxes_without_mask=sum(
+            "mask" not in instance for sample in samples for instance in sample.get("instances", ())
+        ),
+    )
 
 
 def _check(annotations: Annotations, index: dict[int, int]) -> None:
@@ -118,13 +128,20 @@ def _boxed_images(part: LabeledImages, index: dict[int, int]) -> list[dict[str, 
     return [
         {
             **info,
-            "instances": [
-                {"bbox": box, "bbox_label": index[category_id], "ignore_flag": int(iscrowd)}
-                for box, category_id, iscrowd in _boxes(annotations)
-            ],
+            "instances": list(_instances(annotations, index)),
         }
         for info, annotations in _images(part)
     ]
+
+
+def _instances(annotations: pd.DataFrame, index: dict[int, int]) -> Iterator[dict[str, Any]]:
+    """Each box as the libraries name its fields, with its polygons or RLE where it has them."""
+    masks = annotations["segmentation"].tolist()
+    for (box, category_id, iscrowd), mask in zip(_boxes(annotations), masks, strict=True):
+        instance = {"bbox": box, "bbox_label": index[category_id], "ignore_flag": int(iscrowd)}
+        if isinstance(mask, str):
+            instance["mask"] = json.loads(mask)
+        yield instance
 
 
 def _painted_images(

@@ -1,0 +1,135 @@
+"""A training through our backend beside the library's own route, what ``tools/train.py`` does.
+
+Both train one config on the same pictures in one process, in turn: mmengine's
+``Runner.from_cfg(config).train()`` with its own checkpoint after each epoch, and
+`MMEngineBackend.train`, which checks its input, watches the loss, keeps a state after each epoch
+and writes the checkpoint. Both read the recipe and write the annotation file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.comparison import Row, show
+from recycling.annotations import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    Annotations,
+    ImageFolder,
+    LabeledImages,
+)
+from recycling.backends import Model, TrainingData, backend_for
+
+RECIPE = Path("conf/recipes/mmpretrain/resnet18_narrow.py")
+TARGET = 1 / 1.03
+"""Ours may take 3 % longer."""
+
+
+def run(*, quick: bool) -> list[Row]:
+    n_pictures, epochs, repeats = (16, 2, 1) if quick else (400, 4, 5)
+    with TemporaryDirectory() as folder:
+        data = noise(Path(folder, "pictures"), n_pictures)
+        model = Model(
+            task="cls", backend="mmpretrain", recipe=RECIPE.stem, image_size=64,
+            epochs=epochs, batch_size=16, optimizer={"learning_rate": 1e-3},
+        )  # fmt: skip
+        runs = (Path(folder, str(number)) for number in count())
+        routes = {"library": with_library, "ours": with_backend}
+        for route in routes.values():  # imports, and the first look at each picture
+            route(model, data, next(runs))
+        seconds: dict[str, list[float]] = {name: [] for name in routes}
+        for _ in range(repeats):
+            for name, route in routes.items():
+                seconds[name].append(timed(partial(route, model, data, next(runs))))
+    what = f"{epochs} epochs of {n_pictures} pictures"
+    rows = [Row(what, "Runner.train", min(seconds["library"]), min(seconds["ours"]), TARGET)]
+    show("overhead: a whole training, from the recipe to the checkpoint", rows)
+    return rows
+
+
+def timed(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def with_backend(model: Model, data: TrainingData, work_dir: Path) -> None:
+    backend_for(model.backend).train(model, RECIPE, data, work_dir)
+
+
+def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
+    from mmengine.runner import Runner
+
+    from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.resolve import resolve
+    from recycling.backends.mmengine_backend.training_set import write_training_set
+
+    work_dir.mkdir()
+    training_set = write_training_set(model.task, data, work_dir / "data")
+    with session.library(model.backend):
+        config = resolve(model, RECIPE, training_set, work_dir)
+        config.default_hooks.checkpoint = {"type": "CheckpointHook", "interval": 1}
+        with session.silence():
+            runner = Runner.from_cfg(config)
+            session.lay_out(runner.model)  # the same kernels
+            runner.train()
+
+
+def noise(folder: Path, n_pictures: int) -> TrainingData:
+    import cv2
+
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    numbers = range(1, n_pictures + 1)
+    for number in numbers:
+        picture = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    images = pd.DataFrame(
+        {
+            "image_id": numbers,
+            "file_name": [f"{number}.png" for number in numbers],
+            "width": 96,
+            "height": 96,
+            "group": [str(number) for number in numbers],
+            "extra": None,
+        }
+    )
+    annotations = pd.DataFrame(
+        {
+            "annotation_id": numbers,
+            "image_id": numbers,
+            "category_id": [1 + number % 2 for number in numbers],
+            "x_min": 8.0,
+            "y_min": 8.0,
+            "x_max": 88.0,
+            "y_max": 88.0,
+            "area": 6400.0,
+            "segmentation": None,
+            "iscrowd": False,
+            "source": "human",
+            "score": 1.0,
+            "extra": None,
+        }
+    )
+    categories = pd.DataFrame(
+        {"category_id": [1, 2], "name": ["a", "b"], "supercategory": "", "extra": None}
+    )
+    labeled = LabeledImages(
+        Annotations(
+            IMAGES.conform(images, where="images"),
+            ANNOTATIONS.conform(annotations, where="annotations"),
+            CATEGORIES.conform(categories, where="categories"),
+        ),
+        ImageFolder(folder),
+    )
+    return TrainingData([labeled], labeled, labeled.annotations.categories)

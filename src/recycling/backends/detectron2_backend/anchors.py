@@ -1,0 +1,67 @@
+"""The anchors of a detector: given, or proposed from the boxes that it learns from."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.backends.anchor_proposal import describe, propose_anchors
+from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.model import Model
+from recycling.backends.settings import Anchors
+
+_log = logging.getLogger(__name__)
+
+
+def set_anchors(config: Any, model: Model, data: TrainingData) -> None:
+    """Put `anchors` into a config: the sizes of the finest level, doubled at each coarser one.
+
+    Args:
+        config: The ``CfgNode``; changed in place.
+        model: The settings.
+        data: Where ``proposed`` anchors come from.
+
+    Raises:
+        BackendError: They cannot be proposed.
+    """
+    if model.anchors is None:
+        return
+    generator = config.MODEL.ANCHOR_GENERATOR
+    one_stage = config.MODEL.META_ARCHITECTURE == "RetinaNet"
+    n_levels = len((config.MODEL.RETINANET if one_stage else config.MODEL.RPN).IN_FEATURES)
+    anchors = model.anchors if model.anchors != "proposed" else _proposed(config, data, n_levels)
+    generator.SIZES = [[size * 2**level for size in anchors.sizes] for level in range(n_levels)]
+    generator.ASPECT_RATIOS = [list(anchors.ratios)]
+    _log.info("model %r: anchors of %s", model.recipe, describe(anchors))
+
+
+def _proposed(config: Any, data: TrainingData, n_levels: int) -> Anchors:
+    """As many sizes and ratios as the recipe has."""
+    generator = config.MODEL.ANCHOR_GENERATOR
+    widths, heights = _boxes(data, config.INPUT.MAX_SIZE_TRAIN)
+    return propose_anchors(
+        widths,
+        heights,
+        n_levels=n_levels,
+        n_sizes=len(generator.SIZES[0]),
+        n_ratios=len(generator.ASPECT_RATIOS[0]),
+    )
+
+
+def _boxes(data: TrainingData, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Widths and heights of the training's boxes, pixels of the network's input."""
+    widths, heights = [], []
+    for part in data.train:
+        images = part.annotations.images.set_index("image_id")
+        table = part.annotations.annotations
+        table = table[~table["iscrowd"].astype(bool)]
+        scales = side / images[["width", "height"]].max(axis=1)
+        scale = table["image_id"].map(scales).to_numpy(np.float64)
+        widths.append((table["x_max"] - table["x_min"]).to_numpy(np.float64) * scale)
+        heights.append((table["y_max"] - table["y_min"]).to_numpy(np.float64) * scale)
+    if not widths:
+        raise BackendError("anchors: there is nothing to propose them from")
+    return np.concatenate(widths), np.concatenate(heights)

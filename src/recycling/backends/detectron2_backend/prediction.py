@@ -1,0 +1,73 @@
+"""Detections from a network that is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from recycling.annotations import BOX
+from recycling.backends.core import Images
+from recycling.backends.detectron2_backend import session
+from recycling.backends.detectron2_backend.checkpoint import Network
+from recycling.backends.detectron2_backend.records import NamesTheFile, picture_record
+from recycling.predictions import DETECTIONS, Detections
+from recycling.progress import track
+
+
+def predict(network: Network, images: Images) -> Detections:
+    """Predict on `images`, one picture at a time, so that its neighbours change nothing.
+
+    Args:
+        network: What predicts; it is left in the mode of evaluation.
+        images: What to predict on, without crops.
+
+    Returns:
+        Boxes in the pixels of the pictures and inside them: picture by picture, each one's from
+        the surest to the least sure.
+
+    Raises:
+        BackendError: An image cannot be read.
+    """
+    network.module.eval()
+    tables = [
+        _table(image_id, instances, network) for image_id, instances in _instances(network, images)
+    ]
+    found = [table for table in tables if len(table)] or [DETECTIONS.empty()]
+    table = pd.concat(found, ignore_index=True)
+    return Detections(DETECTIONS.conform(table, where="detections of detectron2"))
+
+
+def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
+    """The library's instances of each image, and its id."""
+    import torch
+    from detectron2.data import build_detection_test_loader
+
+    from recycling.backends.detectron2_backend.views import Views, fused
+
+    records = [
+        picture_record(image, images.folder, image.image_id)
+        for image in images.table.itertuples(index=False)
+    ]
+    if not records:
+        return
+    config, views = network.config, Views.of(network.config, network.trained.model)
+    loader = build_detection_test_loader(
+        records, mapper=NamesTheFile(views), num_workers=config.DATALOADER.NUM_WORKERS
+    )
+    with torch.inference_mode(), session.unwrapped_errors():
+        for (views_of_one,) in track(loader, "predicting", total=len(records)):
+            # One by one: as a batch they would be padded to one size.
+            outputs = [network.module([view])[0]["instances"] for view in views_of_one]
+            yield int(views_of_one[0]["image_id"]), fused(views_of_one, outputs, config)
+
+
+def _table(image_id: int, instances: Any, network: Network) -> pd.DataFrame:
+    """The library's instances of one image as a table."""
+    ids = [category["category_id"] for category in network.trained.categories]
+    table = pd.DataFrame(instances.pred_boxes.tensor.numpy().astype("float64"), columns=BOX)
+    table["image_id"] = image_id
+    table["category_id"] = [ids[index] for index in instances.pred_classes.tolist()]
+    table["score"] = instances.scores.numpy().astype("float64")
+    return table

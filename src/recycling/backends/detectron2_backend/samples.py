@@ -1,0 +1,293 @@
+"""The stream of batches: what it holds depends on the seed and the place in the stream alone.
+
+So a training goes on after a stop with the batch that was next, and has the same pictures with any
+number of loader processes. Nothing may import this before detectron2 is asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.data import DatasetMapper, detection_utils
+from detectron2.data import transforms as T
+from detectron2.data.common import AspectRatioGroupedDataset
+from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSampler
+from detectron2.structures import BitMasks, Boxes, Instances
+from torch.utils.data import DataLoader, Dataset
+
+from recycling.backends.albumentations_list import AlbumentationsList
+from recycling.backends.core import BackendError
+from recycling.backends.detectron2_backend.records import NamesTheFile
+from recycling.backends.model import Model
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An endless stream of samples.
+
+    Attributes:
+        records: All images.
+        sampler: Gives their numbers without end.
+        per_epoch: How many of them an epoch holds, on average.
+    """
+
+    records: list[Record]
+    sampler: Any
+    per_epoch: float
+
+
+def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
+    """The stream that `sampler` asks for.
+
+    Args:
+        model: The settings.
+        records: All images, with annotations.
+        names: The categories, in the order of class indices.
+
+    Raises:
+        BackendError: Copies are asked for of an unknown category.
+    """
+    asked = model.sampler
+    if asked.name == "shuffle":
+        sampler = TrainingSampler(len(records), seed=model.seed)
+        return Stream(records, sampler, len(records))
+    if asked.name == "class_balanced":
+        return Stream(records, ClassBalanced(records, model.seed), len(records))
+    if asked.name == "repeat_factor":
+        repeats = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
+            records, asked.threshold
+        )
+    else:
+        repeats = _copies(model, records, names)
+    sampler = RepeatFactorTrainingSampler(repeats, seed=model.seed)
+    return Stream(records, sampler, float(repeats.sum()))
+
+
+def _classes(record: Record) -> set[int]:
+    return {one["category_id"] for one in record["annotations"] if not one["iscrowd"]}
+
+
+def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tensor:
+    """How often each image is seen: as often as the category in it that asks for most."""
+    held = [_classes(record) for record in records]
+    given = model.sampler.copies
+    if given is not None:
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise BackendError(
+                f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
+                f"there are {', '.join(names)}"
+            )
+        copies = {at: given.get(name, 1) for at, name in enumerate(names)}
+    else:
+        counts = {at: sum(at in classes for classes in held) for at in range(len(names))}
+        most = max(counts.values())
+        copies = {at: round(most / n) for at, n in counts.items() if n > 0}
+    return torch.tensor(
+        [max([copies[at] for at in classes], default=1) for classes in held]
+    ).float()
+
+
+class ClassBalanced:
+    """Draws a class, each as likely, then one of the images that hold it, without end.
+
+    Args:
+        records: All images.
+        seed: Of the draws.
+    """
+
+    def __init__(self, records: list[Record], seed: int) -> None:
+        held: dict[int, list[int]] = {}
+        for number, record in enumerate(records):
+            for at in _classes(record):
+                held.setdefault(at, []).append(number)
+        self.images = [np.array(held[at]) for at in sorted(held)]
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng(self.seed)
+        while True:
+            images = self.images[generator.integers(len(self.images))]
+            yield int(generator.choice(images))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of a stream, as ``(number, place)`` each, from one on.
+
+    Attributes:
+        stream: Where the samples come from.
+        size: Of a batch.
+        first: The first batch that is wanted; those before are drawn, but no picture is read.
+        by_shape: Whether upright and lying pictures come in batches of their own, so that less is
+            padded.
+    """
+
+    stream: Stream
+    size: int
+    first: int
+    by_shape: bool
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        samples = (
+            {
+                "number": number,
+                "place": place,
+                # All of one shape where they are not grouped.
+                "width": self.stream.records[number]["width"] if self.by_shape else 0,
+                "height": self.stream.records[number]["height"],
+            }
+            for place, number in enumerate(self.stream.sampler)
+        )
+        batches = AspectRatioGroupedDataset(samples, self.size)
+        for batch in itertools.islice(iter(batches), self.first, None):
+            yield [(sample["number"], sample["place"]) for sample in batch]
+
+
+class Samples(Dataset[Record]):
+    """What the network takes, by a record's number and its place in the stream.
+
+    Args:
+        records: All images.
+        mapper: From a record to what the network takes.
+        seed: Of the training.
+    """
+
+    def __init__(self, records: list[Record], mapper: Any, seed: int) -> None:
+        self.records = records
+        self.mapper = mapper
+        self.seed = seed
+
+    def __getitem__(self, sample: tuple[int, int]) -> Record:
+        number, place = sample
+        seed = int(np.random.SeedSequence((self.seed, place)).generate_state(1)[0])
+        np.random.seed(seed)  # what the library's augmentations draw from
+        return NamesTheFile(lambda record: self.mapper(record, seed))(self.records[number])  # type: ignore[no-any-return]
+
+
+class TrainingMapper(DatasetMapper):  # type: ignore[misc]
+    """The library's mapper, with pictures in memory and with Albumentations.
+
+    Args:
+        config: The resolved ``CfgNode``.
+        model: The settings.
+    """
+
+    def __init__(self, config: Any, model: Model) -> None:
+        super().__init__(config, is_train=True)
+        self.pictures = Pictures(
+            config.INPUT.FORMAT,
+            # A crop of the recipe's comes before the resizing.
+            None if config.INPUT.CROP.ENABLED and model.augmentation is None else model.image_size,
+            model.cache_megabytes * 2**20 // max(1, model.workers),
+        )
+        self.list: AlbumentationsList | None = None
+        if model.augmentation is not None:
+            self.list = AlbumentationsList(model.augmentation, "det")
+
+    def __call__(self, record: Record, seed: int) -> Record:
+        """What the network takes of one record; the seed is the list's."""
+        image, resize = self.pictures.read(record)
+        others: list[Any] = []
+        if self.list is None:
+            steps = [
+                step
+                for step in self.augmentations.augs
+                if resize is None or not isinstance(step, T.ResizeShortestEdge)
+            ]
+            augmented = T.AugInput(image)
+            others = [T.AugmentationList(steps)(augmented)]
+            image = augmented.image
+        sample = {key: value for key, value in record.items() if key != "annotations"}
+        sample["annotations"] = [dict(one) for one in record["annotations"]]
+        transforms = T.TransformList([*([] if resize is None else [resize]), *others])
+        self._transform_annotations(sample, transforms, image.shape[:2])
+        if self.list is not None:
+            image, sample["instances"] = self._augmented(image, sample["instances"], seed)
+        sample["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return sample
+
+    def _augmented(self, image: Any, instances: Instances, seed: int) -> tuple[Any, Instances]:
+        """A picture and its boxes after the list of Albumentations, which takes BGR."""
+        flipped = self.image_format == "RGB"
+        masks = None
+        if instances.has("gt_masks"):
+            masks = instances.gt_masks.tensor.numpy().astype(np.uint8)
+        assert self.list is not None
+        made = self.list(
+            np.ascontiguousarray(image[..., ::-1] if flipped else image),
+            seed,
+            boxes=instances.gt_boxes.tensor.numpy(),
+            masks=masks,
+        )
+        found = Instances(made.picture.shape[:2])
+        found.gt_boxes = Boxes(torch.as_tensor(made.boxes))
+        found.gt_classes = instances.gt_classes[torch.as_tensor(made.rows)]
+        if made.masks is not None:
+            found.gt_masks = BitMasks(torch.as_tensor(made.masks > 0))
+        return made.picture[..., ::-1] if flipped else made.picture, found
+
+
+class Pictures:
+    """Decoded pictures, kept in memory as long as there is room.
+
+    Args:
+        image_format: The order of colours.
+        side: The longer side that they are resized to; None leaves them.
+        room: Bytes.
+    """
+
+    def __init__(self, image_format: str, side: int | None, room: int) -> None:
+        self.image_format = image_format
+        self.resize = None if side is None else T.ResizeShortestEdge(side, side)
+        self.room = room
+        self.kept: dict[str, tuple[Any, Any]] = {}
+
+    def read(self, record: Record) -> tuple[Any, Any]:
+        """The picture, which may be changed, and how it was resized."""
+        path = record["file_name"]
+        if path not in self.kept:
+            image = detection_utils.read_image(path, format=self.image_format)
+            detection_utils.check_image_size(dict(record), image)
+            resize = None if self.resize is None else self.resize.get_transform(image)
+            picture = image if resize is None else resize.apply_image(image)
+            if picture.nbytes > self.room:
+                return picture.copy(), resize  # PIL's memory cannot be written to
+            self.room -= picture.nbytes
+            self.kept[path] = (picture, resize)
+        picture, resize = self.kept[path]
+        return picture.copy(), resize
+
+
+def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:
+    """The loader of a training's batches.
+
+    Args:
+        model: The settings.
+        config: The resolved ``CfgNode``.
+        stream: Which samples.
+        first: The batch to begin with.
+    """
+    by_shape = config.DATALOADER.ASPECT_RATIO_GROUPING
+    return DataLoader(
+        Samples(stream.records, TrainingMapper(config, model), model.seed),
+        batch_sampler=Batches(stream, model.batch_size, first, by_shape),
+        num_workers=model.workers,
+        collate_fn=list,
+        # Its own, so that making it draws nothing from the training's random numbers.
+        generator=torch.Generator().manual_seed(model.seed),
+        pin_memory=False,
+    )
+
+
+def iterations_until(epoch: int, model: Model, stream: Stream) -> int:
+    """How many batches the first epochs hold."""
+    return math.ceil(round(epoch * stream.per_epoch, 6) / model.batch_size)

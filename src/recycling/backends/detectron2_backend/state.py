@@ -1,0 +1,101 @@
+"""What a training that was stopped goes on from: written whole after each epoch, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.checkpoint_folder import no_room, sha256_of
+from recycling.backends.core import TrainingData
+from recycling.backends.detectron2_backend.checkpoint import sha256_of_data
+from recycling.backends.model import Model
+from recycling.backends.resume import NOT_OF_TRAINING, STATE, Identity
+
+NOT_OF_CONFIG = (
+    "DATALOADER.NUM_WORKERS",
+    "INPUT.MAX_SIZE_TEST",
+    "INPUT.MIN_SIZE_TEST",
+    "MODEL.RETINANET.NMS_THRESH_TEST",
+    "MODEL.RETINANET.SCORE_THRESH_TEST",
+    "MODEL.RETINANET.TOPK_CANDIDATES_TEST",
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST",
+    "MODEL.ROI_HEADS.SCORE_THRESH_TEST",
+    "MODEL.RPN.POST_NMS_TOPK_TEST",
+    "MODEL.RPN.PRE_NMS_TOPK_TEST",
+    "MODEL.WEIGHTS",
+    "OUTPUT_DIR",
+    "TEST.",
+)
+"""What the keys start with that say where things are, how pictures are loaded, how to predict."""
+
+
+def identity_of(
+    model: Model,
+    config: Any,
+    data: TrainingData,
+    versions: Mapping[str, str],
+    start: Path | None,
+) -> Identity:
+    """What a training depends on: two with the same facts give the same weights.
+
+    Args:
+        model: The settings.
+        config: The resolved ``CfgNode``.
+        data: What is trained on; the held-out fold counts where it has a say.
+        versions: Of the libraries, by name.
+        start: The file of the weights that it starts from.
+    """
+    left_out = {*NOT_OF_TRAINING, "workers"}
+    facts = dict(_flat(model.model_dump(mode="json", exclude=left_out)))
+    facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
+    held_out = model.early_stopping is not None
+    facts["training data"] = f"sha256 {sha256_of_data(data, held_out=held_out)}"
+    for key, value in _flat(config):
+        if not key.startswith(NOT_OF_CONFIG):
+            facts[f"recipe.{key}"] = value
+    for name, version in versions.items():
+        facts[f"version.{name}"] = version
+    return Identity(facts)
+
+
+def _flat(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict) and node:
+        children = [(str(key), child) for key, child in node.items()]
+    elif isinstance(node, (list, tuple)) and node:
+        children = [(str(position), child) for position, child in enumerate(node)]
+    else:
+        yield name, str(node)
+        return
+    for key, child in children:
+        yield from _flat(child, f"{name}.{key}" if name else key)
+
+
+def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
+    """Put the state in the place of the one before, in one move.
+
+    Args:
+        work_dir: The run's folder.
+        state: Tensors, numbers, strings, lists and dicts.
+
+    Raises:
+        BackendError: There is no room for it; the one before is kept.
+    """
+    import torch
+
+    unfinished = work_dir / "state.unfinished.pth"
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(dict(state), file)
+        unfinished.replace(work_dir / STATE)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise no_room(work_dir / STATE, error) from error
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `write_state` wrote; no code in it is run."""
+    import torch
+
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

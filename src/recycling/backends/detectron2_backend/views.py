@@ -1,0 +1,89 @@
+"""The views of a picture whose boxes are fused: test-time augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from detectron2.data import DatasetMapper
+from detectron2.data import transforms as T
+from detectron2.layers import batched_nms
+from detectron2.structures import Instances
+
+from recycling.backends.model import Model
+
+
+@dataclass(frozen=True)
+class Views:
+    """A mapper from a record to each view that the network takes.
+
+    Attributes:
+        mappers: One for each scale.
+        flip: Whether each is also seen mirrored left to right.
+    """
+
+    mappers: tuple[Any, ...]
+    flip: bool
+
+    @classmethod
+    def of(cls, config: Any, model: Model) -> Views:
+        """Those that a model asks for; without test-time augmentation the picture itself."""
+        asked = model.test_time_augmentation
+        scales = (1.0,) if asked is None else asked.scales
+        return cls(
+            tuple(_mapper(config, round(scale * model.image_size)) for scale in scales),
+            flip=asked is not None and asked.flip,
+        )
+
+    def __call__(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+        """The views of one picture."""
+        views = [{**mapper(record), "flipped": False} for mapper in self.mappers]
+        if self.flip:
+            views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
+        return views
+
+
+def _mapper(config: Any, side: int) -> Any:
+    return DatasetMapper(
+        is_train=False,
+        augmentations=[T.ResizeShortestEdge(side, side)],
+        image_format=config.INPUT.FORMAT,
+    )
+
+
+def fused(views: list[dict[str, Any]], outputs: list[Instances], config: Any) -> Instances:
+    """One picture's boxes of all views, the weaker of two that overlap left out.
+
+    Overlap and number of boxes are those of the network's own last step.
+
+    Args:
+        views: What the network took.
+        outputs: Its instances for each, in the pixels of the picture.
+        config: The resolved ``CfgNode``.
+    """
+    upright = [
+        _mirrored(output) if view["flipped"] else output
+        for view, output in zip(views, outputs, strict=True)
+    ]
+    if len(upright) == 1:
+        return upright[0].to("cpu")
+    every = Instances.cat([_boxes_only(output).to("cpu") for output in upright])
+    one_stage = config.MODEL.META_ARCHITECTURE == "RetinaNet"
+    head = config.MODEL.RETINANET if one_stage else config.MODEL.ROI_HEADS
+    kept = batched_nms(
+        every.pred_boxes.tensor, every.scores, every.pred_classes, head.NMS_THRESH_TEST
+    )
+    return every[kept[: config.TEST.DETECTIONS_PER_IMAGE]]
+
+
+def _mirrored(instances: Instances) -> Instances:
+    width = instances.image_size[1]
+    left, top, right, bottom = instances.pred_boxes.tensor.unbind(1)
+    instances.pred_boxes.tensor = torch.stack([width - right, top, width - left, bottom], 1)
+    return instances
+
+
+def _boxes_only(instances: Instances) -> Instances:
+    fields = ("pred_boxes", "scores", "pred_classes")
+    return Instances(instances.image_size, **{name: instances.get(name) for name in fields})

@@ -1,0 +1,45 @@
+"""What some of the libraries' mixes of several pictures lack: a chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class Sometimes(BaseTransform):  # type: ignore[misc]
+    """A mix of several pictures, of mmdet or mmseg, for a share of the samples.
+
+    Whether to mix is drawn before the other pictures are read.
+
+    Args:
+        transforms: The mix, and what is to be done to its result.
+        p: The share.
+    """
+
+    def __init__(self, transforms: list[dict[str, Any]], p: float) -> None:
+        self.mix, *self.rest = [TRANSFORMS.build(transform) for transform in transforms]
+        self.p = p
+
+    def get_indexes(self, dataset: Any) -> list[int]:
+        """Which other pictures the mix needs; none where this sample is not mixed."""
+        if np.random.random() >= self.p:
+            return []
+        name = "get_indexes" if hasattr(self.mix, "get_indexes") else "get_indices"
+        indexes = getattr(self.mix, name)(dataset)
+        return list(indexes) if isinstance(indexes, (list, tuple)) else [indexes]
+
+    get_indices = get_indexes
+    """As mmseg calls it."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Mix, where there is something to mix with."""
+        if not results["mix_results"]:
+            return results
+        mixed: dict[str, Any] | None = self.mix(results)
+        for transform in self.rest:
+            mixed = None if mixed is None else transform(mixed)
+        return mixed

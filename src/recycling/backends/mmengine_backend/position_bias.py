@@ -1,0 +1,55 @@
+"""BEiT's learnt biases (Bao et al., 2021, arXiv 2106.08254) on a grid of patches of any size."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Grid = tuple[int, int]
+"""Rows and columns of patches."""
+
+
+def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
+    """The bias for each pair of tokens: the class token and the patches, row by row.
+
+    Args:
+        table: ((2 rows - 1) (2 columns - 1) + 3, heads): a bias for every distance between two
+            patches of the grid that it was learnt on, row by row, and for to, from and within the
+            class token.
+        learnt_on: That grid.
+        grid: The one at hand.
+
+    Returns:
+        (heads, tokens, tokens).
+    """
+    if grid != learnt_on:
+        table = _resized(table, learnt_on, grid)
+    index = _index(grid).to(table.device)
+    return table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)
+
+
+def _resized(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
+    distances, others = table[:-3], table[-3:]
+    plane = distances.T.reshape(1, -1, *(2 * side - 1 for side in learnt_on))
+    size = [2 * side - 1 for side in grid]
+    # No distance keeps its place in the plane's middle, and the largest ones keep its edges.
+    plane = F.interpolate(plane.float(), size, mode="bicubic", align_corners=True)
+    return torch.cat((plane.flatten(2)[0].T.to(table.dtype), others))
+
+
+@lru_cache(maxsize=8)
+def _index(grid: Grid) -> Tensor:
+    """Which row of a table of that grid each pair of tokens reads, (tokens, tokens)."""
+    rows, columns = grid
+    row = torch.arange(rows).repeat_interleave(columns)
+    column = torch.arange(columns).repeat(rows)
+    n_distances = (2 * rows - 1) * (2 * columns - 1)
+    index = torch.empty(len(row) + 1, len(row) + 1, dtype=torch.long)
+    down = row[:, None] - row[None] + rows - 1
+    right = column[:, None] - column[None] + columns - 1
+    index[1:, 1:] = down * (2 * columns - 1) + right
+    index[0], index[:, 0], index[0, 0] = n_distances, n_distances + 1, n_distances + 2
+    return index

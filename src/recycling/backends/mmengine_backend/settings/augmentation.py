@@ -1,0 +1,270 @@
+"""The augmentation of a model: a list of Albumentations' classes and the libraries' own mixes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from recycling.backends.albumentations_list import (
+    AlbumentationsList,
+    check_albumentations,
+    check_arguments,
+    one_line,
+)
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.backends.model import Model
+from recycling.backends.settings import WHOLE_BATCH
+
+ALBUMENTATIONS = "RecyclingAlbumentations"
+
+OF_TASK: dict[str, tuple[str, ...]] = {
+    "cls": ("mixup", "cutmix", "rand_augment"),
+    "det": ("mosaic", "mixup", "copy_paste", "rand_augment"),
+    "seg": ("mosaic",),
+}
+"""Which of the libraries' own augmentations there are."""
+
+Config = dict[str, Any]
+
+
+def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
+    """Put the list in the place of the recipe's augmentation, in the list's order.
+
+    Mixes of several pictures take the others as they are before the first mix of the list. A
+    classifier's mixup and cutmix work on whole batches, one of them a batch, and come last.
+
+    Args:
+        config: The resolved ``mmengine.Config``, with instance masks set; changed in place.
+        model: The settings.
+        data: What is trained on.
+
+    Raises:
+        BackendError: A name, an argument or the order is not possible; one line.
+    """
+    if model.augmentation is None:
+        return
+    try:
+        if model.task == "cls":
+            _set_batch_mixes(config, model, data)
+        steps = _steps(config, model, data)
+    except BackendError as error:
+        raise BackendError(f"model {model.recipe!r}: {error}") from error
+    dataset = config.train_dataloader.dataset
+    pipeline = list(dataset.pipeline)
+    last = {"cls": "ReadCrop", "det": "Resize", "seg": "Resize"}[model.task]
+    position = [step["type"] for step in pipeline].index(last) + 1
+    read, pack = pipeline[:position], [*_fitted(model), pipeline[-1]]
+    first_mix = next((n for n, step in enumerate(steps) if step["type"] == "Sometimes"), None)
+    if first_mix is None:
+        dataset.pipeline = [*read, *steps, *pack]
+        return
+    dataset.pipeline = [*read, *steps[:first_mix]]
+    config.train_dataloader.dataset = {
+        "type": "MultiImageMixDataset",
+        "dataset": dataset,
+        "pipeline": [*steps[first_mix:], *pack],
+    }
+
+
+def _fitted(model: Model) -> list[Config]:
+    """What makes of any picture one of the network's size; a detector takes any."""
+    size = (model.image_size, model.image_size)
+    if model.task == "cls":
+        return [{"type": "Resize", "scale": size}]
+    return [{"type": "RandomCrop", "crop_size": size}] if model.task == "seg" else []
+
+
+def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
+    steps: list[Config] = []
+    with_masks = any(step.get("with_mask") for step in config.train_dataloader.dataset.pipeline)
+    pastes_masks = with_masks or _pastes_masks(config, model, data)
+    for entry in model.augmentation or ():
+        ((name, arguments),) = entry.items()
+        if name[:1].isupper():
+            if not (steps and steps[-1]["type"] == ALBUMENTATIONS):
+                steps.append({"type": ALBUMENTATIONS, "entries": [], "task": model.task})
+            steps[-1]["entries"].append({name: dict(arguments)})
+            continue
+        _check_name(name, model.task)
+        if with_masks and name in ("mosaic", "mixup"):
+            raise BackendError(
+                f"augmentation: {name} cannot move the masks that the network learns from; "
+                "use copy_paste or remove it"
+            )
+        if (model.task, name) not in BATCH_MIXES:
+            if name == "copy_paste":
+                arguments = {**arguments, "paste_by_box": not pastes_masks}
+            steps.append(_own(name, dict(arguments), model))
+            if name == "copy_paste" and pastes_masks and not with_masks:
+                steps.append({"type": f"{COPY_PASTE}.ForgetMasks"})
+                pastes_masks = False
+    for step in steps:
+        if step["type"] == ALBUMENTATIONS:
+            AlbumentationsList(step["entries"], model.task)
+            check_albumentations(step["entries"], model.task, model.image_size)
+    return steps
+
+
+def _pastes_masks(config: Any, model: Model, data: TrainingSet) -> bool:
+    """Load masks for pasting where all boxes have one and no mix before it would lose them."""
+    names = [name for entry in model.augmentation or () for name in entry]
+    if "copy_paste" not in names or model.task != "det" or data.boxes_without_mask:
+        return False
+    if {"mosaic", "mixup"} & set(names[: names.index("copy_paste")]):
+        return False
+    for step in config.train_dataloader.dataset.pipeline:
+        if step["type"] == "LoadAnnotations":
+            step["with_mask"] = True
+    return True
+
+
+def _check_name(name: str, task: str) -> None:
+    if name not in WHOLE_BATCH:
+        near = get_close_matches(name, WHOLE_BATCH) or WHOLE_BATCH
+        raise BackendError(
+            f"augmentation: unknown {name!r}; use a class of Albumentations, or one of "
+            f"{', '.join(near)}"
+        )
+    if name not in OF_TASK[task]:
+        raise BackendError(
+            f"augmentation: there is no {name} for {task}; there is {', '.join(OF_TASK[task])}"
+        )
+
+
+# The libraries' own -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Own:
+    """An augmentation of a library.
+
+    Attributes:
+        type: The class; its arguments are the user's.
+        defaults: Of arguments that a list need not name.
+        fixed: Arguments that are not the user's, from the size of the picture.
+        chance: Whether it gets a `p` of ours, which its class lacks or names otherwise.
+        after: What its result goes through, from the size of the picture.
+    """
+
+    type: str
+    defaults: Config
+    fixed: Callable[[int], Config] = lambda size: {}
+    chance: bool = True
+    after: Callable[[int], list[Config]] = lambda size: []
+
+
+COPY_PASTE = "recycling.backends.mmengine_backend.augmentations.copy_paste"
+
+OWN: dict[tuple[str, str], Own] = {
+    ("det", "mosaic"): Own(
+        "Mosaic",
+        {},
+        lambda size: {"img_scale": (size, size), "prob": 1.0},
+        # The mosaic is twice as large; objects keep their size.
+        after=lambda size: [
+            {"type": "RandomCrop", "crop_size": (size, size), "allow_negative_crop": True}
+        ],
+    ),
+    ("det", "mixup"): Own("MixUp", {}, lambda size: {"img_scale": (size, size)}),
+    ("det", "copy_paste"): Own(f"{COPY_PASTE}.PasteObjects", {}),
+    ("det", "rand_augment"): Own("RandAugment", {}, chance=False),
+    ("seg", "mosaic"): Own(
+        "RandomMosaic",
+        {},
+        lambda size: {"img_scale": (size, size), "prob": 1.0},
+        after=lambda size: [{"type": "RandomCrop", "crop_size": (size, size)}],
+    ),
+    ("cls", "rand_augment"): Own(
+        "RandAugment",
+        # As the libraries' own recipes of Swin Transformer and ConvNeXt have it.
+        {
+            "policies": "timm_increasing",
+            "num_policies": 2,
+            "magnitude_level": 9,
+            "magnitude_std": 0.5,
+        },
+        chance=False,
+    ),
+}
+
+BATCH_MIXES: dict[tuple[str, str], Own] = {
+    ("cls", "mixup"): Own("Mixup", {"alpha": 0.8}),
+    ("cls", "cutmix"): Own("CutMix", {"alpha": 1.0}),
+}
+"""With the strength of the library's own recipes of Swin Transformer."""
+
+
+def _own(name: str, arguments: Config, model: Model) -> Config:
+    own = OWN[model.task, name]
+    registry = __import__(f"{model.backend}.registry", fromlist=["TRANSFORMS"]).TRANSFORMS
+    chance = _chance(name, own, arguments)
+    made = _checked(name, own, arguments, registry, model.image_size)
+    if not own.chance:
+        return made
+    # Also without a chance to lose, so that whatever mixes is found under one name.
+    return {"type": "Sometimes", "transforms": [made, *own.after(model.image_size)], "p": chance}
+
+
+def _chance(name: str, own: Own, arguments: Config, default: float = 1.0) -> float:
+    chance = arguments.pop("p", default) if own.chance else 1.0
+    if not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
+        raise BackendError(f"augmentation: {name}: p is a share from 0 to 1, not {chance!r}")
+    return float(chance)
+
+
+def _checked(name: str, own: Own, arguments: Config, registry: Any, size: int) -> Config:
+    """The config of an augmentation that can be built."""
+    fixed = own.fixed(size)
+    cls = registry.get(own.type)
+    taken = [one for one in inspect.signature(cls.__init__).parameters if one != "self"]
+    free = [one for one in taken if one not in fixed]
+    check_arguments(name, arguments, [*free, "p"] if own.chance else free)
+    made = {"type": own.type, **own.defaults, **fixed, **arguments}
+    try:
+        registry.build(dict(made))
+    except Exception as error:
+        raise BackendError(f"augmentation: {name}: {one_line(error)}") from error
+    return made
+
+
+def _set_batch_mixes(config: Any, model: Model, data: TrainingSet) -> None:
+    """Have the network's preprocessor mix batches, as mmpretrain does."""
+    from mmpretrain.registry import BATCH_AUGMENTS
+
+    entries = [next(iter(entry.items())) for entry in model.augmentation or ()]
+    names = [name for name, _ in entries]
+    mixes = [(name, dict(given)) for name, given in entries if ("cls", name) in BATCH_MIXES]
+    if not mixes:
+        return
+    _check_last(names, [name for name, _ in mixes])
+    chances, augments = [], []
+    for name, arguments in mixes:
+        own = BATCH_MIXES["cls", name]
+        chances.append(_chance(name, own, arguments, 1 / len(mixes)))
+        augments.append(_checked(name, own, arguments, BATCH_AUGMENTS, model.image_size))
+    if sum(chances) > 1:
+        raise BackendError(
+            f"augmentation: a batch gets one of {', '.join(names[-len(mixes) :])}; "
+            f"their p add up to {sum(chances):g}, more than 1"
+        )
+    preprocessor = config.model.data_preprocessor
+    preprocessor.num_classes = len(data.classes)
+    preprocessor.to_onehot = True
+    preprocessor.batch_augments = {"augments": augments, "probs": chances}
+    # A share of two classes is neither right nor wrong.
+    if config.model.head.get("cal_acc"):
+        config.model.head.cal_acc = False
+
+
+def _check_last(names: Sequence[str], mixes: Sequence[str]) -> None:
+    if list(names[-len(mixes) :]) != list(mixes):
+        raise BackendError(
+            f"augmentation: {mixes[0]} mixes whole batches, after all else; put it last"
+        )
+    twice = {name for name in mixes if mixes.count(name) > 1}
+    if twice:
+        raise BackendError(f"augmentation: {twice.pop()} is there twice; leave one of them")

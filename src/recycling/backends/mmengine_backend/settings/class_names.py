@@ -1,0 +1,30 @@
+"""The names of the classes, for the heads that read from them which values make up a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.backends.model import Model
+
+
+def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:
+    """Give the names of the classes to each `SeveralHeads`.
+
+    Args:
+        config: The resolved ``mmengine.Config``, the user's options included, for these may make
+            such a head; changed in place.
+        model: The settings; not looked at.
+        data: What is trained on.
+    """
+    _set(config.model, list(data.classes))
+
+
+def _set(node: Any, classes: list[str]) -> None:
+    if isinstance(node, dict):
+        if str(node.get("type", "")).rpartition(".")[2] == "SeveralHeads":
+            node["class_names"] = classes
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            _set(child, classes)

@@ -1,0 +1,33 @@
+"""The masks that some detectors learn from beside boxes, such as Hybrid Task Cascade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.backends.model import Model
+
+
+def set_instance_masks(config: Any, model: Model, data: TrainingSet) -> None:
+    """Load masks with the boxes where the network learns from them.
+
+    Args:
+        config: The resolved ``mmengine.Config``; changed in place.
+        model: The settings.
+        data: What is trained on.
+
+    Raises:
+        BackendError: A box of the training data has no mask.
+    """
+    if not config.model.get("roi_head", {}).get("mask_head"):
+        return
+    if data.boxes_without_mask:
+        raise BackendError(
+            f"model {model.recipe!r}: learns from masks, and {data.boxes_without_mask} of the "
+            "training boxes have none; use a recipe of boxes, such as cascade_rcnn_r50 or "
+            "detectors_cascade_rcnn_r50"
+        )
+    for step in config.train_dataloader.dataset.pipeline:
+        if step["type"] == "LoadAnnotations":
+            step["with_mask"] = True

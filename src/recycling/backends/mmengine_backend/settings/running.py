@@ -1,0 +1,79 @@
+"""How a training runs: accumulation, averaged weights, exactness, processes, Weights & Biases."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from recycling.backends.mmengine_backend.training_set import TrainingSet
+from recycling.backends.model import Model
+
+WANDB_MODE = "WANDB_MODE"
+"""W&B's own variable: ``offline`` or ``online`` turns it on; without it nothing is logged."""
+
+
+def set_running(config: Any, model: Model, data: TrainingSet) -> None:
+    """Put `accumulate`, `ema`, `deterministic`, `devices` and W&B into a config.
+
+    Args:
+        config: The resolved ``mmengine.Config``; changed in place.
+        model: The settings.
+        data: What is trained on; not looked at.
+    """
+    _set_accumulation(config, model)
+    _set_averaging(config, model)
+    config.env_cfg.cudnn_benchmark = not model.deterministic
+    _set_devices(config, model)
+    _set_wandb(config, model)
+
+
+def _set_accumulation(config: Any, model: Model) -> None:
+    """The gradients of some steps are averaged; schedules go on counting steps."""
+    if model.accumulate > 1:
+        config.optim_wrapper.accumulative_counts = model.accumulate
+
+
+def _set_averaging(config: Any, model: Model) -> None:
+    """The given average takes the place of the recipe's own."""
+    if model.ema is None:
+        return
+    average = {
+        "type": "EMAHook",
+        "ema_type": "ExponentialMovingAverage",
+        # mmengine counts the new weights' share.
+        "momentum": 1 - model.ema,
+    }
+    others = [hook for hook in config.custom_hooks if hook["type"] != "EMAHook"]
+    config.custom_hooks = [*others, average]
+
+
+def _set_devices(config: Any, model: Model) -> None:
+    """Several processes, on GPUs with batch normalisation over all of them."""
+    import torch
+
+    if model.devices == 1:
+        return
+    config.launcher = "pytorch"
+    config.model_wrapper_cfg = {
+        "type": "LaidOutDataParallel",
+        "broadcast_buffers": False,
+        # Some detectors leave out a branch where a picture holds no object.
+        "find_unused_parameters": True,
+    }
+    if torch.cuda.is_available():
+        config.sync_bn = "torch"
+    else:
+        config.model_wrapper_cfg.device_ids = None
+
+
+def _set_wandb(config: Any, model: Model) -> None:
+    mode = os.environ.get(WANDB_MODE, "disabled")
+    if mode in ("offline", "online"):
+        settings = {
+            "project": "recycling",
+            "name": config.experiment_name,
+            "mode": mode,
+            "group": model.task,
+            "reinit": "finish_previous",
+        }
+        config.visualizer.vis_backends.append({"type": "Wandb", "init_kwargs": settings})

@@ -1,0 +1,32 @@
+"""One process of a training on several devices: ``torchrun -m ... FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend import adapter
+from recycling.backends.mmengine_backend.devices import ERROR, JOB, Job
+
+
+def main(folder: Path) -> None:
+    """Train this process's share of the job in `folder`, which the starting process wrote."""
+    import torch.distributed
+
+    job: Job = pickle.loads((folder / JOB).read_bytes())
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        adapter.train(job)
+    except BackendError as error:
+        (folder / ERROR).write_text(str(error))
+        sys.exit(1)
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

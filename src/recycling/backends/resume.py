@@ -1,0 +1,136 @@
+"""Going on after a stop: what a training depends on, and where it has got to.
+
+A run's folder holds ``training.json``, what the training depends on, and, after its first whole
+epoch, ``state.pth``, from which it goes on. The state is gone when the checkpoint is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recycling.backends.checkpoint_folder import FACTS, WEIGHTS, sha256_of
+from recycling.backends.core import Checkpoint
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "training.json"
+STATE = "state.pth"
+
+NOT_OF_TRAINING = frozenset(
+    {
+        "cache_megabytes",
+        "folds",
+        "options",
+        "pretrained",
+        "pretrained_sha256",
+        "probabilities",
+        "score_threshold",
+        "skip_if_missing",
+        "test_time_augmentation",
+    }
+)
+"""Settings that do not change the weights by themselves; options are in the library's config."""
+
+SHOWN = 5
+"""Most changes that one line names."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a training depends on: two with the same facts give the same weights.
+
+    Attributes:
+        facts: Each setting, key of the library's config, version and sha256, by dotted name.
+    """
+
+    facts: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of all the facts."""
+        return hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()
+
+    def changes(self, before: Mapping[str, str]) -> str:
+        """What is another than `before`, in one line: ``optimizer.learning_rate: 0.01 -> 0.004``.
+
+        A change of a setting makes changes in the library's config; those are not named as well.
+        """
+        names = [
+            name
+            for name in sorted({*self.facts, *before})
+            if self.facts.get(name) != before.get(name)
+        ]
+        names = [name for name in names if not name.startswith("recipe.")] or names
+        shown = [
+            f"{name}: {before.get(name, 'nothing')} -> {self.facts.get(name, 'nothing')}"
+            for name in names[:SHOWN]
+        ]
+        more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        return ", ".join(shown + more)
+
+
+def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
+    """Make a run's folder ready for a training, and say on one line what it does with it.
+
+    A state of another training is removed. What a training leaves is given back as it is where
+    nothing that it depends on has changed: remove the run's folder to train anew.
+
+    Args:
+        work_dir: The run's folder.
+        identity: What the training depends on.
+
+    Returns:
+        The checkpoint, where this training has ended before.
+    """
+    known = work_dir / IDENTITY
+    before = _read(known)
+    checkpoint = Checkpoint(work_dir / "checkpoint")
+    if before == identity.facts:
+        if _is_whole(checkpoint, identity):
+            logger.info("%s: trained before, and nothing has changed", work_dir.name)
+            return checkpoint
+        if (work_dir / STATE).exists():
+            logger.info("%s: goes on after its last whole epoch", work_dir.name)
+        return None
+    # In this order, so that at no moment a state lies beside what it does not belong to.
+    (work_dir / STATE).unlink(missing_ok=True)
+    if before is not None:
+        logger.warning("%s: trains anew: %s", work_dir.name, identity.changes(before))
+    unfinished = known.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(dict(identity.facts), indent=2) + "\n")
+    unfinished.replace(known)
+    return None
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_whole(checkpoint: Checkpoint, identity: Identity) -> bool:
+    facts = _read(checkpoint.folder / FACTS) or {}
+    weights = checkpoint.folder / WEIGHTS
+    return (
+        facts.get("trained_as") == identity.sha256
+        and weights.is_file()
+        and sha256_of(weights) == facts.get("weights_sha256")
+    )
+
+
+def state_of(work_dir: Path) -> Path | None:
+    """The state that a training goes on from, if there is one."""
+    path = work_dir / STATE
+    return path if path.exists() else None
+
+
+def end(work_dir: Path) -> None:
+    """Remove the state of a training whose checkpoint is there."""
+    (work_dir / STATE).unlink(missing_ok=True)

@@ -1,0 +1,460 @@
+"""Trainings that are killed, scored, averaged and shared among processes: real and tiny."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backends import tiny_trainings
+from backends.tiny_trainings import (
+    WITHOUT_BATCH_STATISTICS,
+    draw_pictures,
+    images_of,
+    model_of,
+    train,
+)
+from recycling.annotations import LabeledImages
+from recycling.backends import BackendError, Checkpoint, backend_for
+from recycling.predictions import LabelMaps, Predictions
+
+torch = pytest.importorskip("torch")
+
+CONSTANT = {"name": "constant", "warmup": 0.0}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
+    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((checkpoint.folder / "checkpoint.json").read_text())
+    return content
+
+
+def weights_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    return dict(torch.load(checkpoint.weights, weights_only=True))
+
+
+def epochs_of(folder: Path) -> list[dict[str, float]]:
+    """What is logged for each epoch, but for its time, which no two trainings share."""
+    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+    return [{name: line[name] for name in line if name != "minutes"} for line in lines]
+
+
+def stopped_after(n_epochs: int, value: float = 0.5) -> Callable[[Predictions], float]:
+    """A score that stops the training when it is asked for one epoch more."""
+    asked: list[Predictions] = []
+
+    def score(predictions: Predictions) -> float:
+        asked.append(predictions)
+        if len(asked) > n_epochs:
+            raise KeyboardInterrupt
+        return value
+
+    return score
+
+
+# Going on after a stop ---------------------------------------------------------------------------
+
+KILLED = [
+    pytest.param("mmpretrain", {"accumulate": 3, "ema": 0.9, "workers": 0}, id="cls"),
+    pytest.param("mmpretrain", {"workers": 2}, id="cls, two loaders", marks=pytest.mark.slow),
+    pytest.param("mmdet", {"workers": 0}, id="det", marks=pytest.mark.slow),
+    pytest.param("mmdet", {"workers": 2}, id="det, two loaders", marks=pytest.mark.slow),
+    pytest.param("mmseg", {"workers": 0}, id="seg", marks=pytest.mark.slow),
+    pytest.param("mmseg", {"workers": 2}, id="seg, two loaders", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("backend", "settings"), KILLED)
+def test_a_killed_training_ends_as_if_it_had_not_been_killed(
+    backend: str, settings: dict[str, Any], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    settings = {"epochs": 6, **settings}
+    whole = train(backend, pictures, tmp_path / "whole", **settings)
+    here = tmp_path / "killed"
+    kill_in_the_middle(here, backend, settings)
+    resumed = train(backend, pictures, here, **settings)
+    assert facts_of(resumed)["weights_sha256"] == facts_of(whole)["weights_sha256"]
+    assert epochs_of(here) == epochs_of(tmp_path / "whole")
+    assert not list((here / "run").glob("state*")), "the state is removed at the end"
+
+
+def kill_in_the_middle(here: Path, backend: str, settings: dict[str, Any]) -> None:
+    """Start a training in a process of its own and kill it after some epochs, within one."""
+    command = [sys.executable, tiny_trainings.__file__, str(here), backend, json.dumps(settings)]
+    tests = Path(tiny_trainings.__file__).parents[1]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(tests)}, stdout=subprocess.DEVNULL
+    ) as process:
+        metrics = here / "run" / "metrics.jsonl"
+        while process.poll() is None:
+            if metrics.exists() and len(metrics.read_bytes().splitlines()) >= 3:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    assert (here / "run/state.pth").exists()
+    assert not (here / "run/checkpoint").exists()
+
+
+def test_a_changed_setting_trains_anew_and_is_named(
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    patience = {"patience": 9}
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            "mmpretrain", pictures, tmp_path, epochs=3, early_stopping=patience,
+            score=stopped_after(1),
+        )  # fmt: skip
+    assert (tmp_path / "run/state.pth").exists()
+    faster = {"optimizer": {"learning_rate": 4e-3}, "epochs": 1}
+    with caplog.at_level(logging.WARNING):
+        changed = train("mmpretrain", pictures, tmp_path, **faster)
+    (line,) = (record.getMessage() for record in caplog.records if "anew" in record.getMessage())
+    assert "optimizer.learning_rate: 0.001 -> 0.004" in line
+    assert "epochs: 3 -> 1" in line
+    assert "recipe." not in line
+    fresh = train("mmpretrain", pictures, tmp_path / "fresh", **faster)
+    assert facts_of(changed)["weights_sha256"] == facts_of(fresh)["weights_sha256"]
+
+
+def test_an_ended_training_is_not_run_again_until_something_changes(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    first = train("mmpretrain", pictures, tmp_path)
+    written = first.weights.stat().st_mtime_ns
+    train("mmpretrain", pictures, tmp_path)
+    assert first.weights.stat().st_mtime_ns == written
+    before = facts_of(first)
+    # What only predictions look at changes the checkpoint, but needs no training.
+    train("mmpretrain", pictures, tmp_path, score_threshold=0.25)
+    after = facts_of(first)
+    assert after["model"].pop("score_threshold") == 0.25
+    before["model"].pop("score_threshold")
+    assert after == before
+    first.weights.write_bytes(b"")
+    again = train("mmpretrain", pictures, tmp_path)
+    assert facts_of(again)["weights_sha256"] == before["weights_sha256"]
+    assert again.weights.stat().st_size > 0
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_earlier_state(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    settings = {"epochs": 3, "early_stopping": {"patience": 9}}
+    with pytest.raises(KeyboardInterrupt):
+        train("mmpretrain", pictures, tmp_path, score=stopped_after(1), **settings)
+    state = tmp_path / "run/state.pth"
+    earlier = hashlib.sha256(state.read_bytes()).hexdigest()
+    (tmp_path / "run/state.unfinished.pth").symlink_to("/dev/full")
+    with pytest.raises(BackendError, match=r"state\.pth: .*No space left on device") as caught:
+        train("mmpretrain", pictures, tmp_path, score=stopped_after(9), **settings)
+    assert "\n" not in str(caught.value)
+    assert hashlib.sha256(state.read_bytes()).hexdigest() == earlier
+    resumed = train("mmpretrain", pictures, tmp_path, score=stopped_after(9), **settings)
+    whole = train("mmpretrain", pictures, tmp_path / "w", score=stopped_after(9), **settings)
+    assert facts_of(resumed)["weights_sha256"] == facts_of(whole)["weights_sha256"]
+    assert facts_of(resumed)["best_epoch"] == 1
+
+
+# Watching ----------------------------------------------------------------------------------------
+
+
+def test_the_last_batch_of_a_failing_loss_is_named_with_its_crops(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"the last batch is \S+\d\.png \[\d+, ") as caught:
+        train(
+            "mmpretrain",
+            pictures,
+            tmp_path,
+            epochs=3,
+            optimizer={"name": "SGD", "learning_rate": 1e30},
+            schedule=CONSTANT,
+        )
+    assert "\n" not in str(caught.value)
+    named = json.loads((tmp_path / "run/failed_batch.json").read_text())
+    assert len(named) == 4
+    for crop in named:
+        assert crop in str(caught.value)
+
+
+def test_a_checkpoint_says_how_fast_its_training_was(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    facts = facts_of(train("mmseg", pictures, tmp_path, epochs=2))
+    assert facts["iterations"] == 8
+    assert 0 <= facts["waiting_share"] <= 1
+    assert facts["images_per_second"] > 0
+    assert facts["minutes_per_epoch"] == pytest.approx(facts["seconds"] / 120, abs=1e-4)
+    assert facts["peak_megabytes"] > 50
+    epochs = epochs_of(tmp_path)
+    assert [line["epoch"] for line in epochs] == [1, 2]
+    assert epochs[1]["learning_rate"] < epochs[0]["learning_rate"]
+
+
+# The held-out fold -------------------------------------------------------------------------------
+
+
+def test_the_best_epoch_is_kept_and_the_training_ends_early(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    scores = iter([0.2, 0.4, 0.3, 0.41, 0.9])
+    stopped = train(
+        "mmpretrain",
+        pictures,
+        tmp_path,
+        epochs=5,
+        schedule=CONSTANT,
+        early_stopping={"patience": 2, "least_gain": 0.05},
+        score=lambda _: next(scores),
+    )
+    facts = facts_of(stopped)
+    assert (facts["best_epoch"], facts["best_score"]) == (2, 0.4)
+    assert [line["score"] for line in epochs_of(tmp_path)] == [0.2, 0.4, 0.3, 0.41]
+    two = train("mmpretrain", pictures, tmp_path / "two", epochs=2, schedule=CONSTANT)
+    assert facts["weights_sha256"] == facts_of(two)["weights_sha256"]
+
+
+@pytest.mark.parametrize("backend", ["mmpretrain", "mmdet", "mmseg"])
+def test_what_is_scored_is_what_the_checkpoint_predicts(
+    backend: str, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    seen: list[Predictions] = []
+
+    def score(predictions: Predictions) -> float:
+        if isinstance(predictions, LabelMaps):
+            predictions = LabelMaps(list(predictions), dict(predictions).__getitem__)
+        seen.append(predictions)
+        return 0.5
+
+    ends = {"early_stopping": {"patience": 1}, "ema": 0.5}
+    checkpoint = train(backend, pictures, tmp_path, score=score, **ends)
+    (scored,) = seen
+    predicted = backend_for(backend).predict(checkpoint, images_of(pictures))
+    if isinstance(predicted, LabelMaps):
+        assert isinstance(scored, LabelMaps)
+        for image_id, label_map in predicted.items():
+            np.testing.assert_array_equal(scored[image_id], label_map)
+    else:
+        assert isinstance(scored, pd.DataFrame)
+        pd.testing.assert_frame_equal(scored, predicted)
+        assert len(scored) > 0
+
+
+def test_a_fold_that_cannot_be_scored_stops_with_one_line(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    ends = {"early_stopping": {"patience": 1}}
+    with pytest.raises(BackendError, match="held-out fold has nothing that can be scored"):
+        train("mmpretrain", pictures, tmp_path, score=lambda _: float("nan"), **ends)
+    with pytest.raises(BackendError, match=r"early_stopping needs TrainingData\.score"):
+        train("mmpretrain", pictures, tmp_path, **ends)
+
+
+# How a training runs -----------------------------------------------------------------------------
+
+
+def plain(folder: Path, pictures: LabeledImages, **settings: Any) -> Checkpoint:
+    """Train the classifier in which a batch's pictures do not look at one another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = folder / "plain.py"
+    recipe.write_text(WITHOUT_BATCH_STATISTICS)
+    sgd = {"name": "SGD", "learning_rate": 0.01, "weight_decay": 0.0}
+    settings = {"optimizer": sgd, "schedule": CONSTANT, "epochs": 2, **settings}
+    return train("mmpretrain", pictures, folder, recipe=recipe, **settings)
+
+
+def test_two_half_batches_added_up_learn_what_a_whole_one_learns(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    whole = weights_of(plain(tmp_path / "whole", pictures, batch_size=8))
+    halves = weights_of(plain(tmp_path / "halves", pictures, batch_size=4, accumulate=2))
+    torch.testing.assert_close(halves, whole, rtol=1e-4, atol=1e-6)
+    small = weights_of(plain(tmp_path / "small", pictures, batch_size=4))
+    assert any((small[name] - whole[name]).abs().max() > 1e-3 for name in whole)
+
+
+def test_averaged_weights_move_slower_than_the_weights(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    name = "head.fc.weight"
+    n = {"batch_size": 16, "epochs": 1}  # two steps: the average of the first and the second
+    first = weights_of(plain(tmp_path / "first", pictures, **n, ema=0.999999))[name]
+    last = weights_of(plain(tmp_path / "last", pictures, **n))[name]
+    averaged = weights_of(plain(tmp_path / "averaged", pictures, **n, ema=0.75))[name]
+    torch.testing.assert_close(averaged, 0.75 * first + 0.25 * last, rtol=1e-4, atol=1e-7)
+    assert (first - last).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_torch_may_choose_kernels_only_where_that_is_asked_for(
+    deterministic: bool, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    seen = []
+
+    def score(_: Predictions) -> float:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return 0.5
+
+    ends = {"early_stopping": {"patience": 1}, "deterministic": deterministic}
+    train("mmpretrain", pictures, tmp_path, score=score, **ends)
+    assert seen == [deterministic]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+
+
+@pytest.mark.slow
+def test_two_processes_with_half_the_batch_learn_what_one_learns(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    """The network has no batch normalisation: over processes that needs a GPU."""
+    settings = {"batch_size": 8, "epochs": 3}
+    one = plain(tmp_path / "one", pictures, **settings)
+    two = plain(tmp_path / "two", pictures, **settings, devices=2)
+    losses = [[line["loss"] for line in epochs_of(tmp_path / name)] for name in ("one", "two")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    torch.testing.assert_close(weights_of(one), weights_of(two), rtol=1e-3, atol=1e-5)
+    assert losses[0][2] < losses[0][0]
+
+
+@pytest.mark.slow
+def test_an_error_in_one_of_two_processes_is_one_line(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"the loss is (nan|inf) at iteration") as caught:
+        plain(
+            tmp_path, pictures, devices=2,
+            optimizer={"name": "SGD", "learning_rate": 1e30, "weight_decay": 0.0},
+        )  # fmt: skip
+    assert "\n" not in str(caught.value)
+
+
+# Weights to start from ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made_weights(tmp_path: Path) -> Path:
+    """A file of weights whose name ends in the first 8 hex digits of its sha256."""
+    from recycling.backends.mmengine_backend.checkpoint import sha256_of
+
+    plain_name = tmp_path / "weights.pth"
+    torch.save({"state_dict": {"layer": torch.ones(2)}}, plain_name)
+    named = tmp_path / f"small-{sha256_of(plain_name)[:8]}.pth"
+    plain_name.rename(named)
+    return named
+
+
+def test_weights_are_found_by_path_and_by_url_and_their_name_is_checked(
+    made_weights: Path,
+) -> None:
+    from recycling.backends.weights import find_weights
+
+    sha256 = hashlib.sha256(made_weights.read_bytes()).hexdigest()
+    for where in (str(made_weights), made_weights.as_uri()):
+        assert find_weights(where, sha256) == made_weights
+        with pytest.raises(BackendError, match=r"pretrained_sha256 says 00000000; it is not"):
+            find_weights(where, "00000000")
+    torch.save({"state_dict": {"layer": torch.zeros(2)}}, made_weights)
+    with pytest.raises(BackendError, match="its name says") as caught:
+        find_weights(made_weights.as_uri())
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_there_stop_before_the_first_step(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "nothing.pth"
+    with pytest.raises(BackendError, match=r"nothing\.pth: no such file; check the path"):
+        train("mmpretrain", pictures, tmp_path, pretrained=str(nothing))
+    assert not (tmp_path / "run/training.json").exists()
+
+
+def test_a_recipe_without_official_weights_says_so(pictures: LabeledImages, tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="names no official weights; set pretrained: none"):
+        train("mmpretrain", pictures, tmp_path, pretrained="default")
+
+
+def test_official_weights_are_checked_and_no_code_of_theirs_is_run(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    donor = train("mmpretrain", pictures, tmp_path / "donor")
+    sha256 = facts_of(donor)["weights_sha256"]
+    official = tmp_path / f"official-{sha256[:8]}.pth"
+    official.write_bytes(donor.weights.read_bytes())
+    still = {"optimizer": {"name": "SGD", "learning_rate": 1e-12, "weight_decay": 0.0}}
+
+    def start_from(weights: Path) -> Checkpoint:
+        recipe = tmp_path / "official.py"
+        recipe.write_text(
+            tiny_trainings.RECIPES["mmpretrain"] + f'load_from = "{weights.as_uri()}"\n'
+        )
+        return train(
+            "mmpretrain", pictures, tmp_path / "new", recipe=recipe, pretrained="default", **still
+        )
+
+    name = "backbone.conv1.weight"
+    torch.testing.assert_close(weights_of(start_from(official))[name], weights_of(donor)[name])
+    other = tmp_path / "official-00000000.pth"
+    other.write_bytes(donor.weights.read_bytes())
+    with pytest.raises(BackendError, match="its name says 00000000"):
+        start_from(other)
+    harmful = tmp_path / "harmful.pth"
+    torch.save({"state_dict": {"layer": made_by_code()}}, harmful)
+    with pytest.raises(BackendError, match="not a file of plain tensors"):
+        start_from(harmful)
+
+
+def made_by_code() -> Path:
+    """An object that unpickling would have to run code for."""
+    return Path("anything")
+
+
+# Logs --------------------------------------------------------------------------------------------
+
+
+def test_weights_and_biases_logs_offline_into_the_runs_folder_when_asked(
+    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train("mmpretrain", pictures, tmp_path)
+    assert list((tmp_path / "run").rglob("wandb/offline-run-*/run-*.wandb"))
+
+
+def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps(tmp_path: Path) -> None:
+    from mmengine import Config
+
+    from recycling.backends.mmengine_backend.settings.running import set_running
+    from recycling.backends.mmengine_backend.training_set import TrainingSet
+
+    config = Config(
+        {
+            "optim_wrapper": {},
+            "custom_hooks": [{"type": "EMAHook", "ema_type": "ExpMomentumEMA"}],
+            "env_cfg": {},
+            "visualizer": {"vis_backends": []},
+        }
+    )
+    data = TrainingSet(tmp_path / "none.json", ["a"], 8, "")
+    set_running(config, model_of("mmpretrain", ema=0.75, accumulate=3, deterministic=False), data)
+    (average,) = config.custom_hooks
+    assert average["momentum"] == 0.25
+    assert config.optim_wrapper.accumulative_counts == 3
+    assert config.env_cfg.cudnn_benchmark
