@@ -3,12 +3,20 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from evaluation.found_boxes import IDS, NAMES, detections_of, truth_of
 from recycling.annotations import ANNOTATIONS, Annotations
-from recycling.evaluation import EvaluationError, Metrics, detection_metrics
+from recycling.evaluation import (
+    SIZES,
+    EvaluationError,
+    Metrics,
+    detection_metrics,
+    scores_by_size,
+)
 from recycling.predictions import DETECTIONS, Detections
 
 
@@ -58,6 +66,7 @@ def test_scores_are_those_of_pycocotools(seed):
     metrics = detection_metrics(truth, detections)
     expected = reference(truth, detections)
     ap, ap50, ap75, small, medium, large = expected.stats[:6]
+    at_50 = expected.eval["precision"][0, :, :, :, -1]
     assert metrics.metric == "mAP50"
     assert 0.1 < metrics.score < 0.95
     assert metrics.score == pytest.approx(ap50, abs=1e-9)
@@ -68,6 +77,10 @@ def test_scores_are_those_of_pycocotools(seed):
             "mAP_small": small,
             "mAP_medium": medium,
             "mAP_large": large,
+            **{
+                f"mAP50_{size}": at_50[:, :, area][at_50[:, :, area] > -1].mean()
+                for area, size in enumerate(SIZES, start=1)
+            },
             "classes_without_truth": 1,
         },
         abs=1e-9,
@@ -114,7 +127,49 @@ def test_a_size_that_the_truth_lacks_is_left_out():
     large = truth.annotations.assign(area=200.0**2)
     truth = Annotations(truth.images, large, truth.categories)
     metrics = detection_metrics(truth, Detections(DETECTIONS.empty()))
-    assert set(metrics.details) == {"mAP", "mAP75", "mAP_large", "classes_without_truth"}
+    assert set(metrics.details) == {
+        *("mAP", "mAP75", "mAP_large", "mAP50_large"),
+        "classes_without_truth",
+    }
+    by_size = scores_by_size(metrics)
+    assert by_size.index.tolist() == list(SIZES)
+    assert by_size.loc["large"].tolist() == [0, 0]
+    assert by_size.loc[["small", "medium"]].isna().all(axis=None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(side=st.floats(2, 200), shift=st.floats(0, 1), other=st.floats(2, 200))
+def test_a_box_counts_for_the_size_of_its_object_alone(side, shift, other):
+    assume(not {side, other} & {32.0, 96.0})  # on the limit it is of both sizes
+    sides = np.array([side, other])
+    base = truth_of(np.random.default_rng(0))
+    objects = base.annotations.iloc[:2].assign(
+        image_id=base.images["image_id"].iloc[:2].tolist(), category_id=IDS[0], iscrowd=False,
+        x_min=0.0, y_min=0.0, x_max=sides, y_max=sides, area=sides**2,
+    )  # fmt: skip
+    found = objects.iloc[[0]].copy()
+    found[["x_min", "x_max"]] += shift * side
+    truth = Annotations(base.images, objects, base.categories)
+    detections = Detections(DETECTIONS.conform(found, where="test"))
+    scores = scores_by_size(detection_metrics(truth, detections))["mAP50"]
+
+    own, others = (SIZES[int(np.searchsorted([32, 96], one))] for one in sides)
+    assert set(scores.dropna().index) == {own, others}
+    overlap = (1 - shift) / (1 + shift)
+    assume(abs(overlap - 0.5) > 1e-6)
+    both = 0.5 if own == others else 1.0  # one of two is found
+    assert scores[own] == pytest.approx(both if overlap > 0.5 else 0.0, abs=0.01)
+    assert own == others or scores[others] == 0
+
+
+def test_sizes_are_those_of_pycocotools_at_their_limits():
+    truth = truth_of(np.random.default_rng(0))
+    areas = np.resize([32.0**2, 96.0**2, 32.0**2 - 1, 96.0**2 + 1], len(truth.annotations))
+    truth = Annotations(truth.images, truth.annotations.assign(area=areas), truth.categories)
+    detections = detections_of(truth, np.random.default_rng(1))
+    small, medium, large = reference(truth, detections).stats[3:6]
+    by_size = scores_by_size(detection_metrics(truth, detections))
+    assert by_size["mAP"].tolist() == pytest.approx([small, medium, large], abs=1e-9)
 
 
 def test_a_truth_without_objects_is_refused():

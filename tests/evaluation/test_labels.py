@@ -121,6 +121,11 @@ def test_a_row_of_no_crop_is_named(truth, probabilities):
         classification_metrics(truth, probabilities)
 
 
+def test_a_column_without_a_category_is_named(truth, probabilities):
+    with pytest.raises(EvaluationError, match="column 'Plastic' is no category of the truth"):
+        classification_metrics(truth, ClassProbabilities(probabilities.assign(Plastic=0.1)))
+
+
 def test_a_category_without_a_column_is_named(truth, probabilities):
     with pytest.raises(EvaluationError, match="no column for category 'Glass'"):
         confusion(truth, ClassProbabilities(probabilities.drop(columns="Glass")))

@@ -16,12 +16,22 @@ from recycling.pipelines.choosing import (
     common_images,
     fuse_boxes_as_chosen,
     fuse_classes_as_chosen,
+    fuse_masks_as_chosen,
     joined,
+    joined_planes,
     out_of_fold_key,
     parts,
+    pixel_problem,
+    planes_key,
     stack_classes,
 )
-from recycling.pipelines.ensembling import fuse_boxes, fuse_classes, scores_collector
+from recycling.pipelines.ensembling import (
+    fuse_boxes,
+    fuse_classes,
+    fuse_masks,
+    fuse_masks_softly,
+    scores_collector,
+)
 from recycling.pipelines.explaining import (
     compare_leaderboard,
     explain_boxes,
@@ -29,10 +39,10 @@ from recycling.pipelines.explaining import (
     leaving_out,
     page_writer,
 )
-from recycling.pipelines.fusion import BoxFusion, ClassFusion, Search
+from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Search
 from recycling.pipelines.plan import PlanError
 from recycling.pipelines.training import SCORE_TEST
-from recycling.predictions import DETECTIONS, LabelMaps
+from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 
 
 def probabilities(paper):
@@ -228,6 +238,13 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
 
 
+def test_the_scores_of_boxes_say_how_small_and_large_objects_are_found():
+    own = Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25, "mAP_small": 0.125, "mAP50_large": 0.75})
+    scores = scores_collector([])(final=own, a=own)
+    assert scores["sizes"]["final"] == scores["sizes"]["a"] == {"small": 0.25, "large": 0.75}
+    assert "sizes" not in scores_collector([])(final=Metrics("mIoU", 0.5, {}, {}))
+
+
 def test_a_leaderboard_names_a_model_or_one_of_its_folds():
     metrics = {
         f"{model}.fold{fold}": Metrics("mAP50", score, {}, {})
@@ -272,3 +289,69 @@ def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_tr
         **learnt,
     )
     assert fused["Paper"].tolist() == pytest.approx([1, 0], abs=0.1)
+
+
+def segmenter(annotations, probability):
+    """What holds label 1 as likely as said everywhere, and label 0 for the rest."""
+    shapes = {
+        row.image_id: (row.height, row.width) for row in annotations.images.itertuples(index=False)
+    }
+
+    def planes(image_id):
+        likely = np.full(shapes[image_id], probability)
+        return probability_planes(np.stack([1 - likely, likely, np.zeros_like(likely)]))
+
+    maps = ProbabilityMaps(list(shapes), planes)
+    return maps, maps.label_maps()
+
+
+def test_a_soft_vote_listens_to_how_sure_a_member_is_and_a_hard_vote_does_not(annotations):
+    members = {"a": 0.9, "b": 0.4, "c": 0.4}
+    ranking = rank_members(dict.fromkeys(members, 0.5))
+    planes = {name: segmenter(annotations, own)[0] for name, own in members.items()}
+    maps = {name: segmenter(annotations, own)[1] for name, own in members.items()}
+    soft = fuse_masks_softly(MaskFusion(method="soft_vote"), ranking, annotations, **planes)
+    assert {image_id: set(own.ravel()) for image_id, own in soft.items()} == {
+        image_id: {1} for image_id in annotations.images["image_id"]
+    }
+    hard = fuse_masks(MaskFusion(), ranking, annotations, **maps)
+    assert all((own == 0).all() for own in hard.values())
+    weights = {"a": 1, "b": 5, "c": 5}
+    settings = MaskFusion(method="soft_vote", weights=weights)
+    weighted = fuse_masks_softly(settings, ranking, annotations, **planes)
+    assert all((own == 0).all() for own in weighted.values())
+
+
+def both_kinds(annotations, **probabilities):
+    inputs = {}
+    for name, probability in probabilities.items():
+        inputs[planes_key(name)], inputs[name] = segmenter(annotations, probability)
+    return inputs
+
+
+def test_a_chosen_soft_vote_is_fused_by_probabilities_without_each_of_its_members(annotations):
+    inputs = both_kinds(annotations, a=0.9, b=0.4, c=0.0)
+    choice = {"method": "soft_vote", "weights": {"a": 1, "b": 1}, "settings": {}}
+    ranking = rank_members({"a": 0.3, "b": 0.2, "c": 0.1})
+    shared = {"choice": choice, "ranking": ranking, "images": annotations}
+    fused = fuse_masks_as_chosen(**shared, **inputs)
+    assert all((own == 1).all() for own in fused.values())
+    without = leaving_out(fuse_masks_as_chosen)(**shared, **inputs)
+    assert {name: int(own[1].max()) for name, own in without.items()} == {"a": 0, "b": 1}
+    hard = {**shared, "choice": {**choice, "method": "hard_vote", "weights": {"b": 1, "c": 1}}}
+    assert fuse_masks_as_chosen(**hard, **inputs)[1].max() == 0
+
+
+def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annotations, folds):
+    inputs = both_kinds(annotations, **{"a.fold0": 0.9, "a.fold1": 0.9, "b.fold0": 0.2})
+    inputs |= both_kinds(annotations, **{"b.fold1": 0.2})
+    problem = pixel_problem(Search(parts=2), annotations, folds, inputs)
+    assert [method.name for method in problem.methods] == ["hard_vote", "soft_vote"]
+    maps = {name: own for name, own in inputs.items() if isinstance(own, LabelMaps)}
+    problem = pixel_problem(Search(parts=2), annotations, folds, maps)
+    assert [method.name for method in problem.methods] == ["hard_vote"]
+
+
+def test_the_probabilities_of_several_folds_are_one(annotations):
+    first, second = (segmenter(annotations.of_images(ids), 0.5)[0] for ids in ([1], [2, 3]))
+    assert list(joined_planes([first, second])) == [1, 2, 3]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
 
+from recycling.pipelines import ensembling, training_seg
 from recycling.pipelines.plan import PlanError, read_plan
 from recycling.pipelines.training_det import create_pipeline
+from recycling.typed import check_types
 
 DETECTOR = {
     "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 1,
@@ -190,3 +194,87 @@ def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so
     plan = read_plan(parameters, "models.yml")
     assert plan.stacks("cls", "final")
     assert not plan.stacks("cls", "teacher")
+
+
+SEGMENTER = {**DETECTOR, "task": "seg", "backend": "mmseg", "recipe": "fcn_r18_narrow"}
+PROBABLE = {**SEGMENTER, "probabilities": True}
+
+
+def test_only_the_chain_of_a_model_with_probabilities_makes_some():
+    plan = read_plan({"models": {"sure": PROBABLE, "plain": SEGMENTER}}, "models.yml")
+    made = training_seg.create_pipeline(plan).all_outputs()
+    assert {name for name in made if "probabilities" in name} == {
+        "seg.sure.fold0.test_probabilities",
+        "seg.sure.fold0.out_of_fold_probabilities",
+    }
+    assert "seg.sure.fold0.test_predictions" in made
+
+
+def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_say_so():
+    parameters = {
+        "models": {"a": PROBABLE, "b": PROBABLE},
+        "ensembles": {
+            "teacher": {"members": "all", "seg": {"method": "hard_vote"}},
+            "searched": {"members": "all", "search": {}},
+            "hard": {"members": "all", "search": {"seg": ["hard_vote"]}},
+        },
+        "ensembling": {"seg": {"method": "soft_vote"}},
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert plan.votes_softly("seg", "final")
+    assert not plan.votes_softly("seg", "teacher")
+    assert plan.may_vote_softly("seg", "searched")
+    assert not plan.may_vote_softly("seg", "hard")
+    plan = read_plan({**parameters, "models": {"a": PROBABLE, "b": SEGMENTER},
+                      "ensembling": {}}, "models.yml")  # fmt: skip
+    assert not plan.votes_softly("seg", "final")
+    assert not plan.may_vote_softly("seg", "searched")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"ensembling": {"seg": {"method": "soft_vote"}}},
+            "teacher takes a soft_vote, and 'b.fold0' has no prob.*set models.b.probabilities: tr",
+        ),
+        (
+            {"ensembles": {"soft": {"members": ["a", "c.csv"], "seg": {"method": "soft_vote"}}}},
+            "soft takes a soft_vote, and 'c.csv' has no prob.*a file holds none: leave it out",
+        ),
+        (
+            {"ensembles": {"soft": {"members": ["a", "b"], "search": {"seg": ["soft_vote"]}}}},
+            "soft takes a soft_vote, and 'b.fold0' has no probabilities",
+        ),
+        (
+            {"ensembles": {"hard": {"members": "all", "seg": {"weights": "score"}}}},
+            "weights.*means nothing to 'hard_vote'",
+        ),
+    ],
+)
+def test_a_soft_vote_of_a_member_without_probabilities_is_one_line(changed, message, tmp_path):
+    parameters = {"models": {"a": PROBABLE, "b": SEGMENTER}, **changed}
+    with pytest.raises(PlanError, match=message) as caught:
+        read_plan(parameters, "models.yml", {"seg": {"c": tmp_path / "c.csv"}})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ensembles",
+    [
+        {"final": {"members": "all", "seg": {"method": "soft_vote", "weights": "score"}}},
+        {"best": {"members": "all", "search": {}}},
+        {},
+    ],
+)
+@pytest.mark.parametrize("model", [PROBABLE, SEGMENTER])
+def test_the_types_of_a_graph_with_probabilities_agree(ensembles, model):
+    if model is SEGMENTER and "final" in ensembles:
+        return
+    plan = read_plan({"models": {"a": model, "b": model}, "ensembles": ensembles}, "models.yml")
+    loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
+    stored = {name: entry for name, entry in loader["catalog"].items() if "seg." in name}
+    graph = training_seg.create_pipeline(plan) + ensembling.create_pipeline(plan)
+    edges = check_types(graph, DataCatalog.from_config(stored))
+    planes = {edge.dataset for edge in edges if edge.dataset.endswith("_probabilities")}
+    assert bool(planes) == (model is PROBABLE)

@@ -140,6 +140,23 @@ def test_ensembles_are_bold():
     assert styles == ["bold", "bold", None, None, None, "bold", None]
 
 
+def test_boxes_have_a_column_for_each_size_of_objects():
+    sizes = {"yolox": {"small": 0.1, "large": 0.75}, "final": {"small": 0.25, "large": 0.5}}
+    summary = {
+        "cls": SUMMARY["cls"],
+        "det": {"metric": "mAP50", "members": {"yolox": 0.5}, "ensemble": 0.6, "sizes": sizes},
+    }
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(scores_table(summary))
+    lines = [line for line in console.export_text().splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in line.strip("│").split("│")][2:] for line in lines]
+    assert cells[-2:] == [
+        ["ensemble", "0.6000", "0.2500", "", "0.5000", "best"],
+        ["yolox", "0.5000", "0.1000", "", "0.7500", ""],
+    ]
+    assert cells[0] == ["ensemble", "0.8300", "", "", "", "best"]
+
+
 def test_what_has_no_truth_to_compare_with_comes_last_and_says_so():
     summary = {
         "det": {

@@ -169,3 +169,9 @@ def test_names_are_text_and_never_markup():
 
 def test_the_same_tables_give_the_same_page(whole):
     assert report_page("x", **whole) == report_page("x", **whole)
+
+
+def test_boxes_have_a_row_for_each_size_of_objects_that_the_truth_holds():
+    details = {"mAP50_small": 0.25, "mAP_small": 0.125, "mAP50_large": 0.75, "mAP_large": 0.5}
+    text = report_page("x", metric="mAP50", ensemble=Metrics("mAP50", 0.5, {}, details))
+    assert Page(text).cells == ["small", "0.2500", "0.1250", "large", "0.7500", "0.5000"]

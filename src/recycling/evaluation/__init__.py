@@ -10,7 +10,7 @@ from recycling.evaluation.bootstrap import (
     score_interval,
     score_of_all,
 )
-from recycling.evaluation.boxes import detection_metrics
+from recycling.evaluation.boxes import SIZES, detection_metrics, scores_by_size
 from recycling.evaluation.core import EvaluationError, Metrics
 from recycling.evaluation.counting import ClassCounts, count_crops, count_pixels
 from recycling.evaluation.errors import (
@@ -44,6 +44,7 @@ __all__ = [
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
     "SCORE_THRESHOLDS",
+    "SIZES",
     "BoxMatches",
     "ClassCounts",
     "ClassGains",
@@ -70,6 +71,7 @@ __all__ = [
     "score_interval",
     "score_of_all",
     "score_thresholds",
+    "scores_by_size",
     "segmentation_metrics",
     "threshold_sentence",
 ]

@@ -12,6 +12,10 @@ from recycling.annotations import BOX, Annotations
 from recycling.evaluation.core import EvaluationError, Metrics
 from recycling.predictions import DETECTIONS, Detections
 
+SIZES = ("small", "medium", "large")
+"""Of objects, as COCO has them: areas up to 32² pixels, up to 96², and above; an object whose area
+is exactly a limit is of both sizes."""
+
 
 def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
     """Average precision as COCO defines it, at most 100 detections an image and category.
@@ -23,9 +27,10 @@ def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
 
     Returns:
         Metric ``mAP50``, by class the AP50. Details: ``mAP`` (mean over IoU 0.50 to 0.95),
-        ``mAP75``, ``mAP_small``, ``mAP_medium`` and ``mAP_large`` (areas below 32², below 96² and
-        above; left out where the truth has no such object), and ``classes_without_truth``, the
-        number of categories that are left out because the truth holds none of them.
+        ``mAP75``, both ``mAP`` and ``mAP50`` for each of `SIZES` (``mAP_small``, ``mAP50_small``
+        and so on; left out where the truth has no such object, see `scores_by_size`), and
+        ``classes_without_truth``, the number of categories that are left out because the truth
+        holds none of them.
 
     Raises:
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
@@ -41,11 +46,30 @@ def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
     }
     per_class = {name: _mean(values[0, :, 0]) for name, values in by_category.items()}
     details = {"mAP": _mean(precision[:, :, :, 0]), "mAP75": _mean(precision[5, :, :, 0])}
-    for index, size in enumerate(("small", "medium", "large"), start=1):
+    for index, size in enumerate(SIZES, start=1):
         if (precision[:, :, :, index] > -1).any():
             details[f"mAP_{size}"] = _mean(precision[:, :, :, index])
+            details[f"mAP50_{size}"] = _mean(precision[0, :, :, index])
     details["classes_without_truth"] = float(len(names) - len(by_category))
     return Metrics("mAP50", _mean(precision[0, :, :, 0]), per_class, details)
+
+
+def scores_by_size(metrics: Metrics) -> pd.DataFrame:
+    """How well boxes of each size are found.
+
+    Args:
+        metrics: From `detection_metrics`.
+
+    Returns:
+        A row for each of `SIZES`, with the columns ``mAP50`` and ``mAP``; NaN where the truth holds
+        no object of that size.
+    """
+    columns = ("mAP50", "mAP")
+    return pd.DataFrame(
+        [[metrics.details.get(f"{name}_{size}", np.nan) for name in columns] for size in SIZES],
+        index=pd.Index(SIZES, name="size"),
+        columns=list(columns),
+    )
 
 
 def check_detections(truth: Annotations, detections: Detections) -> None:

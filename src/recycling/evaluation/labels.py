@@ -107,6 +107,14 @@ def _check(truth: Annotations, crops: pd.Series[int], probabilities: ClassProbab
             f"class probabilities: no column for category {without_column[0]!r}; "
             f"there should be one for each of {', '.join(names)}"
         )
+    strange_columns = [
+        name for name in probabilities.columns if name not in ("annotation_id", *names)
+    ]
+    if strange_columns:
+        raise EvaluationError(
+            f"class probabilities: column {strange_columns[0]!r} is no category of the truth; "
+            f"its categories are {', '.join(names)}: name all classes where its labels are read"
+        )
     known = truth.annotations["annotation_id"]
     for ids, others, fault in (
         (crops, probabilities["annotation_id"], "has no row"),

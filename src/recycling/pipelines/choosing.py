@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import pandas as pd
 from kedro.pipeline import Node, node
@@ -28,6 +28,7 @@ from recycling.ensembling import (
     fuse_chosen_boxes,
     fuse_chosen_classes,
     fuse_label_maps,
+    fuse_probability_maps,
     mask_problem,
     parts_of,
     search,
@@ -39,8 +40,8 @@ from recycling.evaluation import (
     segmentation_metrics,
 )
 from recycling.pipelines.fusion import ClassFusion, Search, model_of
-from recycling.pipelines.plan import Plan, PlanError
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.pipelines.plan import SOFT_VOTE, Plan, PlanError
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
 from recycling.splitting import Folds
 
 Choice: TypeAlias = dict[str, Any]
@@ -62,6 +63,8 @@ def choosing_nodes(plan: Plan, task: Task, name: str) -> list[Node]:
         member.name: f"{member.namespace}.out_of_fold_predictions"
         for member in plan.ensemble(task, name)
     }
+    if plan.may_vote_softly(task, name):
+        predictions |= {planes_key(one): planes_of(own) for one, own in predictions.items()}
     outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
     return [
         node(chooser(task, name), {**inputs, **predictions}, outputs, name="search",
@@ -108,14 +111,20 @@ def box_problem(
 
 
 def pixel_problem(
-    settings: Search, train: Annotations, folds: Folds, members: Mapping[str, LabelMaps]
+    settings: Search,
+    train: Annotations,
+    folds: Folds,
+    members: Mapping[str, LabelMaps | ProbabilityMaps],
 ) -> Problem[LabelMaps]:
-    """Choose among segmentation models by mIoU."""
-    images = common_images(train, folds, members)
+    """Choose among segmentation models by mIoU, with soft votes where all have planes."""
+    maps, planes = label_maps_and_planes(members)
+    images = common_images(train, folds, maps)
     return mask_problem(
-        {model: joined(own) for model, own in by_model(members).items()},
+        {model: joined(own) for model, own in by_model(maps).items()},
         lambda fused, ids: segmentation_metrics(train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
+        probabilities={model: joined_planes(own) for model, own in by_model(planes).items()}
+        or None,
         sizes=image_sizes(images),
         methods=settings.seg,
     )
@@ -190,6 +199,28 @@ def out_of_fold_key(name: str) -> str:
     return f"out of fold: {name}"
 
 
+def planes_key(name: str) -> str:
+    """Under which name a node that also takes label maps is given a member's probabilities."""
+    return f"{_PLANES}{name}"
+
+
+_PLANES = "probabilities: "
+
+
+def planes_of(dataset: str) -> str:
+    """The dataset of the probabilities beside one of label maps."""
+    return f"{dataset.removesuffix('_predictions')}_probabilities"
+
+
+def label_maps_and_planes(
+    inputs: Mapping[str, LabelMaps | ProbabilityMaps],
+) -> tuple[dict[str, LabelMaps], dict[str, ProbabilityMaps]]:
+    """The label maps by member, and the probabilities by member where there are some."""
+    maps = {name: own for name, own in inputs.items() if not name.startswith(_PLANES)}
+    planes = {name: inputs[planes_key(name)] for name in maps if planes_key(name) in inputs}
+    return cast(dict[str, LabelMaps], maps), cast(dict[str, ProbabilityMaps], planes)
+
+
 def _of_crops(folds: Sequence[ClassProbabilities], crops: pd.Index) -> ClassProbabilities:
     table = pd.concat(folds, ignore_index=True)
     return ClassProbabilities(table[table["annotation_id"].isin(crops)].reset_index(drop=True))
@@ -207,6 +238,12 @@ def joined(maps: Sequence[LabelMaps]) -> LabelMaps:
     """The label maps of several folds as one; each is read when it is asked for."""
     source = {image_id: own for own in maps for image_id in own}
     return LabelMaps(list(source), lambda image_id: source[image_id][image_id])
+
+
+def joined_planes(planes: Sequence[ProbabilityMaps]) -> ProbabilityMaps:
+    """The probabilities of several folds as one; each is read when it is asked for."""
+    source = {image_id: own for own in planes for image_id in own}
+    return ProbabilityMaps(list(source), lambda image_id: source[image_id][image_id])
 
 
 def common_images(train: Annotations, folds: Folds, names: Iterable[str]) -> pd.DataFrame:
@@ -263,13 +300,25 @@ def fuse_boxes_as_chosen(choice: Choice, ranking: Ranking, **members: Detections
 
 
 def fuse_masks_as_chosen(
-    choice: Choice, ranking: Ranking, images: Annotations, **members: LabelMaps
+    choice: Choice,
+    ranking: Ranking,
+    images: Annotations,
+    **members: LabelMaps | ProbabilityMaps,
 ) -> LabelMaps:
-    """Let those members vote on every pixel that the search has chosen."""
-    names = _of_members(choice, members, "hard_vote").members
+    """Let those members vote on every pixel that the search has chosen, hard or softly."""
+    maps, planes = label_maps_and_planes(members)
+    chosen = _of_members(choice, maps, "hard_vote")
+    names = chosen.members
+    if chosen.method == SOFT_VOTE:
+        return fuse_probability_maps(
+            [planes[name] for name in names],
+            weights=[weight for _, weight in chosen.weights],
+            sizes=image_sizes(images.images),
+            names=names,
+        )
     place = ranking.set_index("member")["rank"]
     return fuse_label_maps(
-        [members[name] for name in names],
+        [maps[name] for name in names],
         ranks=[int(place[name]) for name in names],
         sizes=image_sizes(images.images),
         names=names,

@@ -18,6 +18,7 @@ from recycling.ensembling import (
     average_probabilities,
     detection_agreement,
     fuse_label_maps,
+    fuse_probability_maps,
     geometric_mean_probabilities,
     hard_vote_probabilities,
     label_map_agreement,
@@ -29,12 +30,14 @@ from recycling.ensembling import (
     soft_nms,
     weighted_boxes_fusion,
 )
-from recycling.evaluation import ErrorCorrelation, Metrics
+from recycling.evaluation import ErrorCorrelation, Metrics, scores_by_size
 from recycling.pipelines.choosing import (
     FUSE_AS_CHOSEN,
     choosing_nodes,
     image_sizes,
     out_of_fold_key,
+    planes_key,
+    planes_of,
     stack_classes,
 )
 from recycling.pipelines.dropped import dropped_members
@@ -46,6 +49,7 @@ from recycling.predictions import (
     ClassProbabilities,
     Detections,
     LabelMaps,
+    ProbabilityMaps,
     class_probabilities_to_submission,
     detections_to_submission,
     label_maps_to_submission,
@@ -117,6 +121,8 @@ def fuser(plan: Plan, task: Task, ensemble: str) -> Callable[..., object]:
     """The node function that fuses an ensemble: by its settings, or as its search says."""
     if plan.stacks(task, ensemble):
         return stack_classes
+    if plan.votes_softly(task, ensemble):
+        return fuse_masks_softly
     return (FUSE if plan.ensembles[ensemble].search is None else FUSE_AS_CHOSEN)[task]
 
 
@@ -129,11 +135,17 @@ def fusion_inputs(
         plan: Tells whether the ensemble has settings of its own.
         task: What is fused.
         ensemble: The ensemble's name.
-        predictions: The dataset of each member.
+        predictions: The dataset of each member's predictions.
         images: The annotations of the images that they are of; their sizes are looked at.
     """
     described = plan.ensembles[ensemble]
-    inputs = {"ranking": f"{task}.{ensemble}.ranking", **predictions}
+    inputs = {"ranking": f"{task}.{ensemble}.ranking"}
+    if plan.votes_softly(task, ensemble):
+        inputs |= {name: planes_of(dataset) for name, dataset in predictions.items()}
+    else:
+        inputs |= predictions
+    if plan.may_vote_softly(task, ensemble):
+        inputs |= {planes_key(name): planes_of(dataset) for name, dataset in predictions.items()}
     if described.search is not None:
         inputs["choice"] = f"{task}.{ensemble}.choice"
     elif getattr(described, task) is not None:
@@ -213,6 +225,19 @@ def fuse_masks(
     sizes = image_sizes(images.images)
     maps = [members[name] for name in names]
     return fuse_label_maps(maps, ranks=ranking["rank"].tolist(), sizes=sizes, names=names)
+
+
+def fuse_masks_softly(
+    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: ProbabilityMaps
+) -> LabelMaps:
+    """Give every pixel the label that the members hold most likely on average."""
+    names = ranking["member"].tolist()
+    return fuse_probability_maps(
+        [members[name] for name in names],
+        weights=member_weights(settings.weights, ranking),
+        sizes=image_sizes(images.images),
+        names=names,
+    )
 
 
 def fuse_classes(
@@ -334,9 +359,18 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
             scores["teacher"] = score[TEACHER]
         if further:
             scores["others"] = {name: score[name] for name in further}
+        sizes = {name: map50_by_size(one) for name, one in metrics.items()}
+        if any(sizes.values()):
+            scores["sizes"] = sizes
         return scores
 
     return collect_scores
+
+
+def map50_by_size(metrics: Metrics) -> dict[str, float]:
+    """The mAP50 of small, medium and large objects, where the truth has such."""
+    known = scores_by_size(metrics)["mAP50"].dropna()
+    return {str(size): float(score) for size, score in known.items()}
 
 
 def summarise(**scores: TaskScores) -> Summary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
@@ -46,13 +46,22 @@ class MaskFusion(BaseModel):
     """How the masks of the members are fused.
 
     Attributes:
-        method: Every pixel has the label that most members give it, ties go to the better-ranked
-            member.
+        method: With ``hard_vote`` every pixel has the label that most members give it, ties go to
+            the better-ranked member; with ``soft_vote`` the one that they hold most likely on
+            average, for which each has to predict probabilities.
+        weights: How much each member counts, ``soft_vote`` only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["hard_vote"] = "hard_vote"
+    method: Literal["hard_vote", "soft_vote"] = "hard_vote"
+    weights: Weights = "equal"
+
+    @model_validator(mode="after")
+    def _weights_are_of_soft_votes(self) -> MaskFusion:
+        if self.method == "hard_vote" and self.weights != "equal":
+            raise ValueError("'weights' means nothing to 'hard_vote', only to soft_vote")
+        return self
 
 
 class ClassFusion(BaseModel):

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 TASKS: tuple[Task, ...] = get_args(Task)
 RESERVED = ("pseudo", "dropped")
 START = "model:"
+SOFT_VOTE = "soft_vote"
 
 
 class PlanError(ValueError):
@@ -84,6 +85,11 @@ class Member:
         """The namespace of its nodes and datasets."""
         return f"{self.task}.dropped.{self.model}"
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether there are probability planes of its masks."""
+        return False
+
 
 @dataclass(frozen=True)
 class Trained(Member):
@@ -112,6 +118,11 @@ class Trained(Member):
         """Whether it learns from pseudo-labels, in a second round."""
         return self.settings.train_on == "labeled+pseudo"
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether there are probability planes of its masks."""
+        return self.settings.probabilities
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -123,6 +134,7 @@ class Plan:
         dropped: For each task, the members that are files: the file by name.
         leaderboard: The tasks of which leaderboard scores are known.
         stacking: Whether classes are stacked wherever an ensemble does not say otherwise.
+        soft: Whether masks are voted on softly wherever an ensemble does not say otherwise.
     """
 
     models: Mapping[str, Model]
@@ -130,6 +142,7 @@ class Plan:
     dropped: Mapping[Task, Mapping[str, Path]] = field(default_factory=dict)
     leaderboard: frozenset[Task] = frozenset()
     stacking: bool = False
+    soft: bool = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -178,6 +191,20 @@ class Plan:
         if task != "cls" or described.search is not None:
             return False
         return self.stacking if described.cls is None else described.cls.method == "stacking"
+
+    def votes_softly(self, task: Task, name: str) -> bool:
+        """Whether an ensemble's masks are fused by their probabilities."""
+        described = self.ensembles[name]
+        if task != "seg" or described.search is not None:
+            return False
+        return self.soft if described.seg is None else described.seg.method == SOFT_VOTE
+
+    def may_vote_softly(self, task: Task, name: str) -> bool:
+        """Whether the search for an ensemble tries soft votes: every member has probabilities."""
+        search = self.ensembles[name].search
+        if task != "seg" or search is None or SOFT_VOTE not in (search.seg or (SOFT_VOTE,)):
+            return False
+        return all(member.has_probabilities for member in self.ensemble(task, name))
 
     def further_ensembles(self, task: Task) -> list[str]:
         """The names of a task's ensembles beside the teacher and the final one."""
@@ -234,17 +261,24 @@ def read_plan(
             )
     boards = parameters.get("leaderboard") or {}
     leaderboard = frozenset(task for task in TASKS if boards.get(task))
-    fusion = (parameters.get("ensembling") or {}).get("cls") or {}
-    stacking = isinstance(fusion, Mapping) and fusion.get("method") == "stacking"
-    plan = Plan(models, ensembles, dropped or {}, leaderboard, stacking)
+    stacking = _method(parameters, "cls") == "stacking"
+    soft = _method(parameters, "seg") == SOFT_VOTE
+    plan = Plan(models, ensembles, dropped or {}, leaderboard, stacking, soft)
     _check_dropped(plan, known)
     _check_patterns(plan, known, where)
     for task in plan.tasks:
         _check_teacher(plan, task, where)
         _check_out_of_fold(plan, task, where)
+        _check_probabilities(plan, task, where)
         if not plan.ensemble(task, FINAL):
             raise PlanError(f"{where}: ensembles.final has no member for {task!r}; name one")
     return plan
+
+
+def _method(parameters: Mapping[str, Any], task: Task) -> Any:
+    """How a task is fused wherever an ensemble does not say otherwise."""
+    fusion = (parameters.get("ensembling") or {}).get(task) or {}
+    return fusion.get("method") if isinstance(fusion, Mapping) else None
 
 
 def _ensembles(raw: Any, where: str) -> dict[str, Ensemble]:
@@ -322,6 +356,26 @@ def _check_out_of_fold(plan: Plan, task: Task, where: str) -> None:
                     f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
                     f"{member.name!r} has none; drop in {member.model}.oof.csv or leave it out"
                 )
+
+
+def _check_probabilities(plan: Plan, task: Task, where: str) -> None:
+    """Stop where masks are to be fused by probabilities that a member does not predict."""
+    for name, described in plan.ensembles.items():
+        tried = described.search is not None and SOFT_VOTE in (described.search.seg or ())
+        if not plan.votes_softly(task, name) and not (task == "seg" and tried):
+            continue
+        for member in plan.ensemble(task, name):
+            if member.has_probabilities:
+                continue
+            remedy = (
+                f"set models.{member.model}.probabilities: true"
+                if isinstance(member, Trained)
+                else "a file holds none: leave it out"
+            )
+            raise PlanError(
+                f"{where}: ensembles.{name} takes a soft_vote, and {member.name!r} has no "
+                f"probabilities; {remedy}, or take a hard_vote"
+            )
 
 
 def _models(parameters: Mapping[str, Any], where: str) -> list[tuple[Any, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from math import nan
 from typing import cast
 
@@ -27,7 +27,14 @@ from recycling.evaluation import (
     segmentation_metrics,
 )
 from recycling.pipelines.plan import Plan, PlanError, Trained
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.predictions import (
+    ClassProbabilities,
+    Detections,
+    LabelMaps,
+    Predictions,
+    ProbabilityMaps,
+    ProbableLabelMaps,
+)
 from recycling.splitting import Folds
 
 
@@ -49,6 +56,13 @@ def pool_of(plan: Plan, task: Task) -> str:
 def _chain(member: Trained, pool: str, start: Trained | None) -> list[Node]:
     space = member.namespace
     predict, score = PREDICT[member.task], SCORE[member.task]
+    # A model without probabilities has a chain without them.
+    predict_known = predict_masks_and_probabilities if member.has_probabilities else predict
+
+    def outputs(part: str) -> str | list[str]:
+        maps = f"{space}.{part}_predictions"
+        return [maps, f"{space}.{part}_probabilities"] if member.has_probabilities else maps
+
     training = {
         "model": f"params:models.{member.model}",
         "recipes": "recipes",
@@ -67,10 +81,10 @@ def _chain(member: Trained, pool: str, start: Trained | None) -> list[Node]:
              [f"{space}.training_part", f"{space}.held_out_part"],
              name="select_fold", namespace=space),
         node(trainer(member), training, f"{space}.checkpoint", name="train", namespace=space),
-        node(predict, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
-             f"{space}.out_of_fold_predictions", name="predict_out_of_fold", namespace=space),
-        node(predict, [f"{space}.checkpoint", "test.annotations", "test.images"],
-             f"{space}.test_predictions", name="predict_test", namespace=space),
+        node(predict_known, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
+             outputs("out_of_fold"), name="predict_out_of_fold", namespace=space),
+        node(predict_known, [f"{space}.checkpoint", "test.annotations", "test.images"],
+             outputs("test"), name="predict_test", namespace=space),
         node(score, [f"{space}.held_out_part", f"{space}.out_of_fold_predictions"],
              f"{space}.out_of_fold_metrics", name="score_out_of_fold", namespace=space),
         node(SCORE_TEST[member.task], ["test.annotations", f"{space}.test_predictions"],
@@ -133,11 +147,18 @@ def trainer(member: Trained) -> Callable[..., Checkpoint]:
             parts.append(LabeledImages(pseudo_labels, pool_images))
         if start is not None:
             model = model.model_copy(update={"pretrained": str(start.weights)})
-        data = TrainingData(parts, LabeledImages(held_out_part, images), training_part.categories)
+        held_out = LabeledImages(held_out_part, images)
+        # Of functions of this module, so that it can be sent to other processes.
+        score = partial(_score, member.task, held_out_part)
+        data = TrainingData(parts, held_out, training_part.categories, score)
         recipe = recipes.find(model.backend, model.recipe)
         return backend_for(model.backend).train(model, recipe, data, runs.path / member.namespace)
 
     return train
+
+
+def _score(task: Task, truth: Annotations, predictions: Predictions) -> float:
+    return SCORE[task](truth, predictions).score
 
 
 def predict_classes(
@@ -163,6 +184,14 @@ def predict_masks(
     """Label every pixel of the images; their annotations are not looked at."""
     images = Images(annotations.images, folder)
     return cast(LabelMaps, backend_for(checkpoint.backend).predict(checkpoint, images))
+
+
+def predict_masks_and_probabilities(
+    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
+) -> tuple[LabelMaps, ProbabilityMaps]:
+    """Label every pixel, and say how probable each label is; annotations are not looked at."""
+    maps = cast(ProbableLabelMaps, predict_masks(checkpoint, annotations, folder))
+    return maps, maps.probabilities
 
 
 def score_classes(truth: Annotations, predictions: ClassProbabilities) -> Metrics:

@@ -32,7 +32,10 @@ from recycling.predictions.mask_files import (
 from recycling.predictions.probability_maps import (
     ProbabilityMaps,
     ProbabilityPlanes,
+    ProbableLabelMaps,
     probability_planes,
+    read_planes,
+    write_planes,
 )
 from recycling.predictions.submission_rows import MissingImages
 
@@ -50,6 +53,7 @@ __all__ = [
     "Predictions",
     "ProbabilityMaps",
     "ProbabilityPlanes",
+    "ProbableLabelMaps",
     "SubmissionError",
     "class_probabilities_to_submission",
     "detections_to_submission",
@@ -60,8 +64,10 @@ __all__ = [
     "read_detections_csv",
     "read_label_map_stack",
     "read_label_maps_csv",
+    "read_planes",
     "write_class_probabilities_csv",
     "write_classes_csv",
     "write_detections_csv",
     "write_label_maps_csv",
+    "write_planes",
 ]

@@ -57,7 +57,7 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
                 damaged or holds something else.
         """
         image_ids = sorted(_image_id(path) for path in folder.glob("*.npz"))
-        return cls(image_ids, lambda image_id: _read(folder / f"{image_id}.npz"))
+        return cls(image_ids, lambda image_id: read_planes(folder, image_id))
 
     def write(self, folder: Path) -> None:
         """Write every image's planes to `folder`, which must exist, as ``<image_id>.npz``.
@@ -71,16 +71,7 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
             ValueError: What was read for an image is not (classes, H, W) uint8.
         """
         for image_id, planes in self.items():
-            _check(planes, where=f"image {image_id}")
-            part = folder / f"{image_id}.part"
-            with (
-                zipfile.ZipFile(
-                    part, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=FASTEST
-                ) as archive,
-                archive.open(f"{ARRAY}.npy", "w", force_zip64=True) as file,
-            ):
-                write_array(file, planes, allow_pickle=False)  # type: ignore[no-untyped-call]
-            part.replace(folder / f"{image_id}.npz")
+            write_planes(planes, folder, image_id)
 
     def label_maps(self) -> LabelMaps:
         """The most likely label of each pixel; of equally likely ones, the smallest."""
@@ -101,6 +92,62 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
 
     def __len__(self) -> int:
         return len(self._image_ids)
+
+
+class ProbableLabelMaps(LabelMaps):
+    """Label maps, and the probabilities that they come from.
+
+    Args:
+        image_ids: As for `LabelMaps`.
+        read: As for `LabelMaps`.
+        probabilities: Of the same images and labels; their planes may be smaller than the maps.
+    """
+
+    def __init__(
+        self,
+        image_ids: Sequence[int],
+        read: Callable[[int], LabelMap],
+        probabilities: ProbabilityMaps,
+    ) -> None:
+        super().__init__(image_ids, read)
+        self.probabilities = probabilities
+
+
+def write_planes(planes: ProbabilityPlanes, folder: Path, image_id: int) -> None:
+    """Write one image's planes to `folder`, which must exist; the file appears whole.
+
+    Raises:
+        ValueError: They are not (classes, H, W) uint8.
+        OSError: There is no room for them.
+    """
+    _check(planes, where=f"image {image_id}")
+    part = folder / f"{image_id}.part"
+    with (
+        zipfile.ZipFile(
+            part, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=FASTEST
+        ) as archive,
+        archive.open(f"{ARRAY}.npy", "w", force_zip64=True) as file,
+    ):
+        write_array(file, planes, allow_pickle=False)  # type: ignore[no-untyped-call]
+    part.replace(folder / f"{image_id}.npz")
+
+
+def read_planes(folder: Path, image_id: int) -> ProbabilityPlanes:
+    """What `write_planes` wrote.
+
+    Raises:
+        ValueError: The file is missing, damaged or holds something else.
+    """
+    path = folder / f"{image_id}.npz"
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as file:
+            planes: ProbabilityPlanes = np.asarray(read_array(file, allow_pickle=False))  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path}: not a file of probability planes, or damaged ({error}); predict it again"
+        ) from error
+    _check(planes, where=str(path))
+    return planes
 
 
 def probability_planes(probabilities: NDArray[np.floating[Any]]) -> ProbabilityPlanes:
@@ -136,18 +183,6 @@ def _image_id(path: Path) -> int:
             f"{path}: the name is no image id; planes are stored as <image_id>.npz, one an image"
         )
     return int(path.stem)
-
-
-def _read(path: Path) -> ProbabilityPlanes:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as file:
-            planes: ProbabilityPlanes = np.asarray(read_array(file, allow_pickle=False))  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path}: not a file of probability planes, or damaged ({error}); predict it again"
-        ) from error
-    _check(planes, where=str(path))
-    return planes
 
 
 def _check(planes: NDArray[Any], *, where: str) -> None:

@@ -19,6 +19,7 @@ from recycling.reporting.ensembles import (
     thresholds_figure,
 )
 from recycling.reporting.panels import Picture
+from recycling.reporting.scores import SIZES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +132,20 @@ def _summary(
         score = f"<p>{escape(metric)} <strong>{ensemble.score:.4f}</strong>{between}.</p>"
     elif ensemble is not None:
         score = "<p>No truth is known, so there is no score.</p>"
-    return "\n".join(part for part in (score, _list(sentences)) if part)
+    parts = (score, _sizes(metric, ensemble), _list(sentences))
+    return "\n".join(part for part in parts if part)
+
+
+def _sizes(metric: str, ensemble: Metrics | None) -> str:
+    """How well small, medium and large objects are found, where boxes were scored."""
+    details = {} if ensemble is None else ensemble.details
+    known = [size for size in SIZES if f"{metric}_{size}" in details]
+    if not known:
+        return ""
+    table = pd.DataFrame({"objects": known})
+    for name in dict.fromkeys((metric, "mAP")):
+        table[name] = _decimals(pd.Series([details[f"{name}_{size}"] for size in known]))
+    return _table(table, text=["objects"])
 
 
 def _section(heading: str, *parts: str) -> str:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 TITLES = {"cls": "classification", "det": "detection", "seg": "segmentation"}
 """The tasks, in the order in which they are shown."""
 
+SIZES = ("small", "medium", "large")
+"""Of objects, in the order in which they are shown."""
+
 
 class TaskScores(TypedDict):
     """The scores of one task on the test part; None where its truth is not known.
@@ -23,6 +26,9 @@ class TaskScores(TypedDict):
         ensemble: The score of the last round's ensemble.
         teacher: The score of the first round's ensemble, where there were two rounds.
         others: The scores of further ensembles, by name.
+        sizes: Of boxes, by the name of the member or ensemble (`final` is the last round's,
+            `teacher` the first one's): the same metric for small, medium and large objects; a size
+            of which the truth holds none is left out.
     """
 
     metric: str
@@ -30,6 +36,7 @@ class TaskScores(TypedDict):
     ensemble: float | None
     teacher: NotRequired[float | None]
     others: NotRequired[Mapping[str, float | None]]
+    sizes: NotRequired[Mapping[str, Mapping[str, float]]]
 
 
 Summary: TypeAlias = Mapping[str, TaskScores]
@@ -44,16 +51,22 @@ class Scored(NamedTuple):
     name: str
     score: float | None
     kind: Kind
+    sizes: Mapping[str, float] = {}
 
 
 def ranked(scores: TaskScores) -> list[Scored]:
     """All members and ensembles of a task, the best first; equal scores in the order of names."""
-    rows = [Scored(name, score, "member") for name, score in scores["members"].items()]
-    rows.append(Scored("ensemble", scores["ensemble"], "ensemble"))
+    sizes = scores.get("sizes", {})
+
+    def scored(key: str, name: str, score: float | None, kind: Kind) -> Scored:
+        return Scored(name, score, kind, sizes.get(key, {}))
+
+    rows = [scored(name, name, score, "member") for name, score in scores["members"].items()]
+    rows.append(scored("final", "ensemble", scores["ensemble"], "ensemble"))
     if "teacher" in scores:
-        rows.append(Scored("ensemble, first round", scores["teacher"], "teacher"))
+        rows.append(scored("teacher", "ensemble, first round", scores["teacher"], "teacher"))
     for name, score in scores.get("others", {}).items():
-        rows.append(Scored(f"ensemble {name}", score, "ensemble"))
+        rows.append(scored(name, f"ensemble {name}", score, "ensemble"))
     return sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.name))
 
 
@@ -64,7 +77,8 @@ def scores_table(summary: Summary) -> Table:
         summary: The scores by task, as in `summary.json`.
 
     Returns:
-        One row for each model and ensemble, the best of a task marked, ensembles in bold.
+        One row for each model and ensemble, the best of a task marked, ensembles in bold; where
+        boxes were scored by size, with a column a size.
     """
     from rich.table import Table
 
@@ -73,6 +87,9 @@ def scores_table(summary: Summary) -> Table:
     table.add_column("metric")
     table.add_column("model")
     table.add_column("score", justify="right")
+    sizes = SIZES if any("sizes" in scores for scores in summary.values()) else ()
+    for size in sizes:
+        table.add_column(size, justify="right")
     table.add_column("")
     for task in (name for name in TITLES if name in summary):
         rows = ranked(summary[task])
@@ -83,6 +100,7 @@ def scores_table(summary: Summary) -> Table:
                 summary[task]["metric"] if first else "",
                 row.name,
                 "no truth" if row.score is None else f"{row.score:.4f}",
+                *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
                 "[green]best[/green]" if row.score == rows[0].score is not None else "",
                 style=None if row.kind == "member" else "bold",
                 end_section=place == len(rows) - 1,
