@@ -16,6 +16,7 @@ BENCHMARKS = (
     "image_checks",
     "splitting",
     "overhead",
+    "loaders",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.loaded_trainings import loaded, samples_of, sha256
+from backends.loaded_trainings import samples_of, sha256
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
@@ -17,8 +17,6 @@ from recycling.backends.albumentations_list import AlbumentationsList, check_alb
 from recycling.backends.mmengine_backend import session
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("loaded")
-__all__ = ["loaded"]
 
 MOVING = [
     {"HorizontalFlip": {}},

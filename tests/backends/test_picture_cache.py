@@ -8,14 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from backends.loaded_trainings import loaded, samples_of
+from backends.loaded_trainings import samples_of
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("loaded")
-__all__ = ["loaded"]
 
 SIDE = 16
 N_BYTES = SIDE * SIDE * 3

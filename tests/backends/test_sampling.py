@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from backends.loaded_trainings import loaded, samples_of, sha256
+from backends.loaded_trainings import samples_of, sha256
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("loaded")
-__all__ = ["loaded"]
 
 
 @pytest.fixture(scope="module")
