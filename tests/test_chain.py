@@ -245,6 +245,7 @@ def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp
     models = project / "conf/base/models.yml"
     content = yaml.safe_load(models.read_text())
     content["ensembles"]["with_a_colleague"] = ["yolox", "col*"]
+    content["ensembles"]["searched"]["search"]["trials"] = 2
     models.write_text(yaml.safe_dump(content))
     fusion = {"ensembling": {"cls": {}, "seg": {}, "det": {"weights": "equal"}}}
     (project / "conf/local").mkdir(exist_ok=True)
@@ -254,7 +255,7 @@ def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp
     assert result.returncode == 0, result.stdout + result.stderr
     scores = json.loads((project / "data/08_reporting/summary.json").read_text())["det"]
     assert scores["members"]["colleague.csv"] == pytest.approx(before["det"]["ensemble"])
-    assert set(scores["others"]) == {"with_a_colleague"}
+    assert set(scores["others"]) == {"with_a_colleague", "searched"}
     submission = project / "data/07_model_output/det/with_a_colleague/submission.csv"
     assert submission.exists()
 

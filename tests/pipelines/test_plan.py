@@ -169,8 +169,14 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
 @pytest.mark.parametrize(
     ("described", "message"),
     [
-        ({"best": {"members": "all", "search": {}}}, "best is searched for.*'theirs.csv' has none"),
-        ({"best": {"members": "all", "cls": {"method": "stacking"}}}, "best is stacked on"),
+        (
+            {"best": {"members": ["a", "theirs"], "search": {}}},
+            "best is searched for.*'theirs.csv' has none; drop in theirs.oof.csv or leave it out",
+        ),
+        (
+            {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
+            "best is stacked on",
+        ),
         ({"teacher": {"members": "all", "search": {}}}, "teacher is searched for; give it other"),
         (
             {"best": {"members": ["a"], "search": {}, "det": {"method": "nms"}}},
@@ -183,6 +189,29 @@ def test_what_is_learnt_out_of_fold_needs_such_predictions(described, message, t
     dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
     with pytest.raises(PlanError, match=message):
         read_plan(parameters, "models.yml", dropped)
+
+
+@pytest.mark.parametrize("members", ["all", ["a", "the*"]])
+def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
+    members, tmp_path, caplog
+):
+    parameters = {
+        "models": {"a": CLASSIFIER},
+        "ensembles": {"best": {"members": members, "search": {}}},
+    }
+    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan(parameters, "models.yml", dropped)
+    assert "ensembles.best is searched for" in caplog.text
+    assert "'theirs.csv' has none" in caplog.text
+    assert {member.model for member in plan.ensemble("cls", "best")} == {"a"}
+    assert {member.model for member in plan.ensemble("cls", "final")} == {"a", "theirs"}
+    # With files alone nobody is left to search among, and the final one is made all the same.
+    files = read_plan(
+        {**parameters, "models": {}, "ensembles": {"best": {"members": "all", "search": {}}}},
+        "m",
+        dropped,
+    )
+    assert files.further_ensembles("cls") == []
 
 
 def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so():

@@ -175,15 +175,21 @@ class Plan:
         return Trained(model.task, name, member.fold, model)
 
     def ensemble(self, task: Task, name: str) -> Sequence[Member]:
-        """The members of an ensemble, for one task."""
+        """The members of an ensemble, for one task.
+
+        One that learns on out-of-fold predictions goes without those who have none, unless it
+        names them: then `read_plan` stops.
+        """
         chosen = self.ensembles[name].members
         # A file holds no predictions on the pool, which a teacher is asked for.
         members: Sequence[Member] = self.trained(task) if name == TEACHER else self.members(task)
-        if chosen == "all":
-            return members
-        if chosen == "labeled":
-            return [m for m in members if not (isinstance(m, Trained) and m.retrained)]
-        return [m for m in members if any(_is_meant(pattern, m) for pattern in chosen)]
+        if self.learns(task, name):
+            members = [m for m in members if m.has_out_of_fold or _is_named(chosen, m)]
+        return [m for m in members if _is_meant(chosen, m)]
+
+    def learns(self, task: Task, name: str) -> bool:
+        """Whether an ensemble learns on out-of-fold predictions, by a search or by stacking."""
+        return self.ensembles[name].search is not None or self.stacks(task, name)
 
     def stacks(self, task: Task, name: str) -> bool:
         """Whether an ensemble learns on out-of-fold predictions how to fuse."""
@@ -220,8 +226,16 @@ def out_of_fold_file(path: Path) -> Path:
     return path.with_suffix(f".oof{path.suffix}")
 
 
-def _is_meant(pattern: str, member: Member) -> bool:
-    return fnmatchcase(member.model, pattern) or fnmatchcase(member.name, pattern)
+def _is_meant(chosen: str | Sequence[str], member: Member) -> bool:
+    if isinstance(chosen, str):
+        return chosen == "all" or not (isinstance(member, Trained) and member.retrained)
+    names = (member.model, member.name)
+    return any(fnmatchcase(name, pattern) for name in names for pattern in chosen)
+
+
+def _is_named(chosen: str | Sequence[str], member: Member) -> bool:
+    """Whether an ensemble names a member itself, not by a pattern, nor as one of all."""
+    return not isinstance(chosen, str) and (member.model in chosen or member.name in chosen)
 
 
 def start_of(model: Model) -> str | None:
@@ -338,9 +352,9 @@ def _check_teacher(plan: Plan, task: Task, where: str) -> None:
 def _check_out_of_fold(plan: Plan, task: Task, where: str) -> None:
     """Stop where an ensemble is to learn from out-of-fold predictions that it cannot have."""
     for name, described in plan.ensembles.items():
-        searched = described.search is not None
-        if not searched and not plan.stacks(task, name):
+        if not plan.learns(task, name):
             continue
+        searched = described.search is not None
         what = "searched for" if searched else "stacked"
         if name == TEACHER:
             raise PlanError(
@@ -350,12 +364,17 @@ def _check_out_of_fold(plan: Plan, task: Task, where: str) -> None:
             raise PlanError(
                 f"{where}: ensembles.{name} is searched for and has settings; leave one out"
             )
-        for member in plan.ensemble(task, name):
-            if not member.has_out_of_fold:
-                raise PlanError(
-                    f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
-                    f"{member.name!r} has none; drop in {member.model}.oof.csv or leave it out"
-                )
+        for member in plan.members(task):
+            if member.has_out_of_fold:
+                continue
+            lacking = (
+                f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
+                f"{member.name!r} has none; drop in {member.model}.oof.csv"
+            )
+            if _is_named(described.members, member):
+                raise PlanError(f"{lacking} or leave it out")
+            if _is_meant(described.members, member):
+                logger.warning("%s; this ensemble goes without it", lacking)
 
 
 def _check_probabilities(plan: Plan, task: Task, where: str) -> None:
