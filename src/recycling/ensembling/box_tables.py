@@ -122,7 +122,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     masked = any(SEGMENTATION in table.columns for table in boxes.tables)
     output = _room(boxes.n_rows, n_places=boxes.n_rows if masked else 0)
     threads = get_num_threads() if boxes.n_rows >= SEVERAL_THREADS_FROM else 1
-    first_image = _stretches(boxes.kernel.box_pointer, 4 * threads if threads > 1 else 1)
+    first_image = _stretches(boxes.kernel.box_pointer, 2 * threads if threads > 1 else 1)
 
     def run(stretch: tuple[int, int]) -> tuple[int, int, int]:
         return kernel(boxes.kernel, *stretch, *settings, output)
@@ -150,7 +150,7 @@ def _typed(member: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[NDArray[
     wanted = DETECTIONS.columns
     if all(one.name in member.columns for one in wanted):
         series = [member[one.name] for one in wanted]
-        if all(str(s.dtype) == one.dtype for s, one in zip(series, wanted, strict=True)):
+        if all(s.dtype == one.dtype for s, one in zip(series, wanted, strict=True)):
             return member, [one.to_numpy() for one in series]
     table = DETECTIONS.conform(member, where=name)
     return table, [table[one.name].to_numpy() for one in wanted]
