@@ -8,6 +8,7 @@ from importlib import import_module
 
 BENCHMARKS = (
     "wbf",
+    "first_call",
     "soft_nms",
     "hard_vote",
     "soft_vote",

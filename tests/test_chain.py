@@ -202,14 +202,6 @@ def test_the_picture_of_the_graph_builds(finished):
     assert (project / "build/api/main").exists()
 
 
-def test_a_fresh_clone_ensembles_the_shipped_predictions(tmp_path):
-    project = copy_project(tmp_path / "recycling")
-    result = kedro(project, "run", "--pipeline", "ensembling")
-    assert result.returncode == 0, result.stdout + result.stderr
-    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
-    assert set(summary) == set(FEW)
-
-
 def test_own_and_shipped_predictions_are_never_mixed(tmp_path):
     project = copy_project(tmp_path / "recycling")
     own = "07_model_output/det/yolox/fold0/test.parquet"
@@ -227,6 +219,11 @@ def ensembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = kedro(project, "run", "--pipeline", "ensembling")
     assert result.returncode == 0, result.stdout + result.stderr
     return project
+
+
+def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):
+    summary = json.loads((ensembled / "data/08_reporting/summary.json").read_text())
+    assert set(summary) == set(FEW)
 
 
 def drop_in(project: Path, task: str, name: str) -> Path:

@@ -17,9 +17,10 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling import pipeline_registry
-from recycling.backends import Model, Recipes
-from recycling.datasets import DroppedMembersDataset, PathDataset, PictureDataset
+from recycling.backends import Checkpoint, Model, Recipes, changed_settings
+from recycling.datasets import CheckpointDataset, DroppedMembersDataset, PathDataset, PictureDataset
 from recycling.pipelines.parameters import ParameterError, check_parameters, file_of, shown
+from recycling.pipelines.plan import start_of
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,26 @@ class SampleHooks:
                 catalog[name] = dataset
 
 
+class OutdatedHooks:
+    """Lets ``--only-missing-outputs`` make anew what follows from a model that has changed.
+
+    Kedro asks only whether an output is there. One counts as missing as well where it follows from
+    a model whose settings or recipe have changed since its training, or is older than the model.
+    """
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Compare each model that is there with what `models.yml` says now."""
+        if not run_params.get("only_missing_outputs"):
+            return
+        for node in pipeline.nodes:
+            for name in node.outputs:
+                if isinstance(catalog.get(name), CheckpointDataset) and catalog.exists(name):
+                    _find_outdated(name, node, pipeline, catalog)
+
+
 class PreflightHooks:
     """Stops a run before its first node where it is known that it cannot succeed."""
 
@@ -152,6 +173,61 @@ class ConsoleHooks:
             self._console.print("Pictures:")
         for path in pictures:
             self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+
+
+def _find_outdated(name: str, node: Node, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Have a model's checkpoint, or what has not been made since it was, count as missing.
+
+    Args:
+        name: The checkpoint.
+        node: What makes it.
+        pipeline: What is run.
+        catalog: With the checkpoint and what follows from it.
+    """
+    checkpoint: Checkpoint = catalog.load(name)
+    facts = checkpoint.folder / "checkpoint.json"
+    made = facts.stat().st_mtime if facts.exists() else 0.0
+    follow = sorted(pipeline.from_inputs(name).all_outputs()) if _is_used(name, pipeline) else []
+    who = name.removesuffix(".checkpoint")
+    if (change := _change(checkpoint, made, node, catalog)) is not None:
+        logger.warning("%s: %s; it and all that follows from it are made anew", who, change)
+        outdated = [name, *follow]
+    else:
+        outdated = [one for one in follow if (_time_of(catalog.get(one)) or made) < made]
+        if outdated:
+            logger.warning(
+                "%s: %s older than this model and made anew: %s",
+                who,
+                "1 output is" if len(outdated) == 1 else f"{len(outdated)} outputs are",
+                ", ".join(outdated[:5]) + (", ..." if len(outdated) > 5 else ""),
+            )
+    for one in outdated:
+        if (dataset := catalog.get(one)) is not None:
+            # For this one object: what the files are is not altered before they are replaced.
+            vars(dataset)["_exists"] = lambda: False
+
+
+def _is_used(name: str, pipeline: Pipeline) -> bool:
+    return any(name in node.inputs for node in pipeline.nodes)
+
+
+def _change(checkpoint: Checkpoint, made: float, node: Node, catalog: DataCatalog) -> str | None:
+    """What has changed since a model was trained, on one line."""
+    key = next(one for one in node.inputs if one.startswith("params:models."))
+    model: Model = catalog.load(key)
+    # What another model's weights are called is known only once they are there.
+    besides = {"pretrained"} if start_of(model) is not None else set()
+    if (change := changed_settings(checkpoint, model, besides)) is not None:
+        return change
+    recipes: Recipes = catalog.load("recipes")
+    recipe = recipes.find(model.backend, model.recipe)
+    return f"{shown(recipe)} has been written to" if recipe.stat().st_mtime > made else None
+
+
+def _time_of(dataset: Any) -> float | None:
+    """When the file of a dataset was written, in seconds; None where there is none."""
+    path = getattr(dataset, "filepath", None) or getattr(dataset, "_filepath", None)
+    return Path(str(path)).stat().st_mtime if path and Path(str(path)).exists() else None
 
 
 def _check_input(name: str, catalog: DataCatalog) -> None:

@@ -5,6 +5,7 @@ import warnings
 
 from recycling.hooks import (
     ConsoleHooks,
+    OutdatedHooks,
     PlanHooks,
     PreflightHooks,
     SampleHooks,
@@ -13,8 +14,9 @@ from recycling.hooks import (
 # Kedro 1.7 calls it by its old name, and so would warn in every command.
 warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 
-HOOKS = (ConsoleHooks(), PreflightHooks(), SampleHooks(), PlanHooks())
-"""Run last to first: read the plan, fall back to the shipped sample, check, report."""
+HOOKS = (ConsoleHooks(), OutdatedHooks(), PreflightHooks(), SampleHooks(), PlanHooks())
+"""Run last to first: read the plan, fall back to the shipped sample, check, find the outdated,
+report."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

@@ -11,6 +11,7 @@ from recycling.backends.core import (
 )
 from recycling.backends.model import Model
 from recycling.backends.registry import INSTALL, backend_for, is_installed
+from recycling.backends.resume import changed_settings
 from recycling.backends.settings import (
     Anchors,
     EarlyStopping,
@@ -39,5 +40,6 @@ __all__ = [
     "TestTimeAugmentation",
     "TrainingData",
     "backend_for",
+    "changed_settings",
     "is_installed",
 ]

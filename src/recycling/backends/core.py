@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -103,10 +105,22 @@ class Checkpoint:
         Raises:
             BackendError: The folder holds no checkpoint.
         """
+        return str(self._fact("model", "backend"))
+
+    @property
+    def category_names(self) -> list[str]:
+        """The names of the categories that it knows, in the order of class indices.
+
+        Raises:
+            BackendError: The folder holds no checkpoint.
+        """
+        return [str(category["name"]) for category in self._fact("categories")]
+
+    def _fact(self, *keys: str) -> Any:
         path = self.folder / "checkpoint.json"
         try:
-            return str(json.loads(path.read_text())["model"]["backend"])
-        except (OSError, ValueError, KeyError) as error:
+            return reduce(getitem, keys, json.loads(path.read_text()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise BackendError(f"{path}: not a checkpoint; train the model again") from error
 
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from recycling.backends.checkpoint_folder import FACTS, WEIGHTS, sha256_of
 from recycling.backends.core import Checkpoint
+from recycling.backends.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,9 @@ NOT_OF_TRAINING = frozenset(
     }
 )
 """Settings that do not change the weights by themselves; options are in the library's config."""
+
+NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing"})
+"""Settings that change neither the weights nor what is predicted with them."""
 
 SHOWN = 5
 """Most changes that one line names."""
@@ -107,7 +115,51 @@ def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
     return None
 
 
-def _read(path: Path) -> dict[str, str] | None:
+def changed_settings(
+    checkpoint: Checkpoint, model: Model, besides: Collection[str] = ()
+) -> str | None:
+    """How a model's settings differ from those that its checkpoint was made with.
+
+    Args:
+        checkpoint: The folder; it is there.
+        model: The settings now.
+        besides: Settings that are not looked at.
+
+    Returns:
+        One line, ``epochs: 12 -> 13``, or None where they are the same.
+    """
+    facts = _read(checkpoint.folder / FACTS) or {}
+    before = facts.get("model", {})
+    # A setting that was not there yet had no say: it is as its default.
+    with suppress(ValidationError):
+        before = Model.model_validate(before).model_dump(mode="json")
+    left_out = {*NOT_OF_RESULTS, *besides}
+    now = Identity(dict(flat(model.model_dump(mode="json", exclude=left_out))))
+    return now.changes(dict(flat(before, left_out))) or None
+
+
+def flat(
+    node: Any, left_out: Collection[str] = frozenset(), name: str = ""
+) -> Iterator[tuple[str, str]]:
+    """The leaves of nested mappings and lists as text, by dotted name.
+
+    Args:
+        node: The outermost one, or a leaf.
+        left_out: Keys whose values are left out, however deep.
+        name: Its own dotted name.
+    """
+    if isinstance(node, dict) and node:
+        children = [(str(key), child) for key, child in node.items() if key not in left_out]
+    elif isinstance(node, (list, tuple)) and node:
+        children = [(str(position), child) for position, child in enumerate(node)]
+    else:
+        yield name, str(node)
+        return
+    for key, child in children:
+        yield from flat(child, left_out, f"{name}.{key}" if name else key)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -280,6 +280,8 @@ class CheckpointDataset(PathDataset[Checkpoint]):
 
     def write(self, data: Checkpoint, path: Path) -> None:  # noqa: D102
         shutil.copytree(data.folder, path)
+        # Its copy would keep the time of the original; what follows from it is made after now.
+        (path / "checkpoint.json").touch()
 
 
 class RunFolderDataset(PathDataset[RunFolder]):

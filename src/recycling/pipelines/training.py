@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from math import nan
 from typing import cast
@@ -11,6 +12,7 @@ from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
+    BackendError,
     Checkpoint,
     Images,
     Model,
@@ -36,6 +38,8 @@ from recycling.predictions import (
     ProbableLabelMaps,
 )
 from recycling.splitting import Folds
+
+logger = logging.getLogger(__name__)
 
 
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
@@ -152,9 +156,24 @@ def trainer(member: Trained) -> Callable[..., Checkpoint]:
         score = partial(_score, member.task, held_out_part)
         data = TrainingData(parts, held_out, training_part.categories, score)
         recipe = recipes.find(model.backend, model.recipe)
+        _say_what_cannot_be_learnt(member, parts)
         return backend_for(model.backend).train(model, recipe, data, runs.path / member.namespace)
 
     return train
+
+
+def _say_what_cannot_be_learnt(member: Trained, parts: Sequence[LabeledImages]) -> None:
+    """Warn, on one line, of categories that no object is of on the images to learn from."""
+    seen = {one for part in parts for one in part.annotations.annotations["category_id"].unique()}
+    table = parts[0].annotations.categories
+    lacking = table.loc[~table["category_id"].isin(seen), "name"]
+    if not lacking.empty:
+        logger.warning(
+            "%s: nothing to learn from of %s: no such object is in the other folds; balance the "
+            "folds, annotate some, or merge the category into another",
+            member.namespace,
+            ", ".join(map(repr, lacking)),
+        )
 
 
 def _score(task: Task, truth: Annotations, predictions: Predictions) -> float:
@@ -167,7 +186,7 @@ def predict_classes(
     """Give every annotated box of the images its class probabilities."""
     crops = annotations.annotations[~annotations.annotations["iscrowd"]]
     images = Images(annotations.images, folder, crops)
-    return cast(ClassProbabilities, backend_for(checkpoint.backend).predict(checkpoint, images))
+    return cast(ClassProbabilities, _predict(checkpoint, annotations, images))
 
 
 def predict_boxes(
@@ -175,7 +194,7 @@ def predict_boxes(
 ) -> Detections:
     """Detect objects on the images; their annotations are not looked at."""
     images = Images(annotations.images, folder)
-    return cast(Detections, backend_for(checkpoint.backend).predict(checkpoint, images))
+    return cast(Detections, _predict(checkpoint, annotations, images))
 
 
 def predict_masks(
@@ -183,7 +202,18 @@ def predict_masks(
 ) -> LabelMaps:
     """Label every pixel of the images; their annotations are not looked at."""
     images = Images(annotations.images, folder)
-    return cast(LabelMaps, backend_for(checkpoint.backend).predict(checkpoint, images))
+    return cast(LabelMaps, _predict(checkpoint, annotations, images))
+
+
+def _predict(checkpoint: Checkpoint, annotations: Annotations, images: Images) -> Predictions:
+    known, named = checkpoint.category_names, annotations.categories["name"].tolist()
+    # Images to predict on may come without categories.
+    if named and named != known:
+        raise BackendError(
+            f"{checkpoint.folder}: the model knows {', '.join(known)}, and the images are "
+            f"annotated with {', '.join(named)}; train the model again"
+        )
+    return backend_for(checkpoint.backend).predict(checkpoint, images)
 
 
 def predict_masks_and_probabilities(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recycling.backends.checkpoint_folder import sha256_of
 from recycling.backends.mmengine_backend.training_set import TrainingSet
 from recycling.backends.model import Model
-from recycling.backends.resume import NOT_OF_TRAINING, Identity
+from recycling.backends.resume import NOT_OF_TRAINING, Identity, flat
 
 NOT_OF_CONFIG = frozenset(
     {
@@ -43,23 +43,11 @@ def identity_of(
         start: The file of the weights that it starts from, if one was given.
     """
     settings = model.model_dump(mode="json", exclude=set(NOT_OF_TRAINING))
-    facts = dict(_flat(settings, frozenset()))
+    facts = dict(flat(settings))
     facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
     facts["training data"] = f"sha256 {data.sha256}"
-    for key, value in _flat(config.to_dict(), NOT_OF_CONFIG):
+    for key, value in flat(config.to_dict(), NOT_OF_CONFIG):
         facts[f"recipe.{key}"] = value
     for name, version in versions.items():
         facts[f"version.{name}"] = version
     return Identity(facts)
-
-
-def _flat(node: Any, left_out: frozenset[str], name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict) and node:
-        children = [(str(key), child) for key, child in node.items() if key not in left_out]
-    elif isinstance(node, (list, tuple)) and node:
-        children = [(str(position), child) for position, child in enumerate(node)]
-    else:
-        yield name, str(node)
-        return
-    for key, child in children:
-        yield from _flat(child, left_out, f"{name}.{key}" if name else key)

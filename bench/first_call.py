@@ -1,0 +1,85 @@
+"""The first call of a compiled function: with nothing compiled, and in later processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+FUNCTIONS = ("weighted_boxes_fusion", "nms", "soft_nms", "non_maximum_weighted", "hard_vote")
+COLD_TARGET, LATER_TARGET = 10.0, 0.3
+LATER = 5
+
+
+def run(*, quick: bool) -> None:
+    table = Table(
+        "what",
+        "libraries s",
+        "nothing compiled s",
+        "target",
+        "later process s",
+        "target",
+        "ratio",
+        title="the first call in a process, on one image; numba's cache is kept on disk",
+    )
+    for name in ("nms",) if quick else FUNCTIONS:
+        with tempfile.TemporaryDirectory() as cache:
+            _, cold = in_a_process(name, Path(cache))
+            later = [in_a_process(name, Path(cache)) for _ in range(1 if quick else LATER)]
+        libraries, warm = (min(values) for values in zip(*later, strict=True))
+        table.add_row(
+            name,
+            f"{libraries:.2f}",
+            f"{cold:.2f}",
+            f"{COLD_TARGET:g}",
+            f"{warm:.2f}",
+            f"{LATER_TARGET:g}",
+            f"{cold / warm:.0f}x",
+        )
+    table.caption = f"a process each, the best of {LATER} later ones; libraries: numba and scipy"
+    Console(width=110).print(table)
+
+
+def in_a_process(name: str, cache: Path) -> tuple[float, float]:
+    """Seconds that a fresh process takes to import what numba needs, and for the call then."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.first_call", name],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+    )
+    libraries, call = json.loads(done.stdout)
+    return libraries, call
+
+
+def measure(name: str) -> tuple[float, float]:
+    import numpy as np
+    import pandas as pd
+
+    from recycling import ensembling
+    from recycling.predictions import DETECTIONS
+
+    frame = pd.DataFrame([(1, 1, 0.5, 0.0, 0.0, 8.0, 8.0)], columns=DETECTIONS.names)
+    boxes = DETECTIONS.conform(frame, where="one box")
+    maps = np.zeros((2, 8, 8), np.uint8)
+    start = time.perf_counter()
+    import numba
+    import scipy.linalg  # which numba imports for its own, once it loads what it has compiled
+
+    assert numba, scipy
+    ready = time.perf_counter()
+    function = getattr(ensembling, name)
+    function(maps, ranks=[0, 1]) if name == "hard_vote" else function([boxes, boxes])
+    return ready - start, time.perf_counter() - ready
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1])))

@@ -1,0 +1,56 @@
+"""What the nodes of a training say before its first step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from recycling.annotations import ImageFolder
+from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
+from recycling.pipelines.plan import Trained
+from recycling.pipelines.training import predict_boxes, predict_classes, predict_masks, trainer
+
+SETTINGS = Model.model_validate(
+    {
+        "task": "det",
+        "backend": "mmdet",
+        "recipe": "small",
+        "image_size": 64,
+        "epochs": 1,
+        "batch_size": 2,
+        "optimizer": {"name": "AdamW", "learning_rate": 0.01},
+        "pretrained": "nowhere.pth",
+    }
+)
+
+
+def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp_path, caplog):
+    recipes = tmp_path / "recipes"
+    (recipes / "mmdet").mkdir(parents=True)
+    (recipes / "mmdet/small.py").write_text("model = dict(type='FCOS')\n")
+    first = annotations.categories.iloc[0]
+    others = annotations.annotations["category_id"] != first["category_id"]
+    part = replace(annotations, annotations=annotations.annotations[others])
+    train = trainer(Trained("det", "small", fold=2, settings=SETTINGS))
+    # The weights are not there, so that nothing is trained after all.
+    with pytest.raises(BackendError):
+        train(
+            SETTINGS,
+            Recipes(recipes),
+            RunFolder(tmp_path),
+            part,
+            annotations,
+            ImageFolder(tmp_path),
+        )
+    assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text
+
+
+@pytest.mark.parametrize("predict", [predict_boxes, predict_classes, predict_masks])
+def test_a_model_of_other_classes_than_the_images_is_refused(predict, annotations, tmp_path):
+    named = [{"category_id": 1, "name": "Shoe"}]
+    facts = {"model": SETTINGS.model_dump(mode="json"), "categories": named}
+    (tmp_path / "checkpoint.json").write_text(json.dumps(facts))
+    with pytest.raises(BackendError, match="the model knows Shoe, and the images are annotated"):
+        predict(Checkpoint(tmp_path), annotations, ImageFolder(tmp_path))
