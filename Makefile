@@ -51,8 +51,9 @@ test: install ## Check style, types, layers and promises
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest
 
-test-slow: install ## The tests that take long: the demo, twice; real data where TACO_ROOT, AISTAGES_ROOT say
+test-slow: install ## The tests that take long: every recipe, the demo twice, thousands of random cases; real data where TACO_ROOT, AISTAGES_ROOT say
 	@$(BIN)/pytest -m slow
+	@MORE_EXAMPLES=25 $(BIN)/pytest tests/ensembling
 
 lint: install ## Mend what ruff can mend, then check style, types and layers
 	@$(BIN)/ruff check --fix src tests bench

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from recycling.backends import Recipes
+from recycling.annotations import read_tables
+from recycling.backends import Anchors, Recipes
 from recycling.backends.recipes import list_recipes
 
 ROOT = Path(__file__).parent.parent
@@ -83,3 +86,16 @@ def test_a_recipe_whose_first_lines_make_no_sense_is_an_error_of_one_line(projec
     assert errors[0].endswith(
         "broken.py: '# Parameters: many' is not a number such as 8,941,165; correct it"
     )
+
+
+def test_anchors_that_fit_the_boxes_are_proposed_as_a_setting(project):
+    shutil.copytree(ROOT / "sample/03_primary/train", project / "data/03_primary/train")
+    result = kedro(project, "anchors", "--image-size", "112")
+    assert result.returncode == 0, result.stderr
+    table = read_tables(project / "data/03_primary/train")
+    lines = {line.split("  ")[1]: line for line in result.stdout.splitlines() if "%" in line}
+    assert set(lines) == {"all", *table.categories["name"]}
+    usual, proposed = (float(share) for share in re.findall(r"([\d.]+)%", lines["all"]))
+    assert proposed > usual
+    setting = yaml.safe_load(result.stdout.rpartition("or: ")[2])
+    Anchors.model_validate(setting["anchors"])

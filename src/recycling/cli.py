@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recycling.backends import Recipes
+    from recycling.backends.anchor_proposal import AnchorReport
     from recycling.backends.model import Task
     from recycling.backends.recipes import RecipeFacts
 
@@ -168,6 +169,60 @@ def _missing(recipe: RecipeFacts) -> list[str]:
     from recycling.backends import is_installed
 
     return [name for name in (recipe.backend, *recipe.needs) if not is_installed(name)]
+
+
+@cli.command()
+@env_option
+@click.option("--dataset", default="train.annotations", help="The annotations; the cleaned train.")
+@click.option("--image-size", default=1024, help="Longer side as the network sees it, pixels.")
+@one_line_errors
+def anchors(env: str | None, dataset: str, image_size: int) -> None:
+    """Say which anchors fit the boxes, and how well the usual ones do."""
+    from rich.console import Console
+
+    from recycling.backends.anchor_proposal import FASTER_RCNN, MATCH, anchor_report, describe
+
+    with KedroSession.create(env=env) as session:
+        context = cast(KedroSession, session).load_context()
+        annotations = cast(DataCatalog, context.catalog).load(dataset)
+    report = anchor_report(annotations, image_size)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 150  # one line a category
+    console.print(_anchors_table(report))
+    click.echo(
+        f"size: root of the area in pixels, on a longer side of {image_size}; ratio: height by "
+        f"width; each from the 5th to the 95th of 100 boxes"
+    )
+    click.echo(
+        f"usual: {describe(FASTER_RCNN)}; matched: boxes with an anchor of IoU {MATCH} or more"
+    )
+    sizes, ratios = list(report.proposed.sizes), list(report.proposed.ratios)
+    click.echo(
+        f"for models.yml, `anchors: proposed`, or: anchors: {{sizes: {sizes}, ratios: {ratios}}}"
+    )
+
+
+def _anchors_table(report: AnchorReport) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    headers = ("boxes", "size", "ratio", "usual IoU", "matched", "proposed IoU", "matched")
+    table = Table(
+        "category", *(Column(header, justify="right") for header in headers), box=SIMPLE_HEAD
+    )
+    for row in report.table.to_dict("records"):
+        table.add_row(
+            row["category"],
+            f"{row['boxes']:,}",
+            f"{row['size_05']:g} {row['size_50']:g} {row['size_95']:g}",
+            f"{row['ratio_05']:g} {row['ratio_50']:g} {row['ratio_95']:g}",
+            f"{row['default_mean_iou']:.3f}",
+            f"{row['default_recall']:.1%}",
+            f"{row['proposed_mean_iou']:.3f}",
+            f"{row['proposed_recall']:.1%}",
+        )
+    return table
 
 
 @cli.command()

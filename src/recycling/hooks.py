@@ -250,7 +250,7 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
         if pipeline != "__default__" and name in nodes.all_outputs()
     )
     todo = (
-        f"make it with: kedro run --pipeline {makers[0]}"
+        f"make it with: kedro run --pipelines {makers[0]}"
         if makers
         else "put it there (the sample data: make sample), or change its catalog entry"
     )

@@ -1,5 +1,7 @@
 """Boxes that the fusion is tried on, beside the package whose semantics it keeps."""
 
+import os
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,8 @@ from recycling.predictions import DETECTIONS
 
 # A power of two: pixels become the package's shares of the picture without rounding.
 SIDE = 1024
+MORE = int(os.environ.get("MORE_EXAMPLES", "1"))
+"""By how much property tests are longer than usual; `make test-slow` tries thousands of cases."""
 BOX = ["x_min", "y_min", "x_max", "y_max"]
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensembling.peer import MORE
 from recycling.ensembling import EnsemblingError, fuse_label_maps, hard_vote, vote_agreement
 from recycling.predictions import IGNORE, LabelMaps
 
@@ -26,7 +27,7 @@ def voted(labels, ranks):
     width=st.integers(1, 9),
     n_labels=st.integers(1, 5),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 def test_vote_is_what_counting_by_hand_gives(seed, n_members, height, width, n_labels):
     rng = np.random.default_rng(seed)
     labels = np.append(np.arange(n_labels), IGNORE).astype(np.uint8)

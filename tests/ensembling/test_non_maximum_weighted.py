@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
 
-from ensembling.peer import BOX, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, random_member, table
 from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
 from recycling.ensembling import EnsemblingError, non_maximum_weighted
 from recycling.predictions import DETECTIONS
@@ -66,7 +66,7 @@ def ours(fused, image_id, *, class_agnostic=False):
     weighted=st.booleans(),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 def test_result_is_that_of_the_package(
     seed, sizes, n_images, on_grid, iou_threshold, score_threshold, weighted, class_agnostic
 ):
@@ -108,7 +108,7 @@ def test_thousands_of_boxes_in_one_image_are_those_of_the_package_but_for_its_ro
     sizes=st.lists(st.integers(0, 20), min_size=2, max_size=5),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 * MORE, deadline=None)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, class_agnostic):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]

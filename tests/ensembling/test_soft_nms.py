@@ -11,7 +11,7 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float, prepare_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, random_member, table
 from recycling.ensembling import EnsemblingError, nms, soft_nms
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -70,7 +70,7 @@ def ours(fused, image_id, *, class_agnostic=False):
     weighted=st.booleans(),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 def test_boxes_and_their_lowered_scores_are_those_of_the_package(
     seed,
     sizes,
@@ -144,7 +144,7 @@ def test_nms_minds_the_score_threshold_and_is_plain_nms_without_one():
     method=st.sampled_from(list(NUMBERS)),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 * MORE, deadline=None)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(
     seed, sizes, method, class_agnostic
 ):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, random_member, table
 from recycling.ensembling import EnsemblingError, nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -68,7 +68,7 @@ def ours(fused, image_id):
     mode=st.sampled_from(MODES),
     weighted=st.booleans(),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120 * MORE, deadline=None)
 def test_fusion_equals_the_package_on_random_boxes(
     seed, sizes, n_images, on_grid, iou_threshold, score_threshold, mode, weighted
 ):
@@ -118,7 +118,7 @@ def test_fusion_equals_the_package_as_it_is_but_for_its_rounding():
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
     weighted=st.booleans(),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50 * MORE, deadline=None)
 def test_nms_equals_the_package_on_random_boxes(seed, sizes, on_grid, iou_threshold, weighted):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 1, on_grid=on_grid) for size in sizes]
@@ -135,7 +135,7 @@ def test_nms_equals_the_package_on_random_boxes(seed, sizes, on_grid, iou_thresh
     sizes=st.lists(st.integers(0, 20), min_size=2, max_size=5),
     mode=st.sampled_from(MODES),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50 * MORE, deadline=None)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, mode):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]
