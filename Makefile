@@ -49,7 +49,7 @@ test: install ## Check style, types, layers and promises
 	@$(BIN)/ruff format --check src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: install ## The tests that take long: every recipe, the demo twice, thousands of random cases; real data where TACO_ROOT, AISTAGES_ROOT say
 	@$(BIN)/pytest -m slow

@@ -279,9 +279,8 @@ class CheckpointDataset(PathDataset[Checkpoint]):
         return Checkpoint(path)
 
     def write(self, data: Checkpoint, path: Path) -> None:  # noqa: D102
-        shutil.copytree(data.folder, path)
-        # Its copy would keep the time of the original; what follows from it is made after now.
-        (path / "checkpoint.json").touch()
+        # With times of its own, not the original's: what follows from it is made after now.
+        shutil.copytree(data.folder, path, copy_function=shutil.copy)
 
 
 class RunFolderDataset(PathDataset[RunFolder]):
