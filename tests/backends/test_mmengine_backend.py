@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,13 +27,13 @@ from recycling.predictions import LabelMaps
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
     """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
     return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(
     pictures: LabeledImages, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Checkpoint]:
@@ -135,6 +136,21 @@ def test_another_seed_gives_other_weights(
 def _sha256(checkpoint: Checkpoint) -> str:
     facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
     return str(facts["weights_sha256"])
+
+
+def test_a_config_is_formatted_once_for_the_logs_and_once_for_the_checkpoint(
+    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formatted: list[str] = []
+
+    def count(text: str, **_: Any) -> tuple[str, bool]:
+        formatted.append(text)
+        return text, False
+
+    monkeypatch.setattr("yapf.yapflib.yapf_api.FormatCode", count)
+    made = train("mmpretrain", pictures, tmp_path)
+    assert len(formatted) == 2
+    assert (made.folder / "config.py").read_text() in formatted
 
 
 def test_training_starts_from_the_weights_given(

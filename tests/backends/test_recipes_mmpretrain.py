@@ -124,9 +124,11 @@ def resolved(recipe: str, pretrained: str = "none", n_classes: int = len(CLASSES
         return resolve(settings, RECIPES / f"{recipe}.py", data, Path("run"))
 
 
-def n_parameters(config: Any) -> int:
+@cache
+def n_parameters(recipe: str, n_classes: int = len(CLASSES)) -> int:
     from mmengine.registry import MODELS
 
+    config = resolved(recipe, n_classes=n_classes)
     with session.library("mmpretrain"), session.silence(), on_meta():
         network = MODELS.build(config.model)
     return sum(weights.numel() for weights in network.parameters())
@@ -170,7 +172,7 @@ def test_each_recipe_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_a_recipe_has_the_size_in_the_table(recipe: str) -> None:
-    assert n_parameters(resolved(recipe)) == PARAMETERS[recipe]
+    assert n_parameters(recipe) == PARAMETERS[recipe]
 
 
 @pytest.mark.parametrize("recipe", IN_TORCHVISION)
@@ -178,7 +180,7 @@ def test_a_recipe_is_the_network_that_torchvision_has_under_that_name(recipe: st
     from torchvision.models import get_model_weights
 
     expected = next(iter(get_model_weights(IN_TORCHVISION[recipe]))).meta["num_params"]
-    assert n_parameters(resolved(recipe, n_classes=1000)) == expected
+    assert n_parameters(recipe, n_classes=1000) == expected
 
 
 @pytest.mark.parametrize("recipe", ZOO)
@@ -201,9 +203,7 @@ def test_official_weights_are_those_of_a_network_of_that_size(recipe: str) -> No
         pytest.skip("mmpretrain's index has its number of parameters wrong, by ten times")
     (source,) = sources(resolved(recipe, pretrained="default").to_dict())
     # The index rounds some numbers to tens of thousands.
-    assert published()[source] == pytest.approx(
-        n_parameters(resolved(recipe, n_classes=1000)), rel=0.01
-    )
+    assert published()[source] == pytest.approx(n_parameters(recipe, n_classes=1000), rel=0.01)
 
 
 @pytest.mark.parametrize("recipe", ZOO)

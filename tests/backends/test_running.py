@@ -35,7 +35,7 @@ torch = pytest.importorskip("torch")
 CONSTANT = {"name": "constant", "warmup": 0.0}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
     """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
     return draw_pictures(tmp_path_factory.mktemp("pictures"))

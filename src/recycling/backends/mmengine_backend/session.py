@@ -43,6 +43,7 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
             _only_weights(),
             checked_loading(),
             _indexes_read_once(),
+            _configs_formatted_once(),
             _fresh_globals(backend),
         ):
             try:
@@ -131,6 +132,29 @@ def _indexes_read_once() -> Iterator[None]:
         yield
     finally:
         utils.load = before
+
+
+@contextmanager
+def _configs_formatted_once() -> Iterator[None]:
+    """Format once the config that mmengine formats anew for each of its four logs.
+
+    Once is 0.1 s for most recipes and 0.9 s for HTC and Mask2Former.
+    """
+    api: Any = importlib.import_module("yapf.yapflib.yapf_api")
+    before = api.FormatCode
+
+    @functools.cache
+    def formatted(text: str, style: tuple[tuple[str, Any], ...]) -> Any:
+        return before(text, style_config=dict(style))
+
+    def format_code(text: str, style_config: dict[str, Any]) -> Any:
+        return formatted(text, tuple(style_config.items()))
+
+    api.FormatCode = format_code
+    try:
+        yield
+    finally:
+        api.FormatCode = before
 
 
 @contextmanager
