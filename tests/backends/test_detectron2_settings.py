@@ -194,7 +194,7 @@ def test_balanced_weights_are_the_inverse_of_the_frequency_and_1_on_average(
 def test_a_focal_loss_trains_and_predicts_from_the_folder(
     part: LabeledImages, tmp_path: Path
 ) -> None:
-    loss = {"name": "focal", "class_weights": {"Metal": 2.0}}
+    loss = {"name": "focal", "class_weights": {"Metal": 2.0, "Paper": 1.0}}
     checkpoint = train(tmp_path / "work", data_of(part), epochs=1, loss=loss, score_threshold=0.0)
     found = backend_for("detectron2").predict(checkpoint, images_of(part))
     assert isinstance(found, pd.DataFrame)

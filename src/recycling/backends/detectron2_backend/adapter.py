@@ -49,7 +49,8 @@ class Detectron2Backend:
 
         Raises:
             BackendError: A setting, the recipe, the weights to start from or the data cannot be
-                used, an image cannot be read, the loss is no longer a number, or the disk is full.
+                used, an image cannot be read, the loss is no longer a number, the disk is full, or
+                Weights & Biases is on and cannot track the training.
         """
         if model.early_stopping is not None and data.score is None:
             raise BackendError(
@@ -133,7 +134,9 @@ def _scorer(model: Model, config: Any, data: TrainingData) -> Score:
     """What predicts the held-out fold with a network of the training, and scores it."""
     held_out = data.validation
     images = Images(held_out.annotations.images, held_out.folder)
-    trained = Trained(model, categories_of(data), {})
+    # One look at each picture tells epochs apart.
+    plain = model.model_copy(update={"test_time_augmentation": None})
+    trained = Trained(plain, categories_of(data), {})
 
     def score(module: Any) -> float:
         assert data.score is not None

@@ -57,7 +57,7 @@ def use_loss(network: Any, model: Model, data: TrainingData) -> None:
         data: Says how frequent a class is.
 
     Raises:
-        BackendError: A weight is of no category, or of one without a box.
+        BackendError: A weight is of no category, missing or below 0, or a category has no box.
     """
     if model.loss is None:
         return
@@ -83,7 +83,7 @@ def class_weights(loss: Loss, data: TrainingData, who: str) -> list[float]:
         who: Begins a message.
 
     Raises:
-        BackendError: A weight is of no category, or of one without a box.
+        BackendError: A weight is of no category, missing or below 0, or a category has no box.
     """
     names = [str(name) for name in data.categories["name"]]
     if loss.class_weights is None:
@@ -107,7 +107,17 @@ def class_weights(loss: Loss, data: TrainingData, who: str) -> list[float]:
         raise BackendError(
             f"{who}: loss.class_weights: no category {unknown[0]!r}; there are {', '.join(names)}"
         )
-    return [float(loss.class_weights.get(name, 1.0)) for name in names]
+    missing = [name for name in names if name not in loss.class_weights]
+    if missing:
+        raise BackendError(
+            f"{who}: loss.class_weights: no weight for {missing[0]!r}; give each category one"
+        )
+    bad = [name for name in names if not 0 <= loss.class_weights[name] < float("inf")]
+    if bad:
+        raise BackendError(
+            f"{who}: loss.class_weights: {loss.class_weights[bad[0]]} of {bad[0]!r}; give 0 or more"
+        )
+    return [float(loss.class_weights[name]) for name in names]
 
 
 def _scaled(losses: Callable[..., Any], weight: float) -> Callable[..., Any]:

@@ -23,6 +23,9 @@ LIBRARY = "detectron2::"
 ARCHITECTURES = ("GeneralizedRCNN", "RetinaNet")
 """The meta-architectures that give boxes, and whose classes and threshold are known here."""
 
+WARMUP_FACTOR = 0.01
+"""Where a warm-up begins, as a share of the learning rate, unless a recipe or an option says so."""
+
 CANNOT = ("devices",)
 """The settings that this library cannot honour."""
 
@@ -100,6 +103,7 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
 
     refuse(model, CANNOT)
     config = get_cfg()
+    config.SOLVER.WARMUP_FACTOR = WARMUP_FACTOR
     _add_recipe(config, recipe)
     weights = config.MODEL.WEIGHTS
     if model.pretrained == "default" and not weights:
@@ -108,8 +112,8 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
             "use 'none' or a checkpoint's path"
         )
     config.MODEL.DEVICE = best_device()
-    if model.pretrained == "none":
-        # Stages and statistics that nobody has trained must learn.
+    if model.pretrained != "default":
+        # Stages and statistics that the recipe's own weights do not bring must learn.
         config.MODEL.BACKBONE.FREEZE_AT = 0
         if config.MODEL.RESNETS.NORM == "FrozenBN":
             config.MODEL.RESNETS.NORM = "BN"

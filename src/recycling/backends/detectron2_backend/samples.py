@@ -53,7 +53,7 @@ def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
         names: The categories, in the order of class indices.
 
     Raises:
-        BackendError: Copies are asked for of an unknown category.
+        BackendError: Copies are asked for of a category that is unknown or in no image.
     """
     asked = model.sampler
     if asked.name == "shuffle":
@@ -79,21 +79,34 @@ def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tens
     """How often each image is seen: as often as the category in it that asks for most."""
     held = [_classes(record) for record in records]
     given = model.sampler.copies
+    _check_copied(model, held, names)
     if given is not None:
-        unknown = sorted(set(given) - set(names))
-        if unknown:
-            raise BackendError(
-                f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
-                f"there are {', '.join(names)}"
-            )
         copies = {at: given.get(name, 1) for at, name in enumerate(names)}
     else:
         counts = {at: sum(at in classes for classes in held) for at in range(len(names))}
         most = max(counts.values())
-        copies = {at: round(most / n) for at, n in counts.items() if n > 0}
+        copies = {at: round(most / n) for at, n in counts.items()}
     return torch.tensor(
         [max([copies[at] for at in classes], default=1) for classes in held]
     ).float()
+
+
+def _check_copied(model: Model, held: list[set[int]], names: list[str]) -> None:
+    """Whatever is to be copied must be there."""
+    wanted = names if model.sampler.copies is None else list(model.sampler.copies)
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise BackendError(
+            f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
+            f"there are {', '.join(names)}"
+        )
+    present = {names[at] for classes in held for at in classes}
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise BackendError(
+            f"model {model.recipe!r}: sampler 'oversample': no training image holds "
+            f"{', '.join(missing)}; choose other folds, drop the category or use repeat_factor"
+        )
 
 
 class ClassBalanced:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,22 @@ def fit(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         BackendError: The network cannot be built, an image cannot be read, the loss is no longer
-            a number, or the disk is full.
+            a number, the disk is full, or W&B is on and cannot track the training.
     """
+    from recycling.backends.detectron2_backend.tracking import tracked
+
     parts = _Parts(job)
-    with progress_bar() as progress, unwrapped_errors():
+    with (
+        tracked(job.model, job.config, job.work_dir) as writers,
+        progress_bar() as progress,
+        unwrapped_errors(),
+    ):
         total = job.config.SOLVER.MAX_ITER
         task = progress.add_task("training", total=total, completed=parts.iteration, note="")
         for epoch in range(parts.epoch + 1, job.model.epochs + 1):
             if parts.is_over():
                 break
-            parts.train(epoch, lambda note: progress.update(task, advance=1, note=note))
+            parts.train(epoch, lambda note: progress.update(task, advance=1, note=note), writers)
     return parts.weights(), parts.facts()
 
 
@@ -121,12 +127,13 @@ class _Parts:
         # The library counts from 0.
         _keep_lines(job.work_dir / "metrics.json", "iteration", self.iteration - 1)
 
-    def train(self, epoch: int, show: Callable[[str], None]) -> None:
+    def train(self, epoch: int, show: Callable[[str], None], writers: Sequence[Any] = ()) -> None:
         """Train one epoch, look at it, and keep the state.
 
         Args:
             epoch: From 1.
             show: Is told of each step.
+            writers: Of the library's; write as often as the one of ``metrics.json``.
         """
         from detectron2.engine import hooks
         from detectron2.utils.events import JSONWriter
@@ -145,7 +152,8 @@ class _Parts:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                writer.write()
+                for one in (writer, *writers):
+                    one.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 import torch
@@ -30,9 +31,9 @@ class Views:
     def of(cls, config: Any, model: Model) -> Views:
         """Those that a model asks for; without test-time augmentation the picture itself."""
         asked = model.test_time_augmentation
-        scales = (1.0,) if asked is None else asked.scales
+        scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
         return cls(
-            tuple(_mapper(config, round(scale * model.image_size)) for scale in scales),
+            tuple(_mapper(config, _side(model.image_size, scale)) for scale in scales),
             flip=asked is not None and asked.flip,
         )
 
@@ -42,6 +43,12 @@ class Views:
         if self.flip:
             views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
         return views
+
+
+def _side(side: int, scale: float) -> int:
+    """Rounded as in the other libraries, to what the image size can be divided by, up to 32."""
+    unit = gcd(side, 32)
+    return max(unit, round(side * scale / unit) * unit)
 
 
 def _mapper(config: Any, side: int) -> Any:
