@@ -54,14 +54,13 @@ def run(*, quick: bool) -> list[Row]:
 def compare(task: str, pictures: LabeledImages, folder: Path, workers: int) -> list[Row]:
     """Time epochs of both loaders by turns, so that both find the same machine."""
     from recycling.backends.mmengine_backend import session
-    from recycling.backends.mmengine_backend.picture_cache import PICTURES
 
     with session.library(RECIPES[task][0]):
         ours = loader_config(task, pictures, folder, workers)
         peer = with_library_reading(task, ours)
         if task != "cls":  # a crop is not cut by the library
             check_equal(ours.dataset, peer.dataset)
-        PICTURES.clear()
+        forget_pictures()
         seconds = list(zip(epochs(ours), epochs(peer), strict=True))
     what = f"{task}, {workers} workers"
     return [
@@ -122,11 +121,20 @@ def waiting(task: str, pictures: LabeledImages, folder: Path, workers: int) -> t
     """The share of a training's time that its steps waited, and its pictures a second."""
     backend, recipe = RECIPES[task]
     path = ROOT / "conf" / "recipes" / backend / f"{recipe}.py"
+    forget_pictures()
     trained = backend_for(backend).train(
         model(task, workers), path, training_data(pictures), folder
     )
     facts = json.loads((trained.folder / "checkpoint.json").read_text())
     return facts["waiting_share"], facts["images_per_second"]
+
+
+def forget_pictures() -> None:
+    """Let loaders of this process, or started from it, find nothing in memory."""
+    from recycling.backends.mmengine_backend.picture_cache import CROPS, PICTURES
+
+    CROPS.clear()
+    PICTURES.clear()
 
 
 def model(task: str, workers: int) -> Model:

@@ -1,9 +1,10 @@
-"""Decoded pictures in memory, within a limit."""
+"""Decoded pictures, and crops of them, in memory, within a limit."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import cv2
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from recycling.backends.core import BackendError
 
-Key = tuple[str, int]
+Key = tuple[Hashable, ...]
 
 
 @dataclass
@@ -26,8 +27,8 @@ class PictureCache:
     holds.
 
     Attributes:
-        pictures: By path and time of modification, the longest unused first; with the number of
-            the read that last asked for it.
+        pictures: By path, time of modification and part, the longest unused first; with the number
+            of the read that last asked for it.
         n_bytes: What they take.
         n_reads: How often a picture was asked for.
         n_hits: How often it was there.
@@ -37,7 +38,7 @@ class PictureCache:
     n_bytes: int = 0
     n_reads: int = 0
     n_hits: int = 0
-    seen: set[str] = field(default_factory=set)
+    seen: set[Key] = field(default_factory=set)
 
     def read(self, path: str, limit: int) -> NDArray[np.uint8]:
         """A picture in BGR, (H, W, 3); the array is shared, so do not write to it.
@@ -49,12 +50,28 @@ class PictureCache:
         Raises:
             BackendError: The file is missing or is no picture.
         """
+        return self.get(path, (), limit, lambda: decoded(path))
+
+    def get(
+        self, path: str, part: Key, limit: int, make: Callable[[], NDArray[np.uint8]]
+    ) -> NDArray[np.uint8]:
+        """What is made of a file; the array is shared, so do not write to it.
+
+        Args:
+            path: The file.
+            part: What of it: with the file, all that the result depends on.
+            limit: Bytes to keep at most; 0 keeps nothing.
+            make: Makes it where it is not there.
+
+        Raises:
+            BackendError: The file is missing, or as `make` does.
+        """
         try:
-            key = (path, os.stat(path).st_mtime_ns)  # noqa: PTH116 - hot path
+            key = (path, os.stat(path).st_mtime_ns, *part)  # noqa: PTH116 - hot path
         except OSError as error:
             raise BackendError(f"{path}: {error.strerror}; check the image folder") from error
         self.n_reads += 1
-        self.seen.add(path)
+        self.seen.add((path, *part))
         if key in self.pictures:
             self.n_hits += 1
             picture, _ = self.pictures[key]
@@ -62,7 +79,7 @@ class PictureCache:
             self.pictures.move_to_end(key)
             self._shrink(limit)
             return picture
-        picture = decoded(path)
+        picture = make()
         self._shrink(limit)
         self._make_room(picture.nbytes, limit)
         if self.n_bytes + picture.nbytes <= limit:
@@ -106,3 +123,6 @@ def decoded(path: str) -> NDArray[np.uint8]:
 
 PICTURES = PictureCache()
 """Of this process: a small data set is decoded once for all models that it trains."""
+
+CROPS = PictureCache()
+"""What a classifier sees of pictures: fewer bytes than these, and all that it asks for again."""

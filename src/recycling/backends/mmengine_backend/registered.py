@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,7 +22,7 @@ import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.samplers  # noqa: F401
 from recycling.backends.albumentations_list import IGNORED
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.picture_cache import PICTURES
+from recycling.backends.mmengine_backend.picture_cache import CROPS, PICTURES
 
 CACHE_BYTES = 512 * 2**20
 """Of decoded pictures in memory, where a config says nothing."""
@@ -40,6 +41,8 @@ class ReadPicture(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
+        # Those of a classifier that was trained before; both together keep to the limit.
+        CROPS.clear()
         # Some of the libraries' transforms change the picture in place.
         picture = PICTURES.read(results["img_path"], self.cache_bytes).copy()
         shape = picture.shape[:2]
@@ -58,7 +61,7 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
     Args:
         size: Side of the result, pixels.
         margin: Context on each side, as a share of the box's longer side.
-        cache_bytes: Decoded pictures to keep in this process at most.
+        cache_bytes: Crops and decoded pictures to keep in this process at most.
     """
 
     def __init__(self, size: int, margin: float = 0.1, cache_bytes: int = CACHE_BYTES) -> None:
@@ -68,8 +71,18 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
-        picture = PICTURES.read(results["img_path"], self.cache_bytes)
-        x_min, y_min, x_max, y_max = results["box"]
+        path, box = results["img_path"], tuple(results["box"])
+        part = (self.size, self.margin, box)
+        crop = CROPS.get(path, part, self.cache_bytes, lambda: self._cut(path, box))
+        # Some of the libraries' transforms change it in place.
+        crop, shape = crop.copy(), crop.shape[:2]
+        return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
+
+    def _cut(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
+        # Pictures make room for crops.
+        room = self.cache_bytes - CROPS.n_bytes - 3 * self.size**2
+        picture = PICTURES.read(path, max(0, room))
+        x_min, y_min, x_max, y_max = box
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side
         # Maps the square's corner to the origin; beyond the picture's edge its last pixels repeat.
@@ -79,8 +92,8 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
                 [0, scale, self.size / 2 - scale * (y_min + y_max) / 2],
             ]
         )
-        if scale < 0.5:  # bilinear interpolation would skip pixels
-            picture, to_crop = _shrunk(picture, to_crop, scale)
+        if scale <= 0.5:  # bilinear interpolation would skip pixels
+            picture, to_crop = _halved(picture, to_crop, self.size)
         crop = cv2.warpAffine(
             picture,
             to_crop,
@@ -88,24 +101,50 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        shape = crop.shape[:2]
-        return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
+        return np.asarray(crop, dtype=np.uint8)
 
 
-def _shrunk(
-    picture: NDArray[np.uint8], to_crop: NDArray[np.float64], scale: float
+def _halved(
+    picture: NDArray[np.uint8], to_crop: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    height, width = picture.shape[:2]
-    small = cv2.resize(
-        picture,
-        (max(1, round(width * scale)), max(1, round(height * scale))),
-        interpolation=cv2.INTER_AREA,
-    )
-    factors = np.array([small.shape[1] / width, small.shape[0] / height])
+    """Halve what a crop shows of a picture as often as it stays larger than the crop.
+
+    To halve is by far the fastest way to shrink, and looks at each pixel.
+
+    Args:
+        picture: (H, W, 3); not changed.
+        to_crop: (2, 3), from pixels of the picture to those of the crop; shrinks.
+        size: Side of the crop, pixels.
+
+    Returns:
+        The smaller picture, and the map from its pixels to the crop's.
+    """
+    scale = float(to_crop[0, 0])
+    halvings = math.floor(math.log2(1 / scale))
+    factor = 2**halvings
+    first, missing = [0, 0], [0, 0]
+    for axis, length in enumerate((picture.shape[1], picture.shape[0])):
+        offset = to_crop[axis, 2]
+        # One pixel of the smaller picture more on each side, for the interpolation.
+        begin = min(max(math.floor(-offset / scale) - factor, 0), length - 1)
+        end = min(math.ceil((size - offset) / scale) + factor, length)
+        n = max(1, math.ceil((end - begin) / factor)) * factor
+        first[axis], missing[axis] = begin, max(0, begin + n - length)
+        picture = picture[:, begin : begin + n] if axis == 0 else picture[begin : begin + n]
+    if any(missing):
+        picture = np.asarray(
+            cv2.copyMakeBorder(picture, 0, missing[1], 0, missing[0], cv2.BORDER_REPLICATE),
+            np.uint8,
+        )
+    for _ in range(halvings):
+        half = (picture.shape[1] // 2, picture.shape[0] // 2)
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
     rescaled = to_crop.copy()
-    rescaled[0, 0] /= factors[0]
-    rescaled[1, 1] /= factors[1]
-    return np.asarray(small, dtype=np.uint8), rescaled
+    for axis in (0, 1):
+        rescaled[axis, axis] *= factor
+        # From middles of pixels to middles of pixels.
+        rescaled[axis, 2] += scale * (first[axis] + factor / 2) - 0.5
+    return picture, rescaled
 
 
 @DATASETS.register_module()

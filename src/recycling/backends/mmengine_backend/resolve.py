@@ -82,7 +82,10 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
                 # The last, smaller batch would disturb batch normalisation.
                 "drop_last": _share(model, n_samples) >= model.batch_size // model.devices,
                 "sampler": {"type": "DefaultSampler", "shuffle": True},
-                "collate_fn": {"type": "pseudo_collate"},
+                # Crops are of one size; one tensor reaches this process faster than many.
+                "collate_fn": {
+                    "type": "default_collate" if model.task == "cls" else "pseudo_collate"
+                },
                 "dataset": dataset,
             },
             "test_pipeline": _pipeline(model, [], training=False),
