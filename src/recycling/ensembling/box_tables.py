@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -128,7 +130,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
         return kernel(boxes.kernel, *stretch, *settings, output)
 
     start = boxes.kernel.box_pointer[first_image[:-1]]
-    with ThreadPoolExecutor(threads) as pool:
+    with _no_garbage_looked_for(kernel), ThreadPoolExecutor(threads) as pool:
         over = pool.map if threads > 1 else map
         done = list(over(run, pairwise(first_image.tolist())))
         counts = np.array(done, dtype=np.int64).reshape(-1, 3)
@@ -143,6 +145,23 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
         place = _moved(output.place, start, kept)
         table[SEGMENTATION] = fused_segmentations(table, place, boxes)
     return Detections(table)
+
+
+@contextmanager
+def _no_garbage_looked_for(kernel: Kernel) -> Iterator[None]:
+    """Hold Python's garbage collector while numba loads a kernel, in a process's first call.
+
+    That makes hundreds of thousands of objects, all of which stay: a third of the time would go
+    into looking through them for garbage.
+    """
+    if getattr(kernel, "signatures", ()) or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _typed(member: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[NDArray[Any]]]:
