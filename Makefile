@@ -41,7 +41,7 @@ $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 sample: install ## Generate the sample data below data/01_raw/sample
 	@$(BIN)/python -m recycling.sample $(SAMPLE)
 
-demo: sample ## Run the whole chain on the sample data (8 minutes on two cores)
+demo: sample ## Run the whole chain on the sample data (10 minutes on two cores)
 	@$(BIN)/kedro run
 
 test: install ## Check style, types, layers and promises
