@@ -298,6 +298,16 @@ def test_a_search_of_something_else_is_not_gone_on_with(useful, tmp_path):
         search(replace(useful, names=("a", "b")), n_trials=2, storage=path)
 
 
+def test_in_a_folder_a_search_of_something_else_begins_anew_and_the_first_is_kept(useful, tmp_path):
+    first = search(useful, n_trials=6, storage=tmp_path)
+    retrained = problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0}, seed=1)
+    assert same(search(retrained, n_trials=6, storage=tmp_path), search(retrained, n_trials=6))
+    assert len(list(tmp_path.iterdir())) == 2
+    stored = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert same(search(useful, n_trials=6, storage=tmp_path), first)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == stored
+
+
 @pytest.mark.parametrize("content", ["how,method\n1,2\n", "notes", '{"op_code":77}\n', "{}\n"])
 def test_a_file_that_is_no_journal_is_left_as_it_is(useful, tmp_path, content):
     path = tmp_path / "choices.csv"

@@ -132,7 +132,8 @@ def search(
             counts. The best member, greedy selection and each search's first trial are waited for.
         seed: Of the sampler.
         storage: A file that keeps the trials (Optuna's journal), made if it is not there. A search
-            that is in it goes on from where it stopped.
+            that is in it goes on from where it stopped. Or a folder that is there: in it each
+            search has a file of its own, and one of other predictions begins anew.
 
     Returns:
         The choices of the best member, of greedy selection and of the search, and all trials.
@@ -401,6 +402,9 @@ def _open(path: Path, described: Mapping[str, Any]) -> BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    if path.is_dir():
+        name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+        path = path / f"{name[:16]}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
     _mend(path)
     try:

@@ -80,12 +80,14 @@ def chooser(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, H
         settings: Search, train: Annotations, folds: Folds, runs: RunFolder, **members: Any
     ) -> tuple[Choice, Choices, History]:
         """Search on out-of-fold predictions for the best ensemble."""
+        journals = runs.path / "searches" / task / ensemble
+        journals.mkdir(parents=True, exist_ok=True)
         found = search(
             problem_of(settings, train, folds, members),
             n_trials=settings.trials,
             timeout_s=settings.seconds,
             seed=settings.seed,
-            storage=runs.path / "searches" / task / f"{ensemble}.journal",
+            storage=journals,
         )
         return _choice(found), found.table(), found.history
 
