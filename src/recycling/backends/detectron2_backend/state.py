@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from recycling.backends.checkpoint_folder import no_room, sha256_of
 from recycling.backends.core import TrainingData
 from recycling.backends.detectron2_backend.checkpoint import sha256_of_data
 from recycling.backends.model import Model
-from recycling.backends.resume import NOT_OF_TRAINING, STATE, Identity
+from recycling.backends.resume import NOT_OF_TRAINING, STATE, Identity, flat
 
 NOT_OF_CONFIG = (
     "DATALOADER.NUM_WORKERS",
@@ -47,28 +47,16 @@ def identity_of(
         start: The file of the weights that it starts from.
     """
     left_out = {*NOT_OF_TRAINING, "workers"}
-    facts = dict(_flat(model.model_dump(mode="json", exclude=left_out)))
+    facts = dict(flat(model.model_dump(mode="json", exclude=left_out)))
     facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
     held_out = model.early_stopping is not None
     facts["training data"] = f"sha256 {sha256_of_data(data, held_out=held_out)}"
-    for key, value in _flat(config):
+    for key, value in flat(config):
         if not key.startswith(NOT_OF_CONFIG):
             facts[f"recipe.{key}"] = value
     for name, version in versions.items():
         facts[f"version.{name}"] = version
     return Identity(facts)
-
-
-def _flat(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict) and node:
-        children = [(str(key), child) for key, child in node.items()]
-    elif isinstance(node, (list, tuple)) and node:
-        children = [(str(position), child) for position, child in enumerate(node)]
-    else:
-        yield name, str(node)
-        return
-    for key, child in children:
-        yield from _flat(child, f"{name}.{key}" if name else key)
 
 
 def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
