@@ -224,6 +224,11 @@ def ensembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):
     summary = json.loads((ensembled / "data/08_reporting/summary.json").read_text())
     assert set(summary) == set(FEW)
+    shipped, now = (
+        {path.relative_to(root): path.stat().st_size for path in root.rglob("*") if path.is_file()}
+        for root in (ROOT / "sample", ensembled / "sample")
+    )
+    assert now == shipped
 
 
 def drop_in(project: Path, task: str, name: str) -> Path:

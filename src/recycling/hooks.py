@@ -18,12 +18,23 @@ from rich.console import Console
 
 from recycling import pipeline_registry
 from recycling.backends import Checkpoint, Model, Recipes, changed_settings
-from recycling.datasets import CheckpointDataset, DroppedMembersDataset, PathDataset, PictureDataset
+from recycling.datasets import (
+    CheckpointDataset,
+    DroppedMembersDataset,
+    ImageCacheDataset,
+    PathDataset,
+    PictureDataset,
+    RunFolderDataset,
+)
 from recycling.pipelines.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.pipelines.plan import start_of
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)
+
+
+OWN = (DroppedMembersDataset, ImageCacheDataset, RunFolderDataset)
+"""What is a user's own in any case, or written to by what reads it."""
 
 
 class PreflightError(ValueError):
@@ -84,7 +95,7 @@ class SampleHooks:
             name: dataset
             for name in pipeline.inputs()
             if isinstance(dataset := catalog.get(name), PathDataset)
-            and not isinstance(dataset, DroppedMembersDataset)  # a user's own in any case
+            and not isinstance(dataset, OWN)
             and dataset.filepath.is_relative_to(data)
         }
         shipped = {
