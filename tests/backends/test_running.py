@@ -27,7 +27,7 @@ from backends.tiny_trainings import (
     train,
 )
 from recycling.annotations import LabeledImages
-from recycling.backends import BackendError, Checkpoint, backend_for
+from recycling.backends import BackendError, Checkpoint, backend_for, resume
 from recycling.predictions import LabelMaps, Predictions
 
 torch = pytest.importorskip("torch")
@@ -79,6 +79,14 @@ KILLED = [
     pytest.param("mmseg", {"workers": 0}, id="seg", marks=pytest.mark.slow),
     pytest.param("mmseg", {"workers": 2}, id="seg, two loaders", marks=pytest.mark.slow),
 ]
+
+HOLDER = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.parametrize(("backend", "settings"), KILLED)
@@ -152,6 +160,25 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     again = train("mmpretrain", pictures, tmp_path)
     assert facts_of(again)["weights_sha256"] == before["weights_sha256"]
     assert again.weights.stat().st_size > 0
+
+
+def test_no_two_processes_train_in_one_folder(
+    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "LOCK_SECONDS", 0.1)
+    run = tmp_path / "run"
+    run.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(run / "training.lock")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(BackendError, match=r"run: another process is training here; wait"):
+            train("mmpretrain", pictures, tmp_path, epochs=1)
+        assert [path.name for path in run.iterdir()] == ["training.lock"]
+        other.kill()
+    train("mmpretrain", pictures, tmp_path, epochs=1)
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_earlier_state(

@@ -1,7 +1,8 @@
 """Going on after a stop: what a training depends on, and where it has got to.
 
 A run's folder holds ``training.json``, what the training depends on, and, after its first whole
-epoch, ``state.pth``, from which it goes on. The state is gone when the checkpoint is there.
+epoch, ``state.pth``, from which it goes on. The state is gone when the checkpoint is there. While
+``training.lock`` is locked a process trains there.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from recycling.backends.checkpoint_folder import FACTS, WEIGHTS, sha256_of
-from recycling.backends.core import Checkpoint
+from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.model import Model
 
 logger = logging.getLogger(__name__)
 
 IDENTITY = "training.json"
+LOCK = "training.lock"
 STATE = "state.pth"
+
+LOCK_SECONDS = 20.0
+"""How long to wait for a lock: loaders of a training that was killed live on for 5 seconds."""
 
 NOT_OF_TRAINING = frozenset(
     {
@@ -80,6 +86,26 @@ class Identity:
         ]
         more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
         return ", ".join(shown + more)
+
+
+@contextmanager
+def alone_in(work_dir: Path) -> Iterator[None]:
+    """Let no other process train in a run's folder meanwhile.
+
+    Args:
+        work_dir: The run's folder; it is there.
+
+    Raises:
+        BackendError: Another process trains there.
+    """
+    try:
+        held = FileLock(work_dir / LOCK, timeout=LOCK_SECONDS).acquire()
+    except Timeout as error:
+        raise BackendError(
+            f"{work_dir}: another process is training here; wait until it has ended, or stop it"
+        ) from error
+    with held:
+        yield
 
 
 def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:

@@ -22,7 +22,7 @@ from recycling.backends.detectron2_backend.resolve import resolve
 from recycling.backends.detectron2_backend.state import identity_of
 from recycling.backends.detectron2_backend.training import Job, Score, fit, with_settings_of
 from recycling.backends.model import Model
-from recycling.backends.resume import begin, end
+from recycling.backends.resume import alone_in, begin, end
 from recycling.backends.settings import WHOLE_BATCH
 from recycling.predictions import Detections
 
@@ -49,8 +49,9 @@ class Detectron2Backend:
 
         Raises:
             BackendError: A setting, the recipe, the weights to start from or the data cannot be
-                used, an image cannot be read, the loss is no longer a number, the disk is full, or
-                Weights & Biases is on and cannot track the training.
+                used, an image cannot be read, the loss is no longer a number, the disk is full,
+                Weights & Biases is on and cannot track the training, or another process trains in
+                `work_dir`.
         """
         if model.early_stopping is not None and data.score is None:
             raise BackendError(
@@ -58,7 +59,11 @@ class Detectron2Backend:
             )
         work_dir.mkdir(parents=True, exist_ok=True)
         log = work_dir / "train.log"
-        with session.library(log), session.reproducible(deterministic=model.deterministic):
+        with (
+            alone_in(work_dir),
+            session.library(log),
+            session.reproducible(deterministic=model.deterministic),
+        ):
             job = _prepared(model, recipe, data, work_dir)
             identity = identity_of(model, job.config, data, session.versions(), job.start)
             ended = begin(work_dir, identity)

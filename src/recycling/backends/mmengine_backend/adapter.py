@@ -30,7 +30,7 @@ from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.mmengine_backend.training_set import write_training_set
 from recycling.backends.model import Model
-from recycling.backends.resume import begin, end, state_of
+from recycling.backends.resume import alone_in, begin, end, state_of
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
 
@@ -61,7 +61,8 @@ class MMEngineBackend:
 
         Raises:
             BackendError: A setting, the recipe, the weights to start from or the data cannot be
-                used, an image cannot be read, the loss is no longer a number, or the disk is full.
+                used, an image cannot be read, the loss is no longer a number, the disk is full, or
+                another process trains in `work_dir`.
         """
         work_dir.mkdir(parents=True, exist_ok=True)
         if model.early_stopping is not None and data.score is None:
@@ -69,17 +70,18 @@ class MMEngineBackend:
                 f"model {model.recipe!r}: early_stopping needs TrainingData.score; give it"
             )
         check_devices(model)
-        training_set = write_training_set(model.task, data, work_dir / "data")
-        with _session(model, work_dir):
-            config = resolve(model, recipe, training_set, work_dir)
-            start = check_weights(model, config.to_dict())
-            versions = session.versions(self.name)
-            identity = identity_of(model, config, training_set, versions, start)
-            job = Job(model, recipe, data, training_set, work_dir, identity, start)
-            ended = begin(work_dir, identity)
-            if ended is not None:
-                return _with_settings_of(job, config, ended)
-        return train(job) if model.devices == 1 else launch(job)
+        with alone_in(work_dir):
+            training_set = write_training_set(model.task, data, work_dir / "data")
+            with _session(model, work_dir):
+                config = resolve(model, recipe, training_set, work_dir)
+                start = check_weights(model, config.to_dict())
+                versions = session.versions(self.name)
+                identity = identity_of(model, config, training_set, versions, start)
+                job = Job(model, recipe, data, training_set, work_dir, identity, start)
+                ended = begin(work_dir, identity)
+                if ended is not None:
+                    return _with_settings_of(job, config, ended)
+            return train(job) if model.devices == 1 else launch(job)
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
         """Predict on `images`, in the project's formats.
