@@ -1,6 +1,6 @@
-# Everything here sets up what it needs, once: `make demo` works on a machine with Python 3.11, gcc and make.
+# Everything here sets up what it needs, once: `make demo` works on a machine with Python 3.11 or 3.12, gcc and make.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet

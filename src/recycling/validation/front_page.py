@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
@@ -61,7 +61,7 @@ def front_page(name: str, found: Sequence[Finding], pages: Mapping[str, str]) ->
         The page, whole, with nothing to load.
     """
     failed = sorted((f for f in found if not f.met), key=lambda f: f.expected.severity)
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     sizes = {f.expected.table: f.total for f in found}
     links = ", ".join(f'<a href="{escape(pages[t])}">{escape(t)}</a>' for t in sizes)
     return "\n".join(
