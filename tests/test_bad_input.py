@@ -107,6 +107,14 @@ def test_an_unknown_recipe(project):
     assert "conf/recipes/mmdet" in line
 
 
+@pytest.mark.skipif(is_installed("effdet"), reason="effdet is installed")
+def test_a_recipe_whose_library_is_not_installed(project):
+    change(project, "models.yml", lambda c: first_model(c).update(recipe="efficientdet_d0"))
+    line = refused(project)
+    assert "recipe: 'efficientdet_d0' needs effdet, which is not installed" in line
+    assert 'pip install ".[efficientdet]"' in line
+
+
 def test_an_unknown_setting(project):
     change(project, "models.yml", lambda c: first_model(c).update(epoch=3))
     assert "did you mean 'epochs'" in refused(project)

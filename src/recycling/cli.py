@@ -115,7 +115,7 @@ def recipes(env: str | None, task: Task | None) -> None:
     from rich.console import Console
 
     from recycling.backends.recipes import N_CLASSES, list_recipes
-    from recycling.backends.registry import INSTALL
+    from recycling.backends.registry import how_to_install
 
     with KedroSession.create(env=env) as session:
         context = cast(KedroSession, session).load_context()
@@ -131,8 +131,8 @@ def recipes(env: str | None, task: Task | None) -> None:
     click.echo("weights: what `pretrained: default` takes, host and file")
     if any(None in (one.parameters, one.weights, one.reports) for one in found):
         click.echo("-: the comment at the top of the recipe does not say")
-    for library in sorted({library for one in found for library in _missing(one)}):
-        click.echo(f"{library} is not installed: {INSTALL.get(library, f'pip install {library}')}")
+    for library in sorted({library for one in found for library in one.missing}):
+        click.echo(f"{library} is not installed: {how_to_install(library)}")
 
 
 def _recipes_table(found: list[RecipeFacts]) -> Table:
@@ -149,7 +149,7 @@ def _recipes_table(found: list[RecipeFacts]) -> Table:
         box=SIMPLE_HEAD,
     )
     for one in found:
-        missing = ", ".join(_missing(one))
+        missing = ", ".join(one.missing)
         table.add_row(
             one.task,
             one.backend if not missing else f"{one.backend} ({missing} not installed)",
@@ -163,12 +163,6 @@ def _recipes_table(found: list[RecipeFacts]) -> Table:
 
 def _joined(entries: tuple[str, ...] | None) -> str:
     return "-" if entries is None else ", ".join(entries) or "none"
-
-
-def _missing(recipe: RecipeFacts) -> list[str]:
-    from recycling.backends import is_installed
-
-    return [name for name in (recipe.backend, *recipe.needs) if not is_installed(name)]
 
 
 @cli.command()

@@ -17,7 +17,15 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling import pipeline_registry
-from recycling.backends import Checkpoint, Model, Recipes, changed_settings
+from recycling.backends import (
+    BackendError,
+    Checkpoint,
+    Model,
+    Recipes,
+    changed_settings,
+    how_to_install,
+)
+from recycling.backends.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
     DroppedMembersDataset,
@@ -275,11 +283,18 @@ def _check_recipe(node: Node, catalog: DataCatalog) -> None:
     for name in node.inputs:
         if name.startswith("params:models."):
             model: Model = catalog.load(name)
+            key = f"models.yml: {name.removeprefix('params:')}.recipe"
             try:
-                recipes.find(model.backend, model.recipe)
-            except RuntimeError as error:
-                key = name.removeprefix("params:")
-                raise PreflightError(f"models.yml: {key}.recipe: {error}") from error
+                recipe = read_head(
+                    recipes.find(model.backend, model.recipe), model.task, model.backend
+                )
+            except BackendError as error:
+                raise PreflightError(f"{key}: {error}") from error
+            if missing := recipe.missing:
+                raise PreflightError(
+                    f"{key}: {recipe.name!r} needs {missing[0]}, which is not installed; "
+                    f"{how_to_install(missing[0])}, or choose another recipe"
+                )
 
 
 def _picture(dataset: Any) -> Path | None:

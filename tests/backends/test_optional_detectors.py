@@ -72,16 +72,19 @@ def scene() -> tuple[Any, list[Any], list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "library"), [("efficientdet_d0", "effdet"), ("yolov5_s", "ultralytics")]
+    ("recipe", "library", "extra"),
+    [("efficientdet_d0", "effdet", "efficientdet"), ("yolov5_s", "ultralytics", "yolov5")],
 )
 def test_without_its_library_a_recipe_says_what_to_install(
-    recipe: str, library: str, monkeypatch: pytest.MonkeyPatch
+    recipe: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
-    with session.library("mmdet"), pytest.raises(BackendError, match=f"pip install {library}"):
+    with session.library("mmdet"), pytest.raises(BackendError) as caught:
         network(recipe)
+    assert f"needs {library}" in str(caught.value)
+    assert f'pip install ".[{extra}]"' in str(caught.value)
 
 
 # EfficientDet -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from recycling.backends.core import (
     TrainingData,
 )
 from recycling.backends.model import Model
-from recycling.backends.registry import INSTALL, backend_for, is_installed
+from recycling.backends.registry import backend_for, how_to_install, is_installed
 from recycling.backends.resume import changed_settings
 from recycling.backends.settings import (
     Anchors,
@@ -23,7 +23,6 @@ from recycling.backends.settings import (
 )
 
 __all__ = [
-    "INSTALL",
     "Anchors",
     "Backend",
     "BackendError",
@@ -41,5 +40,6 @@ __all__ = [
     "TrainingData",
     "backend_for",
     "changed_settings",
+    "how_to_install",
     "is_installed",
 ]

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from recycling.backends.core import BackendError, Recipes
 from recycling.backends.model import BACKENDS_OF, Task
+from recycling.backends.registry import is_installed
 
 N_CLASSES: dict[Task, int] = {"cls": 18, "det": 10, "seg": 11}
 """With how many classes parameters are counted: the reports' (of masks, background included)."""
@@ -59,6 +60,11 @@ class RecipeFacts:
     def name(self) -> str:
         """What `models.yml` calls it."""
         return self.path.stem
+
+    @property
+    def missing(self) -> list[str]:
+        """Those of its libraries that are not installed, as they are imported."""
+        return [library for library in (self.backend, *self.needs) if not is_installed(library)]
 
 
 def list_recipes(recipes: Recipes, task: Task | None = None) -> list[RecipeFacts]:

@@ -6,18 +6,24 @@ from importlib.util import find_spec
 
 from recycling.backends.core import Backend, BackendError
 
-INSTALL = {
+_INSTALL = {
     "mmpretrain": "pip install onedl-mmpretrain==1.3.6",
     "mmdet": "pip install onedl-mmdetection==3.5.1",
     "mmseg": "pip install onedl-mmsegmentation==1.4.2",
     "detectron2": "see https://detectron2.readthedocs.io/en/latest/tutorials/install.html",
+    "effdet": 'pip install ".[efficientdet]"',
+    "ultralytics": 'pip install ".[yolov5]"',
 }
-"""How to install the library of each backend; the library imports under the backend's name."""
 
 
 def is_installed(name: str) -> bool:
-    """Whether the library of a backend can be imported (without importing it)."""
+    """Whether a library can be imported (without importing it); a backend is named as its own."""
     return find_spec(name) is not None
+
+
+def how_to_install(name: str) -> str:
+    """A command, or where one is found, for a library that a backend or a recipe needs."""
+    return _INSTALL.get(name, f"pip install {name}")
 
 
 def backend_for(name: str) -> Backend:
@@ -27,7 +33,7 @@ def backend_for(name: str) -> Backend:
         BackendError: Its library is not installed; the message says how to install it.
     """
     if not is_installed(name):
-        raise BackendError(f"backend {name!r} is not installed; {INSTALL[name]}")
+        raise BackendError(f"backend {name!r} is not installed; {how_to_install(name)}")
     if name == "detectron2":
         from recycling.backends.detectron2_backend import Detectron2Backend
 

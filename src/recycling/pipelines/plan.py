@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from recycling.backends import INSTALL, Model, is_installed
+from recycling.backends import Model, how_to_install, is_installed
 from recycling.backends.model import Task
 from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Search
 from recycling.pipelines.parameters import faults, nearest
@@ -462,10 +462,10 @@ def _usable(name: str, model: Model, where: str) -> bool:
     if not model.skip_if_missing:
         raise PlanError(
             f"{where}: models.{name}: backend {model.backend!r} is not installed; "
-            f"{INSTALL[model.backend]}, or set skip_if_missing: true"
+            f"{how_to_install(model.backend)}, or set skip_if_missing: true"
         )
     logger.warning(
         "%s: models.%s is left out: backend %r is not installed (%s)",
-        where, name, model.backend, INSTALL[model.backend],
+        where, name, model.backend, how_to_install(model.backend),
     )  # fmt: skip
     return False

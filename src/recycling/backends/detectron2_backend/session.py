@@ -121,12 +121,12 @@ def one_line(error: BaseException) -> str:
 
 
 def _import() -> None:
-    from recycling.backends.registry import INSTALL
+    from recycling.backends.registry import how_to_install
 
     try:
         for module in ("checkpoint", "data", "engine", "model_zoo", "solver"):
             importlib.import_module(f"detectron2.{module}")
     except ImportError as error:
         raise BackendError(
-            f"detectron2 cannot be imported ({one_line(error)}); {INSTALL['detectron2']}"
+            f"detectron2 cannot be imported ({one_line(error)}); {how_to_install('detectron2')}"
         ) from error

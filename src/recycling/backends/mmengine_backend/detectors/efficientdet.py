@@ -15,8 +15,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from recycling.backends.core import BackendError
-
-INSTALL = "EfficientDet needs effdet, which is not installed; pip install effdet==0.4.1"
+from recycling.backends.registry import how_to_install
 
 
 @MODELS.register_module()
@@ -129,7 +128,9 @@ def _config(name: str) -> Any:
     try:
         from effdet import get_efficientdet_config
     except ImportError as error:
-        raise BackendError(INSTALL) from error
+        raise BackendError(
+            f"EfficientDet needs effdet, which is not installed; {how_to_install('effdet')}"
+        ) from error
     return get_efficientdet_config(name)
 
 

@@ -21,10 +21,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from recycling.backends.core import BackendError
-
-INSTALL = (
-    "YOLOv5 needs ultralytics (AGPL-3.0), which is not installed; pip install ultralytics==8.4.190"
-)
+from recycling.backends.registry import how_to_install
 
 
 @MODELS.register_module()
@@ -137,5 +134,8 @@ def _network(size: str, num_classes: int) -> Any:
         try:
             from ultralytics.nn.tasks import DetectionModel
         except ImportError as error:
-            raise BackendError(INSTALL) from error
+            raise BackendError(
+                "YOLOv5 needs ultralytics (AGPL-3.0), which is not installed; "
+                f"{how_to_install('ultralytics')}"
+            ) from error
         return DetectionModel(f"yolov5{size}.yaml", nc=num_classes, verbose=False)
