@@ -86,7 +86,7 @@ def compared(path: Path, what: str, repeats: int, *, with_cleaning: bool) -> lis
         return min(runs, key=lambda one: one.seconds)
 
     read, peer_read = best("read"), best("peer_read")
-    dumps, dump = best("peer_dumps"), in_own_process("peer_dump", path, written)
+    dumps, dump = best("peer_dumps"), best("peer_dump")
     write = best("write")
     check_same(read.summary, peer_read.summary)
     check_same(in_own_process("peer_read", written, written).summary, peer_read.summary)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-Result = TypeVar("Result")
+LEAST_SECONDS = 0.2
+"""Of a turn: a short call is made many times, and all of them count."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Row:
     Attributes:
         what: What was done, on what.
         peer: What ours was compared with.
-        peer_seconds: The best time of the peer.
-        our_seconds: The best time of ours.
+        peer_seconds: What the peer took.
+        our_seconds: What ours took, measured as the peer was.
         target: The ratio aimed at, if there is one.
     """
 
@@ -37,14 +39,29 @@ class Row:
         return self.peer_seconds / self.our_seconds
 
 
-def best_of(repeats: int, call: Callable[[], Result]) -> tuple[float, Result]:
-    """The shortest of some timings, in seconds, and the last result."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = call()
-        times.append(time.perf_counter() - start)
-    return min(times), result
+def by_turns(turns: int, calls: Mapping[str, Callable[[], Any]]) -> dict[str, tuple[float, Any]]:
+    """Time calls that take turns, every one of them in the same way.
+
+    In a turn each is called until `LEAST_SECONDS` have passed, at least once, and the mean is
+    taken; of the turns' means the median. No call has more chances of a lucky moment than another.
+
+    Args:
+        turns: How many.
+        calls: By name; each ought to have been called before, where it compiles something.
+
+    Returns:
+        Of each, seconds a call and the last result.
+    """
+    means: dict[str, list[float]] = {name: [] for name in calls}
+    results: dict[str, Any] = {}
+    for _ in range(turns):
+        for name, call in calls.items():
+            n, passed, start = 0, 0.0, time.perf_counter()
+            while n == 0 or passed < LEAST_SECONDS:
+                results[name] = call()
+                n, passed = n + 1, time.perf_counter() - start
+            means[name].append(passed / n)
+    return {name: (median(means[name]), results[name]) for name in calls}
 
 
 def show(title: str, rows: list[Row]) -> None:

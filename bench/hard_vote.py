@@ -8,12 +8,12 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.comparison import Row, best_of, show
+from bench.comparison import Row, by_turns, show
 from recycling.ensembling import hard_vote
 
 Mode = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
-ROUNDS = 20
+ROUNDS = 9
 """How often both sides take turns, so that other programs disturb both."""
 
 
@@ -45,18 +45,19 @@ def compared(
     target = np.empty_like(label_maps)
     hard_vote(label_maps, ranks=ranks)
     mode(label_maps)
-    ours, peer, copied = [], [], []
-    for _ in range(rounds):
-        our_seconds, fused = best_of(10, lambda: hard_vote(label_maps, ranks=ranks))
-        peer_seconds, theirs = best_of(1, lambda: mode(label_maps))
-        copy_seconds, _ = best_of(10, lambda: np.copyto(target, label_maps))
-        ours.append(our_seconds)
-        peer.append(peer_seconds)
-        copied.append(copy_seconds)
+    timed = by_turns(
+        rounds,
+        {
+            "ours": lambda: hard_vote(label_maps, ranks=ranks),
+            "peer": lambda: mode(label_maps),
+            "copy": lambda: np.copyto(target, label_maps),
+        },
+    )
+    (ours, fused), (peer, theirs), (copied, _) = timed.values()
     untied = no_tie(label_maps)
     # The peer gives a tie to the smallest label; ours to the best-ranked member.
     np.testing.assert_array_equal(fused[untied], theirs[untied])
-    return min(ours), min(peer), min(copied), float(untied.mean())
+    return ours, peer, copied, float(untied.mean())
 
 
 def peer_mode() -> tuple[str, Mode]:

@@ -10,8 +10,8 @@ import pandas as pd
 from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float
 from numpy.typing import NDArray
 
-from bench.comparison import Row, best_of, show
-from bench.wbf import BOX, SIDE, PeerInput, for_peer, random_members
+from bench.comparison import Row, by_turns, show
+from bench.wbf import BOX, SIDE, TURNS, PeerInput, for_peer, random_members
 from recycling.ensembling import non_maximum_weighted, soft_nms
 from recycling.predictions import Detections
 
@@ -22,7 +22,7 @@ PeerOutput = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
 
 
 def run(*, quick: bool) -> list[Row]:
-    n_images = 30 if quick else 600
+    n_images, turns = (30, 1) if quick else (600, TURNS)
     members = random_members(n_images, n_members=5, n_boxes=100, random_state=0)
     # What the peer takes, made ready beforehand: only its own work is on the clock.
     peer_input = [for_peer(members, image_id) for image_id in range(n_images)]
@@ -35,6 +35,7 @@ def run(*, quick: bool) -> list[Row]:
                 *one, method=number, iou_thr=0.5, sigma=0.5, thresh=LEAST_SCORE
             ),
             peer_input,
+            turns,
         )
         check(fused, [lowered(one, number) for one in peer_input])
         what = f"Soft-NMS, {method}, {size}"
@@ -43,6 +44,7 @@ def run(*, quick: bool) -> list[Row]:
         lambda: non_maximum_weighted(members, iou_threshold=0.55),
         lambda one: ensemble_boxes.non_maximum_weighted(*one, iou_thr=0.55),
         peer_input,
+        turns,
     )
     theirs = [ensemble_boxes.non_maximum_weighted(*one, iou_thr=0.55) for one in peer_input]
     check(fused, theirs)
@@ -56,18 +58,14 @@ def timed(
     ours: Callable[[], Detections],
     peer: Callable[[PeerInput], PeerOutput],
     peer_input: list[PeerInput],
+    turns: int,
 ) -> tuple[float, float, Detections]:
-    """The peer's seconds, ours, and our result; by turns, so that both find the same machine."""
+    """The peer's seconds, ours, and our result."""
     ours()
     peer(peer_input[0])
-    part = max(1, len(peer_input) // 5)
-    our_seconds, peer_seconds = [], 0.0
-    for first in range(0, len(peer_input), part):
-        some = peer_input[first : first + part]
-        seconds, fused = best_of(3, ours)
-        our_seconds.append(seconds)
-        peer_seconds += best_of(1, lambda some=some: [peer(one) for one in some])[0]
-    return peer_seconds, min(our_seconds), fused
+    both = by_turns(turns, {"ours": ours, "peer": lambda: [peer(one) for one in peer_input]})
+    our_seconds, fused = both["ours"]
+    return both["peer"][0], our_seconds, fused
 
 
 def lowered(one: PeerInput, method: int) -> PeerOutput:

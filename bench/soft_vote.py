@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, best_of, show
+from bench.comparison import Row, by_turns, show
 from recycling.ensembling import fuse_label_maps
 from recycling.ensembling.soft_vote import fuse_probability_maps, soft_vote
 from recycling.predictions import LabelMaps
@@ -43,15 +44,17 @@ def show_speed(side: int, *, rounds: int) -> list[Row]:
             "np.tensordot, argmax": tensordot,
             "np.average, argmax": average,
         }.items():
-            ours, theirs = [], []
-            for _ in range(rounds):
-                our_seconds, fused = best_of(3, lambda: soft_vote(kind, weights=WEIGHTS))  # noqa: B023
-                peer_seconds, other = best_of(1, lambda: peer(kind))  # noqa: B023
-                ours.append(our_seconds)
-                theirs.append(peer_seconds)
+            timed = by_turns(
+                rounds,
+                {
+                    "ours": partial(soft_vote, kind, weights=WEIGHTS),
+                    "peer": partial(peer, kind),
+                },
+            )
+            (ours, fused), (theirs, other) = timed.values()
             check_same(kind, fused, other)
             what = f"soft vote, {len(WEIGHTS)} x 11 {kind.dtype} planes of {side} x {side}"
-            rows.append(Row(what, name, min(theirs), min(ours)))
+            rows.append(Row(what, name, theirs, ours))
     show("compile time left out; equal but where two sums are the same to float32", rows)
     return rows
 

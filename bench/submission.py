@@ -6,12 +6,10 @@ length. Peers check nothing; ours checks every number, row and image.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, show
+from bench.comparison import Row, by_turns, show
 from recycling.predictions import (
     DETECTIONS,
     Detections,
@@ -38,9 +36,6 @@ PARSE = {
     SPLIT: lambda text: np.array(text.split(), dtype=np.uint8),
     FROMSTRING: lambda text: np.fromstring(text, dtype=np.uint8, sep=" "),
 }
-
-Call = Callable[[], Any]
-Timed = dict[str, tuple[float, Any]]
 
 
 def run(*, quick: bool) -> list[Row]:
@@ -67,11 +62,11 @@ def masks(
     label_maps = LabelMaps(images["image_id"].tolist(), stack.__getitem__)
     write = partial(write_label_maps_csv, label_maps, path, images)
     write()
-    wrote = alternating(repeats, {SPLIT: partial(write_with_pandas, stack, path), "ours": write})
+    wrote = by_turns(repeats, {SPLIT: partial(write_with_pandas, stack, path), "ours": write})
     read_all = partial(read_label_map_stack, path, images, CATEGORIES)
     check = partial(read_label_maps_csv, path, images, CATEGORIES)
     read_all()
-    read = alternating(
+    read = by_turns(
         repeats,
         {name: partial(read_with_pandas, path, parse) for name, parse in PARSE.items()}
         | {"ours": read_all, "checked": check},
@@ -98,7 +93,7 @@ def boxes(
     images = image_table(max(1, n_boxes // 200))
     detections = random_boxes(n_boxes, images)
     write_detections_csv(detections, path, images, CATEGORIES)
-    read = alternating(
+    read = by_turns(
         repeats,
         {
             SPLIT: partial(read_boxes_with_pandas, path),
@@ -112,18 +107,6 @@ def boxes(
     what = f"read {n_boxes:,} boxes, {megabytes:.0f} MB"
     speeds += [(what, name, megabytes / seconds) for name, (seconds, _) in read.items()]
     return [Row(what, SPLIT, read[SPLIT][0], read["ours"][0])]
-
-
-def alternating(repeats: int, calls: dict[str, Call]) -> Timed:
-    """The shortest time of each call and its last result; calls take turns."""
-    best: Timed = {}
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            result = call()
-            seconds = time.perf_counter() - start
-            best[name] = (min(seconds, best.get(name, (seconds, None))[0]), result)
-    return best
 
 
 def read_with_pandas(path: Path, parse: Callable[[str], NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, best_of, show
+from bench.comparison import Row, by_turns, show
 from recycling.ensembling import nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS, Detections
 
@@ -26,6 +26,9 @@ N_CATEGORIES = 10
 
 N_MEMBERS, N_BOXES = 5, 100  # on each image
 
+TURNS = 5
+"""Of both sides; see `by_turns`."""
+
 PeerInput = tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.int64]]]
 
 
@@ -34,7 +37,7 @@ class Growth:
     """What fusing many boxes took, in a process of its own.
 
     Attributes:
-        seconds: The best of three times.
+        seconds: The median of three times.
         input_mb: The members' tables.
         output_mb: The fused table.
         extra_mb: Peak memory beyond what the process held with the input alone, result included.
@@ -47,7 +50,7 @@ class Growth:
 
 
 def run(*, quick: bool) -> list[Row]:
-    n_images = 40 if quick else 600
+    n_images, turns = (40, 1) if quick else (600, TURNS)
     members = random_members(n_images, n_members=N_MEMBERS, n_boxes=N_BOXES, random_state=0)
     # What the peer takes, made ready beforehand: only its own work is on the clock.
     peer_input = [for_peer(members, image_id) for image_id in range(n_images)]
@@ -67,7 +70,7 @@ def run(*, quick: bool) -> list[Row]:
             1,
         ),
     ):
-        rows.append(compare(f"{name}, {size}", ours, peer, peer_input, target))
+        rows.append(compare(f"{name}, {size}", ours, peer, peer_input, target, turns))
     show("compile time left out on both sides; ours from tables to a table, all cores", rows)
     show_growth(10_000, 100_000) if quick else show_growth(100_000, 1_000_000, 10_000_000)
     return rows
@@ -112,8 +115,8 @@ def fuse_many(n_boxes: int) -> Growth:
     input_mb = sum(megabytes(member) for member in members)
     output_mb = megabytes(fused)
     del fused
-    seconds, _ = best_of(3, lambda: weighted_boxes_fusion(members))
-    return Growth(seconds, input_mb, output_mb, peak - before)
+    timed = by_turns(3, {"ours": lambda: weighted_boxes_fusion(members)})
+    return Growth(timed["ours"][0], input_mb, output_mb, peak - before)
 
 
 def megabytes(table: Detections) -> float:
@@ -133,14 +136,14 @@ def compare(
     peer: Callable[[PeerInput], tuple[NDArray[np.float64], ...]],
     peer_input: list[PeerInput],
     target: float,
+    turns: int,
 ) -> Row:
     """Time both and check that they give the same boxes."""
     ours()
     peer(peer_input[0])
-    before, fused = best_of(30, ours)
-    peer_seconds, theirs = best_of(1, lambda: [peer(one) for one in peer_input])
-    # The peer takes its time: ours on both sides of it, so that a slow moment counts for neither.
-    after, _ = best_of(30, ours)
+    timed = by_turns(turns, {"ours": ours, "peer": lambda: [peer(one) for one in peer_input]})
+    our_seconds, fused = timed["ours"]
+    peer_seconds, theirs = timed["peer"]
     by_image = dict(list(fused.groupby("image_id")))
     for image_id, (boxes, scores, labels) in enumerate(theirs):
         table = by_image[image_id]
@@ -149,7 +152,7 @@ def compare(
         np.testing.assert_array_equal(mine["category_id"], labels[order])
         np.testing.assert_allclose(mine["score"], scores[order], rtol=1e-5)
         np.testing.assert_allclose(mine[BOX].to_numpy() / SIDE, boxes[order], atol=1e-5)
-    return Row(what, "ensemble-boxes", peer_seconds, min(before, after), target)
+    return Row(what, "ensemble-boxes", peer_seconds, our_seconds, target)
 
 
 def random_members(
