@@ -28,8 +28,15 @@ Weights: TypeAlias = Sequence[float] | Mapping[int, Sequence[float]]
 SEVERAL_THREADS_FROM = 20_000
 """Boxes from which on several threads pay: some 2 ms of work, 0.2 ms to start them."""
 
+STRETCH = 32_768
+"""Boxes that a kernel is given at a time, or an image's if it has more: the room for its result is
+used again for the next, and so stays in the processor's cache."""
+
 Kernel: TypeAlias = Callable[..., tuple[int, int, int]]
 """Writes to an output how a stretch of images ends; returns counts, as `_fusion_kernels.fuse`."""
+
+Columns: TypeAlias = list[NDArray[Any]]
+"""Of boxes, in the order of the schema."""
 
 CLOSE_TOGETHER = 1000
 """Category ids within such a range are numbered by their distance from the lowest."""
@@ -122,28 +129,35 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     from numba import get_num_threads
 
     masked = any(SEGMENTATION in table.columns for table in boxes.tables)
-    output = _room(boxes.n_rows, n_places=boxes.n_rows if masked else 0)
+    place = np.full(boxes.n_rows if masked else 0, -1)
     threads = get_num_threads() if boxes.n_rows >= SEVERAL_THREADS_FROM else 1
-    first_image = _stretches(boxes.kernel.box_pointer, 2 * threads if threads > 1 else 1)
+    box_pointer = boxes.kernel.box_pointer
+    first_image = _stretches(box_pointer)
+    start = box_pointer[first_image]
+    most = int(np.diff(start).max(initial=0))
+    parts: list[Columns] = [[]] * (len(first_image) - 1)
+    counts = np.zeros((len(parts), 3), np.int64)
+    todo = iter(list(enumerate(pairwise(first_image.tolist()))))
 
-    def run(stretch: tuple[int, int]) -> tuple[int, int, int]:
-        return kernel(boxes.kernel, *stretch, *settings, output)
+    def work() -> None:
+        room = _room(most, place)
+        for number, stretch in todo:  # the threads take turns
+            counts[number] = kernel(boxes.kernel, *stretch, *settings, room)
+            parts[number] = [column[: counts[number, 0]].copy() for column in room[:7]]
 
-    start = boxes.kernel.box_pointer[first_image[:-1]]
-    with _no_garbage_looked_for(kernel), ThreadPoolExecutor(threads) as pool:
-        over = pool.map if threads > 1 else map
-        done = list(over(run, pairwise(first_image.tolist())))
-        counts = np.array(done, dtype=np.int64).reshape(-1, 3)
-        kept, n_flat, n_bad = counts[:, 0], counts[:, 1].sum(), counts[:, 2].sum()
-        if n_bad:
-            raise_fault(boxes.tables, boxes.names)
-        if n_flat:
-            _logger.warning("%d boxes of no area were left out of the fusion", n_flat)
-        columns = list(over(lambda column: _closed_up(column, start, kept), output[:7]))
-    table = pd.DataFrame(dict(zip(DETECTIONS.names, columns, strict=True)), copy=False)
+    with _no_garbage_looked_for(kernel), ThreadPoolExecutor(max(threads - 1, 1)) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    kept, n_flat, n_bad = counts[:, 0], counts[:, 1].sum(), counts[:, 2].sum()
+    if n_bad:
+        raise_fault(boxes.tables, boxes.names)
+    if n_flat:
+        _logger.warning("%d boxes of no area were left out of the fusion", n_flat)
+    table = pd.DataFrame(dict(zip(DETECTIONS.names, _joined(parts), strict=True)), copy=False)
     if masked:
-        place = _moved(output.place, start, kept)
-        table[SEGMENTATION] = fused_segmentations(table, place, boxes)
+        table[SEGMENTATION] = fused_segmentations(table, _moved(place, start[:-1], kept), boxes)
     return Detections(table)
 
 
@@ -287,44 +301,41 @@ def _weight_matrix(
     return matrix
 
 
-def _stretches(box_pointer: NDArray[np.int64], n_stretches: int) -> NDArray[np.int64]:
-    """Stretches of images with about the same number of boxes: (stretches + 1,) first images."""
-    even = np.linspace(0, box_pointer[-1], n_stretches + 1)
-    first = np.searchsorted(box_pointer, even[1:-1])
+def _stretches(box_pointer: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Stretches of images of about `STRETCH` boxes: (stretches + 1,) first images."""
+    even = np.arange(STRETCH, box_pointer[-1], STRETCH)
+    first = np.searchsorted(box_pointer, even)
     return np.asarray(np.unique([0, *first, len(box_pointer) - 1]))
 
 
-def _room(n_rows: int, *, n_places: int) -> Output:
-    """Room for as many boxes as there are; what is not written to takes no memory."""
+def _room(n_rows: int, place: NDArray[np.int64]) -> Output:
+    """Room for so many boxes; what is not written to takes no memory."""
     from recycling.ensembling._fusion_kernels import Output
 
     image_id, category_id = np.empty(n_rows, np.int64), np.empty(n_rows, np.int64)
     score, x_min, y_min, x_max, y_max = (np.empty(n_rows, np.float64) for _ in range(5))
-    place = np.full(n_places, -1)
     return Output(image_id, category_id, score, x_min, y_min, x_max, y_max, place)
 
 
-def _closed_up(
-    column: NDArray[Any], start: NDArray[np.int64], kept: NDArray[np.int64]
-) -> NDArray[Any]:
-    """A column of the boxes of all stretches, moved together where they are.
-
-    Args:
-        column: The room that they are in.
-        start: (stretches,), where the boxes of each begin.
-        kept: (stretches,), how many they are.
-    """
-    target = np.concatenate([[0], np.cumsum(kept)])
-    for number, source in enumerate(start):
-        column[target[number] : target[number + 1]] = column[source : source + kept[number]]
-    column.resize(target[-1], refcheck=False)
-    return column
+def _joined(parts: list[Columns]) -> Iterator[NDArray[Any]]:
+    """The columns of all parts; those of the parts are let go one by one, to save memory."""
+    empty = _room(0, np.empty(0, np.int64))
+    for number in range(7):
+        yield np.concatenate([empty[number], *(part[number] for part in parts)])
+        for part in parts:
+            part[number] = empty[number]
 
 
 def _moved(
     place: NDArray[np.int64], start: NDArray[np.int64], kept: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Where boxes are after `_closed_up` has moved them."""
+    """Where boxes are once the stretches are put together.
+
+    Args:
+        place: Where each is if none were fused in the stretches before its own, or -1.
+        start: (stretches,), where the boxes of each begin if none were fused.
+        kept: (stretches,), how many they are.
+    """
     stretch = np.searchsorted(start, place, side="right") - 1
     gap = start - np.concatenate([[0], np.cumsum(kept)[:-1]])
     return np.where(place < 0, -1, place - gap[stretch])
