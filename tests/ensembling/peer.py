@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from recycling.predictions import DETECTIONS
 
@@ -11,6 +12,8 @@ from recycling.predictions import DETECTIONS
 SIDE = 1024
 MORE = int(os.environ.get("MORE_EXAMPLES", "1"))
 """By how much property tests are longer than usual; `make test-slow` tries thousands of cases."""
+SIZES = st.integers(0, 25) | st.integers(60, 150)
+"""Of members: a few boxes, or so many that a category may have more than are looked at at once."""
 BOX = ["x_min", "y_min", "x_max", "y_max"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
 
-from ensembling.peer import BOX, MORE, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
 from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
 from recycling.ensembling import EnsemblingError, non_maximum_weighted
 from recycling.predictions import DETECTIONS
@@ -58,7 +58,7 @@ def ours(fused, image_id, *, class_agnostic=False):
 @pytest.mark.filterwarnings("ignore:Zero area box")
 @given(
     seed=st.integers(0, 2**32),
-    sizes=st.lists(st.integers(0, 25), min_size=1, max_size=5),
+    sizes=st.lists(SIZES, min_size=1, max_size=5),
     n_images=st.integers(1, 4),
     on_grid=st.booleans(),
     iou_threshold=st.sampled_from([0.0, 0.3, 0.55, 0.9, 1.0]),

@@ -11,7 +11,7 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float, prepare_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, MORE, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
 from recycling.ensembling import EnsemblingError, nms, soft_nms
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -60,7 +60,7 @@ def ours(fused, image_id, *, class_agnostic=False):
 
 @given(
     seed=st.integers(0, 2**32),
-    sizes=st.lists(st.integers(0, 25), min_size=1, max_size=5),
+    sizes=st.lists(SIZES, min_size=1, max_size=5),
     n_images=st.integers(1, 4),
     on_grid=st.booleans(),
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, MORE, SIDE, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
 from recycling.ensembling import EnsemblingError, nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -60,7 +60,7 @@ def ours(fused, image_id):
 @pytest.mark.filterwarnings("ignore:Zero area box")
 @given(
     seed=st.integers(0, 2**32),
-    sizes=st.lists(st.integers(0, 25), min_size=1, max_size=5),
+    sizes=st.lists(SIZES, min_size=1, max_size=5),
     n_images=st.integers(1, 3),
     on_grid=st.booleans(),
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.55, 0.9]),
@@ -111,9 +111,25 @@ def test_fusion_equals_the_package_as_it_is_but_for_its_rounding():
     np.testing.assert_allclose(ours(fused, 3), theirs, rtol=1e-5, atol=1e-3)
 
 
+def test_thousands_of_boxes_far_apart_in_one_image_are_those_of_the_package():
+    rng = np.random.default_rng(9)
+    low = rng.uniform(0, 960, (1000, 2))
+    boxes = np.hstack([low, low + rng.uniform(5, 60, (1000, 2))])
+    members = []
+    for _ in range(3):
+        frame = pd.DataFrame(boxes + rng.uniform(0, 2, boxes.shape), columns=BOX)
+        members.append(frame.assign(image_id=3, category_id=1, score=rng.uniform(0, 1, 1000)))
+    fused, stayed = weighted_boxes_fusion(members), nms(members)
+    assert len(fused) > 500
+    theirs = peer(members, 3, ensemble_boxes.weighted_boxes_fusion)
+    np.testing.assert_allclose(ours(fused, 3), theirs, rtol=1e-9)
+    theirs = peer(members, 3, ensemble_boxes.nms, iou_thr=0.5)
+    np.testing.assert_allclose(ours(stayed, 3), theirs, rtol=1e-12)
+
+
 @given(
     seed=st.integers(0, 2**32),
-    sizes=st.lists(st.integers(1, 25), min_size=1, max_size=4),
+    sizes=st.lists(SIZES.filter(bool), min_size=1, max_size=4),
     on_grid=st.booleans(),
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
     weighted=st.booleans(),

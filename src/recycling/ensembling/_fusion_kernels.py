@@ -215,6 +215,7 @@ def fuse(
     tables: Tables,
     first_image: int,
     stop_image: int,
+    n_most: int,
     iou_threshold: float,
     score_threshold: float,
     confidence: int,
@@ -223,13 +224,23 @@ def fuse(
 ) -> tuple[int, int, int]:
     """Weighted boxes fusion of some images, one after the other.
 
+    Args:
+        tables: The members' boxes.
+        first_image: The first of the images.
+        stop_image: The one after the last.
+        n_most: How many boxes an image has at most.
+        iou_threshold: A box joins the cluster that it overlaps most, if by more than this.
+        score_threshold: Boxes below it take no part.
+        confidence: How a cluster's score is made, as `Confidence` numbers the ways.
+        class_agnostic: Whether boxes of different categories meet.
+        output: Where the result is written.
+
     Returns:
         How many boxes there are then, how many of no area were left out, and how many hold a
         value that they may not.
     """
     weights, n_flat, n_bad = tables.weights, 0, 0
     n_categories, n_members = weights.shape
-    n_most = _most_boxes(tables, first_image, stop_image)
     # Taking a column out of a tuple counts as one more user of it, which takes time in a loop.
     room, fused = room_for(n_most), room_for(n_most)
     box, following = room.box, room.next
@@ -328,6 +339,7 @@ def suppress(
     tables: Tables,
     first_image: int,
     stop_image: int,
+    n_most: int,
     iou_threshold: float,
     score_threshold: float,
     class_agnostic: bool,
@@ -337,7 +349,6 @@ def suppress(
 
     Each box that stays is a cluster.
     """
-    n_most = _most_boxes(tables, first_image, stop_image)
     room = room_for(n_most)
     box = room.box
     slots = _slots_for(n_most, len(tables.weights))
@@ -379,6 +390,7 @@ def soften(
     tables: Tables,
     first_image: int,
     stop_image: int,
+    n_most: int,
     iou_threshold: float,
     sigma: float,
     score_threshold: float,
@@ -388,7 +400,6 @@ def soften(
 ) -> tuple[int, int, int]:
     """Soft-NMS of some images, one after the other; returns what `fuse` does."""
     n_categories = len(tables.weights)
-    n_most = _most_boxes(tables, first_image, stop_image)
     room = room_for(n_most)
     box = room.box
     slots = _slots_for(n_most, n_categories)
@@ -459,13 +470,13 @@ def merge(
     tables: Tables,
     first_image: int,
     stop_image: int,
+    n_most: int,
     iou_threshold: float,
     score_threshold: float,
     class_agnostic: bool,
     output: Output,
 ) -> tuple[int, int, int]:
     """Non-maximum weighted of some images, one after the other; returns what `fuse` does."""
-    n_most = _most_boxes(tables, first_image, stop_image)
     room, merged = room_for(n_most), room_for(n_most)
     box, following = room.box, room.next
     merged_box, merged_keys = merged.box, merged.keys
@@ -543,17 +554,6 @@ def merge(
                     number = following[number]
         target += n_clusters
     return target, n_flat, n_bad
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _most_boxes(tables: Tables, first_image: int, stop_image: int) -> Any:
-    """How many boxes the image with the most has."""
-    box_pointer = tables.box_pointer
-    most = ZERO
-    for image in range(first_image, stop_image):
-        if box_pointer[image + 1] - box_pointer[image] > most:
-            most = box_pointer[image + 1] - box_pointer[image]
-    return most
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -822,14 +822,14 @@ def _write(
     image_id, category_id, score = output.image_id, output.category_id, output.score
     x_min, y_min, x_max, y_max = output.x_min, output.y_min, output.x_max, output.y_max
     for place in range(n_boxes):
-        one = box[number_of(keys[place])]
-        image_id[target + place] = tables.image_ids[image]
-        category_id[target + place] = category_ids[one.category]
-        score[target + place] = one.score
-        x_min[target + place] = one.left
-        y_min[target + place] = one.top
-        x_max[target + place] = one.right
-        y_max[target + place] = one.bottom
+        one, at = box[number_of(keys[place])], np.uint64(target + place)
+        image_id[at] = tables.image_ids[image]
+        category_id[at] = category_ids[one.category]
+        score[at] = one.score
+        x_min[at] = one.left
+        y_min[at] = one.top
+        x_max[at] = one.right
+        y_max[at] = one.bottom
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

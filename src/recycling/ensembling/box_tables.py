@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.instance_masks import SEGMENTATION, fused_segmentations
+from recycling.ensembling.loading import no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.predictions import DETECTIONS, Detections
 
@@ -81,7 +80,8 @@ def box_tables(
         EnsemblingError: No members, or weights that do not fit.
         TableError: A member is not a table of detections.
     """
-    from recycling.ensembling._fusion_kernels import Tables
+    with no_garbage_looked_for():
+        from recycling.ensembling._fusion_kernels import Tables
 
     called = member_names(names, len(members))
     tables, columns, image_ids = [], [], []
@@ -117,7 +117,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     Args:
         boxes: The members' tables.
         kernel: One of `_fusion_kernels`.
-        settings: What it takes beside the tables, the stretch of images and the output.
+        settings: What it takes beside the tables, the images and the output.
 
     Returns:
         What the kernel leaves, by image and then by score, highest first.
@@ -134,7 +134,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     box_pointer = boxes.kernel.box_pointer
     first_image = _stretches(box_pointer)
     start = box_pointer[first_image]
-    most = int(np.diff(start).max(initial=0))
+    most, n_most = (int(np.diff(pointer).max(initial=0)) for pointer in (start, box_pointer))
     parts: list[Columns] = [[]] * (len(first_image) - 1)
     counts = np.zeros((len(parts), 3), np.int64)
     todo = iter(list(enumerate(pairwise(first_image.tolist()))))
@@ -142,10 +142,10 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     def work() -> None:
         room = _room(most, place)
         for number, stretch in todo:  # the threads take turns
-            counts[number] = kernel(boxes.kernel, *stretch, *settings, room)
+            counts[number] = kernel(boxes.kernel, *stretch, n_most, *settings, room)
             parts[number] = [column[: counts[number, 0]].copy() for column in room[:7]]
 
-    with _no_garbage_looked_for(kernel), ThreadPoolExecutor(max(threads - 1, 1)) as pool:
+    with no_garbage_looked_for(kernel), ThreadPoolExecutor(max(threads - 1, 1)) as pool:
         others = [pool.submit(work) for _ in range(threads - 1)]
         work()
         for other in others:
@@ -159,23 +159,6 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     if masked:
         table[SEGMENTATION] = fused_segmentations(table, _moved(place, start[:-1], kept), boxes)
     return Detections(table)
-
-
-@contextmanager
-def _no_garbage_looked_for(kernel: Kernel) -> Iterator[None]:
-    """Hold Python's garbage collector while numba loads a kernel, in a process's first call.
-
-    That makes hundreds of thousands of objects, all of which stay: a third of the time would go
-    into looking through them for garbage.
-    """
-    if getattr(kernel, "signatures", ()) or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _typed(member: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[NDArray[Any]]]:

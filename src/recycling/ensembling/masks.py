@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.loading import no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.ensembling.ties import best_first
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
@@ -45,7 +46,8 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
         raise EnsemblingError(f"{n_members} label maps; a vote takes 1 to 255")
     order = best_first(ranks, member_names(None, n_members))
 
-    from recycling.ensembling import _mask_kernels
+    with no_garbage_looked_for():
+        from recycling.ensembling import _mask_kernels
 
     flat = np.ascontiguousarray(label_maps).reshape(n_members, height * width)
     if not flat.flags.writeable:
@@ -53,7 +55,8 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
         flat = flat.copy()
     few = n_members <= _mask_kernels.FEW
     vote = _mask_kernels.vote_of_few if few else _mask_kernels.vote_of_many
-    fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
+    with no_garbage_looked_for(vote):
+        fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.loading import no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.predictions import LabelMap, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
@@ -47,11 +48,13 @@ def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> L
     """
     flat, counting = _checked(planes, weights)
 
-    from recycling.ensembling import _mask_kernels
+    with no_garbage_looked_for():
+        from recycling.ensembling import _mask_kernels
 
     # Equal weights become ones: sums of whole numbers that float32 holds exactly.
     relative = (counting / counting.max()).astype(np.float32)
-    fused: LabelMap = _mask_kernels.most_probable(flat, relative)
+    with no_garbage_looked_for(_mask_kernels.most_probable):
+        fused: LabelMap = _mask_kernels.most_probable(flat, relative)
     return fused.reshape(planes.shape[2:])
 
 
@@ -73,12 +76,14 @@ def average_planes(
     """
     flat, counting = _checked(planes, weights)
 
-    from recycling.ensembling import _mask_kernels
+    with no_garbage_looked_for():
+        from recycling.ensembling import _mask_kernels
 
     mean = np.empty(flat.shape[1:], dtype=planes.dtype)
     shares = (counting / counting.sum()).astype(np.float32)
     rounding = np.float32(0.5 if planes.dtype == np.uint8 else 0)
-    _mask_kernels.weighted_mean(flat, shares, rounding, mean)
+    with no_garbage_looked_for(_mask_kernels.weighted_mean):
+        _mask_kernels.weighted_mean(flat, shares, rounding, mean)
     return mean.reshape(planes.shape[1:])
 
 
