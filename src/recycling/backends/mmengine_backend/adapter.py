@@ -166,7 +166,7 @@ def _run(job: Job, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
     model, name, start = job.model, job.work_dir.name, job.start
     state = state_of(job.work_dir)
-    runner = _build(_seeded(config, model.seed, state), name)
+    runner = _build(config, model.seed, state, name)
     guard = StopAtFailingLoss(name, job.work_dir)
     stop = None
     if model.early_stopping is not None:
@@ -207,16 +207,6 @@ def _end_loaders(runner: Any) -> None:
         iterator._shutdown_workers()
 
 
-def _seeded(config: Any, seed: int, state: Path | None) -> Any:
-    """The config as the Runner gets it; the checkpoint keeps the one without this."""
-    config = copy.deepcopy(config)
-    dataset = config.train_dataloader.dataset
-    config.train_dataloader.dataset = {"type": "SeededByEpoch", "dataset": dataset, "seed": seed}
-    if state is not None:
-        config.load_from, config.resume = str(state), True
-    return config
-
-
 def _scorer(job: Job, config: Any) -> Callable[[Any], float]:
     """What predicts the held-out fold with a network of the training, and scores it."""
     held_out = job.data.validation
@@ -234,15 +224,22 @@ def _scorer(job: Job, config: Any) -> Callable[[Any], float]:
     return score
 
 
-def _build(config: Any, name: str) -> Any:
+def _build(config: Any, seed: int, state: Path | None, name: str) -> Any:
     import logging
 
     from mmengine.runner import Runner
 
+    if state is not None:
+        config = copy.deepcopy(config)
+        config.load_from, config.resume = str(state), True
     try:
         with session.silence():
             runner = Runner.from_cfg(config)
             session.lay_out(runner.model)
+            # In the runner alone: its config is that of the checkpoint, and formatted once.
+            loader = copy.deepcopy(config.train_dataloader)
+            loader.dataset = {"type": "SeededByEpoch", "dataset": loader.dataset, "seed": seed}
+            runner._train_dataloader = loader
             # Builds the loader now, while what it prints goes nowhere.
             _ = runner.train_loop
     except BackendError:

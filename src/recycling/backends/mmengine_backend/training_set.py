@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations, LabeledImages
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.model import Task
+
+Record: TypeAlias = dict[Hashable, Any]
+"""A row of a table, by column."""
 
 
 @dataclass(frozen=True)
@@ -101,47 +105,52 @@ def _check(annotations: Annotations, index: dict[int, int]) -> None:
             )
 
 
-def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     """Each image of a part, as the libraries name its fields, with its annotations."""
-    tables = part.annotations
-    by_image = dict(list(tables.annotations.groupby("image_id", sort=False)))
-    none = tables.annotations.iloc[:0]
-    for image in tables.images.to_dict("records"):
+    by_image: dict[int, list[Record]] = defaultdict(list)
+    columns = ["image_id", "category_id", *BOX, "segmentation", "iscrowd"]
+    for annotation in part.annotations.annotations[columns].to_dict("records"):
+        by_image[annotation["image_id"]].append(annotation)
+    folder = part.folder.path.resolve()
+    for image in part.annotations.images.to_dict("records"):
         info = {
-            "img_path": str((part.folder.path / image["file_name"]).resolve()),
+            "img_path": str(folder / image["file_name"]),
             "height": image["height"],
             "width": image["width"],
         }
-        yield info, by_image.get(image["image_id"], none)
+        yield info, by_image[image["image_id"]]
 
 
 def _crops(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
     return [
-        {"img_path": info["img_path"], "box": box, "gt_label": index[category_id]}
+        {
+            "img_path": info["img_path"],
+            "box": [annotation[edge] for edge in BOX],
+            "gt_label": index[annotation["category_id"]],
+        }
         for info, annotations in _images(part)
-        for box, category_id, iscrowd in _boxes(annotations)
-        if not iscrowd
+        for annotation in annotations
+        if not annotation["iscrowd"]
     ]
 
 
 def _boxed_images(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
     return [
-        {
-            **info,
-            "instances": list(_instances(annotations, index)),
-        }
+        {**info, "instances": [_instance(annotation, index) for annotation in annotations]}
         for info, annotations in _images(part)
     ]
 
 
-def _instances(annotations: pd.DataFrame, index: dict[int, int]) -> Iterator[dict[str, Any]]:
-    """Each box as the libraries name its fields, with its polygons or RLE where it has them."""
-    masks = annotations["segmentation"].tolist()
-    for (box, category_id, iscrowd), mask in zip(_boxes(annotations), masks, strict=True):
-        instance = {"bbox": box, "bbox_label": index[category_id], "ignore_flag": int(iscrowd)}
-        if isinstance(mask, str):
-            instance["mask"] = json.loads(mask)
-        yield instance
+def _instance(annotation: Record, index: dict[int, int]) -> dict[str, Any]:
+    """A box as the libraries name its fields, with its polygons or RLE where it has them."""
+    instance = {
+        "bbox": [annotation[edge] for edge in BOX],
+        "bbox_label": index[annotation["category_id"]],
+        "ignore_flag": int(annotation["iscrowd"]),
+    }
+    if isinstance(annotation["segmentation"], str):
+        instance["mask"] = json.loads(annotation["segmentation"])
+    return instance
 
 
 def _painted_images(
@@ -165,15 +174,6 @@ def _painted_images(
             raise BackendError(f"{path}: could not be written; is the disk full?")
         samples.append({"img_path": info["img_path"], "seg_map_path": str(path.resolve())})
     return samples
-
-
-def _boxes(annotations: pd.DataFrame) -> Iterator[tuple[list[float], int, bool]]:
-    yield from zip(
-        annotations[BOX].to_numpy().tolist(),
-        annotations["category_id"].tolist(),
-        annotations["iscrowd"].tolist(),
-        strict=True,
-    )
 
 
 def _sha256(data: TrainingData) -> str:
