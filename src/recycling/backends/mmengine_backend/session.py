@@ -136,7 +136,7 @@ def _indexes_read_once() -> Iterator[None]:
 
 @contextmanager
 def _configs_formatted_once() -> Iterator[None]:
-    """Format once the config that mmengine formats anew for each of its four logs.
+    """Format once the config that mmengine formats anew for its four logs and for the checkpoint.
 
     Once is 0.1 s for most recipes and 0.9 s for HTC and Mask2Former.
     """
