@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.instance_masks import SEGMENTATION, fused_segmentations
-from recycling.ensembling.loading import no_garbage_looked_for
+from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.predictions import DETECTIONS, Detections
 
@@ -145,7 +145,7 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
             counts[number] = kernel(boxes.kernel, *stretch, n_most, *settings, room)
             parts[number] = [column[: counts[number, 0]].copy() for column in room[:7]]
 
-    with no_garbage_looked_for(kernel), ThreadPoolExecutor(max(threads - 1, 1)) as pool:
+    with first_call_of(kernel), ThreadPoolExecutor(max(threads - 1, 1)) as pool:
         others = [pool.submit(work) for _ in range(threads - 1)]
         work()
         for other in others:

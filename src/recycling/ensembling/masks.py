@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.image_members import ImageSizes, check_same_images, check_sizes
-from recycling.ensembling.loading import no_garbage_looked_for
+from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.ensembling.ties import best_first
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
@@ -55,7 +55,7 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
         flat = flat.copy()
     few = n_members <= _mask_kernels.FEW
     vote = _mask_kernels.vote_of_few if few else _mask_kernels.vote_of_many
-    with no_garbage_looked_for(vote):
+    with first_call_of(vote):
         fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.image_members import ImageSizes, check_same_images, check_sizes
-from recycling.ensembling.loading import no_garbage_looked_for
+from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.predictions import LabelMap, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
@@ -53,7 +53,7 @@ def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> L
 
     # Equal weights become ones: sums of whole numbers that float32 holds exactly.
     relative = (counting / counting.max()).astype(np.float32)
-    with no_garbage_looked_for(_mask_kernels.most_probable):
+    with first_call_of(_mask_kernels.most_probable):
         fused: LabelMap = _mask_kernels.most_probable(flat, relative)
     return fused.reshape(planes.shape[2:])
 
@@ -82,7 +82,7 @@ def average_planes(
     mean = np.empty(flat.shape[1:], dtype=planes.dtype)
     shares = (counting / counting.sum()).astype(np.float32)
     rounding = np.float32(0.5 if planes.dtype == np.uint8 else 0)
-    with no_garbage_looked_for(_mask_kernels.weighted_mean):
+    with first_call_of(_mask_kernels.weighted_mean):
         _mask_kernels.weighted_mean(flat, shares, rounding, mean)
     return mean.reshape(planes.shape[1:])
 
