@@ -28,7 +28,7 @@ SEVERAL_THREADS_FROM = 20_000
 """Boxes from which on several threads pay: some 2 ms of work, 0.2 ms to start them."""
 
 STRETCH = 32_768
-"""Boxes that a kernel is given at a time, or an image's if it has more: the room for its result is
+"""Most boxes that a kernel is given at a time, unless an image has more: the room for its result is
 used again for the next, and so stays in the processor's cache."""
 
 Kernel: TypeAlias = Callable[..., tuple[int, int, int]]
@@ -132,7 +132,8 @@ def run_kernel(boxes: BoxTables, kernel: Kernel, *settings: object) -> Detection
     place = np.full(boxes.n_rows if masked else 0, -1)
     threads = get_num_threads() if boxes.n_rows >= SEVERAL_THREADS_FROM else 1
     box_pointer = boxes.kernel.box_pointer
-    first_image = _stretches(box_pointer)
+    # Two for each thread at least, as one may be slower than another.
+    first_image = _stretches(box_pointer, min(STRETCH, -(-boxes.n_rows // (2 * threads))))
     start = box_pointer[first_image]
     most, n_most = (int(np.diff(pointer).max(initial=0)) for pointer in (start, box_pointer))
     parts: list[Columns] = [[]] * (len(first_image) - 1)
@@ -284,9 +285,9 @@ def _weight_matrix(
     return matrix
 
 
-def _stretches(box_pointer: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Stretches of images of about `STRETCH` boxes: (stretches + 1,) first images."""
-    even = np.arange(STRETCH, box_pointer[-1], STRETCH)
+def _stretches(box_pointer: NDArray[np.int64], n_boxes: int) -> NDArray[np.int64]:
+    """Stretches of images of about so many boxes: (stretches + 1,) first images."""
+    even = np.arange(n_boxes, box_pointer[-1], max(n_boxes, 1))
     first = np.searchsorted(box_pointer, even)
     return np.asarray(np.unique([0, *first, len(box_pointer) - 1]))
 
