@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+
+import pytest
+from numba.core.base import BaseContext
+
+from recycling.ensembling.loading import first_call_of
 
 FIRST_CALLS = """
 import gc
@@ -33,3 +39,17 @@ assert BaseContext.refresh is before and gc.isenabled()
 
 def test_first_calls_that_fail_or_come_at_once_leave_python_and_numba_as_they_were():
     subprocess.run([sys.executable, "-c", FIRST_CALLS], check=True)
+
+
+def test_a_first_call_that_raises_leaves_python_and_numba_as_they_were():
+    before, collecting = BaseContext.refresh, gc.isenabled()
+
+    def fail():
+        assert BaseContext.refresh is not before
+        assert not gc.isenabled()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), first_call_of(fail):
+        fail()
+    assert BaseContext.refresh is before
+    assert gc.isenabled() == collecting

@@ -320,3 +320,12 @@ def test_weighted_boxes_fusion_does_not_wait_for_these_loops():
         "assert fuse.signatures and not soften.signatures"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_exponential_of_a_gaussian_is_that_of_the_c_library():
+    from recycling.ensembling._fusion_kernels import _exp
+
+    numbers = [0.0, -1e-300, -0.5, *(-np.random.default_rng(3).uniform(0, 700, 3000)).tolist()]
+    ours, theirs = np.array([_exp(x) for x in numbers]), np.exp(numbers)
+    assert (np.abs(ours - theirs) <= 2 * np.spacing(theirs)).all()
+    assert [_exp(x) for x in (-700.1, -1e9, -1e300, -np.inf)] == [0.0] * 4

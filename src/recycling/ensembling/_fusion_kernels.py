@@ -1027,8 +1027,8 @@ def _to_factors(
 def _exp(x: float) -> Any:
     """Euler's number to the power of x, up to 0, in a form that works on several numbers at once.
 
-    The C library's, which does not, was a third of all the work of a Gaussian Soft-NMS. Within two
-    units in the last place of it; 0 below -700, where that is under 1e-304.
+    Within two units in the last place of the C library's, which takes one number a call; 0 below
+    -700, where that is under 1e-304.
 
     Source: the rational approximation in Cephes' ``exp.c`` (S. L. Moshier).
     """

@@ -48,7 +48,7 @@ def _refreshed_once() -> Iterator[None]:
     """Bring numba's tables of functions up to date once.
 
     Bringing them up to date adds 250 functions, each of which has all tables brought up to date
-    again from within; nothing is found to do, and it takes two fifths of the work.
+    again from within; nothing is found to do then.
     """
     context: Any = importlib.import_module("numba.core.base").BaseContext
     before = context.refresh
