@@ -70,8 +70,8 @@ def compare(task: str, pictures: LabeledImages, folder: Path, workers: int) -> l
 
 
 def loader_config(task: str, pictures: LabeledImages, folder: Path, workers: int) -> Any:
+    from recycling.backends.mmengine_backend.data.training_set import write_training_set
     from recycling.backends.mmengine_backend.resolve import resolve
-    from recycling.backends.mmengine_backend.training_set import write_training_set
 
     backend, recipe = RECIPES[task]
     data = write_training_set(task, training_data(pictures), folder)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ def waiting(task: str, pictures: LabeledImages, folder: Path, workers: int) -> t
 
 def forget_pictures() -> None:
     """Let loaders of this process, or started from it, find nothing in memory."""
-    from recycling.backends.mmengine_backend.picture_cache import CROPS, PICTURES
+    from recycling.backends.mmengine_backend.data.image_cache import CROPS, PICTURES
 
     CROPS.clear()
     PICTURES.clear()

@@ -89,8 +89,8 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
     from mmengine.runner import Runner
 
     from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import write_training_set
     from recycling.backends.mmengine_backend.resolve import resolve
-    from recycling.backends.mmengine_backend.training_set import write_training_set
 
     work_dir.mkdir()
     training_set = write_training_set(model.task, data, work_dir / "data")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.comparison import Row, by_turns, show
 from recycling.ensembling import fuse_label_maps
-from recycling.ensembling.soft_vote import fuse_probability_maps, soft_vote
+from recycling.ensembling.masks.soft_vote import fuse_probability_maps, soft_vote
 from recycling.predictions import LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps
 

@@ -14,7 +14,7 @@ import yaml
 
 from recycling.annotations import read_tables
 from recycling.backends import Anchors, Recipes
-from recycling.backends.recipes import list_recipes
+from recycling.backends.shared.recipes import list_recipes
 
 ROOT = Path(__file__).parent.parent
 

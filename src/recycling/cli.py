@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recycling.backends import Recipes
-    from recycling.backends.anchor_proposal import AnchorReport
-    from recycling.backends.model import Task
-    from recycling.backends.recipes import RecipeFacts
+    from recycling.backends.shared.anchor_proposal import AnchorReport
+    from recycling.backends.shared.model import Task
+    from recycling.backends.shared.recipes import RecipeFacts
 
 
 @click.group(name="recycling")
@@ -114,8 +114,8 @@ def recipes(env: str | None, task: Task | None) -> None:
     """List the recipes: how large, whose weights, which report asked."""
     from rich.console import Console
 
-    from recycling.backends.recipes import N_CLASSES, list_recipes
     from recycling.backends.registry import how_to_install
+    from recycling.backends.shared.recipes import N_CLASSES, list_recipes
 
     with KedroSession.create(env=env) as session:
         context = cast(KedroSession, session).load_context()
@@ -174,7 +174,12 @@ def anchors(env: str | None, dataset: str, image_size: int) -> None:
     """Say which anchors fit the boxes, and how well the usual ones do."""
     from rich.console import Console
 
-    from recycling.backends.anchor_proposal import FASTER_RCNN, MATCH, anchor_report, describe
+    from recycling.backends.shared.anchor_proposal import (
+        FASTER_RCNN,
+        MATCH,
+        anchor_report,
+        describe,
+    )
 
     with KedroSession.create(env=env) as session:
         context = cast(KedroSession, session).load_context()

@@ -25,7 +25,7 @@ from recycling.backends import (
     changed_settings,
     how_to_install,
 )
-from recycling.backends.recipes import read_head
+from recycling.backends.shared.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
     DroppedMembersDataset,
@@ -34,8 +34,8 @@ from recycling.datasets import (
     PictureDataset,
     RunFolderDataset,
 )
-from recycling.pipelines.parameters import ParameterError, check_parameters, file_of, shown
-from recycling.pipelines.plan import start_of
+from recycling.plan.core import start_of
+from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from recycling.pipelines import (
     training_det,
     training_seg,
 )
-from recycling.pipelines.parameters import shown
-from recycling.pipelines.plan import TASKS, Plan, read_plan
+from recycling.plan.core import TASKS, Plan, read_plan
+from recycling.plan.parameters import shown
 from recycling.predictions import members_in
 
 _active: Plan | None = None

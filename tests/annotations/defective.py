@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from recycling.annotations import IMAGE_CHECKS, from_coco
-from recycling.annotations.cleaning import Cleaning
+from recycling.annotations.cleaning.core import Cleaning
 
 RULES = list(Cleaning().order)
 HEIGHT, WIDTH = 9, 12

@@ -10,8 +10,8 @@ from backends.tiny_trainings import data_of, model_of, write_recipe
 from recycling.annotations import LabeledImages
 from recycling.backends import Checkpoint
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.training_set import write_training_set
 
 
 def samples_of(

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from recycling.annotations import ANNOTATIONS, BOX, CATEGORIES, IMAGES, Annotations
 from recycling.backends import Anchors, BackendError, Model
-from recycling.backends.anchor_proposal import (
+from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.resolve import resolve
+from recycling.backends.mmengine_backend.settings.anchors import set_anchors
+from recycling.backends.shared.anchor_proposal import (
     FASTER_RCNN,
     anchor_fit,
     anchor_report,
     propose_anchors,
 )
-from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.settings.anchors import set_anchors
-from recycling.backends.mmengine_backend.training_set import TrainingSet
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes/mmdet"
 

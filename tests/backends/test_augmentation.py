@@ -13,8 +13,8 @@ from backends.loaded_trainings import samples_of, sha256
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
-from recycling.backends.albumentations_list import AlbumentationsList, check_albumentations
 from recycling.backends.mmengine_backend import session
+from recycling.backends.shared.albumentations_list import AlbumentationsList, check_albumentations
 
 torch = pytest.importorskip("torch")
 

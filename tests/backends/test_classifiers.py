@@ -21,13 +21,13 @@ from recycling.annotations import (
     ImageFolder,
 )
 from recycling.backends import BackendError, Model, Recipes, RunFolder
-from recycling.backends.mmengine_backend.classifiers import compose_probabilities
+from recycling.backends.mmengine_backend.networks.classifiers import compose_probabilities
 from recycling.predictions import ClassProbabilities
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")
 
-MODULES = "recycling.backends.mmengine_backend.classifiers"
+MODULES = "recycling.backends.mmengine_backend.networks.classifiers"
 ANY_SIZE = f"{MODULES}.beit.BEiTAnySize"
 RECIPES = Path(__file__).parents[2] / "conf/recipes"
 
@@ -37,7 +37,7 @@ HEADS = [{"name": name, "size": len(values)} for name, values in VALUES.items()]
 
 
 def head(**settings: Any) -> Any:
-    from recycling.backends.mmengine_backend.classifiers.several_heads import SeveralHeads
+    from recycling.backends.mmengine_backend.networks.classifiers.several_heads import SeveralHeads
 
     torch.manual_seed(0)
     made = SeveralHeads(
@@ -295,7 +295,7 @@ def test_beit_takes_pictures_of_any_size_with_the_weights_of_one(size):
 def test_biases_are_those_that_the_library_looks_up(grid):
     from mmpretrain.models.utils import BEiTAttention
 
-    from recycling.backends.mmengine_backend.position_bias import position_bias
+    from recycling.backends.mmengine_backend.networks.position_bias import position_bias
 
     attention = BEiTAttention(4, 2, grid, use_rel_pos_bias=True)
     table = torch.randn(attention.relative_position_bias_table.shape)
@@ -304,7 +304,7 @@ def test_biases_are_those_that_the_library_looks_up(grid):
 
 
 def test_biases_that_rise_with_the_distance_do_so_on_a_larger_grid():
-    from recycling.backends.mmengine_backend.position_bias import position_bias
+    from recycling.backends.mmengine_backend.networks.position_bias import position_bias
 
     down, right = np.mgrid[-2:3, -2:3]
     distances = torch.tensor((10 * down + right).ravel(), dtype=torch.float32)
@@ -448,13 +448,13 @@ def model(**settings: Any) -> Model:
 
 def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predicted(project):
     from recycling.pipelines.data_cleaning import check_image_files, clean_annotations
-    from recycling.pipelines.plan import Trained
     from recycling.pipelines.training import (
         fold_selector,
         predict_classes,
         score_classes,
         trainer,
     )
+    from recycling.plan.core import Trained
 
     catalog = DataCatalog.from_config(yaml.safe_load(CATALOG.format(folder=project)))
     raw, images = catalog.load("train.raw_annotations"), catalog.load("train.images")
@@ -480,7 +480,7 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
 
 def test_heads_that_do_not_fit_the_data_stop_the_training_before_its_first_step(project):
     from recycling.annotations import LabeledImages
-    from recycling.annotations.class_labels import read_class_csv
+    from recycling.annotations.formats.class_labels import read_class_csv
     from recycling.backends import TrainingData, backend_for
 
     recipe = project / "recipes/mmpretrain/two_heads.py"
@@ -506,9 +506,9 @@ AS_OPTIONS = {
 )
 def test_heads_of_a_recipe_or_of_options_know_the_names_of_the_classes(project, recipe, options):
     from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import TrainingSet
     from recycling.backends.mmengine_backend.resolve import resolve
     from recycling.backends.mmengine_backend.settings.class_names import set_class_names
-    from recycling.backends.mmengine_backend.training_set import TrainingSet
 
     names = ["blue/top", "red/top", "green/top", "green/bottom", "blue/bottom", "red/bottom"]
     data = TrainingSet(project / "train.json", names, n_samples=6, sha256="")

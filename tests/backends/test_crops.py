@@ -30,7 +30,7 @@ def crop(tmp_path: Path) -> Crop:
     from recycling.backends.mmengine_backend import session
 
     with session.library("mmpretrain"):
-        from recycling.backends.mmengine_backend.registered import ReadCrop
+        from recycling.backends.mmengine_backend.data.loading import ReadCrop
 
     def cut(picture: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
         path = tmp_path / "picture.png"
@@ -123,7 +123,7 @@ def test_a_picture_of_few_pixels_has_a_crop(shape: tuple[int, int], crop: Crop) 
 
 def read_all(folder: Path, cache_bytes: int) -> list[NDArray[np.uint8]]:
     """Two crops of each of six pictures of 30,000 bytes, as a classifier reads them."""
-    from recycling.backends.mmengine_backend.registered import ReadCrop
+    from recycling.backends.mmengine_backend.data.loading import ReadCrop
 
     folder.mkdir(exist_ok=True)
     reader = ReadCrop(size=20, cache_bytes=cache_bytes)
@@ -141,7 +141,7 @@ def read_all(folder: Path, cache_bytes: int) -> list[NDArray[np.uint8]]:
 @pytest.fixture
 def empty_caches() -> tuple[Any, Any]:
     """Those of this process: of crops and of pictures."""
-    from recycling.backends.mmengine_backend import picture_cache
+    from recycling.backends.mmengine_backend.data import image_cache as picture_cache
 
     picture_cache.CROPS.clear()
     picture_cache.PICTURES.clear()
@@ -192,7 +192,7 @@ def test_a_crop_of_a_changed_picture_is_cut_again(
 def test_crops_leave_the_memory_when_whole_pictures_are_asked_for(
     tmp_path: Path, empty_caches: tuple[Any, Any]
 ) -> None:
-    from recycling.backends.mmengine_backend.registered import ReadPicture
+    from recycling.backends.mmengine_backend.data.loading import ReadPicture
 
     crops, pictures = empty_caches
     read_all(tmp_path, 2**20)

@@ -26,7 +26,7 @@ from backends.rectangles import (
 )
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, Model, backend_for, is_installed
-from recycling.backends.settings import (
+from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
     Loss,

@@ -60,7 +60,7 @@ def test_each_recipe_is_tested() -> None:
 def test_a_recipe_has_the_size_that_its_head_says(recipe: str) -> None:
     from detectron2.modeling import build_model
 
-    from recycling.backends.recipes import read_head
+    from recycling.backends.shared.recipes import read_head
 
     config = config_of(recipe)
     config.MODEL.DEVICE = "meta"

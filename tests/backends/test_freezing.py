@@ -11,9 +11,9 @@ from backends.tiny_trainings import data_of, draw_pictures, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet, write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
-from recycling.backends.mmengine_backend.training_set import TrainingSet, write_training_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")

@@ -14,9 +14,9 @@ from backends.tiny_trainings import data_of, draw_pictures, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Model
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet, write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
 from recycling.backends.mmengine_backend.settings.losses import set_loss
-from recycling.backends.mmengine_backend.training_set import TrainingSet, write_training_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")
@@ -48,7 +48,7 @@ NETWORKS = {
     "resnet": TINY["mmpretrain"],
     "several heads": TINY["mmpretrain"].replace(
         "head=dict(",
-        "head=dict(type='recycling.backends.mmengine_backend.classifiers.several_heads."
+        "head=dict(type='recycling.backends.mmengine_backend.networks.classifiers.several_heads."
         "SeveralHeads', heads=[dict(name='a', size=2), dict(name='b', size=1)], ",
     ),
     "fast_scnn": TINY["mmseg"],

@@ -10,8 +10,8 @@ import pytest
 
 from recycling.backends import BackendError, Model
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.training_set import TrainingSet
 
 pytest.importorskip("mmdet")
 
@@ -177,7 +177,9 @@ def test_pictures_of_any_size_are_seen(efficientdet: tuple[Any, Any]) -> None:
 
 def test_frozen_stages_do_not_learn_and_keep_their_normalisation() -> None:
     pytest.importorskip("effdet", reason="effdet is optional and not installed")
-    from recycling.backends.mmengine_backend.detectors.efficientdet import EfficientDetFeatures
+    from recycling.backends.mmengine_backend.networks.detectors.efficientdet import (
+        EfficientDetFeatures,
+    )
 
     features = EfficientDetFeatures("tf_efficientdet_d0", frozen_stages=2).train()
     stem, blocks = features.backbone.conv_stem, features.backbone.blocks

@@ -20,11 +20,11 @@ from recycling.annotations import BOX, ImageFolder, LabeledImages
 from recycling.backends import BackendError, Checkpoint, Images
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import Trained, read_facts
+from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.network import Network, load_network, ready, views_of
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.training_set import write_training_set
-from recycling.backends.settings import TestTimeAugmentation
+from recycling.backends.shared.settings import TestTimeAugmentation
 from recycling.predictions import (
     LabelMaps,
     Predictions,

@@ -14,7 +14,7 @@ import pytest
 
 from backends.on_meta import on_meta
 from recycling.backends import BackendError, Model, Recipes
-from recycling.backends.recipes import N_CLASSES, RecipeFacts, list_recipes, read_head
+from recycling.backends.shared.recipes import N_CLASSES, RecipeFacts, list_recipes, read_head
 
 RECIPES = Recipes(Path(__file__).parents[2] / "conf/recipes")
 
@@ -132,7 +132,7 @@ def test_recipes_are_listed_without_any_library():
     code = (
         "import sys; from pathlib import Path\n"
         "from recycling.backends import Recipes\n"
-        "from recycling.backends.recipes import list_recipes\n"
+        "from recycling.backends.shared.recipes import list_recipes\n"
         f"assert list_recipes(Recipes(Path({str(RECIPES.folder)!r})))\n"
         "assert not {'torch', 'mmengine', 'mmdet', 'detectron2'} & set(sys.modules)"
     )
@@ -174,9 +174,9 @@ def _of_mmengine(recipe: RecipeFacts) -> tuple[int, list[str]]:
     from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
     from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import TrainingSet
     from recycling.backends.mmengine_backend.pretrained import official_weights
     from recycling.backends.mmengine_backend.resolve import resolve
-    from recycling.backends.mmengine_backend.training_set import TrainingSet
 
     classes = [str(number) for number in range(N_CLASSES[recipe.task])]
     data = TrainingSet(Path("train.json"), classes, n_samples=1, sha256="")

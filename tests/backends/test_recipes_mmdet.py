@@ -26,8 +26,8 @@ from recycling.annotations import (
 )
 from recycling.backends import BackendError, Images, Model, TrainingData, backend_for
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.training_set import TrainingSet
 
 pytest.importorskip("torch")
 pytest.importorskip("mmdet")

@@ -16,12 +16,12 @@ import pytest
 
 from backends.on_meta import on_meta
 from recycling.annotations import BOX, LabeledImages
-from recycling.annotations.class_labels import read_class_csv
 from recycling.annotations.core import ImageFolder
+from recycling.annotations.formats.class_labels import read_class_csv
 from recycling.backends import Images, Model, TrainingData, backend_for
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.resolve import resolve
-from recycling.backends.mmengine_backend.training_set import TrainingSet
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")
@@ -302,7 +302,8 @@ UNMOVED = {"optimizer": {"name": "SGD", "learning_rate": 1e-12, "weight_decay": 
 def test_each_of_two_backbones_starts_from_its_own_weights(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:
-    kind = "recycling.backends.mmengine_backend.classifiers.concatenated.ConcatenatedBackbones"
+    networks = "recycling.backends.mmengine_backend.networks"
+    kind = f"{networks}.classifiers.concatenated.ConcatenatedBackbones"
     parts, files = [], {}
     for recipe in ("shufflenet_v2", "mobilenet_v2"):
         path, files[recipe] = other_weights(recipe, tmp_path)

@@ -391,7 +391,7 @@ def made_weights(tmp_path: Path) -> Path:
 def test_weights_are_found_by_path_and_by_url_and_their_name_is_checked(
     made_weights: Path,
 ) -> None:
-    from recycling.backends.weights import find_weights
+    from recycling.backends.shared.weights import find_weights
 
     sha256 = hashlib.sha256(made_weights.read_bytes()).hexdigest()
     for where in (str(made_weights), made_weights.as_uri()):
@@ -468,8 +468,8 @@ def test_weights_and_biases_logs_offline_into_the_runs_folder_when_asked(
 def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps(tmp_path: Path) -> None:
     from mmengine import Config
 
+    from recycling.backends.mmengine_backend.data.training_set import TrainingSet
     from recycling.backends.mmengine_backend.settings.running import set_running
-    from recycling.backends.mmengine_backend.training_set import TrainingSet
 
     config = Config(
         {

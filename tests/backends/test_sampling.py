@@ -31,14 +31,14 @@ def _without_discs(pictures: LabeledImages, after: int) -> LabeledImages:
 
 
 def _held(data: Any, indices: Any) -> Counter[int]:
-    from recycling.backends.mmengine_backend.samplers import classes_of
+    from recycling.backends.mmengine_backend.data.samplers import classes_of
 
     classes = list(classes_of(data))
     return Counter(index for sample in indices for index in classes[sample])
 
 
 def test_class_balanced_draws_each_class_as_often(rare: LabeledImages, tmp_path: Path) -> None:
-    from recycling.backends.mmengine_backend.samplers import ClassBalancedSampler
+    from recycling.backends.mmengine_backend.data.samplers import ClassBalancedSampler
 
     config, data = samples_of("mmpretrain", rare, tmp_path, sampler={"name": "class_balanced"})
     assert config.train_dataloader.sampler.type == "ClassBalancedSampler"
@@ -58,7 +58,7 @@ def test_processes_share_one_draw(
 ) -> None:
     from mmengine.dataset import sampler as library
 
-    from recycling.backends.mmengine_backend.samplers import ClassBalancedSampler
+    from recycling.backends.mmengine_backend.data.samplers import ClassBalancedSampler
 
     _, data = samples_of("mmseg", rare, tmp_path, sampler={"name": "class_balanced"})
     alone = list(ClassBalancedSampler(data, seed=3))

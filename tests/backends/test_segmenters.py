@@ -48,7 +48,7 @@ TINY_SWIN: dict[str, Any] = {
 
 
 def semask(**changes: Any) -> Any:
-    from recycling.backends.mmengine_backend.segmenters import SeMaskSwin
+    from recycling.backends.mmengine_backend.networks.segmenters import SeMaskSwin
 
     settings = {**TINY_SWIN, "num_classes": 5, "semantic_window_size": 4, **changes}
     network = SeMaskSwin(**settings)
@@ -97,7 +97,7 @@ def test_semask_refuses_to_leave_stages_out() -> None:
 
 
 def test_places_attend_to_places_of_their_window_only() -> None:
-    from recycling.backends.mmengine_backend.segmenters.semask import SemanticAttention
+    from recycling.backends.mmengine_backend.networks.segmenters.semask import SemanticAttention
 
     layer = SemanticAttention(8, 3, window_size=4).eval()
     randomise(layer)
@@ -113,7 +113,10 @@ def test_places_attend_to_places_of_their_window_only() -> None:
 @given(height=st.integers(1, 13), width=st.integers(1, 13), side=st.integers(1, 6))
 @settings(max_examples=50, deadline=None)
 def test_windows_put_together_are_the_map_that_was_cut(height: int, width: int, side: int) -> None:
-    from recycling.backends.mmengine_backend.segmenters.semask import _from_windows, _to_windows
+    from recycling.backends.mmengine_backend.networks.segmenters.semask import (
+        _from_windows,
+        _to_windows,
+    )
 
     x = torch.randn(2, height * width, 3)
     windows = _to_windows(x, (height, width), side)
@@ -136,7 +139,10 @@ def test_semask_fpn_is_as_large_as_its_authors_say(
     """Millions, from the ADE20K table of the authors' README: SeMask-T, S, B and L with FPN."""
     from mmseg.models.decode_heads import FPNHead
 
-    from recycling.backends.mmengine_backend.segmenters import SemanticPriorHead, SeMaskSwin
+    from recycling.backends.mmengine_backend.networks.segmenters import (
+        SemanticPriorHead,
+        SeMaskSwin,
+    )
 
     with on_meta():
         network = SeMaskSwin(
@@ -161,7 +167,7 @@ def test_semask_fpn_is_as_large_as_its_authors_say(
 
 
 def test_the_semantic_decoder_adds_up_the_enlarged_priors() -> None:
-    from recycling.backends.mmengine_backend.segmenters import SemanticPriorHead
+    from recycling.backends.mmengine_backend.networks.segmenters import SemanticPriorHead
 
     head = SemanticPriorHead(3, in_index=[1, 2], align_corners=False, loss_decode=LOSS)
     fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 4, 4)
@@ -175,7 +181,7 @@ def test_the_semantic_decoder_adds_up_the_enlarged_priors() -> None:
 
 
 def attention(ratio: int, *, channels: int = 128) -> Any:
-    from recycling.backends.mmengine_backend.segmenters.lawin import LargeWindowAttention
+    from recycling.backends.mmengine_backend.networks.segmenters.lawin import LargeWindowAttention
 
     return LargeWindowAttention(channels, ratio, NORM).eval()
 
@@ -252,7 +258,7 @@ def test_lawin_scores_each_cell_of_the_finest_stage(size: tuple[int, int]) -> No
 
 
 def lawin(in_channels: list[int], **settings: Any) -> Any:
-    from recycling.backends.mmengine_backend.segmenters import LawinHead
+    from recycling.backends.mmengine_backend.networks.segmenters import LawinHead
 
     return LawinHead(
         in_channels=in_channels,
@@ -280,7 +286,7 @@ def test_lawin_with_swin_l_has_the_parameters_that_the_paper_s_parts_add_up_to()
 
 
 def unet_plus_plus(**settings: Any) -> Any:
-    from recycling.backends.mmengine_backend.segmenters import UNetPlusPlus
+    from recycling.backends.mmengine_backend.networks.segmenters import UNetPlusPlus
 
     return UNetPlusPlus(**settings).eval()
 
@@ -334,7 +340,7 @@ def beit() -> tuple[Any, Any]:
     """The project's and the library's, with the same random weights."""
     from mmseg.models.backbones import BEiT
 
-    from recycling.backends.mmengine_backend.segmenters import BEiTAnySize
+    from recycling.backends.mmengine_backend.networks.segmenters import BEiTAnySize
 
     own, library = BEiTAnySize(**TINY_BEIT), BEiT(**TINY_BEIT)
     own.eval()
@@ -378,7 +384,7 @@ def test_mask2former_weighs_each_class_and_no_object(n_classes: int) -> None:
     pytest.importorskip("mmdet")
     from mmengine.config import Config
 
-    from recycling.backends.mmengine_backend.segmenters import Mask2FormerAnyClassesHead
+    from recycling.backends.mmengine_backend.networks.segmenters import Mask2FormerAnyClassesHead
 
     base = "mmseg::mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py"
     with session.silence(), on_meta():

@@ -31,7 +31,8 @@ from recycling.datasets import (
     RecipesDataset,
     RunFolderDataset,
 )
-from recycling.ensembling import AGREEMENT, RANKING
+from recycling.diagnostics import AGREEMENT
+from recycling.ensembling import RANKING
 from recycling.evaluation import Metrics
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 from recycling.pseudo_labels import PSEUDO_AUDIT

@@ -24,8 +24,8 @@ from recycling.backends import (
 )
 from recycling.backends.core import refuse
 from recycling.backends.detectron2_backend.resolve import CANNOT
-from recycling.backends.model import BACKENDS_OF, BackendName
-from recycling.pipelines.plan import read_plan
+from recycling.backends.shared.model import BACKENDS_OF, BackendName
+from recycling.plan.core import read_plan
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -154,8 +154,8 @@ def test_the_entries_and_the_recipe_of_ones_own_become_configs_of_trainings(
     pytest.importorskip("mmdet")
     from backends.tiny_trainings import data_of, draw_pictures
     from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import write_training_set
     from recycling.backends.mmengine_backend.resolve import resolve
-    from recycling.backends.mmengine_backend.training_set import write_training_set
 
     (text,) = blocks("yaml")
     models = list(read_plan(yaml.safe_load(text), "docs/models.md").models.values())

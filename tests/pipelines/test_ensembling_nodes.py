@@ -39,9 +39,9 @@ from recycling.pipelines.explaining import (
     leaving_out,
     page_writer,
 )
-from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Search
-from recycling.pipelines.plan import PlanError
 from recycling.pipelines.training import SCORE_TEST
+from recycling.plan.core import PlanError
+from recycling.plan.fusion import BoxFusion, ClassFusion, MaskFusion, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
-from recycling.pipelines.plan import Trained
 from recycling.pipelines.training import predict_boxes, predict_classes, predict_masks, trainer
+from recycling.plan.core import Trained
 
 SETTINGS = Model.model_validate(
     {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recycling.ensembling.changes import (
+from recycling.diagnostics.changes import (
     CHANGES,
     detection_changes,
     label_map_changes,

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recycling.ensembling.contributions import CONTRIBUTIONS
-from recycling.evaluation.gains import CLASS_GAINS
-from recycling.evaluation.leaderboard import compare_with_leaderboard
-from recycling.evaluation.thresholds import SCORE_THRESHOLDS
+from recycling.diagnostics.contributions import CONTRIBUTIONS
+from recycling.diagnostics.gains import CLASS_GAINS
+from recycling.diagnostics.leaderboard import compare_with_leaderboard
+from recycling.diagnostics.thresholds import SCORE_THRESHOLDS
 from recycling.reporting.ensembles import (
     _ACCENT,
     _LOSS,

@@ -13,7 +13,7 @@ from recycling.annotations import (
     clean,
     from_coco,
 )
-from recycling.annotations.rule_report import RULE_REPORT, rule_report
+from recycling.annotations.cleaning.report import RULE_REPORT, rule_report
 from recycling.reporting import cleaning_examples
 from recycling.reporting.examples import AFTER, BEFORE
 

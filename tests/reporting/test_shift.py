@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recycling.reporting.shift import shift_figure
-from recycling.splitting.adversarial import SHIFT, TEST_LIKENESS, Shift
+from recycling.splitting.shift.adversarial import SHIFT, TEST_LIKENESS, Shift
 from reporting.test_figures import overlapping
 
 VERDICT = (

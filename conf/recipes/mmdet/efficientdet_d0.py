@@ -4,7 +4,7 @@
 # Weights: github.com tf_efficientdet_d0_34-f153e0cf.pth
 name = "tf_efficientdet_d0"
 checkpoint = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0.1/tf_efficientdet_d0_34-f153e0cf.pth"
-detectors = "recycling.backends.mmengine_backend.detectors.efficientdet"
+detectors = "recycling.backends.mmengine_backend.networks.detectors.efficientdet"
 
 model = dict(
     type="SingleStageDetector",

@@ -8,7 +8,7 @@ _base_ = "mmdet::htc/htc-without-semantic_r50_fpn_1x_coco.py"
 model = dict(
     backbone=dict(init_cfg=None),
     roi_head=dict(
-        type="recycling.backends.mmengine_backend.detectors.hybrid_task_cascade."
+        type="recycling.backends.mmengine_backend.networks.detectors.hybrid_task_cascade."
         "BoxesOfHybridTaskCascade"
     ),
 )

@@ -4,7 +4,7 @@
 # Parameters: 9,126,062
 # Weights: none
 model = dict(
-    type="recycling.backends.mmengine_backend.detectors.yolov5.YOLOv5",
+    type="recycling.backends.mmengine_backend.networks.detectors.yolov5.YOLOv5",
     size="s",
     num_classes=80,
     data_preprocessor=dict(

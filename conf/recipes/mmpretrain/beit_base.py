@@ -9,7 +9,7 @@ load_from = "https://mmassets.onedl.ai/mmclassification/v0/beit/beit-base_3rdpar
 # Smoothed labels, mix-up and cutmix are the user's choice, as with every other network.
 model = dict(
     backbone=dict(
-        type="recycling.backends.mmengine_backend.classifiers.beit.BEiTAnySize", init_cfg=None
+        type="recycling.backends.mmengine_backend.networks.classifiers.beit.BEiTAnySize", init_cfg=None
     ),
     head=dict(loss=dict(_delete_=True, type="CrossEntropyLoss", loss_weight=1.0)),
     train_cfg=None,

@@ -19,7 +19,7 @@ resnet18 = dict(
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="recycling.backends.mmengine_backend.classifiers.concatenated.ConcatenatedBackbones",
+        type="recycling.backends.mmengine_backend.networks.classifiers.concatenated.ConcatenatedBackbones",
         backbones=[resnet18, resnet18, resnet18],
     ),
     neck=None,

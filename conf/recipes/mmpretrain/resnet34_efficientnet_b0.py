@@ -7,7 +7,7 @@ _base_ = "mmpretrain::resnet/resnet34_8xb32_in1k.py"
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="recycling.backends.mmengine_backend.classifiers.concatenated.ConcatenatedBackbones",
+        type="recycling.backends.mmengine_backend.networks.classifiers.concatenated.ConcatenatedBackbones",
         backbones=[
             dict(
                 type="ResNet",

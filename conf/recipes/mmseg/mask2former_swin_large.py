@@ -6,6 +6,6 @@ _base_ = "mmseg::mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-160k_ade2
 
 model = dict(
     decode_head=dict(
-        type="recycling.backends.mmengine_backend.segmenters.Mask2FormerAnyClassesHead"
+        type="recycling.backends.mmengine_backend.networks.segmenters.Mask2FormerAnyClassesHead"
     )
 )

@@ -8,7 +8,7 @@ _base_ = "mmseg::swin/swin-large-patch4-window12-in22k-384x384-pre_upernet_8xb2-
 norm_cfg = dict(type="BN", requires_grad=True)
 model = dict(
     backbone=dict(
-        type="recycling.backends.mmengine_backend.segmenters.SeMaskSwin",
+        type="recycling.backends.mmengine_backend.networks.segmenters.SeMaskSwin",
         num_classes=150,
         semantic_window_size=12,
     ),
@@ -28,7 +28,7 @@ model = dict(
     # The semantic priors follow the four stages.
     auxiliary_head=dict(
         _delete_=True,
-        type="recycling.backends.mmengine_backend.segmenters.SemanticPriorHead",
+        type="recycling.backends.mmengine_backend.networks.segmenters.SemanticPriorHead",
         in_index=[4, 5, 6, 7],
         num_classes=150,
         align_corners=False,

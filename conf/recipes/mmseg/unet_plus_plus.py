@@ -21,7 +21,7 @@ head = dict(
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="recycling.backends.mmengine_backend.segmenters.UNetPlusPlus",
+        type="recycling.backends.mmengine_backend.networks.segmenters.UNetPlusPlus",
         base_channels=32,
         norm_cfg=norm_cfg,
     ),

@@ -8,7 +8,7 @@ load_from = "https://mmassets.onedl.ai/mmsegmentation/v0.5/beit/upernet_beit-bas
 
 model = dict(
     pretrained=None,
-    backbone=dict(type="recycling.backends.mmengine_backend.segmenters.BEiTAnySize"),
+    backbone=dict(type="recycling.backends.mmengine_backend.networks.segmenters.BEiTAnySize"),
     # The library's default, synchronised batch norm, needs several processes.
     neck=dict(norm_cfg=dict(type="BN", requires_grad=True)),
 )

@@ -1,8 +1,9 @@
 """COCO annotations as typed tables: read, write, check, clean."""
 
-from recycling.annotations.audit import AUDIT, Audit
-from recycling.annotations.cleaning import Cleaning, clean, what_if
-from recycling.annotations.coco import from_coco, read_coco, to_coco, write_coco
+from recycling.annotations.cleaning.audit import AUDIT, Audit
+from recycling.annotations.cleaning.core import Cleaning, clean, what_if
+from recycling.annotations.cleaning.replay import replay, undo
+from recycling.annotations.cleaning.report import RULE_REPORT, RuleReport, rule_report
 from recycling.annotations.core import (
     ANNOTATIONS,
     BOX,
@@ -14,14 +15,22 @@ from recycling.annotations.core import (
     ImageFolder,
     LabeledImages,
 )
-from recycling.annotations.image_cache import ImageCache
-from recycling.annotations.image_checks import (
+from recycling.annotations.formats.coco import from_coco, read_coco, to_coco, write_coco
+from recycling.annotations.formats.pascal_voc import read_pascal_voc, write_pascal_voc
+from recycling.annotations.formats.yolo import read_yolo, write_yolo
+from recycling.annotations.images.cache import ImageCache
+from recycling.annotations.images.checks import (
     FEATURES,
     IMAGE_CHECKS,
     MAX_PIXELS,
     PROBLEMS,
     ImageChecks,
     check_images,
+)
+from recycling.annotations.images.near_duplicates import (
+    near_duplicate_groups,
+    near_duplicate_links,
+    near_duplicate_pairs,
 )
 from recycling.annotations.masks import (
     annotation_area,
@@ -30,17 +39,8 @@ from recycling.annotations.masks import (
     mask_to_segmentation,
     to_label_map,
 )
-from recycling.annotations.near_duplicates import (
-    near_duplicate_groups,
-    near_duplicate_links,
-    near_duplicate_pairs,
-)
 from recycling.annotations.overlaps import covered_area, covered_area_by_category, visible_area
 from recycling.annotations.parquet import read_tables, write_tables
-from recycling.annotations.pascal_voc import read_pascal_voc, write_pascal_voc
-from recycling.annotations.replay import replay, undo
-from recycling.annotations.rule_report import RULE_REPORT, RuleReport, rule_report
-from recycling.annotations.yolo import read_yolo, write_yolo
 
 __all__ = [
     "ANNOTATIONS",

@@ -9,10 +9,10 @@ from recycling.backends.core import (
     RunFolder,
     TrainingData,
 )
-from recycling.backends.model import Model
 from recycling.backends.registry import backend_for, how_to_install, is_installed
-from recycling.backends.resume import changed_settings
-from recycling.backends.settings import (
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import changed_settings
+from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
     Loss,

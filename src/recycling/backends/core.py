@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from recycling.annotations import ImageFolder, LabeledImages
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 from recycling.predictions import Predictions
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from kedro.io import DatasetError
 
 from recycling.annotations import Annotations
-from recycling.annotations.class_labels import read_class_csv, read_class_folders
+from recycling.annotations.formats.class_labels import read_class_csv, read_class_folders
 from recycling.datasets.core import PathDataset, local_path
 
 Source = Literal["human", "pseudo"]

@@ -29,27 +29,20 @@ from recycling.annotations import (
 )
 from recycling.backends import Checkpoint, Recipes, RunFolder
 from recycling.datasets.core import PathDataset
-from recycling.ensembling import (
+from recycling.diagnostics import (
     AGREEMENT,
-    CHOICES,
-    CONTRIBUTIONS,
-    HISTORY,
-    RANKING,
-    Agreement,
-    Choices,
-    Contributions,
-    History,
-    Ranking,
-)
-from recycling.evaluation import (
     CLASS_GAINS,
+    CONTRIBUTIONS,
     ERROR_CORRELATION,
     SCORE_THRESHOLDS,
+    Agreement,
     ClassGains,
+    Contributions,
     ErrorCorrelation,
-    Metrics,
     ScoreThresholds,
 )
+from recycling.ensembling import CHOICES, HISTORY, RANKING, Choices, History, Ranking
+from recycling.evaluation import Metrics
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,

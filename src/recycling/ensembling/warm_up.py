@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from recycling.ensembling.boxes import nms, weighted_boxes_fusion
-from recycling.ensembling.diversity import detection_agreement
-from recycling.ensembling.masks import hard_vote
-from recycling.ensembling.non_maximum_weighted import non_maximum_weighted
-from recycling.ensembling.soft_nms import soft_nms
+from recycling.diagnostics.diversity import detection_agreement
+from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
+from recycling.ensembling.boxes.soft_nms import soft_nms
+from recycling.ensembling.boxes.weighted_boxes_fusion import nms, weighted_boxes_fusion
+from recycling.ensembling.masks.hard_vote import hard_vote
 from recycling.predictions import DETECTIONS, Detections
 
 

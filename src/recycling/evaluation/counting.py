@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.annotations.masks import label_maps as painted
-from recycling.evaluation.labels import matched_crops
+from recycling.evaluation.classes import matched_crops
 from recycling.evaluation.masks import check_label_maps, image_confusion
 from recycling.evaluation.members import of_member
 from recycling.predictions import ClassProbabilities, LabelMaps

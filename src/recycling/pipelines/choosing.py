@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.backends import RunFolder
-from recycling.backends.model import Task
+from recycling.backends.shared.model import Task
 from recycling.ensembling import (
     ALONE,
     Candidate,
@@ -39,8 +39,8 @@ from recycling.evaluation import (
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.pipelines.fusion import ClassFusion, Search, model_of
-from recycling.pipelines.plan import SOFT_VOTE, Plan, PlanError
+from recycling.plan.core import SOFT_VOTE, Plan, PlanError
+from recycling.plan.fusion import ClassFusion, Search, model_of
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
 from recycling.splitting import Folds
 

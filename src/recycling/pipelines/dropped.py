@@ -7,9 +7,9 @@ from collections.abc import Callable
 from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
-from recycling.backends.model import Task
-from recycling.pipelines.plan import Plan
+from recycling.backends.shared.model import Task
 from recycling.pipelines.training import SCORE, SCORE_TEST
+from recycling.plan.core import Plan
 from recycling.predictions import ClassProbabilities, Detections, DroppedMembers, LabelMaps
 
 

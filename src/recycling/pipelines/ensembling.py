@@ -11,26 +11,29 @@ from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
-from recycling.backends.model import Task
-from recycling.ensembling import (
+from recycling.backends.shared.model import Task
+from recycling.diagnostics import (
     Agreement,
+    ErrorCorrelation,
+    detection_agreement,
+    label_map_agreement,
+    probability_agreement,
+)
+from recycling.ensembling import (
     Ranking,
     average_probabilities,
-    detection_agreement,
     fuse_label_maps,
     fuse_probability_maps,
     geometric_mean_probabilities,
     hard_vote_probabilities,
-    label_map_agreement,
     nms,
     non_maximum_weighted,
-    probability_agreement,
     rank_average_probabilities,
     rank_members,
     soft_nms,
     weighted_boxes_fusion,
 )
-from recycling.evaluation import ErrorCorrelation, Metrics, scores_by_size
+from recycling.evaluation import Metrics, scores_by_size
 from recycling.pipelines.choosing import (
     FUSE_AS_CHOSEN,
     choosing_nodes,
@@ -42,9 +45,9 @@ from recycling.pipelines.choosing import (
 )
 from recycling.pipelines.dropped import dropped_members
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_nodes
-from recycling.pipelines.fusion import BoxFusion, ClassFusion, MaskFusion, Weights, model_of
-from recycling.pipelines.plan import FINAL, TEACHER, Plan, PlanError
 from recycling.pipelines.training import SCORE_TEST
+from recycling.plan.core import FINAL, TEACHER, Plan, PlanError
+from recycling.plan.fusion import BoxFusion, ClassFusion, MaskFusion, Weights, model_of
 from recycling.predictions import (
     ClassProbabilities,
     Detections,

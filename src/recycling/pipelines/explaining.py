@@ -13,52 +13,48 @@ from kedro.pipeline import Node, node
 from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
-from recycling.backends.model import Task
-from recycling.ensembling import (
-    ALL_FOLDS,
-    CONTRIBUTIONS,
-    Agreement,
-    Choices,
-    Contributions,
-    History,
-    Ranking,
-    alike_sentences,
-    choice_sentence,
-    detection_changes,
-    label_map_changes,
-    leave_one_out,
-    member_contributions,
-    probability_changes,
-)
-from recycling.evaluation import (
+from recycling.backends.shared.model import Task
+from recycling.diagnostics import (
     CLASS_GAINS,
+    CONTRIBUTIONS,
     ERROR_CORRELATION,
     SCORE_THRESHOLDS,
-    BoxMatches,
-    ClassCounts,
+    Agreement,
     ClassGains,
+    Contributions,
     ErrorCorrelation,
-    ImageScores,
     LeaderboardComparison,
-    Metrics,
     ScoreThresholds,
+    alike_sentences,
     best_member,
     best_threshold,
     class_gains,
     compare_with_leaderboard,
-    count_crops,
-    count_pixels,
     crop_error_correlation,
-    draw_images,
-    match_boxes,
+    detection_changes,
+    label_map_changes,
+    leave_one_out,
+    member_contributions,
     object_error_correlation,
     pixel_error_correlation,
-    score_interval,
+    probability_changes,
     score_thresholds,
     threshold_sentence,
 )
-from recycling.pipelines.fusion import model_of
-from recycling.pipelines.plan import FINAL, Plan
+from recycling.ensembling import ALL_FOLDS, Choices, History, Ranking, choice_sentence
+from recycling.evaluation import (
+    BoxMatches,
+    ClassCounts,
+    ImageScores,
+    Metrics,
+    count_crops,
+    count_pixels,
+    draw_images,
+    match_boxes,
+    score_interval,
+)
+from recycling.plan.core import FINAL, Plan
+from recycling.plan.fusion import model_of
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.reporting import Picture, report_page
 

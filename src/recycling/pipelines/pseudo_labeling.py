@@ -7,12 +7,12 @@ from kedro.pipeline import Node, Pipeline, node
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.backends.model import Task
+from recycling.backends.shared.model import Task
 from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
-from recycling.ensembling.masks import stacked
+from recycling.ensembling.masks.hard_vote import stacked
 from recycling.pipelines.ensembling import fuser, fusion_inputs
-from recycling.pipelines.plan import TEACHER, Plan
 from recycling.pipelines.training import pool_of
+from recycling.plan.core import TEACHER, Plan
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.pseudo_labels import (
     PseudoAudit,

@@ -21,14 +21,14 @@ from recycling.backends import (
     TrainingData,
     backend_for,
 )
-from recycling.backends.model import Task
+from recycling.backends.shared.model import Task
 from recycling.evaluation import (
     Metrics,
     classification_metrics,
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.pipelines.plan import Plan, PlanError, Trained
+from recycling.plan.core import Plan, PlanError, Trained
 from recycling.predictions import (
     ClassProbabilities,
     Detections,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from recycling.pipelines import training
-from recycling.pipelines.plan import Plan
+from recycling.plan.core import Plan
 
 
 def create_pipeline(plan: Plan) -> Pipeline:

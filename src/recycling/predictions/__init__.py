@@ -1,16 +1,5 @@
 """The three kinds of prediction, and the files that the competitions take."""
 
-from recycling.predictions.box_files import (
-    detections_to_submission,
-    read_detections_csv,
-    write_detections_csv,
-)
-from recycling.predictions.class_files import (
-    class_probabilities_to_submission,
-    read_class_probabilities_csv,
-    write_class_probabilities_csv,
-    write_classes_csv,
-)
 from recycling.predictions.core import (
     CLASS_PROBABILITIES,
     DETECTIONS,
@@ -23,12 +12,24 @@ from recycling.predictions.core import (
     SubmissionError,
 )
 from recycling.predictions.dropped import DroppedMembers, DroppedPart, members_in
-from recycling.predictions.mask_files import (
+from recycling.predictions.formats.boxes import (
+    detections_to_submission,
+    read_detections_csv,
+    write_detections_csv,
+)
+from recycling.predictions.formats.classes import (
+    class_probabilities_to_submission,
+    read_class_probabilities_csv,
+    write_class_probabilities_csv,
+    write_classes_csv,
+)
+from recycling.predictions.formats.masks import (
     label_maps_to_submission,
     read_label_map_stack,
     read_label_maps_csv,
     write_label_maps_csv,
 )
+from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.probability_maps import (
     ProbabilityMaps,
     ProbabilityPlanes,
@@ -37,7 +38,6 @@ from recycling.predictions.probability_maps import (
     read_planes,
     write_planes,
 )
-from recycling.predictions.submission_rows import MissingImages
 
 __all__ = [
     "CLASS_PROBABILITIES",

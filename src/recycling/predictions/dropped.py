@@ -10,12 +10,12 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from recycling.faults import Faults
-from recycling.predictions.box_files import read_detections_csv
-from recycling.predictions.class_files import read_class_probabilities_csv
+from recycling.errors import Faults
 from recycling.predictions.core import ClassProbabilities, Detections, LabelMaps, SubmissionError
-from recycling.predictions.mask_files import read_label_maps_csv
-from recycling.predictions.submission_rows import MissingImages
+from recycling.predictions.formats.boxes import read_detections_csv
+from recycling.predictions.formats.classes import read_class_probabilities_csv
+from recycling.predictions.formats.masks import read_label_maps_csv
+from recycling.predictions.formats.rows import MissingImages
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
-from recycling.ensembling.changes import Changes
+from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMap, LabelMaps
 from recycling.reporting.overlays import (
     _CROP_SIDE,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.evaluation.thresholds import (
+from recycling.diagnostics.thresholds import (
     ScoreThresholds,
     best_threshold,
     threshold_sentence,
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recycling.ensembling.contributions import Contributions
-    from recycling.evaluation.gains import ClassGains
-    from recycling.evaluation.leaderboard import LeaderboardComparison
+    from recycling.diagnostics.contributions import Contributions
+    from recycling.diagnostics.gains import ClassGains
+    from recycling.diagnostics.leaderboard import LeaderboardComparison
 
 _LOSS = "#d9774a"
 _COLOUR = {"mAP50": _ACCENT, "precision": "#d9774a", "recall": "#69a96b", "f1": _INK}

@@ -24,11 +24,11 @@ from recycling.reporting.scores import SIZES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from recycling.ensembling.contributions import Contributions
+    from recycling.diagnostics.contributions import Contributions
+    from recycling.diagnostics.gains import ClassGains
+    from recycling.diagnostics.leaderboard import LeaderboardComparison
+    from recycling.diagnostics.thresholds import ScoreThresholds
     from recycling.evaluation.core import Metrics
-    from recycling.evaluation.gains import ClassGains
-    from recycling.evaluation.leaderboard import LeaderboardComparison
-    from recycling.evaluation.thresholds import ScoreThresholds
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d5d9de; --soft: #f2f4f6 }
@@ -85,7 +85,7 @@ def report_page(
         best: The best member's name.
         thresholds: Schema `recycling.evaluation.SCORE_THRESHOLDS`; the table has every tenth row.
         changed: A picture of what the ensemble changed.
-        choices: The ways of choosing; schema `recycling.ensembling.selection.CHOICES`.
+        choices: The ways of choosing; schema `recycling.ensembling.search.selection.CHOICES`.
         search: The history of a search, a row a trial; the 20 best by the column `score`, if there
             is one, else the first 20.
         search_figure: A figure of it.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recycling.ensembling.search import History
-    from recycling.ensembling.selection import Choices
+    from recycling.ensembling.search.optuna_search import History
+    from recycling.ensembling.search.selection import Choices
 
 _COLOUR = {"best member": _QUIET, "greedy": "#d9774a", "search": _ACCENT}
 _LINE = 110  # characters of a line of the title
@@ -25,8 +25,8 @@ def search_figure(history: History, choices: Choices) -> Figure:
     """How the search went, and how its ensemble does on images that it was not chosen on.
 
     Args:
-        history: Every trial of the searches; schema `recycling.ensembling.search.HISTORY`.
-        choices: The ways of choosing; schema `recycling.ensembling.selection.CHOICES`.
+        history: Every trial of the searches; schema `recycling.ensembling.HISTORY`.
+        choices: The ways of choosing; schema `recycling.ensembling.CHOICES`.
 
     Returns:
         The gain in a sentence for a title. On the left the trials of the search on all parts, the

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from recycling.reporting.figures import _ACCENT, _INK, _QUIET, _TRAIN, _figure, _quieten
-from recycling.splitting.verdict import short_number
+from recycling.splitting.shift.verdict import short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recycling.splitting.adversarial import Shift, ShiftSummary
+    from recycling.splitting.shift.adversarial import Shift, ShiftSummary
 
 _WIDTH = 11.0
 _LINE = 110  # characters of a line of the title

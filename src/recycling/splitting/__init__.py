@@ -2,16 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from recycling.splitting.adversarial import (
-    SHIFT,
-    TEST_LIKENESS,
-    AdversarialValidation,
-    Shift,
-    ShiftFeatures,
-    ShiftSummary,
-    TestLikeness,
-    adversarial_validation,
-)
 from recycling.splitting.axes import AXES, DEFAULT_AXES, Axis, balance_columns
 from recycling.splitting.balance import (
     BALANCE,
@@ -26,6 +16,16 @@ from recycling.splitting.folds import make_folds
 from recycling.splitting.hold_out import HoldOut
 from recycling.splitting.leaks import check_leaks
 from recycling.splitting.settings import Splitting
+from recycling.splitting.shift.adversarial import (
+    SHIFT,
+    TEST_LIKENESS,
+    AdversarialValidation,
+    Shift,
+    ShiftFeatures,
+    ShiftSummary,
+    TestLikeness,
+    adversarial_validation,
+)
 
 if TYPE_CHECKING:
     from recycling.splitting.group_kfold import MultilabelStratifiedGroupKFold

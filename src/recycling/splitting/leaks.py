@@ -79,7 +79,7 @@ def _check_duplicates(found: pd.DataFrame) -> None:
 
 def _check_near_duplicates(found: pd.DataFrame, max_distance: int) -> None:
     """Refuse images that look alike in two folds."""
-    from recycling.annotations.near_duplicates import near_duplicate_links
+    from recycling.annotations.images.near_duplicates import near_duplicate_links
 
     # Of many images alike, links are few and pairs are many; and if a pair is parted, a link is.
     first, second = near_duplicate_links(found["phash"], max_distance)

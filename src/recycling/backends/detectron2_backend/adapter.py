@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.albumentations_list import check_albumentations
-from recycling.backends.checkpoint_folder import Trained, categories_of
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
 from recycling.backends.detectron2_backend import prediction, session
 from recycling.backends.detectron2_backend.anchors import set_anchors
@@ -21,9 +19,11 @@ from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
 from recycling.backends.detectron2_backend.state import identity_of
 from recycling.backends.detectron2_backend.training import Job, Score, fit, with_settings_of
-from recycling.backends.model import Model
-from recycling.backends.resume import alone_in, begin, end
-from recycling.backends.settings import WHOLE_BATCH
+from recycling.backends.shared.albumentations_list import check_albumentations
+from recycling.backends.shared.checkpoint_folder import Trained, categories_of
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import alone_in, begin, end
+from recycling.backends.shared.settings import WHOLE_BATCH
 from recycling.predictions import Detections
 
 

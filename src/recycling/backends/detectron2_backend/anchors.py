@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.backends.anchor_proposal import describe, propose_anchors
 from recycling.backends.core import BackendError, TrainingData
-from recycling.backends.model import Model
-from recycling.backends.settings import Anchors
+from recycling.backends.shared.anchor_proposal import describe, propose_anchors
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Anchors
 
 _log = logging.getLogger(__name__)
 

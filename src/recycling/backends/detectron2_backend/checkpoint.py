@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recycling.backends import checkpoint_folder
-from recycling.backends.checkpoint_folder import WEIGHTS, Trained, read_facts
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.detectron2_backend.resolve import best_device
 from recycling.backends.detectron2_backend.session import one_line
+from recycling.backends.shared import checkpoint_folder
+from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained, read_facts
 
 CONFIG = "config.yaml"
 

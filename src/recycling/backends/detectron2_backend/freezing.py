@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 
 N_STAGES = 4
 """Of a residual network, after its first convolution."""

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from recycling.backends.core import BackendError, TrainingData
-from recycling.backends.model import Model
-from recycling.backends.settings import Loss
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Loss
 
 
 def set_loss(config: Any, model: Model) -> None:

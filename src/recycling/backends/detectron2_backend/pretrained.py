@@ -8,8 +8,8 @@ from typing import IO, Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.model import Model
-from recycling.backends.weights import find_weights
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.weights import find_weights
 
 ZOO = "detectron2://"
 

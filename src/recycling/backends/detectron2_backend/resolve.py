@@ -15,7 +15,7 @@ from recycling.backends.core import BackendError, refuse
 from recycling.backends.detectron2_backend.freezing import set_freeze
 from recycling.backends.detectron2_backend.losses import set_loss
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 
 LIBRARY = "detectron2::"
 """What ``_BASE_`` starts with where it names a config that detectron2 ships."""

@@ -21,10 +21,10 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSample
 from detectron2.structures import BitMasks, Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from recycling.backends.albumentations_list import AlbumentationsList
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.records import NamesTheFile
-from recycling.backends.model import Model
+from recycling.backends.shared.albumentations_list import AlbumentationsList
+from recycling.backends.shared.model import Model
 
 Record = dict[str, Any]
 

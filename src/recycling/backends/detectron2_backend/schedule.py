@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from recycling.backends.model import Model
-from recycling.backends.settings import Schedule
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Schedule
 
 
 def build_optimizer(model: Model, config: Any, network: Any) -> Any:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.checkpoint_folder import no_room, sha256_of
 from recycling.backends.core import TrainingData
 from recycling.backends.detectron2_backend.checkpoint import sha256_of_data
-from recycling.backends.model import Model
-from recycling.backends.resume import NOT_OF_TRAINING, STATE, Identity, flat
+from recycling.backends.shared.checkpoint_folder import no_room, sha256_of
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import NOT_OF_TRAINING, STATE, Identity, flat
 
 NOT_OF_CONFIG = (
     "DATALOADER.NUM_WORKERS",

@@ -16,7 +16,7 @@ from detectron2.utils.events import EventWriter, get_event_storage
 
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 
 WANDB_MODE = "WANDB_MODE"
 """W&B's own variable: ``offline`` or ``online`` turns it on; without it nothing is logged."""

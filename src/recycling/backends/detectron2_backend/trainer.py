@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from detectron2.engine import SimpleTrainer
 
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -16,8 +16,8 @@ from recycling.backends.detectron2_backend.pretrained import load_pretrained
 from recycling.backends.detectron2_backend.schedule import build_curve, build_optimizer
 from recycling.backends.detectron2_backend.session import one_line, seed_epoch, unwrapped_errors
 from recycling.backends.detectron2_backend.state import read_state, write_state
-from recycling.backends.model import Model
-from recycling.backends.resume import state_of
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import state_of
 from recycling.progress import progress_bar
 
 LOG_PERIOD = 20
@@ -324,8 +324,8 @@ def with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:
     """A checkpoint whose training is as asked, with the settings of prediction as asked."""
     import torch
 
-    from recycling.backends.checkpoint_folder import Trained, read_facts
     from recycling.backends.detectron2_backend.checkpoint import CONFIG, write_checkpoint
+    from recycling.backends.shared.checkpoint_folder import Trained, read_facts
 
     trained = read_facts(ended, CONFIG)
     if trained.model == job.model:

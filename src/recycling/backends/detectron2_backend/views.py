@@ -12,7 +12,7 @@ from detectron2.data import transforms as T
 from detectron2.layers import batched_nms
 from detectron2.structures import Instances
 
-from recycling.backends.model import Model
+from recycling.backends.shared.model import Model
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,15 @@ from recycling.backends.mmengine_backend.checkpoint import (
     read_weights,
     write_checkpoint,
 )
+from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.devices import Job, check_devices, launch
 from recycling.backends.mmengine_backend.identity import identity_of
 from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
-from recycling.backends.mmengine_backend.training_set import write_training_set
-from recycling.backends.model import Model
-from recycling.backends.resume import alone_in, begin, end, state_of
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import alone_in, begin, end, state_of
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
 
@@ -154,10 +154,10 @@ def _run(job: Job, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, and give the weights and the figures of the training."""
     from mmengine.dist import is_main_process
 
-    from recycling.backends.mmengine_backend.early_stopping import StopEarly, current_network
-    from recycling.backends.mmengine_backend.keep_state import KeepState
-    from recycling.backends.mmengine_backend.seeding import SeedEpochs
-    from recycling.backends.mmengine_backend.watch import (
+    from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly, current_network
+    from recycling.backends.mmengine_backend.hooks.keep_state import KeepState
+    from recycling.backends.mmengine_backend.hooks.seeding import SeedEpochs
+    from recycling.backends.mmengine_backend.hooks.watch import (
         Meter,
         ProgressLine,
         StartFrom,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recycling.backends import checkpoint_folder
-from recycling.backends.checkpoint_folder import FACTS, WEIGHTS, Trained, sha256_of
 from recycling.backends.core import BackendError, Checkpoint
+from recycling.backends.shared import checkpoint_folder
+from recycling.backends.shared.checkpoint_folder import FACTS, WEIGHTS, Trained, sha256_of
 
 CONFIG = "config.py"
 

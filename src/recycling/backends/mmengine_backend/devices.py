@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.resume import Identity
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import Identity
 
 JOB = "job.pickle"
 ERROR = "error.txt"

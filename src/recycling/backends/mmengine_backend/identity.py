@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.checkpoint_folder import sha256_of
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.resume import NOT_OF_TRAINING, Identity, flat
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.checkpoint_folder import sha256_of
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import NOT_OF_TRAINING, Identity, flat
 
 NOT_OF_CONFIG = frozenset(
     {

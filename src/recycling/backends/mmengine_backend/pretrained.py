@@ -9,8 +9,8 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.checkpoint import read_weights
-from recycling.backends.model import Model
-from recycling.backends.weights import find_weights
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.weights import find_weights
 
 TORCHVISION = "torchvision://"
 

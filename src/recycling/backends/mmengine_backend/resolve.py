@@ -14,19 +14,19 @@ from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
+from recycling.backends.mmengine_backend.settings.image_cache import set_picture_cache
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
 from recycling.backends.mmengine_backend.settings.losses import set_loss
-from recycling.backends.mmengine_backend.settings.picture_cache import set_picture_cache
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.settings import Schedule
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Schedule
 
 MAX_BOXES = 100
 """Most boxes that a detector may give for one image; what COCO's metric looks at."""
@@ -66,7 +66,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     iterations = _iterations(model, n_samples)
     config = Config(
         {
-            "custom_imports": {"imports": ["recycling.backends.mmengine_backend.registered"]},
+            "custom_imports": {"imports": ["recycling.backends.mmengine_backend.data.loading"]},
             "default_scope": model.backend,
             "model": network,
             "metainfo": {"classes": data.classes},

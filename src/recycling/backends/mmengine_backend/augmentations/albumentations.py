@@ -12,8 +12,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from recycling.backends.albumentations_list import AlbumentationsList, one_line
 from recycling.backends.core import BackendError
+from recycling.backends.shared.albumentations_list import AlbumentationsList, one_line
 
 
 @TRANSFORMS.register_module(name="RecyclingAlbumentations")

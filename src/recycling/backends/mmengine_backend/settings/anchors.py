@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.backends.anchor_proposal import anchor_fit, describe, propose_anchors
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.settings import Anchors
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.anchor_proposal import anchor_fit, describe, propose_anchors
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Anchors
 
 _log = logging.getLogger(__name__)
 

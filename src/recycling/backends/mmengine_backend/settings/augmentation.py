@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from recycling.backends.albumentations_list import (
+from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.albumentations_list import (
     AlbumentationsList,
     check_albumentations,
     check_arguments,
     one_line,
 )
-from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.settings import WHOLE_BATCH
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import WHOLE_BATCH
 
 ALBUMENTATIONS = "RecyclingAlbumentations"
 

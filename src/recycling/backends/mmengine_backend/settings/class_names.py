@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
 
 
 def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:

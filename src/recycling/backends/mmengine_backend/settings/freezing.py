@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
 
 
 @dataclass(frozen=True)

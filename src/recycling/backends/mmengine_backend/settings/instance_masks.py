@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
 
 
 def set_instance_masks(config: Any, model: Model, data: TrainingSet) -> None:

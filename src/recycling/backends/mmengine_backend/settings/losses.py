@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
-from recycling.backends.settings import Loss
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Loss
 
 OURS = "recycling.backends.mmengine_backend.losses"
 

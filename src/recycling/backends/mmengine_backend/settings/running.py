@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
 
 WANDB_MODE = "WANDB_MODE"
 """W&B's own variable: ``offline`` or ``online`` turns it on; without it nothing is logged."""

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.training_set import TrainingSet
-from recycling.backends.model import Model
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
 
 
 def set_sampler(config: Any, model: Model, data: TrainingSet) -> None:
@@ -84,7 +84,7 @@ def _index(name: str, model: Model, data: TrainingSet) -> int:
 
 def _check_samples(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> None:
     """Whatever is to be drawn or copied must be there."""
-    from recycling.backends.mmengine_backend.samplers import classes_of
+    from recycling.backends.mmengine_backend.data.samplers import classes_of
 
     held = set().union(*classes_of(_build({**dataset, "pipeline": []})))
     all_of_them = data.classes[1:] if model.task == "seg" else data.classes

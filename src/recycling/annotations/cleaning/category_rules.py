@@ -1,0 +1,253 @@
+"""Cleaning rules for what annotations are: names put right, categories merged, labels corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Literal
+
+import pandas as pd
+
+from recycling.annotations.cleaning.annotation_rules import with_rows, without_rows
+from recycling.annotations.cleaning.audit import NO_AUDIT, added, changed, combined, dropped
+from recycling.annotations.cleaning.settings import RelabelList
+from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations
+
+_RULE = "fix_categories"
+
+
+def fix_categories(
+    annotations: Annotations,
+    *,
+    names: Mapping[str, str] | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
+    unmapped: Literal["drop", "error", "keep"] = "error",
+    order: Sequence[str] = (),
+) -> tuple[Annotations, pd.DataFrame]:
+    """Put category names right, merge categories, and put them in order.
+
+    First `names`: a misspelt category becomes the right one, or is merged into it where both
+    exist. Then `categories`, which speaks of names put right: what is listed under a target is
+    merged into it. A target that does not exist is created, so that the classes are the same
+    whatever a file happens to hold. Ids never change their meaning: a merged category's id is
+    gone, a created one gets an id after the highest.
+
+    Args:
+        annotations: The tables.
+        names: Right names by misspelt ones; those that do not occur do no harm.
+        categories: What is merged, by the category that it becomes. Empty: all stay. The
+            categories come in this order.
+        unmapped: What to do with categories that `categories` does not mention: "drop" them and
+            their annotations, "keep" them behind the others, or raise an "error".
+        order: Names in the order of class indices; the other categories follow as they were.
+
+    Returns:
+        The tables, and the audit.
+
+    Raises:
+        AnnotationError: A category is not mapped, or a name of `order` does not exist.
+    """
+    if not (names or categories or order):
+        return annotations, NO_AUDIT
+    names, categories = names or {}, categories or {}
+    before = annotations.categories
+    right = before["name"].replace(dict(names))
+    if categories:
+        _check_mapped(right, categories, unmapped)
+    targets = {source: target for target, sources in categories.items() for source in sources}
+    final = right.map(lambda name: targets.get(name, name)).astype("string")
+    kept = final.isin(list(categories)) | (not categories) | (unmapped == "keep")
+    survivors = _survivors(before, right, kept & (right == final))
+    present = set(survivors["name"])
+    created = _created(before, [name for name in categories if name not in present])
+    after = _in_order(
+        pd.concat([survivors, created], ignore_index=True), list(order) or list(categories)
+    )
+    if order:
+        _check_known(order, after["name"], f"{_RULE}: order")
+    id_of_name = dict(zip(after["name"], after["category_id"], strict=True))
+    new_ids = {
+        old: id_of_name[name]
+        for old, name, stays in zip(before["category_id"], final, kept, strict=True)
+        if stays
+    }
+    moved, annotation_audit = _moved(annotations, new_ids)
+    audit = combined(
+        [
+            annotation_audit,
+            _category_audit(before, final, after, created, new_ids),
+        ]
+    )
+    return replace(moved, categories=CATEGORIES.conform(after, where=_RULE)), audit
+
+
+def relabel(
+    annotations: Annotations,
+    *,
+    lists: Sequence[RelabelList],
+    known_ids: Collection[int] = (),
+) -> tuple[Annotations, pd.DataFrame]:
+    """Give listed annotations another category, for a written reason.
+
+    Args:
+        annotations: The tables.
+        lists: Reasons with annotation ids and the right category's name; those that are not
+            enabled are passed over. Where lists overlap, the later one decides.
+        known_ids: Further ids that may be listed, because an earlier rule dropped them.
+
+    Returns:
+        The tables, and the audit.
+
+    Raises:
+        AnnotationError: An id or a category does not exist; the message names the reason.
+    """
+    existing = pd.Index(annotations.annotations["annotation_id"]).union(pd.Index(known_ids))
+    audits = []
+    for one in lists:
+        if not one.enabled:
+            continue
+        where = f"relabel {one.reason!r}"
+        unknown = [number for number in one.annotation_ids if number not in existing]
+        if unknown:
+            raise AnnotationError(
+                f"{where}: no annotation {unknown[0]} ({len(unknown)} of {len(one.annotation_ids)} "
+                f"ids do not exist); remove it from the list or correct it"
+            )
+        category_id = id_of_category(annotations, one.category, where)
+        listed = annotations.annotations["annotation_id"].isin(one.annotation_ids).to_numpy()
+        annotations, audit = with_rows(
+            annotations,
+            "relabel",
+            listed,
+            {"category_id": category_id},
+            [one.reason] * int(listed.sum()),
+        )
+        audits.append(audit)
+    return annotations, combined(audits)
+
+
+def id_of_category(annotations: Annotations, name: str, where: str) -> int:
+    """The id of the first category of a name.
+
+    Args:
+        annotations: The tables.
+        name: The category's name.
+        where: Who names it, for the message.
+
+    Raises:
+        AnnotationError: There is no category of that name; the message suggests the nearest.
+    """
+    _check_known([name], annotations.categories["name"], where)
+    matching = annotations.categories["name"] == name
+    return int(annotations.categories.loc[matching, "category_id"].iloc[0])
+
+
+def _check_mapped(names: pd.Series, mapping: Mapping[str, Sequence[str]], unmapped: str) -> None:
+    """Stop where a category is not mapped, or is likely to be mapped under a misspelt name."""
+    mentioned = {source for sources in mapping.values() for source in sources} | set(mapping)
+    present = set(names)
+    for name in dict.fromkeys(names):
+        if name in mentioned:
+            continue
+        near = get_close_matches(name, mentioned - present, n=1, cutoff=0.85)
+        if unmapped == "error" or (near and unmapped == "drop"):
+            raise AnnotationError(
+                f"{_RULE}: category {name!r} is not under any of `categories`"
+                + (f" ({near[0]!r} is; is that it?)" if near else "")
+                + "; list it, or say what to do with `unmapped: drop` or `unmapped: keep`"
+            )
+
+
+def _check_known(wanted: Sequence[str], names: pd.Series, where: str) -> None:
+    known = names.tolist()
+    for name in wanted:
+        if name not in known:
+            near = ", ".join(map(repr, get_close_matches(name, known) or known))
+            hint = f"did you mean {near}?" if known else "there are none"
+            raise AnnotationError(f"{where}: no category {name!r}; {hint}")
+
+
+def _survivors(before: pd.DataFrame, right: pd.Series, kept: pd.Series) -> pd.DataFrame:
+    """One category for each name put right: the one that had it already, else the first."""
+    had_it = before["name"] == right
+    ranked = before.assign(name=right, _late=~had_it)[kept.to_numpy(dtype=bool)]
+    first = ranked.sort_values("_late", kind="stable").drop_duplicates("name")
+    return first.sort_index().drop(columns="_late")
+
+
+def _created(before: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    next_id = int(before["category_id"].max()) + 1 if len(before) else 0
+    table = pd.DataFrame(
+        {
+            "category_id": range(next_id, next_id + len(names)),
+            "name": names,
+            "supercategory": names,
+            "extra": None,
+        }
+    )
+    return CATEGORIES.conform(table, where=_RULE)
+
+
+def _in_order(categories: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    places = {name: place for place, name in enumerate(order)}
+    rank = categories["name"].map(lambda name: places.get(name, len(places)))
+    return categories.loc[rank.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _moved(
+    annotations: Annotations, new_ids: Mapping[int, int]
+) -> tuple[Annotations, pd.DataFrame]:
+    """Annotations under their category's new id; those of dropped categories are gone."""
+    name_of = dict(
+        zip(annotations.categories["category_id"], annotations.categories["name"], strict=True)
+    )
+    old = annotations.annotations["category_id"]
+    stays = old.isin(list(new_ids)).to_numpy()
+    new = old.where(~stays, old.map(new_ids))
+    merged = (new != old).to_numpy()
+    moved, changes = with_rows(
+        annotations,
+        _RULE,
+        merged,
+        {"category_id": new[merged].to_numpy(dtype="int64")},
+        [f"category {name_of[one]!r} is merged" for one in old[merged]],
+    )
+    rest, drops = without_rows(
+        moved,
+        _RULE,
+        ~stays,
+        [f"category {name_of[one]!r} is not mapped" for one in old[~stays]],
+    )
+    return rest, combined([changes, drops])
+
+
+def _category_audit(
+    before: pd.DataFrame,
+    final: pd.Series,
+    after: pd.DataFrame,
+    created: pd.DataFrame,
+    new_ids: Mapping[int, int],
+) -> pd.DataFrame:
+    """What became of each category; its class index counts as one of its values."""
+    old = before.assign(index=range(len(before)))
+    new = after.assign(index=range(len(after)))
+    gone = ~old["category_id"].isin(after["category_id"])
+    reasons = [
+        f"merged into {name!r}" if category_id in new_ids else "not mapped"
+        for category_id, name in zip(old["category_id"][gone], final[gone], strict=True)
+    ]
+    stayed = old[~gone]
+    now = new.set_index("category_id", drop=False).loc[stayed["category_id"]]
+    change_reasons = [
+        "the class index follows the new order" if was == name else "name put right"
+        for was, name in zip(stayed["name"], now["name"], strict=True)
+    ]
+    is_new = new["category_id"].isin(created["category_id"])
+    return combined(
+        [
+            changed(_RULE, "category", stayed, now, change_reasons),
+            dropped(_RULE, "category", old[gone], reasons),
+            added(_RULE, "category", new[is_new], ["listed in `categories`"] * int(is_new.sum())),
+        ]
+    )

@@ -1,0 +1,416 @@
+"""Labels of whole pictures, from class folders or a CSV file, as annotations.
+
+Each picture gets one annotation, whose box is the whole picture, so that what classifies crops
+classifies pictures, too. Several labels of a picture make one class of a joint name,
+``wear/male/young``, so that folds, ensembles and metrics see classes as ever;
+`attributes_of` takes such names apart again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import pandas as pd
+
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    AnnotationError,
+    Annotations,
+    ImageFolder,
+)
+from recycling.annotations.formats.sidecars import PICTURES, picture_size
+from recycling.errors import Faults
+from recycling.progress import track
+from recycling.tables import TableError
+
+SEPARATOR = "/"
+"""Stands between the values in a class's joint name."""
+
+_ENDINGS = ", ".join(sorted(PICTURES))
+
+
+def read_class_folders(
+    folder: str | Path | ImageFolder,
+    *,
+    classes: Sequence[str] | None = None,
+    source: Literal["human", "pseudo"] = "human",
+) -> Annotations:
+    """Read a folder of class folders: ``CLASS/picture.jpg``.
+
+    Images and annotations are numbered from 1, class by class, in the order of names; a category's
+    id is its place, from 0. Hidden files and folders, and files beside the class folders that are
+    no pictures, are of no concern.
+
+    Args:
+        folder: The folder of class folders; also the image folder that goes with the result.
+        classes: The classes in their order, of which some may have no folder; by default those
+            that have one, in the order of their names, or of their numbers if all are numbers.
+        source: Who made the labels.
+
+    Returns:
+        The tables. Sizes are those of the pictures as a viewer shows them; `supercategory` is "".
+
+    Raises:
+        AnnotationError: The folder is missing or holds no class folder, a class folder is empty or
+            not among `classes`, a picture lies outside a class folder or cannot be read, or
+            something else than a picture lies in one. One line that counts all faults by kind and
+            names the first few of each.
+    """
+    root = folder.path if isinstance(folder, ImageFolder) else Path(folder)
+    if not root.is_dir():
+        raise AnnotationError(f"{root}: no such folder; it holds a folder for each class")
+    faults = Faults(root, AnnotationError)
+    found = [path for path in _visible(root) if path.is_dir()]
+    for path in _visible(root):
+        if not path.is_dir() and path.suffix.lower() in PICTURES:
+            faults.add("a picture beside the class folders, put it into one", path.name)
+    if not found:
+        raise AnnotationError(f"{root}: holds no class folder; put pictures into CLASS/")
+    names = _in_order(path.name for path in found) if classes is None else list(classes)
+    _check_names(names, f"{root}: classes")
+    for path in found:
+        if path.name not in names:
+            faults.add("a folder of no class, add it to classes or remove it", path.name)
+    labelled = [
+        _Labelled(f"{name}/{file.name}", name, f"{name}/{file.name}")
+        for name in names
+        if (root / name).is_dir()
+        for file in _pictures(root / name, faults)
+    ]
+    return _as_annotations(labelled, root, faults, dict.fromkeys(names, ""), source)
+
+
+def read_class_csv(
+    path: str | Path,
+    images_folder: str | Path | ImageFolder,
+    *,
+    labels: Sequence[str] = ("label",),
+    file_name: str = "file_name",
+    group: str | None = None,
+    values: Mapping[str, Sequence[str]] | None = None,
+    source: Literal["human", "pseudo"] = "human",
+) -> Annotations:
+    """Read a CSV file with a row a picture: ``file_name,label``, or several columns of labels.
+
+    One column of labels makes a class of each value. Several make a class of each combination of
+    values, whether it occurs or not, the last column's changing fastest, under a joint name such
+    as ``wear/male/young``; its `supercategory` names the columns, ``mask/gender/age``. Images and
+    annotations are numbered from 1 in the order of rows, so that the same file read with other
+    columns of labels is about the same crops; a category's id is its place, from 0. Further
+    columns are kept as the annotation's ``attributes``.
+
+    Args:
+        path: The CSV file, in UTF-8, with a header.
+        images_folder: The folder that the file names are below.
+        labels: The columns of labels.
+        file_name: The column of file names.
+        group: The column of groups, whose images stay in one fold, such as the person in the
+            picture; by default each image is a group.
+        values: A column's values in their order, of which some may not occur; for other columns
+            those that occur, in their order, or in that of numbers if all are numbers.
+        source: Who made the labels.
+
+    Returns:
+        The tables. Sizes are those of the pictures as a viewer shows them.
+
+    Raises:
+        AnnotationError: The file is missing, no CSV file, or lacks a column; a row has a wrong
+            number of fields, no label, a label that is not among `values`, or a file that is
+            named twice, missing or no picture. One line that counts all faults by kind and names
+            the first few of each.
+    """
+    path = Path(path)
+    root = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
+    values = dict(values or {})
+    faults = Faults(path, AnnotationError)
+    header, rows = _csv(path, faults)
+    _check_columns(header, path, labels, file_name, group, values)
+    known = {
+        column: list(values.get(column, _in_order(row[column] for _, row in rows if row[column])))
+        for column in labels
+    }
+    for column in labels:
+        _check_names(known[column], f"{path}: values of {column}")
+        if len(labels) > 1:
+            _check_parts(known[column], column, path)
+    others = [name for name in header if name not in {*labels, file_name, group}]
+    labelled: list[_Labelled] = []
+    seen: dict[str, str] = {}
+    for line, row in rows:
+        place = f"line {line}"
+        if not _check_row(row, place, known, file_name, group, faults):
+            continue
+        name = PurePosixPath(row[file_name]).as_posix()
+        label = SEPARATOR.join(row[column] for column in labels)
+        if name in seen:
+            fault = "twice in the file" if seen[name] == label else "two labels for one picture"
+            faults.add(f"{fault}, keep one row", f"{place} ({name})")
+            continue
+        seen[name] = label
+        rest = {other: row[other] for other in others}
+        labelled.append(
+            _Labelled(name, label, f"{place} ({name})", row[group] if group else None, rest)
+        )
+    family = SEPARATOR.join(labels) if len(labels) > 1 else ""
+    classes = {SEPARATOR.join(parts): family for parts in product(*known.values())}
+    return _as_annotations(labelled, root, faults, classes, source)
+
+
+def attributes_of(classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Take the joint names of classes apart.
+
+    Args:
+        classes: The classes' names, such as ``wear/male/young``.
+        names: What the values in them are, in order, such as mask, gender, age.
+
+    Returns:
+        One row a class, one column of values a name.
+
+    Raises:
+        AnnotationError: A class is not named after as many values.
+
+    >>> attributes_of(["worn/young", "none/old"], ["mask", "age"])
+       mask    age
+    0  worn  young
+    1  none    old
+    """
+    parts = [name.split(SEPARATOR) for name in classes]
+    for name, values in zip(classes, parts, strict=True):
+        if len(values) != len(names) or "" in values:
+            raise AnnotationError(
+                f"class {name!r} should be named after {len(names)} values, "
+                f"{SEPARATOR.join(names)}; rename it, or give as many names"
+            )
+    return pd.DataFrame(parts, columns=list(names))
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A picture with its class.
+
+    Attributes:
+        file_name: Its path below the image folder.
+        label: Its class's name.
+        place: What to call it in a message.
+        group: Its group; None makes it one of its own.
+        attributes: What else is said of it.
+    """
+
+    file_name: str
+    label: str
+    place: str
+    group: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def _as_annotations(
+    labelled: Sequence[_Labelled],
+    root: Path,
+    faults: Faults,
+    classes: Mapping[str, str],
+    source: Literal["human", "pseudo"],
+) -> Annotations:
+    """The tables of pictures and their classes, which have a family each."""
+    sizes = [_size(root, one, faults) for one in track(labelled, "reading labelled pictures")]
+    faults.raise_if_any()
+    ids = list(range(1, len(labelled) + 1))
+    widths, heights = ([size[side] for size in sizes] for side in (0, 1))
+    groups = [one.group or str(number) for number, one in enumerate(labelled, 1)]
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "file_name": [one.file_name for one in labelled],
+            "width": widths,
+            "height": heights,
+            "group": groups,
+            "extra": None,
+        }
+    )
+    numbers = {name: number for number, name in enumerate(classes)}
+    annotations = pd.DataFrame(
+        {
+            "annotation_id": ids,
+            "image_id": ids,
+            "category_id": [numbers[one.label] for one in labelled],
+            "x_min": 0.0,
+            "y_min": 0.0,
+            "x_max": widths,
+            "y_max": heights,
+            "area": [width * height for width, height in sizes],
+            "segmentation": None,
+            "iscrowd": False,
+            "source": source,
+            "score": 1.0,
+            "extra": [_extra(one.attributes) for one in labelled],
+        }
+    )
+    categories = pd.DataFrame(
+        {
+            "category_id": list(numbers.values()),
+            "name": list(classes),
+            "supercategory": list(classes.values()),
+            "extra": None,
+        }
+    )
+    try:
+        return Annotations(
+            images=IMAGES.conform(images, where="images"),
+            annotations=ANNOTATIONS.conform(annotations, where="annotations"),
+            categories=CATEGORIES.conform(categories, where="categories"),
+        )
+    except TableError as error:
+        raise AnnotationError(f"{root}: {error}") from error
+
+
+def _extra(attributes: Mapping[str, str]) -> str | None:
+    if not attributes:
+        return None
+    return json.dumps({"attributes": dict(attributes)}, separators=(",", ":"))
+
+
+def _size(root: Path, one: _Labelled, faults: Faults) -> tuple[int, int]:
+    """Width and height, pixels; (1, 1) where that is a fault."""
+    path = root / one.file_name
+    if not path.is_file():
+        faults.add(f"no such file in {root}, correct the name or add it", one.place)
+        return 1, 1
+    size = picture_size(path)
+    if size is None:
+        faults.add("the picture cannot be read, replace it", one.place)
+    return size or (1, 1)
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Each name once: as numbers if all are, else as words."""
+    unique = sorted(set(names))
+    are_numbers = all(name.isascii() and name.isdecimal() for name in unique)
+    return sorted(unique, key=int) if are_numbers else unique
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    twice = [name for row, name in enumerate(names) if name in names[:row]]
+    if twice or "" in names:
+        fault = f"{twice[0]!r} occurs twice" if twice else "one is empty"
+        raise AnnotationError(f"{where}: {fault}; give each a name of its own")
+
+
+# Class folders
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, without hidden files, by name."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _pictures(folder: Path, faults: Faults) -> Iterator[Path]:
+    is_empty = True
+    for path in _visible(folder):
+        place = f"{folder.name}/{path.name}"
+        if path.is_dir():
+            faults.add("a folder in a class folder, move its pictures up", place)
+        elif path.suffix.lower() not in PICTURES:
+            faults.add(f"not a picture ({_ENDINGS}), take it out", place)
+        else:
+            yield path
+        is_empty = False
+    if is_empty:
+        faults.add("a class folder without a picture, fill or remove it", folder.name)
+
+
+# CSV
+
+
+def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and each row with its line's number; rows of a wrong length are faults."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = []
+            for fields in reader:
+                if len(fields) == len(header):
+                    row = [text.strip() for text in fields]
+                    rows.append((reader.line_num, dict(zip(header, row, strict=True))))
+                elif fields:  # an empty line has none
+                    kind = f"not as many fields as the header's {len(header)}, correct it"
+                    faults.add(kind, f"line {reader.line_num} ({len(fields)})")
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such file; check the path") from None
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise AnnotationError(f"{path}: cannot be read as CSV in UTF-8: {reason}") from error
+    if not header:
+        raise AnnotationError(f"{path}: the file is empty; it has not even a header")
+    if not rows:
+        faults.raise_if_any()
+        raise AnnotationError(f"{path}: there is no row below the header; add the pictures")
+    return header, rows
+
+
+def _check_columns(
+    header: list[str],
+    path: Path,
+    labels: Sequence[str],
+    file_name: str,
+    group: str | None,
+    values: Mapping[str, Sequence[str]],
+) -> None:
+    _check_names(header, f"{path}: columns")
+    if not labels:
+        raise AnnotationError(f"{path}: labels is empty; name a column of labels")
+    asked = [file_name, *labels, *([group] if group else [])]
+    _check_names(asked, f"{path}: columns asked for")
+    for name in asked:
+        if name not in header:
+            raise AnnotationError(
+                f"{path}: no column {name!r}; the header is {','.join(header)}: name another or "
+                "correct the header"
+            )
+    for name in values:
+        if name not in labels:
+            raise AnnotationError(f"{path}: values of {name!r} are given, but it is not a label")
+
+
+def _check_parts(values: Sequence[str], column: str, path: Path) -> None:
+    for value in values:
+        if SEPARATOR in value:
+            raise AnnotationError(
+                f"{path}: {column}: the label {value!r} holds {SEPARATOR!r}, which stands between "
+                "the labels of several columns; rename it"
+            )
+
+
+def _check_row(
+    row: Mapping[str, str],
+    place: str,
+    known: Mapping[str, Sequence[str]],
+    file_name: str,
+    group: str | None,
+    faults: Faults,
+) -> bool:
+    """Whether a row can be used."""
+    name, usable = row[file_name], True
+    if not name:
+        faults.add(f"no {file_name}, add it", place)
+        return False
+    for column, values in known.items():
+        if row[column] not in values:
+            fault = f"{column} {row[column]!r} is none of its values" if row[column] else "no label"
+            what = "correct it" if row[column] else f"add its {column}"
+            faults.add(f"{fault}, {what}", f"{place} ({name})")
+            usable = False
+    if group and not row[group]:
+        faults.add(f"no {group}, add it", f"{place} ({name})")
+        usable = False
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        faults.add("the file name leaves the image folder, make it a path below it", place)
+        usable = False
+    return usable

@@ -1,0 +1,96 @@
+"""Read and write COCO annotation files, losing nothing on the way.
+
+`coco_format` says how the tables hold what a file says. A file is read twice as carefully as it is
+written: `coco_reading` takes what nearly every file looks like straight to the tables, and leaves
+everything else to `coco_documents`, which knows each fault by its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from recycling.annotations.core import AnnotationError, Annotations
+from recycling.annotations.formats.coco.documents import completed, from_coco
+from recycling.annotations.formats.coco.files import read_content, whole_file
+from recycling.annotations.formats.coco.layout import ABSENT
+from recycling.annotations.formats.coco.reading import in_one_piece, straight_to_tables
+from recycling.annotations.formats.coco.writing import coco_pieces, to_coco
+
+__all__ = ["ABSENT", "from_coco", "read_coco", "to_coco", "write_coco"]
+
+
+def read_coco(
+    path: str | Path,
+    *,
+    source: Literal["human", "pseudo"] = "human",
+    duplicate_ids: Literal["error", "renumber"] = "error",
+    storage_options: Mapping[str, Any] | None = None,
+) -> Annotations:
+    """Read a COCO file, plain or gzip.
+
+    Memory: the file's content (unpacked) and the tables; never the whole document as Python
+    objects, unless the file is malformed and its faults have to be found.
+
+    Args:
+        path: The file: a local path, or a URL that fsspec knows (``s3://...``, ``memory://...``).
+        source: Who made the annotations that do not say so themselves under the key "source".
+        duplicate_ids: What to do with a second annotation of the same id (TACO's whole file has
+            two): "renumber" gives it a new id after the highest, keeps the old one in its `extra`
+            under "original_id" and warns once.
+        storage_options: For fsspec: credentials, endpoints.
+
+    Returns:
+        Its images, annotations, categories and everything else.
+
+    Raises:
+        AnnotationError: The file is missing or malformed. One line that counts the faults by kind
+            and names the first few of each.
+    """
+    content = read_content(path, storage_options)
+    tables = straight_to_tables(content, source=source)
+    if tables is None:
+        document = _parsed(content, path)
+        return from_coco(document, where=str(path), source=source, duplicate_ids=duplicate_ids)
+    del content  # no longer needed, and as large as the tables
+    return completed(in_one_piece(tables), where=str(path))
+
+
+def write_coco(
+    annotations: Annotations,
+    path: str | Path,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a COCO file, gzip where the name ends in ``.gz``.
+
+    The same annotations always give the same bytes. A local file appears whole or not at all; one
+    elsewhere is made complete on this machine and then uploaded in one go, so that it does where
+    the store shows only finished uploads. Memory: a few thousand entries at a time.
+
+    Args:
+        annotations: What to write.
+        path: The file: a local path, or a URL that fsspec knows; its folder is made where there
+            is none.
+        storage_options: For fsspec: credentials, endpoints.
+
+    Raises:
+        AnnotationError: A table is not of its schema, a segmentation is not JSON, or the file
+            cannot be written there.
+    """
+    with whole_file(path, storage_options) as file:
+        for piece in coco_pieces(annotations):
+            file.write(piece)
+
+
+def _parsed(content: bytes, path: str | Path) -> Any:
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise AnnotationError(f"{path}: not COCO: nested too deeply; check the file") from None
+    except ValueError as error:
+        raise AnnotationError(
+            f"{path}: not JSON: {error}; a COCO annotation file is JSON, plain or gzip"
+        ) from error

@@ -1,0 +1,306 @@
+"""Read and write YOLO: one text file an image, a line an annotation, and `data.yaml` for the names.
+
+A line is ``class x_center y_center width height``, or ``class x y x y x y ...`` for a polygon, all
+as shares of the picture's sides. supervision turns the shares into pixels and back, line by line.
+Its `DetectionDataset` is not used, because it paints every polygon into a mask of the whole
+picture, all in memory at once, opens every picture to write, sees no subfolders, and takes wrong
+names from a `data.yaml` whose class ids have gaps.
+
+Source: https://docs.ultralytics.com/datasets/detect/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageFolder
+from recycling.annotations.formats.sidecars import (
+    Found,
+    Sheet,
+    as_tables,
+    check_writable,
+    paired,
+    picture_size,
+    replaced,
+    sheets,
+    sidecar_path,
+    warn_of_losses,
+)
+from recycling.errors import Faults
+from recycling.progress import track
+
+_SUFFIX = ".txt"
+_NO_LABELS = "classes.txt"  # labelImg writes the names there, among the labels
+_STEP = 1e-5  # supervision writes five decimals
+_LOSSES = (
+    "annotations in several parts (now a line a part)",
+    "RLEs (now contours)",
+    "annotations that leave their picture (now clipped)",
+    "annotations with keys of their own",
+)
+
+
+def read_yolo(
+    labels_folder: str | Path,
+    images_folder: str | Path | ImageFolder,
+    data_yaml: str | Path,
+    *,
+    scores: bool = False,
+    source: Literal["human", "pseudo"] = "human",
+) -> Annotations:
+    """Read a folder of YOLO labels, with boxes, polygons or both.
+
+    A label file goes with the image of the same path, ending aside; subfolders are read. Images are
+    numbered from 1 in the order of their names, annotations from 1 in the order of images and
+    lines; a category's id is its number in `data.yaml`. Sizes are those of the pictures as a viewer
+    shows them. A polygon becomes the segmentation, and its extent the box; an oriented box is a
+    polygon of four corners. An edge that rounding put outside the picture, by less than a
+    hundred-thousandth of its side, is put back; boxes that reach further are left to cleaning.
+
+    Args:
+        labels_folder: The folder of label files; a ``classes.txt`` in it is not one.
+        images_folder: The folder of images; one without a file holds nothing, which is warned of.
+        data_yaml: The file that names the classes.
+        scores: Whether every line ends in a score, as predictions saved with ``save_conf`` do.
+        source: Who made the annotations.
+
+    Returns:
+        The tables.
+
+    Raises:
+        AnnotationError: A folder or `data.yaml` is missing or malformed, a label file or an image
+            cannot be read, a label file has no image, or a line has a wrong number of fields, a
+            class without a name, or a value that is no share from 0 to 1. One line that counts all
+            faults by kind and names the first few of each.
+    """
+    folder = Path(labels_folder)
+    images = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
+    names = _names(Path(data_yaml))
+    pairs = paired(folder, images, _SUFFIX, no_sidecar=_NO_LABELS)
+    faults = Faults(folder, AnnotationError)
+    sizes, found = [], []
+    for pair in track(pairs, "reading YOLO"):
+        size = picture_size(pair.image)
+        if size is None:
+            faults.add("the image cannot be read, replace it", pair.file_name)
+            size = (1, 1)
+        lines = [] if pair.sidecar is None else _lines(pair.sidecar, folder, scores, names, faults)
+        sizes.append(size)
+        found.append(list(_annotations(lines, size, scores)))
+    faults.raise_if_any()
+    return as_tables(pairs, sizes, found, names, where=str(folder), source=source)
+
+
+def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: str | Path) -> None:
+    """Write a folder of YOLO labels, one file for each image, in the images' subfolders.
+
+    A box is written as a box, a polygon as a polygon, each value with five decimals: edges come
+    back to within a hundred-thousandth of the picture's side. The i-th category is class i. An
+    annotation of several polygons becomes several lines, an RLE the contours of its mask, through
+    its outermost pixels. Boxes, and corners of polygons, that leave their picture are clipped to
+    it. Crowd regions are left out, since YOLO has none. Areas are not written, nor are the boxes
+    of polygons. What is lost is said in one warning, with counts. No image is needed.
+
+    Args:
+        annotations: The tables.
+        labels_folder: Where to. It appears whole or not at all; text files that it held are gone.
+        data_yaml: Where the names go. A file that is there and has the same names stays as it is,
+            so that several folders can share it.
+
+    Raises:
+        AnnotationError: A table is not of its schema, a box has no area or lies outside its
+            picture, two images would share a file, an RLE is damaged, the folder holds something
+            other than text files, or `data_yaml` has other names or lies in the folder.
+    """
+    folder, data_yaml = Path(labels_folder), Path(data_yaml)
+    if folder.resolve() in data_yaml.resolve().parents:
+        raise AnnotationError(f"{data_yaml}: lies among the labels; put it beside their folder")
+    check_writable(annotations, folder, _SUFFIX)
+    _check_inside(annotations, folder)
+    names = dict(enumerate(annotations.categories["name"].tolist()))
+    if data_yaml.exists() and _names(data_yaml) != names:
+        raise AnnotationError(
+            f"{data_yaml}: names other categories than are to be written; give another file or "
+            "remove it"
+        )
+    classes = {one: row for row, one in enumerate(annotations.categories["category_id"].tolist())}
+    losses = dict.fromkeys(_LOSSES, 0)
+    with replaced(folder, _SUFFIX) as unfinished:
+        for sheet in sheets(annotations, where=folder, doing="writing YOLO"):
+            path = sidecar_path(unfinished, sheet.file_name, _SUFFIX)
+            path.write_text("".join(f"{line}\n" for line in _written(sheet, classes)))
+            for loss, count in zip(_LOSSES, _lost(sheet), strict=True):
+                losses[loss] += count
+        if not data_yaml.exists():
+            _write_names(list(names.values()), data_yaml)
+    losses["category ids"] = sum(one != row for one, row in classes.items())
+    warn_of_losses(annotations, losses, where=folder, form="YOLO")
+
+
+# Reading
+
+
+def _names(path: Path) -> dict[int, str]:
+    """Class names by number, in order."""
+    import yaml
+
+    try:
+        # Scalars stay the text that they are: `no` is a name, not False.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such file; it names the classes") from None
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise AnnotationError(f"{path}: cannot be read: {reason}; correct it") from error
+    if not isinstance(content, dict) or not isinstance(content.get("names"), (list, dict)):
+        raise AnnotationError(f"{path}: no list or mapping under 'names'; add the class names")
+    if "kpt_shape" in content:
+        raise AnnotationError(
+            f"{path}: 'kpt_shape' says that the labels hold keypoints, which the tables do not; "
+            "remove both"
+        )
+    names = content["names"]
+    entries = dict(enumerate(names)) if isinstance(names, list) else names
+    numbered = {}
+    for key, name in entries.items():
+        if not str(key).isdecimal() or not isinstance(name, str):
+            raise AnnotationError(
+                f"{path}: names: {key!r}: {name!r} is not a class number with a name; correct it"
+            )
+        numbered[int(key)] = name
+    if str(content.get("nc", len(numbered))) != str(len(numbered)):
+        raise AnnotationError(
+            f"{path}: 'nc' is {content['nc']}, but there are {len(numbered)} names; correct either"
+        )
+    return dict(sorted(numbered.items()))
+
+
+def _lines(
+    path: Path, folder: Path, scores: bool, names: dict[int, str], faults: Faults
+) -> list[str]:
+    """The lines of a file that can be read; the others are faults."""
+    place = path.relative_to(folder).as_posix()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError):
+        faults.add("cannot be read as text, replace it", place)
+        return []
+    good = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        fault = _fault(line.split(), scores, names)
+        if fault is None:
+            good.append(line)
+        else:
+            faults.add(fault, f"{place} line {number}")
+    return good
+
+
+def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> str | None:
+    """What is wrong with one line, and what to do."""
+    count = len(fields) - scores  # without the score
+    if count != 5 and (count < 7 or count % 2 == 0):
+        return (
+            f"{len(fields)} fields, neither a box ({5 + scores}) nor a polygon ({7 + scores}, "
+            f"{9 + scores}, ...), correct it"
+            + (", or read it with scores=True" if not scores and len(fields) == 6 else "")
+        )
+    try:
+        class_id, *values = map(_number, fields)
+    except ValueError:
+        return "a field is not a number, correct it"
+    if not isfinite(class_id) or class_id % 1:
+        return f"class {fields[0]} is not a whole number, correct it"
+    if class_id not in names:
+        return f"class {class_id:.0f} has no name in data.yaml, add it or correct the line"
+    if not all(0 <= value <= 1 for value in values):
+        return "a value is not from 0 to 1, write shares of the picture's sides, not pixels"
+    return None
+
+
+def _number(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError(text)  # Python takes 1_0 for a number, numpy does not
+    return float(text)
+
+
+def _annotations(lines: Sequence[str], size: tuple[int, int], scores: bool) -> Iterator[Found]:
+    from supervision.dataset.formats.yolo import yolo_annotations_to_detections
+
+    detections = yolo_annotations_to_detections(list(lines), size, with_masks=False)
+    boxes = _put_back(detections.xyxy.astype(np.float64), np.tile(size, 2))
+    for line, box in zip(lines, boxes.tolist(), strict=True):
+        class_id, *values = map(float, line.split())
+        score = values.pop() if scores else 1.0
+        vertices = (np.array(values).reshape(-1, 2) * size).ravel().tolist()
+        polygons = [vertices] if len(vertices) > 4 else []
+        yield Found(int(class_id), box, polygons, score)
+
+
+def _put_back(boxes: NDArray[np.float64], limits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Boxes, (N, 4), with the edges inside the picture that only rounding put outside."""
+    inside = np.clip(boxes, 0, limits)
+    return np.where(np.abs(boxes - inside) < _STEP * limits, inside, boxes)
+
+
+# Writing
+
+
+def _check_inside(annotations: Annotations, folder: Path) -> None:
+    """Stop where nothing of a box is inside its picture."""
+    table = annotations.annotations[~annotations.annotations["iscrowd"]]
+    sizes = annotations.images.set_index("image_id")[["width", "height"]]
+    limits = np.tile(sizes.reindex(table["image_id"]).to_numpy(), 2)
+    corners = np.clip(table[BOX].to_numpy(), 0, limits)
+    outside = np.asarray((corners[:, 2:] <= corners[:, :2]).any(axis=1))
+    faults = Faults(folder, AnnotationError)
+    kind = (
+        "the box has no area in its picture, drop it with the rules drop_degenerate_boxes and "
+        "clip_boxes"
+    )
+    for annotation_id in table.loc[outside, "annotation_id"]:
+        faults.add(kind, f"annotation {annotation_id}")
+    faults.raise_if_any()
+
+
+def _written(sheet: Sheet, classes: dict[int, int]) -> Iterator[str]:
+    from supervision.dataset.formats.yolo import object_to_yolo
+
+    size = (sheet.width, sheet.height)
+    for entry in sheet.entries:
+        class_id = classes[entry.category_id]
+        if not entry.polygons:
+            yield object_to_yolo(np.clip(entry.box, 0, size * 2), class_id, size[::-1])
+        for polygon in entry.polygons:
+            yield object_to_yolo(entry.box, class_id, size[::-1], np.clip(polygon, 0, size))
+
+
+def _lost(sheet: Sheet) -> tuple[int, ...]:
+    """How often each of `_LOSSES` happens on one image."""
+    size = (sheet.width, sheet.height)
+    places = [entry.polygons or [entry.box.reshape(2, 2)] for entry in sheet.entries]
+    return (
+        sum(len(entry.polygons) > 1 for entry in sheet.entries),
+        sum(entry.was_rle for entry in sheet.entries),
+        sum(any((np.clip(one, 0, size) != one).any() for one in place) for place in places),
+        sum(bool(entry.extra) for entry in sheet.entries),
+    )
+
+
+def _write_names(names: list[str], path: Path) -> None:
+    from supervision.dataset.formats.yolo import save_data_yaml
+
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_data_yaml(str(unfinished), names)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

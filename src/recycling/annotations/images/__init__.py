@@ -1,0 +1,1 @@
+"""Image files: what they are, what is wrong with them, which ones are alike."""

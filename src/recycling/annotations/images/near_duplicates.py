@@ -1,0 +1,190 @@
+"""Find images that look alike by their perceptual hashes, and keep them together.
+
+Source of the search: multi-index hashing, Norouzi, Punjani and Fleet, "Fast search in Hamming
+space with multi-index hashing", CVPR 2012, https://arxiv.org/abs/1307.2982. It is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.annotations.core import IMAGES
+
+Rows = NDArray[np.int64]
+
+_N_WORDS = 4
+_N_BUCKETS = 1 << 16  # of 64 bits in 4 words
+
+
+def near_duplicate_groups(
+    images: pd.DataFrame, checks: pd.DataFrame, *, max_distance: int = 8
+) -> pd.DataFrame:
+    """Put images that look alike into one group, so that no fold separates them.
+
+    Likeness carries over: if A is like B and B like C, the three are one group. Existing groups
+    are joined, never taken apart. A joined group takes the name of its image of the lowest id.
+
+    Args:
+        images: The images; schema `IMAGES`.
+        checks: What `check_images` found; images without a hash stay as they are.
+        max_distance: Largest number of differing bits, of 64, between hashes of like images.
+
+    Returns:
+        The images table with its `group` column extended; row order is kept.
+
+    Raises:
+        ValueError: As `near_duplicate_links`.
+    """
+    images = images.reset_index(drop=True)
+    hashes = images["image_id"].map(checks.set_index("image_id")["phash"])
+    joined = _joined(images["group"], *near_duplicate_links(hashes, max_distance))
+    lowest = images["image_id"].groupby(joined).transform("idxmin")
+    # A component of one group only is left alone, whatever its image of the lowest id.
+    grown = images["group"].groupby(joined).transform("nunique") > 1
+    group = images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
+    return IMAGES.conform(images.assign(group=group), where="images")
+
+
+def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
+    """All pairs of images whose hashes differ in at most `max_distance` bits.
+
+    The pairs among n images of one hash are n (n - 1) / 2; where only it matters which images hang
+    together, `near_duplicate_links` gives far fewer.
+
+    Args:
+        hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
+        max_distance: Largest number of differing bits, 0 to 64.
+
+    Returns:
+        Row numbers in `hashes` (not index labels), (pairs,) each: the lower of every pair and the
+        higher, ordered by the lower, then by the higher.
+
+    Raises:
+        ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
+
+    Example:
+        >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
+        (array([0]), array([2]))
+    """
+    rows, start, first, second = _near(hashes, max_distance)
+    size = np.diff(start)
+    # Each member of the first hash of a pair has all members of the second hash for partners ...
+    pair, member = _spread(start[first], size[first])
+    # ... and each member of any hash those members of the same hash that come after it.
+    place = np.arange(len(rows))
+    stop = np.repeat(start[1:], size)
+    owner, partner = _spread(
+        np.concatenate([place + 1, start[second[pair]]]),
+        np.concatenate([stop - place - 1, size[second[pair]]]),
+    )
+    one, other = rows[np.concatenate([place, member])[owner]], rows[partner]
+    return _ordered(one, other, len(hashes))
+
+
+def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
+    """Pairs that are enough to tell which images hang together by likeness.
+
+    They join the same images into the same components as `near_duplicate_pairs` does, hence
+    if any near pair is parted (by folds, say), then a link is parted, too. Images of one hash are
+    linked to the first of them only.
+
+    Args:
+        hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
+        max_distance: Largest number of differing bits, 0 to 64.
+
+    Returns:
+        Row numbers, as `near_duplicate_pairs` gives them; all of them are near pairs.
+
+    Raises:
+        ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
+    """
+    rows, start, first, second = _near(hashes, max_distance)
+    representative = np.repeat(rows[start[:-1]], np.diff(start))
+    others = rows != representative
+    return _ordered(
+        np.concatenate([representative[others], rows[start[first]]]),
+        np.concatenate([rows[others], rows[start[second]]]),
+        len(hashes),
+    )
+
+
+def _near(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows, Rows, Rows]:
+    """Search among the different hashes only: a thousand blank pictures are one of them.
+
+    Returns:
+        The rows with a hash, those of equal hashes side by side, (rows,), by row number; where
+        each hash begins among them, (hashes + 1,); the near pairs of hashes, (pairs,) each.
+    """
+    if not 0 <= max_distance <= 64:
+        raise ValueError(f"max_distance is {max_distance}; two hashes differ in 0 to 64 bits")
+    rows = np.flatnonzero(hashes.notna())
+    texts = hashes.iloc[rows].astype("string")
+    wrong = ~texts.str.fullmatch("[0-9a-fA-F]{16}").to_numpy(dtype=bool)
+    if wrong.any():
+        row = rows[wrong.argmax()]
+        raise ValueError(f"row {row}: {hashes.iloc[row]!r} is not a hash of 16 hex digits")
+    bits = np.frombuffer(bytes.fromhex("".join(texts)), dtype=">u8").astype(np.uint64)
+    distinct, code = np.unique(bits, return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    start = np.searchsorted(code[order], np.arange(len(distinct) + 1))
+    return rows[order], start, *_pairs_within(distinct, max_distance)
+
+
+def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, Rows]:
+    """Pairs of hashes that differ in at most `max_distance` bits, by multi-index hashing.
+
+    Two near hashes are very near in one of their four words: were word w off by more than
+    `radius[w]` bits for every w, the four would add up to more than `max_distance`. So only hashes
+    with such a word are compared, and they are found through a table of that word's values.
+    """
+    from recycling.annotations.images._hash_kernels import pairs_in_buckets
+
+    least, rest = divmod(max_distance, _N_WORDS)
+    radius = [least if word <= rest else least - 1 for word in range(_N_WORDS)]
+    patterns = np.arange(_N_BUCKETS)
+    flips = [patterns[np.bitwise_count(patterns).astype(int) <= bits] for bits in radius]
+    words = hashes.view(np.uint16).reshape(-1, _N_WORDS).T.astype(np.int64)
+    n_buckets = _N_BUCKETS
+    looked_at = sum(map(len, flips)) * (1 + len(hashes) / _N_BUCKETS)
+    if looked_at > len(hashes):  # few hashes or a wide radius: all in one bucket is less work
+        words, flips, n_buckets = np.zeros((1, len(hashes)), dtype=np.int64), [patterns[:1]], 1
+    found = []
+    for word, word_flips in zip(words, flips, strict=True):
+        order = np.argsort(word, kind="stable")
+        bucket = word[order]
+        start = np.searchsorted(bucket, np.arange(n_buckets + 1))
+        pairs = pairs_in_buckets(hashes[order], bucket, start, word_flips, max_distance)
+        found.append(order[pairs])
+    first, second = np.concatenate(found).T
+    return _ordered(first, second, len(hashes))
+
+
+def _spread(start: Rows, size: Rows) -> tuple[Rows, Rows]:
+    """Lay runs of numbers out: the run that each number is of, and the numbers."""
+    run = np.repeat(np.arange(len(start)), size)
+    shift = start - (np.cumsum(size) - size)
+    return run, np.arange(len(run)) + shift[run]
+
+
+def _ordered(one: Rows, other: Rows, n_rows: int) -> tuple[Rows, Rows]:
+    """Each pair once, its lower row number first, in order."""
+    n_rows = max(n_rows, 1)
+    pairs = np.unique(np.minimum(one, other) * n_rows + np.maximum(one, other))
+    return pairs // n_rows, pairs % n_rows
+
+
+def _joined(groups: pd.Series, first: Rows, second: Rows) -> NDArray[np.int32]:
+    """The component of each image: likeness and shared groups are the edges."""
+    from scipy.sparse import coo_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+    n_images = len(groups)
+    codes = pd.factorize(groups)[0] + n_images  # a node for each group beside the images
+    sources = np.concatenate([np.arange(n_images), first])
+    targets = np.concatenate([codes, second])
+    n_nodes = n_images + groups.nunique()
+    edges = coo_array((np.ones(len(sources), dtype=bool), (sources, targets)), (n_nodes, n_nodes))
+    component = connected_components(edges, directed=False)[1][:n_images]
+    return np.asarray(component, dtype=np.int32)

@@ -1,0 +1,1 @@
+"""Images and labels on their way into a network."""

@@ -1,0 +1,185 @@
+"""The labelled images of a training as one annotation file that all three libraries read.
+
+The file is in the OpenMMLab 2.0 format: ``metainfo`` and a ``data_list`` of one entry a sample,
+with the pictures' absolute paths, so that no picture is copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from recycling.annotations import BOX, Annotations, LabeledImages
+from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.shared.model import Task
+
+Record: TypeAlias = dict[Hashable, Any]
+"""A row of a table, by column."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a library trains on.
+
+    Attributes:
+        file: The annotation file.
+        classes: The names of the classes, in the order of their indices; for masks they begin
+            with the background.
+        n_samples: How many pictures, or crops, there are.
+        sha256: Of the annotations that it was made from.
+        boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
+    """
+
+    file: Path
+    classes: list[str]
+    n_samples: int
+    sha256: str
+    boxes_without_mask: int = 0
+
+
+def write_training_set(task: Task, data: TrainingData, folder: Path) -> TrainingSet:
+    """Write the annotation file of a training, and the label maps that it names.
+
+    Args:
+        task: ``cls`` gives one sample an annotation, the others one an image.
+        data: What to train on.
+        folder: Where to write.
+
+    Raises:
+        BackendError: There is nothing to train on, or an annotation that cannot be learnt from.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = data.categories["name"].tolist()
+    samples: list[dict[str, Any]] = []
+    for number, part in enumerate(data.train):
+        index = {
+            int(category_id): index
+            for index, category_id in enumerate(data.categories["category_id"])
+        }
+        _check(part.annotations, index)
+        if task == "cls":
+            samples += _crops(part, index)
+        elif task == "det":
+            samples += _boxed_images(part, index)
+        else:
+            samples += _painted_images(part, data.categories, folder / f"label_maps_{number}")
+    if not samples:
+        raise BackendError(
+            f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
+            "check the folds and the annotations"
+        )
+    classes = ["background", *names] if task == "seg" else names
+    file = folder / "train.json"
+    file.write_text(json.dumps({"metainfo": {"classes": classes}, "data_list": samples}))
+    return TrainingSet(
+        file,
+        classes,
+        len(samples),
+        _sha256(data),
+        boxes_without_mask=sum(
+            "mask" not in instance for sample in samples for instance in sample.get("instances", ())
+        ),
+    )
+
+
+def _check(annotations: Annotations, index: dict[int, int]) -> None:
+    table = annotations.annotations
+    unknown = ~table["category_id"].isin(index)
+    flat = (table["x_max"] <= table["x_min"]) | (table["y_max"] <= table["y_min"])
+    for bad, fault in (
+        (unknown, "is of a category that the table of categories does not hold"),
+        (flat, "has a box of no area"),
+    ):
+        if bad.any():
+            row = table[bad].iloc[0]
+            raise BackendError(
+                f"training annotations: annotation {row['annotation_id']} on image "
+                f"{row['image_id']} {fault} ({int(bad.sum())} are like that); run data_cleaning"
+            )
+
+
+def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
+    """Each image of a part, as the libraries name its fields, with its annotations."""
+    by_image: dict[int, list[Record]] = defaultdict(list)
+    columns = ["image_id", "category_id", *BOX, "segmentation", "iscrowd"]
+    for annotation in part.annotations.annotations[columns].to_dict("records"):
+        by_image[annotation["image_id"]].append(annotation)
+    folder = part.folder.path.resolve()
+    for image in part.annotations.images.to_dict("records"):
+        info = {
+            "img_path": str(folder / image["file_name"]),
+            "height": image["height"],
+            "width": image["width"],
+        }
+        yield info, by_image[image["image_id"]]
+
+
+def _crops(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "img_path": info["img_path"],
+            "box": [annotation[edge] for edge in BOX],
+            "gt_label": index[annotation["category_id"]],
+        }
+        for info, annotations in _images(part)
+        for annotation in annotations
+        if not annotation["iscrowd"]
+    ]
+
+
+def _boxed_images(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+    return [
+        {**info, "instances": [_instance(annotation, index) for annotation in annotations]}
+        for info, annotations in _images(part)
+    ]
+
+
+def _instance(annotation: Record, index: dict[int, int]) -> dict[str, Any]:
+    """A box as the libraries name its fields, with its polygons or RLE where it has them."""
+    instance = {
+        "bbox": [annotation[edge] for edge in BOX],
+        "bbox_label": index[annotation["category_id"]],
+        "ignore_flag": int(annotation["iscrowd"]),
+    }
+    if isinstance(annotation["segmentation"], str):
+        instance["mask"] = json.loads(annotation["segmentation"])
+    return instance
+
+
+def _painted_images(
+    part: LabeledImages, categories: pd.DataFrame, folder: Path
+) -> list[dict[str, Any]]:
+    import cv2
+
+    from recycling.annotations.masks import label_maps
+
+    folder.mkdir(exist_ok=True)
+    annotations = Annotations(
+        part.annotations.images, part.annotations.annotations, categories, part.annotations.extra
+    )
+    painted = label_maps(annotations)
+    samples = []
+    for (info, _), image_id in zip(
+        _images(part), annotations.images["image_id"].tolist(), strict=True
+    ):
+        path = folder / f"{image_id}.png"
+        if not cv2.imwrite(str(path), painted[image_id]):
+            raise BackendError(f"{path}: could not be written; is the disk full?")
+        samples.append({"img_path": info["img_path"], "seg_map_path": str(path.resolve())})
+    return samples
+
+
+def _sha256(data: TrainingData) -> str:
+    """Of all that the training sees except the pictures' folders, which differ by machine."""
+    digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
+    for part in data.train:
+        for table in (part.annotations.images, part.annotations.annotations):
+            digest.update(table.to_csv(index=False).encode())
+    return digest.hexdigest()

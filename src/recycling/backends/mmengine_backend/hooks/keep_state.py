@@ -1,0 +1,67 @@
+"""The hook that keeps the state of a training, for one that goes on after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from recycling.backends.shared.checkpoint_folder import no_room
+from recycling.backends.shared.resume import STATE
+
+
+class KeepState(Hook):  # type: ignore[misc]
+    """Writes the whole state after each epoch but the last; the checkpoint follows that one.
+
+    The file is mmengine's own: weights, averaged weights, optimiser, schedules, logged numbers and
+    what other hooks add. It takes the place of the one before in one move.
+
+    Args:
+        folder: Where.
+    """
+
+    priority = "LOWEST"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gradients: dict[str, torch.Tensor] = {}
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Write the state."""
+        if runner.epoch + 1 == runner.max_epochs or runner.train_loop.stop_training:
+            return
+        unfinished = self.folder / "state.unfinished.pth"
+        try:
+            runner.save_checkpoint(str(self.folder), unfinished.name)
+            if is_main_process():
+                unfinished.replace(self.folder / STATE)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise no_room(self.folder / STATE, error) from error
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Add the gradients of steps whose update is still to come."""
+        checkpoint["gradients"] = {
+            name: parameter.grad.cpu()
+            for name, parameter in _network(runner).named_parameters()
+            if parameter.grad is not None and not runner.optim_wrapper.should_update()
+        }
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Remember the gradients; this is called before the network is ready for them."""
+        self.gradients = checkpoint.get("gradients", {})
+
+    def before_train(self, runner: Any) -> None:
+        """Put the gradients back."""
+        for name, parameter in _network(runner).named_parameters():
+            if name in self.gradients:
+                parameter.grad = self.gradients[name].to(parameter.device)
+
+
+def _network(runner: Any) -> torch.nn.Module:
+    from mmengine.model import is_model_wrapper
+
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model  # type: ignore[no-any-return]

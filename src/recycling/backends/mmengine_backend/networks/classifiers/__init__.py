@@ -1,0 +1,13 @@
+"""What mmpretrain lacks: several heads, backbones or models; torchvision's; BEiT of any size.
+
+A recipe names a module by its whole path, so nothing that needs torch is imported before a network
+does::
+
+    type="recycling.backends.mmengine_backend.networks.classifiers.several_heads.SeveralHeads"
+
+They are in mmpretrain's registry, too, under their own names.
+"""
+
+from recycling.backends.mmengine_backend.networks.classifiers.composed import compose_probabilities
+
+__all__ = ["compose_probabilities"]

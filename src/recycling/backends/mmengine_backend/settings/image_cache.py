@@ -1,0 +1,36 @@
+"""How much memory decoded pictures may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.model import Model
+
+READERS = ("ReadPicture", "ReadCrop")
+
+
+def set_picture_cache(config: Any, model: Model, data: TrainingSet) -> None:
+    """Divide `cache_megabytes` among the processes that read pictures at the same time.
+
+    These are the loaders of all devices; with `early_stopping` also the training itself, which
+    reads the held-out pictures.
+
+    Args:
+        config: The resolved ``mmengine.Config``; changed in place.
+        model: The settings.
+        data: What is trained on; not looked at.
+    """
+    n_bytes = model.cache_megabytes * 2**20
+    scoring = model.early_stopping is not None and model.workers > 0
+    share = n_bytes // (model.devices * (max(1, model.workers) + scoring))
+    dataset = config.train_dataloader.dataset
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    for step in dataset["pipeline"]:
+        if step["type"] in READERS:
+            step["cache_bytes"] = share
+    for step in config.test_pipeline:
+        if step["type"] in READERS:
+            # Once a training has ended its loaders hold nothing.
+            step["cache_bytes"] = share if scoring or model.workers == 0 else n_bytes

@@ -1,0 +1,1 @@
+"""What all backends share: settings, recipes, weights, the checkpoint folder, resuming."""

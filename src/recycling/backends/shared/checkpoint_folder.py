@@ -1,0 +1,129 @@
+"""The folder that a training leaves and a prediction starts from, whichever library trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.core import BackendError, Checkpoint, TrainingData
+from recycling.backends.shared.model import Model
+
+WEIGHTS = "weights.pth"
+FACTS = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `checkpoint.json` says.
+
+    Attributes:
+        model: The settings.
+        categories: `category_id` and `name` of each category, in the order of class indices.
+        facts: Seconds, loss, throughput, the sha256 of the training data, versions.
+    """
+
+    model: Model
+    categories: list[dict[str, Any]]
+    facts: Mapping[str, Any]
+
+
+def categories_of(data: TrainingData) -> list[dict[str, Any]]:
+    """The categories as a checkpoint lists them, in the order of class indices."""
+    table = data.categories
+    return [
+        {"category_id": int(category_id), "name": str(name)}
+        for category_id, name in zip(table["category_id"], table["name"], strict=True)
+    ]
+
+
+def write_checkpoint(
+    folder: Path,
+    trained: Trained,
+    weights: Mapping[str, Any],
+    write_config: Callable[[Path], None],
+) -> Checkpoint:
+    """Write a checkpoint; the folder appears whole or not at all.
+
+    Args:
+        folder: Where; what was there is replaced.
+        trained: What to say about it.
+        weights: The state dict.
+        write_config: Writes the library's resolved config into the folder that it is given.
+
+    Raises:
+        BackendError: There is no room for it; what was there before is kept.
+    """
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        _write(unfinished, trained, weights, write_config)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise no_room(folder, error) from error
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return Checkpoint(folder)
+
+
+def _write(
+    folder: Path,
+    trained: Trained,
+    weights: Mapping[str, Any],
+    write_config: Callable[[Path], None],
+) -> None:
+    import torch
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    # Given a path, torch would hide why it could not write.
+    with (folder / WEIGHTS).open("wb") as file:
+        torch.save(tensors, file)
+    write_config(folder)
+    facts = {
+        "model": trained.model.model_dump(mode="json"),
+        "categories": trained.categories,
+        **trained.facts,
+        "weights_sha256": sha256_of(folder / WEIGHTS),
+    }
+    (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def read_facts(checkpoint: Checkpoint, config: str) -> Trained:
+    """What a checkpoint says about itself.
+
+    Args:
+        checkpoint: The folder.
+        config: The name of the library's config in it.
+
+    Raises:
+        BackendError: The folder is no checkpoint, or is not whole.
+    """
+    for name in (WEIGHTS, config, FACTS):
+        if not (checkpoint.folder / name).is_file():
+            raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
+    try:
+        facts = json.loads((checkpoint.folder / FACTS).read_text(encoding="utf-8"))
+        return Trained(Model(**facts.pop("model")), facts.pop("categories"), facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackendError(
+            f"{checkpoint.folder / FACTS}: not a checkpoint's description; train the model again"
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def no_room(path: Path, error: OSError) -> BackendError:
+    """The error of a file that could not be written."""
+    return BackendError(
+        f"{path}: could not be written: {error.strerror or error}; what was there before is "
+        "kept: make room and start again"
+    )

@@ -1,0 +1,126 @@
+"""What a user says about a model in `models.yml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from recycling.backends.shared.settings import (
+    LOSSES_OF,
+    Anchors,
+    EarlyStopping,
+    Loss,
+    Optimizer,
+    Sampler,
+    Schedule,
+    Settings,
+    TestTimeAugmentation,
+    read_augmentation,
+    read_losses,
+)
+
+Task = Literal["cls", "det", "seg"]
+BackendName = Literal["mmpretrain", "mmdet", "mmseg", "detectron2"]
+
+BACKENDS_OF: dict[str, tuple[str, ...]] = {
+    "cls": ("mmpretrain",),
+    "det": ("mmdet", "detectron2"),
+    "seg": ("mmseg",),
+}
+
+
+class Model(Settings):
+    """One model of `models.yml`: task, library, recipe and settings.
+
+    A setting that a backend cannot honour is an error of that backend, never ignored. None leaves
+    it to the recipe.
+    """
+
+    task: Task
+    backend: BackendName
+    recipe: str = Field(description="a file below conf/recipes/<backend>/, without its suffix")
+    folds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    train_on: Literal["labeled", "labeled+pseudo"] = "labeled"
+    image_size: int = Field(ge=16, description="side of the square input, pixels")
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="images a step, of all devices together")
+    accumulate: int = Field(default=1, ge=1, description="steps whose gradients are added up")
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    loss: Annotated[tuple[Loss, ...], BeforeValidator(read_losses)] | None = Field(
+        default=None, min_length=1, description="one or a weighted sum: {cross_entropy: 1, dice: 3}"
+    )
+    augmentation: (
+        Annotated[tuple[dict[str, dict[str, Any]], ...], BeforeValidator(read_augmentation)] | None
+    ) = Field(
+        default=None,
+        description="classes of Albumentations with their arguments, and mosaic, mixup, cutmix, "
+        "copy_paste, rand_augment",
+    )
+    sampler: Sampler = Sampler()
+    anchors: Anchors | Literal["proposed"] | None = Field(
+        default=None, description="given, or proposed from the training data's boxes"
+    )
+    freeze: int | None = Field(
+        default=None, ge=0, description="first stages of the backbone that do not learn"
+    )
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="average the weights; the old average's share"
+    )
+    early_stopping: EarlyStopping | None = None
+    seed: int = Field(default=0, ge=0)
+    deterministic: bool = Field(
+        default=True, description="the same numbers every time, if need be slower"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    devices: int = Field(default=1, ge=1, description="processes, each with a GPU where there are")
+    pretrained: str = Field(
+        default="none",
+        description="'none', 'default' (the recipe's own), a path or URL, or 'model:NAME'",
+    )
+    pretrained_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{8,64}$", description="how the file's sha256 begins"
+    )
+    workers: int = Field(default=0, ge=0, description="loader processes")
+    cache_megabytes: int = Field(
+        default=512, ge=0, description="decoded pictures kept in memory, in all loaders together"
+    )
+    score_threshold: float = Field(default=0.01, ge=0, le=1, description="boxes below are dropped")
+    test_time_augmentation: TestTimeAugmentation | None = None
+    probabilities: bool = Field(
+        default=False, description="masks only: predict probability planes too, for soft votes"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="dotted keys of the library's config and their values"
+    )
+    skip_if_missing: bool = Field(
+        default=False, description="leave the model out where its library is not installed"
+    )
+
+    @model_validator(mode="after")
+    def _settings_fit_the_task(self) -> Model:
+        if self.backend not in BACKENDS_OF[self.task]:
+            raise ValueError(
+                f"backend {self.backend!r} does not train task {self.task!r}; "
+                f"use one of {', '.join(BACKENDS_OF[self.task])}"
+            )
+        for loss in self.loss or ():
+            if loss.name not in LOSSES_OF[self.task]:
+                raise ValueError(
+                    f"loss {loss.name!r} does not fit task {self.task!r}; "
+                    f"use one of {', '.join(LOSSES_OF[self.task])}"
+                )
+        if self.anchors is not None and self.task != "det":
+            raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
+        if self.probabilities and self.task != "seg":
+            raise ValueError(
+                f"probabilities is for masks; task {self.task!r} gives its scores anyway"
+            )
+        if self.pretrained_sha256 is not None and self.pretrained == "none":
+            raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be divided among {self.devices} devices"
+            )
+        return self

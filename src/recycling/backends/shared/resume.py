@@ -1,0 +1,214 @@
+"""Going on after a stop: what a training depends on, and where it has got to.
+
+A run's folder holds ``training.json``, what the training depends on, and, after its first whole
+epoch, ``state.pth``, from which it goes on. The state is gone when the checkpoint is there. While
+``training.lock`` is locked a process trains there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from recycling.backends.core import BackendError, Checkpoint
+from recycling.backends.shared.checkpoint_folder import FACTS, WEIGHTS, sha256_of
+from recycling.backends.shared.model import Model
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "training.json"
+LOCK = "training.lock"
+STATE = "state.pth"
+
+LOCK_SECONDS = 20.0
+"""How long to wait for a lock: loaders of a training that was killed live on for 5 seconds."""
+
+NOT_OF_TRAINING = frozenset(
+    {
+        "cache_megabytes",
+        "folds",
+        "options",
+        "pretrained",
+        "pretrained_sha256",
+        "probabilities",
+        "score_threshold",
+        "skip_if_missing",
+        "test_time_augmentation",
+    }
+)
+"""Settings that do not change the weights by themselves; options are in the library's config."""
+
+NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing"})
+"""Settings that change neither the weights nor what is predicted with them."""
+
+SHOWN = 5
+"""Most changes that one line names."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a training depends on: two with the same facts give the same weights.
+
+    Attributes:
+        facts: Each setting, key of the library's config, version and sha256, by dotted name.
+    """
+
+    facts: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of all the facts."""
+        return hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()
+
+    def changes(self, before: Mapping[str, str]) -> str:
+        """What is another than `before`, in one line: ``optimizer.learning_rate: 0.01 -> 0.004``.
+
+        A change of a setting makes changes in the library's config; those are not named as well.
+        """
+        names = [
+            name
+            for name in sorted({*self.facts, *before})
+            if self.facts.get(name) != before.get(name)
+        ]
+        names = [name for name in names if not name.startswith("recipe.")] or names
+        shown = [
+            f"{name}: {before.get(name, 'nothing')} -> {self.facts.get(name, 'nothing')}"
+            for name in names[:SHOWN]
+        ]
+        more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        return ", ".join(shown + more)
+
+
+@contextmanager
+def alone_in(work_dir: Path) -> Iterator[None]:
+    """Let no other process train in a run's folder meanwhile.
+
+    Args:
+        work_dir: The run's folder; it is there.
+
+    Raises:
+        BackendError: Another process trains there.
+    """
+    try:
+        held = FileLock(work_dir / LOCK, timeout=LOCK_SECONDS).acquire()
+    except Timeout as error:
+        raise BackendError(
+            f"{work_dir}: another process is training here; wait until it has ended, or stop it"
+        ) from error
+    with held:
+        yield
+
+
+def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
+    """Make a run's folder ready for a training, and say on one line what it does with it.
+
+    A state of another training is removed. What a training leaves is given back as it is where
+    nothing that it depends on has changed: remove the run's folder to train anew.
+
+    Args:
+        work_dir: The run's folder.
+        identity: What the training depends on.
+
+    Returns:
+        The checkpoint, where this training has ended before.
+    """
+    known = work_dir / IDENTITY
+    before = _read(known)
+    checkpoint = Checkpoint(work_dir / "checkpoint")
+    if before == identity.facts:
+        if _is_whole(checkpoint, identity):
+            logger.info("%s: trained before, and nothing has changed", work_dir.name)
+            return checkpoint
+        if (work_dir / STATE).exists():
+            logger.info("%s: goes on after its last whole epoch", work_dir.name)
+        return None
+    # In this order, so that at no moment a state lies beside what it does not belong to.
+    (work_dir / STATE).unlink(missing_ok=True)
+    if before is not None:
+        logger.warning("%s: trains anew: %s", work_dir.name, identity.changes(before))
+    unfinished = known.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(dict(identity.facts), indent=2) + "\n")
+    unfinished.replace(known)
+    return None
+
+
+def changed_settings(
+    checkpoint: Checkpoint, model: Model, besides: Collection[str] = ()
+) -> str | None:
+    """How a model's settings differ from those that its checkpoint was made with.
+
+    Args:
+        checkpoint: The folder; it is there.
+        model: The settings now.
+        besides: Settings that are not looked at.
+
+    Returns:
+        One line, ``epochs: 12 -> 13``, or None where they are the same.
+    """
+    facts = _read(checkpoint.folder / FACTS) or {}
+    before = facts.get("model", {})
+    # A setting that was not there yet had no say: it is as its default.
+    with suppress(ValidationError):
+        before = Model.model_validate(before).model_dump(mode="json")
+    left_out = {*NOT_OF_RESULTS, *besides}
+    now = Identity(dict(flat(model.model_dump(mode="json", exclude=left_out))))
+    return now.changes(dict(flat(before, left_out))) or None
+
+
+def flat(
+    node: Any, left_out: Collection[str] = frozenset(), name: str = ""
+) -> Iterator[tuple[str, str]]:
+    """The leaves of nested mappings and lists as text, by dotted name.
+
+    Args:
+        node: The outermost one, or a leaf.
+        left_out: Keys whose values are left out, however deep.
+        name: Its own dotted name.
+    """
+    if isinstance(node, dict) and node:
+        children = [(str(key), child) for key, child in node.items() if key not in left_out]
+    elif isinstance(node, (list, tuple)) and node:
+        children = [(str(position), child) for position, child in enumerate(node)]
+    else:
+        yield name, str(node)
+        return
+    for key, child in children:
+        yield from flat(child, left_out, f"{name}.{key}" if name else key)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_whole(checkpoint: Checkpoint, identity: Identity) -> bool:
+    facts = _read(checkpoint.folder / FACTS) or {}
+    weights = checkpoint.folder / WEIGHTS
+    return (
+        facts.get("trained_as") == identity.sha256
+        and weights.is_file()
+        and sha256_of(weights) == facts.get("weights_sha256")
+    )
+
+
+def state_of(work_dir: Path) -> Path | None:
+    """The state that a training goes on from, if there is one."""
+    path = work_dir / STATE
+    return path if path.exists() else None
+
+
+def end(work_dir: Path) -> None:
+    """Remove the state of a training whose checkpoint is there."""
+    (work_dir / STATE).unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""Files of weights to start from: found or downloaded, and checked by their sha256.
+
+OpenMMLab's and torchvision's files carry the first 8 hex digits of their sha256 at the end of their
+names, ``resnet18-5c106cde.pth``; these are checked whether or not a user gives a sha256.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import unquote, urlparse
+from urllib.request import urlopen
+
+from recycling.backends.core import BackendError
+from recycling.backends.shared.checkpoint_folder import WEIGHTS, sha256_of
+
+NAMED_BY_SHA256 = re.compile(r"-([0-9a-f]{8})$")
+
+
+def find_weights(where: str, sha256: str | None = None) -> Path:
+    """The file of some weights; one on the net is downloaded once, into torch's cache.
+
+    Args:
+        where: A path, or a URL (``https://``, ``http://`` or ``file://``).
+        sha256: How the file's sha256 begins, 8 to 64 hex digits.
+
+    Raises:
+        BackendError: There is no such file, or its sha256 is another one.
+    """
+    path = _downloaded(where) if urlparse(where).scheme in ("http", "https") else _local(where)
+    if path.is_dir():
+        path = path / WEIGHTS
+    if not path.is_file():
+        raise BackendError(f"pretrained: {path}: no such file; check the path")
+    _check(path, where, sha256)
+    return path
+
+
+def _local(where: str) -> Path:
+    parts = urlparse(where)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(where).expanduser()
+
+
+def _downloaded(url: str) -> Path:
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with urlopen(url, timeout=60) as source, unfinished.open("wb") as file:
+            shutil.copyfileobj(source, file)
+    except (URLError, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        reason = getattr(error, "reason", None) or error
+        raise BackendError(
+            f"pretrained: {url}: cannot be downloaded: {reason}; download it elsewhere and give "
+            f"its path, or put it at {path}"
+        ) from error
+    unfinished.replace(path)
+    return path
+
+
+def _check(path: Path, where: str, sha256: str | None) -> None:
+    named = NAMED_BY_SHA256.search(path.stem)
+    expected = {
+        "pretrained_sha256": sha256,
+        "its name": named.group(1) if named else None,
+    }
+    for who, begins in expected.items():
+        if begins is None:
+            continue
+        found = sha256_of(path)
+        if not found.startswith(begins):
+            raise BackendError(
+                f"pretrained: {where}: its sha256 begins with {found[: len(begins)]}, but {who} "
+                f"says {begins}; it is not loaded: remove {path} and get it again"
+            )

@@ -1,0 +1,80 @@
+"""Why a score is what it is: what members add, how alike they are, where they err."""
+
+from recycling.diagnostics.changes import (
+    CHANGES,
+    Changes,
+    detection_changes,
+    label_map_changes,
+    probability_changes,
+)
+from recycling.diagnostics.contributions import (
+    CONTRIBUTIONS,
+    Contributions,
+    leave_one_out,
+    member_contributions,
+)
+from recycling.diagnostics.diversity import (
+    AGREEMENT,
+    Agreement,
+    alike_sentences,
+    detection_agreement,
+    label_map_agreement,
+    probability_agreement,
+)
+from recycling.diagnostics.errors import (
+    ERROR_CORRELATION,
+    ErrorCorrelation,
+    crop_error_correlation,
+    object_error_correlation,
+    pixel_error_correlation,
+)
+from recycling.diagnostics.gains import CLASS_GAINS, ClassGains, best_member, class_gains
+from recycling.diagnostics.leaderboard import (
+    LEADERBOARD_POINTS,
+    LEADERBOARD_RESIDUALS,
+    LeaderboardComparison,
+    compare_with_leaderboard,
+)
+from recycling.diagnostics.thresholds import (
+    SCORE_THRESHOLDS,
+    ScoreThresholds,
+    best_threshold,
+    score_thresholds,
+    threshold_sentence,
+)
+
+__all__ = [
+    "AGREEMENT",
+    "CHANGES",
+    "CLASS_GAINS",
+    "CONTRIBUTIONS",
+    "ERROR_CORRELATION",
+    "LEADERBOARD_POINTS",
+    "LEADERBOARD_RESIDUALS",
+    "SCORE_THRESHOLDS",
+    "Agreement",
+    "Changes",
+    "ClassGains",
+    "Contributions",
+    "ErrorCorrelation",
+    "LeaderboardComparison",
+    "ScoreThresholds",
+    "alike_sentences",
+    "best_member",
+    "best_threshold",
+    "class_gains",
+    "compare_with_leaderboard",
+    "crop_error_correlation",
+    "detection_agreement",
+    "detection_changes",
+    "label_map_agreement",
+    "label_map_changes",
+    "leave_one_out",
+    "member_contributions",
+    "object_error_correlation",
+    "pixel_error_correlation",
+    "probability_agreement",
+    "probability_changes",
+    "score_thresholds",
+    "threshold_sentence",
+]

@@ -1,0 +1,264 @@
+"""How much the members of an ensemble say the same.
+
+An ensemble gains from members that err in different places. An agreement near 1 means that a
+member adds little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import NewType, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.ensembling.classes.averages import aligned_probabilities
+from recycling.ensembling.masks.hard_vote import stacked
+from recycling.ensembling.masks.image_members import check_same_images
+from recycling.ensembling.members import EnsemblingError, member_names
+from recycling.predictions import (
+    DETECTIONS,
+    ClassProbabilities,
+    Detections,
+    LabelMaps,
+)
+from recycling.tables import Column, Schema
+
+Agreement = NewType("Agreement", pd.DataFrame)
+"""One row a pair of members; schema `AGREEMENT`."""
+
+AGREEMENT = Schema(
+    "agreement",
+    (
+        Column("member_a", "string", "one member of the ensemble"),
+        Column("member_b", "string", "another one"),
+        Column("agreement", "float64", "share on which they say the same", minimum=0, maximum=1),
+    ),
+)
+
+
+def probability_agreement(
+    members: Sequence[ClassProbabilities], *, names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The share of crops for which two classifiers hold the same class most likely.
+
+    Args:
+        members: One table a member, of the same crops and classes.
+        names: What to call the members.
+
+    Returns:
+        One row a pair of members; schema `AGREEMENT`. 1 where there are no crops.
+
+    Raises:
+        EnsemblingError: The members differ in crops or classes.
+        TableError: A member is not a table of class probabilities.
+    """
+    called = member_names(names, len(members))
+    _, _, probabilities = aligned_probabilities(members, called)
+    chosen = probabilities.argmax(axis=2)
+    n_crops = chosen.shape[1]
+
+    def agreement(a: int, b: int) -> float:
+        return float((chosen[a] == chosen[b]).mean()) if n_crops else 1.0
+
+    return _pairs(called, agreement)
+
+
+def label_map_agreement(
+    members: Sequence[LabelMaps], *, names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The share of pixels, over all images, to which two segmentation models give one label.
+
+    One image's maps are in memory at a time.
+
+    Args:
+        members: The label maps of each member, of the same images; where sizes differ, in the size
+            of the first member's.
+        names: What to call the members.
+
+    Returns:
+        One row a pair of members; schema `AGREEMENT`. 1 where there are no images.
+
+    Raises:
+        EnsemblingError: A member lacks an image that another has.
+    """
+    called = member_names(names, len(members))
+    check_same_images(members, called)
+    n_members = len(members)
+    same = np.zeros((n_members, n_members), dtype=np.int64)
+    n_pixels = 0
+    for image_id in members[0]:
+        label_maps = stacked(members, image_id)
+        n_pixels += label_maps[0].size
+        for a, b in combinations(range(n_members), 2):
+            same[a, b] += np.count_nonzero(label_maps[a] == label_maps[b])
+    return _pairs(called, lambda a, b: float(same[a, b] / n_pixels) if n_pixels else 1.0)
+
+
+def detection_agreement(
+    members: Sequence[Detections],
+    *,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.0,
+    names: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The share of two detectors' boxes that pair off.
+
+    Boxes of one category on one image pair off one to one, those that overlap most first. The
+    agreement is twice the pairs over the boxes of both, which is the F1 score of either one with
+    the other as truth.
+
+    Args:
+        members: One table of detections a member.
+        iou_threshold: Boxes pair off if their intersection over union is this or more.
+        score_threshold: Boxes below this score are left out. A detector that keeps very many weak
+            boxes seems to disagree with everyone without it.
+        names: What to call the members.
+
+    Returns:
+        One row a pair of members; schema `AGREEMENT`. 1 where neither has a box.
+
+    Raises:
+        EnsemblingError: No members, or not one name a member.
+        TableError: A member is not a table of detections.
+    """
+    called = member_names(names, len(members))
+    tables = [
+        DETECTIONS.conform(member, where=name) for member, name in zip(members, called, strict=True)
+    ]
+    tables = [table[table["score"] >= score_threshold] for table in tables]
+    return _pairs(called, lambda a, b: _paired_share(tables[a], tables[b], iou_threshold))
+
+
+def alike_sentences(
+    agreement: pd.DataFrame,
+    error_correlation: pd.DataFrame | None = None,
+    *,
+    of: str,
+    limit: float = 0.95,
+    error_limit: float = 0.8,
+) -> list[str]:
+    """Which members are so alike that they count as one.
+
+    A team whose members were all transformers lost places on the private leaderboard. Two good
+    models agree because both are right; where the truth is known, only those that also err on the
+    same are called alike.
+
+    Args:
+        agreement: Pairs of members; schema `AGREEMENT`.
+        error_correlation: Columns `member_a, member_b, correlation`; None where no truth is known.
+            A pair that is not in it is not called alike.
+        of: What they agree on, in the plural: ``boxes``, ``pixels``, ``crops``.
+        limit: Members are alike from this agreement on. Any two agree on much background, so give
+            more for pixels where no truth is known.
+        error_limit: And, where the truth is known, from this correlation of their errors on.
+
+    Returns:
+        One sentence, without a full stop, for each group of members that are alike by pairs.
+
+    Raises:
+        EnsemblingError: A limit is not from 0 to 1.
+
+    Example:
+        >>> pair = pd.DataFrame({"member_a": ["a"], "member_b": ["b"], "agreement": [0.97]})
+        >>> alike_sentences(pair, of="boxes")[0].split(":")[0]
+        'a and b agree on 0.97 of the boxes'
+    """
+    for name, value in (("limit", limit), ("error_limit", error_limit)):
+        if not 0 <= value <= 1:
+            raise EnsemblingError(f"{name} {value:g}; it should be from 0 to 1")
+    agreed = _by_pair(agreement, "agreement")
+    errors = None if error_correlation is None else _by_pair(error_correlation, "correlation")
+    alike = [
+        pair
+        for pair, share in agreed.items()
+        if share >= limit and (errors is None or errors.get(pair, -1.0) >= error_limit)
+    ]
+    return [_alike(group, agreed, errors, of) for group in _connected(alike)]
+
+
+def _by_pair(table: pd.DataFrame, column: str) -> dict[frozenset[str], float]:
+    pairs = map(frozenset, zip(table["member_a"], table["member_b"], strict=True))
+    return dict(zip(pairs, table[column].tolist(), strict=True))
+
+
+def _connected(pairs: Sequence[frozenset[str]]) -> list[list[str]]:
+    """Members that hang together by pairs, each group in alphabetical order."""
+    groups: list[set[str]] = []
+    for pair in pairs:
+        touching = [group for group in groups if group & pair]
+        groups = [group for group in groups if not group & pair]
+        groups.append(set(pair).union(*touching))
+    return sorted(sorted(group) for group in groups)
+
+
+def _alike(
+    group: Sequence[str],
+    agreed: dict[frozenset[str], float],
+    errors: dict[frozenset[str], float] | None,
+    of: str,
+) -> str:
+    pairs = [frozenset(pair) for pair in combinations(group, 2)]
+    said = f"agree on {_range([agreed[pair] for pair in pairs])} of the {of}"
+    if errors is not None:
+        known = [errors[pair] for pair in pairs if pair in errors]
+        said += f" and their errors correlate by {_range(known)}"
+    times = "twice" if len(group) == 2 else f"{len(group)} times"
+    names = f"{', '.join(group[:-1])} and {group[-1]}"
+    return f"{names} {said}: they are one model {times}; add another kind of network"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _pairs(names: Sequence[str], agreement: Callable[[int, int], float]) -> pd.DataFrame:
+    rows = [(names[a], names[b], agreement(a, b)) for a, b in combinations(range(len(names)), 2)]
+    return AGREEMENT.conform(pd.DataFrame(rows, columns=AGREEMENT.names), where="agreement")
+
+
+def _paired_share(a: pd.DataFrame, b: pd.DataFrame, iou_threshold: float) -> float:
+    if len(a) + len(b) == 0:
+        return 1.0
+    from recycling.diagnostics import _match_kernels
+
+    _, boxes_a, boxes_b = boxes_by_group(a, b)
+    n_pairs = _match_kernels.count_matches(*boxes_a, *boxes_b, float(iou_threshold))
+    return 2 * int(n_pairs) / (len(a) + len(b))
+
+
+Grouped: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Where each group begins, (groups + 1,), and the boxes group by group, (boxes, 4)."""
+
+
+def boxes_by_group(a: pd.DataFrame, b: pd.DataFrame) -> tuple[NDArray[np.int64], Grouped, Grouped]:
+    """Two members' boxes, those of one image and category together, images in ascending order.
+
+    Args:
+        a: One member's detections.
+        b: Another one's; one of both has a row at least.
+
+    Returns:
+        The image of each group (groups,), and the boxes of both.
+    """
+    keys = ["image_id", "category_id"]
+    both = pd.concat([a[keys], b[keys]])
+    groups: NDArray[np.int64] = both.groupby(keys).ngroup().to_numpy().astype(np.int64)
+    n_groups = int(groups.max()) + 1
+    image_id = np.empty(n_groups, dtype=np.int64)
+    image_id[groups] = both["image_id"].to_numpy()
+    return (
+        image_id,
+        _by_group(a, groups[: len(a)], n_groups),
+        _by_group(b, groups[len(a) :], n_groups),
+    )
+
+
+def _by_group(table: pd.DataFrame, group: NDArray[np.int64], n_groups: int) -> Grouped:
+    order = np.argsort(group, kind="stable")
+    pointer = np.searchsorted(group[order], np.arange(n_groups + 1)).astype(np.int64)
+    boxes = table[["x_min", "y_min", "x_max", "y_max"]].to_numpy(dtype=np.float64)
+    return pointer, np.ascontiguousarray(boxes[order])

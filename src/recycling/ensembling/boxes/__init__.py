@@ -1,0 +1,1 @@
+"""Fusing the boxes of several detectors: one file a method."""

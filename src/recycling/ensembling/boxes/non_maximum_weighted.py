@@ -1,0 +1,83 @@
+"""Non-maximum weighted: the best box, moved by those that lie on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from recycling.ensembling.boxes.tables import Weights, box_tables, run_kernel
+from recycling.ensembling.members import check_share
+from recycling.predictions import Detections
+
+
+def non_maximum_weighted(
+    members: Sequence[Detections],
+    *,
+    weights: Weights | None = None,
+    iou_threshold: float = 0.55,
+    score_threshold: float = 0.0,
+    class_agnostic: bool = False,
+    names: Sequence[str] | None = None,
+) -> Detections:
+    """Move the best box on an object to the mean of those that lie on it (Zhou et al., CAD, 2017).
+
+    On each image and for each category, boxes are taken by weighted score, highest first. A box
+    joins the best box that it overlaps most, if by more than `iou_threshold`, or else is one
+    itself. The result has the best box's score and the mean of the boxes that joined it, weighted
+    by weighted score and by how much each overlaps the best. `weighted_boxes_fusion` differs: there
+    the mean moves as boxes join, overlap does not weigh, and the score tells of all members.
+
+    The result is that of ``non_maximum_weighted`` in the ``ensemble-boxes`` package (1.0.9), but
+
+    - boxes are in pixels and nothing is clipped: a box may reach over the picture's edge;
+    - where scores are all 0, the best box stays as it is; the package divides 0 by 0;
+    - among equal scores the box with the lowest `x_min` is taken first (then `y_min`, `x_max`,
+      `y_max`, `category_id`), so that neither the order of the members nor that of their rows
+      alters the result;
+    - a member of weight 0 is as if it were not there;
+    - means and scores are of float64, where the package rounds them to float32, and a box that
+      none joins stays exactly what it was.
+
+    Masks (a column `segmentation`) fuse along, as `weighted_boxes_fusion` does it.
+
+    Args:
+        members: One table of detections a member, in any order of rows.
+        weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
+            multiplied by the member's weight, divided by the largest (of the category, if each
+            has its own), so that only the ratio matters. None where all count the same.
+        iou_threshold: Boxes that overlap by more than this are one object, 0 to 1.
+        score_threshold: Boxes whose own score, before weights, is below this take no part, 0 to 1.
+        class_agnostic: Boxes of all categories join one another; the result has the best box's
+            category.
+        names: What to call the members in messages.
+
+    Returns:
+        The boxes, by image and then by score, highest first; equal scores by coordinates.
+
+    Raises:
+        EnsemblingError: As `weighted_boxes_fusion` does.
+        TableError: As `weighted_boxes_fusion` does.
+
+    Example:
+        >>> import pandas as pd
+        >>> from recycling.predictions import DETECTIONS
+        >>> rows = [[7, 1, 0.8, 0.0, 0.0, 10.0, 10.0], [7, 1, 0.4, 0.0, 0.0, 10.0, 6.0]]
+        >>> merged = non_maximum_weighted([pd.DataFrame(rows, columns=DETECTIONS.names)])
+        >>> merged[["score", "y_max"]].round(2).to_numpy().tolist()
+        [[0.8, 9.08]]
+    """
+    check_share("iou_threshold", iou_threshold)
+    check_share("score_threshold", score_threshold)
+    boxes = box_tables(members, weights, names)
+    relative = boxes.kernel.weights / boxes.kernel.weights.max(axis=1, keepdims=True)
+    boxes = replace(boxes, kernel=boxes.kernel._replace(weights=relative, scale=1.0))
+
+    from recycling.ensembling.boxes import _kernels
+
+    return run_kernel(
+        boxes,
+        _kernels.merge,
+        float(iou_threshold),
+        float(score_threshold),
+        bool(class_agnostic),
+    )

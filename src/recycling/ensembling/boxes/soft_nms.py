@@ -1,0 +1,99 @@
+"""Soft-NMS: boxes that lie on a better one lose score, not their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from recycling.ensembling.boxes.tables import Weights, box_tables, run_kernel
+from recycling.ensembling.members import EnsemblingError, check_share
+from recycling.predictions import Detections
+
+Softening: TypeAlias = Literal["linear", "gaussian", "nms"]
+
+
+def soft_nms(
+    members: Sequence[Detections],
+    *,
+    weights: Weights | None = None,
+    iou_threshold: float = 0.5,
+    sigma: float = 0.5,
+    score_threshold: float = 0.001,
+    method: Softening = "linear",
+    class_agnostic: bool = False,
+    names: Sequence[str] | None = None,
+) -> Detections:
+    """Lower the scores of boxes that lie on better ones (Bodla et al., ICCV 2017).
+
+    On each image and for each category, the box with the highest score is taken, the scores of
+    those left are lowered by how much they overlap it, and so on, until no score is above
+    `score_threshold`. Objects that stand close together keep a box each, where NMS keeps one.
+
+    The result is that of ``soft_nms`` in the ``ensemble-boxes`` package (1.0.9), but
+
+    - a box has its lowered score, as in the paper; the package uses it to choose the boxes and
+      then gives them the scores that they came with;
+    - `score_threshold` holds for every method; the package ignores it for its NMS;
+    - boxes are in pixels and nothing is clipped: a box may reach over the picture's edge;
+    - among equal scores the box is taken first whose score was the highest to begin with, then
+      that with the lowest `x_min`, `y_min`, `x_max`, `y_max` and `category_id`, so that neither
+      the order of the members nor that of their rows alters the result;
+    - a member of weight 0 is as if it were not there, and no boxes at all are not an error;
+    - the members are left as they were; the package writes weighted scores into its input.
+
+    Args:
+        members: One table of detections a member, in any order of rows.
+        weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
+            multiplied by the member's share of all weights. None leaves scores as they are.
+        iou_threshold: ``linear`` and ``nms`` let boxes alone that overlap by no more than this, 0
+            to 1; ``gaussian`` has no use for it.
+        sigma: ``gaussian`` only: how much overlap is forgiven, above 0.
+        score_threshold: Boxes whose score, weighted and lowered, is not above this go, 0 to 1.
+        method: What an overlap does to a score. ``linear``: times 1 - iou. ``gaussian``: times
+            exp(-iou² / sigma), the package's default. ``nms``: 0.
+        class_agnostic: Boxes of all categories lower one another's scores.
+        names: What to call the members in messages.
+
+    Returns:
+        The boxes that stay, each with its mask if it has one, by image and then by score, highest
+        first; equal scores by coordinates.
+
+    Raises:
+        EnsemblingError: As `weighted_boxes_fusion` does.
+        TableError: As `weighted_boxes_fusion` does.
+
+    Example:
+        >>> import pandas as pd
+        >>> from recycling.predictions import DETECTIONS
+        >>> rows = [[7, 1, 0.9, 0.0, 0.0, 10.0, 10.0], [7, 1, 0.8, 0.0, 0.0, 10.0, 6.0]]
+        >>> stayed = soft_nms([pd.DataFrame(rows, columns=DETECTIONS.names)])
+        >>> stayed["score"].round(2).tolist()
+        [0.9, 0.32]
+    """
+    methods = get_args(Softening)
+    if method not in methods:
+        raise EnsemblingError(f"method {method!r}; it is one of {', '.join(methods)}")
+    check_share("iou_threshold", iou_threshold)
+    check_share("score_threshold", score_threshold)
+    if not 0 < sigma < np.inf:
+        raise EnsemblingError(f"sigma is {sigma:g}; it should be a number above 0")
+    boxes = box_tables(members, weights, names)
+    if weights is not None:
+        shares = boxes.kernel.weights / boxes.kernel.weights.sum(axis=1, keepdims=True)
+        kernel = boxes.kernel._replace(weights=shares, scale=1 / shares.max())
+        boxes = replace(boxes, kernel=kernel)
+
+    from recycling.ensembling.boxes import _kernels
+
+    return run_kernel(
+        boxes,
+        _kernels.soften,
+        float(iou_threshold),
+        float(sigma),
+        float(score_threshold),
+        methods.index(method),
+        bool(class_agnostic),
+    )

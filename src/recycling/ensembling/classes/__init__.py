@@ -1,0 +1,1 @@
+"""Fusing the class probabilities of several classifiers: one file a method."""

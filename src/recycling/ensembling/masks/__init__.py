@@ -1,0 +1,1 @@
+"""Fusing the label maps of several segmenters: one file a method."""

@@ -1,0 +1,150 @@
+"""Fusing the label maps of several segmentation models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
+from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.members import EnsemblingError, member_names
+from recycling.ensembling.ties import best_first
+from recycling.predictions import IGNORE, LabelMap, LabelMaps
+
+
+def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMap:
+    """Give each pixel the label that most members give it.
+
+    Ties go to the best-ranked member among the tied (report B: "pixel-wise hard voting, ties to
+    the better-ranked model"). A member that says 255 ("ignore") at a pixel has no vote there; where
+    all say it, so does the result.
+
+    Args:
+        label_maps: (members, H, W), one map a member; at most 255 members.
+        ranks: (members,), each member's place, the smallest the best; no two the same.
+
+    Returns:
+        (H, W), the fused map.
+
+    Raises:
+        EnsemblingError: The maps are not uint8 of that shape, or the ranks do not fit.
+
+    Example:
+        >>> maps = np.array([[[1, 1]], [[2, 3]], [[2, 2]]], dtype=np.uint8)
+        >>> hard_vote(maps, ranks=[3, 1, 2]).tolist()
+        [[2, 3]]
+    """
+    if label_maps.ndim != 3 or label_maps.dtype != np.uint8:
+        raise EnsemblingError(
+            f"label maps of shape {label_maps.shape} and type {label_maps.dtype}; "
+            "they should be uint8 of shape (members, H, W)"
+        )
+    n_members, height, width = label_maps.shape
+    if not 1 <= n_members <= 255:
+        raise EnsemblingError(f"{n_members} label maps; a vote takes 1 to 255")
+    order = best_first(ranks, member_names(None, n_members))
+
+    with no_garbage_looked_for():
+        from recycling.ensembling.masks import _kernels
+
+    flat = np.ascontiguousarray(label_maps).reshape(n_members, height * width)
+    if not flat.flags.writeable:
+        # numba compiles a second kernel for read-only arrays; a copy is cheaper.
+        flat = flat.copy()
+    few = n_members <= _kernels.FEW
+    vote = _kernels.vote_of_few if few else _kernels.vote_of_many
+    with first_call_of(vote):
+        fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
+    return fused.reshape(height, width)
+
+
+def vote_agreement(label_maps: NDArray[np.uint8], fused: LabelMap) -> NDArray[np.float32]:
+    """How many of the members agree with the fused map, pixel by pixel.
+
+    Args:
+        label_maps: (members, H, W), one map a member.
+        fused: (H, W), what `hard_vote` made of them.
+
+    Returns:
+        (H, W), the share of the members whose label is the fused one, 0 to 1.
+
+    Raises:
+        EnsemblingError: The maps are of different sizes.
+    """
+    if label_maps.shape[1:] != fused.shape:
+        raise EnsemblingError(
+            f"label maps of {label_maps.shape[1:]} pixels and a fused map of {fused.shape}; "
+            "give the fused map of the same image"
+        )
+    agreeing = np.zeros(fused.shape, dtype=np.float32)
+    for label_map in label_maps:
+        agreeing += label_map == fused
+    return agreeing / np.float32(len(label_maps))
+
+
+def fuse_label_maps(
+    members: Sequence[LabelMaps],
+    ranks: Sequence[int],
+    *,
+    sizes: ImageSizes | None = None,
+    names: Sequence[str] | None = None,
+) -> LabelMaps:
+    """Vote on every image; each is voted on when its map is asked for.
+
+    One image's maps are in memory at a time.
+
+    Args:
+        members: The label maps of each member, of the same images. Maps of another size than the
+            image's are brought to it first, taking the pixel under the centre.
+        ranks: (members,), each member's place, the smallest the best; no two the same.
+        sizes: Each image's height and width; None for the size of the first member's map. Give
+            them where members predict at different sizes, or the result hangs on who is first.
+        names: What to call the members in messages.
+
+    Returns:
+        The fused maps, in the first member's order.
+
+    Raises:
+        EnsemblingError: The ranks do not fit, a member lacks an image that another has, or an image
+            has no size.
+    """
+    called = member_names(names, len(members))
+    best_first(ranks, called)
+    check_same_images(members, called)
+    check_sizes(sizes, members[0])
+
+    def read(image_id: int) -> LabelMap:
+        size = None if sizes is None else sizes[image_id]
+        return hard_vote(stacked(members, image_id, size=size), ranks=ranks)
+
+    return LabelMaps(list(members[0]), read)
+
+
+def stacked(
+    members: Sequence[LabelMaps], image_id: int, *, size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """The members' maps of one image in one size.
+
+    Args:
+        members: The label maps of each member.
+        image_id: The image.
+        size: Height and width; None for the first member's.
+
+    Returns:
+        (members, H, W), a copy.
+    """
+    import cv2
+
+    first = members[0][image_id]
+    height, width = first.shape if size is None else size
+    maps = np.empty((len(members), height, width), dtype=np.uint8)
+    for place, member in zip(maps, members, strict=True):
+        label_map = first if member is members[0] else member[image_id]
+        if label_map.shape == place.shape:
+            place[:] = label_map
+        else:
+            # INTER_NEAREST takes the pixel up and left of the centre: maps would shift.
+            cv2.resize(label_map, (width, height), place, interpolation=cv2.INTER_NEAREST_EXACT)
+    return maps

@@ -1,0 +1,215 @@
+"""Fusing the probability planes of several segmentation models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
+from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.members import EnsemblingError, member_names, member_weights
+from recycling.predictions import LabelMap, LabelMaps
+from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
+
+Number = TypeVar("Number", np.uint8, np.float32)
+
+AnyPlanes: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+
+TOLERANCE = 1e-3
+"""How far beyond 0 and 1 a float probability may be: softmax and resizing round."""
+
+
+def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> LabelMap:
+    """Give each pixel the label that the members hold most likely on average.
+
+    Args:
+        planes: (members, classes, H, W), plane i the probability of label i: uint8, where 255 is
+            certain, or float32 from 0 to 1. At most 255 classes.
+        weights: (members,), how much each member counts; None where all count the same. Only their
+            ratio matters.
+
+    Returns:
+        (H, W), the fused map; of labels that are equally likely, the smallest. With equal weights
+        uint8 planes are summed exactly, others in float32.
+
+    Raises:
+        EnsemblingError: The planes are of another shape or type, a float is no probability, or the
+            weights do not fit.
+
+    Example:
+        >>> planes = np.array([[[[200, 90]], [[55, 165]]], [[[10, 90]], [[245, 165]]]], np.uint8)
+        >>> soft_vote(planes).tolist()
+        [[1, 1]]
+        >>> soft_vote(planes, weights=[2, 1]).tolist()
+        [[0, 1]]
+    """
+    flat, counting = _checked(planes, weights)
+
+    with no_garbage_looked_for():
+        from recycling.ensembling.masks import _kernels
+
+    # Equal weights become ones: sums of whole numbers that float32 holds exactly.
+    relative = (counting / counting.max()).astype(np.float32)
+    with first_call_of(_kernels.most_probable):
+        fused: LabelMap = _kernels.most_probable(flat, relative)
+    return fused.reshape(planes.shape[2:])
+
+
+def average_planes(
+    planes: NDArray[Number], *, weights: Sequence[float] | None = None
+) -> NDArray[Number]:
+    """The weighted mean of the members' probabilities, pixel by pixel.
+
+    Args:
+        planes: (members, classes, H, W), as for `soft_vote`.
+        weights: (members,), as for `soft_vote`.
+
+    Returns:
+        (classes, H, W), of the type of `planes`; uint8 is rounded to the nearest, so that labels
+        whose means are less than 1/255 apart may tie in it and not in `soft_vote`.
+
+    Raises:
+        EnsemblingError: As for `soft_vote`.
+    """
+    flat, counting = _checked(planes, weights)
+
+    with no_garbage_looked_for():
+        from recycling.ensembling.masks import _kernels
+
+    mean = np.empty(flat.shape[1:], dtype=planes.dtype)
+    shares = (counting / counting.sum()).astype(np.float32)
+    rounding = np.float32(0.5 if planes.dtype == np.uint8 else 0)
+    with first_call_of(_kernels.weighted_mean):
+        _kernels.weighted_mean(flat, shares, rounding, mean)
+    return mean.reshape(planes.shape[1:])
+
+
+def fuse_probability_maps(
+    members: Sequence[ProbabilityMaps],
+    *,
+    weights: Sequence[float] | None = None,
+    sizes: ImageSizes | None = None,
+    names: Sequence[str] | None = None,
+) -> LabelMaps:
+    """Vote softly on every image; each is voted on when its map is asked for.
+
+    One image's planes are in memory at a time.
+
+    Args:
+        members: The probabilities of each member, of the same images and classes. Planes of another
+            size than the image's are brought to it first, bilinearly.
+        weights: (members,), as for `soft_vote`.
+        sizes: Each image's height and width; None for the size of the first member's planes.
+        names: What to call the members in messages.
+
+    Returns:
+        The fused label maps, in the first member's order.
+
+    Raises:
+        EnsemblingError: The weights do not fit, a member lacks an image that another has, or an
+            image has no size. When a map is asked for: members have different numbers of classes.
+    """
+    called = _check_members(members, weights, sizes, names)
+
+    def read(image_id: int) -> LabelMap:
+        return soft_vote(_stacked_planes(members, image_id, sizes, called), weights=weights)
+
+    return LabelMaps(list(members[0]), read)
+
+
+def average_probability_maps(
+    members: Sequence[ProbabilityMaps],
+    *,
+    weights: Sequence[float] | None = None,
+    sizes: ImageSizes | None = None,
+    names: Sequence[str] | None = None,
+) -> ProbabilityMaps:
+    """Average every image's planes; each image's are averaged when they are asked for.
+
+    Args:
+        members: As for `fuse_probability_maps`.
+        weights: As for `fuse_probability_maps`.
+        sizes: As for `fuse_probability_maps`.
+        names: As for `fuse_probability_maps`.
+
+    Returns:
+        The mean probabilities, in the first member's order: a member of further ensembles.
+
+    Raises:
+        EnsemblingError: As for `fuse_probability_maps`.
+    """
+    called = _check_members(members, weights, sizes, names)
+
+    def read(image_id: int) -> ProbabilityPlanes:
+        return average_planes(_stacked_planes(members, image_id, sizes, called), weights=weights)
+
+    return ProbabilityMaps(list(members[0]), read)
+
+
+def _checked(
+    planes: AnyPlanes, weights: Sequence[float] | None
+) -> tuple[AnyPlanes, NDArray[np.float64]]:
+    if planes.ndim != 4 or planes.dtype not in (np.uint8, np.float32):
+        raise EnsemblingError(
+            f"planes of shape {planes.shape} and type {planes.dtype}; they should be uint8 or "
+            "float32 of shape (members, classes, H, W)"
+        )
+    n_members, n_classes, height, width = planes.shape
+    if not 1 <= n_classes <= 255:
+        raise EnsemblingError(f"planes of {n_classes} classes; a label map holds 1 to 255")
+    names = member_names(None, n_members)
+    counting = member_weights(weights, names)
+    if planes.dtype == np.float32 and planes.size:
+        for name, own in zip(names, planes, strict=True):
+            # NaN is neither: it fails both comparisons.
+            if not (own.min() >= -TOLERANCE and own.max() <= 1 + TOLERANCE):
+                raise EnsemblingError(
+                    f"{name}: planes hold values from {own.min():g} to {own.max():g}; "
+                    "probabilities lie between 0 and 1 (take the softmax of logits first)"
+                )
+    flat = np.ascontiguousarray(planes).reshape(n_members, n_classes, height * width)
+    # numba compiles a second kernel for read-only arrays; a copy is cheaper.
+    return cast(AnyPlanes, flat if flat.flags.writeable else flat.copy()), counting
+
+
+def _check_members(
+    members: Sequence[ProbabilityMaps],
+    weights: Sequence[float] | None,
+    sizes: ImageSizes | None,
+    names: Sequence[str] | None,
+) -> list[str]:
+    called = member_names(names, len(members))
+    member_weights(weights, called)
+    check_same_images(members, called, what="probability map")
+    check_sizes(sizes, members[0])
+    return called
+
+
+def _stacked_planes(
+    members: Sequence[ProbabilityMaps],
+    image_id: int,
+    sizes: ImageSizes | None,
+    names: Sequence[str],
+) -> NDArray[np.uint8]:
+    """The members' planes of one image in one size, (members, classes, H, W)."""
+    import cv2
+
+    first = members[0][image_id]
+    height, width = first.shape[1:] if sizes is None else sizes[image_id]
+    stack = np.empty((len(members), len(first), height, width), dtype=np.uint8)
+    for name, member, places in zip(names, members, stack, strict=True):
+        planes = first if member is members[0] else member[image_id]
+        if len(planes) != len(first):
+            raise EnsemblingError(
+                f"{name}: image {image_id}: {len(planes)} classes, and {len(first)} in {names[0]}; "
+                f"members of one ensemble know the same classes, leave {name} out"
+            )
+        if planes.shape == places.shape:
+            places[:] = planes
+            continue
+        for plane, place in zip(planes, places, strict=True):
+            cv2.resize(plane, (width, height), place, interpolation=cv2.INTER_LINEAR)
+    return stack

@@ -1,0 +1,139 @@
+"""The fusion methods of boxes, label maps and class probabilities, by name.
+
+A method is one file: its settings, its function and a decorator of this module. The parameters of
+the ensembling pipeline, the search, the kernels compiled ahead and the docs read the registries.
+
+A function takes the members' predictions, its settings by keyword, and what the project knows of
+the members: `names` always; `weights`, one number a member, where its settings have a field
+`weights`; `ranks`, 0 for the best member, where it learns from ranks; `sizes` for label maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import Field
+
+from recycling.registry import PickedSettings, Registry
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Weight: TypeAlias = Annotated[float, Field(ge=0)]
+MemberWeights: TypeAlias = Literal["equal", "score"] | dict[str, Weight]
+"""``equal``, ``score`` (a member's own on what it has not seen), or a number for each member."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Which values of a setting the search tries; an annotation of a field.
+
+    A field whose values are a few words (`Literal`) is searched without it.
+
+    Attributes:
+        low: The least that is tried.
+        high: The most that is tried.
+        step: Between numbers that are tried.
+        first: What is tried first.
+    """
+
+    low: float
+    high: float
+    step: float
+    first: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that fuses members.
+
+    Attributes:
+        fuse: The function.
+        takes: What it fuses: the members' predictions, or the class probabilities of each pixel
+            beside their label maps.
+        learns: What it takes from labels: nothing, which member is better (for ties), or all of
+            them.
+    """
+
+    fuse: Callable[..., Any]
+    takes: Literal["predictions", "probabilities"] = "predictions"
+    learns: Literal["nothing", "ranks", "labels"] = "nothing"
+
+
+BOX_METHODS: Registry[Method] = Registry("fusion method of boxes")
+MASK_METHODS: Registry[Method] = Registry("fusion method of masks")
+CLASS_METHODS: Registry[Method] = Registry("fusion method of classes")
+
+
+class BoxFusion(PickedSettings):
+    """How the boxes of the members are fused: by `method`, with the settings that it takes."""
+
+    registry: ClassVar[Registry[Any]] = BOX_METHODS
+    key: ClassVar[str] = "method"
+    default: ClassVar[str | None] = "weighted_boxes_fusion"
+
+    method: str
+
+
+class MaskFusion(PickedSettings):
+    """How the masks of the members are fused: by `method`, with the settings that it takes."""
+
+    registry: ClassVar[Registry[Any]] = MASK_METHODS
+    key: ClassVar[str] = "method"
+    default: ClassVar[str | None] = "hard_vote"
+
+    method: str
+
+
+class ClassFusion(PickedSettings):
+    """How class probabilities are fused: by `method`, with the settings that it takes."""
+
+    registry: ClassVar[Registry[Any]] = CLASS_METHODS
+    key: ClassVar[str] = "method"
+    default: ClassVar[str | None] = "mean"
+
+    method: str
+
+
+def box_method(name: str, settings: type[BoxFusion]) -> Callable[[Function], Function]:
+    """A decorator that makes a function a fusion method of boxes.
+
+    Args:
+        name: What a user calls it.
+        settings: What it takes: a field for each keyword of the function, with the same default,
+            but for `names`.
+    """
+    return _adder(BOX_METHODS, name, settings)
+
+
+def mask_method(
+    name: str,
+    settings: type[MaskFusion],
+    *,
+    takes: Literal["predictions", "probabilities"] = "predictions",
+    learns: Literal["nothing", "ranks"] = "nothing",
+) -> Callable[[Function], Function]:
+    """A decorator that makes a function a fusion method of label maps; see `Method`."""
+    return _adder(MASK_METHODS, name, settings, takes=takes, learns=learns)
+
+
+def class_method(
+    name: str,
+    settings: type[ClassFusion],
+    *,
+    learns: Literal["nothing", "ranks", "labels"] = "nothing",
+) -> Callable[[Function], Function]:
+    """A decorator that makes a function a fusion method of class probabilities; see `Method`."""
+    return _adder(CLASS_METHODS, name, settings, learns=learns)
+
+
+def _adder(
+    registry: Registry[Method], name: str, settings: type[PickedSettings], **facts: Any
+) -> Callable[[Function], Function]:
+    def add(function: Function) -> Function:
+        registry.register(name, settings)(Method(function, **facts))
+        return function
+
+    return add

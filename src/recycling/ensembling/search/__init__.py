@@ -1,0 +1,1 @@
+"""Searching for an ensemble: candidates, the search, what the choice is worth."""

@@ -1,0 +1,477 @@
+"""Searching for an ensemble with Optuna: who is in it, how much each counts, how they are fused.
+
+One search on all parts gives the ensemble; one more for each part, on the others, says what such
+an ensemble is worth (`recycling.ensembling.search.selection`). They go forward together, trial by
+trial, so that a run that stops early has all of them equally far.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NewType
+
+import numpy as np
+import pandas as pd
+
+from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.search.candidates import (
+    Candidate,
+    Fused,
+    Method,
+    Options,
+    Setting,
+    candidate,
+)
+from recycling.ensembling.search.selection import (
+    N_STEPS,
+    SEARCH,
+    Choice,
+    Choices,
+    Scores,
+    alone,
+    choices_table,
+    choose_best_member,
+    choose_greedily,
+    in_words,
+)
+from recycling.progress import progress_bar
+from recycling.tables import Column, Schema
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+    from rich.progress import Progress
+
+    from recycling.ensembling.search.candidates import Problem
+
+History = NewType("History", pd.DataFrame)
+"""One row a trial; schema `HISTORY`."""
+
+HISTORY = Schema(
+    "history of a search",
+    (
+        Column("search", "string", "the parts that it chooses on"),
+        Column("trial", "int64", "its number, from 0", minimum=0),
+        Column("method", "string", "how the members are fused"),
+        Column("weights", "string", "who is in the ensemble, and how much each counts"),
+        Column("settings", "string", "the method's settings"),
+        Column("score", "float64", "mean over the parts that it chooses on"),
+        Column("best", "float64", "the highest up to this trial"),
+    ),
+)
+
+ALL_FOLDS = "all folds"
+"""The search whose ensemble is chosen; those beside it only say what it is worth."""
+
+N_DRAWS = 10
+"""How often an ensemble is drawn until it is a new one: half of it by TPE, then at random."""
+
+MAX_WEIGHT = N_STEPS
+"""Enough for what greedy selection finds, which is where the search begins."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, beside what simpler ways choose.
+
+    Attributes:
+        best_member: The best single member.
+        greedy: Greedy forward selection, the baseline to beat.
+        searched: The search.
+        history: Every trial; schema `HISTORY`.
+    """
+
+    best_member: Choice
+    greedy: Choice
+    searched: Choice
+    history: History
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The ways of choosing, the simplest first."""
+        return self.best_member, self.greedy, self.searched
+
+    @property
+    def best(self) -> Choice:
+        """The one with the highest held-out score; of equals the simplest.
+
+        It is chosen among three by the very score that it reports, which flatters it a little
+        where the three are close.
+        """
+        return max(self.choices, key=lambda choice: choice.held_out_score)
+
+    def table(self) -> Choices:
+        """The ways of choosing side by side; schema `CHOICES`."""
+        return choices_table(self.choices)
+
+
+def search(
+    problem: Problem[Fused],
+    *,
+    n_trials: int | None = 100,
+    timeout_s: float | None = None,
+    seed: int = 0,
+    storage: Path | None = None,
+) -> Found:
+    """Search for the best ensemble with Optuna's TPE sampler.
+
+    It begins with what greedy selection chooses and with all members counting the same, by each
+    method. At the end, members are left out as long as that costs nothing. So on the parts that it
+    chooses on it is never worse than greedy selection; whether it is better on others, the held-out
+    scores say.
+
+    The same problem, seed and number of trials give the same result, whether or not the run was
+    broken off and started again.
+
+    Args:
+        problem: What to choose from.
+        n_trials: How many ensembles each search tries; there is one search for each part, and one
+            on all. None where only the time counts.
+        timeout_s: After how many seconds no further trial begins; None where only their number
+            counts. The best member, greedy selection and each search's first trial are waited for.
+        seed: Of the sampler.
+        storage: A file that keeps the trials (Optuna's journal), made if it is not there. A search
+            that is in it goes on from where it stopped. Or a folder that is there: in it each
+            search has a file of its own, and one of other predictions begins anew.
+
+    Returns:
+        The choices of the best member, of greedy selection and of the search, and all trials.
+
+    Raises:
+        EnsemblingError: No budget, a score that is not a finite number, or a storage that holds
+            something else or another search.
+    """
+    _check_budget(n_trials, timeout_s)
+    stop = None if timeout_s is None else time.monotonic() + timeout_s
+    scores = Scores(problem)
+    with _quiet_optuna(), progress_bar() as progress:
+        best_member, greedy = _baselines(scores, progress)
+        starts = (greedy.chosen, *greedy.chosen_without)
+        places = (None, *range(len(problem.parts)))
+        kept = None if storage is None else _open(storage, _described(scores, seed))
+        searches = [
+            _Search(scores, place, start, seed, kept)
+            for place, start in zip(places, starts, strict=True)
+        ]
+        _run(searches, n_trials, stop, progress)
+        found = {one.held_out: one.best(n_trials) for one in searches}
+    return Found(
+        best_member=best_member,
+        greedy=greedy,
+        searched=scores.choice(SEARCH, found.__getitem__),
+        history=_history(searches, n_trials),
+    )
+
+
+def _check_budget(n_trials: int | None, timeout_s: float | None) -> None:
+    if n_trials is None and timeout_s is None:
+        raise EnsemblingError("a search without an end; give n_trials, timeout_s or both")
+    if n_trials is not None and n_trials < 1:
+        raise EnsemblingError(f"n_trials is {n_trials}; it should be 1 or more")
+    if timeout_s is not None and not timeout_s >= 0:
+        raise EnsemblingError(f"timeout_s is {timeout_s}; it should be 0 or more")
+
+
+def _baselines(scores: Scores[Fused], progress: Progress) -> tuple[Choice, Choice]:
+    task = progress.add_task("best member, greedy", total=2, note="")
+    best_member = choose_best_member(scores)
+    progress.update(task, advance=1, note=f"{best_member.held_out_score:.4f} held out")
+    greedy = choose_greedily(scores)
+    progress.update(task, advance=1, note=f"{greedy.held_out_score:.4f} held out")
+    return best_member, greedy
+
+
+def _run(
+    searches: list[_Search[Fused]], n_trials: int | None, stop: float | None, progress: Progress
+) -> None:
+    """Take every search forward by a trial, then by another, until the budget is spent."""
+    total = None if n_trials is None else n_trials * len(searches)
+    task = progress.add_task("search", total=total, note="")
+    for number in count() if n_trials is None else range(n_trials):
+        for one in searches:
+            if number >= one.n_trials:
+                if number > 0 and stop is not None and time.monotonic() >= stop:
+                    return
+                one.step()
+            note = f"best {searches[0].study.best_value:.4f}" if searches[0].n_trials else ""
+            progress.update(task, advance=1, note=note)
+
+
+class _Search(Generic[Fused]):
+    """One search: on all parts, or on all but one.
+
+    Trials are drawn in memory and kept in the storage once they have their score. A run that is
+    killed in the middle of one so leaves no trace of it, and its number is drawn again.
+
+    Args:
+        scores: Of the problem.
+        held_out: The part that it is not shown; None where it is shown all.
+        start: What greedy selection chose on the same parts.
+        seed: Of the sampler.
+        storage: Where its trials are kept, and may be already.
+    """
+
+    def __init__(
+        self,
+        scores: Scores[Fused],
+        held_out: int | None,
+        start: Candidate,
+        seed: int,
+        storage: BaseStorage | None,
+    ) -> None:
+        import optuna
+
+        self.scores, self.held_out = scores, held_out
+        self.name = (
+            ALL_FOLDS if held_out is None else f"without fold {scores.problem.folds[held_out]}"
+        )
+        self._seed = seed
+        self.study = optuna.create_study(direction="maximize")
+        self._kept: Study | None = None
+        if storage is not None:
+            self._kept = _kept_study(storage, self.name)
+            self.study.add_trials(self._kept.get_trials(deepcopy=False))
+        problem = scores.problem
+        self._tried = {chosen for chosen, _ in self.tried(None)}
+        starts = [start, *(_all_equal(problem, method) for method in problem.methods)]
+        for first in list(dict.fromkeys(starts))[self.n_trials :]:
+            self.study.enqueue_trial(_parameters(problem, first))
+
+    @property
+    def n_trials(self) -> int:
+        """How many trials have their score."""
+        return len(self._complete())
+
+    def step(self) -> None:
+        """Try one more ensemble."""
+        trial, chosen = self._draw()
+        self._tried.add(chosen)
+        told = self.study.tell(trial, self.scores.training(chosen, self.held_out))
+        if self._kept is not None:
+            self._kept.add_trial(told)
+
+    def _draw(self) -> tuple[Trial, Candidate]:
+        """Draw an ensemble that was not tried yet, if a few draws find one.
+
+        TPE takes a good ensemble that it has drawn ten times for ten good ones, and draws no other.
+        """
+        import optuna
+
+        for draw in range(N_DRAWS):
+            # A sampler of its own for each trial and draw: it does not matter how many this process
+            # has drawn before.
+            states = np.random.SeedSequence([self._seed, self.n_trials, draw]).generate_state(1)
+            samplers = optuna.samplers
+            guided = draw < N_DRAWS // 2
+            sampler = samplers.TPESampler if guided else samplers.RandomSampler
+            self.study.sampler = sampler(seed=int(states[0]))
+            trial = self.study.ask()
+            _suggest(self.scores.problem, trial)
+            chosen = _meant(self.scores.problem, trial.params)
+            if chosen not in self._tried or draw == N_DRAWS - 1:
+                break
+            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return trial, chosen
+
+    def tried(self, n_trials: int | None) -> list[tuple[Candidate, float]]:
+        """The first ensembles that were tried, and their scores."""
+        return [
+            (_meant(self.scores.problem, trial.params), float(trial.values[0]))
+            for trial in self._complete()[:n_trials]
+        ]
+
+    def best(self, n_trials: int | None) -> Candidate:
+        """The best of the first ensembles; of equals one with the fewest members."""
+        tried = self.tried(n_trials)
+        chosen, _ = max(tried, key=lambda one: (one[1], -len(one[0].members)))
+        return self._without_idle(chosen)
+
+    def _complete(self) -> list[FrozenTrial]:
+        from optuna.trial import TrialState
+
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def _without_idle(self, chosen: Candidate) -> Candidate:
+        """Leave members out as long as that costs nothing, each time the one that gains most."""
+        method = next(m for m in self.scores.problem.methods if m.name == chosen.method)
+        while len(chosen.members) > 1:
+            fewer = [
+                candidate(method, dict(chosen.weights) | {name: 0}, dict(chosen.settings))
+                for name in chosen.members
+            ]
+            best = max(fewer, key=lambda one: self.scores.training(one, self.held_out))
+            if self.scores.training(best, self.held_out) < self.scores.training(
+                chosen, self.held_out
+            ):
+                break
+            chosen = best
+        return chosen
+
+
+def _all_equal(problem: Problem[Fused], method: Method) -> Candidate:
+    return candidate(method, dict.fromkeys(problem.names, 1))
+
+
+def _suggest(problem: Problem[Fused], trial: Trial) -> None:
+    """Draw the parameters of an ensemble."""
+    names = [method.name for method in problem.methods]
+    drawn = trial.suggest_categorical("method", names)
+    for name in problem.names:
+        # 0 and all below it mean out: about half of the members are, to begin with.
+        trial.suggest_int(_weight(name), -MAX_WEIGHT, MAX_WEIGHT)
+    for setting in problem.methods[names.index(drawn)].settings:
+        key = f"{drawn}.{setting.name}"
+        if isinstance(setting, Options):
+            trial.suggest_categorical(key, setting.values)
+        else:
+            trial.suggest_float(key, setting.low, setting.high, step=setting.step)
+
+
+def _meant(problem: Problem[Fused], parameters: Mapping[str, Any]) -> Candidate:
+    """The ensemble that parameters describe; without a member inside, all count the same."""
+    method = next(method for method in problem.methods if method.name == parameters["method"])
+    weights = {name: max(0, int(parameters[_weight(name)])) for name in problem.names}
+    if not any(weights.values()):
+        return _all_equal(problem, method)
+    settings: dict[str, Setting] = {}
+    for setting in method.settings:
+        value = parameters[f"{method.name}.{setting.name}"]
+        # Optuna adds up steps: 0.55 may be 0.5500000000000003.
+        settings[setting.name] = value if isinstance(value, str) else round(value, 9)
+    return candidate(method, weights, settings)
+
+
+def _parameters(problem: Problem[Fused], chosen: Candidate) -> dict[str, Setting]:
+    """The parameters that describe an ensemble."""
+    weights = dict(chosen.weights)
+    return {
+        "method": chosen.method,
+        **{_weight(name): weights.get(name, 0) for name in problem.names},
+        **{f"{chosen.method}.{name}": value for name, value in chosen.settings},
+    }
+
+
+def _weight(name: str) -> str:
+    return f"weight.{name}"
+
+
+def _history(searches: list[_Search[Fused]], n_trials: int | None) -> History:
+    tables = []
+    for one in searches:
+        tried = one.tried(n_trials)
+        values = [score for _, score in tried]
+        tables.append(
+            pd.DataFrame(
+                {
+                    "search": one.name,
+                    "trial": range(len(tried)),
+                    "method": [chosen.method for chosen, _ in tried],
+                    "weights": [in_words(chosen.weights) for chosen, _ in tried],
+                    "settings": [in_words(chosen.settings) for chosen, _ in tried],
+                    "score": values,
+                    "best": np.maximum.accumulate(values),
+                }
+            )
+        )
+    return History(HISTORY.conform(pd.concat(tables), where="history"))
+
+
+def _described(scores: Scores[Fused], seed: int) -> dict[str, Any]:
+    """What a search is of, in words that a message can use.
+
+    The members' own scores stand for their predictions and for the truth.
+    """
+    problem = scores.problem
+    parts = [part.tolist() for part in problem.parts]
+    return {
+        "seed": seed,
+        "members": list(problem.names),
+        "methods": [repr(method) for method in problem.methods],
+        "folds": sha256(json.dumps([problem.folds, parts]).encode()).hexdigest(),
+        "predictions or truth": [scores.of(alone(name)).tolist() for name in problem.names],
+    }
+
+
+def _open(path: Path, described: Mapping[str, Any]) -> BaseStorage:
+    """Open the storage of a search, or begin one.
+
+    Raises:
+        EnsemblingError: The file holds something else, or another search.
+    """
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if path.is_dir():
+        name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+        path = path / f"{name[:16]}.journal"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _mend(path)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        study = _kept_study(storage, ALL_FOLDS)
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise EnsemblingError(_FOREIGN.format(path)) from error
+    before = study.user_attrs.get(_OF)
+    if before is None and not study.get_trials(deepcopy=False):
+        # All in one entry: a run that is killed here leaves it whole or not at all.
+        study.set_user_attr(_OF, dict(described))
+        return storage
+    for what, value in described.items():
+        if before is None or before.get(what) != value:
+            raise EnsemblingError(
+                f"{path}: of a search with other {what}; delete it, or name another file"
+            )
+    return storage
+
+
+def _kept_study(storage: BaseStorage, name: str) -> Study:
+    """A study in a storage, made if it is not there."""
+    import optuna
+
+    # `load_if_exists` would do, but writes to the journal each time.
+    if name in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=name, storage=storage)
+    return optuna.create_study(study_name=name, storage=storage, direction="maximize")
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that was not written to its end, as where a run was killed."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if not content.startswith(_BEGINNING[: len(content)]):
+        raise EnsemblingError(_FOREIGN.format(path))
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+
+_OF = "of"
+"""Where a journal says what its search is of."""
+
+_BEGINNING = b'{"op_code":'
+"""How a journal begins."""
+
+_FOREIGN = "{}: not a journal of trials; delete it, or name another file"
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Let Optuna say nothing below a warning: the progress line says it."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,1 @@
+"""What `models.yml` and the parameters say, resolved before anything runs."""

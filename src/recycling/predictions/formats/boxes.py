@@ -1,0 +1,252 @@
+"""CSV files of boxes, as AI Stages "trash detection" takes them.
+
+Columns ``PredictionString,image_id``: the image is its file name, the string is
+``label score x_min y_min x_max y_max`` for each box, where the label is the category's place in
+the table of categories, from 0. An image without boxes has a row with an empty string.
+"""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.errors import Faults
+from recycling.predictions.core import DETECTIONS, Detections, SubmissionError
+from recycling.predictions.formats.rows import (
+    MissingImages,
+    Rows,
+    find_rows,
+    opened,
+    written_whole,
+)
+
+_FIELDS = 6  # numbers that describe a box
+_NUMBERS = ["score", "x_min", "y_min", "x_max", "y_max"]
+
+
+def read_detections_csv(
+    path: str | Path,
+    images: pd.DataFrame,
+    categories: pd.DataFrame,
+    *,
+    missing_images: MissingImages = "error",
+) -> Detections:
+    """Read boxes from a competition's file.
+
+    Args:
+        path: The CSV file.
+        images: The images to predict, with `image_id` and `file_name`.
+        categories: The categories, with `category_id`; their order is the order of labels.
+        missing_images: Whether an image without a row is an error, or has no boxes; then one
+            warning counts them.
+
+    Returns:
+        The boxes, in the order of the images table.
+
+    Raises:
+        SubmissionError: One line that counts all faults of the file by kind and names the first
+            images of each.
+    """
+    path = Path(path)
+    faults = Faults(path, SubmissionError)
+    content = opened(path)
+    rows = find_rows(content, path, images, missing_images, faults)
+    boxes, row = _boxes(content, rows, faults)
+    _check_boxes(boxes, row, rows, len(categories), faults)
+    faults.raise_if_any()
+    category_ids = categories["category_id"].to_numpy(dtype=np.int64)
+    table = pd.DataFrame(
+        {
+            "image_id": images["image_id"].to_numpy(dtype=np.int64)[rows.row[row]],
+            "category_id": category_ids[boxes[:, 0].astype(np.int64)],
+            **{name: boxes[:, 1 + column] for column, name in enumerate(_NUMBERS)},
+        }
+    )
+    return Detections(DETECTIONS.conform(table, where=str(path)))
+
+
+def write_detections_csv(
+    detections: Detections, path: str | Path, images: pd.DataFrame, categories: pd.DataFrame
+) -> None:
+    """Write boxes to a competition's file, which appears whole or not at all.
+
+    Args:
+        detections: The boxes; those of one image keep their order. Masks are left out.
+        path: The CSV file.
+        images: The images, with `image_id` and `file_name`.
+        categories: The categories, with `category_id`; their order is the order of labels.
+
+    Raises:
+        TableError: The detections are not a table of detections.
+        SubmissionError: A box is on an image or of a category that is not in the tables.
+    """
+    frame = detections_to_submission(detections, images, categories, where=str(path))
+    with written_whole(Path(path)) as file:
+        frame.to_csv(file, index=False)
+
+
+def detections_to_submission(
+    detections: Detections,
+    images: pd.DataFrame,
+    categories: pd.DataFrame,
+    *,
+    where: str = "detections",
+) -> pd.DataFrame:
+    """Write boxes as the competition wants them, as a table.
+
+    Each number is the shortest text that reads back as the same one.
+
+    Args:
+        detections: The boxes; those of one image keep their order.
+        images: The images, with `image_id` and `file_name`.
+        categories: The categories, with `category_id`; their order is the order of labels.
+        where: What to call the detections in a message.
+
+    Returns:
+        ``PredictionString, image_id``, one row an image, also where it has no box.
+
+    Raises:
+        TableError: The detections are not a table of detections.
+        SubmissionError: A box is on an image or of a category that is not in the tables.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = DETECTIONS.conform(detections, where=where)
+    row = _places(table["image_id"], images["image_id"], where, "image", "images")
+    label = _places(
+        table["category_id"], categories["category_id"], where, "category", "categories"
+    )
+    order = np.argsort(row, kind="stable")
+    columns = [pa.array(label[order])]
+    columns += [pa.array(table[name].to_numpy()[order]) for name in _NUMBERS]
+    texts = [pc.cast(column, pa.string()) for column in columns]
+    boxes = pc.binary_join_element_wise(*texts, " ")
+    starts = np.searchsorted(row[order], np.arange(len(images) + 1))
+    of_image = pa.LargeListArray.from_arrays(pa.array(starts), boxes)
+    return pd.DataFrame(
+        {
+            "PredictionString": pd.Series(
+                pc.binary_join(of_image, " ").to_pylist(), dtype="string"
+            ),
+            "image_id": images["file_name"].astype("string").reset_index(drop=True),
+        }
+    )
+
+
+def _places(
+    ids: pd.Series, known: pd.Series, where: str, what: str, plural: str
+) -> NDArray[np.int64]:
+    """The place of each id in a table's column."""
+    places = np.asarray(pd.Index(known).get_indexer(pd.Index(ids)), dtype=np.int64)
+    unknown = places < 0
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise SubmissionError(
+            f"{where}: row {row}: {what} {ids.iloc[row]} is not in the table of {plural}; "
+            f"{int(unknown.sum())} of {len(ids)} rows are like that"
+        )
+    return places
+
+
+def _boxes(
+    content: mmap.mmap, rows: Rows, faults: Faults
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The numbers of all boxes, (boxes, 6), and whose they are: (boxes,) places in `rows`.
+
+    Rows that are cut off, or hold what is no number, are told to `faults` and left out.
+    """
+    pieces = [content[start:stop] for start, stop in zip(rows.start, rows.stop, strict=True)]
+    joined = b" ".join(pieces)
+    row_starts = np.cumsum([0, *(len(piece) + 1 for piece in pieces)])
+    letter = np.frombuffer(joined, np.uint8) != ord(" ")
+    begins = letter.copy()
+    begins[1:] &= ~letter[:-1]
+    words = np.flatnonzero(begins)
+    bounds = np.searchsorted(words, row_starts)
+    counts = np.diff(bounds)
+    faults.add_where(
+        counts % _FIELDS != 0,
+        f"a row is cut off, each box takes {_FIELDS} numbers "
+        "(label, score, x_min, y_min, x_max, y_max)",
+        lambda row: f"{rows.place(row)} ({counts[row]} numbers)",
+    )
+    row_of_word = np.repeat(np.arange(len(rows)), counts)
+    numbers, none = _numbers(joined, words)
+    faults.add_where(
+        none,
+        "not a number",
+        lambda word: (
+            f"{rows.place(row_of_word[word])} ({_word(joined, words, word)!r}, item "
+            f"{word - bounds[row_of_word[word]]} of its row)"
+        ),
+    )
+    whole = counts % _FIELDS == 0
+    whole[row_of_word[none]] = False
+    kept = whole[row_of_word]
+    return numbers[kept].reshape(-1, _FIELDS), row_of_word[kept][::_FIELDS]
+
+
+def _numbers(
+    joined: bytes, words: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The words that begin at the given bytes as numbers, and which of them are none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    none = np.zeros(len(words), dtype=np.bool_)
+    if len(words) == 0:
+        return np.empty(0), none
+    offsets = pa.array(np.append(words, len(joined)))
+    padded = pa.LargeStringArray.from_buffers(
+        len(words), offsets.buffers()[1], pa.py_buffer(joined)
+    )
+    try:
+        cast = pc.cast(pc.ascii_rtrim(padded, characters=" "), pa.float64())
+        return np.asarray(cast.to_numpy(zero_copy_only=False)), none
+    except pa.ArrowInvalid:
+        numbers = np.zeros(len(words))
+    # Something is no number, or one of a rare form such as "+1": each is looked at.
+    for word in range(len(words)):
+        try:
+            numbers[word] = float(_word(joined, words, word))
+        except ValueError:
+            none[word] = True
+    return numbers, none
+
+
+def _word(joined: bytes, words: NDArray[np.int64], word: int) -> str:
+    stop = joined.find(b" ", words[word])
+    return joined[words[word] : len(joined) if stop < 0 else stop].decode(errors="replace")
+
+
+def _check_boxes(
+    boxes: NDArray[np.float64],
+    row: NDArray[np.int64],
+    rows: Rows,
+    n_categories: int,
+    faults: Faults,
+) -> None:
+    """Note each box that has a fault, once, under the first that it has."""
+    label, score, x_min, y_min, x_max, y_max = boxes.T
+
+    def place(box: int) -> str:
+        values = " ".join(f"{value:g}" for value in boxes[box])
+        return f"{rows.place(row[box])} (box {box - int(np.searchsorted(row, row[box]))}: {values})"
+
+    good = np.ones(len(boxes), dtype=np.bool_)
+    for bad, kind in (
+        (~np.isfinite(boxes).all(axis=1), "a number is not finite"),
+        (
+            (label < 0) | (label >= n_categories) | (label != np.floor(label)),
+            f"no such label, they go from 0 to {n_categories - 1}",
+        ),
+        ((score < 0) | (score > 1), "a score is from 0 to 1"),
+        ((x_min > x_max) | (y_min > y_max), "the sides of a box are the wrong way round"),
+    ):
+        faults.add_where(good & bad, kind, place)
+        good &= ~bad

@@ -1,0 +1,207 @@
+"""Files of one row an image: where the row of each image is, and files that appear whole."""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.errors import Faults
+from recycling.predictions.core import SubmissionError
+
+logger = logging.getLogger(__name__)
+
+MissingImages: TypeAlias = Literal["error", "skip"]
+"""What to do where a file has no row of an image: stop, or go on without it."""
+
+_NAME, _TEXT = "image_id", "PredictionString"
+_COMMA, _QUOTE, _RETURN = b",", ord('"'), ord("\r")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of a submission are.
+
+    Attributes:
+        row: (rows,), the row of the images table that each is about, ascending.
+        start: (rows,), the byte that its PredictionString begins at.
+        stop: (rows,), the byte after its end.
+        names: (images,), the file names of the images table.
+    """
+
+    row: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def place(self, number: int) -> str:
+        """What to call a row in a message."""
+        return f"image {self.names[self.row[number]]}"
+
+
+def opened(path: Path) -> mmap.mmap:
+    """The bytes of a file, read as they are asked for.
+
+    Raises:
+        SubmissionError: There is no such file, or it is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise SubmissionError(f"{path}: the file is empty; it has not even a header")
+            # It is closed when nobody looks at it any more: arrays may.
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise SubmissionError(f"{path}: cannot be read: {error.strerror}") from error
+    return content
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file under a temporary name that gets its own when the block has ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def find_rows(
+    content: mmap.mmap, path: Path, images: pd.DataFrame, missing: MissingImages, faults: Faults
+) -> Rows:
+    """Find the row of each image.
+
+    Args:
+        content: The file.
+        path: Its name, for messages.
+        images: The images, with `file_name`.
+        missing: What to do where an image has no row.
+        faults: Takes what is wrong.
+
+    Returns:
+        The rows that there are, in the order of the images table.
+
+    Raises:
+        SubmissionError: The header is wrong.
+    """
+    body, name_first = _header(content, path)
+    names = [str(name) for name in images["file_name"]]
+    row_of = {name: row for row, name in enumerate(names)}
+    found: dict[int, tuple[int, int]] = {}
+    for number, (start, stop) in enumerate(_lines(content, body), 2):
+        fields = _two_fields(content, start, stop)
+        name, text = (fields if name_first else fields[::-1]) if fields else (None, None)
+        file_name = _text(content, name) if name else ""
+        row = row_of.get(file_name)
+        # A name with a comma that is no image's is more likely a row cut in three.
+        if text is None or (row is None and "," in file_name):
+            faults.add(f"a row has not the two columns {_NAME} and {_TEXT}", f"line {number}")
+        elif row is None:
+            faults.add(
+                "the image is not one of those to predict, remove its row",
+                f"image {file_name} (line {number})",
+            )
+        elif row in found:
+            faults.add("the image has a second row, keep one", f"image {file_name} (line {number})")
+        else:
+            found[row] = text
+    _note_missing(found, names, path, missing, faults)
+    order = sorted(found)
+    return Rows(
+        np.array(order, dtype=np.int64),
+        np.array([found[row][0] for row in order], dtype=np.int64),
+        np.array([found[row][1] for row in order], dtype=np.int64),
+        names,
+    )
+
+
+def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
+    """The byte after the header, and whether the name is the first column."""
+    stop = content.find(b"\n")
+    stop = len(content) if stop < 0 else stop
+    line = content[: min(stop, 1000)].decode("utf-8-sig", errors="replace").strip()
+    columns = [column.strip().strip('"') for column in line.split(",")]
+    if sorted(columns) != sorted((_NAME, _TEXT)):
+        raise SubmissionError(
+            f"{path}: the header is {line[:80]!r}; a submission has the two columns {_NAME} and "
+            f"{_TEXT}"
+        )
+    return stop + 1, columns[0] == _NAME
+
+
+def _lines(content: mmap.mmap, start: int) -> Iterator[tuple[int, int]]:
+    """Where each line begins and ends; empty ones at the end of a file are none."""
+    while start < len(content):
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        stop = end - 1 if end > start and content[end - 1] == _RETURN else end
+        if stop > start:
+            yield start, stop
+        start = end + 1
+
+
+def _two_fields(
+    content: mmap.mmap, start: int, stop: int
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Where the two fields of a line begin and end, quotes left out; None for another number."""
+    comma = _closing_quote(content, start, stop) + 1 if content[start] == _QUOTE else start
+    comma = content.find(_COMMA, comma, stop)
+    if comma < 0:
+        return None
+    return _unquoted(content, start, comma), _unquoted(content, comma + 1, stop)
+
+
+def _closing_quote(content: mmap.mmap, start: int, stop: int) -> int:
+    """Where the field that opens at `start` closes; two quotes stand for one of its text."""
+    at = content.find(b'"', start + 1, stop)
+    while 0 <= at < stop - 1 and content[at + 1] == _QUOTE:
+        at = content.find(b'"', at + 2, stop)
+    return stop if at < 0 else at
+
+
+def _unquoted(content: mmap.mmap, start: int, stop: int) -> tuple[int, int]:
+    quoted = stop - start >= 2 and content[start] == content[stop - 1] == _QUOTE
+    return (start + 1, stop - 1) if quoted else (start, stop)
+
+
+def _text(content: mmap.mmap, field: tuple[int, int]) -> str:
+    return content[slice(*field)].decode(errors="replace").replace('""', '"')
+
+
+def _note_missing(
+    found: dict[int, tuple[int, int]],
+    names: list[str],
+    path: Path,
+    missing: MissingImages,
+    faults: Faults,
+) -> None:
+    lacking = np.ones(len(names), dtype=np.bool_)
+    lacking[list(found)] = False
+    if missing == "error":
+        faults.add_where(
+            lacking,
+            "the image has no row, predict it too or set missing_images to skip",
+            lambda row: f"image {names[row]}",
+        )
+    elif lacking.any():
+        logger.warning(
+            "%s: %d of %d images have no row; going on without them",
+            path,
+            lacking.sum(),
+            len(names),
+        )

@@ -1,0 +1,169 @@
+"""Things that a user picks by name in YAML: a file each, found by a registry.
+
+A file holds the thing's settings (a pydantic model), its function and a decorator that registers
+both. Parameters, the search space, docs and error texts read the registry; no other file names the
+thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Thing = TypeVar("Thing")
+
+
+class RegistryError(ValueError):
+    """A name that is not known, or is taken: one line, with the names that there are."""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Thing]):
+    """One thing of a registry.
+
+    Attributes:
+        name: What a user calls it.
+        settings: The settings that it takes.
+        thing: What it is: mostly a function.
+    """
+
+    name: str
+    settings: type[Settings]
+    thing: Thing
+
+    @property
+    def summary(self) -> str:
+        """The first line of its settings' docstring, for tables and docs."""
+        return (self.settings.__doc__ or "").strip().split("\n")[0]
+
+
+class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
+    """Things of one kind, by name, in the order in which they were registered.
+
+    Args:
+        kind: What they are called in messages, such as "fusion method of boxes".
+
+    >>> losses: Registry[Callable[..., float]] = Registry("loss")
+    >>> class Focal(Settings):
+    ...     gamma: float = 2.0
+    >>> @losses.register("focal", Focal)
+    ... def focal(gamma: float) -> float:
+    ...     "Focal loss."
+    ...     return gamma
+    >>> list(losses), losses["focal"].thing(gamma=1.0)
+    (['focal'], 1.0)
+    >>> losses["focus"]
+    Traceback (most recent call last):
+    ...
+    recycling.registry.RegistryError: no loss is called 'focus'; did you mean 'focal'?
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[Thing]] = {}
+
+    def register(self, name: str, settings: type[Settings]) -> Callable[[Thing], Thing]:
+        """A decorator that adds a thing.
+
+        Args:
+            name: What a user calls it.
+            settings: The settings that it takes.
+
+        Raises:
+            RegistryError: Another thing has that name.
+        """
+
+        def add(thing: Thing) -> Thing:
+            if name in self._entries:
+                raise RegistryError(
+                    f"a {self.kind} is called {name!r} already; choose another name"
+                )
+            self._entries[name] = Entry(name, settings, thing)
+            return thing
+
+        return add
+
+    def __getitem__(self, name: str) -> Entry[Thing]:
+        if name not in self._entries:
+            near = get_close_matches(str(name), self._entries)
+            known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self)}"
+            raise RegistryError(f"no {self.kind} is called {name!r}; {known}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+
+class Settings(BaseModel):
+    """Settings that cannot be changed, and refuse a key that they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, polymorphic_serialization=True)
+
+
+class PickedSettings(Settings):
+    """Settings of a thing that is picked by name: those of the thing, and nothing else.
+
+    A base class for each kind names its registry. Validating that base class gives the settings of
+    the thing that is picked.
+
+    >>> methods: Registry[Any] = Registry("method")
+    >>> class Method(PickedSettings):
+    ...     registry = methods
+    ...     key = "method"
+    ...     default = "mean"
+    ...     method: str
+    >>> class Mean(Method):
+    ...     method: str = "mean"
+    ...     power: float = 1.0
+    >>> _ = methods.register("mean", Mean)(max)
+    >>> Method.model_validate({"power": 2})
+    Mean(method='mean', power=2.0)
+
+    Attributes:
+        registry: Where the things of this kind are.
+        key: The setting that names the thing.
+        default: The thing where none is named; None where one has to be.
+    """
+
+    registry: ClassVar[Registry[Any]]
+    key: ClassVar[str]
+    default: ClassVar[str | None] = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_the_picked(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
+        is_base = PickedSettings in cls.__bases__
+        if not is_base or not isinstance(value, Mapping):
+            return handler(value)
+        name = value.get(cls.key, cls.default)
+        if name is None:
+            raise ValueError(f"{cls.key} is missing; there are {', '.join(cls.registry)}")
+        entry = cls.registry[name]
+        known = set(entry.settings.model_fields)
+        for setting in value:
+            if setting not in known:
+                raise ValueError(_refusal(setting, entry, cls.registry, cls.key))
+        return entry.settings.model_validate({**value, cls.key: name})
+
+
+def _refusal(setting: str, entry: Entry[Any], registry: Registry[Any], key: str) -> str:
+    """Why a thing does not take a setting: whose it is, and which ones the thing takes."""
+    takes = [name for name in entry.settings.model_fields if name != key]
+    near = get_close_matches(str(setting), takes)
+    others = [one.name for one in registry.values() if setting in one.settings.model_fields]
+    said = f"{entry.name!r} takes no {setting!r}"
+    if others:
+        said += f" (it is a setting of {', '.join(others)})"
+    elif near:
+        said += f"; did you mean {near[0]!r}?"
+    return f"{said}; it takes {', '.join(takes) or 'no settings'}"

@@ -1,0 +1,1 @@
+"""Whether train and test images differ, and by what."""

@@ -1,0 +1,74 @@
+"""Images of the test part that the train part has, too: they flatter a score."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recycling.annotations.images.near_duplicates import near_duplicate_pairs
+
+
+class SharedImages(NamedTuple):
+    """Test images that are in the train part, too.
+
+    Attributes:
+        searched: How many test images were looked for; none if the files of a part were not read.
+        exact: How many have the same bytes as a train image.
+        near: How many others look like one.
+        pairs: The train and the test image of each; those of the same bytes first.
+    """
+
+    searched: int
+    exact: int
+    near: int
+    pairs: list[tuple[int, int]]
+
+
+def shared_images(
+    train: pd.DataFrame, test: pd.DataFrame, *, max_distance: int | None
+) -> SharedImages:
+    """Look for the test images among the train images.
+
+    Args:
+        train: Columns `image_id, sha256, phash`; hashes may be missing, they match none.
+        test: The same of the test images. Ids may be the same as in `train`.
+        max_distance: Largest number of differing bits, of 64, between the perceptual hashes of
+            images that look alike; None: only images of the same bytes count.
+
+    Returns:
+        How many, and which; a test image is paired with the train image of the lowest id.
+    """
+    train, test = train.sort_values("image_id"), test.sort_values("image_id")
+    files = train.dropna(subset="sha256").drop_duplicates("sha256")
+    partner = test["sha256"].map(files.set_index("sha256")["image_id"])
+    exact = partner.notna()
+    if max_distance is not None:
+        partner = partner.fillna(test["phash"].map(_like(train, test, max_distance)))
+    near = partner.notna() & ~exact
+    pairs = [
+        (int(train_id), int(test_id))
+        for found in (exact, near)
+        for train_id, test_id in zip(partner[found], test.loc[found, "image_id"], strict=True)
+    ]
+    searched = int(test["sha256"].notna().sum()) if len(files) else 0
+    return SharedImages(searched, int(exact.sum()), int(near.sum()), pairs)
+
+
+def _like(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
+    """The train image of the lowest id that is like the test images of a hash, by hash."""
+    # Each hash once: of a thousand blank pictures in both parts there are a million pairs.
+    distinct = [part.dropna(subset="phash").drop_duplicates("phash") for part in (train, test)]
+    both = pd.concat(distinct, ignore_index=True)
+    n_train = len(distinct[0])
+    first, second = near_duplicate_pairs(both["phash"], max_distance)
+    across = (first < n_train) & (second >= n_train)
+    found = pd.DataFrame(
+        {
+            "image_id": both["image_id"].to_numpy()[first[across]],
+            "phash": both["phash"].to_numpy()[second[across]],
+        }
+    )
+    lowest: pd.Series[int] = found.groupby("phash")["image_id"].min().astype(np.int64)
+    return lowest

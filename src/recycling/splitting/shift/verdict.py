@@ -1,0 +1,105 @@
+"""What a comparison of train and test comes to, in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from recycling.splitting.shift.shared_images import SharedImages
+from recycling.splitting.shift.two_sample_test import ToldApart
+
+MISLEADS = 0.7
+"""From this AUC on, a score on held-out train images is called into doubt; a convention."""
+
+NAMED = 0.6
+"""A feature is named if it alone reaches this AUC; a convention."""
+
+MOST_NAMED = 3
+"""More features than these do not make a sentence clearer."""
+
+_LESS_AND_MORE = {
+    "width": ("narrower", "wider"),
+    "height": ("less tall", "taller"),
+    "file_size": ("in smaller files", "in larger files"),
+    "brightness": ("darker", "brighter"),
+    "contrast": ("lower in contrast", "higher in contrast"),
+    "saturation": ("less saturated", "more saturated"),
+    "sharpness": ("blurrier", "sharper"),
+    "red": ("less red", "redder"),
+    "green": ("less green", "greener"),
+    "blue": ("less blue", "bluer"),
+}
+
+_SAYS_THE_SAME = {
+    "height": "width",
+    "red": "brightness",
+    "green": "brightness",
+    "blue": "brightness",
+}
+
+
+def verdict(told: ToldApart, features: pd.DataFrame) -> str:
+    """Whether the parts can be told apart, by what, and what that means.
+
+    Args:
+        told: What the classifier could do.
+        features: The features and their means; schema `SHIFT`, the most telling first.
+
+    Returns:
+        A sentence without a full stop, like "AUC 0.97 (0.95 to 0.98; by chance up to 0.56): test
+        images are darker (brightness 0.31, in train 0.52); validation on train may mislead".
+    """
+    measured = (
+        f"AUC {told.auc:.2f} ({told.low:.2f} to {told.high:.2f}; by chance up to {told.chance:.2f})"
+    )
+    if told.auc <= told.chance:
+        return f"{measured}: train and test cannot be told apart by these features"
+    said = _named(features) or (
+        f"test images differ in how features spread or go together, {features['feature'][0]} "
+        "the most, and hardly in any one alone"
+    )
+    doubt = "; validation on train may mislead" if told.auc >= MISLEADS else ", if not by much"
+    return f"{measured}: {said}{doubt}"
+
+
+def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
+    """That a part has too few images, and that their files may be the reason."""
+    of_files = f"; the files of {n_left_out} more were not read: are they there?"
+    return (
+        f"Not measured: {n_images} {part} images have features, and {needed} are needed"
+        f"{of_files if n_left_out else ''}"
+    )
+
+
+def shared_sentence(shared: SharedImages) -> str:
+    """What test images the train part holds, and one of them."""
+    if not shared.searched:
+        return "Whether test images are in train is not known: no files were read"
+    if not shared.pairs:
+        return f"None of {shared.searched} test images is, or looks like, a train image"
+    train_id, test_id = shared.pairs[0]
+    return (
+        f"Of {shared.searched} test images {shared.exact} have the same bytes as a train image and "
+        f"{shared.near} more look like one (the first: test image {test_id}, train image "
+        f"{train_id}); they flatter a score"
+    )
+
+
+def short_number(value: float) -> str:
+    """Three digits, or all those before the point: 0.328, 98,491."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _named(features: pd.DataFrame) -> str:
+    """The features that tell most by themselves; empty if none does."""
+    telling = features[(features["auc"] >= NAMED).fillna(False)].sort_values(
+        "auc", ascending=False, kind="stable"
+    )
+    said_already = telling["feature"].map(_SAYS_THE_SAME).isin(telling["feature"])
+    telling = telling[~said_already]
+    rows = telling[["feature", "train_mean", "test_mean"]].head(MOST_NAMED)
+    said = [
+        f"{_LESS_AND_MORE[feature][int(test_mean > train_mean)]} ({feature.replace('_', ' ')} "
+        f"{short_number(test_mean)}, in train {short_number(train_mean)})"
+        for feature, train_mean, test_mean in rows.itertuples(index=False, name=None)
+    ]
+    return f"test images are {', '.join(said)}" if said else ""

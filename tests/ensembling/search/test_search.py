@@ -1,0 +1,486 @@
+"""Choosing an ensemble: the best member, greedy selection, search; and what a choice is worth."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recycling.ensembling import EnsemblingError
+from recycling.ensembling.search.candidates import (
+    Candidate,
+    Method,
+    Options,
+    Problem,
+    Range,
+    candidate,
+)
+from recycling.ensembling.search.optuna_search import ALL_FOLDS, HISTORY, search
+from recycling.ensembling.search.selection import (
+    CHOICES,
+    Scores,
+    alone,
+    best_member,
+    choices_table,
+    greedy_selection,
+)
+
+MEAN = Method("mean", (Range("shrink", 0.5, 1.0, 0.05, default=0.8),))
+MEDIAN = Method("median", weighted=False)
+N_PARTS = 4
+
+
+def problem(skills, methods=(MEAN, MEDIAN), n_images=400, seed=0):
+    """Members guess a number an image, off by their skill; the score is 1 less the mean square."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=n_images)
+    guesses = {name: truth + off * rng.normal(size=n_images) for name, off in skills.items()}
+
+    def fuse(chosen, knowledge):
+        of_members = [guesses[name] for name in chosen.members]
+        if chosen.method == "median":
+            return np.median(of_members, axis=0)
+        weights = [weight for _, weight in chosen.weights]
+        shrink = dict(chosen.settings).get("shrink", 1.0)
+        return shrink * np.average(of_members, axis=0, weights=weights)
+
+    return Problem(
+        names=tuple(sorted(skills)),
+        methods=methods,
+        folds=tuple(range(N_PARTS)),
+        parts=tuple(np.arange(part, n_images, N_PARTS) for part in range(N_PARTS)),
+        fuse=fuse,
+        score=lambda fused, ids: 1 - float(np.mean((fused[ids] - truth[ids]) ** 2)),
+    )
+
+
+def counted(made_up, limit=None):
+    """The same problem, and how often it was fused; it kills the process at the limit."""
+    calls = []
+
+    def fuse(chosen, knowledge):
+        calls.append(chosen)
+        if limit is not None and len(calls) > limit:
+            os._exit(9)
+        return made_up.fuse(chosen, knowledge)
+
+    return replace(made_up, fuse=fuse), calls
+
+
+@pytest.fixture(scope="module")
+def useful():
+    return problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0})
+
+
+def same(one, other):
+    return (
+        one.choices == other.choices
+        and one.history.equals(other.history)
+        and one.table().equals(other.table())
+    )
+
+
+def test_a_useless_member_is_left_out_and_the_useful_ones_are_kept(useful):
+    found = search(useful, n_trials=20)
+    for choice in (found.greedy, found.searched):
+        assert choice.chosen.members == ("a", "b", "c")
+        assert all("useless" not in chosen.members for chosen in choice.chosen_without)
+
+
+def test_members_that_alter_nothing_are_left_out_of_what_the_search_finds():
+    # Only c and d together are worth anything, which steps of one member never meet.
+    made_up = replace(
+        problem(dict.fromkeys("abcd", 1.0)),
+        fuse=lambda chosen, knowledge: chosen.members,
+        score=lambda fused, ids: float({"c", "d"} <= set(fused)),
+    )
+    found = search(made_up, n_trials=2)
+    assert found.greedy.training_score == 0
+    assert found.searched.training_score == 1
+    assert found.searched.chosen.members == ("c", "d")
+
+
+def test_an_ensemble_of_useful_members_gains_on_held_out_parts(useful):
+    found = search(useful, n_trials=20)
+    for choice in (found.greedy, found.searched):
+        assert choice.gain > 0.05
+        assert choice.gain > 4 * choice.gain_error
+    assert found.best_member.gain == 0
+    assert found.best in (found.greedy, found.searched)
+
+
+def test_the_best_member_is_recommended_where_no_ensemble_is_better():
+    # Two members that always err alike and one that is bad: nothing to gain.
+    alike = problem({"a": 0.1, "b": 6.0}, methods=(MEDIAN,))
+    assert search(alike, n_trials=5).best.chosen == alone("a")
+
+
+def test_on_noise_the_training_score_gains_and_the_held_out_score_does_not():
+    found = [search(coin_tossers(seed), n_trials=6, seed=seed) for seed in range(40)]
+    for how in ("greedy", "searched"):
+        choices = [getattr(one, how) for one in found]
+        best = [one.best_member.training_score for one in found]
+        training = np.mean([choice.training_score for choice in choices]) - np.mean(best)
+        held_out = np.mean([choice.gain for choice in choices])
+        assert training > 0.02
+        # Over 150 such problems the mean is -0.0005 and -0.0008, with a standard error of 0.0021.
+        assert abs(held_out) < 0.3 * training
+
+
+def coin_tossers(seed, n_images=400, n_members=6):
+    """Members that know nothing of a truth that is one of two; the score is the share right."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n_images)
+    names = tuple(f"m{number}" for number in range(n_members))
+    guesses = dict(zip(names, rng.random((n_members, n_images)), strict=True))
+
+    def fuse(chosen, knowledge):
+        weights = [weight for _, weight in chosen.weights]
+        return np.average([guesses[n] for n in chosen.members], axis=0, weights=weights) > 0.5
+
+    parts = tuple(np.arange(part, n_images, N_PARTS) for part in range(N_PARTS))
+    return Problem(
+        names=names,
+        methods=(Method("mean"),),
+        folds=tuple(range(N_PARTS)),
+        parts=parts,
+        fuse=fuse,
+        score=lambda fused, ids: float(np.mean(fused[ids] == truth[ids])),
+    )
+
+
+def test_what_is_chosen_for_a_part_does_not_hang_on_that_part(useful):
+    at = 2
+    lying = replace(
+        useful,
+        score=lambda fused, ids: (
+            -useful.score(fused, ids) if ids is useful.parts[at] else useful.score(fused, ids)
+        ),
+    )
+    honest, other = search(useful, n_trials=12), search(lying, n_trials=12)
+    assert honest.searched.chosen_without[at] == other.searched.chosen_without[at]
+    assert honest.greedy.chosen_without[at] == other.greedy.chosen_without[at]
+    assert honest.searched.held_out[at] == -other.searched.held_out[at]
+    assert honest.searched.chosen != other.searched.chosen
+
+
+def test_the_search_is_never_worse_than_greedy_selection_on_what_it_chooses_on(useful):
+    for n_trials in (1, 15):
+        found = search(useful, n_trials=n_trials)
+        assert found.searched.training_score >= found.greedy.training_score
+
+
+def test_the_search_finds_settings_and_methods_that_greedy_selection_does_not_try():
+    # Shrinking costs: the best is not to, which greedy selection never learns.
+    found = search(problem({"a": 0.1, "b": 0.1}), n_trials=25)
+    assert dict(found.greedy.chosen.settings) == {"shrink": 0.8}
+    assert found.searched.held_out_score > found.greedy.held_out_score + 0.01
+
+
+def test_no_ensemble_is_tried_twice_while_there_are_others(useful):
+    history = search(useful, n_trials=30).history
+    assert not history.duplicated(["search", "method", "weights", "settings"]).any()
+
+
+def test_where_all_ensembles_were_tried_the_budget_is_kept_still():
+    history = search(problem({"a": 0.5, "b": 0.5}, methods=(MEDIAN,)), n_trials=6).history
+    assert history.groupby("search").size().tolist() == [6] * (N_PARTS + 1)
+    assert set(history["weights"]) == {"a 1", "b 1", "a 1, b 1"}
+
+
+@pytest.mark.parametrize("n_trials", [1, 14])
+def test_the_budget_of_trials_is_kept(useful, n_trials):
+    history = search(useful, n_trials=n_trials).history
+    names = [ALL_FOLDS, *(f"without fold {fold}" for fold in range(N_PARTS))]
+    assert history["search"].value_counts().to_dict() == dict.fromkeys(names, n_trials)
+
+
+def test_when_the_time_is_up_every_search_has_had_one_trial_and_no_more(useful):
+    history = search(useful, n_trials=50, timeout_s=0).history
+    assert history["search"].value_counts().tolist() == [1] * (N_PARTS + 1)
+
+
+def test_time_alone_may_be_the_budget(useful):
+    history = search(useful, n_trials=None, timeout_s=0.3).history
+    counts = history["search"].value_counts()
+    assert counts.max() - counts.min() <= 1
+
+
+def test_a_search_without_an_end_is_refused(useful):
+    with pytest.raises(EnsemblingError, match="without an end"):
+        search(useful, n_trials=None)
+    with pytest.raises(EnsemblingError, match="n_trials is 0"):
+        search(useful, n_trials=0)
+    with pytest.raises(EnsemblingError, match="timeout_s"):
+        search(useful, timeout_s=-1)
+
+
+def test_the_same_seed_gives_the_same_and_another_seed_tries_others(useful):
+    one, again, other = (search(useful, n_trials=15, seed=seed) for seed in (3, 3, 4))
+    assert same(one, again)
+    assert not one.history.equals(other.history)
+
+
+def test_the_order_in_which_members_are_named_does_not_matter():
+    skills = {"b": 0.6, "useless": 4.0, "a": 0.5}
+    rng = np.random.default_rng(0)
+    guesses = {name: off * rng.normal(size=80) for name, off in skills.items()}
+
+    def named(names):
+        made = problem(dict.fromkeys(names, 1.0), n_images=80)
+        return replace(
+            made,
+            fuse=lambda chosen, _: np.mean([guesses[name] for name in chosen.members], axis=0),
+            score=lambda fused, ids: -float(np.mean(fused[ids] ** 2)),
+        )
+
+    assert same(search(named(skills), n_trials=8), search(named(sorted(skills)), n_trials=8))
+
+
+def test_a_search_goes_on_where_it_stopped_and_ends_as_if_it_had_not(useful, tmp_path):
+    path = tmp_path / "run" / "search.journal"
+    unbroken = search(useful, n_trials=18, seed=5)
+    search(useful, n_trials=7, seed=5, storage=path)
+    assert same(search(useful, n_trials=18, seed=5, storage=path), unbroken)
+
+
+def test_trials_that_are_stored_are_not_done_again(useful, tmp_path):
+    path = tmp_path / "search.journal"
+    search(useful, n_trials=18, storage=path)
+    stored = path.read_bytes()
+    fresh, calls_of_all = counted(useful)
+    search(fresh, n_trials=18)
+    made_up, calls = counted(useful)
+    search(made_up, n_trials=18, storage=path)
+    assert len(calls) < len(calls_of_all)
+    assert path.read_bytes() == stored
+
+
+def test_a_smaller_budget_gives_what_it_would_have_given_at_first(useful, tmp_path):
+    path = tmp_path / "search.journal"
+    search(useful, n_trials=14, storage=path)
+    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+
+
+def test_a_search_that_was_killed_goes_on(useful, tmp_path):
+    path = tmp_path / "search.journal"
+    unbroken = search(useful, n_trials=12)
+    made_up, calls = counted(useful)
+    greedy_selection(made_up)
+    child = os.fork()
+    if child == 0:
+        search(counted(useful, limit=len(calls) + 4)[0], n_trials=12, storage=path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    trials = path.read_text().count("weight.a")
+    assert trials > 0
+    assert same(search(useful, n_trials=12, storage=path), unbroken)
+    assert path.read_text().count("weight.a") > trials
+
+
+@pytest.mark.parametrize("lost", [1, 40])
+def test_a_line_that_a_killed_search_did_not_finish_is_cut_off(useful, tmp_path, lost):
+    path = tmp_path / "search.journal"
+    search(useful, n_trials=4, storage=path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+    # And what it wrote then can be read again.
+    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+
+
+def test_a_search_of_something_else_is_not_gone_on_with(useful, tmp_path):
+    path = tmp_path / "search.journal"
+    search(useful, n_trials=2, storage=path)
+    with pytest.raises(EnsemblingError, match=r"search\.journal: of a search with other seed"):
+        search(useful, n_trials=2, seed=1, storage=path)
+    retrained = problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0}, seed=1)
+    with pytest.raises(EnsemblingError, match="other predictions or truth"):
+        search(retrained, n_trials=2, storage=path)
+    with pytest.raises(EnsemblingError, match="other methods"):
+        search(replace(useful, methods=(MEAN,)), n_trials=2, storage=path)
+    with pytest.raises(EnsemblingError, match="other members"):
+        search(replace(useful, names=("a", "b")), n_trials=2, storage=path)
+
+
+def test_in_a_folder_a_search_of_something_else_begins_anew_and_the_first_is_kept(useful, tmp_path):
+    first = search(useful, n_trials=6, storage=tmp_path)
+    retrained = problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0}, seed=1)
+    assert same(search(retrained, n_trials=6, storage=tmp_path), search(retrained, n_trials=6))
+    assert len(list(tmp_path.iterdir())) == 2
+    stored = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert same(search(useful, n_trials=6, storage=tmp_path), first)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == stored
+
+
+@pytest.mark.parametrize("content", ["how,method\n1,2\n", "notes", '{"op_code":77}\n', "{}\n"])
+def test_a_file_that_is_no_journal_is_left_as_it_is(useful, tmp_path, content):
+    path = tmp_path / "choices.csv"
+    path.write_text(content)
+    with pytest.raises(EnsemblingError, match=r"choices\.csv: not a journal"):
+        search(useful, n_trials=2, storage=path)
+    assert path.read_text() == content
+
+
+def test_a_score_that_is_not_finite_stops_with_one_line(useful):
+    broken = replace(useful, score=lambda fused, ids: float("nan"))
+    with pytest.raises(EnsemblingError, match="alone of a scores nan on fold 0"):
+        search(broken, n_trials=2)
+
+
+def test_each_ensemble_is_fused_once(useful):
+    made_up, calls = counted(useful)
+    search(made_up, n_trials=15)
+    assert len(calls) == len(set(calls))
+
+
+def test_ensembles_that_learn_are_fused_anew_for_each_part_that_is_held_out():
+    learning = Method("mean", weighted=False, learns="labels")
+    made_up = problem({"a": 0.5, "b": 0.6}, methods=(learning,))
+    seen = set()
+
+    def fuse(chosen, knowledge):
+        if chosen.method == "mean":
+            seen.add((chosen.members, knowledge.held_out))
+        return made_up.fuse(chosen, knowledge)
+
+    greedy_selection(replace(made_up, fuse=fuse))
+    both = [(("a", "b"), part) for part in (None, *range(N_PARTS))]
+    assert seen >= set(both)
+
+
+def test_ties_are_ranked_without_the_part_that_is_held_out():
+    # Member b is better on part 0 by far, and on that one only.
+    ranks = Method("vote", weighted=False, learns="ranks")
+    seen = {}
+
+    def fuse(chosen, knowledge):
+        if len(chosen.members) == 2:
+            seen[knowledge.held_out] = knowledge.best_first
+        return chosen
+
+    def score(chosen, ids):
+        return {("a",): 0.6, ("b",): 0.5 + 5 * (ids[0] == 0)}.get(chosen.members, 0.0)
+
+    ranked = replace(problem({"a": 1, "b": 1}, methods=(ranks,)), fuse=fuse, score=score)
+    scores = Scores(ranked)
+    for held_out in (None, 0, 1):
+        scores.of(candidate(ranks, {"a": 1, "b": 1}), held_out)
+    assert seen[None] == ("b", "a")
+    assert seen[0] == ("a", "b")
+
+
+def test_greedy_selection_takes_a_good_member_twice():
+    skewed = problem({"a": 0.5, "b": 0.8}, methods=(Method("mean"),), n_images=4000)
+    weights = dict(greedy_selection(skewed).chosen.weights)
+    # The best weights are as one over the square of how far members are off.
+    assert weights["a"] / weights["b"] == pytest.approx((0.8 / 0.5) ** 2, rel=0.3)
+
+
+def test_greedy_selection_is_at_least_as_good_as_every_member_where_one_alone_is_fused_as_it_is():
+    fair = problem({"a": 0.5, "b": 0.9, "c": 2.0}, methods=(Method("mean"),))
+    assert greedy_selection(fair).training_score >= best_member(fair).training_score
+
+
+def test_greedy_selection_of_no_step_is_refused(useful):
+    with pytest.raises(EnsemblingError, match="0 steps"):
+        greedy_selection(useful, n_steps=0)
+
+
+def test_the_best_member_is_compared_with_by_the_same_rule(useful):
+    choice = best_member(useful)
+    singles = np.array([Scores(useful).of(alone(name)) for name in useful.names])
+    for part in range(N_PARTS):
+        winner = np.delete(singles, part, axis=1).mean(axis=1).argmax()
+        assert choice.held_out[part] == singles[winner, part]
+    assert choice.training_score == singles.mean(axis=1).max()
+
+
+def test_the_table_says_what_the_choices_say(useful):
+    found = search(useful, n_trials=6)
+    table = found.table()
+    assert table["how"].tolist() == ["best member", "greedy", "search"]
+    assert CHOICES.conform(table, where="choices").equals(table)
+    row = table.set_index("how").loc["greedy"]
+    assert row["members"] == "a, b, c"
+    assert row["settings"] == "shrink 0.8"
+    assert [row[f"fold {fold}"] for fold in range(N_PARTS)] == list(found.greedy.held_out)
+    assert row["held_out_score"] == pytest.approx(np.mean(found.greedy.held_out))
+    best = table.set_index("how").loc["best member"]
+    assert row["gain"] == pytest.approx(row["held_out_score"] - best["held_out_score"])
+    assert choices_table(found.choices).equals(table)
+
+
+def test_the_history_says_the_best_so_far_of_each_search(useful):
+    history = search(useful, n_trials=9).history
+    assert HISTORY.conform(history, where="history").equals(history)
+    for _, own in history.groupby("search"):
+        assert own["trial"].tolist() == list(range(9))
+        assert own["best"].tolist() == own["score"].cummax().tolist()
+
+
+def test_a_choice_is_written_as_json_and_its_ensemble_read_back(useful):
+    choice = search(useful, n_trials=6).searched
+    content = json.loads(json.dumps(choice.to_dict()))
+    ensemble = {key: content[key] for key in ("method", "weights", "settings")}
+    assert Candidate.from_dict(ensemble) == choice.chosen
+    assert content["gain"] == choice.gain
+    with pytest.raises(EnsemblingError, match="keys method, weights"):
+        Candidate.from_dict({"method": "mean", "weights": {"a": 1}})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    weights=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), min_size=1).filter(
+        lambda weights: any(weights.values())
+    ),
+    factor=st.integers(1, 5),
+    randomly=st.randoms(use_true_random=False),
+)
+def test_ensembles_that_mean_the_same_are_equal(weights, factor, randomly):
+    shuffled = list(weights.items())
+    randomly.shuffle(shuffled)
+    scaled = {name: weight * factor for name, weight in shuffled}
+    one, other = candidate(MEAN, weights), candidate(MEAN, scaled)
+    assert one == other
+    assert one.members == tuple(sorted(name for name in weights if weights[name]))
+    ratios = np.array([weights[name] for name in one.members]) / [w for _, w in one.weights]
+    assert np.allclose(ratios, ratios[0])
+    assert {weight for _, weight in candidate(MEDIAN, weights).weights} == {1}
+
+
+def test_an_ensemble_of_nobody_is_refused():
+    with pytest.raises(EnsemblingError, match="no member has a weight above 0"):
+        candidate(MEAN, {"a": 0})
+    with pytest.raises(EnsemblingError, match="b: weight -1"):
+        candidate(MEAN, {"a": 1, "b": -1})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ()}, "no members or no methods"),
+        ({"methods": ()}, "no members or no methods"),
+        ({"names": ("b", "a")}, "name each once, in order"),
+        ({"parts": (np.arange(9),), "folds": (0,)}, "1 parts"),
+        ({"folds": (0, 1)}, "4 parts and 2 names"),
+    ],
+)
+def test_a_problem_that_cannot_be_is_refused(useful, change, message):
+    with pytest.raises(EnsemblingError, match=message):
+        replace(useful, **change)
+
+
+def test_words_are_searched_as_well_as_numbers():
+    worded = Method("mean", (Options("mood", ("bad", "good")),))
+    made_up = problem({"a": 0.5, "b": 0.5}, methods=(worded,))
+
+    def fuse(chosen, knowledge):
+        fused = made_up.fuse(chosen, knowledge)
+        return fused + 1 if dict(chosen.settings).get("mood") == "bad" else fused
+
+    found = search(replace(made_up, fuse=fuse), n_trials=15)
+    assert dict(found.searched.chosen.settings) == {"mood": "good"}
+    assert dict(found.greedy.chosen.settings) == {"mood": "bad"}

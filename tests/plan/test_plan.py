@@ -1,0 +1,309 @@
+"""`models.yml` becomes the graph, and its faults are named."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+
+from recycling.pipelines import ensembling, training_seg
+from recycling.pipelines.training_det import create_pipeline
+from recycling.plan.core import PlanError, read_plan
+from recycling.typed import check_types
+
+DETECTOR = {
+    "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 1,
+    "batch_size": 2, "optimizer": {"name": "SGD", "learning_rate": 0.1},
+}  # fmt: skip
+
+
+def models(**changes):
+    return {"models": {"yolox": {**DETECTOR, **changes}}}
+
+
+def test_each_model_and_fold_is_one_chain_in_its_own_namespace():
+    plan = read_plan(models(folds=[0, 2]), "models.yml")
+    pipeline = create_pipeline(plan)
+    assert {n.namespace for n in pipeline.nodes} == {"det.yolox.fold0", "det.yolox.fold2"}
+    assert "det.yolox.fold2.test_predictions" in pipeline.all_outputs()
+
+
+def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
+    parameters = models()
+    parameters["models"]["again"] = {**DETECTOR, "train_on": "labeled+pseudo"}
+    plan = read_plan(parameters, "models.yml")
+    assert [m.model for m in plan.ensemble("det", "teacher")] == ["yolox"]
+    assert [m.model for m in plan.ensemble("det", "final")] == ["yolox", "again"]
+    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold0.train")
+    assert "det.pseudo.annotations" in again.inputs
+
+
+def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
+    parameters = models(folds=[1])
+    parameters["models"]["again"] = {**DETECTOR, "folds": [1], "pretrained": "model:yolox"}
+    plan = read_plan(parameters, "models.yml")
+    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold1.train")
+    assert "det.yolox.fold1.checkpoint" in again.inputs
+
+
+def names(members):
+    return [member.name for member in members]
+
+
+def test_members_are_named_by_model_fold_or_pattern():
+    parameters = models(folds=[0, 1])
+    parameters["models"]["yolo_large"] = {**DETECTOR, "folds": [0]}
+    parameters["models"]["fcos"] = DETECTOR
+    parameters["ensembles"] = {
+        "final": ["yolox"],
+        "first_fold": ["*.fold0"],
+        "yolos": {"members": ["yolo*"]},
+        "two": ["fcos", "yolox.fold1"],
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "yolox.fold1"]
+    assert names(plan.ensemble("det", "first_fold")) == [
+        "yolox.fold0",
+        "yolo_large.fold0",
+        "fcos.fold0",
+    ]
+    assert names(plan.ensemble("det", "yolos")) == [
+        "yolox.fold0",
+        "yolox.fold1",
+        "yolo_large.fold0",
+    ]
+    assert names(plan.ensemble("det", "two")) == ["yolox.fold1", "fcos.fold0"]
+    assert plan.ensembles_of("det") == ["teacher", "final", "first_fold", "yolos", "two"]
+    assert plan.ensembles_of("seg") == []
+
+
+def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
+    (tmp_path / "colleague.oof.csv").touch()
+    files = {"colleague": tmp_path / "colleague.csv", "another": tmp_path / "another.csv"}
+    plan = read_plan(models(), "models.yml", {"det": files})
+    assert names(plan.ensemble("det", "teacher")) == ["yolox.fold0"]
+    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "colleague.csv", "another.csv"]
+    assert [m.has_out_of_fold for m in plan.ensemble("det", "final")] == [True, True, False]
+    assert read_plan({}, "models.yml", {"seg": files}).tasks == ("seg",)
+    with pytest.raises(PlanError, match=r"yolox\.csv: its name is that of a model"):
+        read_plan(models(), "models.yml", {"det": {"yolox": tmp_path / "yolox.csv"}})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (models(epochs="many"), "models.yml: models.yolox.epochs"),
+        (models(epoch=3), "models.yml: models.yolox.epoch.*did you mean 'epochs'"),
+        (models(backend="mmseg"), "backend 'mmseg' does not train task 'det'"),
+        (models(backend="mmyolo"), "models.yolox.backend"),
+        ({"models": {"YOLO X": DETECTOR}}, "models.YOLO X: not a name"),
+        ({"models": {"final": DETECTOR}}, "'final' is a model and an ensemble; rename one"),
+        ({"models": {"pseudo": DETECTOR}}, "models.pseudo: not a name"),
+        ({"models": ["yolox"]}, "should be a mapping"),
+        ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
+        (
+            {**models(folds=[0, 1]), "splitting": {"method": "hold_out"}},
+            r"models.yolox.folds is \[0, 1\].*only fold 0 is held out",
+        ),
+        (
+            {**models(folds=[5]), "splitting": {"method": "random", "n_splits": 5}},
+            "folds go from 0 to 4",
+        ),
+        (
+            {**models(), "ensembles": {"final": ["yolxo"]}},
+            "ensembles.final names 'yolxo'.*did you mean 'yolox'",
+        ),
+        ({**models(), "ensembles": {"final": "al"}}, "ensembles.final.members"),
+        ({**models(), "ensembles": {"Big One": "all"}}, "ensembles.Big One: not a name"),
+        ({**models(), "ensembles": ["all"]}, "ensembles should be a mapping"),
+        (
+            {**models(), "ensembles": {"final": {"members": "all", "det": {"methd": "nms"}}}},
+            "ensembles.final.det.methd",
+        ),
+        ({**models(), "ensembles": {"final": ["fcos*"]}}, "'fcos\\*', which is no model"),
+        ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
+        (models(train_on="labeled+pseudo"), "'teacher' has no member"),
+        (models(pretrained="model:yolx"), "pretrained names 'yolx'.*did you mean 'yolox'"),
+        (models(pretrained="model:yolox"), "yolox starts from yolox; break the circle"),
+    ],
+)
+def test_a_fault_is_one_line_with_file_and_key(parameters, message):
+    with pytest.raises(PlanError, match=message) as error:
+        read_plan(parameters, "models.yml")
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def without_detectron2(monkeypatch):
+    monkeypatch.setattr("recycling.plan.core.is_installed", lambda name: name != "detectron2")
+
+
+def test_a_missing_library_stops_the_run_and_says_how_to_install_it(without_detectron2):
+    with pytest.raises(PlanError, match="models.yolox: backend 'detectron2' is not installed; see"):
+        read_plan(models(backend="detectron2"), "models.yml")
+
+
+def test_a_missing_library_is_skipped_with_one_line_where_that_is_allowed(
+    without_detectron2, caplog
+):
+    parameters = models()
+    parameters["models"]["d2"] = {**DETECTOR, "backend": "detectron2", "skip_if_missing": True}
+    with caplog.at_level(logging.WARNING):
+        plan = read_plan(parameters, "models.yml")
+    assert list(plan.models) == ["yolox"]
+    assert [r.message for r in caplog.records] == [
+        "models.yml: models.d2 is left out: backend 'detectron2' is not installed "
+        "(see https://detectron2.readthedocs.io/en/latest/tutorials/install.html)"
+    ]
+
+
+def test_without_models_there_is_nothing_to_train():
+    assert read_plan({}, "models.yml").tasks == ()
+
+
+CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "resnet18"}
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        (
+            {"best": {"members": ["a", "theirs"], "search": {}}},
+            "best is searched for.*'theirs.csv' has none; drop in theirs.oof.csv or leave it out",
+        ),
+        (
+            {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
+            "best is stacked on",
+        ),
+        ({"teacher": {"members": "all", "search": {}}}, "teacher is searched for; give it other"),
+        (
+            {"best": {"members": ["a"], "search": {}, "det": {"method": "nms"}}},
+            "best is searched for and has settings",
+        ),
+    ],
+)
+def test_what_is_learnt_out_of_fold_needs_such_predictions(described, message, tmp_path):
+    parameters = {"models": {"a": CLASSIFIER}, "ensembles": described}
+    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    with pytest.raises(PlanError, match=message):
+        read_plan(parameters, "models.yml", dropped)
+
+
+@pytest.mark.parametrize("members", ["all", ["a", "the*"]])
+def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
+    members, tmp_path, caplog
+):
+    parameters = {
+        "models": {"a": CLASSIFIER},
+        "ensembles": {"best": {"members": members, "search": {}}},
+    }
+    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan(parameters, "models.yml", dropped)
+    assert "ensembles.best is searched for" in caplog.text
+    assert "'theirs.csv' has none" in caplog.text
+    assert {member.model for member in plan.ensemble("cls", "best")} == {"a"}
+    assert {member.model for member in plan.ensemble("cls", "final")} == {"a", "theirs"}
+    # With files alone nobody is left to search among, and the final one is made all the same.
+    files = read_plan(
+        {**parameters, "models": {}, "ensembles": {"best": {"members": "all", "search": {}}}},
+        "m",
+        dropped,
+    )
+    assert files.further_ensembles("cls") == []
+
+
+def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so():
+    parameters = {
+        "models": {"a": CLASSIFIER},
+        "ensembles": {"teacher": {"members": "all", "cls": {"method": "mean"}}},
+        "ensembling": {"cls": {"method": "stacking"}},
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert plan.stacks("cls", "final")
+    assert not plan.stacks("cls", "teacher")
+
+
+SEGMENTER = {**DETECTOR, "task": "seg", "backend": "mmseg", "recipe": "fcn_r18_narrow"}
+PROBABLE = {**SEGMENTER, "probabilities": True}
+
+
+def test_only_the_chain_of_a_model_with_probabilities_makes_some():
+    plan = read_plan({"models": {"sure": PROBABLE, "plain": SEGMENTER}}, "models.yml")
+    made = training_seg.create_pipeline(plan).all_outputs()
+    assert {name for name in made if "probabilities" in name} == {
+        "seg.sure.fold0.test_probabilities",
+        "seg.sure.fold0.out_of_fold_probabilities",
+    }
+    assert "seg.sure.fold0.test_predictions" in made
+
+
+def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_say_so():
+    parameters = {
+        "models": {"a": PROBABLE, "b": PROBABLE},
+        "ensembles": {
+            "teacher": {"members": "all", "seg": {"method": "hard_vote"}},
+            "searched": {"members": "all", "search": {}},
+            "hard": {"members": "all", "search": {"seg": ["hard_vote"]}},
+        },
+        "ensembling": {"seg": {"method": "soft_vote"}},
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert plan.votes_softly("seg", "final")
+    assert not plan.votes_softly("seg", "teacher")
+    assert plan.may_vote_softly("seg", "searched")
+    assert not plan.may_vote_softly("seg", "hard")
+    plan = read_plan({**parameters, "models": {"a": PROBABLE, "b": SEGMENTER},
+                      "ensembling": {}}, "models.yml")  # fmt: skip
+    assert not plan.votes_softly("seg", "final")
+    assert not plan.may_vote_softly("seg", "searched")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"ensembling": {"seg": {"method": "soft_vote"}}},
+            "teacher takes a soft_vote, and 'b.fold0' has no prob.*set models.b.probabilities: tr",
+        ),
+        (
+            {"ensembles": {"soft": {"members": ["a", "c.csv"], "seg": {"method": "soft_vote"}}}},
+            "soft takes a soft_vote, and 'c.csv' has no prob.*a file holds none: leave it out",
+        ),
+        (
+            {"ensembles": {"soft": {"members": ["a", "b"], "search": {"seg": ["soft_vote"]}}}},
+            "soft takes a soft_vote, and 'b.fold0' has no probabilities",
+        ),
+        (
+            {"ensembles": {"hard": {"members": "all", "seg": {"weights": "score"}}}},
+            "weights.*means nothing to 'hard_vote'",
+        ),
+    ],
+)
+def test_a_soft_vote_of_a_member_without_probabilities_is_one_line(changed, message, tmp_path):
+    parameters = {"models": {"a": PROBABLE, "b": SEGMENTER}, **changed}
+    with pytest.raises(PlanError, match=message) as caught:
+        read_plan(parameters, "models.yml", {"seg": {"c": tmp_path / "c.csv"}})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ensembles",
+    [
+        {"final": {"members": "all", "seg": {"method": "soft_vote", "weights": "score"}}},
+        {"best": {"members": "all", "search": {}}},
+        {},
+    ],
+)
+@pytest.mark.parametrize("model", [PROBABLE, SEGMENTER])
+def test_the_types_of_a_graph_with_probabilities_agree(ensembles, model):
+    if model is SEGMENTER and "final" in ensembles:
+        return
+    plan = read_plan({"models": {"a": model, "b": model}, "ensembles": ensembles}, "models.yml")
+    loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
+    stored = {name: entry for name, entry in loader["catalog"].items() if "seg." in name}
+    graph = training_seg.create_pipeline(plan) + ensembling.create_pipeline(plan)
+    edges = check_types(graph, DataCatalog.from_config(stored))
+    planes = {edge.dataset for edge in edges if edge.dataset.endswith("_probabilities")}
+    assert bool(planes) == (model is PROBABLE)
