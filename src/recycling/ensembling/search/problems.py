@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.classes import averages as class_fusion
 from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
 from recycling.ensembling.boxes.soft_nms import soft_nms
 from recycling.ensembling.boxes.weighted_boxes_fusion import nms, weighted_boxes_fusion
+from recycling.ensembling.classes import averages as class_fusion
 from recycling.ensembling.classes.stacking import stack_probabilities
 from recycling.ensembling.masks.hard_vote import fuse_label_maps
 from recycling.ensembling.masks.image_members import ImageSizes
