@@ -34,7 +34,7 @@ from recycling.datasets import (
     PictureDataset,
     RunFolderDataset,
 )
-from recycling.plan.core import start_of
+from recycling.plan import start_of
 from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 

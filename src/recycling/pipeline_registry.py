@@ -19,7 +19,7 @@ from recycling.pipelines import (
     training_det,
     training_seg,
 )
-from recycling.plan.core import TASKS, Plan, read_plan
+from recycling.plan import TASKS, Plan, read_plan
 from recycling.plan.parameters import shown
 from recycling.predictions import members_in
 

@@ -89,10 +89,14 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
 
     def __getitem__(self, name: str) -> Entry[Thing]:
         if name not in self._entries:
-            near = get_close_matches(str(name), self._entries)
-            known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self)}"
-            raise RegistryError(f"no {self.kind} is called {name!r}; {known}")
+            raise self.unknown(name)
         return self._entries[name]
+
+    def unknown(self, name: object) -> RegistryError:
+        """What to raise for a name that is not known."""
+        near = get_close_matches(str(name), self._entries)
+        known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self)}"
+        return RegistryError(f"no {self.kind} is called {name!r}; {known}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

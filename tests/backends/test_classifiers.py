@@ -454,7 +454,6 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
         score_classes,
         trainer,
     )
-    from recycling.plan.core import Trained
 
     catalog = DataCatalog.from_config(yaml.safe_load(CATALOG.format(folder=project)))
     raw, images = catalog.load("train.raw_annotations"), catalog.load("train.images")
@@ -468,7 +467,7 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
     people = annotations.images["group"].map({f"person {one}": one // 3 for one in range(6)})
     folds = pd.DataFrame({"image_id": annotations.images["image_id"], "fold": people})
     learnt, held_out = fold_selector(0)(annotations, folds)
-    train = trainer(Trained(task="cls", model="two_heads", fold=0, settings=model()))
+    train = trainer("cls", "cls.two_heads.fold0")
     checkpoint = train(
         model(), Recipes(project / "recipes"), RunFolder(project / "runs"), learnt, held_out, images
     )

@@ -25,7 +25,7 @@ from recycling.backends import (
 from recycling.backends.core import refuse
 from recycling.backends.detectron2_backend.resolve import CANNOT
 from recycling.backends.shared.model import BACKENDS_OF, BackendName
-from recycling.plan.core import read_plan
+from recycling.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")

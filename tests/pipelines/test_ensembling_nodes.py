@@ -9,29 +9,15 @@ import pandas as pd
 import pytest
 
 from recycling.annotations import Annotations
-from recycling.ensembling import rank_members
+from recycling.ensembling import (
+    BoxFusion,
+    ClassFusion,
+    EnsemblingError,
+    MaskFusion,
+    rank_members,
+)
 from recycling.evaluation import Metrics
-from recycling.pipelines.choosing import (
-    box_problem,
-    common_images,
-    fuse_boxes_as_chosen,
-    fuse_classes_as_chosen,
-    fuse_masks_as_chosen,
-    joined,
-    joined_planes,
-    out_of_fold_key,
-    parts,
-    pixel_problem,
-    planes_key,
-    stack_classes,
-)
-from recycling.pipelines.ensembling import (
-    fuse_boxes,
-    fuse_classes,
-    fuse_masks,
-    fuse_masks_softly,
-    scores_collector,
-)
+from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
     explain_boxes,
@@ -39,9 +25,22 @@ from recycling.pipelines.explaining import (
     leaving_out,
     page_writer,
 )
+from recycling.pipelines.fusing import (
+    fuse_boxes,
+    fuse_boxes_as_chosen,
+    fuse_classes,
+    fuse_classes_as_chosen,
+    fuse_classes_by_labels,
+    fuse_masks,
+    fuse_masks_as_chosen,
+    fuse_probabilities,
+    out_of_fold_key,
+    probabilities_key,
+)
+from recycling.pipelines.out_of_fold import common_images, joined_maps, joined_probabilities, parts
+from recycling.pipelines.searching import box_problem, pixel_problem
 from recycling.pipelines.training import SCORE_TEST
-from recycling.plan.core import PlanError
-from recycling.plan.fusion import BoxFusion, ClassFusion, MaskFusion, Search
+from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 
 
@@ -67,7 +66,9 @@ def test_members_count_by_their_score_and_the_same_where_all_scored_nothing(
     weights, scores, expected
 ):
     members = {"a": probabilities(1.0), "b": probabilities(0.0)}
-    fused = fuse_classes(ClassFusion(weights=weights), rank_members(scores), **members)
+    fused = fuse_classes(
+        ClassFusion.model_validate({"weights": weights}), rank_members(scores), **members
+    )
     assert fused["Paper"].tolist() == pytest.approx([expected])
 
 
@@ -78,7 +79,9 @@ def test_a_weight_may_name_a_model_with_all_its_folds():
         "b.csv": probabilities(0),
     }
     ranking = rank_members(dict.fromkeys(members, 0.5))
-    fused = fuse_classes(ClassFusion(weights={"a": 1, "b": 2}), ranking, **members)
+    fused = fuse_classes(
+        ClassFusion.model_validate({"weights": {"a": 1, "b": 2}}), ranking, **members
+    )
     assert fused["Paper"].tolist() == pytest.approx([0.5])
 
 
@@ -92,8 +95,8 @@ def test_a_weight_may_name_a_model_with_all_its_folds():
 def test_a_member_without_a_weight_stops_the_run(weights, message):
     members = {"a.fold0": probabilities(1.0), "b.csv": probabilities(0.0)}
     ranking = rank_members({"a.fold0": 0.5, "b.csv": None})
-    with pytest.raises(PlanError, match=message):
-        fuse_classes(ClassFusion(weights=weights), ranking, **members)
+    with pytest.raises(EnsemblingError, match=message):
+        fuse_classes(ClassFusion.model_validate({"weights": weights}), ranking, **members)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +113,16 @@ def test_boxes_are_fused_by_the_method_that_is_named(settings, expected):
     a = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
     b = boxes((1, 5, 0.4, 0.0, 0.0, 9.0, 9.0))
     ranking = rank_members({"a": 0.5, "b": 0.5})
-    fused = fuse_boxes(BoxFusion(**settings), ranking, a=a, b=b)
+    fused = fuse_boxes(BoxFusion.model_validate(settings), ranking, a=a, b=b)
     assert fused["score"].tolist() == pytest.approx(expected)
 
 
 def test_what_is_fused_without_each_member_takes_what_the_fusion_takes():
     members = {"a": probabilities(1.0), "b": probabilities(0.0), "c": probabilities(0.5)}
     without = leaving_out(fuse_classes)(
-        settings=ClassFusion(), ranking=rank_members({"a": 0.1, "b": 0.2, "c": 0.3}), **members
+        settings=ClassFusion.model_validate({}),
+        ranking=rank_members({"a": 0.1, "b": 0.2, "c": 0.3}),
+        **members,
     )
     assert {name: fused["Paper"][0] for name, fused in without.items()} == pytest.approx(
         {"a": 0.25, "b": 0.75, "c": 0.5}
@@ -205,7 +210,7 @@ def test_the_maps_of_several_folds_are_read_when_they_are_asked_for():
     def fold(*ids):
         return LabelMaps(ids, lambda image_id: np.full((2, 2), image_id, np.uint8))
 
-    maps = joined([fold(1, 2), fold(3)])
+    maps = joined_maps([fold(1, 2), fold(3)])
     assert list(maps) == [1, 2, 3]
     assert maps[3].max() == 3
 
@@ -280,8 +285,8 @@ def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_tr
         out_of_fold_key("right.fold0"): of(many["annotation_id"], right),
         out_of_fold_key("wrong.fold0"): of(many["annotation_id"], np.roll(wrong, 1)),
     }
-    fused = stack_classes(
-        settings=ClassFusion(method="stacking"),
+    fused = fuse_classes_by_labels(
+        settings=ClassFusion.model_validate({"method": "stacking"}),
         ranking=rank_members({"right.fold0": 0.9, "wrong.fold0": 0.4}),
         train=train,
         folds=folds,
@@ -310,22 +315,24 @@ def test_a_soft_vote_listens_to_how_sure_a_member_is_and_a_hard_vote_does_not(an
     ranking = rank_members(dict.fromkeys(members, 0.5))
     planes = {name: segmenter(annotations, own)[0] for name, own in members.items()}
     maps = {name: segmenter(annotations, own)[1] for name, own in members.items()}
-    soft = fuse_masks_softly(MaskFusion(method="soft_vote"), ranking, annotations, **planes)
+    soft = fuse_probabilities(
+        MaskFusion.model_validate({"method": "soft_vote"}), ranking, annotations, **planes
+    )
     assert {image_id: set(own.ravel()) for image_id, own in soft.items()} == {
         image_id: {1} for image_id in annotations.images["image_id"]
     }
-    hard = fuse_masks(MaskFusion(), ranking, annotations, **maps)
+    hard = fuse_masks(MaskFusion.model_validate({}), ranking, annotations, **maps)
     assert all((own == 0).all() for own in hard.values())
     weights = {"a": 1, "b": 5, "c": 5}
-    settings = MaskFusion(method="soft_vote", weights=weights)
-    weighted = fuse_masks_softly(settings, ranking, annotations, **planes)
+    settings = MaskFusion.model_validate({"method": "soft_vote", "weights": weights})
+    weighted = fuse_probabilities(settings, ranking, annotations, **planes)
     assert all((own == 0).all() for own in weighted.values())
 
 
 def both_kinds(annotations, **probabilities):
     inputs = {}
     for name, probability in probabilities.items():
-        inputs[planes_key(name)], inputs[name] = segmenter(annotations, probability)
+        inputs[probabilities_key(name)], inputs[name] = segmenter(annotations, probability)
     return inputs
 
 
@@ -354,4 +361,4 @@ def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annota
 
 def test_the_probabilities_of_several_folds_are_one(annotations):
     first, second = (segmenter(annotations.of_images(ids), 0.5)[0] for ids in ([1], [2, 3]))
-    assert list(joined_planes([first, second])) == [1, 2, 3]
+    assert list(joined_probabilities([first, second])) == [1, 2, 3]

@@ -10,7 +10,6 @@ import pytest
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
 from recycling.pipelines.training import predict_boxes, predict_classes, predict_masks, trainer
-from recycling.plan.core import Trained
 
 SETTINGS = Model.model_validate(
     {
@@ -33,7 +32,7 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
     first = annotations.categories.iloc[0]
     others = annotations.annotations["category_id"] != first["category_id"]
     part = replace(annotations, annotations=annotations.annotations[others])
-    train = trainer(Trained("det", "small", fold=2, settings=SETTINGS))
+    train = trainer("det", "det.small.fold2")
     # The weights are not there, so that nothing is trained after all.
     with pytest.raises(BackendError):
         train(

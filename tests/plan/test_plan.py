@@ -10,7 +10,7 @@ from kedro.io import DataCatalog
 
 from recycling.pipelines import ensembling, training_seg
 from recycling.pipelines.training_det import create_pipeline
-from recycling.plan.core import PlanError, read_plan
+from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan, PlanError, read_plan
 from recycling.typed import check_types
 
 DETECTOR = {
@@ -34,8 +34,8 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
     parameters = models()
     parameters["models"]["again"] = {**DETECTOR, "train_on": "labeled+pseudo"}
     plan = read_plan(parameters, "models.yml")
-    assert [m.model for m in plan.ensemble("det", "teacher")] == ["yolox"]
-    assert [m.model for m in plan.ensemble("det", "final")] == ["yolox", "again"]
+    assert [m.model for m in ensemble(plan, "det", TEACHER).members] == ["yolox"]
+    assert [m.model for m in ensemble(plan, "det", FINAL).members] == ["yolox", "again"]
     again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold0.train")
     assert "det.pseudo.annotations" in again.inputs
 
@@ -48,8 +48,13 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
     assert "det.yolox.fold1.checkpoint" in again.inputs
 
 
-def names(members):
-    return [member.name for member in members]
+def ensemble(plan: Plan, task: str, name: str) -> EnsemblePlan:
+    (found,) = [each for each in plan.ensembles if (each.task, each.name) == (task, name)]
+    return found
+
+
+def names(plan, task, name):
+    return [member.name for member in ensemble(plan, task, name).members]
 
 
 def test_members_are_named_by_model_fold_or_pattern():
@@ -63,19 +68,25 @@ def test_members_are_named_by_model_fold_or_pattern():
         "two": ["fcos", "yolox.fold1"],
     }
     plan = read_plan(parameters, "models.yml")
-    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "yolox.fold1"]
-    assert names(plan.ensemble("det", "first_fold")) == [
+    assert names(plan, "det", "final") == ["yolox.fold0", "yolox.fold1"]
+    assert names(plan, "det", "first_fold") == [
         "yolox.fold0",
         "yolo_large.fold0",
         "fcos.fold0",
     ]
-    assert names(plan.ensemble("det", "yolos")) == [
+    assert names(plan, "det", "yolos") == [
         "yolox.fold0",
         "yolox.fold1",
         "yolo_large.fold0",
     ]
-    assert names(plan.ensemble("det", "two")) == ["yolox.fold1", "fcos.fold0"]
-    assert plan.ensembles_of("det") == ["teacher", "final", "first_fold", "yolos", "two"]
+    assert names(plan, "det", "two") == ["yolox.fold1", "fcos.fold0"]
+    assert [each.name for each in plan.ensembles_of("det")] == [
+        "teacher",
+        "final",
+        "first_fold",
+        "yolos",
+        "two",
+    ]
     assert plan.ensembles_of("seg") == []
 
 
@@ -83,9 +94,9 @@ def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
     (tmp_path / "colleague.oof.csv").touch()
     files = {"colleague": tmp_path / "colleague.csv", "another": tmp_path / "another.csv"}
     plan = read_plan(models(), "models.yml", {"det": files})
-    assert names(plan.ensemble("det", "teacher")) == ["yolox.fold0"]
-    assert names(plan.ensemble("det", "final")) == ["yolox.fold0", "colleague.csv", "another.csv"]
-    assert [m.has_out_of_fold for m in plan.ensemble("det", "final")] == [True, True, False]
+    assert names(plan, "det", "teacher") == ["yolox.fold0"]
+    assert names(plan, "det", "final") == ["yolox.fold0", "colleague.csv", "another.csv"]
+    assert [m.has_out_of_fold for m in ensemble(plan, "det", FINAL).members] == [True, True, False]
     assert read_plan({}, "models.yml", {"seg": files}).tasks == ("seg",)
     with pytest.raises(PlanError, match=r"yolox\.csv: its name is that of a model"):
         read_plan(models(), "models.yml", {"det": {"yolox": tmp_path / "yolox.csv"}})
@@ -120,7 +131,7 @@ def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
         ({**models(), "ensembles": ["all"]}, "ensembles should be a mapping"),
         (
             {**models(), "ensembles": {"final": {"members": "all", "det": {"methd": "nms"}}}},
-            "ensembles.final.det.methd",
+            "ensembles.final.det: .*takes no 'methd'",
         ),
         ({**models(), "ensembles": {"final": ["fcos*"]}}, "'fcos\\*', which is no model"),
         ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
@@ -137,7 +148,7 @@ def test_a_fault_is_one_line_with_file_and_key(parameters, message):
 
 @pytest.fixture
 def without_detectron2(monkeypatch):
-    monkeypatch.setattr("recycling.plan.core.is_installed", lambda name: name != "detectron2")
+    monkeypatch.setattr("recycling.plan.models.is_installed", lambda name: name != "detectron2")
 
 
 def test_a_missing_library_stops_the_run_and_says_how_to_install_it(without_detectron2):
@@ -175,7 +186,7 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
         ),
         (
             {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
-            "best is stacked on",
+            "best is learnt on",
         ),
         ({"teacher": {"members": "all", "search": {}}}, "teacher is searched for; give it other"),
         (
@@ -203,15 +214,15 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
     plan = read_plan(parameters, "models.yml", dropped)
     assert "ensembles.best is searched for" in caplog.text
     assert "'theirs.csv' has none" in caplog.text
-    assert {member.model for member in plan.ensemble("cls", "best")} == {"a"}
-    assert {member.model for member in plan.ensemble("cls", "final")} == {"a", "theirs"}
+    assert {member.model for member in ensemble(plan, "cls", "best").members} == {"a"}
+    assert {member.model for member in ensemble(plan, "cls", FINAL).members} == {"a", "theirs"}
     # With files alone nobody is left to search among, and the final one is made all the same.
     files = read_plan(
         {**parameters, "models": {}, "ensembles": {"best": {"members": "all", "search": {}}}},
         "m",
         dropped,
     )
-    assert files.further_ensembles("cls") == []
+    assert [each.name for each in files.ensembles_of("cls")] == [FINAL]
 
 
 def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so():
@@ -221,8 +232,8 @@ def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so
         "ensembling": {"cls": {"method": "stacking"}},
     }
     plan = read_plan(parameters, "models.yml")
-    assert plan.stacks("cls", "final")
-    assert not plan.stacks("cls", "teacher")
+    assert ensemble(plan, "cls", FINAL).learns == "labels"
+    assert ensemble(plan, "cls", TEACHER).learns == "nothing"
 
 
 SEGMENTER = {**DETECTOR, "task": "seg", "backend": "mmseg", "recipe": "fcn_r18_narrow"}
@@ -250,14 +261,14 @@ def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_
         "ensembling": {"seg": {"method": "soft_vote"}},
     }
     plan = read_plan(parameters, "models.yml")
-    assert plan.votes_softly("seg", "final")
-    assert not plan.votes_softly("seg", "teacher")
-    assert plan.may_vote_softly("seg", "searched")
-    assert not plan.may_vote_softly("seg", "hard")
+    assert ensemble(plan, "seg", FINAL).takes == "probabilities"
+    assert ensemble(plan, "seg", TEACHER).takes == "predictions"
+    assert ensemble(plan, "seg", "searched").search.probabilities
+    assert not ensemble(plan, "seg", "hard").search.probabilities
     plan = read_plan({**parameters, "models": {"a": PROBABLE, "b": SEGMENTER},
                       "ensembling": {}}, "models.yml")  # fmt: skip
-    assert not plan.votes_softly("seg", "final")
-    assert not plan.may_vote_softly("seg", "searched")
+    assert ensemble(plan, "seg", FINAL).takes == "predictions"
+    assert not ensemble(plan, "seg", "searched").search.probabilities
 
 
 @pytest.mark.parametrize(
@@ -265,19 +276,19 @@ def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_
     [
         (
             {"ensembling": {"seg": {"method": "soft_vote"}}},
-            "teacher takes a soft_vote, and 'b.fold0' has no prob.*set models.b.probabilities: tr",
+            "teacher fuses probabilities.*, and 'b.fold0' has none; set models.b.probabilities: tr",
         ),
         (
             {"ensembles": {"soft": {"members": ["a", "c.csv"], "seg": {"method": "soft_vote"}}}},
-            "soft takes a soft_vote, and 'c.csv' has no prob.*a file holds none: leave it out",
+            "soft fuses probabilities of pixels, and 'c.csv' has none; a file holds none: leave",
         ),
         (
             {"ensembles": {"soft": {"members": ["a", "b"], "search": {"seg": ["soft_vote"]}}}},
-            "soft takes a soft_vote, and 'b.fold0' has no probabilities",
+            "soft fuses probabilities of pixels, and 'b.fold0' has none",
         ),
         (
             {"ensembles": {"hard": {"members": "all", "seg": {"weights": "score"}}}},
-            "weights.*means nothing to 'hard_vote'",
+            "seg: 'hard_vote' takes no 'weights'.*; it takes no settings",
         ),
     ],
 )

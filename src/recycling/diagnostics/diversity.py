@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.classes.averages import aligned_probabilities
+from recycling.ensembling.classes.probabilities import aligned_probabilities
 from recycling.ensembling.masks.hard_vote import stacked
 from recycling.ensembling.masks.image_members import check_same_images
 from recycling.ensembling.members import EnsemblingError, member_names

@@ -4,16 +4,12 @@ Tables and arrays in, tables and arrays out. The loops are compiled by numba whe
 cached on disk; importing this package imports none of it.
 """
 
-from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
+# Methods, in the order in which a search tries them; the first of a kind is its default.
+# isort: off
+from recycling.ensembling.boxes.weighted_boxes_fusion import Confidence, weighted_boxes_fusion
+from recycling.ensembling.boxes.weighted_boxes_fusion import nms
 from recycling.ensembling.boxes.soft_nms import soft_nms
-from recycling.ensembling.boxes.weighted_boxes_fusion import Confidence, nms, weighted_boxes_fusion
-from recycling.ensembling.classes.averages import (
-    average_probabilities,
-    geometric_mean_probabilities,
-    hard_vote_probabilities,
-    rank_average_probabilities,
-)
-from recycling.ensembling.classes.stacking import Stacked, stack_probabilities
+from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
 from recycling.ensembling.masks.hard_vote import fuse_label_maps, hard_vote, vote_agreement
 from recycling.ensembling.masks.soft_vote import (
     average_planes,
@@ -21,14 +17,35 @@ from recycling.ensembling.masks.soft_vote import (
     fuse_probability_maps,
     soft_vote,
 )
-from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.classes.mean import average_probabilities
+from recycling.ensembling.classes.geometric import geometric_mean_probabilities
+from recycling.ensembling.classes.rank import rank_average_probabilities
+from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
+from recycling.ensembling.classes.stacking import Stacked, stack_probabilities
+# isort: on
+
+from recycling.ensembling.fusion import fuse, method_of
+from recycling.ensembling.members import EnsemblingError, model_of
+from recycling.ensembling.methods import (
+    BOX_METHODS,
+    CLASS_METHODS,
+    MASK_METHODS,
+    BoxFusion,
+    ClassFusion,
+    KnownLabels,
+    LearntFusion,
+    MaskFusion,
+)
 from recycling.ensembling.ranking import RANKING, Ranking, rank_members
-from recycling.ensembling.search.candidates import ALONE, Candidate, Problem
-from recycling.ensembling.search.optuna_search import ALL_FOLDS, HISTORY, Found, History, search
+from recycling.ensembling.search.candidates import ALONE, Candidate, Problem, settings_of
+from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, Found, History, search
 from recycling.ensembling.search.parts import parts_of
-from recycling.ensembling.search.problems import class_problem, detection_problem, mask_problem
-from recycling.ensembling.search.problems import fuse_boxes as fuse_chosen_boxes
-from recycling.ensembling.search.problems import fuse_classes as fuse_chosen_classes
+from recycling.ensembling.search.problems import (
+    class_problem,
+    detection_problem,
+    fuse_candidate,
+    mask_problem,
+)
 from recycling.ensembling.search.selection import (
     CHOICES,
     Choices,
@@ -41,15 +58,23 @@ from recycling.ensembling.warm_up import compile_kernels
 __all__ = [
     "ALL_FOLDS",
     "ALONE",
+    "BOX_METHODS",
     "CHOICES",
+    "CLASS_METHODS",
     "HISTORY",
+    "MASK_METHODS",
     "RANKING",
+    "BoxFusion",
     "Candidate",
     "Choices",
+    "ClassFusion",
     "Confidence",
     "EnsemblingError",
     "Found",
     "History",
+    "KnownLabels",
+    "LearntFusion",
+    "MaskFusion",
     "Problem",
     "Ranking",
     "Stacked",
@@ -61,8 +86,8 @@ __all__ = [
     "class_problem",
     "compile_kernels",
     "detection_problem",
-    "fuse_chosen_boxes",
-    "fuse_chosen_classes",
+    "fuse",
+    "fuse_candidate",
     "fuse_label_maps",
     "fuse_probability_maps",
     "geometric_mean_probabilities",
@@ -70,12 +95,15 @@ __all__ = [
     "hard_vote",
     "hard_vote_probabilities",
     "mask_problem",
+    "method_of",
+    "model_of",
     "nms",
     "non_maximum_weighted",
     "parts_of",
     "rank_average_probabilities",
     "rank_members",
     "search",
+    "settings_of",
     "soft_nms",
     "soft_vote",
     "stack_probabilities",

@@ -63,6 +63,16 @@ def member_weights(weights: Sequence[float] | None, names: Sequence[str]) -> NDA
     return result
 
 
+def model_of(member: str) -> str:
+    """The model that a member is one fold of, or the name that its file was given.
+
+    Example:
+        >>> model_of("yolox.fold0"), model_of("colleague.csv")
+        ('yolox', 'colleague')
+    """
+    return member.rsplit(".", 1)[0]
+
+
 def check_share(name: str, value: float) -> None:
     """Stop where a setting is not from 0 to 1.
 

@@ -3,19 +3,23 @@
 A method is one file: its settings, its function and a decorator of this module. The parameters of
 the ensembling pipeline, the search, the kernels compiled ahead and the docs read the registries.
 
-A function takes the members' predictions, its settings by keyword, and what the project knows of
-the members: `names` always; `weights`, one number a member, where its settings have a field
-`weights`; `ranks`, 0 for the best member, where it learns from ranks; `sizes` for label maps.
+A function takes the members' predictions, its settings by keyword, and what is known of the
+members, by keyword too: `names` always; `weights`, one number a member, where its settings have a
+field `weights`; `ranks`, the smallest for the best member, where it learns from ranks; `known`,
+labels and out-of-fold predictions, where it learns from labels (it then gives a `LearntFusion`);
+`sizes`, height and width of each image, for label maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
+import pandas as pd
 from pydantic import Field
 
+from recycling.predictions import ClassProbabilities
 from recycling.registry import PickedSettings, Registry
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -60,6 +64,36 @@ class Method:
     fuse: Callable[..., Any]
     takes: Literal["predictions", "probabilities"] = "predictions"
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """What a method that learns from labels is given.
+
+    Attributes:
+        out_of_fold: One table a member: each crop predicted by a model that has not seen it.
+        labels: The name of each crop's category, by annotation id.
+        folds: Each crop's fold, by annotation id; None for folds that the method makes.
+        seed: Of what the method draws.
+    """
+
+    out_of_fold: Sequence[ClassProbabilities]
+    labels: pd.Series
+    folds: pd.Series | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LearntFusion:
+    """What a method that learns from labels gives.
+
+    Attributes:
+        test: The fused probabilities of what is fused.
+        out_of_fold: Those of the labelled crops, none from a fusion that has seen its label.
+    """
+
+    test: ClassProbabilities
+    out_of_fold: ClassProbabilities
 
 
 BOX_METHODS: Registry[Method] = Registry("fusion method of boxes")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
-from pathlib import Path
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
@@ -19,40 +18,18 @@ from recycling.diagnostics import (
     label_map_agreement,
     probability_agreement,
 )
-from recycling.ensembling import (
-    Ranking,
-    average_probabilities,
-    fuse_label_maps,
-    fuse_probability_maps,
-    geometric_mean_probabilities,
-    hard_vote_probabilities,
-    nms,
-    non_maximum_weighted,
-    rank_average_probabilities,
-    rank_members,
-    soft_nms,
-    weighted_boxes_fusion,
-)
+from recycling.ensembling import Ranking, rank_members
 from recycling.evaluation import Metrics, scores_by_size
-from recycling.pipelines.choosing import (
-    FUSE_AS_CHOSEN,
-    choosing_nodes,
-    image_sizes,
-    out_of_fold_key,
-    planes_key,
-    planes_of,
-    stack_classes,
-)
-from recycling.pipelines.dropped import dropped_members
-from recycling.pipelines.explaining import explaining_nodes, leaderboard_nodes
+from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
+from recycling.pipelines.external import external_nodes
+from recycling.pipelines.fusing import fuser
+from recycling.pipelines.searching import search_nodes
 from recycling.pipelines.training import SCORE_TEST
-from recycling.plan.core import FINAL, TEACHER, Plan, PlanError
-from recycling.plan.fusion import BoxFusion, ClassFusion, MaskFusion, Weights, model_of
+from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan
 from recycling.predictions import (
     ClassProbabilities,
     Detections,
     LabelMaps,
-    ProbabilityMaps,
     class_probabilities_to_submission,
     detections_to_submission,
     label_maps_to_submission,
@@ -62,16 +39,21 @@ from recycling.reporting import Picture, Summary, TaskScores
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every ensemble of every task, and the summary of all scores."""
-    nodes = [n for task in plan.tasks for n in dropped_members(plan, task)]
+    nodes = [n for member in plan.external for n in external_nodes(member)]
+    for ensemble in plan.ensembles:
+        nodes += _ensemble(ensemble)
+        if not ensemble.is_teacher:
+            nodes += _outcome(ensemble)
     for task in plan.tasks:
-        for name in plan.ensembles_of(task):
-            nodes += _ensemble(plan, task, name)
-            if name != TEACHER:
-                nodes += _outcome(plan, task, name)
-        nodes += leaderboard_nodes(plan, task)
+        members, ensembles = plan.members(task), plan.ensembles_of(task)
+        if task in plan.leaderboard:
+            nodes.append(leaderboard_node(task, members))
+        metrics = {member.name: member.test_metrics for member in members}
+        metrics |= {each.name: f"{each.namespace}.test_metrics" for each in ensembles}
+        further = [each.name for each in ensembles if each.name not in (TEACHER, FINAL)]
         nodes.append(
-            node(scores_collector(plan.further_ensembles(task)), _all_metrics(plan, task),
-                 f"{task}.scores", name="collect_scores", namespace=task)
+            node(scores_collector(further), metrics, f"{task}.scores", name="collect_scores",
+                 namespace=task)
         )  # fmt: skip
     scores = {str(task): f"{task}.scores" for task in plan.tasks}
     nodes += [
@@ -81,26 +63,24 @@ def create_pipeline(plan: Plan) -> Pipeline:
     return Pipeline(nodes)
 
 
-def _ensemble(plan: Plan, task: Task, name: str) -> list[Node]:
-    space, members = f"{task}.{name}", plan.ensemble(task, name)
-    predictions = {member.name: f"{member.namespace}.test_predictions" for member in members}
-    fusion = fusion_inputs(plan, task, name, predictions, "test.annotations")
-    known = {m.name: f"{m.namespace}.out_of_fold_metrics" for m in members if m.has_out_of_fold}
+def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
+    space, members = ensemble.namespace, ensemble.members
+    fused = f"{space}.test_predictions"
+    known = {m.name: m.out_of_fold_metrics for m in members if m.has_out_of_fold}
     return [
         node(ranker([member.name for member in members]), known, f"{space}.ranking",
              name="rank_members", namespace=space),
-        *choosing_nodes(plan, task, name),
-        node(fuser(plan, task, name), fusion, f"{space}.test_predictions", name="fuse_test",
-             namespace=space),
-        node(SCORE_TEST[task], ["test.annotations", f"{space}.test_predictions"],
-             f"{space}.test_metrics", name="score_test", namespace=space),
+        *search_nodes(ensemble),
+        node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space),
+        node(SCORE_TEST[ensemble.task], ["test.annotations", fused], f"{space}.test_metrics",
+             name="score_test", namespace=space),
     ]  # fmt: skip
 
 
-def _outcome(plan: Plan, task: Task, name: str) -> list[Node]:
-    space = f"{task}.{name}"
+def _outcome(ensemble: EnsemblePlan) -> list[Node]:
+    space, task = ensemble.namespace, ensemble.task
     fused = f"{space}.test_predictions"
-    predictions = {m.name: f"{m.namespace}.test_predictions" for m in plan.ensemble(task, name)}
+    predictions = {member.name: member.test_predictions for member in ensemble.members}
     return [
         node(SUBMIT[task], [fused, "test.annotations"][: 1 if task == "cls" else 2],
              f"{space}.submission", name="write_submission", namespace=space),
@@ -110,59 +90,8 @@ def _outcome(plan: Plan, task: Task, name: str) -> list[Node]:
              namespace=space),
         node(draw_agreement, [f"{space}.agreement", f"{space}.error_correlation"],
              f"{space}.agreement_figure", name="draw_agreement", namespace=space),
-        *explaining_nodes(plan, task, name, fuser(plan, task, name),
-                          fusion_inputs(plan, task, name, predictions, "test.annotations")),
+        *explaining_nodes(ensemble),
     ]  # fmt: skip
-
-
-def _all_metrics(plan: Plan, task: Task) -> dict[str, str]:
-    members = {m.name: f"{m.namespace}.test_metrics" for m in plan.members(task)}
-    return members | {name: f"{task}.{name}.test_metrics" for name in plan.ensembles_of(task)}
-
-
-def fuser(plan: Plan, task: Task, ensemble: str) -> Callable[..., object]:
-    """The node function that fuses an ensemble: by its settings, or as its search says."""
-    if plan.stacks(task, ensemble):
-        return stack_classes
-    if plan.votes_softly(task, ensemble):
-        return fuse_masks_softly
-    return (FUSE if plan.ensembles[ensemble].search is None else FUSE_AS_CHOSEN)[task]
-
-
-def fusion_inputs(
-    plan: Plan, task: Task, ensemble: str, predictions: Mapping[str, str], images: str
-) -> dict[str, str]:
-    """The inputs of a fusing node.
-
-    Args:
-        plan: Tells whether the ensemble has settings of its own.
-        task: What is fused.
-        ensemble: The ensemble's name.
-        predictions: The dataset of each member's predictions.
-        images: The annotations of the images that they are of; their sizes are looked at.
-    """
-    described = plan.ensembles[ensemble]
-    inputs = {"ranking": f"{task}.{ensemble}.ranking"}
-    if plan.votes_softly(task, ensemble):
-        inputs |= {name: planes_of(dataset) for name, dataset in predictions.items()}
-    else:
-        inputs |= predictions
-    if plan.may_vote_softly(task, ensemble):
-        inputs |= {planes_key(name): planes_of(dataset) for name, dataset in predictions.items()}
-    if described.search is not None:
-        inputs["choice"] = f"{task}.{ensemble}.choice"
-    elif getattr(described, task) is not None:
-        inputs["settings"] = f"params:ensembles.{ensemble}.{task}"
-    else:
-        inputs["settings"] = f"params:ensembling.{task}"
-    if task == "seg":
-        inputs["images"] = images
-    if plan.stacks(task, ensemble):
-        inputs |= {"train": "train.annotations", "folds": "folds"} | {
-            out_of_fold_key(member.name): f"{member.namespace}.out_of_fold_predictions"
-            for member in plan.ensemble(task, ensemble)
-        }
-    return inputs
 
 
 def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
@@ -173,117 +102,6 @@ def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
         return rank_members({n: metrics[n].score if n in metrics else None for n in names})
 
     return rank
-
-
-def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> Detections:
-    """Fuse the members' boxes."""
-    names = ranking["member"].tolist()
-    tables = [members[name] for name in names]
-    weights = member_weights(settings.weights, ranking)
-    iou_threshold, agnostic = settings.iou_threshold, settings.class_agnostic
-    if settings.method == "nms":
-        return nms(
-            tables,
-            weights=weights,
-            iou_threshold=iou_threshold,
-            class_agnostic=agnostic,
-            names=names,
-        )
-    if settings.method == "soft_nms":
-        return soft_nms(
-            tables,
-            weights=weights,
-            iou_threshold=iou_threshold,
-            sigma=settings.sigma,
-            score_threshold=settings.score_threshold,
-            method=settings.decay,
-            class_agnostic=agnostic,
-            names=names,
-        )
-    if settings.method == "non_maximum_weighted":
-        return non_maximum_weighted(
-            tables,
-            weights=weights,
-            iou_threshold=iou_threshold,
-            score_threshold=settings.score_threshold,
-            class_agnostic=agnostic,
-            names=names,
-        )
-    return weighted_boxes_fusion(
-        tables,
-        weights=weights,
-        iou_threshold=iou_threshold,
-        score_threshold=settings.score_threshold,
-        confidence=settings.confidence,
-        class_agnostic=agnostic,
-        names=names,
-    )
-
-
-def fuse_masks(
-    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: LabelMaps
-) -> LabelMaps:
-    """Let the members vote on every pixel; ties go to the better-ranked one."""
-    names = ranking["member"].tolist()
-    sizes = image_sizes(images.images)
-    maps = [members[name] for name in names]
-    return fuse_label_maps(maps, ranks=ranking["rank"].tolist(), sizes=sizes, names=names)
-
-
-def fuse_masks_softly(
-    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: ProbabilityMaps
-) -> LabelMaps:
-    """Give every pixel the label that the members hold most likely on average."""
-    names = ranking["member"].tolist()
-    return fuse_probability_maps(
-        [members[name] for name in names],
-        weights=member_weights(settings.weights, ranking),
-        sizes=image_sizes(images.images),
-        names=names,
-    )
-
-
-def fuse_classes(
-    settings: ClassFusion, ranking: Ranking, **members: ClassProbabilities
-) -> ClassProbabilities:
-    """Fuse the members' class probabilities."""
-    names = ranking["member"].tolist()
-    tables = [members[name] for name in names]
-    if settings.method == "hard_vote":
-        ranks = ranking["rank"].tolist()
-        return hard_vote_probabilities(tables, ranks=ranks, names=names)
-    fuse = {
-        "mean": average_probabilities,
-        "geometric": geometric_mean_probabilities,
-        "rank": rank_average_probabilities,
-    }[settings.method]
-    return fuse(tables, weights=member_weights(settings.weights, ranking), names=names)
-
-
-def member_weights(weights: Weights, ranking: Ranking) -> list[float] | None:
-    """How much each member counts, in the order of the ranking; None where all count the same.
-
-    Raises:
-        PlanError: A member has no weight, or no score to be its weight.
-    """
-    names = ranking["member"].tolist()
-    if weights == "equal":
-        return None
-    if weights == "score":
-        unknown = ranking.loc[ranking["score"].isna(), "member"].tolist()
-        if unknown:
-            raise PlanError(
-                f"{unknown[0]}: no out-of-fold predictions, so no score to be its weight; drop in "
-                f"{Path(unknown[0]).stem}.oof.csv, or set weights to equal or to numbers"
-            )
-        scores = ranking["score"].tolist()
-        # All score 0 after too short a training.
-        return scores if any(scores) else None
-    given = {name: weights.get(name, weights.get(model_of(name))) for name in names}
-    for name, weight in given.items():
-        if weight is None:
-            raise PlanError(f"weights: none for {name!r}; there are {', '.join(weights)}")
-    return [float(weight) for weight in given.values() if weight is not None]
 
 
 def submit_boxes(detections: Detections, test: Annotations) -> pd.DataFrame:
@@ -388,11 +206,6 @@ def draw_scores(summary: Summary) -> Figure:
     return scores_figure(summary)
 
 
-FUSE: dict[Task, Callable[..., object]] = {
-    "cls": fuse_classes,
-    "det": fuse_boxes,
-    "seg": fuse_masks,
-}
 SUBMIT: dict[Task, Callable[..., object]] = {
     "cls": submit_classes,
     "det": submit_boxes,

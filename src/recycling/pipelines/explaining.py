@@ -41,7 +41,7 @@ from recycling.diagnostics import (
     score_thresholds,
     threshold_sentence,
 )
-from recycling.ensembling import ALL_FOLDS, Choices, History, Ranking, choice_sentence
+from recycling.ensembling import ALL_FOLDS, Choices, History, Ranking, choice_sentence, model_of
 from recycling.evaluation import (
     BoxMatches,
     ClassCounts,
@@ -53,8 +53,8 @@ from recycling.evaluation import (
     match_boxes,
     score_interval,
 )
-from recycling.plan.core import FINAL, Plan
-from recycling.plan.fusion import model_of
+from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.reporting import Picture, report_page
 
@@ -66,22 +66,22 @@ Interval: TypeAlias = dict[str, float]
 """`low` and `high`, between which the ensemble's score lies; empty where no truth is known."""
 
 
-def explaining_nodes(
-    plan: Plan, task: Task, name: str, fuse: Callable[..., Any], fusion: Mapping[str, str]
-) -> list[Node]:
-    """What explains one ensemble.
+def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
+    """The inputs of the node that fuses an ensemble on the test images."""
+    return fusion_inputs(
+        ensemble,
+        {member.name: member.test_predictions for member in ensemble.members},
+        {member.name: member.test_probabilities for member in ensemble.members},
+        "test.annotations",
+    )
 
-    Args:
-        plan: Says who is in it.
-        task: Its task.
-        name: Its name.
-        fuse: The node function that fuses it.
-        fusion: The inputs of that.
-    """
-    space, members = f"{task}.{name}", plan.ensemble(task, name)
+
+def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
+    """What explains one ensemble: tables, pictures of what it changed, and the report."""
+    space, task = ensemble.namespace, ensemble.task
     fused = f"{space}.test_predictions"
-    predictions = {m.name: f"{m.namespace}.test_predictions" for m in members}
-    metrics = {m.name: f"{m.namespace}.test_metrics" for m in members}
+    predictions = {member.name: member.test_predictions for member in ensemble.members}
+    metrics = {member.name: member.test_metrics for member in ensemble.members}
     explained = [f"{space}.contributions", f"{space}.interval", f"{space}.error_correlation"]
     page = {
         "metrics": f"{space}.test_metrics",
@@ -95,13 +95,13 @@ def explaining_nodes(
     if task == "det":
         explained.append(f"{space}.score_thresholds")
         page["thresholds"] = f"{space}.score_thresholds"
-    if plan.ensembles[name].search is not None:
+    if ensemble.search is not None:
         page |= {"choices": f"{space}.choices", "history": f"{space}.search_history"}
-    if name == FINAL and task in plan.leaderboard:
-        page["leaderboard"] = f"{task}.leaderboard"
+    if ensemble.leaderboard is not None:
+        page["leaderboard"] = ensemble.leaderboard
     return [
-        node(leaving_out(fuse), dict(fusion), f"{space}.without", name="fuse_without_each",
-             namespace=space),
+        node(leaving_out(fuser(ensemble)), test_inputs(ensemble), f"{space}.without",
+             name="fuse_without_each", namespace=space),
         node(EXPLAIN[task], {"truth": "test.annotations", "fused": fused,
                              "without": f"{space}.without", **predictions},
              explained, name="explain", namespace=space),
@@ -110,24 +110,18 @@ def explaining_nodes(
         node(DRAW_CHANGES[task], {"truth": "test.annotations", "folder": "test.images",
                                   "ranking": f"{space}.ranking", "fused": fused, **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
-        node(page_writer(task, name), {**page, **metrics}, f"{space}.report", name="write_report",
-             namespace=space),
+        node(page_writer(task, ensemble.name), {**page, **metrics}, f"{space}.report",
+             name="write_report", namespace=space),
     ]  # fmt: skip
 
 
-def leaderboard_nodes(plan: Plan, task: Task) -> list[Node]:
-    """Compare validation and leaderboard, where leaderboard scores are known."""
-    if task not in plan.leaderboard:
-        return []
-    known = {
-        member.name: f"{member.namespace}.out_of_fold_metrics"
-        for member in plan.members(task)
-        if member.has_out_of_fold
-    }
-    return [
-        node(compare_leaderboard, {"leaderboard": f"params:leaderboard.{task}", **known},
-             f"{task}.leaderboard", name="compare_leaderboard", namespace=task),
-    ]  # fmt: skip
+def leaderboard_node(task: Task, members: Sequence[Member]) -> Node:
+    """Compare validation and leaderboard."""
+    known = {m.name: m.out_of_fold_metrics for m in members if m.has_out_of_fold}
+    return node(
+        compare_leaderboard, {"leaderboard": f"params:leaderboard.{task}", **known},
+        f"{task}.leaderboard", name="compare_leaderboard", namespace=task,
+    )  # fmt: skip
 
 
 def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:

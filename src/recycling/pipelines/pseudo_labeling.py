@@ -7,12 +7,10 @@ from kedro.pipeline import Node, Pipeline, node
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.backends.shared.model import Task
 from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
 from recycling.ensembling.masks.hard_vote import stacked
-from recycling.pipelines.ensembling import fuser, fusion_inputs
-from recycling.pipelines.training import pool_of
-from recycling.plan.core import TEACHER, Plan
+from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.plan import Plan, PseudoLabelPlan
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.pseudo_labels import (
     PseudoAudit,
@@ -25,29 +23,25 @@ from recycling.pseudo_labels import (
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Fuse the teachers' predictions on the pool, and keep what they are sure of."""
-    tasks = [task for task in plan.tasks if plan.ensemble(task, TEACHER)]
-    return Pipeline([n for task in tasks for n in _pseudo_labels(plan, task)])
+    return Pipeline([n for labels in plan.pseudo_labels for n in _pseudo_labels(labels)])
 
 
-def _pseudo_labels(plan: Plan, task: Task) -> list[Node]:
-    space, teacher = f"{task}.pseudo", f"{task}.teacher"
-    settings = "params:pseudo_labeling"
+def _pseudo_labels(labels: PseudoLabelPlan) -> list[Node]:
+    teacher, pool = labels.teacher, labels.pool
+    space, settings = f"{teacher.task}.pseudo", "params:pseudo_labeling"
     outputs = [f"{space}.annotations", f"{space}.audit"]
-    members = {
-        member.name: f"{member.namespace}.pool_predictions"
-        for member in plan.ensemble(task, TEACHER)
-    }
-    if task == "seg":
-        inputs = {"unlabeled": pool_of(plan, task), "labeled": "train.annotations",
-                  "settings": settings, "ranking": f"{teacher}.ranking", **members}  # fmt: skip
+    members = {member.name: member.pool_predictions for member in teacher.members}
+    if teacher.task == "seg":
+        inputs = {"unlabeled": pool, "labeled": "train.annotations", "settings": settings,
+                  "ranking": f"{teacher.namespace}.ranking", **members}  # fmt: skip
         return [node(label_masks, inputs, outputs, name="annotate", namespace=space)]
-    annotate = label_boxes if task == "det" else label_crops
+    annotate = label_boxes if teacher.task == "det" else label_crops
     fused = f"{space}.teacher_predictions"
-    fusion = fusion_inputs(plan, task, TEACHER, members, pool_of(plan, task))
     return [
-        node(fuser(plan, task, TEACHER), fusion, fused, name="fuse_pool", namespace=space),
-        node(annotate, [fused, pool_of(plan, task), "train.annotations", settings], outputs,
-             name="annotate", namespace=space),
+        node(fuser(teacher), fusion_inputs(teacher, members, {}, pool), fused, name="fuse_pool",
+             namespace=space),
+        node(annotate, [fused, pool, "train.annotations", settings], outputs, name="annotate",
+             namespace=space),
     ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from recycling.evaluation import (
     detection_metrics,
     segmentation_metrics,
 )
-from recycling.plan.core import Plan, PlanError, Trained
+from recycling.plan import Plan, PlanError, TrainingPlan
 from recycling.predictions import (
     ClassProbabilities,
     Detections,
@@ -44,60 +44,51 @@ logger = logging.getLogger(__name__)
 
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
-    pool = pool_of(plan, task)
-    chains = [_chain(member, pool, plan.start(member)) for member in plan.trained(task)]
-    return Pipeline([n for chain in chains for n in chain])
+    trainings = [training for training in plan.trainings if training.task == task]
+    return Pipeline([n for training in trainings for n in _chain(training)])
 
 
-def pool_of(plan: Plan, task: Task) -> str:
-    """The dataset whose images a teacher of `task` labels.
-
-    A classifier looks at crops, and where detectors are at hand theirs are the boxes to crop.
-    """
-    return "det.pseudo.annotations" if task == "cls" and "det" in plan.tasks else "pool.annotations"
-
-
-def _chain(member: Trained, pool: str, start: Trained | None) -> list[Node]:
-    space = member.namespace
-    predict, score = PREDICT[member.task], SCORE[member.task]
+def _chain(training: TrainingPlan) -> list[Node]:
+    space, task = training.namespace, training.task
+    predict, score = PREDICT[task], SCORE[task]
     # A model without probabilities has a chain without them.
-    predict_known = predict_masks_and_probabilities if member.has_probabilities else predict
-
-    def outputs(part: str) -> str | list[str]:
-        maps = f"{space}.{part}_predictions"
-        return [maps, f"{space}.{part}_probabilities"] if member.has_probabilities else maps
-
-    training = {
-        "model": f"params:models.{member.model}",
+    known_predictor, out_of_fold, test = (
+        (predict_masks_and_probabilities,
+         [training.out_of_fold_predictions, training.out_of_fold_probabilities],
+         [training.test_predictions, training.test_probabilities])
+        if training.has_probabilities
+        else (predict, training.out_of_fold_predictions, training.test_predictions)
+    )  # fmt: skip
+    inputs = {
+        "model": training.settings,
         "recipes": "recipes",
         "runs": "runs",
         "training_part": f"{space}.training_part",
         "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
     }
-    if member.retrained:
-        training["pseudo_labels"] = f"{member.task}.pseudo.annotations"
-        training["pool_images"] = "pool.images"
-    if start is not None:
-        training["start"] = f"{start.namespace}.checkpoint"
+    if training.pseudo_labels is not None:
+        inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
+    if training.start is not None:
+        inputs["start"] = training.start
     chain = [
-        node(fold_selector(member.fold), ["train.annotations", "folds"],
+        node(fold_selector(training.fold), ["train.annotations", "folds"],
              [f"{space}.training_part", f"{space}.held_out_part"],
              name="select_fold", namespace=space),
-        node(trainer(member), training, f"{space}.checkpoint", name="train", namespace=space),
-        node(predict_known, [f"{space}.checkpoint", f"{space}.held_out_part", "train.images"],
-             outputs("out_of_fold"), name="predict_out_of_fold", namespace=space),
-        node(predict_known, [f"{space}.checkpoint", "test.annotations", "test.images"],
-             outputs("test"), name="predict_test", namespace=space),
-        node(score, [f"{space}.held_out_part", f"{space}.out_of_fold_predictions"],
-             f"{space}.out_of_fold_metrics", name="score_out_of_fold", namespace=space),
-        node(SCORE_TEST[member.task], ["test.annotations", f"{space}.test_predictions"],
-             f"{space}.test_metrics", name="score_test", namespace=space),
+        node(trainer(task, space), inputs, training.checkpoint, name="train", namespace=space),
+        node(known_predictor, [training.checkpoint, f"{space}.held_out_part", "train.images"],
+             out_of_fold, name="predict_out_of_fold", namespace=space),
+        node(known_predictor, [training.checkpoint, "test.annotations", "test.images"],
+             test, name="predict_test", namespace=space),
+        node(score, [f"{space}.held_out_part", training.out_of_fold_predictions],
+             training.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
+        node(SCORE_TEST[task], ["test.annotations", training.test_predictions],
+             training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
-    if not member.retrained:
+    if not training.retrained:
         chain.append(
-            node(predict, [f"{space}.checkpoint", pool, "pool.images"],
-                 f"{space}.pool_predictions", name="predict_pool", namespace=space)
+            node(predict, [training.checkpoint, training.pool, "pool.images"],
+                 training.pool_predictions, name="predict_pool", namespace=space)
         )  # fmt: skip
     return chain
 
@@ -119,8 +110,13 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
     return select_fold
 
 
-def trainer(member: Trained) -> Callable[..., Checkpoint]:
-    """A node function that trains one model on all folds but one."""
+def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
+    """A node function that trains one model on all folds but one.
+
+    Args:
+        task: What it learns.
+        namespace: Names the folder of its logs.
+    """
 
     def train(
         model: Model,
@@ -153,16 +149,16 @@ def trainer(member: Trained) -> Callable[..., Checkpoint]:
             model = model.model_copy(update={"pretrained": str(start.weights)})
         held_out = LabeledImages(held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
-        score = partial(_score, member.task, held_out_part)
+        score = partial(_score, task, held_out_part)
         data = TrainingData(parts, held_out, training_part.categories, score)
         recipe = recipes.find(model.backend, model.recipe)
-        _say_what_cannot_be_learnt(member, parts)
-        return backend_for(model.backend).train(model, recipe, data, runs.path / member.namespace)
+        _warn_of_missing_categories(namespace, parts)
+        return backend_for(model.backend).train(model, recipe, data, runs.path / namespace)
 
     return train
 
 
-def _say_what_cannot_be_learnt(member: Trained, parts: Sequence[LabeledImages]) -> None:
+def _warn_of_missing_categories(namespace: str, parts: Sequence[LabeledImages]) -> None:
     """Warn, on one line, of categories that no object is of on the images to learn from."""
     seen = {one for part in parts for one in part.annotations.annotations["category_id"].unique()}
     table = parts[0].annotations.categories
@@ -171,7 +167,7 @@ def _say_what_cannot_be_learnt(member: Trained, parts: Sequence[LabeledImages]) 
         logger.warning(
             "%s: nothing to learn from of %s: no such object is in the other folds; balance the "
             "folds, annotate some, or merge the category into another",
-            member.namespace,
+            namespace,
             ", ".join(map(repr, lacking)),
         )
 

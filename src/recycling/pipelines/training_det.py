@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from recycling.pipelines import training
-from recycling.plan.core import Plan
+from recycling.plan import Plan
 
 
 def create_pipeline(plan: Plan) -> Pipeline:

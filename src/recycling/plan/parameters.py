@@ -14,6 +14,10 @@ from kedro.validation import TypeExtractor
 from pydantic import BaseModel, ValidationError
 
 
+class PlanError(ValueError):
+    """`models.yml` is not what it should be: one line, the file, the key, what to do."""
+
+
 class ParameterError(ValueError):
     """A parameter is not what its model asks for: one line, the file, the key, what is wrong."""
 
@@ -61,8 +65,10 @@ def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         hint = ""
         if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
             hint = f"; {nearest(str(fault['loc'][-1]), model.model_fields)}"
-        got = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
-        said.append(f"{key}: {fault['msg']}{got}{hint}")
+        # A check of ours says what it got.
+        own = fault["type"] in ("missing", "value_error")
+        got = "" if own else f" (got {fault['input']!r})"
+        said.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}{got}{hint}")
     return "; ".join(said)
 
 

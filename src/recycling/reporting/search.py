@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recycling.ensembling.search.optuna_search import History
+    from recycling.ensembling.search.core import History
     from recycling.ensembling.search.selection import Choices
 
 _COLOUR = {"best member": _QUIET, "greedy": "#d9774a", "search": _ACCENT}

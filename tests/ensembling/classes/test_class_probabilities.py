@@ -7,13 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recycling.ensembling import EnsemblingError
-from recycling.ensembling.classes.averages import (
-    FLOOR,
-    average_probabilities,
-    geometric_mean_probabilities,
-    hard_vote_probabilities,
-    rank_average_probabilities,
-)
+from recycling.ensembling.classes.geometric import geometric_mean_probabilities
+from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
+from recycling.ensembling.classes.mean import average_probabilities
+from recycling.ensembling.classes.probabilities import FLOOR
+from recycling.ensembling.classes.rank import rank_average_probabilities
 from recycling.predictions import CLASS_PROBABILITIES
 
 MEANS = [average_probabilities, geometric_mean_probabilities, rank_average_probabilities]

@@ -4,26 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recycling.ensembling import EnsemblingError, fuse_label_maps, hard_vote
-from recycling.ensembling.classes.averages import hard_vote_probabilities
-from recycling.ensembling.classes.stacking import stack_probabilities
-from recycling.ensembling.search.candidates import Knowledge, candidate
-from recycling.ensembling.search.optuna_search import search
-from recycling.ensembling.search.problems import (
+from recycling.ensembling import (
     BOX_METHODS,
     CLASS_METHODS,
-    HARD_VOTE,
     MASK_METHODS,
-    STACKING,
-    class_problem,
-    detection_problem,
-    mask_problem,
+    EnsemblingError,
+    fuse_label_maps,
+    hard_vote,
 )
+from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
+from recycling.ensembling.classes.stacking import stack_probabilities
+from recycling.ensembling.search.candidates import Knowledge, candidate, space_of
+from recycling.ensembling.search.core import search
+from recycling.ensembling.search.problems import class_problem, detection_problem, mask_problem
 from recycling.ensembling.search.selection import Scores, alone
 from recycling.evaluation import detection_metrics
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps
 from recycling.tables import TableError
+
+HARD_VOTE, STACKING = space_of(MASK_METHODS["hard_vote"]), space_of(CLASS_METHODS["stacking"])
 
 N_IMAGES = 20
 FOLDS = pd.DataFrame({"image_id": range(N_IMAGES), "fold": np.arange(N_IMAGES) % 4})
@@ -93,14 +93,14 @@ def test_detectors_that_miss_different_objects_gain_and_a_useless_one_is_left_ou
     assert found.greedy.gain > 0.05
 
 
-@pytest.mark.parametrize("method", [method.name for method in BOX_METHODS])
+@pytest.mark.parametrize("method", BOX_METHODS)
 def test_every_method_of_boxes_is_searched_with_settings_that_it_takes(scene, method):
     problem = detection_problem(
         scene[2], lambda fused, ids: fused["score"].mean(), FOLDS, methods=[method]
     )
     found = search(problem, n_trials=4)
     assert set(found.history["method"]) == {method}
-    (described,) = [known for known in BOX_METHODS if known.name == method]
+    described = space_of(BOX_METHODS[method])
     assert set(dict(found.searched.chosen.settings)) == {s.name for s in described.settings}
 
 
@@ -108,15 +108,14 @@ def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble
     from recycling.ensembling.boxes.soft_nms import soft_nms
 
     problem = detection_problem(scene[2], lambda fused, ids: len(fused), FOLDS)
-    soft = next(method for method in BOX_METHODS if method.name == "soft_nms")
-    values = {"decay": "linear", "iou_threshold": 0.4, "sigma": 0.7, "score_threshold": 0.2}
+    soft = space_of(BOX_METHODS["soft_nms"])
+    values = {"decay": "linear", "iou_threshold": 0.4, "score_threshold": 0.2}
     fused = problem.fuse(
         candidate(soft, {"other": 1, "good": 2}, values), Knowledge(None, problem.names)
     )
     good, other, _ = scene[2].values()
     expected = soft_nms(
-        [good, other], weights=[2, 1], method="linear", iou_threshold=0.4, sigma=0.7,
-        score_threshold=0.2,
+        [good, other], weights=[2, 1], decay="linear", iou_threshold=0.4, score_threshold=0.2,
     )  # fmt: skip
     pd.testing.assert_frame_equal(fused, expected)
 
@@ -166,12 +165,10 @@ def test_classifiers_gain_and_a_bad_one_is_left_out():
     found = search(class_problem(members, score, folds), n_trials=12)
     assert found.greedy.chosen.members == found.searched.chosen.members == ("a", "b")
     assert found.searched.gain > 0.02
-    assert set(found.history["method"]) == {m.name for m in CLASS_METHODS} - {"stacking"}
+    assert set(found.history["method"]) == {*CLASS_METHODS} - {"stacking"}
 
 
-@pytest.mark.parametrize(
-    "method", [method.name for method in CLASS_METHODS if method.name != "stacking"]
-)
+@pytest.mark.parametrize("method", [name for name in CLASS_METHODS if name != "stacking"])
 def test_every_method_of_classes_is_searched(method):
     members, score, folds, _ = crops()
     found = search(class_problem(members, score, folds, methods=[method]), n_trials=3)
@@ -234,7 +231,7 @@ def planes(seed=0):
     return members, {name: own.label_maps() for name, own in members.items()}, score
 
 
-@pytest.mark.parametrize("method", [method.name for method in MASK_METHODS])
+@pytest.mark.parametrize("method", MASK_METHODS)
 def test_segmentation_models_gain_and_a_bad_one_is_left_out(method):
     probabilities, maps, score = planes()
     problem = mask_problem(maps, score, FOLDS, probabilities=probabilities, methods=[method])
@@ -288,7 +285,10 @@ def test_members_that_lack_an_image_or_a_crop_are_refused():
 
 
 def test_methods_that_cannot_be_are_refused(scene):
-    with pytest.raises(EnsemblingError, match="method 'wbf'; it is one of weighted_boxes_fusion"):
+    with pytest.raises(
+        EnsemblingError,
+        match="no fusion method of boxes is called 'wbf'; there are weighted_boxes_fusion",
+    ):
         detection_problem(scene[2], len, FOLDS, methods=["wbf"])
     _, maps, score = planes()
     with pytest.raises(EnsemblingError, match="'soft_vote' needs probability maps"):

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from recycling.ensembling import EnsemblingError
 from recycling.ensembling.search.candidates import (
     Candidate,
-    Method,
     Options,
     Problem,
     Range,
+    Space,
     candidate,
 )
-from recycling.ensembling.search.optuna_search import ALL_FOLDS, HISTORY, search
+from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, search
 from recycling.ensembling.search.selection import (
     CHOICES,
     Scores,
@@ -28,8 +28,8 @@ from recycling.ensembling.search.selection import (
     greedy_selection,
 )
 
-MEAN = Method("mean", (Range("shrink", 0.5, 1.0, 0.05, default=0.8),))
-MEDIAN = Method("median", weighted=False)
+MEAN = Space("mean", (Range("shrink", 0.5, 1.0, 0.05, default=0.8),))
+MEDIAN = Space("median", weighted=False)
 N_PARTS = 4
 
 
@@ -144,7 +144,7 @@ def coin_tossers(seed, n_images=400, n_members=6):
     parts = tuple(np.arange(part, n_images, N_PARTS) for part in range(N_PARTS))
     return Problem(
         names=names,
-        methods=(Method("mean"),),
+        methods=(Space("mean"),),
         folds=tuple(range(N_PARTS)),
         parts=parts,
         fuse=fuse,
@@ -337,7 +337,7 @@ def test_each_ensemble_is_fused_once(useful):
 
 
 def test_ensembles_that_learn_are_fused_anew_for_each_part_that_is_held_out():
-    learning = Method("mean", weighted=False, learns="labels")
+    learning = Space("mean", weighted=False, learns="labels")
     made_up = problem({"a": 0.5, "b": 0.6}, methods=(learning,))
     seen = set()
 
@@ -353,7 +353,7 @@ def test_ensembles_that_learn_are_fused_anew_for_each_part_that_is_held_out():
 
 def test_ties_are_ranked_without_the_part_that_is_held_out():
     # Member b is better on part 0 by far, and on that one only.
-    ranks = Method("vote", weighted=False, learns="ranks")
+    ranks = Space("vote", weighted=False, learns="ranks")
     seen = {}
 
     def fuse(chosen, knowledge):
@@ -373,14 +373,14 @@ def test_ties_are_ranked_without_the_part_that_is_held_out():
 
 
 def test_greedy_selection_takes_a_good_member_twice():
-    skewed = problem({"a": 0.5, "b": 0.8}, methods=(Method("mean"),), n_images=4000)
+    skewed = problem({"a": 0.5, "b": 0.8}, methods=(Space("mean"),), n_images=4000)
     weights = dict(greedy_selection(skewed).chosen.weights)
     # The best weights are as one over the square of how far members are off.
     assert weights["a"] / weights["b"] == pytest.approx((0.8 / 0.5) ** 2, rel=0.3)
 
 
 def test_greedy_selection_is_at_least_as_good_as_every_member_where_one_alone_is_fused_as_it_is():
-    fair = problem({"a": 0.5, "b": 0.9, "c": 2.0}, methods=(Method("mean"),))
+    fair = problem({"a": 0.5, "b": 0.9, "c": 2.0}, methods=(Space("mean"),))
     assert greedy_selection(fair).training_score >= best_member(fair).training_score
 
 
@@ -474,7 +474,7 @@ def test_a_problem_that_cannot_be_is_refused(useful, change, message):
 
 
 def test_words_are_searched_as_well_as_numbers():
-    worded = Method("mean", (Options("mood", ("bad", "good")),))
+    worded = Space("mean", (Options("mood", ("bad", "good")),))
     made_up = problem({"a": 0.5, "b": 0.5}, methods=(worded,))
 
     def fuse(chosen, knowledge):

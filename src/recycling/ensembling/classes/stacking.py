@@ -6,19 +6,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.classes.averages import (
+from recycling.ensembling.classes.probabilities import (
     FLOOR,
     aligned_probabilities,
     log_probabilities,
     probability_table,
 )
 from recycling.ensembling.members import EnsemblingError, member_names
+from recycling.ensembling.methods import ClassFusion, KnownLabels, LearntFusion, class_method
 from recycling.predictions import ClassProbabilities
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -32,20 +33,35 @@ N_SPLITS = 5
 Features: TypeAlias = NDArray[np.float64]
 
 
+class StackingSettings(ClassFusion):
+    """A regression that learns from out-of-fold predictions whom to believe on what."""
+
+    method: Literal["stacking"] = "stacking"
+
+
 @dataclass(frozen=True)
-class Stacked:
+class Stacked(LearntFusion):
     """What stacking gives.
 
     Attributes:
-        test: The stacked probabilities of the test crops.
-        out_of_fold: Those of the training crops, each from a stack (regularisation and weights)
-            that was made without its fold, so that a score of them is honest.
-        regularisation: The inverse strength, `C`, of the stack behind `test`.
+        regularisation: The inverse strength, `C`, of the stack behind `test`. The stacks behind
+            `out_of_fold` choose theirs without the fold that they predict.
     """
 
-    test: ClassProbabilities
-    out_of_fold: ClassProbabilities
     regularisation: float
+
+
+@class_method("stacking", StackingSettings, learns="labels")
+def stack(
+    members: Sequence[ClassProbabilities],
+    *,
+    known: KnownLabels,
+    names: Sequence[str] | None = None,
+) -> Stacked:
+    """Stack the members, as `stack_probabilities` does, by what is known of labelled crops."""
+    return stack_probabilities(
+        known.out_of_fold, known.labels, members, folds=known.folds, seed=known.seed, names=names
+    )
 
 
 def stack_probabilities(

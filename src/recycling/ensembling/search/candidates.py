@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.ensembling import methods
 from recycling.ensembling.members import EnsemblingError
+from recycling.registry import Entry, PickedSettings, Registry
 
 Fused = TypeVar("Fused")
 
@@ -58,12 +60,12 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Method:
-    """A way to fuse members.
+class Space:
+    """What a search may try of one fusion method.
 
     Attributes:
         name: What it is called, as in the parameters of the ensembling pipeline.
-        settings: What may be set.
+        settings: What of its settings is searched.
         weighted: Whether members may count differently; where not, they are in or out.
         learns: What it takes from the truth: nothing, which member is better (for ties), or all
             labels. It is shown neither of the part that is held out.
@@ -77,6 +79,25 @@ class Method:
     def defaults(self) -> dict[str, Setting]:
         """What is tried first."""
         return {setting.name: setting.default for setting in self.settings}
+
+
+def space_of(entry: Entry[methods.Method]) -> Space:
+    """What a search may try of a method: its settings of a few words, and those marked `Searched`.
+
+    Args:
+        entry: Of a registry of fusion methods.
+    """
+    settings: list[Range | Options] = []
+    for name, field in entry.settings.model_fields.items():
+        marks = [mark for mark in field.metadata if isinstance(mark, methods.Searched)]
+        if marks:
+            (mark,) = marks
+            settings.append(Range(name, mark.low, mark.high, mark.step, default=mark.first))
+        elif get_origin(field.annotation) is Literal and len(get_args(field.annotation)) > 1:
+            words = get_args(field.annotation)
+            settings.append(Options(name, tuple(sorted(words, key=lambda w: w != field.default))))
+    weighted = "weights" in entry.settings.model_fields
+    return Space(entry.name, tuple(settings), weighted=weighted, learns=entry.thing.learns)
 
 
 @dataclass(frozen=True)
@@ -121,11 +142,22 @@ class Candidate:
                 f"an ensemble with the keys {', '.join(sorted(map(str, content)))}; "
                 f"there should be {', '.join(expected)}"
             )
-        return candidate(Method(content["method"]), content["weights"], content["settings"])
+        return candidate(Space(content["method"]), content["weights"], content["settings"])
+
+
+def settings_of(chosen: Candidate, registry: Registry[methods.Method]) -> PickedSettings:
+    """A candidate as the settings of its method, its weights among them where it takes some."""
+    entry = registry[chosen.method]
+    content: dict[str, Any] = {"method": chosen.method, **dict(chosen.settings)}
+    if "weights" in entry.settings.model_fields:
+        content["weights"] = dict(chosen.weights)
+    settings = entry.settings.model_validate(content)
+    assert isinstance(settings, PickedSettings)
+    return settings
 
 
 def candidate(
-    method: Method,
+    method: Space,
     weights: Mapping[str, int],
     settings: Mapping[str, Setting] | None = None,
 ) -> Candidate:
@@ -141,7 +173,7 @@ def candidate(
         EnsemblingError: No member is in, or a weight is below 0.
 
     Example:
-        >>> candidate(Method("mean"), {"b": 4, "c": 0, "a": 2}).weights
+        >>> candidate(Space("mean"), {"b": 4, "c": 0, "a": 2}).weights
         (('a', 1), ('b', 2))
     """
     below = [name for name, weight in weights.items() if weight < 0]
@@ -192,7 +224,7 @@ class Problem(Generic[Fused]):
     """
 
     names: tuple[str, ...]
-    methods: tuple[Method, ...]
+    methods: tuple[Space, ...]
     folds: tuple[int, ...]
     parts: tuple[NDArray[np.int64], ...]
     fuse: Callable[[Candidate, Knowledge], Fused]

@@ -1,35 +1,36 @@
 """The problems of choosing an ensemble: for boxes, masks and classes.
 
-The methods, their settings and what of them is tried stand here and nowhere else; names are those
-of the parameters of the ensembling pipeline.
+What is tried are the methods of the registries, and of each the settings that it marks as searched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
-from recycling.ensembling.boxes.soft_nms import soft_nms
-from recycling.ensembling.boxes.weighted_boxes_fusion import nms, weighted_boxes_fusion
-from recycling.ensembling.classes import averages as class_fusion
-from recycling.ensembling.classes.stacking import stack_probabilities
-from recycling.ensembling.masks.hard_vote import fuse_label_maps
+from recycling.ensembling.fusion import fuse
 from recycling.ensembling.masks.image_members import ImageSizes
-from recycling.ensembling.masks.soft_vote import fuse_probability_maps
 from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.methods import (
+    BOX_METHODS,
+    CLASS_METHODS,
+    MASK_METHODS,
+    KnownLabels,
+    LearntFusion,
+    Method,
+)
 from recycling.ensembling.search.candidates import (
     ALONE,
     Candidate,
     Knowledge,
-    Method,
-    Options,
     Problem,
-    Range,
+    Space,
+    settings_of,
+    space_of,
 )
 from recycling.predictions import (
     CLASS_PROBABILITIES,
@@ -39,48 +40,11 @@ from recycling.predictions import (
     LabelMaps,
 )
 from recycling.predictions.probability_maps import ProbabilityMaps
+from recycling.registry import Registry
 from recycling.tables import TableError
 
 Ids: TypeAlias = NDArray[np.int64]
 Table = TypeVar("Table", bound=pd.DataFrame)
-
-_OVERLAP = Range("iou_threshold", 0.4, 0.8, 0.05, default=0.55)
-# Boxes of low scores rarely cost mAP anything, so little above 0 is tried.
-_LEAST_SCORE = Range("score_threshold", 0.0, 0.1, 0.01, default=0.0)
-
-BOX_METHODS = (
-    Method(
-        "weighted_boxes_fusion",
-        (
-            _OVERLAP,
-            _LEAST_SCORE,
-            Options("confidence", ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")),
-        ),
-    ),
-    Method("nms", (_OVERLAP,)),
-    Method(
-        "soft_nms",
-        (
-            Options("decay", ("gaussian", "linear")),
-            Range("iou_threshold", 0.3, 0.7, 0.05, default=0.5),
-            Range("sigma", 0.1, 1.0, 0.1, default=0.5),
-            Range("score_threshold", 0.0, 0.01, 0.001, default=0.001),
-        ),
-    ),
-    Method("non_maximum_weighted", (_OVERLAP, _LEAST_SCORE)),
-)
-
-HARD_VOTE = Method("hard_vote", weighted=False, learns="ranks")
-MASK_METHODS = (HARD_VOTE, Method("soft_vote"))
-
-STACKING = Method("stacking", weighted=False, learns="labels")
-CLASS_METHODS = (
-    Method("mean"),
-    Method("geometric"),
-    Method("rank"),
-    HARD_VOTE,
-    STACKING,
-)
 
 
 def detection_problem(
@@ -98,7 +62,7 @@ def detection_problem(
         score: How good detections are, given those on some images and the ids of these images.
         folds: `image_id` and `fold`: the images that every member has predicted out of fold. Where
             that is one fold only, the parts that `parts_of` makes of it.
-        methods: The names of those to try, of `BOX_METHODS`, the first for greedy selection; None
+        methods: The names of those to try, the first for greedy selection; None
             for all.
 
     Raises:
@@ -111,17 +75,16 @@ def detection_problem(
         for name in sorted(members)
     }
 
-    def fuse(chosen: Candidate, knowledge: Knowledge) -> Detections:
-        if chosen.method == ALONE:
-            return tables[chosen.members[0]]
-        return fuse_boxes([tables[name] for name in chosen.members], chosen)
+    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> Detections:
+        own = {name: tables[name] for name in chosen.members}
+        return cast(Detections, fuse_candidate(chosen, BOX_METHODS, own))
 
     return Problem(
         names=tuple(tables),
-        methods=_methods(BOX_METHODS, methods),
+        methods=_spaces(BOX_METHODS, methods),
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=fuse,
+        fuse=fuse_chosen,
         score=lambda fused, ids: score(_rows(fused, "image_id", ids), ids),
     )
 
@@ -144,7 +107,7 @@ def mask_problem(
         probabilities: Each member's out-of-fold probability planes, without which there is no
             ``soft_vote``.
         sizes: Height and width by image, as for `fuse_label_maps`.
-        methods: The names of those to try, of `MASK_METHODS`, the first for greedy selection; None
+        methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
 
     Raises:
@@ -168,30 +131,20 @@ def mask_problem(
             _check_all_there(probabilities[name], known, name, "probability map of image")
         planes = {name: ProbabilityMaps(ids, probabilities[name].__getitem__) for name in names}
 
-    def fuse(chosen: Candidate, knowledge: Knowledge) -> LabelMaps:
-        if chosen.method == ALONE:
-            return maps[chosen.members[0]]
-        if chosen.method == "soft_vote":
-            return fuse_probability_maps(
-                [planes[name] for name in chosen.members],
-                weights=[weight for _, weight in chosen.weights],
-                sizes=sizes,
-                names=chosen.members,
-            )
-        return fuse_label_maps(
-            [maps[name] for name in chosen.members],
-            _ranks(chosen, knowledge.best_first),
-            sizes=sizes,
-            names=chosen.members,
-        )
+    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> LabelMaps:
+        if chosen.method != ALONE and MASK_METHODS[chosen.method].thing.takes == "probabilities":
+            return cast(LabelMaps, fuse_candidate(chosen, MASK_METHODS, planes, sizes=sizes))
+        ranks = _ranks(knowledge.best_first)
+        return cast(LabelMaps, fuse_candidate(chosen, MASK_METHODS, maps, ranks, sizes))
 
-    missing = () if planes else ("soft_vote",)
+    soft = [name for name, entry in MASK_METHODS.items() if entry.thing.takes == "probabilities"]
+    missing = () if planes else soft
     return Problem(
         names=names,
-        methods=_methods(MASK_METHODS, methods, missing, "probability maps"),
+        methods=_spaces(MASK_METHODS, methods, missing, "probability maps"),
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=fuse,
+        fuse=fuse_chosen,
         score=lambda fused, ids: score(LabelMaps(ids.tolist(), fused.__getitem__), ids),
     )
 
@@ -215,7 +168,7 @@ def class_problem(
         truth: The name of each crop's category, by annotation id, without which there is no
             ``stacking``. That takes four folds, and far longer than the rest.
         seed: Of what a method draws.
-        methods: The names of those to try, of `CLASS_METHODS`, the first for greedy selection; None
+        methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
 
     Raises:
@@ -229,113 +182,97 @@ def class_problem(
         table = CLASS_PROBABILITIES.conform(members[name], where=name)
         _check_all_there(table["annotation_id"], known, name, "row for crop")
         tables[name] = ClassProbabilities(_rows(table, "annotation_id", known))
-    missing = ("stacking",) if truth is None else ()
-    chosen_methods = _methods(CLASS_METHODS, methods, missing, "labels (`truth`)")
-    if STACKING in chosen_methods and len(parts) < 4:
-        raise EnsemblingError(
-            f"{len(parts)} folds; stacking is chosen and scored on 4 or more: give more parts, or "
-            "leave it out of the methods"
-        )
+    learning = [name for name, entry in CLASS_METHODS.items() if entry.thing.learns == "labels"]
+    missing = learning if truth is None else ()
+    spaces = _spaces(CLASS_METHODS, methods, missing, "labels (`truth`)")
+    for space in spaces:
+        if space.learns == "labels" and len(parts) < 4:
+            raise EnsemblingError(
+                f"{len(parts)} folds; {space.name} is chosen and scored on 4 or more: give more "
+                "parts, or leave it out of the methods"
+            )
     part_of = folds.set_index("annotation_id")["fold"].rank(method="dense").astype("int64") - 1
 
-    def fuse(chosen: Candidate, knowledge: Knowledge) -> ClassProbabilities:
-        if chosen.method == ALONE:
-            return tables[chosen.members[0]]
-        own = [tables[name] for name in chosen.members]
-        if chosen.method == STACKING.name:
-            return _stacked(own, cast("pd.Series", truth), part_of, knowledge.held_out, seed)
-        return fuse_classes(own, chosen, knowledge.best_first)
+    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> ClassProbabilities:
+        own = {name: tables[name] for name in chosen.members}
+        if chosen.method in learning:
+            labels = cast("pd.Series", truth)
+            return _fuse_learning(chosen, own, labels, part_of, knowledge.held_out, seed)
+        ranks = _ranks(knowledge.best_first)
+        return cast(ClassProbabilities, fuse_candidate(chosen, CLASS_METHODS, own, ranks))
 
     return Problem(
         names=tuple(tables),
-        methods=chosen_methods,
+        methods=spaces,
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=fuse,
+        fuse=fuse_chosen,
         score=lambda fused, ids: score(_rows(fused, "annotation_id", ids), ids),
     )
 
 
-def fuse_boxes(members: Sequence[Detections], chosen: Candidate) -> Detections:
-    """Fuse detections as an ensemble says.
+def fuse_candidate(
+    chosen: Candidate,
+    registry: Registry[Method],
+    members: Mapping[str, object],
+    ranks: Mapping[str, int] | None = None,
+    sizes: ImageSizes | None = None,
+) -> object:
+    """Fuse members as a candidate says; one that is alone is left as it is.
 
     Args:
-        members: The detections of `chosen.members`, in that order.
-        chosen: An ensemble by one of `BOX_METHODS`.
+        chosen: The ensemble.
+        registry: Where its method is.
+        members: The predictions of its members by name, and perhaps of others.
+        ranks: The rank of each member, the smallest for the best.
+        sizes: Height and width of each image, for label maps.
     """
-    by_name: dict[str, Callable[..., Detections]] = {
-        "weighted_boxes_fusion": weighted_boxes_fusion,
-        "nms": nms,
-        "soft_nms": soft_nms,
-        "non_maximum_weighted": non_maximum_weighted,
-    }
-    settings: dict[str, Any] = dict(chosen.settings)
-    if "decay" in settings:
-        settings["method"] = settings.pop("decay")
-    weights = [float(weight) for _, weight in chosen.weights]
-    return by_name[chosen.method](members, weights=weights, names=chosen.members, **settings)
+    own = {name: members[name] for name in chosen.members}
+    if chosen.method == ALONE:
+        return own[chosen.members[0]]
+    return fuse(settings_of(chosen, registry), own, ranks=ranks, sizes=sizes)
 
 
-def fuse_classes(
-    members: Sequence[ClassProbabilities], chosen: Candidate, best_first: Sequence[str]
-) -> ClassProbabilities:
-    """Fuse class probabilities as an ensemble says; all but stacking, which has more to be told.
-
-    Args:
-        members: The probabilities of `chosen.members`, in that order.
-        chosen: An ensemble by one of `CLASS_METHODS`.
-        best_first: The members, and perhaps others, the better first: who decides a tie.
-    """
-    if chosen.method == HARD_VOTE.name:
-        ranks = _ranks(chosen, best_first)
-        return class_fusion.hard_vote_probabilities(members, ranks=ranks, names=chosen.members)
-    fuse = {
-        "mean": class_fusion.average_probabilities,
-        "geometric": class_fusion.geometric_mean_probabilities,
-        "rank": class_fusion.rank_average_probabilities,
-    }[chosen.method]
-    weights = [float(weight) for _, weight in chosen.weights]
-    return fuse(members, weights=weights, names=chosen.members)
-
-
-def _stacked(
-    members: Sequence[ClassProbabilities],
+def _fuse_learning(
+    chosen: Candidate,
+    members: Mapping[str, ClassProbabilities],
     truth: pd.Series,
     part_of: pd.Series,
     held_out: int | None,
     seed: int,
 ) -> ClassProbabilities:
-    """Stacked probabilities of all crops, none from a stack that has seen its label.
+    """The probabilities of all crops, none from a fusion that has seen its label.
 
     The part that is held out is to the others what a test set is.
     """
     folds = part_of[part_of != held_out]
-    learning = [_rows(member, "annotation_id", folds.index) for member in members]
-    other = [_rows(member, "annotation_id", part_of.index.difference(folds.index))
-             for member in members]  # fmt: skip
-    stack = stack_probabilities(learning, truth, other, folds=folds, seed=seed)
-    return ClassProbabilities(pd.concat([stack.out_of_fold, stack.test], ignore_index=True))
+    unseen = part_of.index.difference(folds.index)
+    learning = [_rows(member, "annotation_id", folds.index) for member in members.values()]
+    known = KnownLabels(learning, truth, folds, seed)
+    other = {name: _rows(member, "annotation_id", unseen) for name, member in members.items()}
+    fused: LearntFusion = fuse(settings_of(chosen, CLASS_METHODS), other, known=known)
+    return ClassProbabilities(pd.concat([fused.out_of_fold, fused.test], ignore_index=True))
 
 
-def _ranks(chosen: Candidate, best_first: Sequence[str]) -> list[int]:
-    return [best_first.index(name) for name in chosen.members]
+def _ranks(best_first: Sequence[str]) -> dict[str, int]:
+    return {name: rank for rank, name in enumerate(best_first)}
 
 
-def _methods(
-    known: Sequence[Method],
+def _spaces(
+    registry: Registry[Method],
     names: Sequence[str] | None,
     missing: Collection[str] = (),
     lacks: str = "",
-) -> tuple[Method, ...]:
-    by_name = {method.name: method for method in known}
+) -> tuple[Space, ...]:
+    """What to try: the methods that are named, or all that do not lack what they need."""
     if names is None:
-        return tuple(method for method in known if method.name not in missing)
+        return tuple(space_of(entry) for name, entry in registry.items() if name not in missing)
     for name in names:
-        if name not in by_name:
-            raise EnsemblingError(f"method {name!r}; it is one of {', '.join(by_name)}")
+        if name not in registry:
+            raise EnsemblingError(str(registry.unknown(name)))
         if name in missing:
             raise EnsemblingError(f"method {name!r} needs {lacks}; give them or leave it out")
-    return tuple(by_name[name] for name in dict.fromkeys(names))
+    return tuple(space_of(registry[name]) for name in dict.fromkeys(names))
 
 
 def _parts(folds: pd.DataFrame, key: str) -> tuple[dict[int, Ids], Ids]:

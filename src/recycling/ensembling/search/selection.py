@@ -21,8 +21,8 @@ from recycling.ensembling.search.candidates import (
     Candidate,
     Fused,
     Knowledge,
-    Method,
     Problem,
+    Space,
     candidate,
 )
 from recycling.tables import Column, Schema
@@ -155,7 +155,7 @@ class Scores(Generic[Fused]):
 
     def __init__(self, problem: Problem[Fused]) -> None:
         self.problem = problem
-        self._methods = {method.name: method for method in (*problem.methods, Method(ALONE))}
+        self._methods = {method.name: method for method in (*problem.methods, Space(ALONE))}
         self._known: dict[tuple[Candidate, int | None, tuple[str, ...]], NDArray[np.float64]] = {}
 
     def of(self, chosen: Candidate, held_out: int | None = None) -> NDArray[np.float64]:
@@ -221,7 +221,7 @@ class Scores(Generic[Fused]):
 
 def alone(name: str) -> Candidate:
     """One member, its predictions left as they are."""
-    return candidate(Method(ALONE), {name: 1})
+    return candidate(Space(ALONE), {name: 1})
 
 
 def choose_best_member(scores: Scores[Fused]) -> Choice:

@@ -9,31 +9,26 @@ from kedro.pipeline import Node, node
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.pipelines.training import SCORE, SCORE_TEST
-from recycling.plan.core import Plan
+from recycling.plan import ExternalMember
 from recycling.predictions import ClassProbabilities, Detections, DroppedMembers, LabelMaps
 
 
-def dropped_members(plan: Plan, task: Task) -> list[Node]:
-    """Read and score each file that was dropped in for a task."""
-    nodes = []
-    for member in plan.members(task):
-        if member.model not in plan.dropped.get(task, {}):
-            continue
-        space, read = member.namespace, READ[task](member.model)
+def external_nodes(member: ExternalMember) -> list[Node]:
+    """Read and score a file that was dropped in."""
+    task, space, read = member.task, member.namespace, READ[member.task](member.model)
+    nodes = [
+        node(read, [f"{task}.dropped.test", "test.annotations"], member.test_predictions,
+             name="read_test", namespace=space),
+        node(SCORE_TEST[task], ["test.annotations", member.test_predictions], member.test_metrics,
+             name="score_test", namespace=space),
+    ]  # fmt: skip
+    if member.has_out_of_fold:
         nodes += [
-            node(read, [f"{task}.dropped.test", "test.annotations"], f"{space}.test_predictions",
-                 name="read_test", namespace=space),
-            node(SCORE_TEST[task], ["test.annotations", f"{space}.test_predictions"],
-                 f"{space}.test_metrics", name="score_test", namespace=space),
+            node(read, [f"{task}.dropped.out_of_fold", "train.annotations"],
+                 member.out_of_fold_predictions, name="read_out_of_fold", namespace=space),
+            node(SCORE[task], ["train.annotations", member.out_of_fold_predictions],
+                 member.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
         ]  # fmt: skip
-        if member.has_out_of_fold:
-            predictions = f"{space}.out_of_fold_predictions"
-            nodes += [
-                node(read, [f"{task}.dropped.out_of_fold", "train.annotations"], predictions,
-                     name="read_out_of_fold", namespace=space),
-                node(SCORE[task], ["train.annotations", predictions],
-                     f"{space}.out_of_fold_metrics", name="score_out_of_fold", namespace=space),
-            ]  # fmt: skip
     return nodes
 
 

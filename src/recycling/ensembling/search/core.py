@@ -24,9 +24,9 @@ from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.search.candidates import (
     Candidate,
     Fused,
-    Method,
     Options,
     Setting,
+    Space,
     candidate,
 )
 from recycling.ensembling.search.selection import (
@@ -316,7 +316,7 @@ class _Search(Generic[Fused]):
         return chosen
 
 
-def _all_equal(problem: Problem[Fused], method: Method) -> Candidate:
+def _all_equal(problem: Problem[Fused], method: Space) -> Candidate:
     return candidate(method, dict.fromkeys(problem.names, 1))
 
 

@@ -1,0 +1,104 @@
+"""Fusing members as settings say: the method is looked up, and given what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recycling.ensembling.masks.image_members import ImageSizes
+from recycling.ensembling.members import EnsemblingError, model_of
+from recycling.ensembling.methods import KnownLabels, MemberWeights, Method
+from recycling.registry import PickedSettings
+
+
+def method_of(settings: PickedSettings) -> Method:
+    """The method that settings pick."""
+    method: Method = settings.registry[getattr(settings, settings.key)].thing
+    return method
+
+
+def fuse(
+    settings: PickedSettings,
+    members: Mapping[str, Any],
+    *,
+    ranks: Mapping[str, int] | None = None,
+    scores: Mapping[str, float | None] | None = None,
+    sizes: ImageSizes | None = None,
+    known: KnownLabels | None = None,
+) -> Any:
+    """Fuse the predictions of several members.
+
+    Args:
+        settings: The method and its settings: a `BoxFusion`, `MaskFusion` or `ClassFusion`.
+        members: Each member's predictions, by name: what the method takes.
+        ranks: The rank of each member, the smallest for the best, where the method needs it.
+        scores: The score of each member on images that it has not seen, for ``weights: score``.
+        sizes: Height and width of each image, for label maps; None for the first member's.
+        known: Labels and out-of-fold predictions, where the method learns from them.
+
+    Returns:
+        The fused predictions; a `LearntFusion` where the method learns from labels.
+
+    Raises:
+        EnsemblingError: The members or their weights do not fit.
+
+    Example:
+        >>> import pandas as pd
+        >>> from recycling.ensembling import ClassFusion
+        >>> def one_crop(paper, metal):
+        ...     return pd.DataFrame({"annotation_id": [7], "paper": [paper], "metal": [metal]})
+        >>> settings = ClassFusion.model_validate({"method": "mean", "weights": {"a": 3, "b": 1}})
+        >>> fused = fuse(settings, {"a": one_crop(1.0, 0.0), "b": one_crop(0.0, 1.0)})
+        >>> fused[["paper", "metal"]].to_numpy().tolist()
+        [[0.75, 0.25]]
+    """
+    method, names = method_of(settings), list(members)
+    arguments = settings.model_dump(exclude={settings.key, "weights"})
+    if (weights := getattr(settings, "weights", None)) is not None:
+        arguments["weights"] = weights_of(weights, names, scores or {})
+    if method.learns == "ranks":
+        if ranks is None:
+            raise EnsemblingError("a vote needs to know which member is better; give ranks")
+        arguments["ranks"] = [ranks[name] for name in names]
+    if method.learns == "labels":
+        arguments["known"] = known
+    if sizes is not None:
+        arguments["sizes"] = sizes
+    return method.fuse(list(members.values()), names=names, **arguments)
+
+
+def weights_of(
+    weights: MemberWeights, names: list[str], scores: Mapping[str, float | None]
+) -> list[float] | None:
+    """How much each member counts, in the order of the names; None where all count the same.
+
+    Args:
+        weights: As the settings have it; a name may be a model's, for all its folds.
+        names: The members.
+        scores: Score by member; None where it is not known.
+
+    Raises:
+        EnsemblingError: A member has no weight, or no score to be its weight.
+
+    Example:
+        >>> weights_of({"yolox": 2, "fcos.fold1": 1}, ["yolox.fold0", "fcos.fold1"], {})
+        [2.0, 1.0]
+    """
+    if weights == "equal":
+        return None
+    if weights == "score":
+        for name in names:
+            if scores.get(name) is None:
+                raise EnsemblingError(
+                    f"{name}: no out-of-fold predictions, so no score to be its weight; drop in "
+                    f"{model_of(name)}.oof.csv, or set weights to equal or to numbers"
+                )
+        known = [float(scores[name] or 0) for name in names]
+        # All score 0 after too short a training.
+        return known if any(known) else None
+    assert isinstance(weights, dict)
+    given = {name: weights.get(name, weights.get(model_of(name))) for name in names}
+    for name, weight in given.items():
+        if weight is None:
+            raise EnsemblingError(f"weights: none for {name!r}; there are {', '.join(weights)}")
+    return [float(weight) for weight in given.values() if weight is not None]

@@ -1,0 +1,259 @@
+"""The node functions that fuse members: by settings, or as a search says."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import pandas as pd
+
+from recycling.annotations import Annotations
+from recycling.backends.shared.model import Task
+from recycling.ensembling import (
+    ALONE,
+    BOX_METHODS,
+    CLASS_METHODS,
+    MASK_METHODS,
+    BoxFusion,
+    Candidate,
+    ClassFusion,
+    KnownLabels,
+    LearntFusion,
+    MaskFusion,
+    Ranking,
+    average_probabilities,
+    fuse,
+    fuse_candidate,
+    model_of,
+)
+from recycling.pipelines.out_of_fold import by_model, common_images, parts
+from recycling.plan import EnsemblePlan
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
+from recycling.registry import PickedSettings
+from recycling.splitting import Folds
+
+Choice: TypeAlias = dict[str, Any]
+"""The chosen ensemble, its weights by model, and what it is worth beside simpler choices."""
+
+_OUT_OF_FOLD = "out of fold: "
+_PROBABILITIES = "probabilities: "
+
+
+def fuser(ensemble: EnsemblePlan) -> Callable[..., object]:
+    """The node function that fuses an ensemble."""
+    if ensemble.search is not None:
+        return FUSE_AS_CHOSEN[ensemble.task]
+    if ensemble.learns == "labels":
+        return fuse_classes_by_labels
+    if ensemble.takes == "probabilities":
+        return fuse_probabilities
+    return FUSE[ensemble.task]
+
+
+def fusion_inputs(
+    ensemble: EnsemblePlan,
+    predictions: Mapping[str, str],
+    probabilities: Mapping[str, str],
+    images: str,
+) -> dict[str, str]:
+    """The inputs of `fuser(ensemble)`.
+
+    Args:
+        ensemble: The ensemble.
+        predictions: The dataset of each member's predictions, by name.
+        probabilities: The datasets of the probabilities beside label maps, by name; looked at only
+            where they are fused.
+        images: The annotations of the images that they are of; their sizes are looked at.
+    """
+    inputs = {"ranking": f"{ensemble.namespace}.ranking"}
+    inputs |= probabilities if ensemble.takes == "probabilities" else predictions
+    if ensemble.search is None:
+        assert ensemble.settings is not None
+        inputs["settings"] = ensemble.settings
+    else:
+        inputs["choice"] = f"{ensemble.namespace}.choice"
+        if ensemble.search.probabilities:
+            inputs |= {probabilities_key(name): key for name, key in probabilities.items()}
+    if ensemble.task == "seg":
+        inputs["images"] = images
+    if ensemble.learns == "labels":
+        inputs |= {"train": "train.annotations", "folds": "folds"}
+        inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.members}
+    return inputs
+
+
+def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> Detections:
+    """Fuse the members' boxes."""
+    return cast(Detections, _fuse(settings, ranking, members))
+
+
+def fuse_masks(
+    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: LabelMaps
+) -> LabelMaps:
+    """Fuse the members' label maps."""
+    return cast(LabelMaps, _fuse(settings, ranking, members, images))
+
+
+def fuse_probabilities(
+    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: ProbabilityMaps
+) -> LabelMaps:
+    """Fuse the members' probabilities of each pixel."""
+    return cast(LabelMaps, _fuse(settings, ranking, members, images))
+
+
+def fuse_classes(
+    settings: ClassFusion, ranking: Ranking, **members: ClassProbabilities
+) -> ClassProbabilities:
+    """Fuse the members' class probabilities."""
+    return cast(ClassProbabilities, _fuse(settings, ranking, members))
+
+
+def fuse_classes_by_labels(
+    settings: ClassFusion,
+    ranking: Ranking,
+    train: Annotations,
+    folds: Folds,
+    **predictions: ClassProbabilities,
+) -> ClassProbabilities:
+    """Learn on the members' out-of-fold probabilities whom to believe, and fuse accordingly.
+
+    Args:
+        settings: The method.
+        ranking: The members.
+        train: The labelled crops.
+        folds: The fold of each image.
+        predictions: By name, each member's probabilities of what is fused; by `out_of_fold_key`,
+            those of the labelled crops that it has not seen.
+    """
+    names = ranking["member"].tolist()
+    images = common_images(train, folds, names)
+    crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
+    crops = crops[~crops["iscrowd"]].set_index("annotation_id")
+    part_of = parts(images, folds).set_index("image_id")["fold"]
+    category_names = train.categories.set_index("category_id")["name"]
+    learning = by_model({name: predictions[out_of_fold_key(name)] for name in names})
+    fused = by_model({name: predictions[name] for name in names})
+    known = KnownLabels(
+        out_of_fold=[_of_crops(own, crops.index) for own in learning.values()],
+        labels=crops["category_id"].map(category_names),
+        folds=crops["image_id"].map(part_of),
+    )
+    members = {model: average_probabilities(own) for model, own in fused.items()}
+    learnt: LearntFusion = fuse(settings, members, known=known)
+    return learnt.test
+
+
+def fuse_boxes_as_chosen(choice: Choice, ranking: Ranking, **members: Detections) -> Detections:
+    """Fuse the members' boxes as the search says."""
+    chosen = _of_members(choice, members, BoxFusion)
+    return cast(Detections, fuse_candidate(chosen, BOX_METHODS, members))
+
+
+def fuse_masks_as_chosen(
+    choice: Choice, ranking: Ranking, images: Annotations, **members: LabelMaps | ProbabilityMaps
+) -> LabelMaps:
+    """Fuse the members' label maps, or their probabilities, as the search says."""
+    maps, probabilities = label_maps_and_probabilities(members)
+    chosen = _of_members(choice, maps, MaskFusion)
+    soft = chosen.method != ALONE and MASK_METHODS[chosen.method].thing.takes == "probabilities"
+    fused = fuse_candidate(
+        chosen,
+        MASK_METHODS,
+        probabilities if soft else maps,
+        _ranks(ranking),
+        image_sizes(images.images),
+    )
+    return cast(LabelMaps, fused)
+
+
+def fuse_classes_as_chosen(
+    choice: Choice, ranking: Ranking, **members: ClassProbabilities
+) -> ClassProbabilities:
+    """Fuse the members' class probabilities as the search says."""
+    chosen = _of_members(choice, members, ClassFusion)
+    return cast(ClassProbabilities, fuse_candidate(chosen, CLASS_METHODS, members, _ranks(ranking)))
+
+
+FUSE: dict[Task, Callable[..., object]] = {
+    "cls": fuse_classes,
+    "det": fuse_boxes,
+    "seg": fuse_masks,
+}
+FUSE_AS_CHOSEN: dict[Task, Callable[..., object]] = {
+    "cls": fuse_classes_as_chosen,
+    "det": fuse_boxes_as_chosen,
+    "seg": fuse_masks_as_chosen,
+}
+
+
+def out_of_fold_key(name: str) -> str:
+    """The input that holds a member's out-of-fold probabilities, beside those that are fused."""
+    return f"{_OUT_OF_FOLD}{name}"
+
+
+def probabilities_key(name: str) -> str:
+    """The input that holds a member's probabilities, beside its label maps."""
+    return f"{_PROBABILITIES}{name}"
+
+
+def label_maps_and_probabilities(
+    inputs: Mapping[str, LabelMaps | ProbabilityMaps],
+) -> tuple[dict[str, LabelMaps], dict[str, ProbabilityMaps]]:
+    """The label maps by member, and the probabilities by member where there are some."""
+    maps = {name: own for name, own in inputs.items() if not name.startswith(_PROBABILITIES)}
+    keys = {name: probabilities_key(name) for name in maps}
+    probabilities = {name: inputs[key] for name, key in keys.items() if key in inputs}
+    return cast(dict[str, LabelMaps], maps), cast(dict[str, ProbabilityMaps], probabilities)
+
+
+def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:
+    """Height and width of each image, pixels, by its id."""
+    sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
+    return dict(zip(images["image_id"].tolist(), sizes, strict=True))
+
+
+def _fuse(
+    settings: PickedSettings,
+    ranking: Ranking,
+    members: Mapping[str, object],
+    images: Annotations | None = None,
+) -> object:
+    names = ranking["member"].tolist()
+    known = ranking["score"].astype(object).where(ranking["score"].notna(), None)
+    return fuse(
+        settings,
+        {name: members[name] for name in names},
+        ranks=_ranks(ranking),
+        scores=dict(zip(names, known, strict=True)),
+        sizes=None if images is None else image_sizes(images.images),
+    )
+
+
+def _ranks(ranking: Ranking) -> dict[str, int]:
+    return dict(zip(ranking["member"].tolist(), ranking["rank"].tolist(), strict=True))
+
+
+def _of_members(choice: Choice, names: Iterable[str], fusion: type[PickedSettings]) -> Candidate:
+    """The chosen ensemble, its weights on members instead of models.
+
+    Args:
+        choice: What was chosen among models.
+        names: The members: the folds of a model share its weight.
+        fusion: Its default method fuses the folds of a model that is left alone.
+    """
+    chosen = Candidate.from_dict({key: choice[key] for key in ("method", "weights", "settings")})
+    weights = dict(chosen.weights)
+    taking = [name for name in names if model_of(name) in weights]
+    folds = Counter(model_of(name) for name in taking)
+    common = math.lcm(*folds.values())
+    shares = {name: weights[model_of(name)] * common // folds[model_of(name)] for name in taking}
+    alone = chosen.method == ALONE and len(taking) > 1
+    method = str(fusion.default) if alone else chosen.method
+    return Candidate(method, tuple(sorted(shares.items())), chosen.settings)
+
+
+def _of_crops(folds: Sequence[ClassProbabilities], crops: pd.Index) -> ClassProbabilities:
+    table = pd.concat(folds, ignore_index=True)
+    return ClassProbabilities(table[table["annotation_id"].isin(crops)].reset_index(drop=True))

@@ -1,0 +1,155 @@
+"""Searching, on out-of-fold predictions, for who is in an ensemble and how it is fused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Node, node
+from numpy.typing import NDArray
+
+from recycling.annotations import Annotations
+from recycling.backends import RunFolder
+from recycling.backends.shared.model import Task
+from recycling.ensembling import (
+    Choices,
+    Found,
+    History,
+    Problem,
+    class_problem,
+    detection_problem,
+    mask_problem,
+    search,
+)
+from recycling.evaluation import (
+    classification_metrics,
+    detection_metrics,
+    segmentation_metrics,
+)
+from recycling.pipelines.fusing import (
+    Choice,
+    image_sizes,
+    label_maps_and_probabilities,
+    probabilities_key,
+)
+from recycling.pipelines.out_of_fold import (
+    by_model,
+    common_images,
+    joined_maps,
+    joined_probabilities,
+    parts,
+)
+from recycling.plan import EnsemblePlan, Search
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
+from recycling.splitting import Folds
+
+
+def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
+    """The search for an ensemble, where `models.yml` asks for one."""
+    if ensemble.search is None:
+        return []
+    space = ensemble.namespace
+    inputs = {
+        "settings": ensemble.search.settings,
+        "train": "train.annotations",
+        "folds": "folds",
+        "runs": "runs",
+    }
+    inputs |= {m.name: m.out_of_fold_predictions for m in ensemble.members}
+    if ensemble.search.probabilities:
+        inputs |= {probabilities_key(m.name): m.out_of_fold_probabilities for m in ensemble.members}
+    outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
+    return [
+        node(searcher(ensemble.task, ensemble.name), inputs, outputs, name="search",
+             namespace=space),
+    ]  # fmt: skip
+
+
+def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, History]]:
+    """A node function that searches for an ensemble."""
+    problem_of = PROBLEM[task]
+
+    def search_ensemble(
+        settings: Search, train: Annotations, folds: Folds, runs: RunFolder, **members: Any
+    ) -> tuple[Choice, Choices, History]:
+        """Search on out-of-fold predictions for the best ensemble."""
+        journals = runs.path / "searches" / task / ensemble
+        journals.mkdir(parents=True, exist_ok=True)
+        found = search(
+            problem_of(settings, train, folds, members),
+            n_trials=settings.trials,
+            timeout_s=settings.seconds,
+            seed=settings.seed,
+            storage=journals,
+        )
+        return _choice(found), found.table(), found.history
+
+    return search_ensemble
+
+
+def _choice(found: Found) -> Choice:
+    return {**found.best.to_dict(), "searched": [choice.to_dict() for choice in found.choices]}
+
+
+def box_problem(
+    settings: Search, train: Annotations, folds: Folds, members: Mapping[str, Detections]
+) -> Problem[Detections]:
+    """Choose among detectors by mAP50."""
+    images = common_images(train, folds, members)
+    return detection_problem(
+        {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
+         by_model(members).items()},
+        lambda fused, ids: detection_metrics(train.of_images(ids.tolist()), fused).score,
+        parts(images, folds, settings.parts, settings.seed),
+        methods=settings.det,
+    )  # fmt: skip
+
+
+def pixel_problem(
+    settings: Search,
+    train: Annotations,
+    folds: Folds,
+    members: Mapping[str, LabelMaps | ProbabilityMaps],
+) -> Problem[LabelMaps]:
+    """Choose among segmentation models by mIoU, with soft votes where all have planes."""
+    maps, planes = label_maps_and_probabilities(members)
+    images = common_images(train, folds, maps)
+    return mask_problem(
+        {model: joined_maps(own) for model, own in by_model(maps).items()},
+        lambda fused, ids: segmentation_metrics(train.of_images(ids.tolist()), fused).score,
+        parts(images, folds, settings.parts, settings.seed),
+        probabilities={model: joined_probabilities(own) for model, own in by_model(planes).items()}
+        or None,
+        sizes=image_sizes(images),
+        methods=settings.seg,
+    )
+
+
+def crop_problem(
+    settings: Search, train: Annotations, folds: Folds, members: Mapping[str, ClassProbabilities]
+) -> Problem[ClassProbabilities]:
+    """Choose among classifiers by macro F1."""
+    images = common_images(train, folds, members)
+    crops = train.annotations.loc[~train.annotations["iscrowd"], ["annotation_id", "image_id"]]
+    part_of = parts(images, folds, settings.parts, settings.seed).set_index("image_id")["fold"]
+    crops = crops[crops["image_id"].isin(part_of.index)]
+    image_of = crops.set_index("annotation_id")["image_id"]
+
+    def score(fused: ClassProbabilities, ids: NDArray[Any]) -> float:
+        return classification_metrics(train.of_images(image_of[ids].drop_duplicates()), fused).score
+
+    return class_problem(
+        {model: ClassProbabilities(pd.concat(own, ignore_index=True)) for model, own in
+         by_model(members).items()},
+        score,
+        crops.assign(fold=crops["image_id"].map(part_of))[["annotation_id", "fold"]],
+        methods=settings.cls,
+    )  # fmt: skip
+
+
+PROBLEM: dict[Task, Callable[..., Problem[Any]]] = {
+    "cls": crop_problem,
+    "det": box_problem,
+    "seg": pixel_problem,
+}

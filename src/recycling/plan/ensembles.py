@@ -1,0 +1,335 @@
+"""The section `ensembles` of `models.yml`: who is in which ensemble, and how members are fused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from recycling.backends.shared.model import Task
+from recycling.ensembling import (
+    BOX_METHODS,
+    CLASS_METHODS,
+    MASK_METHODS,
+    BoxFusion,
+    ClassFusion,
+    MaskFusion,
+)
+from recycling.ensembling.methods import Method
+from recycling.plan.models import check_name
+from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.plan.records import (
+    FINAL,
+    TASKS,
+    TEACHER,
+    EnsemblePlan,
+    Member,
+    SearchPlan,
+    TrainingPlan,
+)
+from recycling.registry import PickedSettings, Registry, Settings
+
+logger = logging.getLogger(__name__)
+
+METHODS: dict[Task, Registry[Method]] = {
+    "cls": CLASS_METHODS,
+    "det": BOX_METHODS,
+    "seg": MASK_METHODS,
+}
+FUSION: dict[Task, type[PickedSettings]] = {
+    "cls": ClassFusion,
+    "det": BoxFusion,
+    "seg": MaskFusion,
+}
+
+
+class Search(Settings):
+    """How an ensemble is searched for, on out-of-fold predictions.
+
+    Attributes:
+        trials: How many ensembles are tried on all parts and, for an honest gain, without each.
+        seconds: After how many no further one is begun; None where only their number counts.
+        seed: Of what is drawn.
+        parts: Into how many parts a single fold is dealt.
+        cls: The methods for classes that are tried; None for all.
+        det: The same for boxes.
+        seg: The same for masks.
+    """
+
+    trials: int = Field(100, ge=1)
+    seconds: float | None = Field(None, ge=0)
+    seed: int = Field(0, ge=0)
+    parts: int = Field(5, ge=2)
+    cls: tuple[str, ...] | None = None
+    det: tuple[str, ...] | None = None
+    seg: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _methods_are_known(self) -> Search:
+        for task, registry in METHODS.items():
+            for name in self.methods(task) or ():
+                if name not in registry:
+                    raise ValueError(f"{task}: {registry.unknown(name)}")
+        return self
+
+    def methods(self, task: Task) -> tuple[str, ...] | None:
+        """The methods of a task that are tried; None for all."""
+        named: tuple[str, ...] | None = getattr(self, task)
+        return named
+
+
+class Ensemble(Settings):
+    """One ensemble: who is in it, and how it is fused where it is not as all others are.
+
+    Attributes:
+        members: ``all``, ``labeled`` (models that train on labels only), or names and patterns:
+            ``yolox`` is that model on all its folds, ``yolox.fold0`` one of them, ``yolox*`` all
+            models whose names begin so. A file that was dropped in goes by its name.
+        cls: How its class probabilities are fused; by default as `ensembling.cls` says.
+        det: The same for its boxes.
+        seg: The same for its label maps.
+        search: Where it is given, who is in it and how it is fused is searched for instead.
+    """
+
+    members: Literal["labeled", "all"] | tuple[str, ...]
+    cls: ClassFusion | None = None
+    det: BoxFusion | None = None
+    seg: MaskFusion | None = None
+    search: Search | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _members_alone(cls, value: Any) -> Any:
+        return {"members": value} if isinstance(value, str | list | tuple) else value
+
+    def fusion(self, task: Task) -> PickedSettings | None:
+        """How it is fused; None where it is as all others are."""
+        settings: PickedSettings | None = getattr(self, task)
+        return settings
+
+    def means(self, member: Member) -> bool:
+        """Whether a member is in it."""
+        if isinstance(self.members, str):
+            return self.members == "all" or not _is_retrained(member)
+        names = (member.model, member.name)
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self.members)
+
+    def names(self, member: Member) -> bool:
+        """Whether it names a member itself, not by a pattern, nor as one of all."""
+        return not isinstance(self.members, str) and (
+            member.model in self.members or member.name in self.members
+        )
+
+
+DEFAULTS = {TEACHER: Ensemble(members="labeled"), FINAL: Ensemble(members="all")}
+
+
+def read_ensembles(parameters: Mapping[str, Any], where: str) -> dict[str, Ensemble]:
+    """Read what `models.yml` says of ensembles, with the defaults of teacher and final.
+
+    Raises:
+        PlanError: An ensemble is described wrongly.
+    """
+    raw = parameters.get("ensembles") or {}
+    if not isinstance(raw, Mapping):
+        raise PlanError(f"{where}: ensembles should be a mapping from names to members")
+    found = dict(DEFAULTS)
+    for name, value in raw.items():
+        check_name("ensembles", name, where)
+        try:
+            found[str(name)] = Ensemble.model_validate(value)
+        except ValidationError as error:
+            key = f"{where}: ensembles.{name}"
+            raise PlanError(faults(error, key, _blamed(error, Ensemble))) from error
+        described = found[str(name)]
+        if described.search is not None and any(described.fusion(task) for task in TASKS):
+            raise PlanError(
+                f"{where}: ensembles.{name} is searched for and has settings; leave one out"
+            )
+    return found
+
+
+def _blamed(error: ValidationError, model: type[BaseModel]) -> type[BaseModel]:
+    """The model whose keys are suggested for a misspelt one."""
+    return Search if any("search" in fault["loc"] for fault in error.errors()) else model
+
+
+def check_patterns(ensembles: Mapping[str, Ensemble], names: Collection[str], where: str) -> None:
+    """Stop where a name or a pattern in an ensemble means nobody.
+
+    Args:
+        ensembles: What `models.yml` says.
+        names: Of all models and members.
+        where: The file, for messages.
+
+    Raises:
+        PlanError: One does.
+    """
+    for ensemble, described in ensembles.items():
+        for pattern in described.members if isinstance(described.members, tuple) else ():
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise PlanError(
+                    f"{where}: ensembles.{ensemble} names {pattern!r}, which is no model and no "
+                    f"dropped-in file; {nearest(pattern, dict.fromkeys(names))}"
+                )
+
+
+def resolve_ensembles(
+    ensembles: Mapping[str, Ensemble],
+    members: Sequence[Member],
+    parameters: Mapping[str, Any],
+    where: str,
+) -> tuple[EnsemblePlan, ...]:
+    """One record for each ensemble and task that has a member for it.
+
+    Args:
+        ensembles: What `models.yml` says.
+        members: All members of all tasks.
+        parameters: With `ensembling`, how members are fused where an ensemble does not say, and
+            `leaderboard`.
+        where: The file that `ensembles` is in, for messages.
+
+    Raises:
+        PlanError: An ensemble needs what its members do not have, or the final one has none.
+    """
+    plans = []
+    for task in TASKS:
+        own = [member for member in members if member.task == task]
+        if not own:
+            continue
+        _check_teacher(ensembles[TEACHER], own, where)
+        found = [_resolved(n, ens, task, own, parameters, where) for n, ens in ensembles.items()]
+        plans += [plan for plan in found if plan.members]
+        if not any(plan.name == FINAL and plan.members for plan in found):
+            raise PlanError(f"{where}: ensembles.final has no member for {task!r}; name one")
+    return tuple(plans)
+
+
+def _resolved(
+    name: str,
+    described: Ensemble,
+    task: Task,
+    members: Sequence[Member],
+    parameters: Mapping[str, Any],
+    where: str,
+) -> EnsemblePlan:
+    method = None if described.search is not None else _method(described, task, parameters)
+    if described.search is not None or (method is not None and method.learns == "labels"):
+        members = _with_out_of_fold(name, described, members, where)
+    # A file holds no predictions on the pool, which a teacher is asked for.
+    meant = [m for m in members if name != TEACHER or isinstance(m, TrainingPlan)]
+    chosen = tuple(member for member in meant if described.means(member))
+    search = _search(name, described, task, chosen, where)
+    if method is not None and method.takes == "probabilities":
+        _check_probabilities(name, chosen, where)
+    if described.search is not None:
+        settings = None
+    elif described.fusion(task) is not None:
+        settings = f"params:ensembles.{name}.{task}"
+    else:
+        settings = f"params:ensembling.{task}"
+    known = (parameters.get("leaderboard") or {}).get(task)
+    return EnsemblePlan(
+        task=task,
+        name=name,
+        members=chosen,
+        settings=settings,
+        takes="predictions" if method is None else method.takes,
+        learns="nothing" if method is None else method.learns,
+        search=search,
+        leaderboard=f"{task}.leaderboard" if name == FINAL and known else None,
+    )
+
+
+def _method(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Method | None:
+    """The method of an ensemble; None where the parameter names none that is known.
+
+    That parameter is checked with all others, where the message names its own file.
+    """
+    settings = described.fusion(task)
+    if settings is not None:
+        return METHODS[task][getattr(settings, settings.key)].thing
+    given = (parameters.get("ensembling") or {}).get(task) or {}
+    name = given.get("method") if isinstance(given, Mapping) else None
+    name = FUSION[task].default if name is None else name
+    return METHODS[task][name].thing if name in METHODS[task] else None
+
+
+def _search(
+    name: str, described: Ensemble, task: Task, members: Sequence[Member], where: str
+) -> SearchPlan | None:
+    if described.search is None:
+        return None
+    named = described.search.methods(task)
+    tried = METHODS[task] if named is None else named
+    soft = [m for m in tried if METHODS[task][m].thing.takes == "probabilities"]
+    if named is not None and soft:
+        _check_probabilities(name, members, where)
+    return SearchPlan(
+        settings=f"params:ensembles.{name}.search",
+        probabilities=bool(soft) and all(member.has_probabilities for member in members),
+    )
+
+
+def _with_out_of_fold(
+    name: str, described: Ensemble, members: Sequence[Member], where: str
+) -> list[Member]:
+    """The members that have out-of-fold predictions; those named without some stop the run."""
+    what = "searched for" if described.search is not None else "learnt"
+    if name == TEACHER:
+        raise PlanError(
+            f"{where}: ensembles.teacher is {what}; give it other settings, it labels the pool"
+        )
+    for member in members:
+        if member.has_out_of_fold or not described.means(member):
+            continue
+        lacking = (
+            f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
+            f"{member.name!r} has none; drop in {member.model}.oof.csv"
+        )
+        if described.names(member):
+            raise PlanError(f"{lacking} or leave it out")
+        logger.warning("%s; this ensemble goes without it", lacking)
+    return [member for member in members if member.has_out_of_fold]
+
+
+def _check_teacher(teacher: Ensemble, members: Sequence[Member], where: str) -> None:
+    """Stop where pseudo-labels would be needed before they can be made."""
+    trained = [member for member in members if isinstance(member, TrainingPlan)]
+    retrained = [member for member in trained if member.retrained]
+    teachers = [member for member in trained if teacher.means(member)]
+    if retrained and not teachers:
+        raise PlanError(
+            f"{where}: models.{retrained[0].model} trains on pseudo-labels, but the ensemble "
+            f"'teacher' has no member for {retrained[0].task!r}; add a model that trains on "
+            "'labeled'"
+        )
+    for member in teachers:
+        if member.retrained:
+            raise PlanError(
+                f"{where}: ensembles.teacher names {member.model!r}, which itself trains on "
+                "pseudo-labels; leave it out"
+            )
+
+
+def _check_probabilities(name: str, members: Sequence[Member], where: str) -> None:
+    """Stop where masks are to be fused by probabilities that a member does not predict."""
+    for member in members:
+        if member.has_probabilities:
+            continue
+        remedy = (
+            f"set models.{member.model}.probabilities: true"
+            if isinstance(member, TrainingPlan)
+            else "a file holds none: leave it out"
+        )
+        raise PlanError(
+            f"{where}: ensembles.{name} fuses probabilities of pixels, and {member.name!r} has "
+            f"none; {remedy}, or choose another method"
+        )
+
+
+def _is_retrained(member: Member) -> bool:
+    return isinstance(member, TrainingPlan) and member.retrained

@@ -1,0 +1,131 @@
+"""The section `models` of `models.yml`: which models there are, and that they can be trained."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from recycling.backends import Model, how_to_install, is_installed
+from recycling.plan.parameters import PlanError, faults, nearest
+
+logger = logging.getLogger(__name__)
+
+RESERVED = ("pseudo", "dropped")
+START = "model:"
+
+
+def read_models(parameters: Mapping[str, Any], where: str) -> dict[str, Model]:
+    """Read every model, also those whose library is missing.
+
+    Args:
+        parameters: With `models`, and `splitting`, which says what folds there will be.
+        where: The file that they come from, for messages.
+
+    Raises:
+        PlanError: A model is described wrongly, starts from one that it cannot start from, or is
+            to leave out a fold that there will not be.
+    """
+    raw = parameters.get("models") or {}
+    if not isinstance(raw, Mapping):
+        raise PlanError(f"{where}: models should be a mapping from names to settings")
+    models = {str(name): _model(name, settings, where) for name, settings in raw.items()}
+    for name, model in models.items():
+        _check_start(name, models, where)
+        _check_folds(name, model, parameters.get("splitting"), where)
+    return models
+
+
+def usable_models(models: Mapping[str, Model], where: str) -> dict[str, Model]:
+    """The models whose library is installed.
+
+    Raises:
+        PlanError: A library is missing that may not be, or a model starts from one that is left
+            out.
+    """
+    usable = {name: model for name, model in models.items() if _is_usable(name, model, where)}
+    for name, model in usable.items():
+        if (start := start_of(model)) is not None and start not in usable:
+            raise PlanError(
+                f"{where}: models.{name}.pretrained names {start!r}, which is left out; "
+                "install its backend or choose another start"
+            )
+    return usable
+
+
+def start_of(model: Model) -> str | None:
+    """The model that `pretrained` names, if it names one."""
+    return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
+
+
+def check_name(section: str, name: Any, where: str) -> None:
+    """Stop where a name cannot be part of a dataset's name.
+
+    Raises:
+        PlanError: It cannot.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)) or name in RESERVED:
+        raise PlanError(
+            f"{where}: {section}.{name}: not a name that can be given; use lower-case letters, "
+            f"digits and '_', and none of {', '.join(RESERVED)}"
+        )
+
+
+def _model(name: Any, raw: Any, where: str) -> Model:
+    check_name("models", name, where)
+    if not isinstance(raw, Mapping):
+        raise PlanError(f"{where}: models.{name} should be a mapping of settings")
+    try:
+        return Model.model_validate(raw)
+    except ValidationError as error:
+        raise PlanError(faults(error, f"{where}: models.{name}", Model)) from error
+
+
+def _check_start(name: str, known: Mapping[str, Model], where: str) -> None:
+    seen = [name]
+    while (start := start_of(known[seen[-1]])) is not None:
+        key = f"{where}: models.{seen[-1]}.pretrained"
+        if start not in known:
+            raise PlanError(f"{key} names {start!r}, which is no model; {nearest(start, known)}")
+        if start in seen:
+            raise PlanError(f"{key}: {' starts from '.join([*seen, start])}; break the circle")
+        if not set(known[seen[-1]].folds) <= set(known[start].folds):
+            raise PlanError(f"{key}: {start!r} is not trained on the same folds; add them to it")
+        seen.append(start)
+
+
+def _check_folds(name: str, model: Model, splitting: Any, where: str) -> None:
+    """Stop where a model is to leave out a fold that there will not be."""
+    if not isinstance(splitting, Mapping):
+        return
+    key = f"{where}: models.{name}.folds is {list(model.folds)}"
+    if splitting.get("method") == "hold_out":
+        if set(model.folds) != {0}:
+            raise PlanError(
+                f"{key}, but with splitting.method 'hold_out' only fold 0 is held out; "
+                "set folds: [0]"
+            )
+        return
+    n_splits = splitting.get("n_splits")
+    if isinstance(n_splits, int) and max(model.folds) >= n_splits:
+        raise PlanError(
+            f"{key}, but splitting.n_splits is {n_splits}: folds go from 0 to {n_splits - 1}"
+        )
+
+
+def _is_usable(name: str, model: Model, where: str) -> bool:
+    if is_installed(model.backend):
+        return True
+    if not model.skip_if_missing:
+        raise PlanError(
+            f"{where}: models.{name}: backend {model.backend!r} is not installed; "
+            f"{how_to_install(model.backend)}, or set skip_if_missing: true"
+        )
+    logger.warning(
+        "%s: models.%s is left out: backend %r is not installed (%s)",
+        where, name, model.backend, how_to_install(model.backend),
+    )  # fmt: skip
+    return False

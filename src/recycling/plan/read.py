@@ -1,0 +1,111 @@
+"""From the parameters to the plan: read once, checked once, resolved into plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recycling.backends import Model
+from recycling.backends.shared.model import Task
+from recycling.plan.ensembles import check_patterns, read_ensembles, resolve_ensembles
+from recycling.plan.models import read_models, start_of, usable_models
+from recycling.plan.parameters import PlanError
+from recycling.plan.records import (
+    TASKS,
+    ExternalMember,
+    Plan,
+    PseudoLabelPlan,
+    TrainingPlan,
+    out_of_fold_file,
+)
+
+Files = Mapping[Task, Mapping[str, Path]]
+"""For each task, the files of predictions that were dropped in, by name."""
+
+
+def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = None) -> Plan:
+    """Read the models and ensembles out of the project's parameters.
+
+    Args:
+        parameters: The parameters, with `models` and, if need be, `ensembles`.
+        where: The file that they come from, for messages.
+        files: The files of predictions that were dropped in.
+
+    Raises:
+        PlanError: A model or an ensemble is described wrongly; one line, with file and key.
+    """
+    known = read_models(parameters, where)
+    described = read_ensembles(parameters, where)
+    for name in described:
+        if name in known:
+            raise PlanError(f"{where}: {name!r} is a model and an ensemble; rename one of them")
+    models = usable_models(known, where)
+    external = _external(files or {}, {*known, *described})
+    trainings = _trainings(models)
+    members = (*trainings, *external)
+    # Models that are left out because their library is missing are no fault of an ensemble.
+    names = {*known, *(m.model for m in members), *(m.name for m in members)}
+    if members:
+        check_patterns(described, names, where)
+    ensembles = resolve_ensembles(described, members, parameters, where)
+    pools = {training.task: training.pool for training in trainings}
+    boards = parameters.get("leaderboard") or {}
+    return Plan(
+        models=models,
+        trainings=trainings,
+        external=external,
+        ensembles=ensembles,
+        pseudo_labels=tuple(
+            PseudoLabelPlan(ensemble, pools[ensemble.task])
+            for ensemble in ensembles
+            if ensemble.is_teacher
+        ),
+        leaderboard=frozenset(task for task in TASKS if boards.get(task)),
+    )
+
+
+def _external(files: Files, taken: set[str]) -> tuple[ExternalMember, ...]:
+    members = []
+    for task in TASKS:
+        for name, path in files.get(task, {}).items():
+            if name in taken:
+                raise PlanError(
+                    f"{path}: its name is that of a model or an ensemble; rename the file"
+                )
+            members.append(
+                ExternalMember(
+                    task,
+                    name,
+                    f"{name}.csv",
+                    f"{task}.dropped.{name}",
+                    has_out_of_fold=out_of_fold_file(path).exists(),
+                )
+            )
+    return tuple(members)
+
+
+def _trainings(models: Mapping[str, Model]) -> tuple[TrainingPlan, ...]:
+    """One record for each model and fold."""
+    tasks = {model.task for model in models.values()}
+
+    def training(name: str, fold: int) -> TrainingPlan:
+        model, start = models[name], start_of(models[name])
+        task = model.task
+        # A classifier looks at crops, and where detectors are at hand theirs are the boxes to crop.
+        crops = task == "cls" and "det" in tasks
+        return TrainingPlan(
+            task,
+            name,
+            f"{name}.fold{fold}",
+            f"{task}.{name}.fold{fold}",
+            has_probabilities=model.probabilities,
+            fold=fold,
+            pool="det.pseudo.annotations" if crops else "pool.annotations",
+            start=None if start is None else training(start, fold).checkpoint,
+            pseudo_labels=(
+                f"{task}.pseudo.annotations" if model.train_on == "labeled+pseudo" else None
+            ),
+        )
+
+    return tuple(training(name, fold) for name, model in models.items() for fold in model.folds)

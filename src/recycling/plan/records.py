@@ -1,0 +1,214 @@
+"""What is to be done, resolved: plain records that the pipelines are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from recycling.backends import Model
+from recycling.backends.shared.model import Task
+
+TASKS: tuple[Task, ...] = get_args(Task)
+TEACHER, FINAL = "teacher", "final"
+"""The ensemble that labels the pool, and the one whose predictions are submitted."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody whose predictions can be in an ensemble.
+
+    Attributes:
+        task: What its predictions are of.
+        model: Its name in `models.yml`, or that of the file that its predictions come from.
+        name: How it is called inside an ensemble.
+        namespace: The namespace of its nodes and datasets.
+        has_out_of_fold: Whether there are predictions on labelled images that it has not seen.
+        has_probabilities: Whether there are class probabilities for each pixel of its masks.
+    """
+
+    task: Task
+    model: str
+    name: str
+    namespace: str
+    has_out_of_fold: bool = field(default=True, kw_only=True)
+    has_probabilities: bool = field(default=False, kw_only=True)
+
+    @property
+    def test_predictions(self) -> str:
+        """The dataset of its predictions on the test images."""
+        return f"{self.namespace}.test_predictions"
+
+    @property
+    def test_probabilities(self) -> str:
+        """The dataset of the probabilities beside its label maps of the test images."""
+        return f"{self.namespace}.test_probabilities"
+
+    @property
+    def test_metrics(self) -> str:
+        """The dataset of its scores on the test images."""
+        return f"{self.namespace}.test_metrics"
+
+    @property
+    def out_of_fold_predictions(self) -> str:
+        """The dataset of its predictions on labelled images that it has not seen."""
+        return f"{self.namespace}.out_of_fold_predictions"
+
+    @property
+    def out_of_fold_probabilities(self) -> str:
+        """The dataset of the probabilities beside its out-of-fold label maps."""
+        return f"{self.namespace}.out_of_fold_probabilities"
+
+    @property
+    def out_of_fold_metrics(self) -> str:
+        """The dataset of its scores on labelled images that it has not seen."""
+        return f"{self.namespace}.out_of_fold_metrics"
+
+    @property
+    def pool_predictions(self) -> str:
+        """The dataset of its predictions on the unlabelled images."""
+        return f"{self.namespace}.pool_predictions"
+
+
+@dataclass(frozen=True)
+class ExternalMember(Member):
+    """Predictions of others, from a file that was dropped in."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan(Member):
+    """One model, trained on all folds but one.
+
+    Attributes:
+        fold: The fold that it does not see.
+        pool: The annotations of the unlabelled images.
+        start: The dataset of the checkpoint whose weights it starts from, if that is another
+            model's.
+        pseudo_labels: The dataset of the pseudo-labels that it learns from as well, if it does.
+    """
+
+    fold: int
+    pool: str
+    start: str | None = None
+    pseudo_labels: str | None = None
+
+    @property
+    def settings(self) -> str:
+        """The parameter that holds the model's settings."""
+        return f"params:models.{self.model}"
+
+    @property
+    def checkpoint(self) -> str:
+        """The dataset of the trained model."""
+        return f"{self.namespace}.checkpoint"
+
+    @property
+    def retrained(self) -> bool:
+        """Whether it learns from pseudo-labels, in a second round."""
+        return self.pseudo_labels is not None
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How an ensemble is searched for.
+
+    Attributes:
+        settings: The parameter that holds the search's settings.
+        probabilities: Whether methods that fuse probabilities of pixels are tried.
+    """
+
+    settings: str
+    probabilities: bool
+
+
+@dataclass(frozen=True)
+class EnsemblePlan:
+    """One ensemble of one task.
+
+    Attributes:
+        task: What is fused.
+        name: Its name in `models.yml`.
+        members: Who is in it.
+        settings: The parameter that says how its members are fused; None where that is searched.
+        takes: What its method fuses; see `recycling.ensembling.methods.Method`.
+        learns: What its method takes from labels.
+        search: How it is searched for, if it is.
+        leaderboard: The dataset that compares validation and leaderboard, on its report.
+    """
+
+    task: Task
+    name: str
+    members: tuple[Member, ...]
+    settings: str | None
+    takes: Literal["predictions", "probabilities"] = "predictions"
+    learns: Literal["nothing", "ranks", "labels"] = "nothing"
+    search: SearchPlan | None = None
+    leaderboard: str | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its nodes and datasets."""
+        return f"{self.task}.{self.name}"
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether it labels the pool."""
+        return self.name == TEACHER
+
+
+@dataclass(frozen=True)
+class PseudoLabelPlan:
+    """How the unlabelled images of one task are labelled.
+
+    Attributes:
+        teacher: The ensemble that labels them.
+        pool: The dataset of their annotations: for classes, of the boxes to crop.
+    """
+
+    teacher: EnsemblePlan
+    pool: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be trained, labelled and fused.
+
+    Attributes:
+        models: Model by name, without those whose library is missing and that may be left out.
+        trainings: One for each model and fold.
+        external: The members that are files.
+        ensembles: One for each ensemble and task that has a member for it.
+        pseudo_labels: One for each task that has a teacher.
+        leaderboard: The tasks of which leaderboard scores are known.
+    """
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    trainings: tuple[TrainingPlan, ...] = ()
+    external: tuple[ExternalMember, ...] = ()
+    ensembles: tuple[EnsemblePlan, ...] = ()
+    pseudo_labels: tuple[PseudoLabelPlan, ...] = ()
+    leaderboard: frozenset[Task] = frozenset()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that have a member, in the order cls, det, seg."""
+        return tuple(task for task in TASKS if self.members(task))
+
+    def members(self, task: Task) -> list[Member]:
+        """The trainings of a task, and the files that were dropped in."""
+        return [m for m in (*self.trainings, *self.external) if m.task == task]
+
+    def ensembles_of(self, task: Task) -> list[EnsemblePlan]:
+        """The ensembles of a task."""
+        return [ensemble for ensemble in self.ensembles if ensemble.task == task]
+
+
+def out_of_fold_file(path: Path) -> Path:
+    """Where the out-of-fold predictions of a dropped-in member are, if there are any.
+
+    Example:
+        >>> out_of_fold_file(Path("colleague.csv")).name
+        'colleague.oof.csv'
+    """
+    return path.with_suffix(f".oof{path.suffix}")
