@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recycling.pipelines import (
     training_seg,
 )
 from recycling.plan import TASKS, Plan, read_plan
-from recycling.plan.parameters import shown
+from recycling.plan.parameters import ParameterError, file_of, shown
 from recycling.predictions import members_in
 
 _active: Plan | None = None
@@ -70,6 +71,27 @@ def plan_of(config: OmegaConfigLoader) -> Plan:
     folders = [config.env or config.default_run_env, config.base_env]
     files = [Path(config.conf_source) / str(folder) / "models.yml" for folder in folders]
     where = next((file for file in files if file.exists()), files[-1])
+    import_custom(config["parameters"].get("custom_imports") or [], config)
     members = Path(config.conf_source).parent / str(config["globals"]["data"]) / "01_raw/members"
     dropped = {task: members_in(members / task) for task in TASKS}
     return read_plan(config["parameters"], shown(where), dropped)
+
+
+def import_custom(names: Any, config: OmegaConfigLoader) -> None:
+    """Import the modules that register a user's own methods, losses, metrics and formats.
+
+    Args:
+        names: What the parameter `custom_imports` says: names of modules.
+        config: Says which file it is in.
+
+    Raises:
+        ParameterError: One of them cannot be imported.
+    """
+    for name in names if isinstance(names, list) else [names]:
+        try:
+            import_module(str(name))
+        except ImportError as error:
+            raise ParameterError(
+                f"{shown(file_of('custom_imports', config))}: custom_imports: {name}: {error}; "
+                "name a module below src/, or one that is installed"
+            ) from error

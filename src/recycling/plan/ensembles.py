@@ -254,7 +254,7 @@ def _method(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> M
         return METHODS[task][getattr(settings, settings.key)].thing
     given = (parameters.get("ensembling") or {}).get(task) or {}
     name = given.get("method") if isinstance(given, Mapping) else None
-    name = FUSION[task].default if name is None else name
+    name = str(name or FUSION[task].default)
     return METHODS[task][name].thing if name in METHODS[task] else None
 
 
