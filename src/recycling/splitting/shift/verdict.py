@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from recycling.splitting.shift.shared_images import SharedImages
-from recycling.splitting.shift.two_sample_test import ToldApart
+from recycling.splitting.shift.two_sample_test import TwoSampleTest
 
 MISLEADS = 0.7
 """From this AUC on, a score on held-out train images is called into doubt; a convention."""
@@ -37,27 +37,25 @@ _SAYS_THE_SAME = {
 }
 
 
-def verdict(told: ToldApart, features: pd.DataFrame) -> str:
+def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
     """Whether the parts can be told apart, by what, and what that means.
 
     Args:
-        told: What the classifier could do.
+        result: What the classifier could do.
         features: The features and their means; schema `SHIFT`, the most telling first.
 
     Returns:
         A sentence without a full stop, like "AUC 0.97 (0.95 to 0.98; by chance up to 0.56): test
         images are darker (brightness 0.31, in train 0.52); validation on train may mislead".
     """
-    measured = (
-        f"AUC {told.auc:.2f} ({told.low:.2f} to {told.high:.2f}; by chance up to {told.chance:.2f})"
-    )
-    if told.auc <= told.chance:
+    measured = f"AUC {result.auc:.2f} ({result.low:.2f} to {result.high:.2f}; by chance up to {result.chance:.2f})"
+    if result.auc <= result.chance:
         return f"{measured}: train and test cannot be told apart by these features"
     said = _named(features) or (
         f"test images differ in how features spread or go together, {features['feature'][0]} "
         "the most, and hardly in any one alone"
     )
-    doubt = "; validation on train may mislead" if told.auc >= MISLEADS else ", if not by much"
+    doubt = "; validation on train may mislead" if result.auc >= MISLEADS else ", if not by much"
     return f"{measured}: {said}{doubt}"
 
 
