@@ -1,11 +1,11 @@
-"""Whether a classifier tells two samples apart better than chance: a two-sample test.
+"""A classifier two-sample test: whether a classifier tells two samples apart better than chance.
 
-Sources: the classifier two-sample test: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
-Tests", ICLR 2017, https://arxiv.org/abs/1610.06545, here with the AUC instead of the accuracy, since
-the samples may differ in size; the standard error of an AUC over rows in groups: Obuchowski,
-"Nonparametric Analysis of Clustered ROC Curve Data", Biometrics 53 (1997); the p-value of a
-permutation test: Phipson and Smyth, "Permutation P-values Should Never Be Zero", 2010; permutation
-importance: Breiman, "Random Forests", 2001.
+Sources: the test: Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017,
+https://arxiv.org/abs/1610.06545; here with the AUC instead of the accuracy, since the samples may
+differ in size. The standard error of an AUC over rows in groups: Obuchowski, "Nonparametric
+Analysis of Clustered ROC Curve Data", Biometrics 53 (1997). The p-value of a permutation test:
+Phipson and Smyth, "Permutation P-values Should Never Be Zero", 2010. Permutation importance:
+Breiman, "Random Forests", 2001.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ N_REPEATS = 5
 """How often each feature is permuted to measure its importance; scikit-learn's default, too."""
 
 _Z_95 = 1.959964  # a normal value lies within so many standard deviations in 95 of 100 cases
-_N_BINS = 250  # scikit-learn's trees use 255 at most, one of them for missing values
+_N_BINS = 250  # no more than the 255 that scikit-learn's trees take
 
 
 @dataclass(frozen=True)
