@@ -7,12 +7,15 @@ thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from typing_extensions import Self
 
 Thing = TypeVar("Thing")
 
@@ -88,7 +91,7 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
         return add
 
     def __getitem__(self, name: str) -> Entry[Thing]:
-        if name not in self._entries:
+        if name not in self:
             raise self.unknown(name)
         return self._entries[name]
 
@@ -105,7 +108,23 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        # What a user writes in YAML may be a list, which has no hash.
+        return isinstance(name, str) and name in self._entries
+
+
+def import_modules(package: str, path: Iterable[str]) -> None:
+    """Import the modules of a package, so that what they register is known.
+
+    For the `__init__` of a package that holds a file for each thing: a new file is found without
+    being named anywhere. Modules whose names begin with `_` are left out.
+
+    Args:
+        package: The package's `__name__`.
+        path: The package's `__path__`.
+    """
+    for module in iter_modules(path):
+        if not module.name.startswith("_"):
+            import_module(f"{package}.{module.name}")
 
 
 class Settings(BaseModel):
@@ -117,8 +136,8 @@ class Settings(BaseModel):
 class PickedSettings(Settings):
     """Settings of a thing that is picked by name: those of the thing, and nothing else.
 
-    A base class for each kind names its registry. Validating that base class gives the settings of
-    the thing that is picked.
+    A base class for each kind names its registry. Validating that base class, or calling it, gives
+    the settings of the thing that is picked.
 
     >>> methods: Registry[Any] = Registry("method")
     >>> class Method(PickedSettings):
@@ -132,6 +151,8 @@ class PickedSettings(Settings):
     >>> _ = methods.register("mean", Mean)(max)
     >>> Method.model_validate({"power": 2})
     Mean(method='mean', power=2.0)
+    >>> Method(method="mean")
+    Mean(method='mean', power=1.0)
 
     Attributes:
         registry: Where the things of this kind are.
@@ -143,31 +164,43 @@ class PickedSettings(Settings):
     key: ClassVar[str]
     default: ClassVar[str | None] = None
 
+    def __new__(cls, **settings: Any) -> Self:
+        """An object of the picked thing's class, which pydantic then fills in."""
+        name = settings.get(cls.key, cls.default) if cls._is_base() else None
+        # A name that is not known is left to the validator, which refuses it.
+        known = name is not None and name in cls.registry
+        return super().__new__(cls.registry[name].settings if known else cls)  # type: ignore[type-var]
+
     @model_validator(mode="wrap")
     @classmethod
     def _of_the_picked(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
-        is_base = PickedSettings in cls.__bases__
-        if not is_base or not isinstance(value, Mapping):
+        if not isinstance(value, Mapping):
             return handler(value)
-        name = value.get(cls.key, cls.default)
+        default = cls.default if cls._is_base() else cls.model_fields[cls.key].default
+        name = value.get(cls.key, default)
         if name is None:
             raise ValueError(f"{cls.key} is missing; there are {', '.join(cls.registry)}")
         entry = cls.registry[name]
-        known = set(entry.settings.model_fields)
         for setting in value:
-            if setting not in known:
+            if setting not in entry.settings.model_fields:
                 raise ValueError(_refusal(setting, entry, cls.registry, cls.key))
-        return entry.settings.model_validate({**value, cls.key: name})
+        if cls._is_base():
+            return entry.settings.model_validate({**value, cls.key: name})
+        return handler(value)
+
+    @classmethod
+    def _is_base(cls) -> bool:
+        return PickedSettings in cls.__bases__
 
 
 def _refusal(setting: str, entry: Entry[Any], registry: Registry[Any], key: str) -> str:
     """Why a thing does not take a setting: whose it is, and which ones the thing takes."""
     takes = [name for name in entry.settings.model_fields if name != key]
     near = get_close_matches(str(setting), takes)
-    others = [one.name for one in registry.values() if setting in one.settings.model_fields]
+    others = [other.name for other in registry.values() if setting in other.settings.model_fields]
     said = f"{entry.name!r} takes no {setting!r}"
     if others:
         said += f" (it is a setting of {', '.join(others)})"
     elif near:
-        said += f"; did you mean {near[0]!r}?"
+        said += f" (did you mean {near[0]!r}?)"
     return f"{said}; it takes {', '.join(takes) or 'no settings'}"

@@ -115,7 +115,10 @@ def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
         ({"models": ["yolox"]}, "should be a mapping"),
         ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
         (
-            {**models(folds=[0, 1]), "splitting": {"method": "hold_out"}},
+            {
+                **models(folds=[0, 1]),
+                "splitting": {"method": "hold_out", "hold_out": {"share": 0.2}},
+            },
             r"models.yolox.folds is \[0, 1\].*only fold 0 is held out",
         ),
         (

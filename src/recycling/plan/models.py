@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from recycling.backends import Model, how_to_install, is_installed
 from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
@@ -101,18 +102,16 @@ def _check_folds(name: str, model: Model, splitting: Any, where: str) -> None:
     """Stop where a model is to leave out a fold that there will not be."""
     if not isinstance(splitting, Mapping):
         return
-    key = f"{where}: models.{name}.folds is {list(model.folds)}"
-    if splitting.get("method") == "hold_out":
-        if set(model.folds) != {0}:
-            raise PlanError(
-                f"{key}, but with splitting.method 'hold_out' only fold 0 is held out; "
-                "set folds: [0]"
-            )
+    try:
+        settings = Splitting.model_validate(splitting)
+    except ValidationError:  # the check of the parameters says what is wrong
         return
-    n_splits = splitting.get("n_splits")
-    if isinstance(n_splits, int) and max(model.folds) >= n_splits:
+    last = settings.validation_folds[-1]
+    if max(model.folds) > last:
+        there_are = f"folds go from 0 to {last}" if last else "only fold 0 is held out"
         raise PlanError(
-            f"{key}, but splitting.n_splits is {n_splits}: folds go from 0 to {n_splits - 1}"
+            f"{where}: models.{name}.folds is {list(model.folds)}, but with splitting.method "
+            f"{settings.method!r} {there_are}; leave out the others"
         )
 
 

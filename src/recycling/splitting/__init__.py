@@ -13,8 +13,8 @@ from recycling.splitting.balance import (
 )
 from recycling.splitting.core import FOLDS, Folds, SplitError
 from recycling.splitting.folds import make_folds
-from recycling.splitting.hold_out import HoldOut
 from recycling.splitting.leaks import check_leaks
+from recycling.splitting.methods.hold_out import HoldOut
 from recycling.splitting.settings import Splitting
 from recycling.splitting.shift.adversarial import (
     SHIFT,

@@ -6,11 +6,10 @@ import logging
 
 import pandas as pd
 
+import recycling.splitting.methods  # noqa: F401  # so that they are in the registry
 from recycling.annotations import Annotations
 from recycling.splitting.core import FOLDS, Folds, SplitError
-from recycling.splitting.hold_out import hold_out
-from recycling.splitting.methods import BREAKS_GROUPS, METHODS
-from recycling.splitting.settings import Splitting
+from recycling.splitting.settings import METHODS, KFolds, Splitting
 
 logger = logging.getLogger(__name__)
 
@@ -22,28 +21,24 @@ def make_folds(annotations: Annotations, settings: Splitting) -> Folds:
 
     Args:
         annotations: The images and what is on them.
-        settings: Method, number of folds, seed and axes.
+        settings: The method, and what it takes.
 
     Returns:
-        The fold of every image, ordered by image. With the method `hold_out`, fold 0 is held out
-        and fold 1 is the rest.
+        The fold of every image, ordered by image. Those that models can be validated on are
+        `settings.validation_folds`.
 
     Raises:
         SplitError: There are fewer groups than folds, the method cannot keep the groups whole, an
             axis is not there, or what is to be held out is not.
     """
-    n_splits = 2 if settings.hold_out else settings.n_splits
     _check_categories(annotations)
-    _check_groups(annotations, settings.method, n_splits)
+    _check_groups(annotations, settings)
     annotations = Annotations(
         images=annotations.images.sort_values("image_id", ignore_index=True),
         annotations=annotations.annotations.sort_values("annotation_id", ignore_index=True),
         categories=annotations.categories.sort_values("category_id", ignore_index=True),
     )
-    if settings.hold_out:
-        fold = hold_out(annotations, settings.hold_out, axes=settings.axes, seed=settings.seed)
-    else:
-        fold = METHODS[settings.method](annotations, n_splits, settings.seed, settings.axes)
+    fold = METHODS[settings.method].thing.split(annotations, settings)
     table = pd.DataFrame({"image_id": annotations.images["image_id"], "fold": fold})
     return Folds(FOLDS.conform(table, where="folds"))
 
@@ -58,18 +53,21 @@ def _check_categories(annotations: Annotations) -> None:
         )
 
 
-def _check_groups(annotations: Annotations, method: str, n_splits: int) -> None:
+def _check_groups(annotations: Annotations, settings: Splitting) -> None:
     sizes = annotations.images["group"].value_counts()
-    if len(sizes) < n_splits:
+    if len(sizes) < settings.n_parts:
         asked = (
-            "method 'hold_out' makes 2 parts" if method == "hold_out" else f"n_splits is {n_splits}"
+            f"n_splits is {settings.n_splits}"
+            if isinstance(settings, KFolds)
+            else f"method {settings.method!r} makes {settings.n_parts} parts"
         )
         raise SplitError(
             f"{asked}, but the {len(annotations.images)} images form {len(sizes)} groups, which "
             f"stay whole; ask for {len(sizes)} folds or fewer"
         )
-    if method in BREAKS_GROUPS and sizes.iloc[0] > 1:
+    if not METHODS[settings.method].thing.keeps_groups and sizes.iloc[0] > 1:
+        others = [name for name, method in METHODS.items() if method.thing.keeps_groups]
         raise SplitError(
-            f"method {method!r} breaks groups, and group {sizes.index[0]!r} has "
-            f"{sizes.iloc[0]} images; use {BREAKS_GROUPS[method]!r}"
+            f"method {settings.method!r} breaks groups, and group {sizes.index[0]!r} has "
+            f"{sizes.iloc[0]} images; use a method that keeps them whole: {', '.join(others)}"
         )

@@ -1,47 +1,61 @@
-"""How images are split: what the configuration says."""
+"""How images are split: what the configuration says, and the splitting methods by name.
+
+A method is one file in `methods/`: its settings, its function and the decorator of this module.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
 
+from recycling.annotations import Annotations
+from recycling.registry import PickedSettings, Registry
 from recycling.splitting.axes import DEFAULT_AXES, Axis
-from recycling.splitting.hold_out import HoldOut
+
+Function = TypeVar("Function", bound=Callable[..., NDArray[np.int64]])
 
 
-class Splitting(BaseModel):
-    """How images are split into folds."""
+@dataclass(frozen=True)
+class Method:
+    """A method that splits images.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Attributes:
+        split: The function. It takes annotations whose rows are ordered by their ids, and the
+            method's settings. It returns the fold of each image, (images,).
+        keeps_groups: Whether images of a group are in the same fold always.
+    """
 
-    method: Literal[
-        "random",
-        "stratified",
-        "stratified_group",
-        "joint_labels",
-        "multilabel_stratified",
-        "multilabel_stratified_group",
-        "hold_out",
-    ] = Field(
-        default="multilabel_stratified_group",
-        description=(
-            "random: groups at random; stratified: scikit-learn's, by each image's rarest "
-            "category, for images without groups; stratified_group: scikit-learn's, by category; "
-            "joint_labels: one label of category, area tercile and number of categories together; "
-            "multilabel_stratified: iterative-stratification's, by all axes, for images without "
-            "groups; multilabel_stratified_group: ours, by all axes, groups whole; "
-            "hold_out: fold 0 is a fixed validation part, fold 1 the rest"
-        ),
-    )
-    n_splits: int = Field(default=5, ge=2, description="number of folds; hold_out always has 2")
+    split: Callable[[Annotations, Any], NDArray[np.int64]]
+    keeps_groups: bool = True
+
+
+METHODS: Registry[Method] = Registry("splitting method")
+
+
+class Splitting(PickedSettings):
+    """How images are split: by `method`, with the settings that it takes.
+
+    A method holds out one part, as fold 0, and fold 1 is the rest; or it makes folds that are held
+    out in turn, and its settings are `KFolds`.
+
+    >>> Splitting(method="random", n_splits=3).validation_folds
+    range(0, 3)
+    """
+
+    registry: ClassVar[Registry[Any]] = METHODS
+    key: ClassVar[str] = "method"
+    default: ClassVar[str | None] = "multilabel_stratified_group"
+
+    method: str
     seed: int = Field(default=0, ge=0)
     axes: tuple[Axis, ...] = Field(
         default=DEFAULT_AXES,
-        description="what the multilabel methods and hold_out.share balance, and what is measured",
-    )
-    hold_out: HoldOut | None = Field(
-        default=None, description="which images the method hold_out holds out"
+        description="on what the balance is measured, and what methods balance that go by axes",
     )
     near_duplicate_distance: int | None = Field(
         default=8,
@@ -63,15 +77,46 @@ class Splitting(BaseModel):
                 raise ValueError(f"axis {axis!r} is there {axes.count(axis)} times; name it once")
         return axes
 
-    @model_validator(mode="after")
-    def _hold_out_has_settings(self) -> Splitting:
-        if self.method == "hold_out" and self.hold_out is None:
-            raise ValueError(
-                f"method 'hold_out' needs hold_out, with one of {', '.join(HoldOut.model_fields)}"
-            )
-        if self.method != "hold_out" and self.hold_out is not None:
-            raise ValueError(
-                f"hold_out has no effect on method {self.method!r}; remove it, or set "
-                "method: hold_out"
-            )
-        return self
+    @property
+    def n_parts(self) -> int:
+        """How many parts the images are split into."""
+        return 2
+
+    @property
+    def validation_folds(self) -> range:
+        """The folds that a model can be validated on, having been trained on the rest."""
+        return range(1)
+
+
+class KFolds(Splitting):
+    """Settings of a method that makes folds, each of which is held out once."""
+
+    n_splits: int = Field(default=5, ge=2, description="number of folds")
+
+    @property
+    def n_parts(self) -> int:
+        """The number of folds."""
+        return self.n_splits
+
+    @property
+    def validation_folds(self) -> range:
+        """All folds."""
+        return range(self.n_splits)
+
+
+def splitting_method(
+    name: str, settings: type[Splitting], *, keeps_groups: bool = True
+) -> Callable[[Function], Function]:
+    """A decorator that makes a function a splitting method; see `Method`.
+
+    Args:
+        name: What the configuration calls it.
+        settings: What it takes.
+        keeps_groups: Whether images of a group are in the same fold always.
+    """
+
+    def add(function: Function) -> Function:
+        METHODS.register(name, settings)(Method(function, keeps_groups))
+        return function
+
+    return add

@@ -18,7 +18,7 @@ from recycling.splitting.shift.adversarial import (
     adversarial_validation,
 )
 from recycling.splitting.shift.shared_images import shared_images
-from recycling.splitting.shift.two_sample_test import area_under_curve, tell_apart
+from recycling.splitting.shift.two_sample_test import area_under_curve, classifier_two_sample_test
 
 QUICK = AdversarialValidation(n_splits=3, permutations=19)
 
@@ -303,10 +303,12 @@ def test_whether_it_could_be_chance_follows_from_the_shuffles(seed, n_splits, sh
     in_test = np.concatenate([np.arange(8) % 2, rng.integers(0, 2, 40)]).astype(bool)
     groups = np.concatenate([np.arange(8), rng.integers(0, 30, 40)])  # some hold both parts
     features = rng.normal(size=(48, 2)) + shift * in_test[:, None]
-    told = tell_apart(features, in_test, groups, n_splits=n_splits, permutations=19, seed=seed)
-    assert (told.auc > told.chance) == (told.p_value <= 0.05)
-    assert 0 <= told.low <= told.auc <= told.high <= 1
-    assert ((told.probability >= 0) & (told.probability <= 1)).all()
+    result = classifier_two_sample_test(
+        features, in_test, groups, n_splits=n_splits, n_permutations=19, random_state=seed
+    )
+    assert (result.auc > result.chance) == (result.p_value <= 0.05)
+    assert 0 <= result.low <= result.auc <= result.high <= 1
+    assert ((result.probability >= 0) & (result.probability <= 1)).all()
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from recycling.annotations.cleaning import annotation_rules, category_rules, image_rules, mask_rules
+import recycling.annotations.cleaning.rules  # noqa: F401  # so that they are in the registry
 from recycling.annotations.cleaning.audit import combined, placed
-from recycling.annotations.cleaning.settings import Cleaning, Rule
+from recycling.annotations.cleaning.registry import RULES, Cleaned, Needed, RuleSettings
+from recycling.annotations.cleaning.settings import Cleaning
 from recycling.annotations.core import (
     ANNOTATIONS,
     CATEGORIES,
@@ -36,15 +36,15 @@ def clean(
     rows stay the same for every subject that has nothing to do with what the new rule touched (what
     it has an audit row for, class indices apart):
 
-    - A category has to do with categories only, and only `fix_categories` acts on them.
+    - A category has to do with categories only.
     - An image has to do with itself and the images that it is compared with: those of the same
       bytes, of its group, or that look like it, and those that these are compared with, and so on.
     - An annotation has to do with its image, as above, with all annotations of that image, and with
       the categories that these have or are given.
 
     The order of the images' and of the annotations' rows makes no difference to the audit, except
-    to `position`, and to `remove_overlaps` and the rules after it: that order is the one in which
-    annotations are painted.
+    to `position`; and to a rule that cuts overlapping masks and the rules after it, since
+    annotations are painted in that order.
 
     Args:
         annotations: What was read; it is not changed.
@@ -109,35 +109,14 @@ def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> 
 
 def _applied(
     name: str,
-    settings: Rule,
+    settings: RuleSettings,
     annotations: Annotations,
     checks: pd.DataFrame,
     raw: Annotations,
-) -> tuple[Annotations, pd.DataFrame]:
-    """One rule: its settings' fields are its function's arguments."""
-    arguments: dict[str, Any] = {
-        field: getattr(settings, field) for field in type(settings).model_fields
-    }
+) -> Cleaned:
+    """Apply one rule: its settings' fields are its function's arguments."""
+    rule = RULES[name].thing
+    known: dict[Needed, Any] = {"checks": checks, "known_ids": raw.annotations["annotation_id"]}
+    arguments = {field: getattr(settings, field) for field in type(settings).model_fields}
     del arguments["enabled"]
-    if name in _NEEDS_CHECKS:
-        arguments["checks"] = checks
-    if name == "relabel":
-        arguments["known_ids"] = raw.annotations["annotation_id"]
-    return _RULES[name](annotations, **arguments)
-
-
-_RULES: dict[str, Callable[..., tuple[Annotations, pd.DataFrame]]] = {
-    "fix_categories": category_rules.fix_categories,
-    "relabel": category_rules.relabel,
-    "drop_bad_images": image_rules.drop_bad_images,
-    "drop_duplicate_images": image_rules.drop_duplicate_images,
-    "drop_duplicate_annotations": annotation_rules.drop_duplicate_annotations,
-    "drop_degenerate_boxes": annotation_rules.drop_degenerate_boxes,
-    "clip_boxes": annotation_rules.clip_boxes,
-    "recompute_from_mask": mask_rules.recompute_from_mask,
-    "relabel_inside": mask_rules.relabel_inside,
-    "remove_overlaps": mask_rules.remove_overlaps,
-    "drop_area_range": annotation_rules.drop_area_range,
-    "group_near_duplicates": image_rules.group_near_duplicates,
-}
-_NEEDS_CHECKS = {"drop_bad_images", "drop_duplicate_images", "group_near_duplicates"}
+    return rule.apply(annotations, **arguments, **{need: known[need] for need in rule.needs})

@@ -22,7 +22,7 @@ _Record: TypeAlias = dict[Hashable, Any]
 
 _SCHEMAS = {"image": IMAGES, "annotation": ANNOTATIONS, "category": CATEGORIES}
 _OPPOSITE = {"add": "drop", "change": "change", "drop": "add"}
-_CLASS_INDEX = "index"  # what an audit calls a category's place, which is one of its values
+_CLASS_INDEX = "index"  # an audit counts a category's class index among its values
 _WRONG = "this is the audit of other annotations"
 
 
@@ -105,13 +105,13 @@ def _table_after(subject: Subject, table: pd.DataFrame, audit: pd.DataFrame) -> 
         row_of = dict(zip(ids[touched.index].tolist(), touched.index.tolist(), strict=True))
         rows = dict(zip(row_of, records(touched), strict=True))
         positions = _follow(subject, rows, audit)
-        old = [one for one in rows if one in row_of]
-        new = [one for one in rows if one not in row_of]
-        changed = _like(after, [rows[one] for one in old], [row_of[one] for one in old])
+        old = [row_id for row_id in rows if row_id in row_of]
+        new = [row_id for row_id in rows if row_id not in row_of]
+        changed = _like(after, [rows[i] for i in old], [row_of[i] for i in old])
         left = pd.concat([after.drop(index=touched.index), changed]).sort_index()
-        places = [positions[one] for one in new]
-        gaps = np.setdiff1d(np.arange(len(left) + len(new)), places)[: len(left)]
-        added = _like(after, [rows[one] for one in new], places)
+        new_rows = [positions[i] for i in new]
+        gaps = np.setdiff1d(np.arange(len(left) + len(new)), new_rows)[: len(left)]
+        added = _like(after, [rows[i] for i in new], new_rows)
         after = pd.concat([left.set_axis(gaps), added])
         if subject == "category":
             after = after.set_index(_CLASS_INDEX)

@@ -16,18 +16,23 @@ from typing import NewType, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
 from recycling.annotations import IMAGES, near_duplicate_groups
 from recycling.annotations.images.checks import FEATURES
+from recycling.registry import Settings
 from recycling.splitting.shift.shared_images import SharedImages, shared_images
-from recycling.splitting.shift.two_sample_test import ToldApart, area_under_curve, tell_apart
+from recycling.splitting.shift.two_sample_test import (
+    TwoSampleTest,
+    area_under_curve,
+    classifier_two_sample_test,
+)
 from recycling.splitting.shift.verdict import not_measured, shared_sentence, verdict
 from recycling.tables import Column, Dtype, Schema
 
 ShiftFeatures = NewType("ShiftFeatures", pd.DataFrame)
-"""One row a feature, the most telling first, alone or with others; schema `SHIFT`."""
+"""One row a feature, the one that tells most first, alone or with others; schema `SHIFT`."""
 
 TestLikeness = NewType("TestLikeness", pd.DataFrame)
 """One row an image whose features are known; schema `TEST_LIKENESS`."""
@@ -87,10 +92,8 @@ SHOWN = 5
 """How many images the summary names of each kind."""
 
 
-class AdversarialValidation(BaseModel):
+class AdversarialValidation(Settings):
     """How train and test images are compared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     n_splits: int = Field(default=5, ge=2, description="number of folds")
     seed: int = Field(default=0, ge=0)
@@ -215,19 +218,19 @@ def adversarial_validation(
     train = _with_features(train_images, train_checks, settings).assign(part="train")
     test = _with_features(test_images, test_checks, settings).assign(part="test")
     shared = shared_images(train, test, max_distance=settings.near_duplicate_distance)
-    everyone = _grouped(pd.concat([train, test], ignore_index=True), settings)
-    known = everyone[list(settings.features)].notna().any(axis="columns")
-    images = everyone[known].reset_index(drop=True)
-    left_out = everyone["part"][~known]
+    all_images = _grouped(pd.concat([train, test], ignore_index=True), settings)
+    known = all_images[list(settings.features)].notna().any(axis="columns")
+    images = all_images[known].reset_index(drop=True)
+    left_out = all_images["part"][~known]
     fault = _too_few(images, left_out, settings)
-    told = None if fault else _told_apart(images, settings)
-    features = _feature_table(images, told, settings)
+    result = None if fault else _two_sample_test(images, settings)
+    features = _feature_table(images, result, settings)
     likeness = TEST_LIKENESS.empty()
-    if told is not None:
-        table = images[["part", "image_id"]].assign(probability=told.probability)
+    if result is not None:
+        table = images[["part", "image_id"]].assign(probability=result.probability)
         likeness = TEST_LIKENESS.conform(table, where="likeness to test")
-    said = verdict(told, features) if told else fault
-    summary = _summary(said, told, images, left_out, shared, likeness)
+    sentence = verdict(result, features) if result else fault
+    summary = _summary(sentence, result, images, left_out, shared, likeness)
     return Shift(ShiftFeatures(features), TestLikeness(likeness), summary)
 
 
@@ -271,20 +274,20 @@ def _too_few(
     return ""
 
 
-def _told_apart(images: pd.DataFrame, settings: AdversarialValidation) -> ToldApart:
+def _two_sample_test(images: pd.DataFrame, settings: AdversarialValidation) -> TwoSampleTest:
     features = images[list(settings.features)]
-    return tell_apart(
+    return classifier_two_sample_test(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
         _in_test(images),
         _group_codes(images),
         n_splits=settings.n_splits,
-        permutations=settings.permutations,
-        seed=settings.seed,
+        n_permutations=settings.permutations,
+        random_state=settings.seed,
     )
 
 
 def _feature_table(
-    images: pd.DataFrame, told: ToldApart | None, settings: AdversarialValidation
+    images: pd.DataFrame, result: TwoSampleTest | None, settings: AdversarialValidation
 ) -> pd.DataFrame:
     groups, in_test = _group_codes(images), _in_test(images)
     rows = []
@@ -305,21 +308,21 @@ def _feature_table(
                 "test_mean": test.mean() if len(test) else None,
                 "difference": difference,
                 "auc": max(auc, 1 - auc) if auc is not None else None,
-                "importance": told.importance[i] if told else None,
+                "importance": result.importance[i] if result else None,
                 "train_missing": _share(~there[~in_test]),
                 "test_missing": _share(~there[in_test]),
             }
         )
     table = SHIFT.conform(pd.DataFrame(rows), where="shift")
     # A feature that another one stands in for has no importance, and yet tells much by itself.
-    telling = pd.concat([table["auc"] - 0.5, table["importance"]], axis="columns").max(axis=1)
-    order = telling.sort_values(ascending=False, kind="stable", na_position="last").index
+    strength = pd.concat([table["auc"] - 0.5, table["importance"]], axis="columns").max(axis=1)
+    order = strength.sort_values(ascending=False, kind="stable", na_position="last").index
     return table.loc[order].reset_index(drop=True)
 
 
 def _summary(
-    said: str,
-    told: ToldApart | None,
+    sentence: str,
+    result: TwoSampleTest | None,
     images: pd.DataFrame,
     left_out: pd.Series[str],
     shared: SharedImages,
@@ -332,13 +335,13 @@ def _summary(
         for part in ("train", "test")
     }
     return ShiftSummary(
-        verdict=said,
+        verdict=sentence,
         shared=shared_sentence(shared),
-        auc=told.auc if told else None,
-        low=told.low if told else None,
-        high=told.high if told else None,
-        chance=told.chance if told else None,
-        p_value=told.p_value if told else None,
+        auc=result.auc if result else None,
+        low=result.low if result else None,
+        high=result.high if result else None,
+        chance=result.chance if result else None,
+        p_value=result.p_value if result else None,
         n_train=len(images) - n_test,
         n_test=n_test,
         train_left_out=int((left_out == "train").sum()),

@@ -58,7 +58,7 @@ def shared_images(
 
 def _like(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
     """The train image of the lowest id that is like the test images of a hash, by hash."""
-    # Each hash once: of a thousand blank pictures in both parts there are a million pairs.
+    # Each hash once: of a thousand blank images in both parts there are a million pairs.
     distinct = [part.dropna(subset="phash").drop_duplicates("phash") for part in (train, test)]
     both = pd.concat(distinct, ignore_index=True)
     n_train = len(distinct[0])

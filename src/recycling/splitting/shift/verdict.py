@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from recycling.splitting.shift.shared_images import SharedImages
-from recycling.splitting.shift.two_sample_test import ToldApart
+from recycling.splitting.shift.two_sample_test import TwoSampleTest
 
 MISLEADS = 0.7
 """From this AUC on, a score on held-out train images is called into doubt; a convention."""
@@ -37,28 +37,29 @@ _SAYS_THE_SAME = {
 }
 
 
-def verdict(told: ToldApart, features: pd.DataFrame) -> str:
+def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
     """Whether the parts can be told apart, by what, and what that means.
 
     Args:
-        told: What the classifier could do.
-        features: The features and their means; schema `SHIFT`, the most telling first.
+        result: What the classifier could do.
+        features: The features and their means; schema `SHIFT`, the one that tells most first.
 
     Returns:
         A sentence without a full stop, like "AUC 0.97 (0.95 to 0.98; by chance up to 0.56): test
         images are darker (brightness 0.31, in train 0.52); validation on train may mislead".
     """
     measured = (
-        f"AUC {told.auc:.2f} ({told.low:.2f} to {told.high:.2f}; by chance up to {told.chance:.2f})"
+        f"AUC {result.auc:.2f} ({result.low:.2f} to {result.high:.2f}; "
+        f"by chance up to {result.chance:.2f})"
     )
-    if told.auc <= told.chance:
+    if result.auc <= result.chance:
         return f"{measured}: train and test cannot be told apart by these features"
-    said = _named(features) or (
+    difference = _named(features) or (
         f"test images differ in how features spread or go together, {features['feature'][0]} "
         "the most, and hardly in any one alone"
     )
-    doubt = "; validation on train may mislead" if told.auc >= MISLEADS else ", if not by much"
-    return f"{measured}: {said}{doubt}"
+    doubt = "; validation on train may mislead" if result.auc >= MISLEADS else ", if not by much"
+    return f"{measured}: {difference}{doubt}"
 
 
 def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
@@ -91,15 +92,15 @@ def short_number(value: float) -> str:
 
 def _named(features: pd.DataFrame) -> str:
     """The features that tell most by themselves; empty if none does."""
-    telling = features[(features["auc"] >= NAMED).fillna(False)].sort_values(
+    named = features[(features["auc"] >= NAMED).fillna(False)].sort_values(
         "auc", ascending=False, kind="stable"
     )
-    said_already = telling["feature"].map(_SAYS_THE_SAME).isin(telling["feature"])
-    telling = telling[~said_already]
-    rows = telling[["feature", "train_mean", "test_mean"]].head(MOST_NAMED)
-    said = [
+    # Where a feature that says the same is named, this one need not be.
+    repeats = named["feature"].map(_SAYS_THE_SAME).isin(named["feature"])
+    rows = named[~repeats][["feature", "train_mean", "test_mean"]].head(MOST_NAMED)
+    phrases = [
         f"{_LESS_AND_MORE[feature][int(test_mean > train_mean)]} ({feature.replace('_', ' ')} "
         f"{short_number(test_mean)}, in train {short_number(train_mean)})"
         for feature, train_mean, test_mean in rows.itertuples(index=False, name=None)
     ]
-    return f"test images are {', '.join(said)}" if said else ""
+    return f"test images are {', '.join(phrases)}" if phrases else ""

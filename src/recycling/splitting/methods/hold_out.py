@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from recycling.annotations import Annotations
+from recycling.registry import Settings
 from recycling.splitting.axes import balance_columns
 from recycling.splitting.core import SplitError
 from recycling.splitting.image_columns import as_label, image_column
+from recycling.splitting.settings import Splitting, splitting_method
 
 Value = str | bool | int | float | None
 
 
-class HoldOut(BaseModel):
+class HoldOut(Settings):
     """Which images are held out; exactly one of the three ways to say it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float | None = Field(
         default=None, gt=0, lt=1, description="this part of the images, balanced on the axes"
@@ -48,18 +49,32 @@ class HoldOut(BaseModel):
         return self
 
 
-def hold_out(
-    annotations: Annotations, settings: HoldOut, *, axes: Sequence[str], seed: int
-) -> NDArray[np.int64]:
+class HoldOutPart(Splitting):
+    """One fixed validation part: fold 0 is held out, fold 1 is the rest."""
+
+    method: Literal["hold_out"] = "hold_out"
+    hold_out: HoldOut = Field(description="which images are held out")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_which(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("hold_out") is None:
+            raise ValueError(
+                f"method 'hold_out' needs hold_out, with one of {', '.join(HoldOut.model_fields)}"
+            )
+        return value
+
+
+@splitting_method("hold_out", HoldOutPart)
+def hold_out(annotations: Annotations, settings: HoldOutPart) -> NDArray[np.int64]:
     """Divide the images into a part that is held out and the rest.
 
     Train models on ``folds: [0]`` only: fold 1 would train on the validation part.
 
     Args:
         annotations: The images, ordered by id, and what is on them.
-        settings: Which images are held out.
-        axes: What a `share` is balanced on.
-        seed: Of a `share`.
+        settings: Which images are held out. A share is balanced on the axes; the seed decides
+            which of the equally good shares it is.
 
     Returns:
         (images,) 0 where an image is held out, 1 for the rest.
@@ -68,12 +83,13 @@ def hold_out(
         SplitError: An image, a column or a value is not there, a group would be cut, or one of
             the parts would be empty.
     """
-    if settings.share is not None:
-        held_out = _share(annotations, settings.share, axes, seed)
-    elif settings.image_ids is not None:
-        held_out = _image_ids(annotations, settings.image_ids)
+    asked = settings.hold_out
+    if asked.share is not None:
+        held_out = _share(annotations, asked.share, settings.axes, settings.seed)
+    elif asked.image_ids is not None:
+        held_out = _image_ids(annotations, asked.image_ids)
     else:
-        held_out = _where(annotations, settings.where or {})
+        held_out = _where(annotations, asked.where or {})
     _check_parts(annotations.images, held_out)
     return np.where(held_out, 0, 1)
 

@@ -1,22 +1,50 @@
-"""Cleaning rules for what annotations are: names put right, categories merged, labels corrected."""
+"""Put category names right, merge categories, and put them in order."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Literal
 
 import pandas as pd
+from pydantic import Field, field_validator
 
-from recycling.annotations.cleaning.annotation_rules import with_rows, without_rows
 from recycling.annotations.cleaning.audit import NO_AUDIT, added, changed, combined, dropped
-from recycling.annotations.cleaning.settings import RelabelList
+from recycling.annotations.cleaning.category_names import check_names
+from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
+from recycling.annotations.cleaning.rows import with_rows, without_rows
 from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations
 
 _RULE = "fix_categories"
 
 
+class FixCategories(RuleSettings):
+    """Put category names right, merge categories, and put them in order."""
+
+    names: dict[str, str] = Field(default={}, description="misspelt name: right name")
+    categories: dict[str, tuple[str, ...]] = Field(
+        default={}, description="category to have: names (put right) of those merged into it"
+    )
+    unmapped: Literal["drop", "error", "keep"] = Field(
+        default="error", description="what to do with names that `categories` does not mention"
+    )
+    order: tuple[str, ...] = Field(
+        default=(), description="names in the order of class indices; others follow"
+    )
+
+    @field_validator("categories")
+    @classmethod
+    def _each_source_once(cls, mapping: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        targets: dict[str, str] = {}
+        for target, sources in mapping.items():
+            for name in sources:
+                if targets.setdefault(name, target) != target:
+                    raise ValueError(f"{name!r} is under both {targets[name]!r} and {target!r}")
+        return mapping
+
+
+@cleaning_rule(_RULE, FixCategories, position=10)
 def fix_categories(
     annotations: Annotations,
     *,
@@ -24,7 +52,7 @@ def fix_categories(
     categories: Mapping[str, Sequence[str]] | None = None,
     unmapped: Literal["drop", "error", "keep"] = "error",
     order: Sequence[str] = (),
-) -> tuple[Annotations, pd.DataFrame]:
+) -> Cleaned:
     """Put category names right, merge categories, and put them in order.
 
     First `names`: a misspelt category becomes the right one, or is merged into it where both
@@ -65,7 +93,7 @@ def fix_categories(
         pd.concat([survivors, created], ignore_index=True), list(order) or list(categories)
     )
     if order:
-        _check_known(order, after["name"], f"{_RULE}: order")
+        check_names(order, after["name"], f"{_RULE}: order")
     id_of_name = dict(zip(after["name"], after["category_id"], strict=True))
     new_ids = {
         old: id_of_name[name]
@@ -82,67 +110,6 @@ def fix_categories(
     return replace(moved, categories=CATEGORIES.conform(after, where=_RULE)), audit
 
 
-def relabel(
-    annotations: Annotations,
-    *,
-    lists: Sequence[RelabelList],
-    known_ids: Collection[int] = (),
-) -> tuple[Annotations, pd.DataFrame]:
-    """Give listed annotations another category, for a written reason.
-
-    Args:
-        annotations: The tables.
-        lists: Reasons with annotation ids and the right category's name; those that are not
-            enabled are passed over. Where lists overlap, the later one decides.
-        known_ids: Further ids that may be listed, because an earlier rule dropped them.
-
-    Returns:
-        The tables, and the audit.
-
-    Raises:
-        AnnotationError: An id or a category does not exist; the message names the reason.
-    """
-    existing = pd.Index(annotations.annotations["annotation_id"]).union(pd.Index(known_ids))
-    audits = []
-    for one in lists:
-        if not one.enabled:
-            continue
-        where = f"relabel {one.reason!r}"
-        unknown = [number for number in one.annotation_ids if number not in existing]
-        if unknown:
-            raise AnnotationError(
-                f"{where}: no annotation {unknown[0]} ({len(unknown)} of {len(one.annotation_ids)} "
-                f"ids do not exist); remove it from the list or correct it"
-            )
-        category_id = id_of_category(annotations, one.category, where)
-        listed = annotations.annotations["annotation_id"].isin(one.annotation_ids).to_numpy()
-        annotations, audit = with_rows(
-            annotations,
-            "relabel",
-            listed,
-            {"category_id": category_id},
-            [one.reason] * int(listed.sum()),
-        )
-        audits.append(audit)
-    return annotations, combined(audits)
-
-
-def id_of_category(annotations: Annotations, name: str, where: str) -> int:
-    """The id of the first category of a name.
-
-    Args:
-        annotations: The tables.
-        name: The category's name.
-        where: Who names it, for the message.
-
-    Raises:
-        AnnotationError: There is no category of that name; the message suggests the nearest.
-    """
-    _check_known([name], annotations.categories["name"], where)
-    matching = annotations.categories["name"] == name
-    return int(annotations.categories.loc[matching, "category_id"].iloc[0])
-
-
 def _check_mapped(names: pd.Series, mapping: Mapping[str, Sequence[str]], unmapped: str) -> None:
     """Stop where a category is not mapped, or is likely to be mapped under a misspelt name."""
     mentioned = {source for sources in mapping.values() for source in sources} | set(mapping)
@@ -157,15 +124,6 @@ def _check_mapped(names: pd.Series, mapping: Mapping[str, Sequence[str]], unmapp
                 + (f" ({near[0]!r} is; is that it?)" if near else "")
                 + "; list it, or say what to do with `unmapped: drop` or `unmapped: keep`"
             )
-
-
-def _check_known(wanted: Sequence[str], names: pd.Series, where: str) -> None:
-    known = names.tolist()
-    for name in wanted:
-        if name not in known:
-            near = ", ".join(map(repr, get_close_matches(name, known) or known))
-            hint = f"did you mean {near}?" if known else "there are none"
-            raise AnnotationError(f"{where}: no category {name!r}; {hint}")
 
 
 def _survivors(before: pd.DataFrame, right: pd.Series, kept: pd.Series) -> pd.DataFrame:
@@ -195,9 +153,7 @@ def _in_order(categories: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     return categories.loc[rank.sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def _moved(
-    annotations: Annotations, new_ids: Mapping[int, int]
-) -> tuple[Annotations, pd.DataFrame]:
+def _moved(annotations: Annotations, new_ids: Mapping[int, int]) -> Cleaned:
     """Annotations under their category's new id; those of dropped categories are gone."""
     name_of = dict(
         zip(annotations.categories["category_id"], annotations.categories["name"], strict=True)
@@ -211,13 +167,13 @@ def _moved(
         _RULE,
         merged,
         {"category_id": new[merged].to_numpy(dtype="int64")},
-        [f"category {name_of[one]!r} is merged" for one in old[merged]],
+        [f"category {name_of[i]!r} is merged" for i in old[merged]],
     )
     rest, drops = without_rows(
         moved,
         _RULE,
         ~stays,
-        [f"category {name_of[one]!r} is not mapped" for one in old[~stays]],
+        [f"category {name_of[i]!r} is not mapped" for i in old[~stays]],
     )
     return rest, combined([changes, drops])
 
