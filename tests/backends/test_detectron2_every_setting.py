@@ -92,7 +92,7 @@ PARTS: dict[str, tuple[dict[str, Any], Any]] = {
 
 WITH_PARTS = {name.partition(".")[0] for name in PARTS}
 
-OF_STOPPING = {"early_stopping", "early_stopping.least_gain", "early_stopping.patience"}
+OF_STOPPING = {"early_stopping", "early_stopping.min_gain", "early_stopping.patience"}
 OF_PREDICTION = {
     "score_threshold",
     "test_time_augmentation",
@@ -212,7 +212,7 @@ def test_what_no_detector_can_have_is_no_model(name: str) -> None:
         (None, [], None, 3),
         ({"patience": 1}, [0.1, 0.05, 0.9], 1, 2),
         ({"patience": 2}, [0.1, 0.05, 0.9], 3, 3),
-        ({"patience": 2, "least_gain": 0.5}, [0.1, 0.2, 0.3], 1, 3),
+        ({"patience": 2, "min_gain": 0.5}, [0.1, 0.2, 0.3], 1, 3),
     ],
 )
 def test_early_stopping_ends_a_training_by_its_scores(

@@ -369,7 +369,7 @@ def test_early_stopping_keeps_the_best_epoch(part: LabeledImages, tmp_path: Path
         return next(given)
 
     data = replace(data_of(part), score=score)
-    stop = {"patience": 2, "least_gain": 0.05}
+    stop = {"patience": 2, "min_gain": 0.05}
     checkpoint = train(tmp_path / "work", data, epochs=5, early_stopping=stop)
     facts = facts_of(checkpoint)
     assert (facts["best_epoch"], facts["best_score"], facts["iterations"]) == (2, 0.4, 8)

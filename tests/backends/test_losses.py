@@ -25,17 +25,15 @@ pytest.importorskip("mmseg")
 
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
-from recycling.backends.mmengine_backend.losses.focal import FocalLossOfClasses  # noqa: E402
-from recycling.backends.mmengine_backend.losses.focal_of_proposals import (  # noqa: E402
-    FocalLossOfProposals,
-)
-from recycling.backends.mmengine_backend.losses.smoothed_cross_entropy import (  # noqa: E402
+from recycling.backends.losses.cross_entropy.torch_module import (  # noqa: E402
     SmoothedCrossEntropyLoss,
 )
-from recycling.backends.mmengine_backend.losses.soft_f1 import (  # noqa: E402
-    DiceLossOfClasses,
-    SoftF1Loss,
+from recycling.backends.losses.dice.torch_module import DiceLossOfClasses  # noqa: E402
+from recycling.backends.losses.f1.torch_module import SoftF1Loss  # noqa: E402
+from recycling.backends.losses.focal.proposals import (  # noqa: E402
+    FocalLossOfProposals,
 )
+from recycling.backends.losses.focal.torch_module import FocalLossOfClasses  # noqa: E402
 
 ZOO = Path(__file__).parents[2] / "conf/recipes"
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG, Trained, read_weights
+from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
+from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
+from recycling.backends.shared.checkpoint_folder import Trained
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -91,7 +93,7 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
-    session.lay_out(module)
+    use_fastest_memory_format(module)
     module.to("cuda" if torch.cuda.is_available() else "cpu")
     return ready(module, config, trained)
 

@@ -183,7 +183,7 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
         _fit(part, n_classes)
         if model.pretrained != "default":
             _from_scratch(part)
-    if model.task == "det":
+    if model.score_threshold is not None:
         _limit_boxes(network, model.score_threshold)
     return network
 

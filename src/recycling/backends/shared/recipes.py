@@ -23,7 +23,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from recycling.backends.core import BackendError, Recipes
-from recycling.backends.registry import is_installed
+from recycling.backends.libraries import is_installed
 from recycling.backends.shared.model import BACKENDS_OF, Task
 
 N_CLASSES: dict[Task, int] = {"cls": 18, "det": 10, "seg": 11}

@@ -55,7 +55,7 @@ def _set_devices(config: Any, model: Model) -> None:
         return
     config.launcher = "pytorch"
     config.model_wrapper_cfg = {
-        "type": "LaidOutDataParallel",
+        "type": "FastestFormatDataParallel",
         "broadcast_buffers": False,
         # Some detectors leave out a branch where a picture holds no object.
         "find_unused_parameters": True,

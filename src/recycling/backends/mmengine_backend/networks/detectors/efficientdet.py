@@ -15,7 +15,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from recycling.backends.core import BackendError
-from recycling.backends.registry import how_to_install
+from recycling.backends.libraries import how_to_install
 
 
 @MODELS.register_module()

@@ -21,7 +21,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from recycling.backends.core import BackendError
-from recycling.backends.registry import how_to_install
+from recycling.backends.libraries import how_to_install
 
 
 @MODELS.register_module()
