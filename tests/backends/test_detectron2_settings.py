@@ -303,14 +303,14 @@ def test_samples_are_the_same_with_any_number_of_workers_and_any_cache(
 
 
 def test_the_cache_keeps_as_many_pictures_as_there_is_room_for(part: LabeledImages) -> None:
-    from recycling.backends.detectron2_backend.samples import Pictures
+    from recycling.backends.detectron2_backend.samples import ImageCache
 
     path = part.folder.path / "1.png"
     records = [
         {"file_name": str(part.folder.path / f"{number}.png"), "width": 96, "height": 64}
         for number in (1, 2, 3)
     ]
-    pictures = Pictures("BGR", 48, room=2 * 48 * 32 * 3)
+    pictures = ImageCache("BGR", 48, n_bytes=2 * 48 * 32 * 3)
     for record in records:
         picture, _ = pictures.read(record)
         picture[:] = 0  # what a training does to a picture is not kept

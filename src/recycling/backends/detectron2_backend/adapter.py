@@ -83,14 +83,14 @@ class Detectron2Backend:
             return checkpoint
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
-        """Predict on `images`, one picture at a time, so that its neighbours change nothing.
+        """Predict on `images`, one image at a time, so that its neighbours change nothing.
 
         Args:
             checkpoint: The folder that `train` made; nothing else is needed.
             images: What to predict on, without crops.
 
         Returns:
-            Boxes in the pixels of the pictures and inside them: picture by picture, each one's
+            Boxes in the pixels of the images and inside them: image by image, each one's
             from the surest to the least sure.
 
         Raises:
@@ -139,7 +139,7 @@ def _scorer(model: Model, config: Any, data: TrainingData) -> Score:
     """What predicts the held-out fold with a network of the training, and scores it."""
     held_out = data.validation
     images = Images(held_out.annotations.images, held_out.folder)
-    # One look at each picture tells epochs apart.
+    # One look at each image tells epochs apart.
     plain = model.model_copy(update={"test_time_augmentation": None})
     trained = Trained(plain, categories_of(data), {})
 

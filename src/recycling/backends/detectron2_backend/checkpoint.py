@@ -54,7 +54,7 @@ def write_checkpoint(
 
 
 def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
-    """Of all that a training sees except the pictures' folders, which differ by machine.
+    """Of all that a training sees except the images' folders, which differ by machine.
 
     Args:
         data: What is trained on.

@@ -37,7 +37,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
         by_image = dict(list(part.annotations.annotations.groupby("image_id", sort=False)))
         none = part.annotations.annotations.iloc[:0]
         for image in part.annotations.images.itertuples(index=False):
-            record = picture_record(image, part.folder, len(records))
+            record = image_record(image, part.folder, len(records))
             objects = by_image.get(image.image_id, none)  # type: ignore[arg-type]
             record["annotations"] = _objects(objects, class_of, config.MODEL.MASK_ON)
             records.append(record)
@@ -51,7 +51,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     return records
 
 
-def picture_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
+def image_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
     """One image, as detectron2 names its fields.
 
     Args:

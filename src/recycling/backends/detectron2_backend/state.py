@@ -27,7 +27,7 @@ NOT_OF_CONFIG = (
     "OUTPUT_DIR",
     "TEST.",
 )
-"""What the keys start with that say where things are, how pictures are loaded, how to predict."""
+"""What the keys start with that say where things are, how images are loaded, how to predict."""
 
 
 def identity(

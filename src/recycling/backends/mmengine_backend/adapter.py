@@ -237,7 +237,7 @@ def _scorer(job: Job) -> Callable[[Any], float]:
     annotations = held_out.annotations.annotations
     crops = annotations[~annotations["iscrowd"]] if job.model.task == "cls" else None
     images = Images(held_out.annotations.images, held_out.folder, crops)
-    # One look at each picture tells epochs apart.
+    # One look at each image tells epochs apart.
     plain = {"test_time_augmentation": None, "probabilities": False}
     trained = Trained(job.model.model_copy(update=plain), categories_of(job.data), {})
 

@@ -1,4 +1,4 @@
-"""A trained network in memory: built from its checkpoint, and looking at each view of a picture."""
+"""A trained network in memory: built from its checkpoint, and looking at each view of an image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Network:
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a picture.
+    """One way to look at an image.
 
     Attributes:
         scale: Of the image size that the network was trained at.
@@ -226,7 +226,7 @@ def _suppression(settings: Any) -> dict[str, Any] | None:
 def _masks(
     module: Any, views: list[View], samples: list[dict[str, Any]], trained: Trained
 ) -> Iterator[Any]:
-    """The most probable label on average; one picture's planes are in memory at a time.
+    """The most probable label on average; one image's planes are in memory at a time.
 
     mmseg's ``SegTTAModel`` keeps the planes of all views.
     """
@@ -241,10 +241,10 @@ def _masks(
                 labelled.set_data({"probabilities": PixelData(data=planes)})
             yield labelled
         return
-    for picture in samples:
+    for image in samples:
         total: Any = None
         for view in views:
-            ((logits, sample),) = _logits(module, view, [picture], trained)
+            ((logits, sample),) = _logits(module, view, [image], trained)
             (labelled,) = module.postprocess_result(logits, [sample])
             planes = probabilities_of(module, labelled.seg_logits.data)
             total = planes if total is None else total.add_(planes)
@@ -257,7 +257,7 @@ def _masks(
 def _logits(
     module: Any, view: View, samples: list[dict[str, Any]], trained: Trained
 ) -> Iterator[tuple[Any, Any]]:
-    """For each picture, what the network says of its input, (1, classes, H, W), and its sample."""
+    """For each image, what the network says of its input, (1, classes, H, W), and its sample."""
     module.data_preprocessor.test_cfg = view.padding
 
     def infer(packed: Any) -> tuple[Any, Any]:
@@ -315,6 +315,6 @@ def _guarded(step: Callable[[Any], Any], packed: Any, view: View, trained: Train
         if view.scale == 1:
             raise
         raise BackendError(
-            f"model {trained.model.recipe!r}: the network takes no picture at scale {view.scale:g} "
+            f"model {trained.model.recipe!r}: the network takes no image at scale {view.scale:g} "
             f"of test_time_augmentation ({first_line(error)}); remove that scale"
         ) from error

@@ -20,7 +20,7 @@ from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
-from recycling.backends.mmengine_backend.settings.image_cache import set_picture_cache
+from recycling.backends.mmengine_backend.settings.image_cache import set_image_cache
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
 from recycling.backends.mmengine_backend.settings.losses import set_loss
 from recycling.backends.mmengine_backend.settings.running import set_running
@@ -125,7 +125,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
     set_sampler(config, model, data)
-    set_picture_cache(config, model, data)
+    set_image_cache(config, model, data)
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
@@ -236,7 +236,7 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 
 def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
     prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
-    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "PaintedImages"}
+    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "LabelMapDataset"}
     return {
         "type": types[model.task],
         "ann_file": str(data.file.resolve()),
@@ -264,7 +264,7 @@ def _pipeline(
     if model.task == "det":
         labels = [{"type": "LoadAnnotations", "with_bbox": True}] if training else []
         return [
-            {"type": "ReadPicture"},
+            {"type": "ReadImage"},
             *labels,
             resize,
             *augmentation,
@@ -274,7 +274,7 @@ def _pipeline(
             },
         ]
     labels = [{"type": "LoadAnnotations"}] if training else []
-    return [{"type": "ReadPicture"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
+    return [{"type": "ReadImage"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
 
 
 def _with_size(node: Any, image_size: int) -> Any:

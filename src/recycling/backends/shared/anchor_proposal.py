@@ -151,7 +151,7 @@ def anchor_report(
 
     Args:
         annotations: The boxes; crowds are left out.
-        image_size: Longer side of a picture as the network sees it, pixels.
+        image_size: Longer side of an image as the network sees it, pixels.
         default: The anchors to compare with; as many sizes and ratios are proposed.
         n_levels: Levels of the pyramid.
 

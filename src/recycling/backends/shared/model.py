@@ -88,7 +88,7 @@ class Model(Settings):
     )
     workers: int = Field(default=0, ge=0, description="loader processes")
     cache_megabytes: int = Field(
-        default=512, ge=0, description="decoded pictures kept in memory, in all loaders together"
+        default=512, ge=0, description="decoded images kept in memory, in all loaders together"
     )
     score_threshold: float | None = Field(
         default=None, ge=0, le=1, description="boxes only: those below are dropped; 0.01 if not set"

@@ -150,7 +150,7 @@ class EarlyStopping(Settings):
 
 
 class TestTimeAugmentation(Settings):
-    """The views of a picture whose predictions are averaged (masks, classes) or fused (boxes)."""
+    """The views of an image whose predictions are averaged (masks, classes) or fused (boxes)."""
 
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, description="of image_size")
     flip: bool = Field(default=False, description="each also mirrored left to right")

@@ -1,7 +1,7 @@
 """The labelled images of a training as one annotation file that all three libraries read.
 
 The file is in the OpenMMLab 2.0 format: ``metainfo`` and a ``data_list`` of one entry a sample,
-with the pictures' absolute paths, so that no picture is copied.
+with the images' absolute paths, so that no image is copied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrainingSet:
         file: The annotation file.
         classes: The names of the classes, in the order of their indices; for masks they begin
             with the background.
-        n_samples: How many pictures, or crops, there are.
+        n_samples: How many images, or crops, there are.
         sha256: Of the annotations that it was made from.
         boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
     """
@@ -69,7 +69,9 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         elif task == "det":
             samples += _boxed_images(part, index)
         else:
-            samples += _painted_images(part, data.categories, folder / f"label_maps_{number}")
+            samples += _images_with_label_maps(
+                part, data.categories, folder / f"label_maps_{number}"
+            )
     if not samples:
         raise BackendError(
             f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
@@ -153,7 +155,7 @@ def _instance(annotation: Record, index: dict[int, int]) -> dict[str, Any]:
     return instance
 
 
-def _painted_images(
+def _images_with_label_maps(
     part: LabeledImages, categories: pd.DataFrame, folder: Path
 ) -> list[dict[str, Any]]:
     import cv2
@@ -177,7 +179,7 @@ def _painted_images(
 
 
 def _sha256(data: TrainingData) -> str:
-    """Of all that the training sees except the pictures' folders, which differ by machine."""
+    """Of all that the training sees except the images' folders, which differ by machine."""
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
     for part in data.train:
         for table in (part.annotations.images, part.annotations.annotations):

@@ -34,7 +34,7 @@ Config = dict[str, Any]
 def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
     """Put the list in the place of the recipe's augmentation, in the list's order.
 
-    Mixes of several pictures take the others as they are before the first mix of the list. A
+    Mixes of several images take the others as they are before the first mix of the list. A
     classifier's mixup and cutmix work on whole batches, one of them a batch, and come last.
 
     Args:
@@ -71,7 +71,7 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
 
 
 def _fitted(model: Model) -> list[Config]:
-    """What makes of any picture one of the network's size; a detector takes any."""
+    """What makes of any image one of the network's size; a detector takes any."""
     size = (model.image_size, model.image_size)
     if model.task == "cls":
         return [{"type": "Resize", "scale": size}]
@@ -145,9 +145,9 @@ class Own:
     Attributes:
         type: The class; its arguments are the user's.
         defaults: Of arguments that a list need not name.
-        fixed: Arguments that are not the user's, from the size of the picture.
+        fixed: Arguments that are not the user's, from the size of the image.
         chance: Whether it gets a `p` of ours, which its class lacks or names otherwise.
-        after: What its result goes through, from the size of the picture.
+        after: What its result goes through, from the size of the image.
     """
 
     type: str

@@ -72,10 +72,10 @@ def _set_classifier(network: Any, terms: Sequence[Term], n_classes: int) -> None
     head = network.get("head") or {}
     if "loss" not in head and "type" not in head:
         raise LossError("the network has no head that learns classes; remove it")
-    several = _name(head) == "SeveralHeads"
+    several = _name(head) == "MultiAttributeHead"
     if several and any(term.class_weights is not None for term in terms):
         raise LossError(
-            "class_weights are of classes, and each of SeveralHeads learns another attribute of "
+            "class_weights are of classes, and each of MultiAttributeHead learns another attribute of "
             "them; remove them"
         )
     scale = _weight_of(head.get("loss"))

@@ -57,7 +57,7 @@ def _set_devices(config: Any, model: Model) -> None:
     config.model_wrapper_cfg = {
         "type": "FastestFormatDataParallel",
         "broadcast_buffers": False,
-        # Some detectors leave out a branch where a picture holds no object.
+        # Some detectors leave out a branch where an image holds no object.
         "find_unused_parameters": True,
     }
     if torch.cuda.is_available():

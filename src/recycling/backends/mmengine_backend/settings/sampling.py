@@ -35,7 +35,7 @@ def set_sampler(config: Any, model: Model, data: TrainingSet) -> None:
     elif holder is None:
         config.train_dataloader.dataset = wrapped
     else:
-        # Below what mixes pictures: the mix can draw each copy.
+        # Below what mixes images: the mix can draw each copy.
         holder["dataset"] = wrapped
 
 

@@ -86,7 +86,7 @@ class YOLOv5(BaseDetector):  # type: ignore[misc]
         Args:
             batch_inputs: (B, 3, H, W), RGB from 0 to 1.
             batch_data_samples: mmdet's.
-            rescale: Give boxes in pixels of the picture's file.
+            rescale: Give boxes in pixels of the image's file.
         """
         # (B, 4 + classes, places): centre, size and the probability of each class.
         outputs = self.network(batch_inputs)[0].transpose(1, 2)
@@ -129,7 +129,7 @@ def _network(size: str, num_classes: int) -> Any:
     # Else ultralytics looks for the internet when it is imported, and talks.
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    # It measures its strides with a picture, which takes a device that computes.
+    # It measures its strides with an image, which takes a device that computes.
     with torch.device("cpu"):
         try:
             from ultralytics.nn.tasks import DetectionModel
