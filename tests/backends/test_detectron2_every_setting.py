@@ -26,10 +26,10 @@ from backends.rectangles import (
 )
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, Model, backend_for, is_installed
+from recycling.backends.losses import LOSSES
 from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
-    Loss,
     Optimizer,
     Sampler,
     Schedule,
@@ -147,7 +147,6 @@ def test_each_setting_is_looked_at_here() -> None:
     parts = {
         "anchors": Anchors,
         "early_stopping": EarlyStopping,
-        "loss": Loss,
         "optimizer": Optimizer,
         "sampler": Sampler,
         "schedule": Schedule,
@@ -155,6 +154,9 @@ def test_each_setting_is_looked_at_here() -> None:
     }
     names = set(Model.model_fields)
     names |= {f"{word}.{name}" for word, one in parts.items() for name in one.model_fields}
+    losses = [loss.settings for loss in LOSSES.values()]
+    of_losses = [loss for loss in losses if loss.__module__.startswith("recycling.")]
+    names |= {f"loss.{name}" for loss in of_losses for name in loss.model_fields}
     here = [LEARNT, PARTS, OF_STOPPING, OF_PREDICTION, OF_LOADING, REFUSED, IMPOSSIBLE]
     looked_at = [name for some in (*here, OF_THE_PIPELINE) for name in some]
     assert sorted(looked_at) == sorted(names)

@@ -61,8 +61,8 @@ def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
         held_out: Whether the held-out fold has a say too.
     """
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for part in [*data.train, *([data.validation] if held_out else [])]:
-        for table in (part.annotations.images, part.annotations.annotations):
+    for labeled in [*data.train, *([data.validation] if held_out else [])]:
+        for table in (labeled.annotations.images, labeled.annotations.annotations):
             digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()
 

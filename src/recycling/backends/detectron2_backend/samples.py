@@ -72,7 +72,11 @@ def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
 
 
 def _classes(record: Record) -> set[int]:
-    return {one["category_id"] for one in record["annotations"] if not one["iscrowd"]}
+    return {
+        annotation["category_id"]
+        for annotation in record["annotations"]
+        if not annotation["iscrowd"]
+    }
 
 
 def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tensor:
@@ -220,7 +224,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
             others = [T.AugmentationList(steps)(augmented)]
             image = augmented.image
         sample = {key: value for key, value in record.items() if key != "annotations"}
-        sample["annotations"] = [dict(one) for one in record["annotations"]]
+        sample["annotations"] = [dict(annotation) for annotation in record["annotations"]]
         transforms = T.TransformList([*([] if resize is None else [resize]), *others])
         self._transform_annotations(sample, transforms, image.shape[:2])
         if self.list is not None:

@@ -152,8 +152,8 @@ class _Training:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                for one in (writer, *writers):
-                    one.write()
+                for each in (writer, *writers):
+                    each.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)

@@ -168,8 +168,8 @@ def _classes(
     if len(views) == 1:
         return _look(module, views[0], samples, trained)
     seen = [_look(module, view, samples, trained) for view in views]
-    for one in zip(*seen, strict=True):
-        one[0].set_pred_score(sum(sample.pred_score for sample in one) / len(views))
+    for of_views in zip(*seen, strict=True):
+        of_views[0].set_pred_score(sum(sample.pred_score for sample in of_views) / len(views))
     return seen[0]
 
 
@@ -188,20 +188,20 @@ def _boxes(
 
     settings = _suppression(module.test_cfg) or FUSE_OVERLAPS
     seen = [_look(module, view, samples, trained) for view in views]
-    for one in zip(*seen, strict=True):
-        for view, sample in zip(views, one, strict=True):
+    for of_views in zip(*seen, strict=True):
+        for view, sample in zip(views, of_views, strict=True):
             found = sample.pred_instances
             sample.pred_instances = InstanceData(
                 bboxes=_unflipped(found.bboxes, sample) if view.flip else found.bboxes,
                 scores=found.scores,
                 labels=found.labels,
             )
-        found = InstanceData.cat([sample.pred_instances for sample in one])
+        found = InstanceData.cat([sample.pred_instances for sample in of_views])
         if len(found):
             kept, rows = batched_nms(found.bboxes, found.scores, found.labels, dict(settings))
             found = found[rows][:MAX_BOXES]
             found.scores = kept[:MAX_BOXES, -1]  # soft suppression lowers them
-        one[0].pred_instances = found
+        of_views[0].pred_instances = found
     return seen[0]
 
 

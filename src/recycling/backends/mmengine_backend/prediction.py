@@ -47,7 +47,9 @@ def predict(network: Network, images: Images) -> Predictions:
 
 
 def _detections(network: Network, images: Images) -> Detections:
-    category_ids = np.array([int(one["category_id"]) for one in network.trained.categories])
+    category_ids = np.array(
+        [int(category["category_id"]) for category in network.trained.categories]
+    )
     threshold = network.trained.model.score_threshold
     tables = []
     for image, sample in _samples(network, images):
@@ -132,7 +134,7 @@ class _PlanesOnDisk:
 def _classes(network: Network, images: Images) -> ClassProbabilities:
     if images.crops is None:
         raise BackendError("a classifier looks at crops, and none were given; set Images.crops")
-    names = [str(one["name"]) for one in network.trained.categories]
+    names = [str(category["name"]) for category in network.trained.categories]
     rows = [
         (crop["annotation_id"], sample.pred_score.cpu().numpy())
         for crop, sample in _samples(network, images)

@@ -162,12 +162,12 @@ def check_albumentations(entries: Entries, task: str, image_size: int) -> None:
     boxes = np.array([[side / 4, side / 4, side / 2, side / 2]], np.float32)
     label_map = np.zeros((side, side), np.uint8)
     for entry in entries:
-        one = AlbumentationsList([entry], task)
-        for transform in one.transforms:
+        alone = AlbumentationsList([entry], task)
+        for transform in alone.transforms:
             transform.p = 1.0
         name = next(iter(entry))
         try:
-            one(
+            alone(
                 image,
                 0,
                 boxes=boxes if task == "det" else None,
@@ -200,8 +200,12 @@ def _built(entries: Entries, task: str) -> list[Any]:
 def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
     known = _classes()
     if name not in known:
-        near = get_close_matches(name.lower(), [one.lower() for one in known])
-        names = [one for one in known if one.lower() in near] or ["HorizontalFlip", "Affine", "..."]
+        near = get_close_matches(name.lower(), [class_name.lower() for class_name in known])
+        names = [class_name for class_name in known if class_name.lower() in near] or [
+            "HorizontalFlip",
+            "Affine",
+            "...",
+        ]
         raise BackendError(
             f"augmentation: Albumentations has no {name!r}; did you mean {', '.join(names)}?"
         )
@@ -231,7 +235,7 @@ def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
 
 def _is_checked(cls: type) -> bool:
     """Whether the class whose constructor this one has lets Albumentations check arguments."""
-    owner = next(one for one in cls.__mro__ if "__init__" in vars(one))
+    owner = next(parent for parent in cls.__mro__ if "__init__" in vars(parent))
     return "InitSchema" in vars(owner)
 
 

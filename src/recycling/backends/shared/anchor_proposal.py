@@ -170,9 +170,9 @@ def anchor_report(
     boxes["size"], boxes["ratio"] = np.exp2(logs).T
     boxes["default"] = _best_overlaps(logs, default, n_levels)
     boxes["proposed"] = _best_overlaps(logs, proposed, n_levels)
-    parts: list[tuple[str, pd.DataFrame]] = [("all", boxes)]
-    parts += [(str(name), part) for name, part in boxes.groupby("category", sort=False)]
-    return AnchorReport(proposed, pd.DataFrame([_row(name, part) for name, part in parts]))
+    groups: list[tuple[str, pd.DataFrame]] = [("all", boxes)]
+    groups += [(str(name), group) for name, group in boxes.groupby("category", sort=False)]
+    return AnchorReport(proposed, pd.DataFrame([_row(name, group) for name, group in groups]))
 
 
 # Fitting ----------------------------------------------------------------------------------------

@@ -90,10 +90,10 @@ def list_recipes(recipes: Recipes, task: Task | None = None) -> list[RecipeFacts
                 f"known are {', '.join(sorted(known))}"
             )
     return [
-        read_head(path, one, backend)
-        for one in N_CLASSES
-        if task in (None, one)
-        for backend in BACKENDS_OF[one]
+        read_head(path, each_task, backend)
+        for each_task in N_CLASSES
+        if task in (None, each_task)
+        for backend in BACKENDS_OF[each_task]
         if backend in libraries
         for path in _visible(recipes.folder / backend)
         if path.is_file()

@@ -220,8 +220,10 @@ def _checked(name: str, own: Own, arguments: Config, registry: Any, size: int) -
     """The config of an augmentation that can be built."""
     fixed = own.fixed(size)
     cls = registry.get(own.type)
-    taken = [one for one in inspect.signature(cls.__init__).parameters if one != "self"]
-    free = [one for one in taken if one not in fixed]
+    taken = [
+        argument for argument in inspect.signature(cls.__init__).parameters if argument != "self"
+    ]
+    free = [argument for argument in taken if argument not in fixed]
     check_arguments(name, arguments, [*free, "p"] if own.chance else free)
     made = {"type": own.type, **own.defaults, **fixed, **arguments}
     try:

@@ -75,8 +75,8 @@ def _set_classifier(network: Any, terms: Sequence[Term], n_classes: int) -> None
     several = _name(head) == "MultiAttributeHead"
     if several and any(term.class_weights is not None for term in terms):
         raise LossError(
-            "class_weights are of classes, and each of MultiAttributeHead learns another attribute of "
-            "them; remove them"
+            "class_weights are of classes, and each layer of MultiAttributeHead learns another "
+            "attribute of them; remove them"
         )
     scale = _weight_of(head.get("loss"))
     losses = [_config(term, "classifier", scale, n_classes) for term in terms]

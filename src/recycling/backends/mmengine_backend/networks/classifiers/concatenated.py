@@ -22,7 +22,7 @@ class ConcatenatedBackbones(BaseModule):  # type: ignore[misc]
 
     def __init__(self, backbones: Sequence[Mapping[str, Any]], init_cfg: Any = None) -> None:
         super().__init__(init_cfg)
-        self.backbones = ModuleList(MODELS.build(one) for one in backbones)
+        self.backbones = ModuleList(MODELS.build(config) for config in backbones)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features of images.
@@ -35,5 +35,5 @@ class ConcatenatedBackbones(BaseModule):  # type: ignore[misc]
         """
         outputs = [backbone(images) for backbone in self.backbones]
         last = [output[-1] if isinstance(output, (tuple, list)) else output for output in outputs]
-        features = [one.mean(dim=(2, 3)) if one.ndim == 4 else one for one in last]
+        features = [output.mean(dim=(2, 3)) if output.ndim == 4 else output for output in last]
         return (torch.cat(features, dim=1),)

@@ -106,7 +106,7 @@ class MultiAttributeHead(ClsHead):  # type: ignore[misc]
             if self.own_channels is None
             else features.split(self.own_channels, dim=1)
         )
-        return [layer(one) for layer, one in zip(self.layers, own, strict=True)]
+        return [layer(part) for layer, part in zip(self.layers, own, strict=True)]
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The logarithm of each class's probability, but for a constant: (B, ``num_classes``)."""
@@ -125,8 +125,8 @@ class MultiAttributeHead(ClsHead):  # type: ignore[misc]
         scores = self.scores(feats)
         heads = zip(self.names, scores, self._targets(data_samples), strict=True)
         losses = {
-            f"loss_{name}": weight * one(score, target, avg_factor=len(score), **settings)
-            for (name, score, target), weight, one in zip(
+            f"loss_{name}": weight * loss(score, target, avg_factor=len(score), **settings)
+            for (name, score, target), weight, loss in zip(
                 heads, self.weights, self.loss_module, strict=True
             )
         }
@@ -137,7 +137,9 @@ class MultiAttributeHead(ClsHead):  # type: ignore[misc]
             # It does not count a score below 0, so the logarithms will not do.
             probabilities = self._of_classes(scores).softmax(dim=1)
             found = Accuracy.calculate(probabilities, labels, topk=self.topk)
-            losses |= {f"accuracy_top-{k}": one for k, one in zip(self.topk, found, strict=True)}
+            losses |= {
+                f"accuracy_top-{k}": share for k, share in zip(self.topk, found, strict=True)
+            }
         return losses
 
     def _of_classes(self, scores: list[Tensor]) -> Tensor:

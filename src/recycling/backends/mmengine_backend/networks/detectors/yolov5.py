@@ -68,10 +68,15 @@ class YOLOv5(BaseDetector):  # type: ignore[misc]
             {
                 "img": batch_inputs,
                 "batch_idx": torch.cat(
-                    [one.labels.new_full((len(one),), row) for row, one in enumerate(instances)]
+                    [
+                        of_image.labels.new_full((len(of_image),), row)
+                        for row, of_image in enumerate(instances)
+                    ]
                 ),
-                "cls": torch.cat([one.labels for one in instances]),
-                "bboxes": torch.cat([bbox_xyxy_to_cxcywh(one.bboxes) / sides for one in instances]),
+                "cls": torch.cat([of_image.labels for of_image in instances]),
+                "bboxes": torch.cat(
+                    [bbox_xyxy_to_cxcywh(of_image.bboxes) / sides for of_image in instances]
+                ),
             }
         )
         # ultralytics adds up the images of a batch; here a learning rate does not depend on them.
