@@ -131,10 +131,10 @@ def waiting(task: str, pictures: LabeledImages, folder: Path, workers: int) -> t
 
 def forget_pictures() -> None:
     """Let loaders of this process, or started from it, find nothing in memory."""
-    from recycling.backends.mmengine_backend.data.image_cache import CROPS, PICTURES
+    from recycling.backends.mmengine_backend.data.image_cache import CROPS, IMAGES
 
     CROPS.clear()
-    PICTURES.clear()
+    IMAGES.clear()
 
 
 def model(task: str, workers: int) -> Model:

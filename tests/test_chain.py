@@ -17,7 +17,8 @@ from recycling.annotations import Cleaning, read_tables, to_coco, undo
 from recycling.sample import SampleSettings, generate_sample
 
 ROOT = Path(__file__).parent.parent
-SMALL = {"epochs": 1, "batch_size": 4, "score_threshold": 0.0}
+SMALL = {"epochs": 1, "batch_size": 4}
+ALL_BOXES = {"score_threshold": 0.0}
 FEW = ("cls", "det", "seg")
 
 
@@ -58,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models: dict[str, dict[str, object]] = {}
     for task in FEW:
         of_task = {
-            name: {**model, **SMALL}
+            name: {**model, **SMALL, **(ALL_BOXES if task == "det" else {})}
             for name, model in configuration["models"].items()
             if model["task"] == task and model["backend"] != "detectron2"
         }

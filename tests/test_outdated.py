@@ -13,6 +13,7 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
 from recycling.backends import Checkpoint, Model
+from recycling.backends.shared.checkpoint_folder import FORMAT
 from recycling.datasets import CheckpointDataset, RecipesDataset
 from recycling.hooks import OutdatedHooks
 
@@ -53,7 +54,7 @@ class Project:
             ran.append("train")
             folder = self.folder / "trained"
             folder.mkdir(exist_ok=True)
-            facts = {"model": model.model_dump(mode="json"), "categories": []}
+            facts = {"format": FORMAT, "model": model.model_dump(mode="json"), "categories": []}
             (folder / "checkpoint.json").write_text(json.dumps(facts))
             return Checkpoint(folder)
 
@@ -115,6 +116,15 @@ def test_a_setting_that_is_newer_than_the_model_counts_as_its_default(project):
     del content["model"]["loss"]
     facts.write_text(json.dumps(content))
     assert "train" not in project.run()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_trained_again(project, caplog):
+    facts = project.folder / "a/c/checkpoint.json"
+    content = json.loads(facts.read_text())
+    del content["format"]
+    facts.write_text(json.dumps(content))
+    assert project.run() == ["train", "follow", "follow"]
+    assert f"cls.a.fold0: format of the checkpoint: 1 -> {FORMAT}" in caplog.text
 
 
 def test_a_recipe_that_is_written_to_trains_its_models_again(project, caplog):

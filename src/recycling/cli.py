@@ -114,7 +114,7 @@ def recipes(env: str | None, task: Task | None) -> None:
     """List the recipes: how large, whose weights, which report asked."""
     from rich.console import Console
 
-    from recycling.backends.registry import how_to_install
+    from recycling.backends.libraries import how_to_install
     from recycling.backends.shared.recipes import N_CLASSES, list_recipes
 
     with KedroSession.create(env=env) as session:

@@ -100,14 +100,14 @@ def test_classes_of_albumentations_act_independently_of_one_another() -> None:
     both = AlbumentationsList([{"HorizontalFlip": {}}, {"VerticalFlip": {}}], "cls")
     picture = np.zeros((8, 8, 3), np.uint8)
     picture[0, 0] = 255
-    corners = {tuple(np.argwhere(both(picture, seed).picture[..., 0])[0]) for seed in range(40)}
+    corners = {tuple(np.argwhere(both(picture, seed).image[..., 0])[0]) for seed in range(40)}
     assert corners == {(0, 0), (0, 7), (7, 0), (7, 7)}
 
 
 def test_albumentations_sees_red_as_red() -> None:
     gray = AlbumentationsList([{"ToGray": {"p": 1.0}}], "cls")
     red = np.full((4, 4, 3), (0, 0, 255), np.uint8)
-    assert gray(red, 0).picture[0, 0].tolist() == [76, 76, 76]
+    assert gray(red, 0).image[0, 0].tolist() == [76, 76, 76]
 
 
 def test_a_mosaic_shows_several_pictures_at_the_size_asked_for(
@@ -155,7 +155,7 @@ def test_the_order_of_the_list_is_the_order_applied(
     config, _ = samples_of("mmdet", pictures, tmp_path, augmentation=entries)
     outer = config.train_dataloader.dataset
     assert [step["type"] for step in outer.dataset.pipeline] == [
-        "ReadPicture",
+        "ReadImage",
         "LoadAnnotations",
         "Resize",
         "RecyclingAlbumentations",
@@ -186,7 +186,7 @@ def test_the_order_of_the_list_is_the_order_applied(
         ("mmseg", [{"Affine": {"scal": 1}}], "Affine takes no 'scal'; did you mean scale"),
         ("mmseg", [{"Affine": {"p": 3}}], "Affine: p: .* less than or equal to 1, not 3"),
         ("mmdet", [{"RandomCrop": {"height": 900, "width": 9}}], "RandomCrop does not work on"),
-        ("mmdet", ["Normalize"], "no picture of bytes"),
+        ("mmdet", ["Normalize"], "no image of bytes"),
         ("mmdet", ["OverlayElements"], "OverlayElements cannot move boxes"),
         ("mmdet", [{"OneOf": {"transforms": ["Blurr"]}}], "no 'Blurr'; did you mean .*Blur"),
     ],

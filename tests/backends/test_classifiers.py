@@ -37,10 +37,12 @@ HEADS = [{"name": name, "size": len(values)} for name, values in VALUES.items()]
 
 
 def head(**settings: Any) -> Any:
-    from recycling.backends.mmengine_backend.networks.classifiers.several_heads import SeveralHeads
+    from recycling.backends.mmengine_backend.networks.classifiers.multi_attribute_head import (
+        MultiAttributeHead,
+    )
 
     torch.manual_seed(0)
-    made = SeveralHeads(
+    made = MultiAttributeHead(
         **{"in_channels": 4, "num_classes": 6, "heads": HEADS, "class_names": CLASSES, **settings}
     )
     for layer in made.layers:
@@ -295,7 +297,7 @@ def test_beit_takes_pictures_of_any_size_with_the_weights_of_one(size):
 def test_biases_are_those_that_the_library_looks_up(grid):
     from mmpretrain.models.utils import BEiTAttention
 
-    from recycling.backends.mmengine_backend.networks.position_bias import position_bias
+    from recycling.backends.mmengine_backend.networks.beit_attention import position_bias
 
     attention = BEiTAttention(4, 2, grid, use_rel_pos_bias=True)
     table = torch.randn(attention.relative_position_bias_table.shape)
@@ -304,7 +306,7 @@ def test_biases_are_those_that_the_library_looks_up(grid):
 
 
 def test_biases_that_rise_with_the_distance_do_so_on_a_larger_grid():
-    from recycling.backends.mmengine_backend.networks.position_bias import position_bias
+    from recycling.backends.mmengine_backend.networks.beit_attention import position_bias
 
     down, right = np.mgrid[-2:3, -2:3]
     distances = torch.tensor((10 * down + right).ravel(), dtype=torch.float32)
@@ -403,7 +405,7 @@ RECIPE = f"""
 _base_ = "{RECIPES}/mmpretrain/resnet18_narrow.py"
 model = dict(
     head=dict(
-        type="{MODULES}.several_heads.SeveralHeads",
+        type="{MODULES}.multi_attribute_head.MultiAttributeHead",
         heads=[dict(name="colour", size=3), dict(name="place", size=2)],
     )
 )
@@ -495,7 +497,7 @@ def test_heads_that_do_not_fit_the_data_stop_the_training_before_its_first_step(
 
 
 AS_OPTIONS = {
-    "model.head.type": f"{MODULES}.several_heads.SeveralHeads",
+    "model.head.type": f"{MODULES}.multi_attribute_head.MultiAttributeHead",
     "model.head.heads": [{"name": "colour", "size": 3}, {"name": "place", "size": 2}],
 }
 

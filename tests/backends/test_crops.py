@@ -141,11 +141,11 @@ def read_all(folder: Path, cache_bytes: int) -> list[NDArray[np.uint8]]:
 @pytest.fixture
 def empty_caches() -> tuple[Any, Any]:
     """Those of this process: of crops and of pictures."""
-    from recycling.backends.mmengine_backend.data import image_cache as picture_cache
+    from recycling.backends.mmengine_backend.data import image_cache
 
-    picture_cache.CROPS.clear()
-    picture_cache.PICTURES.clear()
-    return picture_cache.CROPS, picture_cache.PICTURES
+    image_cache.CROPS.clear()
+    image_cache.IMAGES.clear()
+    return image_cache.CROPS, image_cache.IMAGES
 
 
 def test_a_crop_is_cut_once_where_there_is_room_and_can_be_written_to(
@@ -192,10 +192,10 @@ def test_a_crop_of_a_changed_picture_is_cut_again(
 def test_crops_leave_the_memory_when_whole_pictures_are_asked_for(
     tmp_path: Path, empty_caches: tuple[Any, Any]
 ) -> None:
-    from recycling.backends.mmengine_backend.data.loading import ReadPicture
+    from recycling.backends.mmengine_backend.data.loading import ReadImage
 
     crops, pictures = empty_caches
     read_all(tmp_path, 2**20)
-    ReadPicture(cache_bytes=60_000)({"img_path": str(tmp_path / "0.png")})
+    ReadImage(cache_bytes=60_000)({"img_path": str(tmp_path / "0.png")})
     assert crops.n_bytes == 0
     assert pictures.n_bytes <= 60_000

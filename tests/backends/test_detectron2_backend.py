@@ -184,7 +184,7 @@ def test_the_learning_rate_follows_the_schedule(
 def test_the_optimiser_is_the_one_asked_for(name: str) -> None:
     import torch
 
-    from recycling.backends.detectron2_backend import schedule as course
+    from recycling.backends.detectron2_backend import schedule as schedules
     from recycling.backends.detectron2_backend import session
     from recycling.backends.detectron2_backend.resolve import resolve
 
@@ -192,7 +192,7 @@ def test_the_optimiser_is_the_one_asked_for(name: str) -> None:
     model = settings_of(optimizer=optimizer)
     network = torch.nn.Linear(3, 2)
     with session.library():
-        built = course.build_optimizer(model, resolve(model, RECIPE, 2), network)
+        built = schedules.build_optimizer(model, resolve(model, RECIPE, 2), network)
     assert type(built) is getattr(torch.optim, name)
     network(torch.full((1, 3), 1e6)).sum().backward()
     built.step()

@@ -26,10 +26,10 @@ from backends.rectangles import (
 )
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, Model, backend_for, is_installed
+from recycling.backends.losses import LOSSES
 from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
-    Loss,
     Optimizer,
     Sampler,
     Schedule,
@@ -92,7 +92,7 @@ PARTS: dict[str, tuple[dict[str, Any], Any]] = {
 
 WITH_PARTS = {name.partition(".")[0] for name in PARTS}
 
-OF_STOPPING = {"early_stopping", "early_stopping.least_gain", "early_stopping.patience"}
+OF_STOPPING = {"early_stopping", "early_stopping.min_gain", "early_stopping.patience"}
 OF_PREDICTION = {
     "score_threshold",
     "test_time_augmentation",
@@ -147,7 +147,6 @@ def test_each_setting_is_looked_at_here() -> None:
     parts = {
         "anchors": Anchors,
         "early_stopping": EarlyStopping,
-        "loss": Loss,
         "optimizer": Optimizer,
         "sampler": Sampler,
         "schedule": Schedule,
@@ -155,6 +154,9 @@ def test_each_setting_is_looked_at_here() -> None:
     }
     names = set(Model.model_fields)
     names |= {f"{word}.{name}" for word, one in parts.items() for name in one.model_fields}
+    losses = [loss.settings for loss in LOSSES.values()]
+    of_losses = [loss for loss in losses if loss.__module__.startswith("recycling.")]
+    names |= {f"loss.{name}" for loss in of_losses for name in loss.model_fields}
     here = [LEARNT, PARTS, OF_STOPPING, OF_PREDICTION, OF_LOADING, REFUSED, IMPOSSIBLE]
     looked_at = [name for some in (*here, OF_THE_PIPELINE) for name in some]
     assert sorted(looked_at) == sorted(names)
@@ -212,7 +214,7 @@ def test_what_no_detector_can_have_is_no_model(name: str) -> None:
         (None, [], None, 3),
         ({"patience": 1}, [0.1, 0.05, 0.9], 1, 2),
         ({"patience": 2}, [0.1, 0.05, 0.9], 3, 3),
-        ({"patience": 2, "least_gain": 0.5}, [0.1, 0.2, 0.3], 1, 3),
+        ({"patience": 2, "min_gain": 0.5}, [0.1, 0.2, 0.3], 1, 3),
     ],
 )
 def test_early_stopping_ends_a_training_by_its_scores(
@@ -279,7 +281,7 @@ def test_loaders_and_their_memory_are_as_asked_for(part: LabeledImages) -> None:
         stream = stream_of(model, training_records(data_of(part), config, "x"), ["Paper", "Metal"])
         loader = build_loader(model, config, stream, 0)
     assert loader.num_workers == 2
-    assert loader.dataset.mapper.pictures.room == 3 * 2**20  # for each of the two
+    assert loader.dataset.mapper.images.n_bytes == 3 * 2**20  # for each of the two
 
 
 def test_a_training_starts_from_the_weights_that_are_asked_for(

@@ -60,7 +60,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     run_step = Trainer.run_step
 
     def step(self: Any) -> None:
-        if len(self.figures.epochs) == after and self.figures.iterations + 1 >= 3 * after:
+        if len(self.speed.epochs) == after and self.speed.iterations + 1 >= 3 * after:
             raise KeyboardInterrupt
         run_step(self)
 

@@ -268,10 +268,10 @@ def test_each_look_at_a_picture_throws_its_own_coin(part: LabeledImages) -> None
 
 
 def plain_picture(records: list[dict[str, Any]], name: str, config: Any) -> Any:
-    from recycling.backends.detectron2_backend.samples import Pictures
+    from recycling.backends.detectron2_backend.samples import ImageCache
 
     (record,) = (one for one in records if one["file_name"] == name)
-    picture, _ = Pictures(config.INPUT.FORMAT, 64, room=0).read(record)
+    picture, _ = ImageCache(config.INPUT.FORMAT, 64, n_bytes=0).read(record)
     return torch.as_tensor(picture.transpose(2, 0, 1))
 
 

@@ -113,7 +113,7 @@ def losses_of(part: LabeledImages, recipe: Path = RECIPE, **changes: Any) -> dic
     from detectron2.utils.events import EventStorage
 
     from recycling.backends.detectron2_backend import session
-    from recycling.backends.detectron2_backend.losses import use_loss
+    from recycling.backends.detectron2_backend.losses import class_weights, use_loss
     from recycling.backends.detectron2_backend.records import training_records
     from recycling.backends.detectron2_backend.samples import build_loader, stream_of
 
@@ -122,7 +122,7 @@ def losses_of(part: LabeledImages, recipe: Path = RECIPE, **changes: Any) -> dic
     with session.library():
         session.seed_epoch(0, 0)
         network = build_model(config)
-        use_loss(network, model, data)
+        use_loss(network, model, class_weights(model, data))
         stream = stream_of(model, training_records(data, config, "x"), ["Paper", "Metal"])
         (batch,) = itertools.islice(build_loader(model, config, stream, 0), 1)
         session.seed_epoch(0, 1)
@@ -161,20 +161,19 @@ SIGMOID = "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE"
 
 
 def test_the_loss_of_proposals_follows_its_formula() -> None:
-    from recycling.backends.detectron2_backend.losses import _classes_loss
+    from recycling.backends.losses.cross_entropy import CrossEntropy, fast_rcnn
 
     scores = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]])
     classes, weights = torch.tensor([0, 2]), torch.tensor([3.0, 0.5])
     chances = scores.softmax(1).double()
-    loss = settings_of(loss={"name": "cross_entropy", "class_weights": {"Paper": 3}}).loss
-    assert loss is not None
     expected = (-3 * chances[0, 0].log() - chances[1, 2].log()) / 2  # the background weighs 1
-    assert _classes_loss(loss[0], scores, classes, weights).item() == pytest.approx(expected.item())
-    smooth = settings_of(loss={"name": "cross_entropy", "label_smoothing": 0.3}).loss
-    assert smooth is not None
+    assert fast_rcnn(CrossEntropy(), scores, classes, weights).item() == pytest.approx(
+        expected.item()
+    )
+    smooth = CrossEntropy(label_smoothing=0.3)
     targets = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
     expected = -(targets * chances.log()).sum(1).mean()
-    found = _classes_loss(smooth[0], scores, classes, torch.ones(2))
+    found = fast_rcnn(smooth, scores, classes, torch.ones(2))
     assert found.item() == pytest.approx(expected.item())
 
 
@@ -183,12 +182,13 @@ def test_balanced_weights_are_the_inverse_of_the_frequency_and_1_on_average(
 ) -> None:
     from recycling.backends.detectron2_backend.losses import class_weights
 
-    loss = settings_of(loss={"name": "cross_entropy", "class_weights": "balanced"}).loss
-    assert loss is not None
+    model = settings_of(loss={"name": "cross_entropy", "class_weights": "balanced"})
     rare = without_one_class(part, {1})  # 4 boxes of Paper, 1 of Metal
-    assert class_weights(loss[0], data_of(rare), "x") == pytest.approx([0.4, 1.6])
-    with pytest.raises(BackendError, match="no training box is of 'Metal'; give weights"):
-        class_weights(loss[0], data_of(without_one_class(part, set())), "x")
+    assert class_weights(model, data_of(rare)) == pytest.approx([0.4, 1.6])
+    with pytest.raises(
+        BackendError, match="no annotation to learn from is of 'Metal'; give weights"
+    ):
+        class_weights(model, data_of(without_one_class(part, set())))
 
 
 def test_a_focal_loss_trains_and_predicts_from_the_folder(
@@ -303,14 +303,14 @@ def test_samples_are_the_same_with_any_number_of_workers_and_any_cache(
 
 
 def test_the_cache_keeps_as_many_pictures_as_there_is_room_for(part: LabeledImages) -> None:
-    from recycling.backends.detectron2_backend.samples import Pictures
+    from recycling.backends.detectron2_backend.samples import ImageCache
 
     path = part.folder.path / "1.png"
     records = [
         {"file_name": str(part.folder.path / f"{number}.png"), "width": 96, "height": 64}
         for number in (1, 2, 3)
     ]
-    pictures = Pictures("BGR", 48, room=2 * 48 * 32 * 3)
+    pictures = ImageCache("BGR", 48, n_bytes=2 * 48 * 32 * 3)
     for record in records:
         picture, _ = pictures.read(record)
         picture[:] = 0  # what a training does to a picture is not kept
@@ -369,7 +369,7 @@ def test_early_stopping_keeps_the_best_epoch(part: LabeledImages, tmp_path: Path
         return next(given)
 
     data = replace(data_of(part), score=score)
-    stop = {"patience": 2, "least_gain": 0.05}
+    stop = {"patience": 2, "min_gain": 0.05}
     checkpoint = train(tmp_path / "work", data, epochs=5, early_stopping=stop)
     facts = facts_of(checkpoint)
     assert (facts["best_epoch"], facts["best_score"], facts["iterations"]) == (2, 0.4, 8)
@@ -511,7 +511,7 @@ def test_a_setting_that_cannot_be_honoured_is_named_before_the_first_step(
 
 
 def test_retinanet_refuses_weights_of_classes(part: LabeledImages) -> None:
-    with pytest.raises(BackendError, match=r"RetinaNet cannot honour loss\.class_weights"):
+    with pytest.raises(BackendError, match=r"RetinaNet cannot honour class_weights"):
         config_of(part, RETINANET, loss={"name": "focal", "class_weights": "balanced"})
 
 

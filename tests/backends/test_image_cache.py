@@ -30,9 +30,9 @@ def paths(tmp_path: Path) -> list[str]:
 
 
 def test_a_picture_is_decoded_once_where_there_is_room(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     first = [cache.read(path, 40 * N_BYTES) for path in paths]
     again = [cache.read(path, 40 * N_BYTES) for path in paths]
     assert all(one is other for one, other in zip(first, again, strict=True))
@@ -40,31 +40,31 @@ def test_a_picture_is_decoded_once_where_there_is_room(paths: list[str]) -> None
 
 
 def test_the_limit_holds_and_what_is_counted_is_what_is_kept(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     rng = np.random.default_rng(1)
     for limit in (10 * N_BYTES, 25 * N_BYTES, 3 * N_BYTES, 0, 7 * N_BYTES + 1):
         for path in rng.choice(paths, 100):
             cache.read(path, limit)
             assert cache.n_bytes <= limit
-            assert cache.n_bytes == sum(picture.nbytes for picture, _ in cache.pictures.values())
+            assert cache.n_bytes == sum(picture.nbytes for picture, _ in cache.images.values())
 
 
 def test_zero_keeps_nothing(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     for _ in range(2):
         for path in paths:
             np.testing.assert_array_equal(cache.read(path, 0), cv2.imread(path))
-    assert (cache.n_hits, len(cache.pictures), cache.n_bytes) == (0, 0, 0)
+    assert (cache.n_hits, len(cache.images), cache.n_bytes) == (0, 0, 0)
 
 
 def test_a_cache_for_half_of_the_pictures_finds_half_of_them(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     rng = np.random.default_rng(0)
     for _ in range(30):
         for path in rng.permutation(paths):
@@ -73,23 +73,23 @@ def test_a_cache_for_half_of_the_pictures_finds_half_of_them(paths: list[str]) -
 
 
 def test_pictures_that_are_no_longer_asked_for_make_room(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     for path in paths[:20]:
         cache.read(path, 20 * N_BYTES)
     for _ in range(12):
         for path in paths[20:]:
             cache.read(path, 20 * N_BYTES)
-    assert set(paths[20:]) == {path for path, _ in cache.pictures}
+    assert set(paths[20:]) == {path for path, _ in cache.images}
 
 
 def test_a_changed_file_is_read_again(paths: list[str]) -> None:
     import os
 
-    from recycling.backends.mmengine_backend.data.image_cache import PictureCache
+    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
 
-    cache = PictureCache()
+    cache = ImageCache()
     before = cache.read(paths[0], 40 * N_BYTES)
     cv2.imwrite(paths[0], np.zeros((SIDE, SIDE, 3), np.uint8))
     os.utime(paths[0], (1, 1))
@@ -133,6 +133,6 @@ def test_a_picture_that_cannot_be_read_is_named_in_one_line(
     with pytest.raises(BackendError) as error:
         train("mmpretrain", pictures, tmp_path / "run", workers=workers)
     said = {"gone": "No such file or directory; check the image folder"}.get(
-        fault, "not a picture that can be read; run data_cleaning"
+        fault, "not an image that can be read; run data_cleaning"
     )
     assert str(error.value) == f"{bad}: {said}"

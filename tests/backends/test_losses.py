@@ -25,17 +25,15 @@ pytest.importorskip("mmseg")
 
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
-from recycling.backends.mmengine_backend.losses.focal import FocalLossOfClasses  # noqa: E402
-from recycling.backends.mmengine_backend.losses.focal_of_proposals import (  # noqa: E402
-    FocalLossOfProposals,
-)
-from recycling.backends.mmengine_backend.losses.smoothed_cross_entropy import (  # noqa: E402
+from recycling.backends.losses.cross_entropy.torch_module import (  # noqa: E402
     SmoothedCrossEntropyLoss,
 )
-from recycling.backends.mmengine_backend.losses.soft_f1 import (  # noqa: E402
-    DiceLossOfClasses,
-    SoftF1Loss,
+from recycling.backends.losses.dice.torch_module import DiceLossOfClasses  # noqa: E402
+from recycling.backends.losses.f1.torch_module import SoftF1Loss  # noqa: E402
+from recycling.backends.losses.focal.proposals import (  # noqa: E402
+    FocalLossOfProposals,
 )
+from recycling.backends.losses.focal.torch_module import FocalLossOfClasses  # noqa: E402
 
 ZOO = Path(__file__).parents[2] / "conf/recipes"
 
@@ -48,8 +46,8 @@ NETWORKS = {
     "resnet": TINY["mmpretrain"],
     "several heads": TINY["mmpretrain"].replace(
         "head=dict(",
-        "head=dict(type='recycling.backends.mmengine_backend.networks.classifiers.several_heads."
-        "SeveralHeads', heads=[dict(name='a', size=2), dict(name='b', size=1)], ",
+        "head=dict(type='recycling.backends.mmengine_backend.networks.classifiers.multi_attribute_head."
+        "MultiAttributeHead', heads=[dict(name='a', size=2), dict(name='b', size=1)], ",
     ),
     "fast_scnn": TINY["mmseg"],
     "yolox": TINY["mmdet"],
@@ -337,7 +335,7 @@ def test_all_stages_of_a_cascade_change_and_the_proposals_do_not(
     [
         ("mask2former_swin_large", "dice", "learns masks with losses of its own"),
         ("tood_x101", "focal", "TOODHead learns classes with QualityFocalLoss"),
-        ("ssd512_vgg16", "focal", "SSDHeadThatPredicts learns classes with a loss of its own"),
+        ("ssd512_vgg16", "focal", "SSDHeadWithoutLossModule learns classes with a loss of its own"),
         ("yolov5_s", "focal", "YOLOv5 learns classes with a loss of its own"),
         ("cascade_rcnn_r50", {"focal": 1, "cross_entropy": 1}, "cannot learn from a sum"),
         (

@@ -22,6 +22,7 @@ from recycling.backends import (
     Images,
     backend_for,
 )
+from recycling.backends.shared.checkpoint_folder import FORMAT
 from recycling.predictions import LabelMaps
 
 torch = pytest.importorskip("torch")
@@ -69,6 +70,22 @@ def test_a_checkpoint_is_complete(trained: dict[str, Checkpoint]) -> None:
         assert len(facts["training_sha256"]) == 64
         weights = torch.load(checkpoint.folder / "weights.pth", weights_only=True)
         assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_with_the_command_that_helps(
+    trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cls.small.fold0" / "checkpoint"
+    shutil.copytree(trained["mmpretrain"].folder, folder)
+    facts = json.loads((folder / "checkpoint.json").read_text())
+    assert facts.pop("format") == FORMAT
+    (folder / "checkpoint.json").write_text(json.dumps(facts))
+    with pytest.raises(BackendError, match="kedro run --namespaces cls.small.fold0") as caught:
+        backend_for("mmpretrain").predict(Checkpoint(folder), images_of(pictures))
+    assert f"format 1, of another version of the project, which reads format {FORMAT}" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
 
 
 def test_detections_are_within_the_original_picture(
@@ -232,7 +249,7 @@ def test_an_unreadable_picture_is_named(
     shutil.copytree(pictures.folder.path, folder)
     (folder / "5.png").write_bytes(b"not a picture")
     broken = LabeledImages(pictures.annotations, ImageFolder(folder))
-    with pytest.raises(BackendError, match=r"5\.png: not a picture") as caught:
+    with pytest.raises(BackendError, match=r"5\.png: not an image") as caught:
         train("mmpretrain", broken, tmp_path, workers=workers)
     assert "\n" not in str(caught.value)
 

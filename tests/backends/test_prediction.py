@@ -197,7 +197,7 @@ def test_views_keep_what_the_image_size_can_be_divided_by(
 def test_a_network_made_for_one_size_says_which_scale_it_does_not_take(
     trained: dict[str, Checkpoint], pictures: LabeledImages
 ) -> None:
-    with pytest.raises(BackendError, match=r"no picture at scale 0\.5 of test_time.*remove that"):
+    with pytest.raises(BackendError, match=r"no image at scale 0\.5 of test_time.*remove that"):
         predict_toy_of_one_size(pictures, trained["mmpretrain"])
 
 
@@ -492,7 +492,7 @@ def shrink(path: Path) -> None:
     ("spoil", "message"),
     [
         (remove, r"5\.png: No such file.*check the image folder"),
-        (damage, r"5\.png: not a picture that can be read; run data_cleaning"),
+        (damage, r"5\.png: not an image that can be read; run data_cleaning"),
     ],
 )
 def test_a_picture_that_cannot_be_read_is_named(

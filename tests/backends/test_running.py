@@ -27,7 +27,8 @@ from backends.tiny_trainings import (
     train,
 )
 from recycling.annotations import LabeledImages
-from recycling.backends import BackendError, Checkpoint, backend_for, resume
+from recycling.backends import BackendError, Checkpoint, backend_for
+from recycling.backends.shared import resume
 from recycling.predictions import LabelMaps, Predictions
 
 torch = pytest.importorskip("torch")
@@ -151,10 +152,10 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     assert first.weights.stat().st_mtime_ns == written
     before = facts_of(first)
     # What only predictions look at changes the checkpoint, but needs no training.
-    train("mmpretrain", pictures, tmp_path, score_threshold=0.25)
+    train("mmpretrain", pictures, tmp_path, test_time_augmentation={"flip": True})
     after = facts_of(first)
-    assert after["model"].pop("score_threshold") == 0.25
-    before["model"].pop("score_threshold")
+    assert after["model"].pop("test_time_augmentation")["flip"]
+    before["model"].pop("test_time_augmentation")
     assert after == before
     first.weights.write_bytes(b"")
     again = train("mmpretrain", pictures, tmp_path)
@@ -249,7 +250,7 @@ def test_the_best_epoch_is_kept_and_the_training_ends_early(
         tmp_path,
         epochs=5,
         schedule=CONSTANT,
-        early_stopping={"patience": 2, "least_gain": 0.05},
+        early_stopping={"patience": 2, "min_gain": 0.05},
         score=lambda _: next(scores),
     )
     facts = facts_of(stopped)
@@ -379,7 +380,7 @@ def test_an_error_in_one_of_two_processes_is_one_line(
 @pytest.fixture
 def made_weights(tmp_path: Path) -> Path:
     """A file of weights whose name ends in the first 8 hex digits of its sha256."""
-    from recycling.backends.mmengine_backend.checkpoint import sha256_of
+    from recycling.backends.shared.checkpoint_folder import sha256_of
 
     plain_name = tmp_path / "weights.pth"
     torch.save({"state_dict": {"layer": torch.ones(2)}}, plain_name)

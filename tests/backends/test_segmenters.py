@@ -365,11 +365,12 @@ def test_beit_takes_pictures_of_other_sizes(size: tuple[int, int]) -> None:
 
 
 def test_beit_keeps_the_bias_of_a_patch_to_itself_and_to_the_class_token() -> None:
+    from recycling.backends.mmengine_backend.networks.beit_attention import position_bias
+
     own, _ = beit()
-    layer = own.layers[0].attn
-    before = layer.position_bias()
-    layer.grid = (7, 3)
-    after = layer.position_bias()
+    table = own.layers[0].attn.relative_position_bias_table
+    before = position_bias(table, (4, 4), (4, 4))
+    after = position_bias(table, (4, 4), (7, 3))
     assert after.shape == (2, 22, 22)
     torch.testing.assert_close(after[:, 5, 5], before[:, 5, 5])  # no distance
     for pair in ((0, 0), (0, 5), (5, 0)):  # the class token's

@@ -45,17 +45,47 @@ def test_an_augmentation_without_arguments_is_a_name() -> None:
 
 
 def test_settings_written_down_are_read_as_the_same_settings() -> None:
-    one = model(loss="focal", sampler={"name": "repeat_factor", "threshold": 0.2})
-    assert Model(**one.model_dump(mode="json")) == one
+    losses = [{"name": "focal", "gamma": 1.5, "class_weights": "balanced"}, "lovasz"]
+    given = model(loss=losses, sampler={"name": "repeat_factor", "threshold": 0.2})
+    assert Model(**given.model_dump(mode="json")) == given
+    assert Model.model_validate_json(given.model_dump_json()) == given
+
+
+def test_a_loss_has_its_own_settings_and_no_others() -> None:
+    (loss,) = model(loss={"name": "focal", "gamma": 1.5}).loss or ()
+    assert loss.model_dump() == {
+        "name": "focal",
+        "weight": 1.0,
+        "class_weights": None,
+        "gamma": 1.5,
+        "alpha": 0.25,
+    }
+
+
+def test_boxes_have_a_threshold_and_other_predictions_none() -> None:
+    assert model().score_threshold is None
+    assert model(task="det", backend="mmdet").score_threshold == 0.01
+    assert model(task="det", backend="mmdet", score_threshold=0.5).score_threshold == 0.5
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"los": "dice"}, "los"),
-        ({"loss": "f1"}, "does not fit task 'seg'; use one of cross_entropy, focal, dice, lovasz"),
-        ({"loss": {"name": "dice", "gamma": 1}}, "'gamma' means nothing to 'dice', only to focal"),
-        ({"schedule": {"name": "cosine", "factor": 0.3}}, "means nothing to 'cosine'"),
+        ({"loss": "f1"}, "does not fit task 'seg'; use one of cross_entropy, dice, focal, lovasz"),
+        (
+            {"loss": {"name": "dice", "gamma": 1}},
+            r"'dice' takes no 'gamma' \(it is a setting of focal\); it takes weight, class_weights",
+        ),
+        ({"loss": "lovas"}, "no loss is called 'lovas'; did you mean 'lovasz'"),
+        ({"loss": {"weight": 2, "name": "dice", "clip": 0.05}}, "'dice' takes no 'clip'"),
+        (
+            {"schedule": {"name": "cosine", "factor": 0.3}},
+            r"'cosine' takes no 'factor' \(it is a setting of step\); it takes warmup, lowest",
+        ),
+        ({"sampler": {"threshold": 0.5}}, "'shuffle' takes no 'threshold'.*; it takes no settings"),
+        ({"score_threshold": 0.01}, "score_threshold is of boxes; task 'seg' has none"),
+        ({"early_stopping": {"patience": 1, "least_gain": 0}}, "is called min_gain; rename it"),
         ({"schedule": {"name": "step", "milestones": [0.9, 0.5]}}, "in rising order"),
         ({"augmentation": [{"HorizontalFlip": {}, "VerticalFlip": {}}]}, "one name"),
         ({"anchors": "proposed"}, "anchors are of boxes"),

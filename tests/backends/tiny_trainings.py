@@ -135,7 +135,7 @@ def model_of(backend: str, **settings: Any) -> Model:
             "epochs": 1,
             "batch_size": 4,
             "optimizer": {"learning_rate": 1e-3},
-            "score_threshold": 1e-4,
+            **({"score_threshold": 1e-4} if backend == "mmdet" else {}),
             **settings,
         }
     )

@@ -14,7 +14,6 @@ from recycling.backends import (
     Anchors,
     BackendError,
     EarlyStopping,
-    Loss,
     Model,
     Optimizer,
     Recipes,
@@ -24,6 +23,7 @@ from recycling.backends import (
 )
 from recycling.backends.core import refuse
 from recycling.backends.detectron2_backend.resolve import CANNOT
+from recycling.backends.losses import LOSSES
 from recycling.backends.shared.model import BACKENDS_OF, BackendName
 from recycling.plan import read_plan
 
@@ -33,12 +33,16 @@ RECIPES = Recipes(ROOT / "conf" / "recipes")
 NESTED: dict[str, type[BaseModel]] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
-    "loss": Loss,
     "sampler": Sampler,
     "anchors": Anchors,
     "early_stopping": EarlyStopping,
     "test_time_augmentation": TestTimeAugmentation,
 }
+OWN_LOSSES = {
+    name: loss for name, loss in LOSSES.items() if loss.settings.__module__.startswith("recycling.")
+}
+"""Without those that other tests register."""
+
 NEEDED: dict[str, Any] = {
     "recipe": "a_recipe",
     "image_size": 64,
@@ -81,7 +85,31 @@ def test_every_setting_has_its_row() -> None:
     nested = [(codes(of)[0], name) for of, names, *_ in table("of") for name in codes(names)]
     assert rows | {of for of, _ in nested} == set(Model.model_fields)
     expected = [(of, name) for of, settings in NESTED.items() for name in settings.model_fields]
+    of_losses = {name for loss in OWN_LOSSES.values() for name in loss.settings.model_fields}
+    expected += [("loss", name) for name in of_losses]
     assert sorted(nested) == sorted(expected)
+
+
+def test_the_losses_named_are_those_that_there_are() -> None:
+    rows = {codes(names)[0]: cells for of, names, *cells in table("of") if codes(of) == ["loss"]}
+    said = dict(re.findall(r"`(cls|det|seg)`: ((?:`\w+`(?:, )?)+)", rows["name"][0]))
+    assert {task: set(codes(names)) for task, names in said.items()} == {
+        task: {name for name, loss in OWN_LOSSES.items() if task in loss.thing.tasks}
+        for task in BACKENDS_OF
+    }
+
+
+def test_each_setting_of_a_loss_is_said_to_be_of_those_that_take_it() -> None:
+    of_all = {"name", "weight"}
+    for of, names, said, _ in table("of"):
+        if codes(of) == ["loss"]:
+            for name in set(codes(names)) - of_all:
+                takers = {
+                    loss
+                    for loss, entry in OWN_LOSSES.items()
+                    if name in entry.settings.model_fields
+                }
+                assert takers == set(codes(said)) & set(OWN_LOSSES), name
 
 
 def test_every_row_of_a_setting_shows_how_it_is_written() -> None:

@@ -1,4 +1,4 @@
-# Cascade R-CNN on Swin-B (windows of 12, pictures of 384 pixels), trained on ImageNet-22k.
+# Cascade R-CNN on Swin-B (windows of 12, images of 384 pixels), trained on ImageNet-22k.
 # Reports: A
 # Parameters: 132,060,340
 # Weights: github.com swin_base_patch4_window12_384_22k.pth

@@ -1,4 +1,4 @@
-# Cascade R-CNN on Swin-L (windows of 12, pictures of 384 pixels), trained on ImageNet-22k.
+# Cascade R-CNN on Swin-L (windows of 12, images of 384 pixels), trained on ImageNet-22k.
 # Reports: A
 # Parameters: 240,626,928
 # Weights: github.com swin_large_patch4_window12_384_22k.pth

@@ -9,7 +9,7 @@ model = dict(
     backbone=dict(init_cfg=None),
     roi_head=dict(
         type="recycling.backends.mmengine_backend.networks.detectors.hybrid_task_cascade."
-        "BoxesOfHybridTaskCascade"
+        "BoxOnlyHybridTaskCascadeRoIHead"
     ),
 )
 load_from = "https://download.openmmlab.com/mmdetection/v2.0/htc/htc_r50_fpn_20e_coco/htc_r50_fpn_20e_coco_20200319-fe28c577.pth"

@@ -9,6 +9,6 @@ model = dict(
     # The coarsest level is as large as one place of 512 pixels.
     data_preprocessor=dict(pad_size_divisor=512),
     backbone=dict(init_cfg=None),
-    bbox_head=dict(type="recycling.backends.mmengine_backend.networks.detectors.ssd.SSDHeadThatPredicts"),
+    bbox_head=dict(type="recycling.backends.mmengine_backend.networks.detectors.ssd.SSDHeadWithoutLossModule"),
 )
 load_from = "https://download.openmmlab.com/mmdetection/v2.0/ssd/ssd512_coco/ssd512_coco_20210803_022849-0a47a1ca.pth"

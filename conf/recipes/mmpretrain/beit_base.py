@@ -1,4 +1,4 @@
-# BEiT, base (Bao et al., 2021), pretrained on ImageNet-21k with pictures of 224 pixels, for pictures
+# BEiT, base (Bao et al., 2021), pretrained on ImageNet-21k with images of 224 pixels, for images
 # of any size.
 # Reports: none
 # Parameters: 85,775,826

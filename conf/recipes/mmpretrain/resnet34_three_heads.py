@@ -10,7 +10,7 @@ _base_ = "./resnet34.py"
 
 model = dict(
     head=dict(
-        type="recycling.backends.mmengine_backend.networks.classifiers.several_heads.SeveralHeads",
+        type="recycling.backends.mmengine_backend.networks.classifiers.multi_attribute_head.MultiAttributeHead",
         # Each loss counts by its weight in the sum.
         heads=[
             dict(name="mask", size=3, weight=1.0),

@@ -1,4 +1,4 @@
-# Swin-B (Liu et al., 2021), pretrained on ImageNet-21k, for pictures of any size.
+# Swin-B (Liu et al., 2021), pretrained on ImageNet-21k, for images of any size.
 # Reports: none
 # Parameters: 86,761,674
 # Weights: mmassets.onedl.ai swin_base_patch4_window7_224_22kto1k-f967f799.pth

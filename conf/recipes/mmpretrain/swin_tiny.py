@@ -1,4 +1,4 @@
-# Swin-T (Liu et al., 2021), pretrained on ImageNet-1k, for pictures of any size.
+# Swin-T (Liu et al., 2021), pretrained on ImageNet-1k, for images of any size.
 # Reports: none
 # Parameters: 27,533,196
 # Weights: mmassets.onedl.ai swin_tiny_224_b16x64_300e_imagenet_20210616_090925-66df6be6.pth

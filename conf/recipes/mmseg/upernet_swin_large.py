@@ -1,4 +1,4 @@
-# UPerNet (Xiao et al., 2018) on Swin-L (Liu et al., 2021; windows of 12, pictures of 384 pixels).
+# UPerNet (Xiao et al., 2018) on Swin-L (Liu et al., 2021; windows of 12, images of 384 pixels).
 # Reports: B
 # Parameters: 233,855,946
 # Weights: mmassets.onedl.ai swin_large_patch4_window12_384_22k_20220412-6580f57d.pth

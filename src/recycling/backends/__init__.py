@@ -9,13 +9,14 @@ from recycling.backends.core import (
     RunFolder,
     TrainingData,
 )
-from recycling.backends.registry import backend_for, how_to_install, is_installed
+from recycling.backends.libraries import how_to_install, is_installed
+from recycling.backends.losses import Loss
+from recycling.backends.registry import backend_for
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import changed_settings
 from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
-    Loss,
     Optimizer,
     Sampler,
     Schedule,

@@ -14,10 +14,11 @@ from recycling.backends.detectron2_backend.checkpoint import (
     sha256_of_data,
     write_checkpoint,
 )
+from recycling.backends.detectron2_backend.losses import class_weights
 from recycling.backends.detectron2_backend.pretrained import find_start
 from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
-from recycling.backends.detectron2_backend.state import identity_of
+from recycling.backends.detectron2_backend.state import identity
 from recycling.backends.detectron2_backend.training import Job, Score, fit, with_settings_of
 from recycling.backends.shared.albumentations_list import check_albumentations
 from recycling.backends.shared.checkpoint_folder import Trained, categories_of
@@ -65,8 +66,7 @@ class Detectron2Backend:
             session.reproducible(deterministic=model.deterministic),
         ):
             job = _prepared(model, recipe, data, work_dir)
-            identity = identity_of(model, job.config, data, session.versions(), job.start)
-            ended = begin(work_dir, identity)
+            ended = begin(work_dir, job.identity)
             if ended is not None:
                 return with_settings_of(job, ended)
             weights, figures = fit(job)
@@ -74,8 +74,8 @@ class Detectron2Backend:
                 **figures,
                 "training_sha256": sha256_of_data(data),
                 "n_samples": len(job.stream.records),
-                "libraries": session.versions(),
-                "trained_as": identity.sha256,
+                "libraries": dict(job.versions),
+                "trained_as": job.identity.sha256,
             }
             trained = Trained(model, categories_of(data), facts)
             checkpoint = write_checkpoint(work_dir / "checkpoint", trained, job.config, weights)
@@ -83,14 +83,14 @@ class Detectron2Backend:
             return checkpoint
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
-        """Predict on `images`, one picture at a time, so that its neighbours change nothing.
+        """Predict on `images`, one image at a time, so that its neighbours change nothing.
 
         Args:
             checkpoint: The folder that `train` made; nothing else is needed.
             images: What to predict on, without crops.
 
         Returns:
-            Boxes in the pixels of the pictures and inside them: picture by picture, each one's
+            Boxes in the pixels of the images and inside them: image by image, each one's
             from the surest to the least sure.
 
         Raises:
@@ -106,20 +106,20 @@ class Detectron2Backend:
 
 def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Job:
     """All that can be known before the first step."""
-    from recycling.backends.detectron2_backend.losses import class_weights
     from recycling.backends.detectron2_backend.samples import iterations_until, stream_of
 
     config = resolve(model, recipe, n_classes=len(data.categories))
     set_anchors(config, model, data)
     start = find_start(model, config)
     records = training_records(data, config, work_dir.name)
-    for loss in model.loss or ():
-        class_weights(loss, data, f"model {model.recipe!r}")
+    weights = class_weights(model, data)
     _check_augmentation(model)
     stream = stream_of(model, records, [str(name) for name in data.categories["name"]])
     config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
     score = None if model.early_stopping is None else _scorer(model, config, data)
-    return Job(model, config, data, stream, work_dir, start, score)
+    versions = session.versions()
+    depends_on = identity(model, config, data, versions, start)
+    return Job(model, config, data, stream, work_dir, start, weights, score, versions, depends_on)
 
 
 def _check_augmentation(model: Model) -> None:
@@ -139,7 +139,7 @@ def _scorer(model: Model, config: Any, data: TrainingData) -> Score:
     """What predicts the held-out fold with a network of the training, and scores it."""
     held_out = data.validation
     images = Images(held_out.annotations.images, held_out.folder)
-    # One look at each picture tells epochs apart.
+    # One look at each image tells epochs apart.
     plain = model.model_copy(update={"test_time_augmentation": None})
     trained = Trained(plain, categories_of(data), {})
 

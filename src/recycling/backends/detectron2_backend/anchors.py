@@ -54,9 +54,9 @@ def _proposed(config: Any, data: TrainingData, n_levels: int) -> Anchors:
 def _boxes(data: TrainingData, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Widths and heights of the training's boxes, pixels of the network's input."""
     widths, heights = [], []
-    for part in data.train:
-        images = part.annotations.images.set_index("image_id")
-        table = part.annotations.annotations
+    for labeled in data.train:
+        images = labeled.annotations.images.set_index("image_id")
+        table = labeled.annotations.annotations
         table = table[~table["iscrowd"].astype(bool)]
         scales = side / images[["width", "height"]].max(axis=1)
         scale = table["image_id"].map(scales).to_numpy(np.float64)

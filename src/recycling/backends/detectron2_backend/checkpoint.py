@@ -54,15 +54,15 @@ def write_checkpoint(
 
 
 def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
-    """Of all that a training sees except the pictures' folders, which differ by machine.
+    """Of all that a training sees except the images' folders, which differ by machine.
 
     Args:
         data: What is trained on.
         held_out: Whether the held-out fold has a say too.
     """
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for part in [*data.train, *([data.validation] if held_out else [])]:
-        for table in (part.annotations.images, part.annotations.annotations):
+    for labeled in [*data.train, *([data.validation] if held_out else [])]:
+        for table in (labeled.annotations.images, labeled.annotations.annotations):
             digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.losses import class_weights as weights_by_class
+from recycling.backends.losses.core import FastRCNNLoss, Loss, LossError, form_of
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.settings import Loss
 
 
 def set_loss(config: Any, model: Model) -> None:
-    """Put `loss` into a config, as far as it knows the words.
+    """Put `loss` into a config, as far as it has keys for it.
 
-    A network with proposals has a softmax over the classes and the background with cross-entropy,
-    and a sigmoid for each class with focal loss, as RetinaNet always has.
+    A network with proposals has a softmax over the classes and the background, or a sigmoid for
+    each class, as the loss asks; RetinaNet always has a sigmoid for each.
 
     Args:
         config: The ``CfgNode``; changed in place.
@@ -26,38 +27,49 @@ def set_loss(config: Any, model: Model) -> None:
     """
     if model.loss is None:
         return
-    if len(model.loss) > 1:
-        raise BackendError(
-            f"model {model.recipe!r}: detectron2 cannot honour a sum of losses: cross-entropy's "
-            "scores add up to 1, focal loss's do not; choose one"
-        )
-    (loss,) = model.loss
-    if config.MODEL.META_ARCHITECTURE == "RetinaNet":
-        for name, default in (("class_weights", None), ("label_smoothing", 0.0)):
-            if getattr(loss, name) != default:
-                raise BackendError(
-                    f"model {model.recipe!r}: detectron2's RetinaNet cannot honour loss.{name}; "
-                    "remove it"
-                )
-        # Without the focus and the balance, focal loss is cross-entropy.
-        focal = loss.name == "focal"
-        config.MODEL.RETINANET.FOCAL_LOSS_GAMMA = loss.gamma if focal else 0.0
-        config.MODEL.RETINANET.FOCAL_LOSS_ALPHA = loss.alpha if focal else -1.0
-    else:
-        config.MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE = loss.name == "focal"
-        config.MODEL.ROI_BOX_HEAD.USE_FED_LOSS = False
+    with _named(model):
+        if len(model.loss) > 1:
+            raise LossError(
+                "detectron2 cannot honour a sum of losses: cross-entropy's scores add up to 1, "
+                "focal loss's do not; choose one"
+            )
+        (loss,) = model.loss
+        if config.MODEL.META_ARCHITECTURE == "RetinaNet":
+            if getattr(loss, "class_weights", None) is not None:
+                raise LossError("detectron2's RetinaNet cannot honour class_weights; remove it")
+            for key, value in form_of(loss, "retinanet")(loss).items():
+                config.MODEL.RETINANET[key] = value
+        else:
+            config.MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE = form_of(loss, "fast_rcnn").use_sigmoid
+            config.MODEL.ROI_BOX_HEAD.USE_FED_LOSS = False
 
 
-def use_loss(network: Any, model: Model, data: TrainingData) -> None:
-    """Let a network learn with `loss`, where its config has no words for it.
+def class_weights(model: Model, data: TrainingData) -> list[float]:
+    """The weight of each class in the loss, in the order of class indices; 1 where none is given.
 
     Args:
-        network: What was built from the config; changed in place.
         model: The settings.
         data: Says how frequent a class is.
 
     Raises:
         BackendError: A weight is of no category, missing or below 0, or a category has no box.
+    """
+    names = [str(name) for name in data.categories["name"]]
+    equal = [1.0] * len(names)
+    if model.loss is None:
+        return equal
+    (loss,) = model.loss
+    with _named(model):
+        return weights_by_class.class_weights(loss, names, lambda: _counts(data)) or equal
+
+
+def use_loss(network: Any, model: Model, weights: Sequence[float]) -> None:
+    """Let a network learn with `loss`, where its config has no keys for it.
+
+    Args:
+        network: What was built from the config; changed in place.
+        model: The settings.
+        weights: Of the classes; see `class_weights`.
     """
     if model.loss is None:
         return
@@ -65,7 +77,6 @@ def use_loss(network: Any, model: Model, data: TrainingData) -> None:
     from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 
     (loss,) = model.loss
-    weights = class_weights(loss, data, f"model {model.recipe!r}")
     # An attribute of the instance goes before the class's method, and the state dict stays.
     if isinstance(network, RetinaNet):
         network.losses = _scaled(network.losses, loss.weight)
@@ -74,50 +85,23 @@ def use_loss(network: Any, model: Model, data: TrainingData) -> None:
             layer.losses = _of_proposals(layer.losses, loss, weights)
 
 
-def class_weights(loss: Loss, data: TrainingData, who: str) -> list[float]:
-    """The weight of each class, in the order of class indices.
+@contextmanager
+def _named(model: Model) -> Iterator[None]:
+    """Say which model it is that cannot learn."""
+    try:
+        yield
+    except LossError as error:
+        raise BackendError(f"model {model.recipe!r}: loss: {error}") from error
 
-    Args:
-        loss: The settings.
-        data: Says how frequent a class is.
-        who: Begins a message.
 
-    Raises:
-        BackendError: A weight is of no category, missing or below 0, or a category has no box.
-    """
-    names = [str(name) for name in data.categories["name"]]
-    if loss.class_weights is None:
-        return [1.0] * len(names)
-    if loss.class_weights == "balanced":
-        counts = [0] * len(names)
-        class_of = {int(key): at for at, key in enumerate(data.categories["category_id"])}
-        for part in data.train:
-            table = part.annotations.annotations
-            for category_id in table.loc[~table["iscrowd"].astype(bool), "category_id"]:
-                counts[class_of[int(category_id)]] += 1
-        if 0 in counts:
-            raise BackendError(
-                f"{who}: loss.class_weights is 'balanced', but no training box is of "
-                f"{names[counts.index(0)]!r}; give weights by name, or leave the category out"
-            )
-        mean = sum(1 / n for n in counts) / len(counts)
-        return [1 / n / mean for n in counts]
-    unknown = sorted(set(loss.class_weights) - set(names))
-    if unknown:
-        raise BackendError(
-            f"{who}: loss.class_weights: no category {unknown[0]!r}; there are {', '.join(names)}"
-        )
-    missing = [name for name in names if name not in loss.class_weights]
-    if missing:
-        raise BackendError(
-            f"{who}: loss.class_weights: no weight for {missing[0]!r}; give each category one"
-        )
-    bad = [name for name in names if not 0 <= loss.class_weights[name] < float("inf")]
-    if bad:
-        raise BackendError(
-            f"{who}: loss.class_weights: {loss.class_weights[bad[0]]} of {bad[0]!r}; give 0 or more"
-        )
-    return [float(loss.class_weights[name]) for name in names]
+def _counts(data: TrainingData) -> list[int]:
+    """How many boxes of each class there are to learn from."""
+    counts = dict.fromkeys((int(key) for key in data.categories["category_id"]), 0)
+    for labeled in data.train:
+        table = labeled.annotations.annotations
+        for category_id in table.loc[~table["iscrowd"].astype(bool), "category_id"]:
+            counts[int(category_id)] += 1
+    return list(counts.values())
 
 
 def _scaled(losses: Callable[..., Any], weight: float) -> Callable[..., Any]:
@@ -130,9 +114,10 @@ def _scaled(losses: Callable[..., Any], weight: float) -> Callable[..., Any]:
 
 
 def _of_proposals(
-    losses: Callable[..., Any], loss: Loss, weights: list[float]
+    losses: Callable[..., Any], loss: Loss, weights: Sequence[float]
 ) -> Callable[..., Any]:
     """The library's losses of proposals, with another one for the classes."""
+    form: FastRCNNLoss = form_of(loss, "fast_rcnn")
 
     def of_proposals(predictions: Any, proposals: Any) -> dict[str, Any]:
         import torch
@@ -140,38 +125,9 @@ def _of_proposals(
         found: dict[str, Any] = losses(predictions, proposals)
         scores = predictions[0]
         if len(scores):
-            classes = torch.cat([one.gt_classes for one in proposals])
+            classes = torch.cat([instances.gt_classes for instances in proposals])
             each = torch.tensor(weights, dtype=scores.dtype, device=scores.device)
-            found["loss_cls"] = loss.weight * _classes_loss(loss, scores, classes, each)
+            found["loss_cls"] = loss.weight * form.mean(loss, scores, classes, each)
         return found
 
     return of_proposals
-
-
-def _classes_loss(loss: Loss, scores: Any, classes: Any, weights: Any) -> Any:
-    """The mean over proposals.
-
-    Args:
-        loss: The settings.
-        scores: (N, K + 1), the background last.
-        classes: (N,), K for the background.
-        weights: (K,); the background's is 1.
-    """
-    from torch.nn import functional
-
-    if loss.name == "cross_entropy":
-        # Not torch's weighted mean: a batch of a rare class alone should weigh more.
-        return functional.cross_entropy(
-            scores,
-            classes,
-            weight=functional.pad(weights, (0, 1), value=1.0),
-            label_smoothing=loss.label_smoothing,
-            reduction="none",
-        ).mean()
-    focal_loss = import_module("fvcore.nn").sigmoid_focal_loss
-    n_classes = len(weights)
-    targets = functional.one_hot(classes, n_classes + 1)[:, :n_classes].to(scores.dtype)
-    each = focal_loss(
-        scores[:, :n_classes], targets, alpha=loss.alpha, gamma=loss.gamma, reduction="none"
-    )
-    return (each * weights).sum() / len(scores)

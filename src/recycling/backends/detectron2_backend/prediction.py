@@ -11,20 +11,20 @@ from recycling.annotations import BOX
 from recycling.backends.core import Images
 from recycling.backends.detectron2_backend import session
 from recycling.backends.detectron2_backend.checkpoint import Network
-from recycling.backends.detectron2_backend.records import NamesTheFile, picture_record
+from recycling.backends.detectron2_backend.records import NamesTheFile, image_record
 from recycling.predictions import DETECTIONS, Detections
 from recycling.progress import track
 
 
 def predict(network: Network, images: Images) -> Detections:
-    """Predict on `images`, one picture at a time, so that its neighbours change nothing.
+    """Predict on `images`, one image at a time, so that its neighbours change nothing.
 
     Args:
         network: What predicts; it is left in the mode of evaluation.
         images: What to predict on, without crops.
 
     Returns:
-        Boxes in the pixels of the pictures and inside them: picture by picture, each one's from
+        Boxes in the pixels of the images and inside them: image by image, each one's from
         the surest to the least sure.
 
     Raises:
@@ -47,7 +47,7 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
     from recycling.backends.detectron2_backend.views import Views, fused
 
     records = [
-        picture_record(image, images.folder, image.image_id)
+        image_record(image, images.folder, image.image_id)
         for image in images.table.itertuples(index=False)
     ]
     if not records:

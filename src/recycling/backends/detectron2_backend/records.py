@@ -32,12 +32,12 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
         int(category_id): index for index, category_id in enumerate(data.categories["category_id"])
     }
     records: list[dict[str, Any]] = []
-    for part in data.train:
-        _check(part.annotations, class_of, config.MODEL.MASK_ON, name)
-        by_image = dict(list(part.annotations.annotations.groupby("image_id", sort=False)))
-        none = part.annotations.annotations.iloc[:0]
-        for image in part.annotations.images.itertuples(index=False):
-            record = picture_record(image, part.folder, len(records))
+    for labeled in data.train:
+        _check(labeled.annotations, class_of, config.MODEL.MASK_ON, name)
+        by_image = dict(list(labeled.annotations.annotations.groupby("image_id", sort=False)))
+        none = labeled.annotations.annotations.iloc[:0]
+        for image in labeled.annotations.images.itertuples(index=False):
+            record = image_record(image, labeled.folder, len(records))
             objects = by_image.get(image.image_id, none)  # type: ignore[arg-type]
             record["annotations"] = _objects(objects, class_of, config.MODEL.MASK_ON)
             records.append(record)
@@ -51,7 +51,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     return records
 
 
-def picture_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
+def image_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
     """One image, as detectron2 names its fields.
 
     Args:

@@ -221,7 +221,7 @@ def _check(config: Any, model: Model, recipe: Path) -> None:
 
 def _add_settings(config: Any, model: Model, n_classes: int) -> None:
     config.DATALOADER.NUM_WORKERS = model.workers
-    # The longer side becomes image_size, so that a picture of any shape fits in the square.
+    # The longer side becomes image_size, so that an image of any shape fits in the square.
     config.INPUT.MIN_SIZE_TRAIN = (model.image_size,)
     config.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
     config.INPUT.MAX_SIZE_TRAIN = model.image_size

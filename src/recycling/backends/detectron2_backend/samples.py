@@ -1,6 +1,6 @@
 """The stream of batches: what it holds depends on the seed and the place in the stream alone.
 
-So a training goes on after a stop with the batch that was next, and has the same pictures with any
+So a training goes on after a stop with the batch that was next, and has the same images with any
 number of loader processes. Nothing may import this before detectron2 is asked for.
 """
 
@@ -72,7 +72,11 @@ def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
 
 
 def _classes(record: Record) -> set[int]:
-    return {one["category_id"] for one in record["annotations"] if not one["iscrowd"]}
+    return {
+        annotation["category_id"]
+        for annotation in record["annotations"]
+        if not annotation["iscrowd"]
+    }
 
 
 def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tensor:
@@ -139,8 +143,8 @@ class Batches:
     Attributes:
         stream: Where the samples come from.
         size: Of a batch.
-        first: The first batch that is wanted; those before are drawn, but no picture is read.
-        by_shape: Whether upright and lying pictures come in batches of their own, so that less is
+        first: The first batch that is wanted; those before are drawn, but no image is read.
+        by_shape: Whether upright and lying images come in batches of their own, so that less is
             padded.
     """
 
@@ -187,7 +191,7 @@ class Samples(Dataset[Record]):
 
 
 class TrainingMapper(DatasetMapper):  # type: ignore[misc]
-    """The library's mapper, with pictures in memory and with Albumentations.
+    """The library's mapper, with images in memory and with Albumentations.
 
     Args:
         config: The resolved ``CfgNode``.
@@ -196,7 +200,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
 
     def __init__(self, config: Any, model: Model) -> None:
         super().__init__(config, is_train=True)
-        self.pictures = Pictures(
+        self.images = ImageCache(
             config.INPUT.FORMAT,
             # A crop of the recipe's comes before the resizing.
             None if config.INPUT.CROP.ENABLED and model.augmentation is None else model.image_size,
@@ -208,7 +212,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
 
     def __call__(self, record: Record, seed: int) -> Record:
         """What the network takes of one record; the seed is the list's."""
-        image, resize = self.pictures.read(record)
+        image, resize = self.images.read(record)
         others: list[Any] = []
         if self.list is None:
             steps = [
@@ -220,7 +224,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
             others = [T.AugmentationList(steps)(augmented)]
             image = augmented.image
         sample = {key: value for key, value in record.items() if key != "annotations"}
-        sample["annotations"] = [dict(one) for one in record["annotations"]]
+        sample["annotations"] = [dict(annotation) for annotation in record["annotations"]]
         transforms = T.TransformList([*([] if resize is None else [resize]), *others])
         self._transform_annotations(sample, transforms, image.shape[:2])
         if self.list is not None:
@@ -229,7 +233,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         return sample
 
     def _augmented(self, image: Any, instances: Instances, seed: int) -> tuple[Any, Instances]:
-        """A picture and its boxes after the list of Albumentations, which takes BGR."""
+        """An image and its boxes after the list of Albumentations, which takes BGR."""
         flipped = self.image_format == "RGB"
         masks = None
         if instances.has("gt_masks"):
@@ -241,43 +245,43 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
             boxes=instances.gt_boxes.tensor.numpy(),
             masks=masks,
         )
-        found = Instances(made.picture.shape[:2])
+        found = Instances(made.image.shape[:2])
         found.gt_boxes = Boxes(torch.as_tensor(made.boxes))
         found.gt_classes = instances.gt_classes[torch.as_tensor(made.rows)]
         if made.masks is not None:
             found.gt_masks = BitMasks(torch.as_tensor(made.masks > 0))
-        return made.picture[..., ::-1] if flipped else made.picture, found
+        return made.image[..., ::-1] if flipped else made.image, found
 
 
-class Pictures:
-    """Decoded pictures, kept in memory as long as there is room.
+class ImageCache:
+    """Decoded images, kept in memory as long as they fit.
 
     Args:
         image_format: The order of colours.
         side: The longer side that they are resized to; None leaves them.
-        room: Bytes.
+        n_bytes: How much memory they may take.
     """
 
-    def __init__(self, image_format: str, side: int | None, room: int) -> None:
+    def __init__(self, image_format: str, side: int | None, n_bytes: int) -> None:
         self.image_format = image_format
         self.resize = None if side is None else T.ResizeShortestEdge(side, side)
-        self.room = room
+        self.n_bytes = n_bytes
         self.kept: dict[str, tuple[Any, Any]] = {}
 
     def read(self, record: Record) -> tuple[Any, Any]:
-        """The picture, which may be changed, and how it was resized."""
+        """The image, which may be changed, and how it was resized."""
         path = record["file_name"]
         if path not in self.kept:
-            image = detection_utils.read_image(path, format=self.image_format)
-            detection_utils.check_image_size(dict(record), image)
-            resize = None if self.resize is None else self.resize.get_transform(image)
-            picture = image if resize is None else resize.apply_image(image)
-            if picture.nbytes > self.room:
-                return picture.copy(), resize  # PIL's memory cannot be written to
-            self.room -= picture.nbytes
-            self.kept[path] = (picture, resize)
-        picture, resize = self.kept[path]
-        return picture.copy(), resize
+            decoded = detection_utils.read_image(path, format=self.image_format)
+            detection_utils.check_image_size(dict(record), decoded)
+            resize = None if self.resize is None else self.resize.get_transform(decoded)
+            image = decoded if resize is None else resize.apply_image(decoded)
+            if image.nbytes > self.n_bytes:
+                return image.copy(), resize  # PIL's memory cannot be written to
+            self.n_bytes -= image.nbytes
+            self.kept[path] = (image, resize)
+        image, resize = self.kept[path]
+        return image.copy(), resize
 
 
 def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:

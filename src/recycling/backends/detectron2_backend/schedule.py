@@ -1,4 +1,4 @@
-"""The optimiser and the course of its learning rate; detectron2's own are SGD's only."""
+"""The optimiser and the schedule of its learning rate; detectron2's own are SGD's only."""
 
 from __future__ import annotations
 

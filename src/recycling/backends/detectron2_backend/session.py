@@ -121,7 +121,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _import() -> None:
-    from recycling.backends.registry import how_to_install
+    from recycling.backends.libraries import how_to_install
 
     try:
         for module in ("checkpoint", "data", "engine", "model_zoo", "solver"):

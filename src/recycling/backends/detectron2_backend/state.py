@@ -8,9 +8,9 @@ from typing import Any
 
 from recycling.backends.core import TrainingData
 from recycling.backends.detectron2_backend.checkpoint import sha256_of_data
-from recycling.backends.shared.checkpoint_folder import no_room, sha256_of
+from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import NOT_OF_TRAINING, STATE, Identity, flat
+from recycling.backends.shared.resume import STATE, Identity, flat, identity_of
 
 NOT_OF_CONFIG = (
     "DATALOADER.NUM_WORKERS",
@@ -27,10 +27,10 @@ NOT_OF_CONFIG = (
     "OUTPUT_DIR",
     "TEST.",
 )
-"""What the keys start with that say where things are, how pictures are loaded, how to predict."""
+"""What the keys start with that say where things are, how images are loaded, how to predict."""
 
 
-def identity_of(
+def identity(
     model: Model,
     config: Any,
     data: TrainingData,
@@ -46,17 +46,14 @@ def identity_of(
         versions: Of the libraries, by name.
         start: The file of the weights that it starts from.
     """
-    left_out = {*NOT_OF_TRAINING, "workers"}
-    facts = dict(flat(model.model_dump(mode="json", exclude=left_out)))
-    facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
-    held_out = model.early_stopping is not None
-    facts["training data"] = f"sha256 {sha256_of_data(data, held_out=held_out)}"
-    for key, value in flat(config):
-        if not key.startswith(NOT_OF_CONFIG):
-            facts[f"recipe.{key}"] = value
-    for name, version in versions.items():
-        facts[f"version.{name}"] = version
-    return Identity(facts)
+    return identity_of(
+        model,
+        ((key, value) for key, value in flat(config) if not key.startswith(NOT_OF_CONFIG)),
+        versions,
+        training_data=sha256_of_data(data, held_out=model.early_stopping is not None),
+        start=start,
+        left_out=("workers",),
+    )
 
 
 def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:

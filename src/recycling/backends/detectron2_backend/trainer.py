@@ -5,56 +5,17 @@ Nothing may import this before detectron2 is asked for.
 
 from __future__ import annotations
 
-import resource
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from detectron2.engine import SimpleTrainer
 
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.speed import Speed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass
-class Figures:
-    """How fast a training is; what a training that goes on adds to.
-
-    Attributes:
-        iterations: Those that were measured: all but the first of each start.
-        seconds: What these took.
-        waiting: Seconds of these that the step waited for its batch.
-        first_iterations: Seconds of the first of each start, with the start of the loaders.
-        epochs: Seconds of each epoch, the keeping of the state and scoring left out.
-    """
-
-    iterations: int = 0
-    seconds: float = 0.0
-    waiting: float = 0.0
-    first_iterations: list[float] = field(default_factory=list)
-    epochs: list[float] = field(default_factory=list)
-
-    def facts(self, batch_size: int) -> dict[str, Any]:
-        """For the checkpoint; rates are None for a training that has only a first iteration."""
-        measured = self.seconds > 0
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # is in KiB
-        return {
-            "seconds": round(sum(self.epochs), 3),
-            "minutes_per_epoch": round(sum(self.epochs) / 60 / max(1, len(self.epochs)), 5),
-            "images_per_second": (
-                round(self.iterations * batch_size / self.seconds, 2) if measured else None
-            ),
-            "waiting_share": round(self.waiting / self.seconds, 4) if measured else None,
-            "first_iteration_seconds": round(max(self.first_iterations, default=0.0), 3),
-            "peak_megabytes": round(peak, 1),
-            "peak_megabytes_of": "GPU" if torch.cuda.is_available() else "process",
-        }
 
 
 class Trainer(SimpleTrainer):  # type: ignore[misc]
@@ -75,7 +36,7 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
         self.scaler = torch.amp.GradScaler("cuda", enabled=model.precision == "fp16")  # type: ignore[attr-defined]
         self.last = last
         self.batch: list[dict[str, Any]] = []
-        self.figures = Figures()
+        self.speed = Speed()
         self.first = True
 
     def run_step(self) -> None:
@@ -111,9 +72,9 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
     def _measure(self, seconds: float, waited: float) -> None:
         """The loss has been read, so the clock is right on a GPU too."""
         if self.first:
-            self.figures.first_iterations.append(seconds)
+            self.speed.first_iterations.append(seconds)
             self.first = False
         else:
-            self.figures.iterations += 1
-            self.figures.seconds += seconds
-            self.figures.waiting += waited
+            self.speed.iterations += 1
+            self.speed.seconds += seconds
+            self.speed.waiting += waited

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,20 @@ from recycling.backends.detectron2_backend.schedule import build_curve, build_op
 from recycling.backends.detectron2_backend.session import one_line, seed_epoch, unwrapped_errors
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import state_of
+from recycling.backends.shared.resume import Identity, state_of
+from recycling.backends.shared.speed import Speed
+from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
 from recycling.progress import progress_bar
 
 LOG_PERIOD = 20
 """Iterations from one line of ``metrics.json`` to the next."""
-
-METRICS = "metrics.jsonl"
-"""One line of JSON for each epoch of a training, in the run's folder."""
-
-FAILED_BATCH = "failed_batch.json"
-NAMED = 8
-"""Most pictures of a failing batch that the error itself names."""
 
 Score = Callable[[Any], float]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training.
+    """One training, resolved once.
 
     Attributes:
         model: The settings.
@@ -44,7 +38,10 @@ class Job:
         stream: The samples; see `samples.stream_of`.
         work_dir: The run's folder; its name is what the model is called in messages.
         start: The weights to start from.
+        class_weights: Of the loss, in the order of class indices.
         score: How good a network of the training is on the held-out fold, for `early_stopping`.
+        versions: Of the libraries that make a difference, by name.
+        identity: What the training depends on.
     """
 
     model: Model
@@ -53,7 +50,10 @@ class Job:
     stream: Any
     work_dir: Path
     start: Path | None
+    class_weights: Sequence[float]
     score: Score | None
+    versions: Mapping[str, str]
+    identity: Identity
 
     @property
     def name(self) -> str:
@@ -77,22 +77,22 @@ def fit(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     from recycling.backends.detectron2_backend.tracking import tracked
 
-    parts = _Parts(job)
+    training = _Training(job)
     with (
         tracked(job.model, job.config, job.work_dir) as writers,
         progress_bar() as progress,
         unwrapped_errors(),
     ):
         total = job.config.SOLVER.MAX_ITER
-        task = progress.add_task("training", total=total, completed=parts.iteration, note="")
-        for epoch in range(parts.epoch + 1, job.model.epochs + 1):
-            if parts.is_over():
+        task = progress.add_task("training", total=total, completed=training.iteration, note="")
+        for epoch in range(training.epoch + 1, job.model.epochs + 1):
+            if training.is_over():
                 break
-            parts.train(epoch, lambda note: progress.update(task, advance=1, note=note), writers)
-    return parts.weights(), parts.facts()
+            training.train(epoch, lambda note: progress.update(task, advance=1, note=note), writers)
+    return training.weights(), training.facts()
 
 
-class _Parts:
+class _Training:
     """What changes during a training, and is kept in its state."""
 
     def __init__(self, job: Job) -> None:
@@ -123,9 +123,9 @@ class _Parts:
         self.trainer = Trainer(job.model, self.network, loader, self.optimizer, iterations)
         if state:
             self._put_back(state)
-        _keep_lines(job.work_dir / METRICS, "epoch", self.epoch)
+        keep_lines(job.work_dir / METRICS, "epoch", self.epoch)
         # The library counts from 0.
-        _keep_lines(job.work_dir / "metrics.json", "iteration", self.iteration - 1)
+        keep_lines(job.work_dir / "metrics.json", "iteration", self.iteration - 1)
 
     def train(self, epoch: int, show: Callable[[str], None], writers: Sequence[Any] = ()) -> None:
         """Train one epoch, look at it, and keep the state.
@@ -152,8 +152,8 @@ class _Parts:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                for one in (writer, *writers):
-                    one.write()
+                for each in (writer, *writers):
+                    each.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)
@@ -169,7 +169,7 @@ class _Parts:
             raise self._diverged(trainer.iter + 1) from error
         finally:
             writer.close()
-        trainer.figures.epochs.append(time.perf_counter() - began)
+        trainer.speed.epochs.append(time.perf_counter() - began)
         self.epoch, self.iteration = epoch, until
         self._check_weights()
         self._score()
@@ -193,7 +193,7 @@ class _Parts:
 
     def facts(self) -> dict[str, Any]:
         """The figures of the training, for the checkpoint."""
-        facts = self.trainer.figures.facts(self.job.model.batch_size)
+        facts = self.trainer.speed.facts(self.job.model.batch_size)
         facts |= {"iterations": self.iteration, "last_loss": self.loss}
         if self.job.score is not None:
             facts |= {"best_epoch": self.best["epoch"], "best_score": self.best["score"]}
@@ -210,8 +210,8 @@ class _Parts:
                 "remove early_stopping, or hold out another fold"
             )
         self.last_score = score
-        least = job.model.early_stopping.least_gain if self.best["weights"] else 0.0
-        if score > self.best["score"] + least:
+        min_gain = job.model.early_stopping.min_gain if self.best["weights"] else 0.0
+        if score > self.best["score"] + min_gain:
             weights = self.current().state_dict()
             self.best = {
                 "score": score,
@@ -224,12 +224,11 @@ class _Parts:
             "epoch": self.epoch,
             "loss": sum(losses) / max(1, len(losses)),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "minutes": self.trainer.figures.epochs[-1] / 60,
+            "minutes": self.trainer.speed.epochs[-1] / 60,
         }
         if self.job.score is not None:
             line["score"] = self.last_score
-        with (self.job.work_dir / METRICS).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        add_line(self.job.work_dir / METRICS, line)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -248,12 +247,10 @@ class _Parts:
             "schedule": self.schedule.state_dict(),
             "scaler": self.trainer.scaler.state_dict(),
             "best": self.best,
-            "figures": asdict(self.trainer.figures),
+            "figures": asdict(self.trainer.speed),
         }
 
     def _put_back(self, state: dict[str, Any]) -> None:
-        from recycling.backends.detectron2_backend.trainer import Figures
-
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
         if state["loss_normalizer"] is not None:
@@ -267,7 +264,7 @@ class _Parts:
         self.schedule.load_state_dict(state["schedule"])
         self.trainer.scaler.load_state_dict(state["scaler"])
         self.best = state["best"]
-        self.trainer.figures = Figures(**state["figures"])
+        self.trainer.speed = Speed(**state["figures"])
 
     def _check_weights(self) -> None:
         """The last step of an epoch comes after the last look at the loss."""
@@ -278,16 +275,9 @@ class _Parts:
             raise self._diverged(self.iteration)
 
     def _diverged(self, iteration: int) -> BackendError:
-        job = self.job
-        pictures = [record["file_name"] for record in self.trainer.batch]
-        (job.work_dir / FAILED_BATCH).write_text(json.dumps(pictures, indent=2) + "\n")
-        more = f" and {len(pictures) - NAMED} more" if len(pictures) > NAMED else ""
-        return BackendError(
-            f"{job.name}: the loss is no number at iteration {iteration} of "
-            f"{job.config.SOLVER.MAX_ITER}; lower optimizer.learning_rate or set "
-            f"optimizer.clip_grad_norm; the last batch is {', '.join(pictures[:NAMED])}{more} "
-            f"({job.work_dir / FAILED_BATCH})"
-        )
+        images = [record["file_name"] for record in self.trainer.batch]
+        last = self.job.config.SOLVER.MAX_ITER
+        return failing_loss(self.job.work_dir, "no number", iteration, last, images)
 
 
 def _build(job: Job) -> Any:
@@ -300,24 +290,8 @@ def _build(job: Job) -> Any:
         raise BackendError(f"{job.name}: the model cannot be built: {one_line(error)}") from error
     if job.start is not None and state_of(job.work_dir) is None:
         load_pretrained(network, job.start, job.name)
-    use_loss(network, job.model, job.data)
+    use_loss(network, job.model, job.class_weights)
     return network
-
-
-def _keep_lines(path: Path, key: str, last: int) -> None:
-    """Drop the lines of what is trained again, and one that a stop cut off."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)[key] <= last:
-                kept.append(f"{line}\n")
-        except (ValueError, KeyError):
-            break
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text("".join(kept))
-    unfinished.replace(path)
 
 
 def with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:

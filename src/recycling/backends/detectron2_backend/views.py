@@ -1,4 +1,4 @@
-"""The views of a picture whose boxes are fused: test-time augmentation."""
+"""The views of an image whose boxes are fused: test-time augmentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Views:
 
     @classmethod
     def of(cls, config: Any, model: Model) -> Views:
-        """Those that a model asks for; without test-time augmentation the picture itself."""
+        """Those that a model asks for; without test-time augmentation the image itself."""
         asked = model.test_time_augmentation
         scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
         return cls(
@@ -38,7 +38,7 @@ class Views:
         )
 
     def __call__(self, record: dict[str, Any]) -> list[dict[str, Any]]:
-        """The views of one picture."""
+        """The views of one image."""
         views = [{**mapper(record), "flipped": False} for mapper in self.mappers]
         if self.flip:
             views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
@@ -60,13 +60,13 @@ def _mapper(config: Any, side: int) -> Any:
 
 
 def fused(views: list[dict[str, Any]], outputs: list[Instances], config: Any) -> Instances:
-    """One picture's boxes of all views, the weaker of two that overlap left out.
+    """One image's boxes of all views, the weaker of two that overlap left out.
 
     Overlap and number of boxes are those of the network's own last step.
 
     Args:
         views: What the network took.
-        outputs: Its instances for each, in the pixels of the picture.
+        outputs: Its instances for each, in the pixels of the image.
         config: The resolved ``CfgNode``.
     """
     upright = [

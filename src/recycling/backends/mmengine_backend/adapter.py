@@ -16,23 +16,40 @@ from recycling.backends.core import (
 )
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import (
-    Trained,
     load_pretrained,
     read_facts,
     read_weights,
     write_checkpoint,
 )
-from recycling.backends.mmengine_backend.data.training_set import write_training_set
+from recycling.backends.mmengine_backend.data.training_set import (
+    TrainingSet,
+    write_training_set,
+)
 from recycling.backends.mmengine_backend.devices import Job, check_devices, launch
-from recycling.backends.mmengine_backend.identity import identity_of
+from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
+from recycling.backends.shared.checkpoint_folder import Trained, categories_of
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import alone_in, begin, end, state_of
+from recycling.backends.shared.resume import alone_in, begin, end, flat, identity_of, state_of
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
+
+NOT_OF_IDENTITY = frozenset(
+    {
+        "ann_file",
+        "experiment_name",
+        "log_processor",
+        "resume",
+        "test_cfg",
+        "test_pipeline",
+        "visualizer",
+        "work_dir",
+    }
+)
+"""Keys of the library's config that say where things are, what is logged, or how to predict."""
 
 
 class MMEngineBackend:
@@ -56,8 +73,8 @@ class MMEngineBackend:
             model: The settings.
             recipe: A config in mmengine's language; see `resolve`.
             data: What to train on; the held-out fold is only looked at for `early_stopping`.
-            work_dir: Gets the annotation file, the library's logs, ``metrics.jsonl`` (see
-                `read_metrics`), the state of a training that has not ended, and ``checkpoint/``.
+            work_dir: Gets the annotation file, the library's logs, ``metrics.jsonl`` (by
+                epoch), the state of a training that has not ended, and ``checkpoint/``.
 
         Raises:
             BackendError: A setting, the recipe, the weights to start from or the data cannot be
@@ -72,16 +89,14 @@ class MMEngineBackend:
         check_devices(model)
         with alone_in(work_dir):
             training_set = write_training_set(model.task, data, work_dir / "data")
-            with _session(model, work_dir):
-                config = resolve(model, recipe, training_set, work_dir)
-                start = check_weights(model, config.to_dict())
-                versions = session.versions(self.name)
-                identity = identity_of(model, config, training_set, versions, start)
-                job = Job(model, recipe, data, training_set, work_dir, identity, start)
-                ended = begin(work_dir, identity)
+            with library_of(model, work_dir):
+                job = _prepared(model, recipe, data, training_set, work_dir)
+                ended = begin(work_dir, job.identity)
                 if ended is not None:
-                    return _with_settings_of(job, config, ended)
-            return train(job) if model.devices == 1 else launch(job)
+                    return _with_settings_of(job, ended)
+                if model.devices == 1:
+                    return train(job)
+            return launch(job)
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
         """Predict on `images`, in the project's formats.
@@ -99,45 +114,54 @@ class MMEngineBackend:
             return predict(load_network(checkpoint, trained, self.name), images)
 
 
+def library_of(model: Model, work_dir: Path) -> AbstractContextManager[None]:
+    """The model's library for one training, its warnings in the run's folder."""
+    log = work_dir / "warnings.log"
+    return session.library(model.backend, log, deterministic=model.deterministic)
+
+
 def train(job: Job) -> Checkpoint:
-    """Train what `MMEngineBackend.train` has prepared, in this process, or its share of it.
+    """Train what `MMEngineBackend.train` has prepared, or this process's share of it.
+
+    Runs inside `library_of`.
 
     Raises:
         BackendError: As there.
     """
     from mmengine.dist import barrier, is_main_process
 
-    model, training_set, work_dir = job.model, job.training_set, job.work_dir
-    checkpoint = Checkpoint(work_dir / "checkpoint")
-    with _session(model, work_dir):
-        config = resolve(model, job.recipe, training_set, work_dir)
-        weights, facts = _run(job, config)
-        facts["training_sha256"] = training_set.sha256
-        facts["n_samples"] = training_set.n_samples
-        facts["libraries"] = session.versions(model.backend)
-        facts["trained_as"] = job.identity.sha256
-        if is_main_process():
-            trained = Trained(model, _categories(job.data), facts)
-            write_checkpoint(checkpoint.folder, trained, config, weights)
-            end(work_dir)
-        barrier()
+    checkpoint = Checkpoint(job.work_dir / "checkpoint")
+    weights, facts = _run(job)
+    facts["training_sha256"] = job.training_set.sha256
+    facts["n_samples"] = job.training_set.n_samples
+    facts["libraries"] = dict(job.versions)
+    facts["trained_as"] = job.identity.sha256
+    if is_main_process():
+        trained = Trained(job.model, categories_of(job.data), facts)
+        write_checkpoint(checkpoint.folder, trained, job.config, weights)
+        end(job.work_dir)
+    barrier()
     return checkpoint
 
 
-def _session(model: Model, work_dir: Path) -> AbstractContextManager[None]:
-    log = work_dir / "warnings.log"
-    return session.library(model.backend, log, deterministic=model.deterministic)
+def _prepared(
+    model: Model, recipe: Path, data: TrainingData, training_set: TrainingSet, work_dir: Path
+) -> Job:
+    """All that can be known before the first step."""
+    config = resolve(model, recipe, training_set, work_dir)
+    start = check_weights(model, config.to_dict())
+    versions = session.versions(model.backend)
+    identity = identity_of(
+        model,
+        flat(config.to_dict(), NOT_OF_IDENTITY),
+        versions,
+        training_data=training_set.sha256,
+        start=start,
+    )
+    return Job(model, config, data, training_set, work_dir, start, versions, identity)
 
 
-def _categories(data: TrainingData) -> list[dict[str, Any]]:
-    ids, names = data.categories["category_id"].tolist(), data.categories["name"].tolist()
-    return [
-        {"category_id": category_id, "name": name}
-        for category_id, name in zip(ids, names, strict=True)
-    ]
-
-
-def _with_settings_of(job: Job, config: Any, ended: Checkpoint) -> Checkpoint:
+def _with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:
     """A checkpoint whose training is as asked, with the settings of prediction as asked."""
     trained = read_facts(ended)
     if trained.model == job.model:
@@ -146,33 +170,33 @@ def _with_settings_of(job: Job, config: Any, ended: Checkpoint) -> Checkpoint:
     facts.pop("weights_sha256")
     weights = read_weights(ended.folder)
     return write_checkpoint(
-        ended.folder, Trained(job.model, trained.categories, facts), config, weights
+        ended.folder, Trained(job.model, trained.categories, facts), job.config, weights
     )
 
 
-def _run(job: Job, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, and give the weights and the figures of the training."""
     from mmengine.dist import is_main_process
 
     from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly, current_network
+    from recycling.backends.mmengine_backend.hooks.failing_loss import StopAtFailingLoss
+    from recycling.backends.mmengine_backend.hooks.initial_weights import StartFrom
     from recycling.backends.mmengine_backend.hooks.keep_state import KeepState
+    from recycling.backends.mmengine_backend.hooks.metrics_log import MetricsLog
+    from recycling.backends.mmengine_backend.hooks.progress import ProgressLine
     from recycling.backends.mmengine_backend.hooks.seeding import SeedEpochs
-    from recycling.backends.mmengine_backend.hooks.watch import (
-        Meter,
-        ProgressLine,
-        StartFrom,
-        StopAtFailingLoss,
-    )
 
     model, name, start = job.model, job.work_dir.name, job.start
     state = state_of(job.work_dir)
-    runner = _build(config, model.seed, state, name)
-    guard = StopAtFailingLoss(name, job.work_dir)
+    runner = _build(job.config, model.seed, state, name)
+    guard = StopAtFailingLoss(job.work_dir)
     stop = None
     if model.early_stopping is not None:
-        stop = StopEarly(model.early_stopping, _scorer(job, config), name)
-    meter = Meter(job.work_dir, model.batch_size, lambda: {} if stop is None else stop.figures())
-    for hook in (SeedEpochs(model.seed), guard, meter, KeepState(job.work_dir), stop):
+        stop = StopEarly(model.early_stopping, _scorer(job), name)
+    metrics = MetricsLog(
+        job.work_dir, model.batch_size, lambda: {} if stop is None else stop.figures()
+    )
+    for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir), stop):
         if hook is not None:
             runner.register_hook(hook)
     if start is not None and state is None:
@@ -189,7 +213,7 @@ def _run(job: Job, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         finally:
             runner.visualizer.close()
             _end_loaders(runner)
-    facts = {**meter.facts(), "iterations": runner.iter, "last_loss": guard.loss}
+    facts = {**metrics.facts(), "iterations": runner.iter, "last_loss": guard.loss}
     if stop is not None:
         facts.update(stop.facts())
         return stop.weights, facts
@@ -207,19 +231,19 @@ def _end_loaders(runner: Any) -> None:
         iterator._shutdown_workers()
 
 
-def _scorer(job: Job, config: Any) -> Callable[[Any], float]:
+def _scorer(job: Job) -> Callable[[Any], float]:
     """What predicts the held-out fold with a network of the training, and scores it."""
     held_out = job.data.validation
     annotations = held_out.annotations.annotations
     crops = annotations[~annotations["iscrowd"]] if job.model.task == "cls" else None
     images = Images(held_out.annotations.images, held_out.folder, crops)
-    # One look at each picture tells epochs apart.
+    # One look at each image tells epochs apart.
     plain = {"test_time_augmentation": None, "probabilities": False}
-    trained = Trained(job.model.model_copy(update=plain), _categories(job.data), {})
+    trained = Trained(job.model.model_copy(update=plain), categories_of(job.data), {})
 
     def score(network: Any) -> float:
         assert job.data.score is not None
-        return float(job.data.score(predict(ready(network, config, trained), images)))
+        return float(job.data.score(predict(ready(network, job.config, trained), images)))
 
     return score
 
@@ -235,7 +259,7 @@ def _build(config: Any, seed: int, state: Path | None, name: str) -> Any:
     try:
         with session.silence():
             runner = Runner.from_cfg(config)
-            session.lay_out(runner.model)
+            use_fastest_memory_format(runner.model)
             # In the runner alone: its config is that of the checkpoint, and formatted once.
             loader = copy.deepcopy(config.train_dataloader)
             loader.dataset = {"type": "SeededByEpoch", "dataset": loader.dataset, "seed": seed}

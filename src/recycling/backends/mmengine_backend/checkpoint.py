@@ -9,21 +9,9 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared import checkpoint_folder
-from recycling.backends.shared.checkpoint_folder import FACTS, WEIGHTS, Trained, sha256_of
+from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained
 
 CONFIG = "config.py"
-
-__all__ = [
-    "CONFIG",
-    "FACTS",
-    "WEIGHTS",
-    "Trained",
-    "load_pretrained",
-    "read_facts",
-    "read_weights",
-    "sha256_of",
-    "write_checkpoint",
-]
 
 
 def write_checkpoint(

@@ -8,11 +8,11 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS
 
-from recycling.backends.mmengine_backend.session import lay_out
+from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 
 
 @MODEL_WRAPPERS.register_module()
-class LaidOutDataParallel(MMDistributedDataParallel):  # type: ignore[misc]
+class FastestFormatDataParallel(MMDistributedDataParallel):  # type: ignore[misc]
     """mmengine's own, around weights in this machine's fastest order.
 
     torch remembers the order of each weight when it is wrapped, and sums up gradients wrongly where
@@ -24,5 +24,5 @@ class LaidOutDataParallel(MMDistributedDataParallel):  # type: ignore[misc]
     """
 
     def __init__(self, module: torch.nn.Module, **kwargs: Any) -> None:
-        lay_out(module)
+        use_fastest_memory_format(module)
         super().__init__(module, **kwargs)

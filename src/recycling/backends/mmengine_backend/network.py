@@ -1,4 +1,4 @@
-"""A trained network in memory: built from its checkpoint, and looking at each view of a picture."""
+"""A trained network in memory: built from its checkpoint, and looking at each view of an image."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG, Trained, read_weights
+from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
+from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
+from recycling.backends.shared.checkpoint_folder import Trained
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -40,7 +42,7 @@ class Network:
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a picture.
+    """One way to look at an image.
 
     Attributes:
         scale: Of the image size that the network was trained at.
@@ -91,7 +93,7 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
-    session.lay_out(module)
+    use_fastest_memory_format(module)
     module.to("cuda" if torch.cuda.is_available() else "cpu")
     return ready(module, config, trained)
 
@@ -166,8 +168,8 @@ def _classes(
     if len(views) == 1:
         return _look(module, views[0], samples, trained)
     seen = [_look(module, view, samples, trained) for view in views]
-    for one in zip(*seen, strict=True):
-        one[0].set_pred_score(sum(sample.pred_score for sample in one) / len(views))
+    for of_views in zip(*seen, strict=True):
+        of_views[0].set_pred_score(sum(sample.pred_score for sample in of_views) / len(views))
     return seen[0]
 
 
@@ -186,20 +188,20 @@ def _boxes(
 
     settings = _suppression(module.test_cfg) or FUSE_OVERLAPS
     seen = [_look(module, view, samples, trained) for view in views]
-    for one in zip(*seen, strict=True):
-        for view, sample in zip(views, one, strict=True):
+    for of_views in zip(*seen, strict=True):
+        for view, sample in zip(views, of_views, strict=True):
             found = sample.pred_instances
             sample.pred_instances = InstanceData(
                 bboxes=_unflipped(found.bboxes, sample) if view.flip else found.bboxes,
                 scores=found.scores,
                 labels=found.labels,
             )
-        found = InstanceData.cat([sample.pred_instances for sample in one])
+        found = InstanceData.cat([sample.pred_instances for sample in of_views])
         if len(found):
             kept, rows = batched_nms(found.bboxes, found.scores, found.labels, dict(settings))
             found = found[rows][:MAX_BOXES]
             found.scores = kept[:MAX_BOXES, -1]  # soft suppression lowers them
-        one[0].pred_instances = found
+        of_views[0].pred_instances = found
     return seen[0]
 
 
@@ -224,7 +226,7 @@ def _suppression(settings: Any) -> dict[str, Any] | None:
 def _masks(
     module: Any, views: list[View], samples: list[dict[str, Any]], trained: Trained
 ) -> Iterator[Any]:
-    """The most probable label on average; one picture's planes are in memory at a time.
+    """The most probable label on average; one image's planes are in memory at a time.
 
     mmseg's ``SegTTAModel`` keeps the planes of all views.
     """
@@ -239,10 +241,10 @@ def _masks(
                 labelled.set_data({"probabilities": PixelData(data=planes)})
             yield labelled
         return
-    for picture in samples:
+    for image in samples:
         total: Any = None
         for view in views:
-            ((logits, sample),) = _logits(module, view, [picture], trained)
+            ((logits, sample),) = _logits(module, view, [image], trained)
             (labelled,) = module.postprocess_result(logits, [sample])
             planes = probabilities_of(module, labelled.seg_logits.data)
             total = planes if total is None else total.add_(planes)
@@ -255,7 +257,7 @@ def _masks(
 def _logits(
     module: Any, view: View, samples: list[dict[str, Any]], trained: Trained
 ) -> Iterator[tuple[Any, Any]]:
-    """For each picture, what the network says of its input, (1, classes, H, W), and its sample."""
+    """For each image, what the network says of its input, (1, classes, H, W), and its sample."""
     module.data_preprocessor.test_cfg = view.padding
 
     def infer(packed: Any) -> tuple[Any, Any]:
@@ -313,6 +315,6 @@ def _guarded(step: Callable[[Any], Any], packed: Any, view: View, trained: Train
         if view.scale == 1:
             raise
         raise BackendError(
-            f"model {trained.model.recipe!r}: the network takes no picture at scale {view.scale:g} "
+            f"model {trained.model.recipe!r}: the network takes no image at scale {view.scale:g} "
             f"of test_time_augmentation ({first_line(error)}); remove that scale"
         ) from error

@@ -47,7 +47,9 @@ def predict(network: Network, images: Images) -> Predictions:
 
 
 def _detections(network: Network, images: Images) -> Detections:
-    category_ids = np.array([int(one["category_id"]) for one in network.trained.categories])
+    category_ids = np.array(
+        [int(category["category_id"]) for category in network.trained.categories]
+    )
     threshold = network.trained.model.score_threshold
     tables = []
     for image, sample in _samples(network, images):
@@ -132,7 +134,7 @@ class _PlanesOnDisk:
 def _classes(network: Network, images: Images) -> ClassProbabilities:
     if images.crops is None:
         raise BackendError("a classifier looks at crops, and none were given; set Images.crops")
-    names = [str(one["name"]) for one in network.trained.categories]
+    names = [str(category["name"]) for category in network.trained.categories]
     rows = [
         (crop["annotation_id"], sample.pred_score.cpu().numpy())
         for crop, sample in _samples(network, images)
@@ -146,10 +148,10 @@ def _classes(network: Network, images: Images) -> ClassProbabilities:
 def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any], Any]]:
     """Each image or crop with the library's prediction for it.
 
-    Pictures of one size go together, because a batch holds one size.
+    Images of one size go together, because a batch holds one size.
     """
     model = network.trained.model
-    inputs = _crops(images) if model.task == "cls" else _pictures(images)
+    inputs = _crops(images) if model.task == "cls" else _image_rows(images)
     batches = []
     for _, same_size in inputs.groupby(["height", "width"], sort=True):
         rows: list[dict[str, Any]] = same_size.to_dict("records")  # type: ignore[assignment]
@@ -162,7 +164,7 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
         yield from zip(batch, samples, strict=True)
 
 
-def _pictures(images: Images) -> pd.DataFrame:
+def _image_rows(images: Images) -> pd.DataFrame:
     table = images.table[["image_id", "file_name", "width", "height"]].copy()
     table["img_path"] = [str(images.folder.path / name) for name in table["file_name"]]
     return table.drop(columns="file_name")
@@ -170,7 +172,7 @@ def _pictures(images: Images) -> pd.DataFrame:
 
 def _crops(images: Images) -> pd.DataFrame:
     assert images.crops is not None
-    paths = _pictures(images).set_index("image_id")["img_path"]
+    paths = _image_rows(images).set_index("image_id")["img_path"]
     crops = images.crops
     orphan = ~crops["image_id"].isin(paths.index)
     if orphan.any():

@@ -20,7 +20,7 @@ from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
-from recycling.backends.mmengine_backend.settings.image_cache import set_picture_cache
+from recycling.backends.mmengine_backend.settings.image_cache import set_image_cache
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
 from recycling.backends.mmengine_backend.settings.losses import set_loss
 from recycling.backends.mmengine_backend.settings.running import set_running
@@ -125,7 +125,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
     set_sampler(config, model, data)
-    set_picture_cache(config, model, data)
+    set_image_cache(config, model, data)
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
@@ -179,45 +179,45 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
         network["test_cfg"] = {"mode": "whole"}
     elif model.task == "det":
         preprocessor.setdefault("pad_size_divisor", 32)
-    for part in _dicts(network):
-        _fit(part, n_classes)
+    for node in _dicts(network):
+        _fit(node, n_classes)
         if model.pretrained != "default":
-            _from_scratch(part)
-    if model.task == "det":
+            _from_scratch(node)
+    if model.score_threshold is not None:
         _limit_boxes(network, model.score_threshold)
     return network
 
 
-def _fit(part: dict[str, Any], n_classes: int) -> None:
-    if "num_classes" in part:
-        part["num_classes"] = n_classes
-    if "topk" in part and isinstance(part["topk"], tuple) and max(part["topk"]) > n_classes:
-        part["topk"] = (1,)
+def _fit(node: dict[str, Any], n_classes: int) -> None:
+    if "num_classes" in node:
+        node["num_classes"] = n_classes
+    if "topk" in node and isinstance(node["topk"], tuple) and max(node["topk"]) > n_classes:
+        node["topk"] = (1,)
     # Without several processes there is nothing to synchronise.
-    if part.get("type") == "SyncBN":
-        part["type"] = "BN"
+    if node.get("type") == "SyncBN":
+        node["type"] = "BN"
 
 
-def _from_scratch(part: dict[str, Any]) -> None:
+def _from_scratch(node: dict[str, Any]) -> None:
     """Take out official weights, and what only makes sense with them."""
-    initial = part.get("init_cfg")
+    initial = node.get("init_cfg")
     steps = initial if isinstance(initial, list) else [initial]
     if any(isinstance(step, dict) and step.get("type") == "Pretrained" for step in steps):
-        part.pop("init_cfg")
-    if isinstance(part.get("pretrained"), str):
-        part["pretrained"] = None
-    if "frozen_stages" in part:
-        part["frozen_stages"] = -1
-    if "norm_eval" in part:
-        part["norm_eval"] = False
+        node.pop("init_cfg")
+    if isinstance(node.get("pretrained"), str):
+        node["pretrained"] = None
+    if "frozen_stages" in node:
+        node["frozen_stages"] = -1
+    if "norm_eval" in node:
+        node["norm_eval"] = False
 
 
 def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
-    for part in _dicts(network.get("test_cfg") or {}):
-        if "score_thr" in part:
-            part["score_thr"] = score_threshold
-        if "max_per_img" in part and "score_thr" in part:
-            part["max_per_img"] = MAX_BOXES
+    for node in _dicts(network.get("test_cfg") or {}):
+        if "score_thr" in node:
+            node["score_thr"] = score_threshold
+        if "max_per_img" in node and "score_thr" in node:
+            node["max_per_img"] = MAX_BOXES
     # YOLOX counts no boxes; prediction cuts them off itself.
 
 
@@ -236,7 +236,7 @@ def _dicts(node: Any) -> Iterator[dict[str, Any]]:
 
 def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
     prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
-    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "PaintedImages"}
+    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "LabelMapDataset"}
     return {
         "type": types[model.task],
         "ann_file": str(data.file.resolve()),
@@ -264,7 +264,7 @@ def _pipeline(
     if model.task == "det":
         labels = [{"type": "LoadAnnotations", "with_bbox": True}] if training else []
         return [
-            {"type": "ReadPicture"},
+            {"type": "ReadImage"},
             *labels,
             resize,
             *augmentation,
@@ -274,7 +274,7 @@ def _pipeline(
             },
         ]
     labels = [{"type": "LoadAnnotations"}] if training else []
-    return [{"type": "ReadPicture"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
+    return [{"type": "ReadImage"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
 
 
 def _with_size(node: Any, image_size: int) -> Any:
@@ -360,7 +360,7 @@ def _schedulers(schedule: Schedule, learning_rate: float, iterations: int) -> li
 
 def _equal_parts(total: int, n: int) -> list[int]:
     n = max(1, min(n, total))
-    return [total * (part + 1) // n - total * part // n for part in range(n)]
+    return [total * (k + 1) // n - total * k // n for k in range(n)]
 
 
 # Options ----------------------------------------------------------------------------------------
@@ -370,19 +370,19 @@ def _check_options(model: Model, config: Any) -> None:
     """Each dotted key must lead somewhere; what a class takes, the class itself checks."""
     for option in model.options:
         node: Any = config
-        parts = option.split(".")
-        for depth, part in enumerate(parts):
+        words = option.split(".")
+        for depth, word in enumerate(words):
             keys = _keys(node)
-            is_new_argument = depth == len(parts) - 1 and "type" in keys
-            if part not in keys and not is_new_argument:
-                where = ".".join(parts[:depth]) or "the config"
-                near = get_close_matches(part, keys) or sorted(keys)
+            is_new_argument = depth == len(words) - 1 and "type" in keys
+            if word not in keys and not is_new_argument:
+                where = ".".join(words[:depth]) or "the config"
+                near = get_close_matches(word, keys) or sorted(keys)
                 raise BackendError(
-                    f"model {model.recipe!r}: unknown option {option!r}: {where} has no {part!r}; "
+                    f"model {model.recipe!r}: unknown option {option!r}: {where} has no {word!r}; "
                     f"it has {', '.join(near) or 'no keys'}"
                 )
-            if part in keys:
-                node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+            if word in keys:
+                node = node[int(word)] if isinstance(node, (list, tuple)) else node[word]
 
 
 def _keys(node: Any) -> list[str]:

@@ -14,6 +14,12 @@ from typing import Any
 
 from recycling.backends.mmengine_backend.pretrained import checked_loading
 
+REGISTERING = tuple(
+    f"recycling.backends.mmengine_backend.{name}"
+    for name in ("data.loading", "hooks.seeding", "hooks.tracking", "data_parallel")
+)
+"""Modules whose classes configs name by their short names."""
+
 
 @contextmanager
 def library(backend: str, log: Path | None = None, *, deterministic: bool = True) -> Iterator[None]:
@@ -64,24 +70,6 @@ def silence() -> Iterator[None]:
         yield
 
 
-def lay_out(network: Any) -> None:
-    """Put the convolutions' weights into the order in which this machine computes fastest.
-
-    On a CPU that is channels last: a step takes half to nine tenths of the time. Only torch's own
-    convolutions know how to work on it.
-    """
-    import torch
-
-    # mmcv's switchable convolutions (of DetectoRS) stop at any other order than the usual one.
-    switchable = any(type(module).__name__ == "SAConv2d" for module in network.modules())
-    if torch.cuda.is_available() or switchable:
-        return
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            weight = module.weight.data
-            module.weight.data = weight.contiguous(memory_format=torch.channels_last)
-
-
 def versions(backend: str) -> dict[str, str]:
     """The versions of the libraries that make a difference to a training's result."""
     return {
@@ -93,8 +81,8 @@ def versions(backend: str) -> dict[str, str]:
 def _import(backend: str) -> None:
     with silence():
         importlib.import_module(f"{backend}.utils").register_all_modules(init_default_scope=False)
-        for module in ("registered", "seeding", "tracking", "data_parallel"):
-            importlib.import_module(f"recycling.backends.mmengine_backend.{module}")
+        for module in REGISTERING:
+            importlib.import_module(module)
         # mmengine looks for a distribution called mmsegmentation, which the maintained line of the
         # library is not; the name of the module is found as well.
         names = importlib.import_module("mmengine.config.utils").MODULE2PACKAGE

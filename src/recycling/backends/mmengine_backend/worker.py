@@ -21,7 +21,8 @@ def main(folder: Path) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
-        adapter.train(job)
+        with adapter.library_of(job.model, job.work_dir):
+            adapter.train(job)
     except BackendError as error:
         (folder / ERROR).write_text(str(error))
         sys.exit(1)

@@ -37,17 +37,17 @@ Entries = Sequence[Mapping[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Augmented:
-    """A picture that has been through the list, and what belongs to it.
+    """An image that has been through the list, and what belongs to it.
 
     Attributes:
-        picture: (H, W, 3).
+        image: (H, W, 3).
         rows: (N,) which of the given boxes are left.
-        boxes: (N, 4) in pixels, within the picture.
+        boxes: (N, 4) in pixels, within the image.
         label_map: (H, W) or None.
         masks: (N, H, W) or None.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     rows: NDArray[np.intp]
     boxes: NDArray[np.float32]
     label_map: NDArray[np.uint8] | None = None
@@ -59,11 +59,11 @@ class AlbumentationsList:
 
     Args:
         entries: Names and arguments.
-        task: ``cls``, ``det`` or ``seg``: what belongs to a picture must follow it.
+        task: ``cls``, ``det`` or ``seg``: what belongs to an image must follow it.
 
     Raises:
         BackendError: A name or an argument is not one of Albumentations', or a class that cannot
-            move what belongs to the picture; one line.
+            move what belongs to the image; one line.
     """
 
     def __init__(self, entries: Entries, task: str) -> None:
@@ -95,7 +95,7 @@ class AlbumentationsList:
 
     def __call__(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         seed: int,
         *,
         boxes: NDArray[np.float32] | None = None,
@@ -105,7 +105,7 @@ class AlbumentationsList:
         """Apply the list.
 
         Args:
-            picture: (H, W, 3) in BGR; Albumentations sees RGB.
+            image: (H, W, 3) in BGR; Albumentations sees RGB.
             seed: The same one gives the same result.
             boxes: (N, 4) in pixels.
             label_map: (H, W) class indices.
@@ -115,7 +115,7 @@ class AlbumentationsList:
 
         self.python.seed(seed)
         self.arrays.bit_generator.state = np.random.PCG64(seed).state
-        given: dict[str, Any] = {"image": cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)}
+        given: dict[str, Any] = {"image": cv2.cvtColor(image, cv2.COLOR_BGR2RGB)}
         if boxes is not None:
             rows = np.arange(len(boxes), dtype=np.float32)
             given["bboxes"] = np.column_stack([boxes, rows]).astype(np.float32)
@@ -126,7 +126,7 @@ class AlbumentationsList:
         made = self.compose(**given)
         if made["image"].dtype != np.uint8 or made["image"].shape[2:] != (3,):
             raise BackendError(
-                "augmentation: what comes out is no picture of bytes; remove what makes numbers "
+                "augmentation: what comes out is no image of bytes; remove what makes numbers "
                 "of it: the network's own preprocessor does that"
             )
         left = np.asarray(made.get("bboxes", ()), np.float32).reshape(-1, 5)
@@ -145,37 +145,37 @@ class AlbumentationsList:
 
 
 def check_albumentations(entries: Entries, task: str, image_size: int) -> None:
-    """Build a list and try each of its entries on a picture of noise.
+    """Build a list and try each of its entries on an image of noise.
 
     Args:
         entries: Names and arguments.
         task: ``cls``, ``det`` or ``seg``.
-        image_size: Side of the picture, pixels.
+        image_size: Side of the image, pixels.
 
     Raises:
-        BackendError: As of `AlbumentationsList`; or an entry does not work on such a picture, or
-            gives something that is no picture of bytes; one line.
+        BackendError: As of `AlbumentationsList`; or an entry does not work on such an image, or
+            gives something that is no image of bytes; one line.
     """
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (image_size, image_size, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (image_size, image_size, 3), dtype=np.uint8)
     side = image_size
     boxes = np.array([[side / 4, side / 4, side / 2, side / 2]], np.float32)
     label_map = np.zeros((side, side), np.uint8)
     for entry in entries:
-        one = AlbumentationsList([entry], task)
-        for transform in one.transforms:
+        alone = AlbumentationsList([entry], task)
+        for transform in alone.transforms:
             transform.p = 1.0
         name = next(iter(entry))
         try:
-            one(
-                picture,
+            alone(
+                image,
                 0,
                 boxes=boxes if task == "det" else None,
                 label_map=label_map if task == "seg" else None,
             )
         except Exception as error:
             raise BackendError(
-                f"augmentation: {name} does not work on a picture of {side} x {side} pixels: "
+                f"augmentation: {name} does not work on an image of {side} x {side} pixels: "
                 f"{one_line(error).removeprefix('augmentation: ')}"
             ) from error
 
@@ -200,8 +200,12 @@ def _built(entries: Entries, task: str) -> list[Any]:
 def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
     known = _classes()
     if name not in known:
-        near = get_close_matches(name.lower(), [one.lower() for one in known])
-        names = [one for one in known if one.lower() in near] or ["HorizontalFlip", "Affine", "..."]
+        near = get_close_matches(name.lower(), [class_name.lower() for class_name in known])
+        names = [class_name for class_name in known if class_name.lower() in near] or [
+            "HorizontalFlip",
+            "Affine",
+            "...",
+        ]
         raise BackendError(
             f"augmentation: Albumentations has no {name!r}; did you mean {', '.join(names)}?"
         )
@@ -231,7 +235,7 @@ def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
 
 def _is_checked(cls: type) -> bool:
     """Whether the class whose constructor this one has lets Albumentations check arguments."""
-    owner = next(one for one in cls.__mro__ if "__init__" in vars(one))
+    owner = next(parent for parent in cls.__mro__ if "__init__" in vars(parent))
     return "InitSchema" in vars(owner)
 
 
@@ -266,7 +270,7 @@ def _check_targets(name: str, cls: type, task: str) -> None:
     targets = getattr(cls, "_targets", ())
     names = {target.name for target in (targets if isinstance(targets, tuple) else (targets,))}
     if "IMAGE" not in names:
-        raise BackendError(f"augmentation: {name} does not work on a picture; remove it")
+        raise BackendError(f"augmentation: {name} does not work on an image; remove it")
     needed = {"det": "BBOXES", "seg": "MASK"}.get(task)
     if names - {"IMAGE", "VOLUME"} and needed is not None and needed not in names:
         what = {"BBOXES": "boxes", "MASK": "label maps"}[needed]
@@ -274,7 +278,7 @@ def _check_targets(name: str, cls: type, task: str) -> None:
 
 
 def _classes() -> dict[str, Any]:
-    """What a list may name: whatever Albumentations can apply to a picture, and compositions."""
+    """What a list may name: whatever Albumentations can apply to an image, and compositions."""
     # It would ask the network for a newer version of itself.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations

@@ -151,7 +151,7 @@ def anchor_report(
 
     Args:
         annotations: The boxes; crowds are left out.
-        image_size: Longer side of a picture as the network sees it, pixels.
+        image_size: Longer side of an image as the network sees it, pixels.
         default: The anchors to compare with; as many sizes and ratios are proposed.
         n_levels: Levels of the pyramid.
 
@@ -170,9 +170,9 @@ def anchor_report(
     boxes["size"], boxes["ratio"] = np.exp2(logs).T
     boxes["default"] = _best_overlaps(logs, default, n_levels)
     boxes["proposed"] = _best_overlaps(logs, proposed, n_levels)
-    parts: list[tuple[str, pd.DataFrame]] = [("all", boxes)]
-    parts += [(str(name), part) for name, part in boxes.groupby("category", sort=False)]
-    return AnchorReport(proposed, pd.DataFrame([_row(name, part) for name, part in parts]))
+    groups: list[tuple[str, pd.DataFrame]] = [("all", boxes)]
+    groups += [(str(name), group) for name, group in boxes.groupby("category", sort=False)]
+    return AnchorReport(proposed, pd.DataFrame([_row(name, group) for name, group in groups]))
 
 
 # Fitting ----------------------------------------------------------------------------------------

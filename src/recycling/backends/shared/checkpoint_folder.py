@@ -16,6 +16,12 @@ from recycling.backends.shared.model import Model
 WEIGHTS = "weights.pth"
 FACTS = "checkpoint.json"
 
+FORMAT = 2
+"""Of what a checkpoint says: its settings, and the paths of the modules that its config names.
+
+Without a number (1): before a loss had settings of its own, and networks and losses moved.
+"""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -85,6 +91,7 @@ def _write(
         torch.save(tensors, file)
     write_config(folder)
     facts = {
+        "format": FORMAT,
         "model": trained.model.model_dump(mode="json"),
         "categories": trained.categories,
         **trained.facts,
@@ -101,18 +108,29 @@ def read_facts(checkpoint: Checkpoint, config: str) -> Trained:
         config: The name of the library's config in it.
 
     Raises:
-        BackendError: The folder is no checkpoint, or is not whole.
+        BackendError: The folder is no checkpoint, is not whole, or is of another format.
     """
     for name in (WEIGHTS, config, FACTS):
         if not (checkpoint.folder / name).is_file():
             raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
     try:
         facts = json.loads((checkpoint.folder / FACTS).read_text(encoding="utf-8"))
+        format_of_facts = facts.pop("format", 1)
+        if format_of_facts != FORMAT:
+            raise _other_format(checkpoint, format_of_facts)
         return Trained(Model(**facts.pop("model")), facts.pop("categories"), facts)
     except (KeyError, TypeError, ValueError) as error:
         raise BackendError(
             f"{checkpoint.folder / FACTS}: not a checkpoint's description; train the model again"
         ) from error
+
+
+def _other_format(checkpoint: Checkpoint, found: int) -> BackendError:
+    run = checkpoint.folder.parent.name if checkpoint.folder.name == "checkpoint" else "MODEL"
+    return BackendError(
+        f"{checkpoint.folder}: a checkpoint of format {found}, of another version of the project, "
+        f"which reads format {FORMAT}; train the model again: kedro run --namespaces {run}"
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from recycling.backends.losses import LOSSES, Loss, losses_of, read_losses
 from recycling.backends.shared.settings import (
-    LOSSES_OF,
     Anchors,
     EarlyStopping,
-    Loss,
     Optimizer,
     Sampler,
     Schedule,
-    Settings,
+    Task,
     TestTimeAugmentation,
     read_augmentation,
-    read_losses,
 )
+from recycling.registry import Settings
 
-Task = Literal["cls", "det", "seg"]
+__all__ = ["BACKENDS_OF", "BackendName", "Model", "Task"]
+
 BackendName = Literal["mmpretrain", "mmdet", "mmseg", "detectron2"]
 
 BACKENDS_OF: dict[str, tuple[str, ...]] = {
@@ -28,6 +29,9 @@ BACKENDS_OF: dict[str, tuple[str, ...]] = {
     "det": ("mmdet", "detectron2"),
     "seg": ("mmseg",),
 }
+
+SCORE_THRESHOLD = 0.01
+"""What a detector's boxes score at least where a user says nothing."""
 
 
 class Model(Settings):
@@ -84,9 +88,11 @@ class Model(Settings):
     )
     workers: int = Field(default=0, ge=0, description="loader processes")
     cache_megabytes: int = Field(
-        default=512, ge=0, description="decoded pictures kept in memory, in all loaders together"
+        default=512, ge=0, description="decoded images kept in memory, in all loaders together"
     )
-    score_threshold: float = Field(default=0.01, ge=0, le=1, description="boxes below are dropped")
+    score_threshold: float | None = Field(
+        default=None, ge=0, le=1, description="boxes only: those below are dropped; 0.01 if not set"
+    )
     test_time_augmentation: TestTimeAugmentation | None = None
     probabilities: bool = Field(
         default=False, description="masks only: predict probability planes too, for soft votes"
@@ -98,6 +104,13 @@ class Model(Settings):
         default=False, description="leave the model out where its library is not installed"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold_of_boxes(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("task") == "det":
+            return {"score_threshold": SCORE_THRESHOLD, **given}
+        return given
+
     @model_validator(mode="after")
     def _settings_fit_the_task(self) -> Model:
         if self.backend not in BACKENDS_OF[self.task]:
@@ -106,13 +119,15 @@ class Model(Settings):
                 f"use one of {', '.join(BACKENDS_OF[self.task])}"
             )
         for loss in self.loss or ():
-            if loss.name not in LOSSES_OF[self.task]:
+            if self.task not in LOSSES[loss.name].thing.tasks:
                 raise ValueError(
                     f"loss {loss.name!r} does not fit task {self.task!r}; "
-                    f"use one of {', '.join(LOSSES_OF[self.task])}"
+                    f"use one of {', '.join(losses_of(self.task))}"
                 )
         if self.anchors is not None and self.task != "det":
             raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
+        if self.score_threshold is not None and self.task != "det":
+            raise ValueError(f"score_threshold is of boxes; task {self.task!r} has none: remove it")
         if self.probabilities and self.task != "seg":
             raise ValueError(
                 f"probabilities is for masks; task {self.task!r} gives its scores anyway"

@@ -23,7 +23,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from recycling.backends.core import BackendError, Recipes
-from recycling.backends.registry import is_installed
+from recycling.backends.libraries import is_installed
 from recycling.backends.shared.model import BACKENDS_OF, Task
 
 N_CLASSES: dict[Task, int] = {"cls": 18, "det": 10, "seg": 11}
@@ -90,10 +90,10 @@ def list_recipes(recipes: Recipes, task: Task | None = None) -> list[RecipeFacts
                 f"known are {', '.join(sorted(known))}"
             )
     return [
-        read_head(path, one, backend)
-        for one in N_CLASSES
-        if task in (None, one)
-        for backend in BACKENDS_OF[one]
+        read_head(path, each_task, backend)
+        for each_task in N_CLASSES
+        if task in (None, each_task)
+        for backend in BACKENDS_OF[each_task]
         if backend in libraries
         for path in _visible(recipes.folder / backend)
         if path.is_file()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from recycling.backends.core import BackendError, Checkpoint
-from recycling.backends.shared.checkpoint_folder import FACTS, WEIGHTS, sha256_of
+from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, WEIGHTS, sha256_of
 from recycling.backends.shared.model import Model
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,34 @@ class Identity:
         ]
         more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
         return ", ".join(shown + more)
+
+
+def identity_of(
+    model: Model,
+    config: Iterable[tuple[str, str]],
+    versions: Mapping[str, str],
+    *,
+    training_data: str,
+    start: Path | None,
+    left_out: Collection[str] = (),
+) -> Identity:
+    """What a training depends on.
+
+    Args:
+        model: The settings.
+        config: Each key of the library's resolved config that changes the weights, and its value.
+        versions: Of the libraries, by name.
+        training_data: The sha256 of what is trained on.
+        start: The file of the weights that it starts from, if one was given.
+        left_out: Settings that do not change the weights with this library.
+    """
+    settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out})
+    facts = {"format": str(FORMAT), **dict(flat(settings))}
+    facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
+    facts["training data"] = f"sha256 {training_data}"
+    facts.update((f"recipe.{key}", value) for key, value in config)
+    facts.update((f"version.{name}", version) for name, version in versions.items())
+    return Identity(facts)
 
 
 @contextmanager
@@ -155,6 +183,8 @@ def changed_settings(
         One line, ``epochs: 12 -> 13``, or None where they are the same.
     """
     facts = _read(checkpoint.folder / FACTS) or {}
+    if (before_format := facts.get("format", 1)) != FORMAT:
+        return f"format of the checkpoint: {before_format} -> {FORMAT}"
     before = facts.get("model", {})
     # A setting that was not there yet had no say: it is as its default.
     with suppress(ValidationError):

@@ -9,39 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-LossName = Literal["cross_entropy", "focal", "asymmetric", "f1", "dice", "lovasz"]
+from recycling.registry import Settings
 
-LOSSES_OF: dict[str, tuple[LossName, ...]] = {
-    "cls": ("cross_entropy", "focal", "asymmetric", "f1"),
-    "det": ("cross_entropy", "focal"),
-    "seg": ("cross_entropy", "focal", "dice", "lovasz"),
-}
-"""Which losses fit a task; a detector's is that of its classes, its boxes keep their own."""
+Task = Literal["cls", "det", "seg"]
 
 WHOLE_BATCH = ("mosaic", "mixup", "cutmix", "copy_paste", "rand_augment")
 """Augmentations that are the libraries' own; other names are classes of Albumentations."""
 
 
-class Settings(BaseModel):
-    """Refuses a word that it does not know, and does not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _only_with(settings: BaseModel, name: str, words: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse a setting that the chosen `name` does not look at.
+def _only_with(settings: Settings, name: str, takers: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a setting that the chosen `name` does not take.
 
     Args:
         settings: What was given.
         name: Which one was chosen.
-        words: For each setting, the names that look at it.
+        takers: For each setting that not all take, the names that do.
     """
-    for word, names in words.items():
-        default = type(settings).model_fields[word].default
-        if name not in names and getattr(settings, word) != default:
-            raise ValueError(f"{word!r} means nothing to {name!r}, only to {', '.join(names)}")
+    fields = type(settings).model_fields
+    for setting, names in takers.items():
+        if name not in names and getattr(settings, setting) != fields[setting].default:
+            takes = [
+                field for field in fields if field != "name" and name in takers.get(field, (name,))
+            ]
+            raise ValueError(
+                f"{name!r} takes no {setting!r} (it is a setting of {', '.join(names)}); "
+                f"it takes {', '.join(takes) or 'no settings'}"
+            )
 
 
 class Optimizer(Settings):
@@ -96,45 +91,6 @@ class Schedule(Settings):
         return self
 
 
-class Loss(Settings):
-    """One loss of the classes, and its share of the sum.
-
-    `gamma` and `alpha` are focal loss's (Lin et al. 2017); `gamma_positive`, `gamma_negative` and
-    `clip` are asymmetric loss's (Ridnik et al. 2021).
-    """
-
-    name: LossName
-    weight: float = Field(default=1.0, gt=0)
-    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
-        default=None,
-        description="by category name (for masks also 'background'), or 'balanced': the inverse "
-        "of a class's share of the training data, 1 on average",
-    )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    gamma: float = Field(default=2.0, ge=0)
-    alpha: float = Field(default=0.25, gt=0, lt=1)
-    gamma_positive: float = Field(default=0.0, ge=0)
-    gamma_negative: float = Field(default=4.0, ge=0)
-    clip: float = Field(default=0.05, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _settings_fit_the_name(self) -> Loss:
-        _only_with(
-            self,
-            self.name,
-            {
-                "class_weights": ("cross_entropy", "focal", "dice", "lovasz"),
-                "label_smoothing": ("cross_entropy",),
-                "gamma": ("focal",),
-                "alpha": ("focal",),
-                "gamma_positive": ("asymmetric",),
-                "gamma_negative": ("asymmetric",),
-                "clip": ("asymmetric",),
-            },
-        )
-        return self
-
-
 class Sampler(Settings):
     """Which training samples an epoch holds, and how often.
 
@@ -183,11 +139,18 @@ class EarlyStopping(Settings):
     """
 
     patience: int = Field(ge=1, description="epochs without a better score")
-    least_gain: float = Field(default=0.0, ge=0, description="what counts as better")
+    min_gain: float = Field(default=0.0, ge=0, description="what counts as better")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_former_name(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "least_gain" in given:
+            raise ValueError("least_gain is called min_gain; rename it")
+        return given
 
 
 class TestTimeAugmentation(Settings):
-    """The views of a picture whose predictions are averaged (masks, classes) or fused (boxes)."""
+    """The views of an image whose predictions are averaged (masks, classes) or fused (boxes)."""
 
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, description="of image_size")
     flip: bool = Field(default=False, description="each also mirrored left to right")
@@ -199,19 +162,6 @@ class TestTimeAugmentation(Settings):
         return self
 
     __test__ = False  # not a test of pytest's
-
-
-def read_losses(given: Any) -> Any:
-    """`focal`, `{cross_entropy: 1, dice: 3}`, one loss's settings or a list of them: as a list."""
-    if isinstance(given, str):
-        return [{"name": given}]
-    if isinstance(given, Mapping):
-        if "name" in given:
-            return [given]
-        return [{"name": name, "weight": weight} for name, weight in given.items()]
-    if isinstance(given, (list, tuple)):
-        return [{"name": one} if isinstance(one, str) else one for one in given]
-    return given
 
 
 def read_augmentation(given: Any) -> Any:

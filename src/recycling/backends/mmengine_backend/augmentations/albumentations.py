@@ -18,7 +18,7 @@ from recycling.backends.shared.albumentations_list import AlbumentationsList, on
 
 @TRANSFORMS.register_module(name="RecyclingAlbumentations")
 class Albumentations(BaseTransform):  # type: ignore[misc]
-    """Classes of Albumentations, one after another, with all that belongs to a picture.
+    """Classes of Albumentations, one after another, with all that belongs to an image.
 
     Its random numbers come from numpy's own, which a training seeds.
 
@@ -34,7 +34,7 @@ class Albumentations(BaseTransform):  # type: ignore[misc]
         """Change ``img`` and ``img_shape`` and what of boxes, label map and masks there is.
 
         Raises:
-            BackendError: A class cannot work on this picture.
+            BackendError: A class cannot work on this image.
         """
         boxes = results.get("gt_bboxes")
         masks = results.get("gt_masks")
@@ -48,12 +48,12 @@ class Albumentations(BaseTransform):  # type: ignore[misc]
                 masks=None if masks is None else masks.to_ndarray(),
             )
         except Exception as error:
-            picture = results.get("img_path", "a picture")
+            image = results.get("img_path", "an image")
             raise BackendError(
-                f"{picture}: augmentation failed: {one_line(error)}; change the list"
+                f"{image}: augmentation failed: {one_line(error)}; change the list"
             ) from error
-        shape = made.picture.shape[:2]
-        changed = {**results, "img": made.picture, "img_shape": shape}
+        shape = made.image.shape[:2]
+        changed = {**results, "img": made.image, "img_shape": shape}
         if made.label_map is not None:
             changed["gt_seg_map"] = made.label_map
         if boxes is not None:

@@ -1,4 +1,4 @@
-"""mmdet's ``CopyPaste`` for pictures of unlike shapes."""
+"""mmdet's ``CopyPaste`` for images of unlike shapes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mmdet.datasets.transforms import CopyPaste, Pad
 
 
 class PasteObjects(CopyPaste):  # type: ignore[misc]
-    """Pastes objects of another picture, by their masks or, where there are none, by their boxes.
+    """Pastes objects of another image, by their masks or, where there are none, by their boxes.
 
-    (Ghiasi et al. 2021.) The library's own wants two pictures of one shape, and gives one of
+    (Ghiasi et al. 2021.) The library's own wants two images of one shape, and gives one of
     whole numbers that the transforms behind it do not take.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Pad both pictures to the larger height and width, and paste."""
+        """Pad both images to the larger height and width, and paste."""
         other = dict(results["mix_results"][0])
         # The library makes masks of boxes only where it selects some of them.
         other["gt_masks"] = self.get_gt_masks(other)

@@ -1,4 +1,4 @@
-"""What some of the libraries' mixes of several pictures lack: a chance."""
+"""What some of the libraries' mixes of several images lack: a chance."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mmengine.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class Sometimes(BaseTransform):  # type: ignore[misc]
-    """A mix of several pictures, of mmdet or mmseg, for a share of the samples.
+    """A mix of several images, of mmdet or mmseg, for a share of the samples.
 
-    Whether to mix is drawn before the other pictures are read.
+    Whether to mix is drawn before the other images are read.
 
     Args:
         transforms: The mix, and what is to be done to its result.
@@ -25,7 +25,7 @@ class Sometimes(BaseTransform):  # type: ignore[misc]
         self.p = p
 
     def get_indexes(self, dataset: Any) -> list[int]:
-        """Which other pictures the mix needs; none where this sample is not mixed."""
+        """Which other images the mix needs; none where this sample is not mixed."""
         if np.random.random() >= self.p:
             return []
         name = "get_indexes" if hasattr(self.mix, "get_indexes") else "get_indices"

@@ -1,4 +1,4 @@
-"""What the project adds to the libraries' registries: reading pictures, crops and label maps."""
+"""What the project adds to the libraries' registries: reading images, crops and label maps."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.data.samplers  # noqa: F401
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.data.image_cache import CROPS, PICTURES
+from recycling.backends.mmengine_backend.data.image_cache import CROPS, IMAGES
 from recycling.backends.shared.albumentations_list import IGNORED
 
 CACHE_BYTES = 512 * 2**20
-"""Of decoded pictures in memory, where a config says nothing."""
+"""Of decoded images in memory, where a config says nothing."""
 
 
 @TRANSFORMS.register_module()
-class ReadPicture(BaseTransform):  # type: ignore[misc]
-    """Read the picture ``img_path``; takes the place of the libraries' ``LoadImageFromFile``.
+class ReadImage(BaseTransform):  # type: ignore[misc]
+    """Read the image ``img_path``; takes the place of the libraries' ``LoadImageFromFile``.
 
     Args:
-        cache_bytes: Decoded pictures to keep in this process at most.
+        cache_bytes: Decoded images to keep in this process at most.
     """
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
@@ -43,25 +43,25 @@ class ReadPicture(BaseTransform):  # type: ignore[misc]
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         # Those of a classifier that was trained before; both together keep to the limit.
         CROPS.clear()
-        # Some of the libraries' transforms change the picture in place.
-        picture = PICTURES.read(results["img_path"], self.cache_bytes).copy()
-        shape = picture.shape[:2]
+        # Some of the libraries' transforms change the image in place.
+        image = IMAGES.read(results["img_path"], self.cache_bytes).copy()
+        shape = image.shape[:2]
         if "height" in results and shape != (results["height"], results["width"]):
             raise BackendError(
                 f"{results['img_path']}: {shape[1]} x {shape[0]} pixels, but its annotations say "
                 f"{results['width']} x {results['height']}; run data_cleaning"
             )
-        return {**results, "img": picture, "img_shape": shape, "ori_shape": shape}
+        return {**results, "img": image, "img_shape": shape, "ori_shape": shape}
 
 
 @TRANSFORMS.register_module()
 class ReadCrop(BaseTransform):  # type: ignore[misc]
-    """Cut the square around ``box`` out of the picture ``img_path``.
+    """Cut the square around ``box`` out of the image ``img_path``.
 
     Args:
         size: Side of the result, pixels.
         margin: Context on each side, as a share of the box's longer side.
-        cache_bytes: Crops and decoded pictures to keep in this process at most.
+        cache_bytes: Crops and decoded images to keep in this process at most.
     """
 
     def __init__(self, size: int, margin: float = 0.1, cache_bytes: int = CACHE_BYTES) -> None:
@@ -79,13 +79,13 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
     def _cut(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        # Pictures make room for crops.
+        # Images make room for crops.
         room = self.cache_bytes - CROPS.n_bytes - 3 * self.size**2
-        picture = PICTURES.read(path, max(0, room))
+        image = IMAGES.read(path, max(0, room))
         x_min, y_min, x_max, y_max = box
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side
-        # Maps the square's corner to the origin; beyond the picture's edge its last pixels repeat.
+        # Maps the square's corner to the origin; beyond the image's edge its last pixels repeat.
         to_crop = np.array(
             [
                 [scale, 0, self.size / 2 - scale * (x_min + x_max) / 2],
@@ -93,9 +93,9 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
             ]
         )
         if scale <= 0.5:  # bilinear interpolation would skip pixels
-            picture, to_crop = _halved(picture, to_crop, self.size)
+            image, to_crop = _halved(image, to_crop, self.size)
         crop = cv2.warpAffine(
-            picture,
+            image,
             to_crop,
             (self.size, self.size),
             flags=cv2.INTER_LINEAR,
@@ -105,51 +105,51 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
 
 
 def _halved(
-    picture: NDArray[np.uint8], to_crop: NDArray[np.float64], size: int
+    image: NDArray[np.uint8], to_crop: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Halve what a crop shows of a picture as often as it stays larger than the crop.
+    """Halve what a crop shows of an image as often as it stays larger than the crop.
 
     To halve is by far the fastest way to shrink, and looks at each pixel.
 
     Args:
-        picture: (H, W, 3); not changed.
-        to_crop: (2, 3), from pixels of the picture to those of the crop; shrinks.
+        image: (H, W, 3); not changed.
+        to_crop: (2, 3), from pixels of the image to those of the crop; shrinks.
         size: Side of the crop, pixels.
 
     Returns:
-        The smaller picture, and the map from its pixels to the crop's.
+        The smaller image, and the map from its pixels to the crop's.
     """
     scale = float(to_crop[0, 0])
     halvings = math.floor(math.log2(1 / scale))
     factor = 2**halvings
     first, missing = [0, 0], [0, 0]
-    for axis, length in enumerate((picture.shape[1], picture.shape[0])):
+    for axis, length in enumerate((image.shape[1], image.shape[0])):
         offset = to_crop[axis, 2]
-        # One pixel of the smaller picture more on each side, for the interpolation.
+        # One pixel of the smaller image more on each side, for the interpolation.
         begin = min(max(math.floor(-offset / scale) - factor, 0), length - 1)
         end = min(math.ceil((size - offset) / scale) + factor, length)
         n = max(1, math.ceil((end - begin) / factor)) * factor
         first[axis], missing[axis] = begin, max(0, begin + n - length)
-        picture = picture[:, begin : begin + n] if axis == 0 else picture[begin : begin + n]
+        image = image[:, begin : begin + n] if axis == 0 else image[begin : begin + n]
     if any(missing):
-        picture = np.asarray(
-            cv2.copyMakeBorder(picture, 0, missing[1], 0, missing[0], cv2.BORDER_REPLICATE),
+        image = np.asarray(
+            cv2.copyMakeBorder(image, 0, missing[1], 0, missing[0], cv2.BORDER_REPLICATE),
             np.uint8,
         )
     for _ in range(halvings):
-        half = (picture.shape[1] // 2, picture.shape[0] // 2)
-        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
     rescaled = to_crop.copy()
     for axis in (0, 1):
         rescaled[axis, axis] *= factor
         # From middles of pixels to middles of pixels.
         rescaled[axis, 2] += scale * (first[axis] + factor / 2) - 0.5
-    return picture, rescaled
+    return image, rescaled
 
 
 @DATASETS.register_module()
-class PaintedImages(BaseDataset):  # type: ignore[misc]
-    """Pictures with label maps, for mmseg, from an annotation file in the OpenMMLab 2.0 format.
+class LabelMapDataset(BaseDataset):  # type: ignore[misc]
+    """Images with label maps, for mmseg, from an annotation file in the OpenMMLab 2.0 format.
 
     mmseg's own datasets find label maps by file name only.
     """

@@ -60,7 +60,7 @@ class Copies(ClassBalancedDataset):  # type: ignore[misc]
     def _get_repeat_factors(self, dataset: Any, repeat_thr: float) -> list[float]:
         samples = list(classes_of(dataset))
         copies = balancing_copies(samples) if self.copies is None else dict(enumerate(self.copies))
-        return [float(max((copies.get(index, 1) for index in one), default=1)) for one in samples]
+        return [float(max((copies.get(index, 1) for index in held), default=1)) for held in samples]
 
 
 def balancing_copies(samples: list[set[int]]) -> dict[int, int]:

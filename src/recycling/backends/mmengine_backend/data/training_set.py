@@ -1,7 +1,7 @@
 """The labelled images of a training as one annotation file that all three libraries read.
 
 The file is in the OpenMMLab 2.0 format: ``metainfo`` and a ``data_list`` of one entry a sample,
-with the pictures' absolute paths, so that no picture is copied.
+with the images' absolute paths, so that no image is copied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrainingSet:
         file: The annotation file.
         classes: The names of the classes, in the order of their indices; for masks they begin
             with the background.
-        n_samples: How many pictures, or crops, there are.
+        n_samples: How many images, or crops, there are.
         sha256: Of the annotations that it was made from.
         boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
     """
@@ -58,18 +58,20 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
     folder.mkdir(parents=True, exist_ok=True)
     names = data.categories["name"].tolist()
     samples: list[dict[str, Any]] = []
-    for number, part in enumerate(data.train):
+    for number, labeled in enumerate(data.train):
         index = {
             int(category_id): index
             for index, category_id in enumerate(data.categories["category_id"])
         }
-        _check(part.annotations, index)
+        _check(labeled.annotations, index)
         if task == "cls":
-            samples += _crops(part, index)
+            samples += _crops(labeled, index)
         elif task == "det":
-            samples += _boxed_images(part, index)
+            samples += _boxed_images(labeled, index)
         else:
-            samples += _painted_images(part, data.categories, folder / f"label_maps_{number}")
+            samples += _images_with_label_maps(
+                labeled, data.categories, folder / f"label_maps_{number}"
+            )
     if not samples:
         raise BackendError(
             f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
@@ -105,14 +107,14 @@ def _check(annotations: Annotations, index: dict[int, int]) -> None:
             )
 
 
-def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
-    """Each image of a part, as the libraries name its fields, with its annotations."""
+def _images(labeled: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
+    """Each image, as the libraries name its fields, with its annotations."""
     by_image: dict[int, list[Record]] = defaultdict(list)
     columns = ["image_id", "category_id", *BOX, "segmentation", "iscrowd"]
-    for annotation in part.annotations.annotations[columns].to_dict("records"):
+    for annotation in labeled.annotations.annotations[columns].to_dict("records"):
         by_image[annotation["image_id"]].append(annotation)
-    folder = part.folder.path.resolve()
-    for image in part.annotations.images.to_dict("records"):
+    folder = labeled.folder.path.resolve()
+    for image in labeled.annotations.images.to_dict("records"):
         info = {
             "img_path": str(folder / image["file_name"]),
             "height": image["height"],
@@ -121,23 +123,23 @@ def _images(part: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]
         yield info, by_image[image["image_id"]]
 
 
-def _crops(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+def _crops(labeled: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
     return [
         {
             "img_path": info["img_path"],
             "box": [annotation[edge] for edge in BOX],
             "gt_label": index[annotation["category_id"]],
         }
-        for info, annotations in _images(part)
+        for info, annotations in _images(labeled)
         for annotation in annotations
         if not annotation["iscrowd"]
     ]
 
 
-def _boxed_images(part: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+def _boxed_images(labeled: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
     return [
         {**info, "instances": [_instance(annotation, index) for annotation in annotations]}
-        for info, annotations in _images(part)
+        for info, annotations in _images(labeled)
     ]
 
 
@@ -153,8 +155,8 @@ def _instance(annotation: Record, index: dict[int, int]) -> dict[str, Any]:
     return instance
 
 
-def _painted_images(
-    part: LabeledImages, categories: pd.DataFrame, folder: Path
+def _images_with_label_maps(
+    labeled: LabeledImages, categories: pd.DataFrame, folder: Path
 ) -> list[dict[str, Any]]:
     import cv2
 
@@ -162,12 +164,15 @@ def _painted_images(
 
     folder.mkdir(exist_ok=True)
     annotations = Annotations(
-        part.annotations.images, part.annotations.annotations, categories, part.annotations.extra
+        labeled.annotations.images,
+        labeled.annotations.annotations,
+        categories,
+        labeled.annotations.extra,
     )
     painted = label_maps(annotations)
     samples = []
     for (info, _), image_id in zip(
-        _images(part), annotations.images["image_id"].tolist(), strict=True
+        _images(labeled), annotations.images["image_id"].tolist(), strict=True
     ):
         path = folder / f"{image_id}.png"
         if not cv2.imwrite(str(path), painted[image_id]):
@@ -177,9 +182,9 @@ def _painted_images(
 
 
 def _sha256(data: TrainingData) -> str:
-    """Of all that the training sees except the pictures' folders, which differ by machine."""
+    """Of all that the training sees except the images' folders, which differ by machine."""
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for part in data.train:
-        for table in (part.annotations.images, part.annotations.annotations):
+    for labeled in data.train:
+        for table in (labeled.annotations.images, labeled.annotations.annotations):
             digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()

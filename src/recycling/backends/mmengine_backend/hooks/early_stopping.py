@@ -61,7 +61,7 @@ class StopEarly(Hook):  # type: ignore[misc]
                 "remove early_stopping, or hold out another fold"
             )
         epoch = runner.epoch + 1
-        if self.last > self.best + (self.settings.least_gain if self.weights else 0.0):
+        if self.last > self.best + (self.settings.min_gain if self.weights else 0.0):
             self.best, self.best_epoch = self.last, epoch
             self.weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()

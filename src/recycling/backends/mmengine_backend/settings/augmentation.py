@@ -34,7 +34,7 @@ Config = dict[str, Any]
 def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
     """Put the list in the place of the recipe's augmentation, in the list's order.
 
-    Mixes of several pictures take the others as they are before the first mix of the list. A
+    Mixes of several images take the others as they are before the first mix of the list. A
     classifier's mixup and cutmix work on whole batches, one of them a batch, and come last.
 
     Args:
@@ -71,7 +71,7 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
 
 
 def _fitted(model: Model) -> list[Config]:
-    """What makes of any picture one of the network's size; a detector takes any."""
+    """What makes of any image one of the network's size; a detector takes any."""
     size = (model.image_size, model.image_size)
     if model.task == "cls":
         return [{"type": "Resize", "scale": size}]
@@ -145,9 +145,9 @@ class Own:
     Attributes:
         type: The class; its arguments are the user's.
         defaults: Of arguments that a list need not name.
-        fixed: Arguments that are not the user's, from the size of the picture.
+        fixed: Arguments that are not the user's, from the size of the image.
         chance: Whether it gets a `p` of ours, which its class lacks or names otherwise.
-        after: What its result goes through, from the size of the picture.
+        after: What its result goes through, from the size of the image.
     """
 
     type: str
@@ -220,8 +220,10 @@ def _checked(name: str, own: Own, arguments: Config, registry: Any, size: int) -
     """The config of an augmentation that can be built."""
     fixed = own.fixed(size)
     cls = registry.get(own.type)
-    taken = [one for one in inspect.signature(cls.__init__).parameters if one != "self"]
-    free = [one for one in taken if one not in fixed]
+    taken = [
+        argument for argument in inspect.signature(cls.__init__).parameters if argument != "self"
+    ]
+    free = [argument for argument in taken if argument not in fixed]
     check_arguments(name, arguments, [*free, "p"] if own.chance else free)
     made = {"type": own.type, **own.defaults, **fixed, **arguments}
     try:

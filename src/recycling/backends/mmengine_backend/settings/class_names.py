@@ -9,7 +9,7 @@ from recycling.backends.shared.model import Model
 
 
 def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:
-    """Give the names of the classes to each `SeveralHeads`.
+    """Give the names of the classes to each `MultiAttributeHead`.
 
     Args:
         config: The resolved ``mmengine.Config``, the user's options included, for these may make
@@ -22,7 +22,7 @@ def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:
 
 def _set(node: Any, classes: list[str]) -> None:
     if isinstance(node, dict):
-        if str(node.get("type", "")).rpartition(".")[2] == "SeveralHeads":
+        if str(node.get("type", "")).rpartition(".")[2] == "MultiAttributeHead":
             node["class_names"] = classes
         node = list(node.values())
     if isinstance(node, (list, tuple)):

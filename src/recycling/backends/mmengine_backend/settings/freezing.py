@@ -67,8 +67,8 @@ def set_freeze(config: Any, model: Model, data: TrainingSet) -> None:
             f"model {model.recipe!r}: cannot honour 'freeze' for {name}, which has no backbone of "
             "its own; remove it"
         )
-    for one in backbone.get("backbones", [backbone]):
-        _freeze(one, model, model.freeze)
+    for each in backbone.get("backbones", [backbone]):
+        _freeze(each, model, model.freeze)
 
 
 def _freeze(backbone: Any, model: Model, n: int) -> None:

@@ -1,4 +1,4 @@
-"""How much memory decoded pictures may take."""
+"""How much memory decoded images may take."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
-READERS = ("ReadPicture", "ReadCrop")
+READERS = ("ReadImage", "ReadCrop")
 
 
-def set_picture_cache(config: Any, model: Model, data: TrainingSet) -> None:
-    """Divide `cache_megabytes` among the processes that read pictures at the same time.
+def set_image_cache(config: Any, model: Model, data: TrainingSet) -> None:
+    """Divide `cache_megabytes` among the processes that read images at the same time.
 
     These are the loaders of all devices; with `early_stopping` also the training itself, which
-    reads the held-out pictures.
+    reads the held-out images.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.

@@ -55,9 +55,9 @@ def _set_devices(config: Any, model: Model) -> None:
         return
     config.launcher = "pytorch"
     config.model_wrapper_cfg = {
-        "type": "LaidOutDataParallel",
+        "type": "FastestFormatDataParallel",
         "broadcast_buffers": False,
-        # Some detectors leave out a branch where a picture holds no object.
+        # Some detectors leave out a branch where an image holds no object.
         "find_unused_parameters": True,
     }
     if torch.cuda.is_available():

@@ -35,7 +35,7 @@ def set_sampler(config: Any, model: Model, data: TrainingSet) -> None:
     elif holder is None:
         config.train_dataloader.dataset = wrapped
     else:
-        # Below what mixes pictures: the mix can draw each copy.
+        # Below what mixes images: the mix can draw each copy.
         holder["dataset"] = wrapped
 
 
@@ -72,7 +72,7 @@ def _wrapped(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> dic
 
 
 def _index(name: str, model: Model, data: TrainingSet) -> int:
-    categories = [one for one in data.classes if model.task != "seg" or one != "background"]
+    categories = [name for name in data.classes if model.task != "seg" or name != "background"]
     if name not in categories:
         near = get_close_matches(name, categories) or categories
         raise BackendError(

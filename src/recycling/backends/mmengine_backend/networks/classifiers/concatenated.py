@@ -13,7 +13,7 @@ from torch import Tensor
 
 @MODELS.register_module()
 class ConcatenatedBackbones(BaseModule):  # type: ignore[misc]
-    """The features of several backbones for the same picture, one behind the other.
+    """The features of several backbones for the same image, one behind the other.
 
     Args:
         backbones: The config of each; of its outputs the last counts.
@@ -22,18 +22,18 @@ class ConcatenatedBackbones(BaseModule):  # type: ignore[misc]
 
     def __init__(self, backbones: Sequence[Mapping[str, Any]], init_cfg: Any = None) -> None:
         super().__init__(init_cfg)
-        self.backbones = ModuleList(MODELS.build(one) for one in backbones)
+        self.backbones = ModuleList(MODELS.build(config) for config in backbones)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Features of pictures.
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Features of images.
 
         Args:
-            pictures: (B, 3, H, W).
+            images: (B, 3, H, W).
 
         Returns:
             One tensor, (B, the sum of the backbones' channels); maps are averaged.
         """
-        outputs = [backbone(pictures) for backbone in self.backbones]
+        outputs = [backbone(images) for backbone in self.backbones]
         last = [output[-1] if isinstance(output, (tuple, list)) else output for output in outputs]
-        features = [one.mean(dim=(2, 3)) if one.ndim == 4 else one for one in last]
+        features = [output.mean(dim=(2, 3)) if output.ndim == 4 else output for output in last]
         return (torch.cat(features, dim=1),)

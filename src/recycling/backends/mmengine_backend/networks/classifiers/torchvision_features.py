@@ -29,14 +29,14 @@ class TorchvisionFeatures(BaseModule):  # type: ignore[misc]
         self.add_module(features, getattr(get_model(architecture, weights=None), features))
         self.features_name = features
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """The last feature map of pictures.
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The last feature map of images.
 
         Args:
-            pictures: (B, 3, H, W).
+            images: (B, 3, H, W).
 
         Returns:
-            One map, (B, C, h, w), its sides about a 16th of SqueezeNet's picture, a 32nd of
+            One map, (B, C, h, w), its sides about a 16th of SqueezeNet's image, a 32nd of
             MNASNet's.
         """
-        return (getattr(self, self.features_name)(pictures),)
+        return (getattr(self, self.features_name)(images),)

@@ -15,7 +15,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from recycling.backends.core import BackendError
-from recycling.backends.registry import how_to_install
+from recycling.backends.libraries import how_to_install
 
 
 @MODELS.register_module()
@@ -39,22 +39,22 @@ class EfficientDetFeatures(BaseModule):  # type: ignore[misc]
         self.frozen_stages = frozen_stages
         for module in self.fpn.modules():
             if type(module).__name__ == "Interpolate2d":
-                # effdet enlarges to the size of its own data set's pictures; each level is twice
-                # the next one, whatever the picture's size.
+                # effdet enlarges to the size of its own data set's images; each level is twice
+                # the next one, whatever the image's size.
                 module.size, module.scale_factor = None, 2.0
         for module in self._frozen():
             module.requires_grad_(requires_grad=False)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The pyramid.
 
         Args:
-            pictures: (B, 3, H, W); H and W are multiples of 128.
+            images: (B, 3, H, W); H and W are multiples of 128.
 
         Returns:
             Five maps (B, C, H / stride, W / stride).
         """
-        return tuple(self.fpn(self.backbone(pictures)))
+        return tuple(self.fpn(self.backbone(images)))
 
     def train(self, mode: bool = True) -> EfficientDetFeatures:
         """Frozen stages keep their normalisation."""

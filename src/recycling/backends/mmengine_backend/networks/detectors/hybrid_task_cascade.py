@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class BoxesOfHybridTaskCascade(HybridTaskCascadeRoIHead):  # type: ignore[misc]
+class BoxOnlyHybridTaskCascadeRoIHead(HybridTaskCascadeRoIHead):  # type: ignore[misc]
     """mmdet's ``HybridTaskCascadeRoIHead`` that learns from masks, and predicts none.
 
     The boxes do not depend on the masks' predictions, and a full-size mask of each box takes

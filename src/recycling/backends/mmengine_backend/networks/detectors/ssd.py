@@ -7,10 +7,10 @@ from mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class SSDHeadThatPredicts(SSDHead):  # type: ignore[misc]
-    """mmdet's ``SSDHead``, which cannot predict since mmdet asks each head what its loss is like.
+class SSDHeadWithoutLossModule(SSDHead):  # type: ignore[misc]
+    """mmdet's ``SSDHead``, which cannot predict since mmdet asks each head for its ``loss_cls``.
 
-    Its loss is written into it and has no attributes.
+    Its loss is a part of its code, and no module.
     """
 
     loss_cls = None

@@ -21,7 +21,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from recycling.backends.core import BackendError
-from recycling.backends.registry import how_to_install
+from recycling.backends.libraries import how_to_install
 
 
 @MODELS.register_module()
@@ -68,10 +68,15 @@ class YOLOv5(BaseDetector):  # type: ignore[misc]
             {
                 "img": batch_inputs,
                 "batch_idx": torch.cat(
-                    [one.labels.new_full((len(one),), row) for row, one in enumerate(instances)]
+                    [
+                        of_image.labels.new_full((len(of_image),), row)
+                        for row, of_image in enumerate(instances)
+                    ]
                 ),
-                "cls": torch.cat([one.labels for one in instances]),
-                "bboxes": torch.cat([bbox_xyxy_to_cxcywh(one.bboxes) / sides for one in instances]),
+                "cls": torch.cat([of_image.labels for of_image in instances]),
+                "bboxes": torch.cat(
+                    [bbox_xyxy_to_cxcywh(of_image.bboxes) / sides for of_image in instances]
+                ),
             }
         )
         # ultralytics adds up the images of a batch; here a learning rate does not depend on them.
@@ -86,7 +91,7 @@ class YOLOv5(BaseDetector):  # type: ignore[misc]
         Args:
             batch_inputs: (B, 3, H, W), RGB from 0 to 1.
             batch_data_samples: mmdet's.
-            rescale: Give boxes in pixels of the picture's file.
+            rescale: Give boxes in pixels of the image's file.
         """
         # (B, 4 + classes, places): centre, size and the probability of each class.
         outputs = self.network(batch_inputs)[0].transpose(1, 2)
@@ -129,7 +134,7 @@ def _network(size: str, num_classes: int) -> Any:
     # Else ultralytics looks for the internet when it is imported, and talks.
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    # It measures its strides with a picture, which takes a device that computes.
+    # It measures its strides with an image, which takes a device that computes.
     with torch.device("cpu"):
         try:
             from ultralytics.nn.tasks import DetectionModel

@@ -24,7 +24,7 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
     """LawinASPP (Yan et al., 2022, arXiv 2201.01615).
 
     The three coarser stages are brought to the second stage's size and fused. Five views of the
-    result are joined: itself, its mean over the picture, and attention to contexts two, four and
+    result are joined: itself, its mean over the image, and attention to contexts two, four and
     eight times as wide as a window. The first stage then adds the detail.
 
     Args:
@@ -131,7 +131,7 @@ class LargeWindowAttention(nn.Module):
         Returns:
             (B, C, H, W).
         """
-        n_pictures, _, height, width = features.shape
+        n_images, _, height, width = features.shape
         padded = F.pad(features, (0, -width % WINDOW, 0, -height % WINDOW))
         size = padded.shape[-2:]
         context = self._mixed(self._contexts(padded))
@@ -140,7 +140,7 @@ class LargeWindowAttention(nn.Module):
             self._split(query), self._split(self.key(context)), self._split(self.value(context))
         )
         # A window's channels and cells in a column: (B, C / 2 * WINDOW^2, windows).
-        columns = attended.transpose(2, 3).reshape(n_pictures, -1, attended[0].numel())
+        columns = attended.transpose(2, 3).reshape(n_images, -1, attended[0].numel())
         found = F.fold(columns.transpose(1, 2), (size[0], size[1]), WINDOW, stride=WINDOW)
         added: Tensor = self.out(found[..., :height, :width])
         return features + added
@@ -167,7 +167,7 @@ class LargeWindowAttention(nn.Module):
 
 def _windows(features: Tensor, stride: int) -> Tensor:
     """The windows of a map, (B, C, H, W), row by row: (B * windows, WINDOW^2, C)."""
-    n_pictures, n_channels = features.shape[:2]
+    n_images, n_channels = features.shape[:2]
     columns = F.unfold(features, WINDOW, stride=stride)
-    windows = columns.reshape(n_pictures, n_channels, WINDOW**2, -1)
+    windows = columns.reshape(n_images, n_channels, WINDOW**2, -1)
     return windows.permute(0, 3, 2, 1).flatten(0, 1)

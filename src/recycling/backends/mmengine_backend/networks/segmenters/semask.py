@@ -41,17 +41,17 @@ class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
             assert isinstance(layer, SemanticAttention)
             layer.begin_as_identity()
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Features and semantic priors of pictures.
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Features and semantic priors of images.
 
         Args:
-            pictures: (B, 3, H, W).
+            images: (B, 3, H, W).
 
         Returns:
             The stages' features (B, C_i, H_i, W_i), finest first, then as many semantic priors
             (B, classes, H_i, W_i): each stage's scores of the classes.
         """
-        x, size = self.patch_embed(pictures)
+        x, size = self.patch_embed(images)
         if self.use_abs_pos_embed:
             x = x + self.absolute_pos_embed
         x = self.drop_after_pos(x)
@@ -168,11 +168,11 @@ def _as_map(x: Tensor, size: tuple[int, int]) -> Tensor:
 def _to_windows(x: Tensor, size: tuple[int, int], side: int) -> Tensor:
     """(B, H * W, C) as (B * windows, side^2, C), with zeros where a window is cut off."""
     height, width = size
-    n_pictures, _, n_channels = x.shape
-    maps = x.reshape(n_pictures, height, width, n_channels)
+    n_images, _, n_channels = x.shape
+    maps = x.reshape(n_images, height, width, n_channels)
     maps = F.pad(maps, (0, 0, 0, -width % side, 0, -height % side))
     rows, columns = (length // side for length in maps.shape[1:3])
-    windows = maps.reshape(n_pictures, rows, side, columns, side, n_channels).transpose(2, 3)
+    windows = maps.reshape(n_images, rows, side, columns, side, n_channels).transpose(2, 3)
     return windows.reshape(-1, side**2, n_channels)
 
 

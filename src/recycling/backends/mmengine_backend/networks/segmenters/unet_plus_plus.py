@@ -15,13 +15,13 @@ from torch import Tensor, nn
 class UNetPlusPlus(BaseModule):  # type: ignore[misc]
     """UNet++ (Zhou et al., 2018, arXiv 1807.10165).
 
-    Node ``(i, j)`` is at level i (``2^i`` times smaller than the picture). ``(i, 0)`` is the
+    Node ``(i, j)`` is at level i (``2^i`` times smaller than the image). ``(i, 0)`` is the
     encoder; for j > 0 it sees all nodes before it on its level and the node ``(i + 1, j - 1)``
     below, enlarged (equation 1 of the paper). Any of the top level's nodes can be segmented from;
     a loss on each of them is the paper's deep supervision.
 
     Args:
-        in_channels: Channels of a picture.
+        in_channels: Channels of an image.
         base_channels: Channels of the top level; each level has twice those above it. 32 in the
             paper.
         num_stages: Levels; 5 in the paper.
@@ -52,11 +52,11 @@ class UNetPlusPlus(BaseModule):  # type: ignore[misc]
                 self.enlarge[name] = nn.ConvTranspose2d(channels[level + 1], width, 2, stride=2)
                 self.nodes[name] = _two_convolutions((column + 1) * width, width, norm_cfg)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The top level's nodes behind the encoder.
 
         Args:
-            pictures: (B, ``in_channels``, H, W).
+            images: (B, ``in_channels``, H, W).
 
         Returns:
             Nodes (0, 1), (0, 2), ...: ``num_stages - 1`` maps (B, ``base_channels``, H, W).
@@ -64,7 +64,7 @@ class UNetPlusPlus(BaseModule):  # type: ignore[misc]
         # Each level's nodes so far, from the top.
         levels: list[list[Tensor]] = []
         for level in range(self.num_stages):
-            below = self.shrink(levels[-1][0]) if levels else pictures
+            below = self.shrink(levels[-1][0]) if levels else images
             levels.append([self.nodes[f"{level}_0"](below)])
         for column in range(1, self.num_stages):
             for level in range(self.num_stages - column):

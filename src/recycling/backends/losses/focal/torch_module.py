@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, one_hot
 
@@ -21,7 +20,7 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float) -> T
     Args:
         logits: Scores before the sigmoid.
         targets: Of the same shape: 1 where the class is there, 0 where not, a share in between
-            where pictures are mixed.
+            where images are mixed.
         gamma: How little what is learnt already counts.
         alpha: The share of what is there; what is not has the rest.
 
@@ -35,7 +34,6 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float) -> T
     )
 
 
-@MODELS.register_module()
 class FocalLossOfClasses(nn.Module):
     """Focal loss with a sigmoid for each class, summed over the classes.
 

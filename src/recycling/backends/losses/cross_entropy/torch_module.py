@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 
-@MODELS.register_module()
 class SmoothedCrossEntropyLoss(nn.Module):
     """torch's cross-entropy, called the way these libraries call theirs.
 

@@ -1,7 +1,7 @@
 """A head for each attribute of a class, on one backbone.
 
 mmpretrain's ``MultiTaskHead`` has several heads, too, but wants a label for each of them with every
-picture and gives as many predictions. Here both are of the project's classes, so that whatever
+image and gives as many predictions. Here both are of the project's classes, so that whatever
 trains, scores or fuses classes works unchanged.
 """
 
@@ -22,7 +22,7 @@ from recycling.annotations.formats.class_labels import SEPARATOR, attributes_of
 
 
 @MODELS.register_module()
-class SeveralHeads(ClsHead):  # type: ignore[misc]
+class MultiAttributeHead(ClsHead):  # type: ignore[misc]
     """A linear layer for each attribute; a class is a value of each.
 
     A class's probability is the product of those of its values, made to sum to 1 over the classes
@@ -37,7 +37,7 @@ class SeveralHeads(ClsHead):  # type: ignore[misc]
     These share nothing then but their training: several models, composed.
 
     Args:
-        in_channels: Features of a picture, of which every head sees all; or, for each head, how
+        in_channels: Features of an image, of which every head sees all; or, for each head, how
             many of them are its own, one behind the other.
         num_classes: The number of classes.
         heads: For each its ``name``, its ``size`` (how many values it tells apart), and, if
@@ -106,7 +106,7 @@ class SeveralHeads(ClsHead):  # type: ignore[misc]
             if self.own_channels is None
             else features.split(self.own_channels, dim=1)
         )
-        return [layer(one) for layer, one in zip(self.layers, own, strict=True)]
+        return [layer(part) for layer, part in zip(self.layers, own, strict=True)]
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The logarithm of each class's probability, but for a constant: (B, ``num_classes``)."""
@@ -119,14 +119,14 @@ class SeveralHeads(ClsHead):  # type: ignore[misc]
 
         Args:
             feats: As for `scores`.
-            data_samples: The pictures' classes, or the shares of a mixed picture's classes.
+            data_samples: The images' classes, or the shares of a mixed image's classes.
             **settings: For the losses.
         """
         scores = self.scores(feats)
         heads = zip(self.names, scores, self._targets(data_samples), strict=True)
         losses = {
-            f"loss_{name}": weight * one(score, target, avg_factor=len(score), **settings)
-            for (name, score, target), weight, one in zip(
+            f"loss_{name}": weight * loss(score, target, avg_factor=len(score), **settings)
+            for (name, score, target), weight, loss in zip(
                 heads, self.weights, self.loss_module, strict=True
             )
         }
@@ -137,7 +137,9 @@ class SeveralHeads(ClsHead):  # type: ignore[misc]
             # It does not count a score below 0, so the logarithms will not do.
             probabilities = self._of_classes(scores).softmax(dim=1)
             found = Accuracy.calculate(probabilities, labels, topk=self.topk)
-            losses |= {f"accuracy_top-{k}": one for k, one in zip(self.topk, found, strict=True)}
+            losses |= {
+                f"accuracy_top-{k}": share for k, share in zip(self.topk, found, strict=True)
+            }
         return losses
 
     def _of_classes(self, scores: list[Tensor]) -> Tensor:
@@ -148,7 +150,7 @@ class SeveralHeads(ClsHead):  # type: ignore[misc]
         return torch.stack(logs).sum(dim=0)
 
     def _targets(self, data_samples: Sequence[Any]) -> list[Tensor]:
-        """For each head the values, (B,), or their shares where pictures are mixed, (B, size)."""
+        """For each head the values, (B,), or their shares where images are mixed, (B, size)."""
         heads = range(len(self.sizes))
         if "gt_score" in data_samples[0]:
             shares = torch.stack([sample.gt_score for sample in data_samples])

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from mmdet.models.losses import accuracy
-from mmdet.registry import MODELS
 from torch import Tensor
 from torch.nn.functional import pad
 
-from recycling.backends.mmengine_backend.losses.focal import FocalLossOfClasses
+from recycling.backends.losses.focal.torch_module import FocalLossOfClasses
 
 
-@MODELS.register_module()
 class FocalLossOfProposals(FocalLossOfClasses):
     """Focal loss for the box heads of detectors with proposals.
 

@@ -1,8 +1,14 @@
-"""BEiT's learnt biases (Bao et al., 2021, arXiv 2106.08254) on a grid of patches of any size."""
+"""BEiT's attention (Bao et al., 2021, arXiv 2106.08254) on a grid of patches of any size.
+
+mmpretrain and mmseg have a BEiT each, for images of one size only, because each attention learns a
+bias for every distance between two patches of such an image. Here the biases are interpolated to
+the distances in the image at hand; their own shape, and so the pretrained weights', stays.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +16,35 @@ from torch.nn import functional as F
 
 Grid = tuple[int, int]
 """Rows and columns of patches."""
+
+
+def attend(attention: Any, x: Tensor, bias: Tensor | None, grid: Grid) -> Tensor:
+    """What a library's ``BEiTAttention`` computes, on a grid of any size.
+
+    Args:
+        attention: The library's module.
+        x: (B, 1 + rows * columns, C): the class token and the patches, row by row.
+        bias: Of queries, keys and values, (3 C,).
+        grid: Rows and columns.
+    """
+    n_images, n_tokens, _ = x.shape
+    query, key, value = (
+        F.linear(x, attention.qkv.weight, bias)
+        .reshape(n_images, n_tokens, 3, attention.num_heads, -1)
+        .permute(2, 0, 3, 1, 4)
+    )
+    learnt_on: Grid = tuple(attention.window_size)
+    biases = position_bias(attention.relative_position_bias_table, learnt_on, grid)
+    attended = F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=biases.to(query.dtype),
+        dropout_p=attention.attn_drop.p if attention.training else 0.0,
+        scale=attention.scale,
+    )
+    projected: Tensor = attention.proj_drop(attention.proj(attended.transpose(1, 2).flatten(2)))
+    return projected
 
 
 def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:

@@ -1,0 +1,69 @@
+"""What every training leaves in its run's folder: a line an epoch, and a batch that failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.core import BackendError
+
+METRICS = "metrics.jsonl"
+"""One line of JSON for each epoch of a training, in the run's folder."""
+
+FAILED_BATCH = "failed_batch.json"
+"""The images of the batch whose loss was not a number."""
+
+NAMED = 8
+"""Most images of a failing batch that the error itself names."""
+
+
+def add_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one line of JSON to a log."""
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def keep_lines(path: Path, key: str, last: int) -> None:
+    """Drop the lines of what is trained again, and one that a stop cut off.
+
+    Args:
+        path: A log of one line of JSON each; it need not exist.
+        key: What the lines count.
+        last: The last one that is kept.
+    """
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)[key] <= last:
+                kept.append(f"{line}\n")
+        except (ValueError, KeyError):
+            break
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text("".join(kept))
+    unfinished.replace(path)
+
+
+def failing_loss(
+    work_dir: Path, loss: str, iteration: int, iterations: int, images: Sequence[str]
+) -> BackendError:
+    """The error of a training whose loss is no longer a number; the batch is written down.
+
+    Args:
+        work_dir: The run's folder; its name is what the model is called.
+        loss: What it is instead.
+        iteration: From 1.
+        iterations: Of the whole training.
+        images: The files of the last batch.
+    """
+    path = work_dir / FAILED_BATCH
+    path.write_text(json.dumps(list(images), indent=2) + "\n")
+    more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
+    return BackendError(
+        f"{work_dir.name}: the loss is {loss} at iteration {iteration} of {iterations}; lower "
+        "optimizer.learning_rate or set optimizer.clip_grad_norm; the last batch is "
+        f"{', '.join(images[:NAMED])}{more} ({path})"
+    )
