@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
-from typing_extensions import Self
 
 Thing = TypeVar("Thing")
 
@@ -168,8 +167,8 @@ class PickedSettings(Settings):
         """An object of the picked thing's class, which pydantic then fills in."""
         name = settings.get(cls.key, cls.default) if cls._is_base() else None
         # A name that is not known is left to the validator, which refuses it.
-        known = name is not None and name in cls.registry
-        return super().__new__(cls.registry[name].settings if known else cls)  # type: ignore[type-var]
+        picked = cls.registry[name].settings if name in cls.registry and name else cls
+        return super().__new__(cast("type[Self]", picked))
 
     @model_validator(mode="wrap")
     @classmethod

@@ -13,7 +13,7 @@ from backends.poly_loss import Poly
 from backends.tiny_trainings import RECIPES, data_of, draw_pictures, images_of
 from recycling.backends import backend_for
 from recycling.backends.losses import losses_of
-from recycling.plan.core import PlanError, read_plan
+from recycling.plan import PlanError, read_plan
 
 MODELS = """
 models:
