@@ -311,12 +311,3 @@ def test_early_stopping_scores_one_look_at_each_picture(
         for name in ("plain", "views")
     )
     assert all(torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.mark.parametrize("scale", [0.01, 0.6, 1.0, 1.3])
-def test_views_are_as_large_as_the_other_libraries_make_them(scale: float) -> None:
-    from recycling.backends.detectron2_backend.views import _side as ours
-    from recycling.backends.mmengine_backend.network import _side as theirs
-
-    for side in (64, 100, 1024):
-        assert ours(side, scale) == theirs(side, scale)

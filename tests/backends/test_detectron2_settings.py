@@ -484,7 +484,7 @@ def test_weights_of_another_model_are_refused(part: LabeledImages, tmp_path: Pat
         ({"devices": 2}, "cannot honour 'devices'; remove it"),
         ({"freeze": 5}, "a ResNet has 4 stages; set it to 4 or less"),
         ({"loss": {"cross_entropy": 1, "focal": 2}}, "cannot honour a sum of losses"),
-        ({"loss": {"name": "focal", "class_weights": {"Glass": 2}}}, "no category 'Glass'; there"),
+        ({"loss": {"name": "focal", "class_weights": {"Glass": 2}}}, "no class 'Glass'; there"),
         ({"sampler": {"name": "oversample", "copies": {"Glass": 2}}}, "no category 'Glass'; there"),
         (
             {"augmentation": ["mosaic"]},

@@ -19,11 +19,12 @@ from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of,
 from recycling.annotations import BOX, ImageFolder, LabeledImages
 from recycling.backends import BackendError, Checkpoint, Images
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import Trained, read_facts
+from recycling.backends.mmengine_backend.checkpoint import CONFIG
 from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.network import Network, load_network, ready, views_of
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.resolve import resolve
+from recycling.backends.shared.checkpoint_folder import Trained, read_facts
 from recycling.backends.shared.settings import TestTimeAugmentation
 from recycling.predictions import (
     LabelMaps,
@@ -81,7 +82,7 @@ def trained(
 
 def predict_with(checkpoint: Checkpoint, images: Images, **settings: Any) -> Predictions:
     """Predict as a model with other settings would."""
-    facts = read_facts(checkpoint)
+    facts = read_facts(checkpoint, CONFIG)
     as_if = replace(facts, model=facts.model.model_copy(update=settings))
     with session.library(facts.model.backend):
         return predict(load_network(checkpoint, as_if, facts.model.backend), images)
@@ -202,7 +203,7 @@ def test_a_network_made_for_one_size_says_which_scale_it_does_not_take(
 
 
 def predict_toy_of_one_size(pictures: LabeledImages, checkpoint: Checkpoint) -> None:
-    facts = read_facts(checkpoint)
+    facts = read_facts(checkpoint, CONFIG)
     as_if = replace(
         facts, model=facts.model.model_copy(update={"test_time_augmentation": ALL_VIEWS})
     )

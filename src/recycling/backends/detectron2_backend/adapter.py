@@ -9,19 +9,25 @@ from recycling.backends.core import BackendError, Checkpoint, Images, TrainingDa
 from recycling.backends.detectron2_backend import prediction, session
 from recycling.backends.detectron2_backend.anchors import set_anchors
 from recycling.backends.detectron2_backend.checkpoint import (
+    CONFIG,
     Network,
+    config_writer,
     load_trained,
-    sha256_of_data,
-    write_checkpoint,
 )
 from recycling.backends.detectron2_backend.losses import class_weights
 from recycling.backends.detectron2_backend.pretrained import find_start
 from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
 from recycling.backends.detectron2_backend.state import identity
-from recycling.backends.detectron2_backend.training import Job, Score, fit, with_settings_of
+from recycling.backends.detectron2_backend.training import Job, Score, fit
 from recycling.backends.shared.albumentations_list import check_albumentations
-from recycling.backends.shared.checkpoint_folder import Trained, categories_of
+from recycling.backends.shared.checkpoint_folder import (
+    Trained,
+    categories_of,
+    sha256_of_data,
+    with_settings,
+    write_checkpoint,
+)
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin, end
 from recycling.backends.shared.settings import WHOLE_BATCH
@@ -68,7 +74,7 @@ class Detectron2Backend:
             job = _prepared(model, recipe, data, work_dir)
             ended = begin(work_dir, job.identity)
             if ended is not None:
-                return with_settings_of(job, ended)
+                return with_settings(ended, model, CONFIG, config_writer(job.config))
             weights, figures = fit(job)
             facts = {
                 **figures,
@@ -78,7 +84,9 @@ class Detectron2Backend:
                 "trained_as": job.identity.sha256,
             }
             trained = Trained(model, categories_of(data), facts)
-            checkpoint = write_checkpoint(work_dir / "checkpoint", trained, job.config, weights)
+            checkpoint = write_checkpoint(
+                work_dir / "checkpoint", trained, weights, config_writer(job.config)
+            )
             end(work_dir)
             return checkpoint
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.core import BackendError, Checkpoint, TrainingData
+from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.detectron2_backend.resolve import best_device
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.shared import checkpoint_folder
 from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained, read_facts
 
 CONFIG = "config.yaml"
@@ -32,39 +30,13 @@ class Network:
     trained: Trained
 
 
-def write_checkpoint(
-    folder: Path, trained: Trained, config: Any, weights: Mapping[str, Any]
-) -> Checkpoint:
-    """Write a checkpoint; the folder appears whole or not at all.
-
-    Args:
-        folder: Where; what was there is replaced.
-        trained: What to say about it.
-        config: The resolved ``CfgNode``.
-        weights: The state dict.
-
-    Raises:
-        BackendError: There is no room for it.
-    """
+def config_writer(config: Any) -> Callable[[Path], None]:
+    """What writes a resolved ``CfgNode`` into a checkpoint's folder."""
 
     def write_config(into: Path) -> None:
         (into / CONFIG).write_text(config.dump(), encoding="utf-8")
 
-    return checkpoint_folder.write_checkpoint(folder, trained, weights, write_config)
-
-
-def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
-    """Of all that a training sees except the images' folders, which differ by machine.
-
-    Args:
-        data: What is trained on.
-        held_out: Whether the held-out fold has a say too.
-    """
-    digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for labeled in [*data.train, *([data.validation] if held_out else [])]:
-        for table in (labeled.annotations.images, labeled.annotations.annotations):
-            digest.update(table.to_csv(index=False).encode())
-    return digest.hexdigest()
+    return write_config
 
 
 def load_trained(checkpoint: Checkpoint) -> Network:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import TrainingData
-from recycling.backends.detectron2_backend.checkpoint import sha256_of_data
-from recycling.backends.shared.checkpoint_folder import no_room
+from recycling.backends.shared.checkpoint_folder import no_room, sha256_of_data
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import STATE, Identity, flat, identity_of
 

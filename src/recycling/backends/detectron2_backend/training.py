@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.core import BackendError, Checkpoint, TrainingData
+from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.detectron2_backend.losses import use_loss
 from recycling.backends.detectron2_backend.pretrained import load_pretrained
 from recycling.backends.detectron2_backend.schedule import build_curve, build_optimizer
@@ -292,19 +292,3 @@ def _build(job: Job) -> Any:
         load_pretrained(network, job.start, job.name)
     use_loss(network, job.model, job.class_weights)
     return network
-
-
-def with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:
-    """A checkpoint whose training is as asked, with the settings of prediction as asked."""
-    import torch
-
-    from recycling.backends.detectron2_backend.checkpoint import CONFIG, write_checkpoint
-    from recycling.backends.shared.checkpoint_folder import Trained, read_facts
-
-    trained = read_facts(ended, CONFIG)
-    if trained.model == job.model:
-        return ended
-    facts = {key: value for key, value in trained.facts.items() if key != "weights_sha256"}
-    weights = torch.load(ended.weights, map_location="cpu", weights_only=True)
-    again = Trained(job.model, trained.categories, facts)
-    return write_checkpoint(ended.folder, again, job.config, weights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from detectron2.layers import batched_nms
 from detectron2.structures import Instances
 
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import scaled_side
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Views:
         asked = model.test_time_augmentation
         scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
         return cls(
-            tuple(_mapper(config, _side(model.image_size, scale)) for scale in scales),
+            tuple(_mapper(config, scaled_side(model.image_size, scale)) for scale in scales),
             flip=asked is not None and asked.flip,
         )
 
@@ -43,12 +43,6 @@ class Views:
         if self.flip:
             views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
         return views
-
-
-def _side(side: int, scale: float) -> int:
-    """Rounded as in the other libraries, to what the image size can be divided by, up to 32."""
-    unit = gcd(side, 32)
-    return max(unit, round(side * scale / unit) * unit)
 
 
 def _mapper(config: Any, side: int) -> Any:

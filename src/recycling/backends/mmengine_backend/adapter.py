@@ -15,12 +15,7 @@ from recycling.backends.core import (
     TrainingData,
 )
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import (
-    load_pretrained,
-    read_facts,
-    read_weights,
-    write_checkpoint,
-)
+from recycling.backends.mmengine_backend.checkpoint import CONFIG, config_writer, load_pretrained
 from recycling.backends.mmengine_backend.data.training_set import (
     TrainingSet,
     write_training_set,
@@ -31,7 +26,13 @@ from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
-from recycling.backends.shared.checkpoint_folder import Trained, categories_of
+from recycling.backends.shared.checkpoint_folder import (
+    Trained,
+    categories_of,
+    read_facts,
+    with_settings,
+    write_checkpoint,
+)
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin, end, flat, identity_of, state_of
 from recycling.predictions import Predictions
@@ -93,7 +94,7 @@ class MMEngineBackend:
                 job = _prepared(model, recipe, data, training_set, work_dir)
                 ended = begin(work_dir, job.identity)
                 if ended is not None:
-                    return _with_settings_of(job, ended)
+                    return with_settings(ended, model, CONFIG, config_writer(job.config))
                 if model.devices == 1:
                     return train(job)
             return launch(job)
@@ -109,7 +110,7 @@ class MMEngineBackend:
             BackendError: The folder is no whole checkpoint or another library's, or an image
                 cannot be read.
         """
-        trained = read_facts(checkpoint)
+        trained = read_facts(checkpoint, CONFIG)
         with session.library(self.name):
             return predict(load_network(checkpoint, trained, self.name), images)
 
@@ -138,7 +139,7 @@ def train(job: Job) -> Checkpoint:
     facts["trained_as"] = job.identity.sha256
     if is_main_process():
         trained = Trained(job.model, categories_of(job.data), facts)
-        write_checkpoint(checkpoint.folder, trained, job.config, weights)
+        write_checkpoint(checkpoint.folder, trained, weights, config_writer(job.config))
         end(job.work_dir)
     barrier()
     return checkpoint
@@ -159,19 +160,6 @@ def _prepared(
         start=start,
     )
     return Job(model, config, data, training_set, work_dir, start, versions, identity)
-
-
-def _with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:
-    """A checkpoint whose training is as asked, with the settings of prediction as asked."""
-    trained = read_facts(ended)
-    if trained.model == job.model:
-        return ended
-    facts = dict(trained.facts)
-    facts.pop("weights_sha256")
-    weights = read_weights(ended.folder)
-    return write_checkpoint(
-        ended.folder, Trained(job.model, trained.categories, facts), job.config, weights
-    )
 
 
 def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recycling.backends.core import BackendError, Checkpoint
-from recycling.backends.shared import checkpoint_folder
-from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained
+from recycling.backends.core import BackendError
+from recycling.backends.shared.checkpoint_folder import WEIGHTS
 
 CONFIG = "config.py"
 
 
-def write_checkpoint(
-    folder: Path, trained: Trained, config: Any, weights: Mapping[str, Any]
-) -> Checkpoint:
-    """Write a checkpoint; the folder appears whole or not at all.
-
-    Args:
-        folder: Where; what was there is replaced.
-        trained: What to say about it.
-        config: The resolved ``mmengine.Config``.
-        weights: The state dict.
-
-    Raises:
-        BackendError: There is no room for it.
-    """
+def config_writer(config: Any) -> Callable[[Path], None]:
+    """What writes a resolved ``mmengine.Config`` into a checkpoint's folder."""
 
     def write_config(into: Path) -> None:
         config.dump(str(into / CONFIG))
 
-    return checkpoint_folder.write_checkpoint(folder, trained, weights, write_config)
-
-
-def read_facts(checkpoint: Checkpoint) -> Trained:
-    """What a checkpoint says about itself.
-
-    Raises:
-        BackendError: The folder is no checkpoint, or is not whole.
-    """
-    return checkpoint_folder.read_facts(checkpoint, CONFIG)
+    return write_config
 
 
 def read_weights(path: Path, device: Any = "cpu") -> dict[str, Any]:

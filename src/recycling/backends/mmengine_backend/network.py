@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from math import gcd
 from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
@@ -14,6 +13,7 @@ from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
+from recycling.backends.shared.settings import scaled_side
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -120,11 +120,7 @@ def ready(module: Any, config: Any, trained: Trained) -> Network:
 
 
 def views_of(config: Any, trained: Trained) -> list[View]:
-    """The views that `test_time_augmentation` asks for; without it one, as in training.
-
-    Sides are rounded so that they keep what the image size can be divided by, up to 32: many
-    networks halve their input five times.
-    """
+    """The views that `test_time_augmentation` asks for; without it one, as in training."""
     from mmengine.dataset import Compose
 
     asked = trained.model.test_time_augmentation
@@ -136,7 +132,10 @@ def views_of(config: Any, trained: Trained) -> list[View]:
         steps = [_scaled(dict(step), scale) for step in config.test_pipeline]
         padding = preprocessor.get("test_cfg")
         if padding is not None and "size" in padding:
-            padding = {**padding, "size": tuple(_side(side, scale) for side in padding["size"])}
+            padding = {
+                **padding,
+                "size": tuple(scaled_side(side, scale) for side in padding["size"]),
+            }
         for flip in flips:
             mirror = [{"type": "RandomFlip", "prob": 1.0, "direction": "horizontal"}] * flip
             with session.silence():
@@ -147,15 +146,10 @@ def views_of(config: Any, trained: Trained) -> list[View]:
 
 def _scaled(step: dict[str, Any], scale: float) -> dict[str, Any]:
     if step["type"] == "Resize":
-        step["scale"] = tuple(_side(side, scale) for side in step["scale"])
+        step["scale"] = tuple(scaled_side(side, scale) for side in step["scale"])
     elif step["type"] == "ReadCrop":
-        step["size"] = _side(step["size"], scale)
+        step["size"] = scaled_side(step["size"], scale)
     return step
-
-
-def _side(side: int, scale: float) -> int:
-    unit = gcd(side, 32)
-    return max(unit, round(side * scale / unit) * unit)
 
 
 # What is done with the views --------------------------------------------------------------------

@@ -133,6 +133,42 @@ def _other_format(checkpoint: Checkpoint, found: int) -> BackendError:
     )
 
 
+def with_settings(
+    ended: Checkpoint, model: Model, config: str, write_config: Callable[[Path], None]
+) -> Checkpoint:
+    """A checkpoint whose training is as asked, with the settings of prediction as asked.
+
+    Args:
+        ended: What the training left.
+        model: The settings that are asked for.
+        config: The name of the library's config in it.
+        write_config: As of `write_checkpoint`.
+    """
+    import torch
+
+    trained = read_facts(ended, config)
+    if trained.model == model:
+        return ended
+    facts = {key: value for key, value in trained.facts.items() if key != "weights_sha256"}
+    weights = torch.load(ended.folder / WEIGHTS, map_location="cpu", weights_only=True)
+    again = Trained(model, trained.categories, facts)
+    return write_checkpoint(ended.folder, again, weights, write_config)
+
+
+def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
+    """Of all that a training sees except the images' folders, which differ by machine.
+
+    Args:
+        data: What is trained on.
+        held_out: Whether the held-out fold has a say too.
+    """
+    digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
+    for labeled in [*data.train, *([data.validation] if held_out else [])]:
+        for table in (labeled.annotations.images, labeled.annotations.annotations):
+            digest.update(table.to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, as 64 hex digits."""
     with path.open("rb") as file:

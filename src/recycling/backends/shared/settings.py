@@ -7,6 +7,7 @@ an error here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import gcd
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -162,6 +163,18 @@ class TestTimeAugmentation(Settings):
         return self
 
     __test__ = False  # not a test of pytest's
+
+
+def scaled_side(side: int, scale: float) -> int:
+    """A side of the network's input at a scale, pixels.
+
+    It keeps what the side can be divided by, up to 32: many networks halve their input five times.
+
+    >>> scaled_side(64, 1.3)
+    96
+    """
+    unit = gcd(side, 32)
+    return max(unit, round(side * scale / unit) * unit)
 
 
 def read_augmentation(given: Any) -> Any:

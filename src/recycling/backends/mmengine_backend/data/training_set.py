@@ -6,7 +6,6 @@ with the images' absolute paths, so that no image is copied.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
@@ -18,6 +17,7 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, LabeledImages
 from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.model import Task
 
 Record: TypeAlias = dict[Hashable, Any]
@@ -84,7 +84,7 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         file,
         classes,
         len(samples),
-        _sha256(data),
+        sha256_of_data(data),
         boxes_without_mask=sum(
             "mask" not in instance for sample in samples for instance in sample.get("instances", ())
         ),
@@ -179,12 +179,3 @@ def _images_with_label_maps(
             raise BackendError(f"{path}: could not be written; is the disk full?")
         samples.append({"img_path": info["img_path"], "seg_map_path": str(path.resolve())})
     return samples
-
-
-def _sha256(data: TrainingData) -> str:
-    """Of all that the training sees except the images' folders, which differ by machine."""
-    digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for labeled in data.train:
-        for table in (labeled.annotations.images, labeled.annotations.annotations):
-            digest.update(table.to_csv(index=False).encode())
-    return digest.hexdigest()
