@@ -8,18 +8,7 @@ import pandas as pd
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMap, LabelMaps
-from recycling.reporting.overlays import (
-    _CROP_SIDE,
-    _agreement,
-    _count,
-    _framed,
-    _names,
-    _scored,
-    _with_boxes,
-    _with_labels,
-    label_legend,
-)
-from recycling.reporting.panels import (
+from recycling.reporting.layout import (
     INK,
     RIGHT,
     WRONG,
@@ -30,6 +19,17 @@ from recycling.reporting.panels import (
     stacked,
     text_band,
     titled,
+)
+from recycling.reporting.overlays import (
+    _CROP_SIDE,
+    _agreement,
+    _count,
+    _framed,
+    _names,
+    _scored,
+    _with_boxes,
+    _with_labels,
+    label_legend,
 )
 from recycling.reporting.sheets import _crop, read_photograph
 

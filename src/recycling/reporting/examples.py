@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
-from recycling.reporting.panels import (
+from recycling.reporting.layout import (
     INK,
     PAPER,
     Picture,

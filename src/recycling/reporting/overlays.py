@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations
 from recycling.predictions import IGNORE, Detections, LabelMap
-from recycling.reporting.panels import (
+from recycling.reporting.layout import (
     INK,
     PAPER,
     RIGHT,

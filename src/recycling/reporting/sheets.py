@@ -9,13 +9,13 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
+from recycling.reporting.layout import Picture, contact_sheet, stacked, titled
 from recycling.reporting.overlays import (
     label_legend,
     label_map_panels,
     overlay_crops,
     overlay_detections,
 )
-from recycling.reporting.panels import Picture, contact_sheet, stacked, titled
 
 # A crop shows some of what is around its object: this share of the box on each side.
 _SURROUNDINGS = 0.1

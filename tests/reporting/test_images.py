@@ -23,7 +23,7 @@ from recycling.reporting import (
     segmentation_sheet,
     write_picture,
 )
-from recycling.reporting.panels import RIGHT, WRONG, category_colours, display_scale, legend
+from recycling.reporting.layout import RIGHT, WRONG, category_colours, display_scale, legend
 
 SIZE = 96
 NAMES = ["Metal", "Glass", "Paper"]
