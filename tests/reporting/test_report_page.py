@@ -193,6 +193,7 @@ def test_without_a_truth_the_page_says_so_and_shows_no_errors(whole):
         "metrics": nothing,
         "interval": {},
         "members": {"a": nothing, "b": nothing},
+        "objects": "boxes",
         "agreement": whole["agreement"],
         "error_correlation": whole["error_correlation"][:0],
         "contributions": whole["contributions"][:0],

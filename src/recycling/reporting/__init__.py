@@ -7,7 +7,7 @@ from recycling.reporting.figures import (
     cleaning_figure,
     scores_figure,
 )
-from recycling.reporting.layout import Picture, contact_sheet, write_picture
+from recycling.reporting.layout import Picture, contact_sheet
 from recycling.reporting.overlays import overlay_crops, overlay_detections, overlay_label_maps
 from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
@@ -37,5 +37,4 @@ __all__ = [
     "scores_table",
     "segmentation_sheet",
     "shift_figure",
-    "write_picture",
 ]
