@@ -9,6 +9,7 @@ from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.reporting.layout import (
+    GAP,
     INK,
     Picture,
     contact_sheet,
@@ -25,7 +26,7 @@ from recycling.reporting.overlays import (
     pixel_agreement,
     truth_panel,
 )
-from recycling.reporting.sheets import MARGIN, crop, read_image, sheet_with_legend
+from recycling.reporting.sheets import crop, read_image, sheet_with_legend
 
 _NO_CHANGE = "the ensemble changed nothing against its best member"
 
@@ -171,7 +172,7 @@ def changed_crops(
     heading = "What each crop is, what the best member took it for, and below what the ensemble did"
     sheet = contact_sheet(tiles, 8)
     band = text_band(max(sheet.shape[1], 720), [(heading, INK)])
-    return stacked([np.pad(band, ((MARGIN, 0), (MARGIN, 0), (0, 0)), constant_values=255), sheet])
+    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), sheet])
 
 
 def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[int, str, float]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
 from recycling.reporting.layout import (
+    GAP,
     INK,
     PAPER,
     Picture,
@@ -115,7 +116,7 @@ def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool)
         for name, action, count in counts.itertuples(index=False)
     )
     heading = f"{rule}: {said}" if enabled else f"{rule} is off; it would {said}"
-    band = text_band(n * (_TILE + 12) - 12, [(heading, INK if enabled else _QUIET)])
+    band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
     tiles = [_tile(scene, subject, row) for row in _varied(shown, n).to_dict("records")]

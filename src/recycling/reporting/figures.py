@@ -1,4 +1,4 @@
-"""Figures of a run: balance of the folds, scores, diversity of the members, cleaning."""
+"""Figures of a run: balance of the folds, scores, cleaning."""
 
 from __future__ import annotations
 

@@ -23,10 +23,12 @@ PAPER: Rgb = (255, 255, 255)
 RIGHT: Rgb = (27, 120, 55)
 WRONG: Rgb = (178, 24, 43)
 
+GAP = 12
+"""Pixels between the images of a sheet, and around them."""
+
 MIN_SIDE = 384
 MAX_SIDE = 640
 
-_GAP = 12
 _TEXT = 15
 # Ten hues that stay apart from one another, and from soil, grass and stone.
 _TEN = (
@@ -176,7 +178,7 @@ def stacked(panels: Sequence[Picture]) -> Picture:
     return contact_sheet(panels, 1, margin=0)
 
 
-def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP) -> Picture:
+def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = GAP) -> Picture:
     """Images of any size in a grid, on white.
 
     Args:
@@ -198,8 +200,8 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP
     widths = [max(panel.shape[1] for panel in panels[column::columns]) for column in range(columns)]
     sheet = np.full(
         (
-            sum(heights) + _GAP * (len(rows) - 1) + 2 * margin,
-            sum(widths) + _GAP * (columns - 1) + 2 * margin,
+            sum(heights) + GAP * (len(rows) - 1) + 2 * margin,
+            sum(widths) + GAP * (columns - 1) + 2 * margin,
             3,
         ),
         PAPER,
@@ -210,8 +212,8 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP
         left = margin
         for panel, width in zip(row, widths, strict=False):
             sheet[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
-            left += width + _GAP
-        top += height + _GAP
+            left += width + GAP
+        top += height + GAP
     return sheet
 
 

@@ -58,9 +58,13 @@ def render_table(table: pd.DataFrame, formats: Mapping[str, str]) -> Markup:
         formats: How numbers are written, by column, such as ``.4f``; such a column is set to the
             right, and every other is text.
     """
-    columns = [[format(value, formats.get(name, "")) for value in table[name]] for name in table]
+    headings = table.columns.astype(str).tolist()
+    columns = [
+        [format(value, formats.get(heading, "")) for value in table[heading]]
+        for heading in headings
+    ]
     return render(
-        "table.html", headings=list(table), numbers=set(formats), rows=zip(*columns, strict=True)
+        "table.html", headings=headings, numbers=set(formats), rows=zip(*columns, strict=True)
     )
 
 

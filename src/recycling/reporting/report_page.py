@@ -30,6 +30,11 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
 
     Returns:
         A page of HTML in UTF-8 that loads nothing: figures and images are in it as PNG.
+
+    >>> from recycling.evaluation import Metrics
+    >>> page = report_page("Detection: final", {"metrics": Metrics("mAP50", 0.5, {}, {})})
+    >>> "<p>mAP50 <strong>0.5000</strong>.</p>" in page
+    True
     """
     known = {name: value for name, value in values.items() if value is not None}
     panels = sorted((entry.thing for entry in PANELS.values()), key=lambda panel: panel.order)

@@ -9,16 +9,13 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
-from recycling.reporting.layout import Picture, contact_sheet, stacked, titled
+from recycling.reporting.layout import GAP, Picture, contact_sheet, stacked, titled
 from recycling.reporting.overlays import (
     label_legend,
     label_map_panels,
     overlay_crops,
     overlay_detections,
 )
-
-MARGIN = 12
-"""Pixels around a sheet."""
 
 # A crop shows some of what is around its object: this share of the box on each side.
 _SURROUNDINGS = 0.1
@@ -149,9 +146,9 @@ def sheet_with_legend(
         values: The values that occur in the label maps.
         categories: Schema `CATEGORIES`; its order gives the colours.
     """
-    sheet = contact_sheet(panels, columns, margin=MARGIN)
-    key = label_legend(sheet.shape[1] - 2 * MARGIN, values, categories)
-    below = ((0, MARGIN), (MARGIN, MARGIN), (0, 0))
+    sheet = contact_sheet(panels, columns)
+    key = label_legend(sheet.shape[1] - 2 * GAP, values, categories)
+    below = ((0, GAP), (GAP, GAP), (0, 0))
     return stacked([sheet, np.pad(key, below, constant_values=255)])
 
 

@@ -1,7 +1,12 @@
 """The panels of the report on an ensemble, a file each.
 
-Every file of this folder is read. A panel is a function with the decorator `panel`; its arguments
-name the values that it needs, and it returns the pieces that `recycling.reporting.pages` makes.
+Every file of this folder is read; no other names it. A panel is a function with a decorator: its
+arguments name the values that it needs (`recycling.reporting.report_page` lists them), and it
+returns pieces that `recycling.reporting.pages` makes::
+
+    @panel("How often members agree", order=35)
+    def agreement(agreement: Agreement) -> list[Markup]:
+        return [render_table(agreement, {"agreement": ".2f"})]
 """
 
 from importlib import import_module
