@@ -63,16 +63,16 @@ def contributions_figure(contributions: Contributions, metric: str) -> Figure:
         A point and a line for each member, the one that adds most on top; pale where the interval
         holds 0.
     """
-    rows = contributions.sort_values("contribution", kind="stable").reset_index(drop=True)
+    rows = contributions.sort_values("contribution", kind="stable")
     figure = new_figure(8, 1.4 + 0.36 * len(rows))
     axis = figure.subplots()
-    for row in rows.itertuples():
-        may_be_nothing = row.low <= 0 <= row.high
-        colour = PALE if may_be_nothing else ACCENT if row.contribution > 0 else LOSS
-        axis.plot([row.low, row.high], [row.Index, row.Index], color=colour, linewidth=2.5)
-        axis.plot([row.contribution], [row.Index], "o", color=colour, markersize=7)
+    columns = rows[["contribution", "low", "high"]].to_numpy(dtype=float).tolist()
+    for place, (contribution, low, high) in enumerate(columns):
+        colour = PALE if low <= 0 <= high else ACCENT if contribution > 0 else LOSS
+        axis.plot([low, high], [place, place], color=colour, linewidth=2.5)
+        axis.plot([contribution], [place], "o", color=colour, markersize=7)
     axis.axvline(0, color=INK, linewidth=0.8)
-    axis.set_yticks(rows.index, rows["member"])
+    axis.set_yticks(range(len(rows)), rows["member"].tolist())
     axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.set_xlabel(f"{metric} of the ensemble less that without the member", fontsize=9)
     axis.set_title("What each member adds (grey: it may be nothing)", fontsize=12)
