@@ -12,8 +12,8 @@ from recycling.diagnostics.changes import (
 )
 from recycling.predictions import Detections, LabelMaps
 from recycling.reporting.changes import changed_boxes, changed_crops, changed_masks
-from recycling.reporting.panels import RIGHT, WRONG, category_colours
-from reporting.test_pictures import NAMES, SIZE, detections_of, folder, has_colour, truth
+from recycling.reporting.layout import RIGHT, WRONG, category_colours
+from reporting.test_images import NAMES, SIZE, detections_of, folder, has_colour, truth
 
 __all__ = ["folder", "truth"]  # fixtures
 

@@ -4,16 +4,25 @@ import re
 from base64 import b64decode
 from html.parser import HTMLParser
 from io import BytesIO
+from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from recycling.ensembling import choice_sentence
+from recycling.ensembling import CHOICES, HISTORY
 from recycling.evaluation import Metrics
-from recycling.reporting.report_page import report_page
-from reporting.test_ensembles import PAIRS, comparison, contributions, gains, thresholds
+from recycling.reporting import report_page
+from recycling.reporting.panels import PANELS, core
+from reporting.panels.test_figures_of_panels import (
+    PAIRS,
+    comparison,
+    contributions,
+    gains,
+    thresholds,
+)
 
 __all__ = ["comparison", "contributions", "gains", "thresholds"]  # fixtures
 
@@ -53,125 +62,207 @@ class Page(HTMLParser):
             where[self.open[-1]].append(data)
 
 
+def metrics(score, metric="mAP50", **details):
+    return Metrics(metric, score, {}, details)
+
+
 @pytest.fixture
-def whole(contributions, gains, thresholds, comparison):
+def choices():
+    rows = [
+        ("best member", "alone", "a", "a 1", "", 0.5, 0.5, 0.0, 0.0, 0.4, 0.6),
+        ("search", "nms", "a, b", "a 1, b 2", "iou_threshold 0.5", 0.6, 0.55, 0.05, 0.02, 0.5, 0.6),
+    ]
+    frame = pd.DataFrame(rows, columns=[*CHOICES.names, "fold 0", "fold 1"])
+    return CHOICES.conform(frame, where="test")
+
+
+@pytest.fixture
+def history():
+    trials = pd.DataFrame({"trial": range(30), "score": np.linspace(0, 0.29, 30), "method": "nms"})
+    trials = trials.assign(weights="a 1", settings="", best=trials["score"])
+    searches = [trials.assign(search=name) for name in ("all folds", "without fold 0")]
+    return HISTORY.conform(pd.concat(searches), where="test")
+
+
+@pytest.fixture
+def whole(contributions, gains, thresholds, comparison, choices, history):
     return {
-        "metric": "mAP50",
-        "ensemble": Metrics("mAP50", 0.51234, {}, {}),
-        "interval": (0.48, 0.55),
-        "sentences": ["yolox and yolox_s1 are one model twice"],
+        "metrics": metrics(0.51234),
+        "interval": {"low": 0.48, "high": 0.55},
+        "members": {"good": metrics(0.5), "bad": metrics(0.4)},
+        "objects": "boxes",
         "contributions": contributions,
-        "weights": {"good": 2.0, "bad": 0.5},
-        "agreement": PAIRS,
+        "agreement": PAIRS.assign(agreement=[0.97, 0.2, 0.5]),
         "error_correlation": PAIRS.rename(columns={"agreement": "correlation"}),
-        "gains": gains,
-        "best": "good",
-        "thresholds": thresholds,
-        "changed": np.full((20, 30, 3), 7, dtype=np.uint8),
-        "search": pd.DataFrame(
-            {"trial": range(30), "score": np.linspace(0, 0.29, 30), "method": "wbf"}
-        ),
+        "class_gains": gains,
+        "score_thresholds": thresholds,
+        "changes": np.full((20, 30, 3), 7, dtype=np.uint8),
+        "choices": choices,
+        "search_history": history,
         "leaderboard": comparison,
     }
 
 
-def test_every_part_is_there_and_the_figures_are_in_it(whole):
-    page = Page(report_page("Detection: final", **whole))
+def test_every_panel_is_there_and_the_figures_are_in_it(whole):
+    page = Page(report_page("Detection: final", whole))
     assert page.headings == HEADINGS
-    assert len(page.images) == 6
+    assert len(page.images) == 7
     for source in page.images:
         kind, data = source.split(",", 1)
         assert kind == "data:image/png;base64"
         Image.open(BytesIO(b64decode(data))).verify()
-    assert page.items[0] == "yolox and yolox_s1 are one model twice."
+
+
+def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
+    page = report_page("Detection: final", whole)
+    assert "<p>mAP50 <strong>0.5123</strong>, 0.4800 to 0.5500 on other images.</p>" in page
+    items = Page(page).items
+    assert items[0].startswith("chosen by search")
+    assert items[0].endswith("a 1, b 2 (nms), +0.0500 over the best member.")
+    assert items[1].startswith("a and b agree on 0.97 of the boxes")
+    assert items[2].startswith("at threshold 0 mAP50 is 0.50")
 
 
 def test_nothing_is_loaded(whole):
-    text = re.sub(r"base64,[^\"]+", "", report_page("x", **whole))
+    text = re.sub(r"base64,[^\"]+", "", report_page("x", whole))
     assert "http" not in text
     assert "<script" not in text
     assert "<link" not in text
     assert "url(" not in text
 
 
-def test_a_member_has_its_score_weight_contribution_and_interval(whole):
-    cells = Page(report_page("x", **whole)).cells
-    assert cells[:6] == ["good", "0.5000", "2", "0.5000", "+0.0500", "+0.0200 to +0.0800"]
-    assert cells[6:10] == ["bad", "0.4000", "0.5", "0.6000"]
+def test_a_member_has_its_score_contribution_and_interval(whole):
+    cells = Page(report_page("x", whole)).cells
+    assert cells[:5] == ["good", "0.5000", "0.5000", "+0.0500", "+0.0200 to +0.0800"]
+    assert cells[5:8] == ["bad", "0.4000", "0.6000"]
 
 
-def test_the_best_trials_of_a_search_are_shown_and_counted(whole):
-    text = report_page("x", metric="mAP50", search=whole["search"])
-    cells = Page(text).cells
-    assert cells[:6] == ["29", "0.29", "wbf", "28", "0.28", "wbf"]
-    assert len(cells) == 3 * 20
+def test_a_class_has_its_scores_and_what_the_ensemble_gains(gains):
+    cells = Page(report_page("x", {"metrics": metrics(0.5), "class_gains": gains})).cells
+    assert cells[:6] == ["Paper", "0.5000", "0.6000", "0.4000", "-0.1000", "+0.1000"]
+
+
+def test_every_tenth_threshold_is_in_the_table(thresholds):
+    many = pd.concat([thresholds] * 3, ignore_index=True)
+    many["threshold"] = np.linspace(0, 0.9, 30)
+    cells = Page(report_page("x", {"metrics": metrics(0.5), "score_thresholds": many})).cells
+    assert cells[:6] == ["0.00", "0.500", "0.000", "1.000", "0.840", "100.0"]
+    assert len(cells) == 3 * 6
+
+
+def test_the_best_trials_of_the_search_that_counts_are_shown_and_counted(choices, history):
+    values = {"choices": choices, "search_history": history}
+    text = report_page("x", values)
+    cells = Page(text).cells[2 * 7 + 1 :]  # after the ways of choosing, of which one has no setting
+    assert cells[:5] == ["29", "nms", "a 1", "0.29", "0.29"]
+    assert cells[5] == "28"
+    assert len(cells) == 5 * 20
     assert "20 of 30 trials" in text
 
 
-def test_the_ways_of_choosing_are_side_by_side():
-    choices = pd.DataFrame(
-        {
-            "how": ["best member", "search"],
-            "method": ["alone", "nms"],
-            "members": ["a", "a, b"],
-            "weights": ["a 1", "a 1, b 2"],
-            "settings": ["", "iou_threshold 0.5"],
-            "training_score": [0.5, 0.6],
-            "held_out_score": [0.5, 0.55],
-            "gain": [0.0, 0.05],
-            "gain_error": [0.0, 0.02],
-        }
-    )
-    text = report_page("x", metric="mAP50", choices=choices)
-    assert Page(text).cells[-8:] == [
+def test_the_ways_of_choosing_are_side_by_side(choices):
+    assert Page(report_page("x", {"choices": choices})).cells[-8:] == [
         "search", "nms", "a 1, b 2", "iou_threshold 0.5", "0.5500", "+0.0500", "0.0200", "0.6000",
     ]  # fmt: skip
-    assert choice_sentence(choices).startswith("chosen by search")
-    assert "a 1, b 2 (nms), +0.0500 over the best member" in choice_sentence(choices)
 
 
 @pytest.mark.parametrize(
-    ("parts", "headings"),
+    ("names", "headings"),
     [
         ((), []),
         (("contributions",), HEADINGS[:1]),
-        (("agreement", "gains", "best"), HEADINGS[1:3]),
-        (("thresholds", "leaderboard"), [HEADINGS[3], HEADINGS[6]]),
+        (("agreement", "class_gains"), HEADINGS[1:3]),
+        (("score_thresholds", "leaderboard"), [HEADINGS[3], HEADINGS[6]]),
+        (("search_history",), []),
     ],
 )
-def test_a_part_that_is_not_given_is_left_out(whole, parts, headings):
-    text = report_page("x", metric="mIoU", **{name: whole[name] for name in parts})
-    assert Page(text).headings == headings
+def test_a_panel_whose_values_are_not_given_is_left_out(whole, names, headings):
+    values = dict.fromkeys(whole) | {name: whole[name] for name in ("metrics", *names)}
+    assert Page(report_page("x", values)).headings == headings
 
 
 def test_members_have_scores_where_nobody_was_left_out():
-    text = report_page("x", metric="mIoU", members={"a": 0.25, "b": 0.5}, weights={"b": 1.0})
-    # The weight of a is an empty cell, which holds no text.
-    assert Page(text).cells == ["a", "0.2500", "b", "0.5000", "1"]
-    assert '<td class="number"></td>' in text
+    members = {"a": metrics(0.25), "b": metrics(0.5)}
+    text = report_page("x", {"metrics": metrics(0.5, "mIoU"), "members": members})
+    assert Page(text).cells == ["a", "0.2500", "b", "0.5000"]
 
 
-def test_without_a_truth_the_page_says_so():
-    text = report_page("x", metric="mAP50", ensemble=Metrics("mAP50", float("nan"), {}, {}))
+def test_without_a_truth_the_page_says_so_and_shows_no_errors(whole):
+    nothing = metrics(float("nan"))
+    values = {
+        "metrics": nothing,
+        "interval": {},
+        "members": {"a": nothing, "b": nothing},
+        "objects": "boxes",
+        "agreement": whole["agreement"],
+        "error_correlation": whole["error_correlation"][:0],
+        "contributions": whole["contributions"][:0],
+        "class_gains": whole["class_gains"][:0],
+        "score_thresholds": whole["score_thresholds"][:0],
+    }
+    text = report_page("x", values)
     assert "No truth is known, so there is no score." in text
-    assert "nan" not in text
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", text)
+    page = Page(text)
+    assert page.headings == HEADINGS[1:2]
+    assert [item.split(":")[0] for item in page.items] == ["a and b agree on 0.97 of the boxes"]
 
 
-def test_names_are_text_and_never_markup():
-    text = report_page(
-        "<b>&", metric="<i>", sentences=["<script>alert(1)</script>"], members={"<u>": 0.5}
-    )
+def test_names_are_text_and_never_markup(comparison):
+    comparison.sentences[0] = "<script>alert(1)</script>"
+    values = {
+        "metrics": metrics(0.5, "<i>"),
+        "members": {"<u>": metrics(0.5)},
+        "leaderboard": comparison,
+    }
+    text = report_page("<b>&", values)
     assert "<script>" not in text
     assert "<u>" not in text
+    assert "<i>" not in text
     assert "<title>&lt;b&gt;&amp;</title>" in text
     assert Page(text).cells[0] == "<u>"
 
 
-def test_the_same_tables_give_the_same_page(whole):
-    assert report_page("x", **whole) == report_page("x", **whole)
+def test_the_same_values_give_the_same_page(whole):
+    assert report_page("x", whole) == report_page("x", whole)
 
 
 def test_boxes_have_a_row_for_each_size_of_objects_that_the_truth_holds():
     details = {"mAP50_small": 0.25, "mAP_small": 0.125, "mAP50_large": 0.75, "mAP_large": 0.5}
-    text = report_page("x", metric="mAP50", ensemble=Metrics("mAP50", 0.5, {}, details))
+    text = report_page("x", {"metrics": metrics(0.5, **details)})
     assert Page(text).cells == ["small", "0.2500", "0.1250", "large", "0.7500", "0.5000"]
+
+
+PANEL = """
+from recycling.reporting.pages import render_list
+from recycling.reporting.panels import panel
+
+
+@panel("Sizes of the members", order=25)
+def sizes(members, n_images, unit="images"):
+    return [render_list(f"{name}: {n_images} {unit}" for name in members)]
+"""
+
+
+@pytest.fixture
+def further(tmp_path, monkeypatch):
+    """A panel from a file of its own; it is gone after the test."""
+    monkeypatch.setattr(PANELS, "_entries", dict(PANELS._entries))
+    path = tmp_path / "sizes.py"
+    path.write_text(PANEL)
+    run_path(str(path))
+
+
+@pytest.mark.usefixtures("further")
+def test_a_further_panel_is_a_file_and_stands_where_it_says(whole):
+    page = Page(report_page("x", {**whole, "n_images": 12}))
+    assert page.headings == [HEADINGS[0], "Sizes of the members", *HEADINGS[1:]]
+    assert "good: 12 images." in page.items
+    # Without a value that it needs it is left out, as any other.
+    assert Page(report_page("x", whole)).headings == HEADINGS
+
+
+def test_every_file_of_the_panels_is_read():
+    files = {path.stem for path in Path(core.__file__).parent.glob("*.py")}
+    modules = {entry.thing.content.__module__ for entry in PANELS.values()}
+    assert files - {"__init__", "core"} == {module.rpartition(".")[2] for module in modules}

@@ -191,7 +191,7 @@ def test_the_message_has_a_line_a_failure_with_rows_and_first_five_ids(good, tmp
     assert raised.value.message.splitlines() == [
         "raw: annotations.score.range: expected that score is from 0 to 1; not so in 1 row(s): "
         "annotation_id 104",
-        "raw: annotations.overhang: expected that the box lies inside its picture; "
+        "raw: annotations.overhang: expected that the box lies inside its image; "
         f"not so in 8 row(s): {ids}",
         f"see {tmp_path / 'raw' / 'index.html'}",
     ]
@@ -359,7 +359,7 @@ def test_data_docs_show_each_row_that_is_wrong_before_all_else(good, tmp_path):
         text.index("|annotations.area_excess|warning|"),
     )
     assert overhang < area < text.index("Everything that was checked")
-    assert "Expected that the box lies inside its picture; not so in 1 row(s) of 12." in page
+    assert "Expected that the box lies inside its image; not so in 1 row(s) of 12." in page
     assert re.search(r"\|102\|+2\|+b\.jpg\|+2\|+Glass\|.*\|30\|", text[overhang:area])
     assert "&lt;b&gt;a&amp;b&lt;/b&gt;.jpg" in page
     assert "<b>a" not in page

@@ -8,9 +8,7 @@ from math import isnan
 from statistics import fmean
 from typing import Any, TypeAlias, get_type_hints
 
-import pandas as pd
 from kedro.pipeline import Node, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
@@ -25,8 +23,6 @@ from recycling.diagnostics import (
     ErrorCorrelation,
     LeaderboardComparison,
     ScoreThresholds,
-    alike_sentences,
-    best_member,
     best_threshold,
     class_gains,
     compare_with_leaderboard,
@@ -39,9 +35,8 @@ from recycling.diagnostics import (
     pixel_error_correlation,
     probability_changes,
     score_thresholds,
-    threshold_sentence,
 )
-from recycling.ensembling import ALL_FOLDS, Choices, History, Ranking, choice_sentence, model_of
+from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
     BoxMatches,
     ClassCounts,
@@ -88,15 +83,15 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
         "agreement": f"{space}.agreement",
         "contributions": f"{space}.contributions",
         "interval": f"{space}.interval",
-        "errors": f"{space}.error_correlation",
-        "gains": f"{space}.class_gains",
-        "changed": f"{space}.changes",
+        "error_correlation": f"{space}.error_correlation",
+        "class_gains": f"{space}.class_gains",
+        "changes": f"{space}.changes",
     }
     if task == "det":
         explained.append(f"{space}.score_thresholds")
-        page["thresholds"] = f"{space}.score_thresholds"
+        page["score_thresholds"] = f"{space}.score_thresholds"
     if ensemble.search is not None:
-        page |= {"choices": f"{space}.choices", "history": f"{space}.search_history"}
+        page |= {"choices": f"{space}.choices", "search_history": f"{space}.search_history"}
     if ensemble.leaderboard is not None:
         page["leaderboard"] = ensemble.leaderboard
     return [
@@ -323,56 +318,34 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
         agreement: Agreement,
         contributions: Contributions,
         interval: Interval,
-        errors: ErrorCorrelation,
-        gains: ClassGains,
-        changed: Picture,
-        thresholds: Any = None,
-        choices: Any = None,
-        history: Any = None,
-        leaderboard: Any = None,
+        error_correlation: ErrorCorrelation,
+        class_gains: ClassGains,
+        changes: Picture,
+        score_thresholds: ScoreThresholds | None = None,
+        choices: Choices | None = None,
+        search_history: History | None = None,
+        leaderboard: LeaderboardComparison | None = None,
         **members: Metrics,
     ) -> str:
         """Write the report on an ensemble: one page that needs nothing but itself."""
-        known = not isnan(metrics.score)
-        sentences = alike_sentences(agreement, errors if known else None, of=OF[task])
-        if thresholds is not None and len(thresholds):
-            sentences.append(threshold_sentence(thresholds))
-        if choices is not None:
-            sentences.insert(0, choice_sentence(choices))
-        return report_page(
-            f"{TITLE[task]}: {name}",
-            metric=metrics.metric,
-            ensemble=metrics,
-            interval=(interval["low"], interval["high"]) if interval else None,
-            sentences=sentences,
-            contributions=contributions,
-            members={who: one.score for who, one in members.items()} if known else None,
-            agreement=agreement,
-            error_correlation=errors if known else None,
-            gains=gains,
-            best=best_member(members) if known else "",
-            thresholds=thresholds,
-            changed=changed,
-            choices=choices,
-            search=None if history is None else _on_all_parts(history),
-            search_figure=_search_figure(choices, history),
-            leaderboard=leaderboard,
-        )
+        values = {
+            "objects": OF[task],
+            "metrics": metrics,
+            "members": members,
+            "agreement": agreement,
+            "contributions": contributions,
+            "interval": interval,
+            "error_correlation": error_correlation,
+            "class_gains": class_gains,
+            "changes": changes,
+            "score_thresholds": score_thresholds,
+            "choices": choices,
+            "search_history": search_history,
+            "leaderboard": leaderboard,
+        }
+        return report_page(f"{TITLE[task]}: {name}", values)
 
     return write_report
-
-
-def _on_all_parts(history: History) -> pd.DataFrame:
-    """The trials of the search whose ensemble is chosen; the others score other images."""
-    return history[history["search"] == ALL_FOLDS].drop(columns="search")
-
-
-def _search_figure(choices: Choices | None, history: History | None) -> Figure | None:
-    if choices is None or history is None:
-        return None
-    from recycling.reporting import search_figure
-
-    return search_figure(history, choices)
 
 
 EXPLAIN: dict[Task, Callable[..., object]] = {

@@ -1,18 +1,17 @@
 """Figures, overlays and the table of scores: what a person sees of a run."""
 
 from recycling.reporting.changes import changed_boxes, changed_crops, changed_masks
-from recycling.reporting.ensembles import likeness_figure
 from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import (
     balance_figure,
     cleaning_figure,
     scores_figure,
 )
+from recycling.reporting.layout import Picture, contact_sheet
 from recycling.reporting.overlays import overlay_crops, overlay_detections, overlay_label_maps
-from recycling.reporting.panels import Picture, contact_sheet, write_picture
+from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
-from recycling.reporting.search import search_figure
 from recycling.reporting.sheets import classification_sheet, detection_sheet, segmentation_sheet
 from recycling.reporting.shift import shift_figure
 
@@ -36,8 +35,6 @@ __all__ = [
     "report_page",
     "scores_figure",
     "scores_table",
-    "search_figure",
     "segmentation_sheet",
     "shift_figure",
-    "write_picture",
 ]

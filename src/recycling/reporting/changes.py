@@ -7,33 +7,27 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
-from recycling.predictions import ClassProbabilities, Detections, LabelMap, LabelMaps
-from recycling.reporting.overlays import (
-    _CROP_SIDE,
-    _agreement,
-    _count,
-    _framed,
-    _names,
-    _scored,
-    _with_boxes,
-    _with_labels,
-    label_legend,
-)
-from recycling.reporting.panels import (
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.reporting.layout import (
+    GAP,
     INK,
-    RIGHT,
-    WRONG,
     Picture,
     contact_sheet,
-    fitting,
     side_by_side,
     stacked,
     text_band,
     titled,
 )
-from recycling.reporting.sheets import _crop, read_photograph
+from recycling.reporting.overlays import (
+    counted,
+    crop_tile,
+    detections_panel,
+    label_map_panel,
+    pixel_agreement,
+    truth_panel,
+)
+from recycling.reporting.sheets import crop, read_image, sheet_with_legend
 
-_MARGIN = 12
 _NO_CHANGE = "the ensemble changed nothing against its best member"
 
 
@@ -53,7 +47,7 @@ def changed_boxes(
 
     Args:
         truth: The images and what is on them.
-        folder: Their photographs.
+        folder: The folder that they are in.
         best: The best member's detections.
         ensemble: The ensemble's.
         changes: What changed, from `recycling.ensembling.detection_changes`.
@@ -67,38 +61,22 @@ def changed_boxes(
         (H, W, 3) RGB: a row of three panels for each image, or one sentence where nothing changed.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: A photograph cannot be read, or a change is on no image of the truth.
+        FileNotFoundError: An image is not there.
+        ValueError: An image cannot be read, or a change is on no image of the truth.
     """
     rows = []
     for image_id, file_name, change in _most_changed(truth, changes, n):
-        photograph = read_photograph(folder, file_name)
+        image = read_image(folder, file_name)
         real = truth.annotations[truth.annotations["image_id"] == image_id]
-        named = _names(real["category_id"], truth.categories)
-        panels = [
-            titled(
-                _with_boxes(photograph, real, named, truth.categories),
-                f"truth: {_count(len(real), 'object')}",
-            )
-        ]
-        for name, detections, least in (
+        panels = [truth_panel(image, real, truth.categories)]
+        for name, detections, min_score in (
             (best_name, best, best_threshold),
             ("ensemble", ensemble, ensemble_threshold),
         ):
-            here = (detections["image_id"] == image_id) & (detections["score"] >= least)
-            found = detections[here]
-            labels = [
-                f"{category} {score:.2f}"
-                for category, score in zip(
-                    _names(found["category_id"], truth.categories), found["score"], strict=True
-                )
-            ]
-            panels.append(
-                titled(
-                    _with_boxes(photograph, found, labels, truth.categories),
-                    f"{name}: {_count(len(found), 'box', 'boxes')} of {least:.2f} and up",
-                )
-            )
+            is_shown = (detections["image_id"] == image_id) & (detections["score"] >= min_score)
+            found = detections[is_shown]
+            title = f"{name}: {counted(len(found), 'box', 'boxes')} of {min_score:.2f} and up"
+            panels.append(detections_panel(image, found, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the boxes differ"))
     return contact_sheet(rows, 1) if rows else _nothing()
 
@@ -117,7 +95,7 @@ def changed_masks(
 
     Args:
         truth: Annotations with masks.
-        folder: Their photographs.
+        folder: The folder that they are in.
         best: The best member's label maps.
         ensemble: The ensemble's.
         changes: What changed, from `recycling.ensembling.label_map_changes`.
@@ -129,32 +107,23 @@ def changed_masks(
         nothing changed.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: A photograph cannot be read, or a change is on no image of the truth.
+        FileNotFoundError: An image is not there.
+        ValueError: An image cannot be read, or a change is on no image of the truth.
     """
     rows = []
     present: set[int] = set()
     for image_id, file_name, change in _most_changed(truth, changes, n):
-        photograph = read_photograph(folder, file_name)
+        image = read_image(folder, file_name)
         real = to_label_map(truth, image_id)
-        maps: list[tuple[str, LabelMap]] = [("truth", real)]
-        for name, members in ((best_name, best), ("ensemble", ensemble)):
-            said = members[image_id]
-            maps.append((f"{name}: {_agreement(real, said):.0%} of the pixels right", said))
-        for _, label_map in maps:
+        present |= set(np.unique(real).tolist())
+        panels = [label_map_panel(image, real, truth.categories, "truth")]
+        for name, label_maps in ((best_name, best), ("ensemble", ensemble)):
+            label_map = label_maps[image_id]
             present |= set(np.unique(label_map).tolist())
-        panels = [
-            titled(_with_labels(photograph, label_map, truth.categories), title)
-            for title, label_map in maps
-        ]
+            title = f"{name}: {pixel_agreement(real, label_map):.0%} of the pixels right"
+            panels.append(label_map_panel(image, label_map, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the pixels differ"))
-    if not rows:
-        return _nothing()
-    sheet = contact_sheet(rows, 1)
-    key = label_legend(sheet.shape[1] - 2 * _MARGIN, present, truth.categories)
-    return stacked(
-        [sheet, np.pad(key, ((0, _MARGIN), (_MARGIN, _MARGIN), (0, 0)), constant_values=255)]
-    )
+    return sheet_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
 
 
 def changed_crops(
@@ -169,7 +138,7 @@ def changed_crops(
 
     Args:
         truth: Annotations with the crops' categories and boxes.
-        folder: Their photographs.
+        folder: The folder that the images are in.
         best: The best member's class probabilities.
         ensemble: The ensemble's.
         changes: What changed, from `recycling.ensembling.probability_changes`.
@@ -181,8 +150,8 @@ def changed_crops(
         changed.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: A photograph cannot be read, or a change is of no annotation of the truth.
+        FileNotFoundError: An image is not there.
+        ValueError: An image cannot be read, or a change is of no annotation of the truth.
     """
     shown = changes[changes["change"] > 0].head(n)
     annotations = truth.annotations.set_index("annotation_id")
@@ -195,22 +164,15 @@ def changed_crops(
     tiles = []
     for annotation_id in shown["item_id"].tolist():
         row = annotations.loc[annotation_id]
-        photograph = read_photograph(folder, file_names[row["image_id"]])
+        image = read_image(folder, file_names[row["image_id"]])
         real = str(names[row["category_id"]])
-        lines = [(fitting(f"is {real}", _CROP_SIDE), INK)]
-        colour = WRONG
-        for table in tables:
-            scores = table.loc[annotation_id]
-            said = str(scores.idxmax())
-            colour = RIGHT if said == real else WRONG
-            lines.append((_scored(said, float(scores.max())), colour))
-        # The last colour is the ensemble's.
-        frame = _framed(_crop(photograph, [float(row[edge]) for edge in BOX]), colour)
-        tiles.append(np.concatenate([frame, text_band(_CROP_SIDE, lines)]))
+        scores = [table.loc[annotation_id] for table in tables]
+        predictions = [(str(each.idxmax()), float(each.max())) for each in scores]
+        tiles.append(crop_tile(crop(image, row[BOX].tolist()), real, predictions))
     heading = "What each crop is, what the best member took it for, and below what the ensemble did"
     sheet = contact_sheet(tiles, 8)
     band = text_band(max(sheet.shape[1], 720), [(heading, INK)])
-    return stacked([np.pad(band, ((_MARGIN, 0), (_MARGIN, 0), (0, 0)), constant_values=255), sheet])
+    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), sheet])
 
 
 def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[int, str, float]]:

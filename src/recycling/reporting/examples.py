@@ -1,4 +1,4 @@
-"""What the rules of cleaning do, shown on pictures: before in orange, after in blue."""
+"""What the rules of cleaning do, shown on images: before in orange, after in blue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
-from recycling.reporting.panels import (
+from recycling.reporting.layout import (
+    GAP,
     INK,
     PAPER,
     Picture,
@@ -22,13 +23,17 @@ from recycling.reporting.panels import (
     stacked,
     text_band,
 )
-from recycling.reporting.sheets import read_photograph
+from recycling.reporting.overlays import counted
+from recycling.reporting.sheets import read_image
 
 BEFORE: Rgb = (217, 119, 74)
 AFTER: Rgb = (24, 100, 171)
 
+# What an audit is about; a rule shows the first of these that it touches.
+_PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
+_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 _TILE = 210
-_FIELD: Rgb = (233, 236, 239)  # where there is no picture
+_FIELD: Rgb = (233, 236, 239)  # where there is no image
 _QUIET: Rgb = (134, 142, 150)
 _SURROUNDINGS = 0.6  # of the box's longer side, on each side
 _LEAST_SURROUNDINGS = 24  # pixels
@@ -47,7 +52,7 @@ def cleaning_examples(
 
     Args:
         raw: The annotations before cleaning.
-        folder: Their photographs; where one cannot be read, the field is grey.
+        folder: The folder of their images; where one cannot be read, the field is grey.
         checks: What `check_images` found; schema `recycling.annotations.IMAGE_CHECKS`.
         audit: What the rules did; schema `recycling.annotations.AUDIT`.
         would: What each rule that is off would do; the same schema.
@@ -92,38 +97,30 @@ class _Scene:
         rows = self.annotations[self.annotations["annotation_id"] == annotation_id]
         return {str(key): value for key, value in rows.to_dict("records")[0].items()}
 
-    def photograph(self, image_id: int) -> Picture:
-        """The picture, or a grey field of its size."""
+    def image(self, image_id: int) -> Picture:
+        """The image, or a grey field of its size."""
         image = self.images[image_id]
         try:
-            return read_photograph(self.folder, image["file_name"])
+            return read_image(self.folder, image["file_name"])
         except (OSError, ValueError):
             return np.full((image["height"], image["width"], 3), _FIELD, dtype=np.uint8)
 
 
 def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> Picture:
     subjects = part["subject"].unique()
-    subject = next(one for one in ("image", "annotation", "category") if one in subjects)
+    subject = next(name for name in _PLURALS if name in subjects)
     shown = part[part["subject"] == subject]
     counts = part.groupby(["subject", "action"], sort=False).size().reset_index(name="count")
     said = ", ".join(
-        f"{_DONE[action] if enabled else action} {_number(count, one)}"
-        for one, action, count in counts.itertuples(index=False)
+        f"{_DONE[action] if enabled else action} {counted(count, name, _PLURALS[name])}"
+        for name, action, count in counts.itertuples(index=False)
     )
     heading = f"{rule}: {said}" if enabled else f"{rule} is off; it would {said}"
-    band = text_band(n * (_TILE + 12) - 12, [(heading, INK if enabled else _QUIET)])
+    band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
     tiles = [_tile(scene, subject, row) for row in _varied(shown, n).to_dict("records")]
     return stacked([band, contact_sheet(tiles, n, margin=0)])
-
-
-_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
-
-
-def _number(count: int, subject: str) -> str:
-    plural = {"category": "categories"}.get(subject, f"{subject}s")
-    return f"{count:,} {subject if count == 1 else plural}"
 
 
 def _varied(rows: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -177,9 +174,9 @@ def _of_image(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> Picture
     shown = [image_id] if twin is None else [twin, image_id]
     width = (_TILE - 4 * (len(shown) - 1)) // len(shown)
     field = np.full((_TILE, _TILE, 3), _FIELD, dtype=np.uint8)
-    for place, one in enumerate(shown):
-        picture = scene.photograph(one)
-        small = scaled(picture, min(width / picture.shape[1], _TILE / picture.shape[0]))
+    for place, shown_id in enumerate(shown):
+        image = scene.image(shown_id)
+        small = scaled(image, min(width / image.shape[1], _TILE / image.shape[0]))
         top = (_TILE - small.shape[0]) // 2
         left = place * (width + 4) + (width - small.shape[1]) // 2
         field[top : top + small.shape[0], left : left + small.shape[1]] = small
@@ -202,13 +199,13 @@ def _of_annotation(
     # Earlier rules may have changed it: what the audit says of it comes first.
     was = scene.annotation(annotation_id) | before
     now = was | after if after else {}
-    photograph = scene.photograph(was["image_id"])
+    image = scene.image(was["image_id"])
     boxes = [[values[edge] for edge in BOX] for values in (was, now) if values]
     left, top, side = _surroundings(np.array(boxes))
     scale = _TILE / side
-    canvas = _window(photograph, left, top, side)
+    canvas = _window(image, left, top, side)
     if "segmentation" in after:
-        whole, left_over = (_mask(values, photograph) for values in (was, now))
+        whole, left_over = (_mask(values, image) for values in (was, now))
         _tint(canvas, _window(whole & ~left_over, left, top, side), BEFORE)
         _tint(canvas, _window(left_over, left, top, side), AFTER)
     field = scaled(canvas, scale)[:_TILE, :_TILE]
@@ -217,9 +214,9 @@ def _of_annotation(
     return field
 
 
-def _mask(values: Mapping[str, Any], photograph: Picture) -> NDArray[np.bool_]:
+def _mask(values: Mapping[str, Any], image: Picture) -> NDArray[np.bool_]:
     text = values["segmentation"] if isinstance(values["segmentation"], str) else None
-    return annotation_mask(text, [values[edge] for edge in BOX], *photograph.shape[:2])
+    return annotation_mask(text, [values[edge] for edge in BOX], *image.shape[:2])
 
 
 def _surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
@@ -231,15 +228,15 @@ def _surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
     return left, top, side
 
 
-def _window(picture: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
-    """A square of a picture; what lies outside it is grey, or false."""
-    outside = _FIELD if picture.ndim == 3 else False
-    window = np.full((side, side, *picture.shape[2:]), outside, dtype=picture.dtype)
-    height, width = picture.shape[:2]
+def _window(image: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
+    """A square of an image; what lies outside it is grey, or false."""
+    outside = _FIELD if image.ndim == 3 else False
+    window = np.full((side, side, *image.shape[2:]), outside, dtype=image.dtype)
+    height, width = image.shape[:2]
     x_min, y_min = max(left, 0), max(top, 0)
     x_max, y_max = min(left + side, width), min(top + side, height)
     if x_min < x_max and y_min < y_max:
-        window[y_min - top : y_max - top, x_min - left : x_max - left] = picture[
+        window[y_min - top : y_max - top, x_min - left : x_max - left] = image[
             y_min:y_max, x_min:x_max
         ]
     return window

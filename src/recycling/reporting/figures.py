@@ -1,4 +1,4 @@
-"""Figures of a run: balance of the folds, scores, diversity of the members, cleaning."""
+"""Figures of a run: balance of the folds, scores, cleaning."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ import numpy as np
 import pandas as pd
 
 from recycling.reporting.scores import TITLES, Summary, TaskScores, ranked
+from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, PALE, QUIET, new_figure, quieten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
 
-_INK = "#212529"
-_QUIET = "#868e96"
-_GRID = "#e9ecef"
-_TRAIN = "#adb5bd"
-_ACCENT = "#1864ab"
-_BAR = {"member": "#a5c8e4", "teacher": "#5c9bd1", "ensemble": _ACCENT}
-_ACTION = {"add": "#69a96b", "change": "#5c9bd1", "drop": "#d9774a"}
+_BAR = {"member": "#a5c8e4", "teacher": "#5c9bd1", "ensemble": ACCENT}
+_ACTION = {"add": GREEN, "change": "#5c9bd1", "drop": LOSS}
 
 
 def balance_figure(balance: pd.DataFrame, deviations: pd.DataFrame) -> Figure:
@@ -39,19 +34,19 @@ def balance_figure(balance: pd.DataFrame, deviations: pd.DataFrame) -> Figure:
     folds = sorted(balance["fold"].unique())
     order = balance.groupby("category", observed=True)["train"].mean()
     names = list(order.sort_values(kind="stable").index)
-    figure = _figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
+    figure = new_figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
     axes = figure.subplots(1, len(folds), sharex=True, sharey=True, squeeze=False)[0]
     places = np.arange(len(names))
     for fold, axis in zip(folds, axes, strict=True):
         shares = balance[balance["fold"] == fold].set_index("category").reindex(names)
-        axis.barh(places + 0.2, shares["train"], 0.38, color=_TRAIN, label="train")
-        axis.barh(places - 0.2, shares["validation"], 0.38, color=_ACCENT, label="validation")
+        axis.barh(places + 0.2, shares["train"], 0.38, color=PALE, label="train")
+        axis.barh(places - 0.2, shares["validation"], 0.38, color=ACCENT, label="validation")
         worst = (shares["validation"] - shares["train"]).abs().max()
         axis.set_title(f"fold {fold}\nat most {worst:.2f} points apart", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axis.xaxis.set_major_formatter(_percent())
+        axis.xaxis.set_major_formatter("{x:.0f}%")
         axis.set_yticks(places, names)
-        _quieten(axis, grid="x")
+        quieten(axis, grid="x")
     figure.supxlabel("share of the annotations", fontsize=10)
     said = [
         f"{axis.replace('_', ' ')} {deviation:.2f}"
@@ -78,7 +73,7 @@ def scores_figure(summary: Summary) -> Figure:
     """
     tasks = [(task, summary[task]) for task in TITLES if task in summary]
     rows = [len(ranked(scores)) for _, scores in tasks]
-    figure = _figure(8, 0.7 + sum(0.75 + 0.34 * count for count in rows))
+    figure = new_figure(8, 0.7 + sum(0.75 + 0.34 * count for count in rows))
     axes = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=[1.5 + n for n in rows])
     for (task, scores), axis in zip(tasks, axes[:, 0], strict=True):
         _scores_of_task(axis, TITLES[task], scores)
@@ -101,11 +96,11 @@ def cleaning_figure(audit: pd.DataFrame, would: pd.DataFrame) -> Figure:
 
     done, undone = _counts(audit), _counts(would)
     counts = pd.concat([undone.rename(index="{} (off)".format), done]).fillna(0)
-    figure = _figure(8, 1.6 + 0.4 * max(len(counts), 1))
+    figure = new_figure(8, 1.6 + 0.4 * max(len(counts), 1))
     axis = figure.subplots()
     axis.set_title("What cleaning changed", fontsize=12)
     if counts.empty:
-        axis.text(0.5, 0.5, "nothing", ha="center", transform=axis.transAxes, color=_QUIET)
+        axis.text(0.5, 0.5, "nothing", ha="center", transform=axis.transAxes, color=QUIET)
         axis.set_axis_off()
         return figure
     _stacked_counts(axis, counts, pale=len(undone))
@@ -128,7 +123,7 @@ def _counts(audit: pd.DataFrame) -> pd.DataFrame:
 
 def _stacked_counts(axis: Axes, counts: pd.DataFrame, *, pale: int) -> None:
     """Bars split by action; the first `pale` of them are faint."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     left = np.zeros(len(counts))
     for action in counts.columns:
@@ -138,15 +133,15 @@ def _stacked_counts(axis: Axes, counts: pd.DataFrame, *, pale: int) -> None:
             bar.set_alpha(0.35)
         left += widths
     for row, total in enumerate(left):
-        ink = _QUIET if row < pale else _INK
+        ink = QUIET if row < pale else INK
         axis.text(total, row, f" {total:,.0f}", va="center", color=ink, fontsize=9)
     axis.set_xlabel("changes", fontsize=10)
     axis.set_xlim(0, 1.1 * left.max())
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _quieten(axis, grid="x")
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    quieten(axis, grid="x")
     for label in axis.get_yticklabels()[:pale]:
-        label.set_color(_QUIET)
+        label.set_color(QUIET)
 
 
 def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
@@ -163,24 +158,4 @@ def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
     axis.set_xlim(0, 1.08)
     axis.set_xticks(np.linspace(0, 1, 6))
     axis.set_title(f"{title}: {scores['metric']}", fontsize=10, loc="left")
-    _quieten(axis, grid="x")
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
-
-
-def _quieten(axis: Axes, grid: str = "") -> None:
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0, labelsize=9, colors=_INK)
-    if grid == "x":
-        axis.grid(axis="x", color=_GRID, linewidth=0.8)
-        axis.set_axisbelow(True)
-
-
-def _percent() -> PercentFormatter:
-    from matplotlib.ticker import PercentFormatter
-
-    return PercentFormatter(decimals=0)
+    quieten(axis, grid="x")

@@ -1,4 +1,4 @@
-"""Predictions drawn beside the truth, one picture at a time."""
+"""Predictions drawn beside the truth, one image at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations
 from recycling.predictions import IGNORE, Detections, LabelMap
-from recycling.reporting.panels import (
+from recycling.reporting.layout import (
     INK,
     PAPER,
     RIGHT,
@@ -67,23 +67,46 @@ def overlay_detections(
     shown = detections[detections["score"] >= min_score].sort_values(
         "score", ascending=False, kind="stable"
     )
-    true_names = _names(truth.annotations["category_id"], categories)
-    found_names = _names(shown["category_id"], categories)
-    scored = [
-        f"{name} {score:.2f}" for name, score in zip(found_names, shown["score"], strict=True)
-    ]
+    found = f"{counted(len(shown), 'box', 'boxes')} of score {min_score:.2f} and up"
     return side_by_side(
         [
-            titled(
-                _with_boxes(image, truth.annotations, true_names, categories),
-                f"truth: {_count(len(true_names), 'object')}",
-            ),
-            titled(
-                _with_boxes(image, shown, scored, categories),
-                f"prediction: {_count(len(shown), 'box', 'boxes')} of score {min_score:.2f} and up",
-            ),
+            truth_panel(image, truth.annotations, categories),
+            detections_panel(image, shown, categories, f"prediction: {found}"),
         ]
     )
+
+
+def truth_panel(image: Picture, annotations: pd.DataFrame, categories: pd.DataFrame) -> Picture:
+    """An image with its true boxes, under how many there are.
+
+    Args:
+        image: (H, W, 3) RGB.
+        annotations: Those of this image; columns `category_id` and the box.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+    """
+    names = _category_names(annotations, categories)
+    title = f"truth: {counted(len(annotations), 'object')}"
+    return titled(_with_boxes(image, annotations, names, categories), title)
+
+
+def detections_panel(
+    image: Picture, detections: pd.DataFrame, categories: pd.DataFrame, title: str
+) -> Picture:
+    """An image with detected boxes and their scores, under a title.
+
+    Args:
+        image: (H, W, 3) RGB.
+        detections: Those of this image; schema `DETECTIONS`.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+        title: The title.
+    """
+    labels = [
+        f"{name} {score:.2f}"
+        for name, score in zip(
+            _category_names(detections, categories), detections["score"], strict=True
+        )
+    ]
+    return titled(_with_boxes(image, detections, labels, categories), title)
 
 
 def overlay_label_maps(
@@ -109,15 +132,27 @@ def label_map_panels(
     image: Picture, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
 ) -> Picture:
     """The two panels of `overlay_label_maps`, without the legend."""
+    agreed = f"prediction: {pixel_agreement(truth, prediction):.0%} of the pixels agree"
     return side_by_side(
         [
-            titled(_with_labels(image, truth, categories), "truth"),
-            titled(
-                _with_labels(image, prediction, categories),
-                f"prediction: {_agreement(truth, prediction):.0%} of the pixels agree",
-            ),
+            label_map_panel(image, truth, categories, "truth"),
+            label_map_panel(image, prediction, categories, agreed),
         ]
     )
+
+
+def label_map_panel(
+    image: Picture, label_map: LabelMap, categories: pd.DataFrame, title: str
+) -> Picture:
+    """An image with a label map over it, under a title.
+
+    Args:
+        image: (H, W, 3) RGB.
+        label_map: Of the image's proportions.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+        title: The title.
+    """
+    return titled(_with_labels(image, label_map, categories), title)
 
 
 def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> Picture:
@@ -158,25 +193,45 @@ def overlay_crops(
     Returns:
         The grid; under each crop its truth and its prediction.
     """
-    return contact_sheet(
-        [
-            _classified(*each)
-            for each in zip(crops, truths, predictions, probabilities, strict=True)
-        ],
-        columns,
-    )
+    rows = zip(crops, truths, predictions, probabilities, strict=True)
+    tiles = [crop_tile(crop, truth, [(said, score)]) for crop, truth, said, score in rows]
+    return contact_sheet(tiles, columns)
 
 
-def _names(category_ids: pd.Series, categories: pd.DataFrame) -> list[str]:
-    names = category_ids.map(categories.set_index("category_id")["name"])
+def crop_tile(crop: Picture, truth: str, predictions: Sequence[tuple[str, float]]) -> Picture:
+    """A crop over what it is, and what one or more models take it for.
+
+    Args:
+        crop: (H, W, 3) RGB, of any size.
+        truth: Its true category.
+        predictions: What each model predicts, and with which probability.
+
+    Returns:
+        (H, 160, 3) RGB; a prediction is green where it is right and red where it is wrong, and so
+        is the frame by the last one.
+    """
+    lines = [(fitting(f"is {truth}", _CROP_SIDE), INK)]
+    for prediction, probability in predictions:
+        said = f"{fitting(prediction, _CROP_SIDE - 40)} {probability:.2f}"
+        lines.append((said, RIGHT if prediction == truth else WRONG))
+    return np.concatenate([_framed(crop, lines[-1][1]), text_band(_CROP_SIDE, lines)])
+
+
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "box", "boxes"), counted(2000, "object")
+    ('1 box', '2,000 objects')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _category_names(table: pd.DataFrame, categories: pd.DataFrame) -> list[str]:
+    names = table["category_id"].map(categories.set_index("category_id")["name"])
     if names.isna().any():
-        unknown = category_ids[names.isna()].iloc[0]
+        unknown = table["category_id"][names.isna()].iloc[0]
         raise ValueError(f"no category {unknown} among {', '.join(categories['name'])}")
     return list(names)
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _with_boxes(
@@ -234,33 +289,24 @@ def _with_labels(image: Picture, label_map: LabelMap, categories: pd.DataFrame) 
     return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
 
 
-def _swapped(picture: Picture) -> Picture:
+def _swapped(image: Picture) -> Picture:
     """RGB to BGR or back: supervision draws on BGR, as OpenCV does."""
-    return np.ascontiguousarray(picture[..., ::-1])
+    return np.ascontiguousarray(image[..., ::-1])
 
 
-def _agreement(truth: LabelMap, prediction: LabelMap) -> float:
+def pixel_agreement(truth: LabelMap, prediction: LabelMap) -> float:
+    """The share of the pixels that are right, of those that are not to be ignored; 1 of none.
+
+    Args:
+        truth: (H, W) label map.
+        prediction: A label map of the same proportions.
+    """
     import cv2
 
     height, width = truth.shape
     same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST)
     counted = truth != IGNORE
     return float((same_size == truth)[counted].mean()) if counted.any() else 1.0
-
-
-def _classified(crop: Picture, truth: str, prediction: str, probability: float) -> Picture:
-    colour = RIGHT if prediction == truth else WRONG
-    tile = _framed(crop, colour)
-    lines = [
-        (fitting(f"is {truth}", _CROP_SIDE), INK),
-        (_scored(prediction, probability), colour),
-    ]
-    return np.concatenate([tile, text_band(_CROP_SIDE, lines)])
-
-
-def _scored(prediction: str, probability: float) -> str:
-    score = f" {probability:.2f}"
-    return fitting(prediction, _CROP_SIDE - 40) + score
 
 
 def _framed(crop: Picture, colour: Rgb) -> Picture:

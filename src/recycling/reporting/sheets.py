@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
+from recycling.reporting.layout import GAP, Picture, contact_sheet, stacked, titled
 from recycling.reporting.overlays import (
     label_legend,
     label_map_panels,
     overlay_crops,
     overlay_detections,
 )
-from recycling.reporting.panels import Picture, contact_sheet, stacked, titled
 
 # A crop shows some of what is around its object: this share of the box on each side.
 _SURROUNDINGS = 0.1
@@ -33,7 +33,7 @@ def detection_sheet(
 
     Args:
         truth: Annotations of the images that the detections are of.
-        folder: Their photographs.
+        folder: The folder that they are in.
         detections: The detections.
         n: How many images to show, evenly spread over `truth` by image id.
         min_score: Detections of a lower score are left out.
@@ -42,14 +42,14 @@ def detection_sheet(
         (H, W, 3) RGB: two images a row, each with its two panels.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: `truth` has no image, or a photograph cannot be read.
+        FileNotFoundError: An image is not there.
+        ValueError: `truth` has no image, or an image cannot be read.
     """
     panels = []
     for image_id, file_name in _images(_spread(truth.images, "image_id", n)):
         found = Detections(detections[detections["image_id"] == image_id])
         pair = overlay_detections(
-            read_photograph(folder, file_name),
+            read_image(folder, file_name),
             truth.of_images([image_id]),
             found,
             truth.categories,
@@ -69,7 +69,7 @@ def segmentation_sheet(
 
     Args:
         truth: Annotations with masks.
-        folder: Their photographs.
+        folder: The folder that they are in.
         label_maps: The predicted map of each image, by image id.
         n: How many images to show, evenly spread by image id over those that have a map.
 
@@ -77,8 +77,8 @@ def segmentation_sheet(
         (H, W, 3) RGB: two images a row, each with its two panels.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: No image of `truth` has a map, or a photograph cannot be read.
+        FileNotFoundError: An image is not there.
+        ValueError: No image of `truth` has a map, or an image cannot be read.
     """
     predicted = truth.images[truth.images["image_id"].isin(list(label_maps))]
     panels = []
@@ -87,15 +87,10 @@ def segmentation_sheet(
         true_map, predicted_map = to_label_map(truth, image_id), label_maps[image_id]
         present |= set(np.unique(true_map)) | set(np.unique(predicted_map))
         pair = label_map_panels(
-            read_photograph(folder, file_name), true_map, predicted_map, truth.categories
+            read_image(folder, file_name), true_map, predicted_map, truth.categories
         )
         panels.append(titled(pair, file_name))
-    sheet = contact_sheet(panels, 2)
-    margin = 12
-    key = label_legend(sheet.shape[1] - 2 * margin, present, truth.categories)
-    return stacked(
-        [sheet, np.pad(key, ((0, margin), (margin, margin), (0, 0)), constant_values=255)]
-    )
+    return sheet_with_legend(panels, 2, present, truth.categories)
 
 
 def classification_sheet(
@@ -105,7 +100,7 @@ def classification_sheet(
 
     Args:
         truth: Annotations with the crops' categories and boxes.
-        folder: Their photographs.
+        folder: The folder that the images are in.
         probabilities: The model's probabilities; a column for each name of a category.
         n: How many crops to show, evenly spread by annotation id over those that have
             probabilities.
@@ -114,8 +109,8 @@ def classification_sheet(
         (H, W, 3) RGB: eight crops a row.
 
     Raises:
-        FileNotFoundError: A photograph is not there.
-        ValueError: No annotation of `truth` has probabilities, or a photograph cannot be read.
+        FileNotFoundError: An image is not there.
+        ValueError: No annotation of `truth` has probabilities, or an image cannot be read.
     """
     annotations = truth.annotations
     predicted = annotations[annotations["annotation_id"].isin(probabilities["annotation_id"])]
@@ -123,13 +118,13 @@ def classification_sheet(
     scores = probabilities.set_index("annotation_id").loc[shown["annotation_id"]]
     file_names = dict(_images(truth.images))
     names = truth.categories.set_index("category_id")["name"]
-    photographs = {
-        image_id: read_photograph(folder, file_names[image_id])
+    images = {
+        image_id: read_image(folder, file_names[image_id])
         for image_id in shown["image_id"].unique().tolist()
     }
     return overlay_crops(
         [
-            _crop(photographs[image_id], box)
+            crop(images[image_id], box)
             for image_id, box in zip(
                 shown["image_id"].tolist(), shown[BOX].to_numpy().tolist(), strict=True
             )
@@ -140,8 +135,25 @@ def classification_sheet(
     )
 
 
-def read_photograph(folder: ImageFolder, file_name: str) -> Picture:
-    """One photograph, upright.
+def sheet_with_legend(
+    panels: Sequence[Picture], columns: int, values: Iterable[int], categories: pd.DataFrame
+) -> Picture:
+    """Images with label maps in a grid, over one legend.
+
+    Args:
+        panels: Each (H, W, 3) RGB.
+        columns: How many there are in a row.
+        values: The values that occur in the label maps.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+    """
+    sheet = contact_sheet(panels, columns)
+    key = label_legend(sheet.shape[1] - 2 * GAP, values, categories)
+    below = ((0, GAP), (GAP, GAP), (0, 0))
+    return stacked([sheet, np.pad(key, below, constant_values=255)])
+
+
+def read_image(folder: ImageFolder, file_name: str) -> Picture:
+    """One image, upright.
 
     Args:
         folder: Where it is.
@@ -152,19 +164,19 @@ def read_photograph(folder: ImageFolder, file_name: str) -> Picture:
 
     Raises:
         FileNotFoundError: It is not there.
-        ValueError: It is not a picture.
+        ValueError: It is not an image.
     """
     import cv2
 
     path = folder.path / file_name
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such photograph; the overlays need the image folder that the "
+            f"{path}: no such image; the overlays need the image folder that the "
             "annotations belong to"
         )
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise ValueError(f"{path}: cannot be read as a picture; remove it or replace it")
+        raise ValueError(f"{path}: cannot be read as an image; remove it or replace it")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
@@ -182,11 +194,17 @@ def _images(images: pd.DataFrame) -> list[tuple[int, str]]:
     return list(zip(images["image_id"].tolist(), images["file_name"].tolist(), strict=True))
 
 
-def _crop(photograph: Picture, box: list[float]) -> Picture:
-    height, width = photograph.shape[:2]
+def crop(image: Picture, box: Sequence[float]) -> Picture:
+    """What is in a box, and a little around it.
+
+    Args:
+        image: (H, W, 3) RGB.
+        box: `x_min, y_min, x_max, y_max`, pixels.
+    """
+    height, width = image.shape[:2]
     x_min, y_min, x_max, y_max = box
     more_x, more_y = (x_max - x_min) * _SURROUNDINGS, (y_max - y_min) * _SURROUNDINGS
     left, top = max(0, int(x_min - more_x)), max(0, int(y_min - more_y))
     right = min(width, max(left + 1, int(np.ceil(x_max + more_x))))
     bottom = min(height, max(top + 1, int(np.ceil(y_max + more_y))))
-    return photograph[top:bottom, left:right]
+    return image[top:bottom, left:right]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recycling.reporting.figures import _ACCENT, _INK, _QUIET, _TRAIN, _figure, _quieten
+from recycling.reporting.style import ACCENT, INK, PALE, QUIET, new_figure, quieten
 from recycling.splitting.shift.verdict import short_number
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def shift_figure(shift: Shift) -> Figure:
         the sentences only.
     """
     measured = len(shift.likeness) > 0
-    figure = _figure(_WIDTH, 2.3 + 0.38 * max(len(shift.features), 6) if measured else 1.6)
-    figure.suptitle(fill(shift.summary["verdict"], _LINE), fontsize=12, color=_INK)
+    figure = new_figure(_WIDTH, 2.3 + 0.38 * max(len(shift.features), 6) if measured else 1.6)
+    figure.suptitle(fill(shift.summary["verdict"], _LINE), fontsize=12, color=INK)
     figure.supxlabel(
-        fill(shift.summary["shared"], _LINE), x=0.01, ha="left", fontsize=9, color=_QUIET
+        fill(shift.summary["shared"], _LINE), x=0.01, ha="left", fontsize=9, color=QUIET
     )
     if measured:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
@@ -50,15 +50,15 @@ def _roc_curve(axis: Axes, likeness: pd.DataFrame, summary: ShiftSummary) -> Non
 
     in_test = (likeness["part"] == "test").to_numpy(dtype=bool)
     wrong, right, _ = roc_curve(in_test, likeness["probability"], drop_intermediate=False)
-    axis.plot([0, 1], [0, 1], color=_TRAIN, linewidth=1, linestyle="--")
-    axis.plot(wrong, right, color=_ACCENT, linewidth=2)
-    axis.fill_between(wrong, right, color=_ACCENT, alpha=0.08, linewidth=0)
+    axis.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--")
+    axis.plot(wrong, right, color=ACCENT, linewidth=2)
+    axis.fill_between(wrong, right, color=ACCENT, alpha=0.08, linewidth=0)
     axis.text(
         0.97,
         0.05,
         f"AUC {summary['auc']:.2f}\n{summary['low']:.2f} to {summary['high']:.2f}",
         ha="right",
-        color=_INK,
+        color=INK,
         fontsize=11,
     )
     axis.set_title("Test images told from train images", fontsize=10)
@@ -67,7 +67,7 @@ def _roc_curve(axis: Axes, likeness: pd.DataFrame, summary: ShiftSummary) -> Non
     axis.set_aspect("equal", anchor="N")
     axis.set_xticks([0, 0.5, 1])
     axis.set_yticks([0, 0.5, 1])
-    _quieten(axis)
+    quieten(axis)
 
 
 def _features(axis: Axes, features: pd.DataFrame) -> None:
@@ -75,20 +75,20 @@ def _features(axis: Axes, features: pd.DataFrame) -> None:
     places = np.arange(len(features))[::-1]
     alone = features["auc"].to_numpy(dtype=float, na_value=np.nan) - 0.5
     lost = features["importance"].to_numpy(dtype=float, na_value=np.nan).clip(min=0)
-    axis.barh(places + 0.19, alone, 0.36, color=_ACCENT, label="the feature alone")
-    axis.barh(places - 0.19, lost, 0.36, color=_TRAIN, label="lost when it is shuffled")
+    axis.barh(places + 0.19, alone, 0.36, color=ACCENT, label="the feature alone")
+    axis.barh(places - 0.19, lost, 0.36, color=PALE, label="lost when it is shuffled")
     axis.set_yticks(places, [name.replace("_", " ") for name in features["feature"]])
     axis.set_xlim(0, 0.5)
     axis.set_xticks(np.linspace(0, 0.5, 6))
     axis.set_xlabel("AUC above a guess", fontsize=9)
     axis.set_title("By which features", fontsize=10)
-    _quieten(axis, grid="x")
+    quieten(axis, grid="x")
     means = axis.twinx()
     means.set_ylim(axis.get_ylim())
     columns = features[["train_mean", "test_mean"]].itertuples(index=False, name=None)
     means.set_yticks(places, [f"{_mean(train)} \u2192 {_mean(test)}" for train, test in columns])
     means.set_ylabel("mean, train \u2192 test", fontsize=9)
-    _quieten(means)
+    quieten(means)
     axis.legend(loc="upper right", bbox_to_anchor=(1, -0.1), ncols=2, frameon=False, fontsize=9)
 
 

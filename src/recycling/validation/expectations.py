@@ -1,13 +1,13 @@
-"""What is expected of annotations, written once from their schemas.
+"""What is expected of annotations: what their schemas say, and what a schema cannot say.
 
 The tables are checked one by one. What holds between tables, or between columns, is measured first
 and becomes a column of its own, so that each expectation is about one column and its failures name
-the rows: `overhang` is the pixels by which a box leaves its picture, and so on.
+the rows: `overhang` is the pixels by which a box leaves its image, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -26,15 +26,13 @@ SCHEMAS = (IMAGES, CATEGORIES, ANNOTATIONS)
 """The tables of annotations, in the order in which they are checked."""
 
 KEYS = {
-    IMAGES.name: "image_id",
-    CATEGORIES.name: "category_id",
-    ANNOTATIONS.name: "annotation_id",
-    CATEGORY_SHARES.name: "category_name",
+    schema.name: next(column.name for column in schema.columns if column.unique)
+    for schema in (*SCHEMAS, CATEGORY_SHARES)
 }
 """The column that names a row of each table."""
 
 PIXEL_TOLERANCE = 0.01
-"""Pixels that a box may leave its picture by: `x + width` is not exact in floating point."""
+"""Pixels that a box may leave its image by: `x + width` is not exact in floating point."""
 
 AREA_TOLERANCE = 1.0
 """Pixels that a mask may leave its box by on each side: drawn masks have whole pixels."""
@@ -83,9 +81,9 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
         - `image_name`: the file name of the image it is on; missing if there is no such image.
         - `category_name`: the name of its category; missing if there is no such category.
         - `box_width`, `box_height`: pixels.
-        - `overhang`: pixels by which the box leaves its picture on its worst side, 0 if inside.
-        - `area_excess`: square pixels of its area that its box, a little widened, has no room
-          for; missing for a box of no size.
+        - `overhang`: pixels by which the box leaves its image on its worst side, 0 if inside.
+        - `area_excess`: square pixels by which its area is larger than its box, a little widened;
+          missing for a box of no size.
 
         What is measured from a column of another type than the schema's is missing.
     """
@@ -103,7 +101,7 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
     beyond = pd.DataFrame(
         {"left": -x_min, "top": -y_min, "right": x_max - width, "bottom": y_max - height}
     )
-    room = (box_width + 2 * AREA_TOLERANCE) * (box_height + 2 * AREA_TOLERANCE)
+    largest_area = (box_width + 2 * AREA_TOLERANCE) * (box_height + 2 * AREA_TOLERANCE)
     has_size = (box_width > 0) & (box_height > 0)
     measured = {
         "image_name": annotations["image_id"].map(images["file_name"]),
@@ -111,7 +109,7 @@ def tables_to_check(data: Annotations) -> dict[str, pd.DataFrame]:
         "box_width": box_width,
         "box_height": box_height,
         "overhang": beyond.max(axis="columns", skipna=False).clip(lower=0),
-        "area_excess": (area - room).clip(lower=0).where(has_size),
+        "area_excess": (area - largest_area).clip(lower=0).where(has_size),
     }
     return {
         IMAGES.name: data.images.reset_index(drop=True),
@@ -124,20 +122,43 @@ _MEASURED_FROM = ("x_min", "y_min", "x_max", "y_max", "area")
 
 
 def expected_of_annotations(category_names: Sequence[str] | None = None) -> list[Expected]:
-    """What is expected of the three tables.
+    """What is expected of the three tables: what their schemas say, and what those cannot say.
 
     Args:
         category_names: The only names that categories may have; None for any.
     """
     return [
-        *_from_schema(IMAGES),
+        *expected_of_schema(IMAGES),
         _has_rows(IMAGES),
-        *_from_schema(CATEGORIES),
+        *expected_of_schema(CATEGORIES),
         _has_rows(CATEGORIES),
         *_of_category_names(category_names),
-        *_from_schema(ANNOTATIONS),
+        *expected_of_schema(ANNOTATIONS),
         *_between_tables(),
     ]
+
+
+def expected_of_schema(schema: Schema) -> list[Expected]:
+    """What a schema says of a table and of each of its columns.
+
+    Args:
+        schema: The schema.
+
+    >>> schema = Schema("folds", (Column("fold", "int64", "where it is validated", minimum=0),))
+    >>> for each in expected_of_schema(schema):
+    ...     print(f"{each.name}: expected that {each.description}")
+    folds.columns: expected that the table has the columns fold
+    folds.fold.type: expected that fold (where it is validated) holds int64
+    folds.fold.missing: expected that fold is never missing
+    folds.fold.range: expected that fold is at least 0
+    """
+    columns = Expected(
+        f"{schema.name}.columns",
+        f"the table has the columns {', '.join(schema.names)}",
+        "ExpectTableColumnsToMatchSet",
+        {"column_set": schema.names, "exact_match": False},
+    )
+    return [columns, *(each for column in schema.columns for each in _of_column(schema, column))]
 
 
 def expected_of_shares(drift: float) -> list[Expected]:
@@ -186,64 +207,38 @@ def expectation_suites(expected: Sequence[Expected]) -> dict[str, ExpectationSui
     return suites
 
 
-def _from_schema(schema: Schema) -> list[Expected]:
-    columns = Expected(
-        f"{schema.name}.columns",
-        f"the table has the columns {', '.join(schema.names)}",
-        "ExpectTableColumnsToMatchSet",
-        {"column_set": schema.names, "exact_match": False},
+def _of_column(schema: Schema, column: Column) -> Iterator[Expected]:
+    name, low, high = column.name, column.minimum, column.maximum
+
+    def expected(what: str, description: str, kind: str, **options: object) -> Expected:
+        options["column"] = name
+        return Expected(f"{schema.name}.{name}.{what}", description, kind, options)
+
+    yield expected(
+        "type",
+        f"{name} ({column.description}) holds {column.dtype}",
+        "ExpectColumnValuesToBeOfType",
+        type_=_TYPES.get(column.dtype, column.dtype),
     )
-    return [columns, *(each for column in schema.columns for each in _from_column(schema, column))]
-
-
-def _from_column(schema: Schema, column: Column) -> list[Expected]:
-    name = column.name
-    subject = f"{schema.name}.{name}"
-    expected = [
-        Expected(
-            f"{subject}.type",
-            f"{name} ({column.description}) holds {column.dtype}",
-            "ExpectColumnValuesToBeOfType",
-            {"column": name, "type_": _TYPES.get(column.dtype, column.dtype)},
-        )
-    ]
     if not column.nullable:
-        expected.append(
-            Expected(
-                f"{subject}.missing",
-                f"{name} is never missing",
-                "ExpectColumnValuesToNotBeNull",
-                {"column": name},
-            )
-        )
+        yield expected("missing", f"{name} is never missing", "ExpectColumnValuesToNotBeNull")
     if column.unique:
-        expected.append(
-            Expected(
-                f"{subject}.unique",
-                f"every {name} occurs once only",
-                "ExpectColumnValuesToBeUnique",
-                {"column": name},
-            )
-        )
-    if column.minimum is not None or column.maximum is not None:
-        expected.append(
-            Expected(
-                f"{subject}.range",
-                f"{name} is {_range(column.minimum, column.maximum)}",
-                "ExpectColumnValuesToBeBetween",
-                {"column": name, "min_value": column.minimum, "max_value": column.maximum},
-            )
+        yield expected("unique", f"every {name} occurs once only", "ExpectColumnValuesToBeUnique")
+    if low is not None or high is not None:
+        yield expected(
+            "range",
+            f"{name} is {_range(low, high)}",
+            "ExpectColumnValuesToBeBetween",
+            min_value=low,
+            max_value=high,
         )
     if column.values is not None:
-        expected.append(
-            Expected(
-                f"{subject}.values",
-                f"{name} is one of {', '.join(column.values)}",
-                "ExpectColumnValuesToBeInSet",
-                {"column": name, "value_set": list(column.values)},
-            )
+        yield expected(
+            "values",
+            f"{name} is one of {', '.join(column.values)}",
+            "ExpectColumnValuesToBeInSet",
+            value_set=list(column.values),
         )
-    return expected
 
 
 def _range(minimum: float | None, maximum: float | None) -> str:
@@ -263,26 +258,21 @@ def _has_rows(schema: Schema) -> Expected:
     )
 
 
-def _of_category_names(category_names: Sequence[str] | None) -> list[Expected]:
+def _of_category_names(category_names: Sequence[str] | None) -> Iterator[Expected]:
     subject = f"{CATEGORIES.name}.name"
-    expected = [
-        Expected(
-            f"{subject}.unique",
-            "no two categories have the same name",
-            "ExpectColumnValuesToBeUnique",
-            {"column": "name"},
-        )
-    ]
+    yield Expected(
+        f"{subject}.unique",
+        "no two categories have the same name",
+        "ExpectColumnValuesToBeUnique",
+        {"column": "name"},
+    )
     if category_names is not None:
-        expected.append(
-            Expected(
-                f"{subject}.values",
-                f"the category is one of {', '.join(category_names)}",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "name", "value_set": list(category_names)},
-            )
+        yield Expected(
+            f"{subject}.values",
+            f"the category is one of {', '.join(category_names)}",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "name", "value_set": list(category_names)},
         )
-    return expected
 
 
 def _between_tables() -> list[Expected]:
@@ -292,7 +282,7 @@ def _between_tables() -> list[Expected]:
         _present("category_name", "category_id is in the table of categories"),
         _between("box_width", "the box is wider than nothing", min_value=0, strict_min=True),
         _between("box_height", "the box is higher than nothing", min_value=0, strict_min=True),
-        _between("overhang", "the box lies inside its picture", max_value=PIXEL_TOLERANCE),
+        _between("overhang", "the box lies inside its image", max_value=PIXEL_TOLERANCE),
         _between("area.range", "the area is not negative", min_value=0),
         _between("area_excess", "the area is not larger than the box", max_value=0),
     ]

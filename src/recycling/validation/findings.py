@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -40,6 +40,11 @@ class Finding:
     count: int | None
     total: int
     note: str = ""
+
+    @property
+    def outcome(self) -> Literal["met", "stop", "warn"]:
+        """That it is met, or what its failure does."""
+        return "met" if self.met else self.expected.severity
 
     @property
     def examples(self) -> list[str]:

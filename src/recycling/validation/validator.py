@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 DRIFT = 2.0
 """Percentage points that a category's share may be from the baseline, unless told otherwise.
 
-Of the competition's 4,883 photographs, 2,000 taken at random are within it in 97 of 100 draws: less
+Of the competition's 4,883 images, 2,000 taken at random are within it in 97 of 100 draws: less
 is chance, more is a change of what is collected or of how it is labelled.
 """
 

@@ -21,9 +21,8 @@ from recycling.reporting import (
     overlay_detections,
     overlay_label_maps,
     segmentation_sheet,
-    write_picture,
 )
-from recycling.reporting.panels import RIGHT, WRONG, category_colours, display_scale, legend
+from recycling.reporting.layout import RIGHT, WRONG, category_colours, display_scale, legend
 
 SIZE = 96
 NAMES = ["Metal", "Glass", "Paper"]
@@ -83,58 +82,58 @@ def detections_of(truth: Annotations, score: float) -> Detections:
     return Detections(DETECTIONS.conform(rows, where="detections"))
 
 
-def panels(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def panels(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The left and the right half of a pair, less what is between them."""
-    half = (picture.shape[1] - 12) // 2
-    return picture[:, :half], picture[:, half + 12 :]
+    half = (drawn.shape[1] - 12) // 2
+    return drawn[:, :half], drawn[:, half + 12 :]
 
 
-def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((np.abs(picture.astype(int) - colour) <= 2).all(axis=2).any())
+def has_colour(drawn: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((np.abs(drawn.astype(int) - colour) <= 2).all(axis=2).any())
 
 
 def test_boxes_have_the_colour_of_their_category_on_both_sides(truth):
-    one = truth.of_images([10])
-    wrong = detections_of(one, 0.9).assign(category_id=9)
-    left, right = panels(overlay_detections(GREY, one, Detections(wrong), truth.categories))
+    of_image = truth.of_images([10])
+    wrong = detections_of(of_image, 0.9).assign(category_id=9)
+    left, right = panels(overlay_detections(GREY, of_image, Detections(wrong), truth.categories))
     metal, _, paper = category_colours(3)
     assert (has_colour(left, metal), has_colour(left, paper)) == (True, False)
     assert (has_colour(right, metal), has_colour(right, paper)) == (False, True)
 
 
 def test_detections_of_a_low_score_are_left_out(truth):
-    one = truth.of_images([10])
-    faint = detections_of(one, 0.2)
-    _, hidden = panels(overlay_detections(GREY, one, faint, truth.categories))
-    _, shown = panels(overlay_detections(GREY, one, faint, truth.categories, min_score=0.1))
+    of_image = truth.of_images([10])
+    faint = detections_of(of_image, 0.2)
+    _, hidden = panels(overlay_detections(GREY, of_image, faint, truth.categories))
+    _, shown = panels(overlay_detections(GREY, of_image, faint, truth.categories, min_score=0.1))
     metal = category_colours(3)[0]
     assert not has_colour(hidden, metal)
     assert has_colour(shown, metal)
 
 
 def test_a_detection_of_no_known_category_is_refused(truth):
-    one = truth.of_images([10])
-    unknown = Detections(detections_of(one, 0.9).assign(category_id=4))
+    of_image = truth.of_images([10])
+    unknown = Detections(detections_of(of_image, 0.9).assign(category_id=4))
     with pytest.raises(ValueError, match="no category 4 among Metal, Glass, Paper"):
-        overlay_detections(GREY, one, unknown, truth.categories)
+        overlay_detections(GREY, of_image, unknown, truth.categories)
 
 
-def test_small_pictures_are_enlarged_and_large_ones_reduced(truth):
+def test_small_images_are_enlarged_and_large_ones_reduced(truth):
     assert display_scale(100, 50) * 100 == 384
     assert display_scale(500, 400) == 1
     assert display_scale(1000, 2000) * 2000 == 640
-    one = truth.of_images([10])
-    pair = overlay_detections(GREY, one, detections_of(one, 0.9), truth.categories)
+    of_image = truth.of_images([10])
+    pair = overlay_detections(GREY, of_image, detections_of(of_image, 0.9), truth.categories)
     assert panels(pair)[0].shape[1] == 384
 
 
-def test_the_given_picture_is_not_drawn_on(truth):
-    one = truth.of_images([10])
-    photograph = np.full((400, 400, 3), 128, dtype=np.uint8)
-    overlay_detections(photograph, one, detections_of(one, 0.9), truth.categories)
+def test_the_given_image_is_not_drawn_on(truth):
+    of_image = truth.of_images([10])
+    large = np.full((400, 400, 3), 128, dtype=np.uint8)
+    overlay_detections(large, of_image, detections_of(of_image, 0.9), truth.categories)
     labels = np.ones((400, 400), dtype=np.uint8)
-    overlay_label_maps(photograph, labels, labels, truth.categories)
-    assert (photograph == 128).all()
+    overlay_label_maps(large, labels, labels, truth.categories)
+    assert (large == 128).all()
 
 
 def test_label_maps_have_a_legend_of_what_is_there(truth):
@@ -142,12 +141,12 @@ def test_label_maps_have_a_legend_of_what_is_there(truth):
     true_map[20:60, 20:60] = 2
     predicted = np.zeros((SIZE, SIZE), dtype=np.uint8)
     metal, glass, paper = category_colours(3)
-    picture = overlay_label_maps(GREY, true_map, predicted, truth.categories)
-    below = picture[-20:]
+    drawn = overlay_label_maps(GREY, true_map, predicted, truth.categories)
+    below = drawn[-20:]
     assert has_colour(below, glass)
     assert not has_colour(below, metal)
     assert not has_colour(below, paper)
-    left, right = panels(picture[:-40])
+    left, right = panels(drawn[:-40])
     assert has_colour(left, glass)
     assert not has_colour(right, glass)
 
@@ -161,7 +160,7 @@ def test_ignored_pixels_are_drawn_and_named(truth):
     assert not has_colour(right[40:], (128, 128, 128))
 
 
-def test_label_maps_of_another_size_are_fitted_to_the_picture(truth):
+def test_label_maps_of_another_size_are_fitted_to_the_image(truth):
     small = np.full((SIZE // 2, SIZE // 2), 1, dtype=np.uint8)
     large = np.full((SIZE, SIZE), 1, dtype=np.uint8)
     np.testing.assert_array_equal(
@@ -171,8 +170,8 @@ def test_label_maps_of_another_size_are_fitted_to_the_picture(truth):
 
 
 def test_right_crops_are_green_and_wrong_ones_red():
-    picture = overlay_crops([GREY, GREY], ["Metal", "Glass"], ["Metal", "Paper"], [0.9, 0.4])
-    left, right = panels(picture)
+    drawn = overlay_crops([GREY, GREY], ["Metal", "Glass"], ["Metal", "Paper"], [0.9, 0.4])
+    left, right = panels(drawn)
     assert (has_colour(left, RIGHT), has_colour(left, WRONG)) == (True, False)
     assert (has_colour(right, RIGHT), has_colour(right, WRONG)) == (False, True)
 
@@ -180,17 +179,17 @@ def test_right_crops_are_green_and_wrong_ones_red():
 def test_a_sheet_keeps_every_panel_whole():
     sizes = [(30, 40), (50, 20), (10, 60), (25, 25), (5, 5)]
     colours = [(10 * place, 0, 0) for place in range(1, 6)]
-    pictures = [
+    images = [
         np.full((*size, 3), colour, dtype=np.uint8)
         for size, colour in zip(sizes, colours, strict=True)
     ]
-    sheet = contact_sheet(pictures, 2)
+    sheet = contact_sheet(images, 2)
     for (height, width), colour in zip(sizes, colours, strict=True):
         assert int((sheet == colour).all(axis=2).sum()) == height * width
 
 
 def test_an_empty_sheet_is_refused():
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         contact_sheet([], 2)
 
 
@@ -200,7 +199,7 @@ def test_sheets_spread_their_images_evenly_and_always_the_same(truth, folder):
     np.testing.assert_array_equal(sheet, detection_sheet(truth, folder, found, n=3))
     for number in (10, 14, 19):
         (folder.path / f"{number}.png").rename(folder.path / f"{number}.gone")
-        with pytest.raises(FileNotFoundError, match=rf"{number}.png: no such photograph"):
+        with pytest.raises(FileNotFoundError, match=rf"{number}.png: no such image"):
             detection_sheet(truth, folder, found, n=3)
         (folder.path / f"{number}.gone").rename(folder.path / f"{number}.png")
 
@@ -224,9 +223,9 @@ def test_a_sheet_of_crops_marks_the_wrong_ones(truth, folder):
     assert has_colour(sheet, WRONG)
 
 
-def test_a_photograph_that_is_none_is_named(truth, folder):
-    (folder.path / "10.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"10\.png: cannot be read as a picture"):
+def test_a_file_that_is_no_image_is_named(truth, folder):
+    (folder.path / "10.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"10\.png: cannot be read as an image"):
         detection_sheet(truth, folder, detections_of(truth, 0.8), n=1)
 
 
@@ -242,11 +241,3 @@ def test_a_long_legend_goes_on_in_the_next_row():
     assert rows.shape[0] > one_row.shape[0]
     for _, colour in entries:
         assert has_colour(rows, colour)
-
-
-def test_a_picture_is_written_as_it_is(tmp_path):
-    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    write_picture(picture, tmp_path / "deep" / "picture.png")
-    read = cv2.imread(str(tmp_path / "deep" / "picture.png"))
-    np.testing.assert_array_equal(read[..., ::-1], picture)
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["picture.png"]

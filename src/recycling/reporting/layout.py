@@ -1,4 +1,4 @@
-"""Pictures put together: colours of categories, titles, legends, sheets."""
+"""Images put together: colours of categories, titles, legends, sheets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ PAPER: Rgb = (255, 255, 255)
 RIGHT: Rgb = (27, 120, 55)
 WRONG: Rgb = (178, 24, 43)
 
+GAP = 12
+"""Pixels between the images of a sheet, and around them."""
+
 MIN_SIDE = 384
 MAX_SIDE = 640
 
-_GAP = 12
 _TEXT = 15
 # Ten hues that stay apart from one another, and from soil, grass and stone.
 _TEN = (
@@ -36,7 +38,7 @@ _TEN = (
 
 
 def category_colours(count: int) -> list[Rgb]:
-    """One colour for each category, the same in every picture.
+    """One colour for each category, the same in every image.
 
     Args:
         count: How many categories there are.
@@ -64,36 +66,36 @@ def readable_on(colour: Rgb) -> Rgb:
 
 
 def display_scale(height: int, width: int) -> float:
-    """By how much to scale a picture so that its longer side is from 384 to 640 pixels."""
+    """By how much to scale an image so that its longer side is from 384 to 640 pixels."""
     longer = max(height, width)
     return min(max(longer, MIN_SIDE), MAX_SIDE) / longer
 
 
-def scaled(picture: Picture, scale: float) -> Picture:
-    """A photograph, scaled smoothly.
+def scaled(image: Picture, scale: float) -> Picture:
+    """An image, scaled smoothly.
 
     Args:
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         scale: Factor for both sides.
     """
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
 
 
-def titled(picture: Picture, title: str, colour: Rgb = INK) -> Picture:
-    """A picture under a line of text, which is cut where the picture ends.
+def titled(image: Picture, title: str, colour: Rgb = INK) -> Picture:
+    """An image under a line of text, which is cut where the image ends.
 
     Args:
-        picture: (H, W, 3) RGB.
+        image: (H, W, 3) RGB.
         title: The text.
         colour: The text's colour.
     """
-    band = text_band(picture.shape[1], [(fitting(title, picture.shape[1]), colour)])
-    return np.concatenate([band, picture])
+    band = text_band(image.shape[1], [(fitting(title, image.shape[1]), colour)])
+    return np.concatenate([band, image])
 
 
 def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> Picture:
@@ -159,7 +161,7 @@ def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> Picture:
 
 
 def side_by_side(panels: Sequence[Picture]) -> Picture:
-    """Pictures in one row, tops level, on white.
+    """Images in one row, tops level, on white.
 
     Args:
         panels: Each (H, W, 3) RGB.
@@ -168,7 +170,7 @@ def side_by_side(panels: Sequence[Picture]) -> Picture:
 
 
 def stacked(panels: Sequence[Picture]) -> Picture:
-    """Pictures in one column, left edges level, on white.
+    """Images in one column, left edges level, on white.
 
     Args:
         panels: Each (H, W, 3) RGB.
@@ -176,8 +178,8 @@ def stacked(panels: Sequence[Picture]) -> Picture:
     return contact_sheet(panels, 1, margin=0)
 
 
-def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP) -> Picture:
-    """Pictures of any size in a grid, on white.
+def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = GAP) -> Picture:
+    """Images of any size in a grid, on white.
 
     Args:
         panels: Each (H, W, 3) RGB, in reading order.
@@ -185,21 +187,21 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP
         margin: Pixels around the grid.
 
     Returns:
-        (H, W, 3) RGB; a column is as wide as its widest picture, a row as high as its highest.
+        (H, W, 3) RGB; a column is as wide as its widest image, a row as high as its highest.
 
     Raises:
-        ValueError: There is no picture, or no column.
+        ValueError: There is no image, or no column.
     """
     if not panels or columns < 1:
-        raise ValueError("a contact sheet needs at least one picture and one column")
+        raise ValueError("a contact sheet needs at least one image and one column")
     columns = min(columns, len(panels))
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     heights = [max(panel.shape[0] for panel in row) for row in rows]
     widths = [max(panel.shape[1] for panel in panels[column::columns]) for column in range(columns)]
     sheet = np.full(
         (
-            sum(heights) + _GAP * (len(rows) - 1) + 2 * margin,
-            sum(widths) + _GAP * (columns - 1) + 2 * margin,
+            sum(heights) + GAP * (len(rows) - 1) + 2 * margin,
+            sum(widths) + GAP * (columns - 1) + 2 * margin,
             3,
         ),
         PAPER,
@@ -210,24 +212,9 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = _GAP
         left = margin
         for panel, width in zip(row, widths, strict=False):
             sheet[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
-            left += width + _GAP
-        top += height + _GAP
+            left += width + GAP
+        top += height + GAP
     return sheet
-
-
-def write_picture(picture: Picture, path: Path) -> None:
-    """Write a picture as PNG, whole or not at all.
-
-    Args:
-        picture: (H, W, 3) RGB.
-        path: The file; its folder is made where it is missing.
-    """
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    Image.fromarray(picture).save(unfinished, format="PNG")
-    unfinished.replace(path)
 
 
 def font_path() -> Path:

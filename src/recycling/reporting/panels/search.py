@@ -1,4 +1,4 @@
-"""A figure of how an ensemble was chosen, and what the choice is worth."""
+"""How an ensemble was chosen, and what the choice is worth."""
 
 from __future__ import annotations
 
@@ -7,18 +7,59 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
-from recycling.reporting.figures import _ACCENT, _INK, _QUIET, _TRAIN, _figure, _quieten
+from recycling.ensembling import ALL_FOLDS, Choices, History
+from recycling.reporting.pages import render_image, render_table, render_text
+from recycling.reporting.panels.core import panel
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, QUIET, new_figure, quieten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recycling.ensembling.search.core import History
-    from recycling.ensembling.search.selection import Choices
-
-_COLOUR = {"best member": _QUIET, "greedy": "#d9774a", "search": _ACCENT}
+_COLOUR = {"best member": QUIET, "greedy": LOSS, "search": ACCENT}
 _LINE = 110  # characters of a line of the title
+_SHOWN = 20  # trials
+_HEADINGS = {
+    "how": "chosen by",
+    "method": "method",
+    "weights": "weights",
+    "settings": "settings",
+    "held_out_score": "held out",
+    "gain": "gain",
+    "gain_error": "±",
+    "training_score": "on the parts chosen on",
+}
+
+
+@panel("Search", order=70)
+def search(choices: Choices, search_history: History | None = None) -> list[Markup]:
+    """The ways of choosing side by side, and how the search went."""
+    if choices.empty:
+        return []
+    scores = dict.fromkeys(("held out", "±", "on the parts chosen on"), ".4f")
+    ways = choices[list(_HEADINGS)].rename(columns=_HEADINGS)
+    pieces = [render_table(ways, {**scores, "gain": "+.4f"})]
+    if search_history is not None and len(search_history):
+        figure = search_figure(search_history, choices)
+        pieces += [render_image(figure, "history of the search"), *_best_trials(search_history)]
+    return pieces
+
+
+def _of_the_chosen(history: History) -> pd.DataFrame:
+    """The trials of the search whose ensemble is chosen; the others score other images."""
+    return history[history["search"] == ALL_FOLDS].drop(columns="search")
+
+
+def _best_trials(history: History) -> list[Markup]:
+    trials = _of_the_chosen(history)
+    best = trials.sort_values("score", ascending=False, kind="stable").head(_SHOWN)
+    said = "<p>{{ shown }} of {{ '{:,}'.format(total) }} trials.</p>"
+    return [
+        render_text(said, shown=len(best), total=len(trials)),
+        render_table(best, {"trial": "", "score": ".4g", "best": ".4g"}),
+    ]
 
 
 def search_figure(history: History, choices: Choices) -> Figure:
@@ -33,11 +74,10 @@ def search_figure(history: History, choices: Choices) -> Figure:
         best so far, and the simpler ways as lines; on the right the scores on held-out parts, a
         dot each, their mean, and the training score, which flatters.
     """
-    figure = _figure(11, 2.2 + 0.62 * max(len(choices), 4))
-    figure.suptitle(fill(_verdict(choices), _LINE), fontsize=12, color=_INK)
+    figure = new_figure(11, 2.2 + 0.62 * max(len(choices), 4))
+    figure.suptitle(fill(_verdict(choices), _LINE), fontsize=12, color=INK)
     left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
-    first = history["search"].iloc[0]
-    _trials(left, history[history["search"] == first], choices)
+    _trials(left, _of_the_chosen(history), choices)
     _held_out(right, choices)
     return figure
 
@@ -59,10 +99,8 @@ def _trials(axis: Axes, trials: pd.DataFrame, choices: Choices) -> None:
     from matplotlib.ticker import MaxNLocator
 
     numbers = trials["trial"].to_numpy() + 1
-    axis.plot(numbers, trials["score"], ".", color=_TRAIN, markersize=5, label="a trial")
-    axis.step(
-        numbers, trials["best"], where="post", color=_ACCENT, linewidth=2, label="best so far"
-    )
+    axis.plot(numbers, trials["score"], ".", color=PALE, markersize=5, label="a trial")
+    axis.step(numbers, trials["best"], where="post", color=ACCENT, linewidth=2, label="best so far")
     simpler = choices[choices["how"] != "search"]
     for how, score in zip(simpler["how"], simpler["training_score"], strict=True):
         axis.axhline(score, color=_COLOUR[how], linewidth=1.2, linestyle="--", label=how, zorder=3)
@@ -74,7 +112,7 @@ def _trials(axis: Axes, trials: pd.DataFrame, choices: Choices) -> None:
     axis.set_xlabel("trial", fontsize=10)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
-    _quieten(axis, grid="x")
+    quieten(axis, grid="x")
 
 
 def _range(needed: list[float], scores: pd.Series) -> tuple[float, float]:
@@ -94,13 +132,13 @@ def _held_out(axis: Axes, choices: Choices) -> None:
         colour = _COLOUR[str(row["how"])]
         axis.plot(row[folds], [place] * len(folds), "o", color=colour, alpha=0.35, markersize=6)
         axis.plot(row["held_out_score"], place, "D", color=colour, markersize=8)
-        axis.plot(row["training_score"], place, "o", markersize=9, color=_INK, fillstyle="none")
+        axis.plot(row["training_score"], place, "o", markersize=9, color=INK, fillstyle="none")
         axis.text(
             row["held_out_score"], place + 0.18, f"{row['held_out_score']:.3f}",
-            ha="center", va="bottom", fontsize=9, color=_INK,
+            ha="center", va="bottom", fontsize=9, color=INK,
         )  # fmt: skip
     axis.set_yticks(places, choices["how"].tolist())
     axis.set_ylim(-0.5, len(choices) - 0.3)
     axis.set_title("Score on held-out parts", fontsize=10, loc="left")
     axis.set_xlabel("dots: parts; diamond: their mean; ring: on the parts chosen on", fontsize=9)
-    _quieten(axis, grid="x")
+    quieten(axis, grid="x")

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from recycling.reporting.search import search_figure
+from recycling.reporting.panels.search import search_figure
 
 TRIALS = [0.50, 0.10, 0.62, 0.61, 0.70]
 
@@ -34,7 +34,7 @@ def texts(axis):
 
 
 def line(axis, label):
-    return next(one for one in axis.lines if one.get_label() == label)
+    return next(drawn for drawn in axis.lines if drawn.get_label() == label)
 
 
 def test_the_title_says_the_gain_on_held_out_parts(history, choices):

@@ -4,20 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recycling.diagnostics.contributions import CONTRIBUTIONS
-from recycling.diagnostics.gains import CLASS_GAINS
-from recycling.diagnostics.leaderboard import compare_with_leaderboard
-from recycling.diagnostics.thresholds import SCORE_THRESHOLDS
-from recycling.reporting.ensembles import (
-    _ACCENT,
-    _LOSS,
-    _TRAIN,
-    class_gains_figure,
-    contributions_figure,
-    leaderboard_figure,
-    likeness_figure,
-    thresholds_figure,
+from recycling.diagnostics import (
+    CLASS_GAINS,
+    CONTRIBUTIONS,
+    SCORE_THRESHOLDS,
+    compare_with_leaderboard,
 )
+from recycling.reporting.panels.class_gains import class_gains_figure
+from recycling.reporting.panels.leaderboard import leaderboard_figure
+from recycling.reporting.panels.likeness import likeness_figure
+from recycling.reporting.panels.members import contributions_figure
+from recycling.reporting.panels.thresholds import thresholds_figure
+from recycling.reporting.style import ACCENT, LOSS, PALE
 from reporting.test_figures import overlapping, texts
 
 PAIRS = pd.DataFrame(
@@ -82,7 +80,7 @@ def test_what_may_add_nothing_is_grey_and_a_loss_orange(contributions):
         [-0.02, 0.03],
         [0.02, 0.08],
     ]
-    assert [line.get_color() for line in spans] == [_LOSS, _TRAIN, _ACCENT]
+    assert [line.get_color() for line in spans] == [LOSS, PALE, ACCENT]
 
 
 def test_members_agree_both_ways_beside_their_errors():
@@ -135,8 +133,8 @@ def test_a_model_out_of_line_is_orange_on_its_board_alone(comparison):
     public, private = leaderboard_figure(comparison).axes
     assert public.get_title() == "public leaderboard"
     colours = [to_hex(colour) for colour in public.collections[0].get_facecolor()]
-    assert colours.count(_LOSS) == 1
-    assert {to_hex(colour) for colour in private.collections[0].get_facecolor()} == {_ACCENT}
+    assert colours.count(LOSS) == 1
+    assert {to_hex(colour) for colour in private.collections[0].get_facecolor()} == {ACCENT}
     assert sorted(texts(public)) == [f"model_{i}" for i in range(7)]
 
 

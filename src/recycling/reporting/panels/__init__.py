@@ -1,0 +1,20 @@
+"""The panels of the report on an ensemble, a file each.
+
+Every file of this folder is read; no other names it. A panel is a function with a decorator: its
+arguments name the values that it needs (`recycling.reporting.report_page` lists them), and it
+returns pieces that `recycling.reporting.pages` makes::
+
+    @panel("How often members agree", order=35)
+    def agreement(agreement: Agreement) -> list[Markup]:
+        return [render_table(agreement, {"agreement": ".2f"})]
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from recycling.reporting.panels.core import PANELS, Panel, panel
+
+for _module in iter_modules(__path__, f"{__name__}."):
+    import_module(_module.name)
+
+__all__ = ["PANELS", "Panel", "panel"]

@@ -1,0 +1,80 @@
+"""How good each member is, and what it adds to the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup
+
+from recycling.diagnostics import Contributions
+from recycling.evaluation import Metrics
+from recycling.reporting.pages import render_image, render_table
+from recycling.reporting.panels.core import panel
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, new_figure, quieten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@panel("Members", order=20)
+def members(
+    metrics: Metrics,
+    contributions: Contributions | None = None,
+    members: Mapping[str, Metrics] | None = None,
+) -> list[Markup]:
+    """Each member's own score and what it adds; the scores alone where nobody was left out."""
+    metric = metrics.metric
+    if contributions is not None and len(contributions):
+        table = pd.DataFrame(
+            {
+                "member": contributions["member"],
+                metric: contributions["score"],
+                "ensemble without it": contributions["without"],
+                "what it adds": contributions["contribution"],
+                "interval": [
+                    f"{low:+.4f} to {high:+.4f}"
+                    for low, high in zip(contributions["low"], contributions["high"], strict=True)
+                ],
+            }
+        )
+        formats = {metric: ".4f", "ensemble without it": ".4f", "what it adds": "+.4f"}
+        figure = contributions_figure(contributions, metric)
+        return [
+            render_table(table, {**formats, "interval": ""}),
+            render_image(figure, "what each member adds"),
+        ]
+    if members and not isnan(metrics.score):
+        scores = {"member": list(members), metric: [each.score for each in members.values()]}
+        return [render_table(pd.DataFrame(scores), {metric: ".4f"})]
+    return []
+
+
+def contributions_figure(contributions: Contributions, metric: str) -> Figure:
+    """What each member adds to the ensemble, with its interval.
+
+    Args:
+        contributions: Schema `recycling.diagnostics.CONTRIBUTIONS`; one row at least.
+        metric: What the scores are.
+
+    Returns:
+        A point and a line for each member, the one that adds most on top; pale where the interval
+        holds 0.
+    """
+    rows = contributions.sort_values("contribution", kind="stable")
+    figure = new_figure(8, 1.4 + 0.36 * len(rows))
+    axis = figure.subplots()
+    columns = rows[["contribution", "low", "high"]].to_numpy(dtype=float).tolist()
+    for place, (contribution, low, high) in enumerate(columns):
+        colour = PALE if low <= 0 <= high else ACCENT if contribution > 0 else LOSS
+        axis.plot([low, high], [place, place], color=colour, linewidth=2.5)
+        axis.plot([contribution], [place], "o", color=colour, markersize=7)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.set_yticks(range(len(rows)), rows["member"].tolist())
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    axis.set_xlabel(f"{metric} of the ensemble less that without the member", fontsize=9)
+    axis.set_title("What each member adds (grey: it may be nothing)", fontsize=12)
+    quieten(axis, grid="x")
+    return figure

@@ -1,0 +1,42 @@
+"""The ensemble's score, on top of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+
+import pandas as pd
+from markupsafe import Markup
+
+from recycling.evaluation.core import Metrics
+from recycling.reporting.pages import render_table, render_text
+from recycling.reporting.panels.core import panel
+from recycling.reporting.scores import SIZES
+
+_SCORE = """
+<p>{{ metric }} <strong>{{ "%.4f" | format(score) }}</strong>
+{%- if interval %}, {{ "%.4f to %.4f" | format(interval.low, interval.high) }} on other images
+{%- endif %}.</p>
+"""
+_NO_SCORE = "<p>No truth is known, so there is no score.</p>"
+
+
+@panel("", order=0)
+def score(metrics: Metrics, interval: Mapping[str, float] | None = None) -> list[Markup]:
+    """The score with its interval, and that of each size of objects, where boxes were scored."""
+    if isnan(metrics.score):
+        return [render_text(_NO_SCORE), *_sizes(metrics)]
+    said = render_text(_SCORE, metric=metrics.metric, score=metrics.score, interval=interval)
+    return [said, *_sizes(metrics)]
+
+
+def _sizes(metrics: Metrics) -> list[Markup]:
+    """How well small, medium and large objects are found; a size that there is none of is not."""
+    sizes = [size for size in SIZES if f"{metrics.metric}_{size}" in metrics.details]
+    if not sizes:
+        return []
+    scores = {
+        name: [metrics.details[f"{name}_{size}"] for size in sizes]
+        for name in (metrics.metric, "mAP")
+    }
+    return [render_table(pd.DataFrame({"objects": sizes, **scores}), dict.fromkeys(scores, ".4f"))]
