@@ -196,7 +196,7 @@ def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> 
             iou_threshold=iou_threshold,
             sigma=settings.sigma,
             score_threshold=settings.score_threshold,
-            method=settings.decay,
+            decay=settings.decay,
             class_agnostic=agnostic,
             names=names,
         )

@@ -115,7 +115,7 @@ def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble
     )
     good, other, _ = scene[2].values()
     expected = soft_nms(
-        [good, other], weights=[2, 1], method="linear", iou_threshold=0.4, sigma=0.7,
+        [good, other], weights=[2, 1], decay="linear", iou_threshold=0.4, sigma=0.7,
         score_threshold=0.2,
     )  # fmt: skip
     pd.testing.assert_frame_equal(fused, expected)

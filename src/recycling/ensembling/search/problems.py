@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recycling.ensembling.boxes.nms import nms
 from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
 from recycling.ensembling.boxes.soft_nms import soft_nms
-from recycling.ensembling.boxes.weighted_boxes_fusion import nms, weighted_boxes_fusion
+from recycling.ensembling.boxes.weighted_boxes_fusion import weighted_boxes_fusion
 from recycling.ensembling.classes import averages as class_fusion
 from recycling.ensembling.classes.stacking import stack_probabilities
 from recycling.ensembling.masks.hard_vote import fuse_label_maps
@@ -270,8 +271,6 @@ def fuse_boxes(members: Sequence[Detections], chosen: Candidate) -> Detections:
         "non_maximum_weighted": non_maximum_weighted,
     }
     settings: dict[str, Any] = dict(chosen.settings)
-    if "decay" in settings:
-        settings["method"] = settings.pop("decay")
     weights = [float(weight) for _, weight in chosen.weights]
     return by_name[chosen.method](members, weights=weights, names=chosen.members, **settings)
 
