@@ -14,8 +14,9 @@ from statistics import median
 from rich.console import Console
 from rich.table import Column, Table
 
-FUNCTIONS = ("weighted_boxes_fusion", "nms", "soft_nms", "non_maximum_weighted", "hard_vote")
-COLD_TARGET, LATER_TARGET = 10.0, 0.3
+from recycling.ensembling.warm_up import small_calls
+
+COLD_TARGET, LATER_TARGET = 2.5, 0.3
 LATER = 5
 
 
@@ -32,7 +33,7 @@ def run(*, quick: bool) -> None:
         "later + imports",
         title="the first call in a process, on one image; numba's cache is kept on disk",
     )
-    for name in ("nms",) if quick else FUNCTIONS:
+    for name in list(small_calls())[: 1 if quick else None]:
         with tempfile.TemporaryDirectory() as cache:
             cold_libraries, cold = in_a_process(name, Path(cache))
             later = [in_a_process(name, Path(cache)) for _ in range(1 if quick else LATER)]
@@ -67,23 +68,14 @@ def in_a_process(name: str, cache: Path) -> tuple[float, float]:
 
 
 def measure(name: str) -> tuple[float, float]:
-    import numpy as np
-    import pandas as pd
-
-    from recycling import ensembling
-    from recycling.predictions import DETECTIONS
-
-    frame = pd.DataFrame([(1, 1, 0.5, 0.0, 0.0, 8.0, 8.0)], columns=DETECTIONS.names)
-    boxes = DETECTIONS.conform(frame, where="one box")
-    maps = np.zeros((2, 8, 8), np.uint8)
+    call = small_calls()[name]
     start = time.perf_counter()
     import numba
     import scipy.linalg  # which numba imports for its own, once it loads what it has compiled
 
     assert numba, scipy
     ready = time.perf_counter()
-    function = getattr(ensembling, name)
-    function(maps, ranks=[0, 1]) if name == "hard_vote" else function([boxes, boxes])
+    call()
     return ready - start, time.perf_counter() - ready
 
 

@@ -61,13 +61,13 @@ def run(*, quick: bool) -> list[Row]:
             "weighted boxes fusion",
             lambda: weighted_boxes_fusion(members, iou_threshold=0.55),
             lambda one: ensemble_boxes.weighted_boxes_fusion(*one, iou_thr=0.55),
-            600,
+            200,
         ),
         (
             "NMS",
             lambda: nms(members, iou_threshold=0.5),
             lambda one: ensemble_boxes.nms(*one, iou_thr=0.5),
-            1,
+            10,
         ),
     ):
         rows.append(compare(f"{name}, {size}", ours, peer, peer_input, target, turns))

@@ -41,12 +41,14 @@ class Searched:
         high: The most that is tried.
         step: Between numbers that are tried.
         first: What is tried first.
+        only_with: Another setting and the value without which this one means nothing.
     """
 
     low: float
     high: float
     step: float
     first: float
+    only_with: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensembling.peer import BOX, MORE, SIDE, table
-from recycling.ensembling import EnsemblingError, box_tables, nms, weighted_boxes_fusion
+from recycling.ensembling import EnsemblingError, nms, weighted_boxes_fusion
+from recycling.ensembling.boxes import tables
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
 
@@ -191,7 +192,7 @@ def test_threads_share_images_out_without_a_trace(fuse, monkeypatch):
     rng = np.random.default_rng(3)
     members = [random_member(rng, size, 40) for size in (900, 0, 700)]
     alone = fuse(members)
-    monkeypatch.setattr(box_tables, "SEVERAL_THREADS_FROM", 1)
+    monkeypatch.setattr(tables, "BOXES_AT_A_TIME", 100)
     for n_threads in (1, 2, 5):
         monkeypatch.setattr("numba.get_num_threads", lambda n=n_threads: n)
         pd.testing.assert_frame_equal(fuse(members), alone, check_exact=True)
@@ -222,7 +223,7 @@ def test_thousands_of_boxes_in_one_image_equal_the_package():
     assert len(fused) == len(scores)
     np.testing.assert_allclose(fused["score"], scores, rtol=1e-5)
     boxes, scores, labels = ensemble_boxes.nms(*for_package(members, 0))
-    stayed = nms(members)
+    stayed = nms(members, iou_threshold=0.5)
     np.testing.assert_allclose(ours(stayed, 0), in_order(labels, scores, boxes * SIDE))
 
 

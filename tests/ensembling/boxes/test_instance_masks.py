@@ -95,7 +95,7 @@ def test_masks_stay_with_their_images_when_threads_share_these_out(monkeypatch):
         for _ in range(2)
     ]
     alone = weighted_boxes_fusion(members)
-    monkeypatch.setattr("recycling.ensembling.boxes.tables.SEVERAL_THREADS_FROM", 1)
+    monkeypatch.setattr("recycling.ensembling.boxes.tables.BOXES_AT_A_TIME", 10)
     pd.testing.assert_frame_equal(weighted_boxes_fusion(members), alone)
     for row in alone.itertuples():
         expected = rectangle(row.image_id % 7, 10 + row.image_id % 5)

@@ -10,13 +10,16 @@ import pytest
 from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float, prepare_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
 from recycling.ensembling import EnsemblingError, nms, soft_nms
+from recycling.ensembling.methods import BoxFusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
 
 NUMBERS = {"linear": 1, "gaussian": 2, "nms": 3}
+LINEAR = {"decay": "linear", "iou_threshold": 0.5, "score_threshold": 0.001}
 
 
 def peer_input(members, image_id, *, class_agnostic=False):
@@ -66,7 +69,7 @@ def ours(fused, image_id, *, class_agnostic=False):
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),
     sigma=st.sampled_from([0.01, 0.1, 0.5, 2.0]),
     score_threshold=st.sampled_from([0.0, 0.001, 0.1, 0.5]),
-    method=st.sampled_from(list(NUMBERS)),
+    decay=st.sampled_from(list(NUMBERS)),
     weighted=st.booleans(),
     class_agnostic=st.booleans(),
 )
@@ -79,7 +82,7 @@ def test_boxes_and_their_lowered_scores_are_those_of_the_package(
     iou_threshold,
     sigma,
     score_threshold,
-    method,
+    decay,
     weighted,
     class_agnostic,
 ):
@@ -92,13 +95,13 @@ def test_boxes_and_their_lowered_scores_are_those_of_the_package(
         iou_threshold=iou_threshold,
         sigma=sigma,
         score_threshold=score_threshold,
-        method=method,
+        decay=decay,
         class_agnostic=class_agnostic,
     )
     for image_id in range(3, 3 + 7 * n_images, 7):
         theirs = peer_with_lowered_scores(
             *peer_input(members, image_id, class_agnostic=class_agnostic),
-            method=NUMBERS[method],
+            method=NUMBERS[decay],
             iou_thr=iou_threshold,
             sigma=sigma,
             thresh=score_threshold,
@@ -108,16 +111,16 @@ def test_boxes_and_their_lowered_scores_are_those_of_the_package(
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["linear", "gaussian"])
+@pytest.mark.parametrize("decay", ["linear", "gaussian"])
 def test_boxes_are_those_of_the_packages_call_which_leaves_their_scores_as_they_were(
-    method,
+    decay,
 ):
     rng = np.random.default_rng(5)
     members = [random_member(rng, 500, 1, on_grid=False) for _ in range(3)]
     boxes, scores, labels = ensemble_boxes.soft_nms(
-        *peer_input(members, 3), method=NUMBERS[method], iou_thr=0.5, sigma=0.5, thresh=0.05
+        *peer_input(members, 3), method=NUMBERS[decay], iou_thr=0.5, sigma=0.5, thresh=0.05
     )
-    fused = soft_nms(members, method=method, score_threshold=0.05)
+    fused = soft_nms(members, decay=decay, iou_threshold=0.5, score_threshold=0.05)
     rows = ["category_id", *BOX]
     theirs = pd.DataFrame(boxes * SIDE, columns=BOX).assign(category_id=labels, theirs=scores)
     both = fused.merge(theirs, on=rows, how="outer", validate="one_to_one")
@@ -130,9 +133,9 @@ def test_nms_minds_the_score_threshold_and_is_plain_nms_without_one():
     rng = np.random.default_rng(6)
     members = [random_member(rng, 200, 3, on_grid=False) for _ in range(3)]
     plain = nms(members, weights=[1, 2, 3])
-    everything = soft_nms(members, weights=[1, 2, 3], method="nms", score_threshold=0.0)
+    everything = soft_nms(members, weights=[1, 2, 3], decay="nms", score_threshold=0.0)
     pd.testing.assert_frame_equal(everything, plain)
-    above = soft_nms(members, weights=[1, 2, 3], method="nms", score_threshold=0.2)
+    above = soft_nms(members, weights=[1, 2, 3], decay="nms", score_threshold=0.2)
     expected = plain[plain["score"] > 0.2].reset_index(drop=True)
     pd.testing.assert_frame_equal(above, expected)
     assert 0 < len(above) < len(plain)
@@ -141,13 +144,11 @@ def test_nms_minds_the_score_threshold_and_is_plain_nms_without_one():
 @given(
     seed=st.integers(0, 2**32),
     sizes=st.lists(st.integers(0, 20), min_size=2, max_size=5),
-    method=st.sampled_from(list(NUMBERS)),
+    decay=st.sampled_from(list(NUMBERS)),
     class_agnostic=st.booleans(),
 )
 @settings(max_examples=60 * MORE, deadline=None)
-def test_neither_order_of_members_nor_of_rows_alters_the_result(
-    seed, sizes, method, class_agnostic
-):
+def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, decay, class_agnostic):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]
     for member in members:  # few scores, so that many boxes are tied
@@ -157,8 +158,8 @@ def test_neither_order_of_members_nor_of_rows_alters_the_result(
         for place in rng.permutation(len(members))
     ]
     pd.testing.assert_frame_equal(
-        soft_nms(shuffled, method=method, class_agnostic=class_agnostic),
-        soft_nms(members, method=method, class_agnostic=class_agnostic),
+        soft_nms(shuffled, decay=decay, class_agnostic=class_agnostic),
+        soft_nms(members, decay=decay, class_agnostic=class_agnostic),
         check_exact=True,
     )
 
@@ -167,19 +168,19 @@ def test_of_equal_scores_the_higher_to_begin_with_is_taken_first_and_then_the_le
     # The first box halves the second's score to that of the third, which overlaps the second.
     best = [1, 1, 1.0, 0, 0, 10, 10]
     halved, third = [1, 1, 0.8, 0, 0, 10, 20], [1, 1, 0.4, 0, 10, 10, 20]
-    fused = soft_nms([table(third, halved, best)], iou_threshold=0.4)
+    fused = soft_nms([table(third, halved, best)], decay="linear", iou_threshold=0.4)
     assert fused["score"].tolist() == [1.0, 0.4, pytest.approx(0.2)]
     assert fused["y_min"].tolist() == [0, 0, 10]
     # Two boxes of one score that overlap by half.
     left, right = [1, 1, 0.8, 0, 0, 30, 10], [1, 1, 0.8, 10, 0, 40, 10]
-    fused = soft_nms([table(right, left)], iou_threshold=0.4)
+    fused = soft_nms([table(right, left)], decay="linear", iou_threshold=0.4)
     assert fused[["x_min", "score"]].to_numpy().tolist() == [[0, 0.8], [10, 0.4]]
 
 
 def test_identical_boxes_lose_all_their_score_when_lowered_in_proportion():
     same = table([1, 1, 0.9, 0, 0, 10, 10], [1, 1, 0.8, 0, 0, 10, 10])
-    assert soft_nms([same, same], score_threshold=0.0)["score"].tolist() == [0.9]
-    kept = soft_nms([same], method="gaussian")["score"].tolist()
+    assert soft_nms([same, same], decay="linear")["score"].tolist() == [0.9]
+    kept = soft_nms([same], decay="gaussian")["score"].tolist()
     assert kept == [0.9, pytest.approx(0.8 * np.exp(-2))]
 
 
@@ -187,15 +188,15 @@ def test_boxes_that_touch_and_boxes_of_other_categories_or_images_keep_their_sco
     left, right = [1, 1, 0.9, 0, 0, 10, 10], [1, 1, 0.8, 10, 0, 20, 10]
     other_category, other_image = [1, 2, 0.7, 0, 0, 10, 10], [2, 1, 0.6, 0, 0, 10, 10]
     apart = table(left, right, other_category, other_image)
-    for method in NUMBERS:
+    for decay in NUMBERS:
         pd.testing.assert_frame_equal(
-            soft_nms([apart], iou_threshold=0.0, method=method), apart, check_exact=True
+            soft_nms([apart], iou_threshold=0.0, decay=decay), apart, check_exact=True
         )
 
 
 def test_boxes_of_all_categories_compete_if_asked_to_and_keep_their_own():
     boxes = table([1, 5, 0.9, 0, 0, 10, 10], [1, 2, 0.8, 0, 0, 10, 6])
-    fused = soft_nms([boxes], class_agnostic=True)
+    fused = soft_nms([boxes], decay="linear", class_agnostic=True)
     assert fused["category_id"].tolist() == [5, 2]
     assert fused["score"].tolist() == [0.9, pytest.approx(0.32)]
 
@@ -230,7 +231,7 @@ def test_thousands_of_boxes_in_one_image_are_those_of_the_package():
     low = rng.uniform(0, 900, (3000, 2))
     member = pd.DataFrame(np.hstack([low, low + rng.uniform(5, 100, (3000, 2))]), columns=BOX)
     member = member.assign(image_id=3, category_id=1, score=rng.uniform(0, 1, 3000))
-    fused = soft_nms([member])
+    fused = soft_nms([member], **LINEAR)
     theirs = peer_with_lowered_scores(
         *peer_input([member], 3), method=1, iou_thr=0.5, sigma=0.5, thresh=0.001, weights=None
     )
@@ -240,10 +241,10 @@ def test_thousands_of_boxes_in_one_image_are_those_of_the_package():
 def test_so_many_images_that_threads_share_them_give_what_each_gives_alone():
     rng = np.random.default_rng(3)
     members = [random_member(rng, 12_000, 600, on_grid=False) for _ in range(2)]
-    fused = soft_nms(members, method="gaussian")
+    fused = soft_nms(members, decay="gaussian")
     for image_id in (3, 3 + 7 * 300, 3 + 7 * 599):
         alone = soft_nms(
-            [member[member["image_id"] == image_id] for member in members], method="gaussian"
+            [member[member["image_id"] == image_id] for member in members], decay="gaussian"
         )
         among_all = fused[fused["image_id"] == image_id].reset_index(drop=True)
         pd.testing.assert_frame_equal(among_all, alone, check_exact=True)
@@ -256,7 +257,7 @@ def test_members_without_boxes_give_a_table_without_boxes():
         soft_nms([DETECTIONS.empty(), DETECTIONS.empty()]), DETECTIONS.empty()
     )
     below = table([1, 1, 0.0005, 0, 0, 9, 9])
-    pd.testing.assert_frame_equal(soft_nms([below]), DETECTIONS.empty())
+    pd.testing.assert_frame_equal(soft_nms([below], score_threshold=0.001), DETECTIONS.empty())
 
 
 def test_boxes_without_area_are_left_out_and_counted(caplog):
@@ -300,7 +301,7 @@ def test_a_value_that_is_not_a_number_is_refused_with_the_member_and_the_row():
         ({"score_threshold": float("nan")}, "score_threshold is nan"),
         ({"sigma": 0.0}, "sigma is 0; it should be a number above 0"),
         ({"sigma": float("nan")}, "sigma is nan"),
-        ({"method": "soft"}, "method 'soft'; it is one of linear, gaussian, nms"),
+        ({"decay": "soft"}, "decay 'soft'; it is one of linear, gaussian, nms"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(settings, message):
@@ -311,21 +312,31 @@ def test_a_setting_that_does_not_fit_is_refused(settings, message):
         soft_nms([])
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"decay": "linear", "sigma": 0.3}, "'sigma' means nothing to decay 'linear'"),
+        ({"iou_threshold": 0.3}, "'iou_threshold' means nothing to decay 'gaussian'"),
+        ({"confidence": "max"}, "'soft_nms' takes no 'confidence'"),
+    ],
+)
+def test_a_setting_that_does_nothing_is_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        BoxFusion.model_validate({"method": "soft_nms", **settings})
+
+
+@pytest.mark.parametrize("settings", [{"decay": "linear", "iou_threshold": 0.3}, {"sigma": 0.3}])
+def test_settings_stay_good_when_they_are_written_down_and_read_again(settings):
+    chosen = BoxFusion.model_validate({"method": "soft_nms", **settings})
+    assert BoxFusion.model_validate(chosen.model_dump()) == chosen
+
+
 def test_weighted_boxes_fusion_does_not_wait_for_these_loops():
     code = (
         "import pandas as pd; from recycling.ensembling import weighted_boxes_fusion as wbf;"
-        "from recycling.predictions import DETECTIONS;"
+        "from recycling.predictions import DETECTIONS; import sys;"
         "wbf([pd.DataFrame([[1, 1, 0.5, 0.0, 0.0, 9.0, 9.0]], columns=DETECTIONS.names)]);"
-        "from recycling.ensembling.boxes._kernels import fuse, soften;"
-        "assert fuse.signatures and not soften.signatures"
+        "loaded = [name for name in sys.modules if name.endswith('.kernel')];"
+        "assert loaded == ['recycling.ensembling.boxes.weighted_boxes_fusion.kernel'], loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_exponential_of_a_gaussian_is_that_of_the_c_library():
-    from recycling.ensembling.boxes._kernels import _exp
-
-    numbers = [0.0, -1e-300, -0.5, *(-np.random.default_rng(3).uniform(0, 700, 3000)).tolist()]
-    ours, theirs = np.array([_exp(x) for x in numbers]), np.exp(numbers)
-    assert (np.abs(ours - theirs) <= 2 * np.spacing(theirs)).all()
-    assert [_exp(x) for x in (-700.1, -1e9, -1e300, -np.inf)] == [0.0] * 4

@@ -119,7 +119,7 @@ def test_thousands_of_boxes_far_apart_in_one_image_are_those_of_the_package():
     for _ in range(3):
         frame = pd.DataFrame(boxes + rng.uniform(0, 2, boxes.shape), columns=BOX)
         members.append(frame.assign(image_id=3, category_id=1, score=rng.uniform(0, 1, 1000)))
-    fused, stayed = weighted_boxes_fusion(members), nms(members)
+    fused, stayed = weighted_boxes_fusion(members), nms(members, iou_threshold=0.5)
     assert len(fused) > 500
     theirs = peer(members, 3, ensemble_boxes.weighted_boxes_fusion)
     np.testing.assert_allclose(ours(fused, 3), theirs, rtol=1e-9)

@@ -1,1 +1,1 @@
-"""Fusing the boxes of several detectors: one file a method."""
+"""Fusing the boxes of several detectors: a folder a method, and what they share."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,16 +13,17 @@ from recycling.annotations.core import AnnotationError
 from recycling.annotations.masks import rle_to_segmentation, segmentation_rle
 from recycling.ensembling.members import EnsemblingError
 
-if TYPE_CHECKING:
-    from recycling.ensembling.boxes.tables import BoxTables
-
 SEGMENTATION = "segmentation"
 
 _HALF = 0.5 * (1 - 1e-9)  # sums of votes are rounded, and half of them is enough
 
 
 def fused_segmentations(
-    fused: pd.DataFrame, place: NDArray[np.int64], boxes: BoxTables
+    fused: pd.DataFrame,
+    fused_row: NDArray[np.int64],
+    segmentation: pd.Series,
+    votes: NDArray[np.float64],
+    names: NDArray[np.str_],
 ) -> pd.Series:
     """The masks of fused boxes.
 
@@ -33,9 +33,10 @@ def fused_segmentations(
 
     Args:
         fused: The fused boxes.
-        place: (rows,), for each row of the members, one member after the other, the row of `fused`
-            that it became part of, or -1.
-        boxes: The members' tables.
+        fused_row: (boxes,), for each box of a member, the row of `fused` that it became part of.
+        segmentation: (boxes,), its mask as COCO RLE in JSON; missing where it has none.
+        votes: (boxes,), its score times its member's weight.
+        names: (boxes,), its member, for messages.
 
     Returns:
         COCO RLE as JSON text, one a row of `fused`; missing where no box of a cluster has a mask.
@@ -43,28 +44,19 @@ def fused_segmentations(
     Raises:
         EnsemblingError: Masks of one cluster differ in size, or a mask is damaged.
     """
-    texts = pd.concat(
-        [
-            table[SEGMENTATION].astype("string")
-            if SEGMENTATION in table.columns
-            else pd.Series(pd.NA, index=table.index, dtype="string")
-            for table in boxes.tables
-        ],
-        ignore_index=True,
-    )
-    voters = np.flatnonzero((place >= 0) & texts.notna().to_numpy())
-    voters = voters[np.argsort(place[voters], kind="stable")]
-    votes = _votes(voters, boxes)
-    first = np.searchsorted(place[voters], np.arange(len(fused) + 1))
+    voters = np.flatnonzero(segmentation.notna().to_numpy())
+    voters = voters[np.argsort(fused_row[voters], kind="stable")]
+    texts = segmentation.iloc[voters].tolist()
+    first = np.searchsorted(fused_row[voters], np.arange(len(fused) + 1))
     result = np.full(len(fused), None, dtype=object)
     for row in np.flatnonzero(np.diff(first)):
         own = slice(first[row], first[row + 1])
-        own_texts = texts.iloc[voters[own]].tolist()
         try:
-            result[row] = fused_mask(own_texts, votes[own])
+            result[row] = fused_mask(texts[own], votes[voters[own]])
         except (AnnotationError, EnsemblingError) as error:
             raise EnsemblingError(
-                f"{_where(voters[own], boxes)}, image {fused['image_id'].iloc[row]}: {error}"
+                f"{', '.join(dict.fromkeys(names[voters[own]]))}, "
+                f"image {fused['image_id'].iloc[row]}: {error}"
             ) from error
     return pd.Series(result, index=fused.index, dtype="string")
 
@@ -98,28 +90,6 @@ def fused_mask(segmentations: Sequence[str], votes: NDArray[np.float64]) -> str:
         drawn = coco_mask.decode(rles)[top:bottom, left:right]
         fused[top:bottom, left:right] = drawn @ votes >= _HALF * votes.sum()
     return rle_to_segmentation(coco_mask.encode(fused))
-
-
-def _votes(voters: NDArray[np.int64], boxes: BoxTables) -> NDArray[np.float64]:
-    """(voters,) scores times weights, of rows counted over all members."""
-    kernel = boxes.kernel
-    votes = np.empty(len(voters))
-    member = _member_of(voters, boxes)
-    for number, (category, score, *_) in enumerate(boxes.columns):
-        own = member == number
-        row = voters[own] - kernel.member_start[number]
-        weights = kernel.weights[category[row] - kernel.lowest_category, number]
-        votes[own] = score[row] * weights
-    return votes
-
-
-def _where(voters: NDArray[np.int64], boxes: BoxTables) -> str:
-    """The members whose boxes a cluster has, for a message."""
-    return ", ".join(boxes.names[number] for number in np.unique(_member_of(voters, boxes)))
-
-
-def _member_of(rows: NDArray[np.int64], boxes: BoxTables) -> NDArray[np.int64]:
-    return np.asarray(np.searchsorted(boxes.kernel.member_start, rows, side="right") - 1)
 
 
 def _size(segmentations: Sequence[str]) -> tuple[int, int]:

@@ -148,7 +148,15 @@ class Candidate:
 def settings_of(chosen: Candidate, registry: Registry[methods.Method]) -> PickedSettings:
     """A candidate as the settings of its method, its weights among them where it takes some."""
     entry = registry[chosen.method]
-    content: dict[str, Any] = {"method": chosen.method, **dict(chosen.settings)}
+    values = dict(chosen.settings)
+    content: dict[str, Any] = {"method": chosen.method}
+    for name, value in values.items():
+        # Every setting of a method is drawn; one that means nothing beside the others is left out.
+        marks = [m for m in entry.settings.model_fields[name].metadata
+                 if isinstance(m, methods.Searched)]  # fmt: skip
+        need = marks[0].only_with if marks else None
+        if need is None or values.get(need[0]) == need[1]:
+            content[name] = value
     if "weights" in entry.settings.model_fields:
         content["weights"] = dict(chosen.weights)
     settings = entry.settings.model_validate(content)

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Annotated, Literal
 
-from recycling.ensembling.boxes.tables import Weights, box_tables, run_kernel
+import numpy as np
+
+from recycling.ensembling.boxes.tables import (
+    Boxes,
+    Fused,
+    Weights,
+    fuse_images,
+    relative_to_largest,
+)
 from recycling.ensembling.members import check_share
+from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
 from recycling.predictions import Detections
 
 
+class NonMaximumWeightedSettings(BoxFusion):
+    """The best box on an object moves to the mean of those that lie on it.
+
+    Attributes:
+        iou_threshold: Boxes that overlap by more than this are one object.
+        score_threshold: Boxes below this score take no part.
+        class_agnostic: Whether boxes of different categories may be one object.
+        weights: How much each member counts.
+    """
+
+    method: Literal["non_maximum_weighted"] = "non_maximum_weighted"
+    iou_threshold: Annotated[Share, Searched(0.4, 0.8, 0.05, first=0.55)] = 0.55
+    # Boxes of low scores rarely cost mAP anything, so little above 0 is tried.
+    score_threshold: Annotated[Share, Searched(0.0, 0.1, 0.01, first=0.0)] = 0.0
+    class_agnostic: bool = False
+    weights: MemberWeights = "equal"
+
+
+@box_method("non_maximum_weighted", NonMaximumWeightedSettings)
 def non_maximum_weighted(
     members: Sequence[Detections],
     *,
@@ -62,22 +90,33 @@ def non_maximum_weighted(
         >>> import pandas as pd
         >>> from recycling.predictions import DETECTIONS
         >>> rows = [[7, 1, 0.8, 0.0, 0.0, 10.0, 10.0], [7, 1, 0.4, 0.0, 0.0, 10.0, 6.0]]
-        >>> merged = non_maximum_weighted([pd.DataFrame(rows, columns=DETECTIONS.names)])
-        >>> merged[["score", "y_max"]].round(2).to_numpy().tolist()
+        >>> fused = non_maximum_weighted([pd.DataFrame(rows, columns=DETECTIONS.names)])
+        >>> fused[["score", "y_max"]].round(2).to_numpy().tolist()
         [[0.8, 9.08]]
     """
     check_share("iou_threshold", iou_threshold)
     check_share("score_threshold", score_threshold)
-    boxes = box_tables(members, weights, names)
-    relative = boxes.kernel.weights / boxes.kernel.weights.max(axis=1, keepdims=True)
-    boxes = replace(boxes, kernel=boxes.kernel._replace(weights=relative, scale=1.0))
 
-    from recycling.ensembling.boxes import _kernels
+    from recycling.ensembling.boxes.non_maximum_weighted.kernel import cluster_boxes
 
-    return run_kernel(
-        boxes,
-        _kernels.merge,
-        float(iou_threshold),
-        float(score_threshold),
-        bool(class_agnostic),
+    def fuse(boxes: Boxes) -> Fused:
+        n_boxes = len(boxes.row)
+        cluster, best = np.empty(n_boxes, np.int64), np.empty(n_boxes, np.int64)
+        edges = np.empty((4, n_boxes))
+        n_clusters = cluster_boxes(
+            boxes.offsets, boxes.score, *boxes.edges, float(iou_threshold), cluster, best, edges
+        )
+        best = best[:n_clusters]
+        return Fused(
+            cluster, best, boxes.category[best], boxes.score[best], tuple(edges[:, :n_clusters])
+        )
+
+    return fuse_images(
+        members,
+        fuse,
+        weights=weights,
+        scale=relative_to_largest,
+        names=names,
+        score_threshold=score_threshold,
+        class_agnostic=class_agnostic,
     )

@@ -1,22 +1,44 @@
-"""Fusing the boxes of several detectors."""
+"""Weighted boxes fusion: boxes that lie on one another become their weighted mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, get_args
 
-from recycling.ensembling.boxes.tables import (
-    Weights,
-    box_tables,
-    run_kernel,
+import numpy as np
+
+from recycling.ensembling.boxes.tables import Boxes, Fused, Weights, fuse_images
+from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import (
+    Confidence,
+    cluster_scores,
+    heaviest_category,
 )
 from recycling.ensembling.members import EnsemblingError, check_share
+from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
 from recycling.predictions import Detections
 
-Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
+
+class WeightedBoxesFusionSettings(BoxFusion):
+    """Boxes that lie on one another become their mean, weighted by score and member.
+
+    Attributes:
+        iou_threshold: Boxes that overlap by more than this are one object.
+        score_threshold: Boxes below this score take no part.
+        confidence: How the score of a fused box is made.
+        class_agnostic: Whether boxes of different categories may be one object.
+        weights: How much each member counts.
+    """
+
+    method: Literal["weighted_boxes_fusion"] = "weighted_boxes_fusion"
+    iou_threshold: Annotated[Share, Searched(0.4, 0.8, 0.05, first=0.55)] = 0.55
+    # Boxes of low scores rarely cost mAP anything, so little above 0 is tried.
+    score_threshold: Annotated[Share, Searched(0.0, 0.1, 0.01, first=0.0)] = 0.0
+    confidence: Confidence = "avg"
+    class_agnostic: bool = False
+    weights: MemberWeights = "equal"
 
 
+@box_method("weighted_boxes_fusion", WeightedBoxesFusionSettings)
 def weighted_boxes_fusion(
     members: Sequence[Detections],
     *,
@@ -50,9 +72,8 @@ def weighted_boxes_fusion(
     the mask of a cluster is of the pixels that at least half of its votes are for, where each
     mask votes with its box's score times its member's weight, and a box without a mask does not.
 
-    Boxes are read where they lie and each thread works on one image at a time. Beside the input,
-    memory goes to the result, to where each image's rows begin, and, where an image's rows lie
-    scattered over a table or category ids far apart, to a few numbers a row.
+    Each thread works on some images at a time, so that memory goes to the result and little else;
+    a table that is not in the order of its images is sorted first.
 
     Args:
         members: One table of detections a member, in any order of rows.
@@ -92,66 +113,26 @@ def weighted_boxes_fusion(
         raise EnsemblingError(f"confidence {confidence!r}; it is one of {', '.join(modes)}")
     check_share("iou_threshold", iou_threshold)
     check_share("score_threshold", score_threshold)
-    boxes = box_tables(members, weights, names)
 
-    from recycling.ensembling.boxes import _kernels
+    from recycling.ensembling.boxes.weighted_boxes_fusion.kernel import cluster_boxes
 
-    return run_kernel(
-        boxes,
-        _kernels.fuse,
-        float(iou_threshold),
-        float(score_threshold),
-        modes.index(confidence),
-        bool(class_agnostic),
-    )
+    def fuse(boxes: Boxes) -> Fused:
+        n_boxes = len(boxes.row)
+        cluster, best = np.empty(n_boxes, np.int64), np.empty(n_boxes, np.int64)
+        edges = np.empty((4, n_boxes))
+        n_clusters = cluster_boxes(
+            boxes.offsets, boxes.score, *boxes.edges, float(iou_threshold), cluster, best, edges
+        )
+        best = best[:n_clusters]
+        category = heaviest_category(boxes, cluster) if class_agnostic else boxes.category[best]
+        score = cluster_scores(confidence, boxes, cluster, best, category)
+        return Fused(cluster, best, category, score, tuple(edges[:, :n_clusters]))
 
-
-def nms(
-    members: Sequence[Detections],
-    *,
-    iou_threshold: float = 0.5,
-    score_threshold: float = 0.0,
-    weights: Weights | None = None,
-    class_agnostic: bool = False,
-    names: Sequence[str] | None = None,
-) -> Detections:
-    """Keep, on each image and for each category, the best of the boxes that lie on one another.
-
-    The result is that of ``nms`` in the ``ensemble-boxes`` package (1.0.9), but for the points
-    about pixels, equal scores and weights of 0 that `weighted_boxes_fusion` lists. A mask stays
-    with its box.
-
-    Args:
-        members: One table of detections a member, in any order of rows.
-        iou_threshold: A box that overlaps a better one by more than this goes, 0 to 1.
-        score_threshold: Boxes below this score take no part; before weights.
-        weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
-            multiplied by the member's share of all weights. None leaves scores as they are.
-        class_agnostic: A box may go because of a better one of another category.
-        names: What to call the members in messages.
-
-    Returns:
-        The boxes that stay, by image and then by score, highest first; equal scores by
-        coordinates.
-
-    Raises:
-        EnsemblingError: As `weighted_boxes_fusion` does.
-        TableError: As `weighted_boxes_fusion` does.
-    """
-    check_share("iou_threshold", iou_threshold)
-    check_share("score_threshold", score_threshold)
-    boxes = box_tables(members, weights, names)
-    if weights is not None:
-        shares = boxes.kernel.weights / boxes.kernel.weights.sum(axis=1, keepdims=True)
-        kernel = boxes.kernel._replace(weights=shares, scale=1 / shares.max())
-        boxes = replace(boxes, kernel=kernel)
-
-    from recycling.ensembling.boxes import _kernels
-
-    return run_kernel(
-        boxes,
-        _kernels.suppress,
-        float(iou_threshold),
-        float(score_threshold),
-        bool(class_agnostic),
+    return fuse_images(
+        members,
+        fuse,
+        weights=weights,
+        names=names,
+        score_threshold=score_threshold,
+        class_agnostic=class_agnostic,
     )

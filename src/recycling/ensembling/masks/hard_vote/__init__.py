@@ -1,17 +1,24 @@
-"""Fusing the label maps of several segmentation models."""
+"""Hard voting: each pixel has the label that most segmentation models give it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.ensembling.loading import first_call_of, no_garbage_looked_for
 from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
 from recycling.ensembling.members import EnsemblingError, member_names
+from recycling.ensembling.methods import MaskFusion, mask_method
 from recycling.ensembling.ties import best_first
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
+
+
+class HardVoteSettings(MaskFusion):
+    """Each pixel has the label that most members give it; ties go to the better-ranked member."""
+
+    method: Literal["hard_vote"] = "hard_vote"
 
 
 def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMap:
@@ -46,17 +53,13 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
         raise EnsemblingError(f"{n_members} label maps; a vote takes 1 to 255")
     order = best_first(ranks, member_names(None, n_members))
 
-    with no_garbage_looked_for():
-        from recycling.ensembling.masks import _kernels
+    from recycling.ensembling.masks.hard_vote.kernel import vote
 
     flat = np.ascontiguousarray(label_maps).reshape(n_members, height * width)
     if not flat.flags.writeable:
         # numba compiles a second kernel for read-only arrays; a copy is cheaper.
         flat = flat.copy()
-    few = n_members <= _kernels.FEW
-    vote = _kernels.vote_of_few if few else _kernels.vote_of_many
-    with first_call_of(vote):
-        fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
+    fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
 
@@ -84,6 +87,7 @@ def vote_agreement(label_maps: NDArray[np.uint8], fused: LabelMap) -> NDArray[np
     return agreeing / np.float32(len(label_maps))
 
 
+@mask_method("hard_vote", HardVoteSettings, learns="ranks")
 def fuse_label_maps(
     members: Sequence[LabelMaps],
     ranks: Sequence[int],
@@ -140,11 +144,11 @@ def stacked(
     first = members[0][image_id]
     height, width = first.shape if size is None else size
     maps = np.empty((len(members), height, width), dtype=np.uint8)
-    for place, member in zip(maps, members, strict=True):
+    for own, member in zip(maps, members, strict=True):
         label_map = first if member is members[0] else member[image_id]
-        if label_map.shape == place.shape:
-            place[:] = label_map
+        if label_map.shape == own.shape:
+            own[:] = label_map
         else:
             # INTER_NEAREST takes the pixel up and left of the centre: maps would shift.
-            cv2.resize(label_map, (width, height), place, interpolation=cv2.INTER_NEAREST_EXACT)
+            cv2.resize(label_map, (width, height), own, interpolation=cv2.INTER_NEAREST_EXACT)
     return maps
