@@ -33,12 +33,15 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path):
 def test_what_was_there_stays_where_the_new_is_not_finished(tmp_path, stop):
     write_text(tmp_path / "file", "old")
     write_tree(tmp_path / "folder", "old")
+
+    def stop_halfway(path: Path) -> None:
+        path.write_text("half")
+        raise stop
+
     with pytest.raises(stop), new_file(tmp_path / "file") as unfinished:
-        unfinished.write_text("half")
-        raise stop
+        stop_halfway(unfinished)
     with pytest.raises(stop), new_folder(tmp_path / "folder") as unfinished:
-        (unfinished / "a").write_text("half")
-        raise stop
+        stop_halfway(unfinished / "a")
     assert (tmp_path / "file").read_text() == "old"
     assert tree(tmp_path / "folder") == {"a": "old", "deep/b": "old"}
     assert names(tmp_path) == ["file", "folder"]
@@ -117,21 +120,15 @@ def test_writers_at_the_same_time_do_not_meet(tmp_path):
 
 def test_there_is_no_moment_without_the_old_or_the_new_folder(tmp_path):
     write_tree(tmp_path / "folder", "0")
-    missing = []
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.is_set():
-            if not (tmp_path / "folder" / "a").exists():
-                missing.append(True)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    for number in range(200):
+    looking = os.fork()
+    if looking == 0:
+        while (tmp_path / "folder").exists():
+            pass
+        os._exit(1)
+    for number in range(50):
         write_tree(tmp_path / "folder", str(number))
-    ended.set()
-    looking.join()
-    assert not missing
+    os.kill(looking, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(looking, 0)[1]) == -signal.SIGKILL
 
 
 def test_leftovers_of_a_killed_process_are_removed_by_the_next_write(tmp_path):

@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_UNFINISHED, _REPLACED = _ENDINGS = (".unfinished", ".replaced")
+
 _FLUSHING_THREADS = 16
 """A disk writes many small files together: a thousand took 0.13 s so, and 0.6 s one by one."""
 
@@ -108,13 +110,40 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def upload(local: Path, filesystem: Any, path: str) -> None:
+    """Put a file or folder of this machine on a file system of fsspec.
+
+    It arrives under a hidden name and is moved. The move of a file is one step, or one for whoever
+    reads: on object stores a key shows its new content when that is whole. A folder is many keys
+    there, and is not exchanged in one step: what was at `path` is removed before the move.
+
+    Args:
+        local: The file or folder.
+        filesystem: Of fsspec.
+        path: Where it belongs on that file system.
+    """
+    parent, _, name = path.rpartition("/")
+    unfinished = f"{parent}/.{name}.{secrets.token_hex(8)}{_UNFINISHED}"
+    is_folder = local.is_dir()
+    filesystem.makedirs(parent, exist_ok=True)
+    try:
+        filesystem.put(str(local), unfinished, recursive=is_folder)
+        if is_folder and filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
+        filesystem.mv(unfinished, path, recursive=is_folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            filesystem.rm(unfinished, recursive=is_folder)
+        raise
+
+
 @contextmanager
 def _beside(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A hidden file or folder beside `place` that is locked, and gone when the block has ended."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(place)
     while True:
-        unfinished = _hidden(place, "unfinished")
+        unfinished = _hidden(place, _UNFINISHED)
         make(unfinished)
         lock = _lock(unfinished, fcntl.LOCK_EX)
         if unfinished.exists():
@@ -130,19 +159,18 @@ def _beside(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 
 def _hidden(place: Path, ending: str) -> Path:
     """A name that is never given twice. It has another ending: ``*.png`` must not find it."""
-    return place.with_name(f".{place.name}.{secrets.token_hex(8)}.{ending}")
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{ending}")
 
 
 def _clear_leftovers(place: Path) -> None:
     """Remove what processes that were killed have left beside `place`."""
-    for name in os.listdir(place.parent):
-        if not (name.startswith(f".{place.name}.") and name.endswith((".unfinished", ".replaced"))):
+    for left in place.parent.iterdir():
+        if not left.name.startswith(f".{place.name}.") or left.suffix not in _ENDINGS:
             continue
-        left = place.with_name(name)
         lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if lock is None:  # its writer is alive, or nobody can tell
             continue
-        if name.endswith(".replaced") and not place.exists():
+        if left.suffix == _REPLACED and not place.exists():
             with suppress(OSError):  # of another process that does the same
                 left.rename(place)
         else:
@@ -205,7 +233,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _exchange_by_renaming(unfinished: Path, place: Path) -> None:
-    old = _hidden(place, "replaced")
+    old = _hidden(place, _REPLACED)
     place.rename(old)
     try:
         unfinished.rename(place)

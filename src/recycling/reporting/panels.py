@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.files import new_file
+
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
@@ -224,10 +226,8 @@ def write_picture(picture: Picture, path: Path) -> None:
     """
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    Image.fromarray(picture).save(unfinished, format="PNG")
-    unfinished.replace(path)
+    with new_file(path) as unfinished:
+        Image.fromarray(picture).save(unfinished, format="PNG")
 
 
 def font_path() -> Path:

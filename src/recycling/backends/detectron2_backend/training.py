@@ -18,6 +18,7 @@ from recycling.backends.detectron2_backend.session import one_line, seed_epoch, 
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import state_of
+from recycling.files import write_text
 from recycling.progress import progress_bar
 
 LOG_PERIOD = 20
@@ -315,9 +316,7 @@ def _keep_lines(path: Path, key: str, last: int) -> None:
                 kept.append(f"{line}\n")
         except (ValueError, KeyError):
             break
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text("".join(kept))
-    unfinished.replace(path)
+    write_text(path, "".join(kept))
 
 
 def with_settings_of(job: Job, ended: Checkpoint) -> Checkpoint:

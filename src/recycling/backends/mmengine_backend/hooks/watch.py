@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from rich.progress import Progress, TaskID
 
 from recycling.backends.core import BackendError
+from recycling.files import write_text
 
 METRICS = "metrics.jsonl"
 """One line of JSON for each epoch of a training, in the run's folder."""
@@ -146,9 +147,7 @@ class Meter(Hook):  # type: ignore[misc]
             torch.cuda.reset_peak_memory_stats()
         if is_main_process():
             kept = [line for line in read_metrics(self.path) if line["epoch"] <= runner.epoch]
-            unfinished = self.path.with_suffix(".unfinished")
-            unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept))
-            unfinished.replace(self.path)
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def before_train_epoch(self, runner: Any) -> None:
         """Start the clock."""
