@@ -24,7 +24,7 @@ from recycling.annotations.images.checks import FEATURES
 from recycling.splitting.shift.shared_images import SharedImages, shared_images
 from recycling.splitting.shift.two_sample_test import ToldApart, area_under_curve, tell_apart
 from recycling.splitting.shift.verdict import not_measured, shared_sentence, verdict
-from recycling.tables import Column, Dtype, Schema
+from recycling.tables import Column, Dtype, Schema, register_table
 
 ShiftFeatures = NewType("ShiftFeatures", pd.DataFrame)
 """One row a feature, the most telling first, alone or with others; schema `SHIFT`."""
@@ -63,6 +63,7 @@ SHIFT = Schema(
         Column("test_missing", "float64", "share of the test images without it, 0 to 1"),
     ),
 )
+register_table("shift", SHIFT, ShiftFeatures)
 
 TEST_LIKENESS = Schema(
     "likeness to test",
@@ -79,6 +80,7 @@ TEST_LIKENESS = Schema(
         ),
     ),
 )
+register_table("test_likeness", TEST_LIKENESS, TestLikeness)
 
 MIN_IMAGES = 20
 """Images that each part needs: below, a classifier learns nothing."""
