@@ -29,9 +29,10 @@ from recycling.backends.shared.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
     DroppedMembersDataset,
+    FigureDataset,
     ImageCacheDataset,
+    ImageDataset,
     PathDataset,
-    PictureDataset,
     RunFolderDataset,
 )
 from recycling.plan import start_of
@@ -186,7 +187,8 @@ class ConsoleHooks:
         pictures = [
             path
             for name in sorted(made)
-            if (path := _picture(catalog.get(name))) is not None and path.exists()
+            if isinstance(dataset := catalog.get(name), ImageDataset | FigureDataset)
+            and (path := dataset.stored) is not None
         ]
         if pictures:
             self._console.print("Pictures:")
@@ -204,8 +206,7 @@ def _find_outdated(name: str, node: Node, pipeline: Pipeline, catalog: DataCatal
         catalog: With the checkpoint and what follows from it.
     """
     checkpoint: Checkpoint = catalog.load(name)
-    facts = checkpoint.folder / "checkpoint.json"
-    made = facts.stat().st_mtime if facts.exists() else 0.0
+    made = cast(CheckpointDataset, catalog.get(name)).written("checkpoint.json") or 0.0
     follow = sorted(pipeline.from_inputs(name).all_outputs()) if _is_used(name, pipeline) else []
     who = name.removesuffix(".checkpoint")
     if (change := _change(checkpoint, made, node, catalog)) is not None:
@@ -244,8 +245,10 @@ def _change(checkpoint: Checkpoint, made: float, node: Node, catalog: DataCatalo
 
 
 def _time_of(dataset: Any) -> float | None:
-    """When the file of a dataset was written, in seconds; None where there is none."""
-    path = getattr(dataset, "filepath", None) or getattr(dataset, "_filepath", None)
+    """When the value of a dataset was written, in seconds; None where that is not known."""
+    if isinstance(dataset, PathDataset):
+        return dataset.written()
+    path = getattr(dataset, "_filepath", None)  # one of Kedro's own
     return Path(str(path)).stat().st_mtime if path and Path(str(path)).exists() else None
 
 
@@ -295,11 +298,3 @@ def _check_recipe(node: Node, catalog: DataCatalog) -> None:
                     f"{key}: {recipe.name!r} needs {missing[0]}, which is not installed; "
                     f"{how_to_install(missing[0])}, or choose another recipe"
                 )
-
-
-def _picture(dataset: Any) -> Path | None:
-    if isinstance(dataset, PictureDataset):
-        return dataset.filepath
-    if type(dataset).__name__ == "MatplotlibDataset":
-        return Path(str(dataset._filepath))
-    return None

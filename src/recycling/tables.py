@@ -7,7 +7,7 @@ Expectations suites and the docs all take the description from there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -133,3 +133,36 @@ def _check_values(series: pd.Series, column: Column, where: str) -> None:
                 f"{where}: row {row}: {column.name} {what} (value {series.iloc[row]!r}); "
                 f"{int(bad.sum())} of {len(series)} rows are like that"
             )
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table that a catalog entry may hold.
+
+    Attributes:
+        schema: Its form.
+        type: What the annotations of functions call it: a `typing.NewType` of `pandas.DataFrame`.
+    """
+
+    schema: Schema
+    type: Any
+
+
+TABLES: dict[str, StoredTable] = {}
+"""The tables that a catalog entry may hold, by the name that it gives as `table`."""
+
+
+def register_table(name: str, schema: Schema, kind: Any) -> None:
+    """Let catalog entries hold a table.
+
+    Args:
+        name: What an entry calls it.
+        schema: Its form.
+        kind: What the annotations of functions call it.
+
+    Raises:
+        ValueError: Another table has that name.
+    """
+    if name in TABLES:
+        raise ValueError(f"a table is called {name!r} already; choose another name")
+    TABLES[name] = StoredTable(schema, kind)

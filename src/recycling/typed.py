@@ -1,8 +1,8 @@
 """Checks that the types along the graph agree, before anything runs.
 
 For every dataset: what its producer returns, what its catalog entry takes and loads, and what each
-consumer takes must fit. Functions say so in their annotations, datasets in those of `load` and
-`save` or in their base class ``AbstractDataset[saved, loaded]``.
+consumer takes must fit. Functions say so in their annotations, datasets in their base class
+``AbstractDataset[saved, loaded]``, or in the attribute `value_type` where the entry decides it.
 """
 
 from __future__ import annotations
@@ -214,6 +214,8 @@ def _stored_types(catalog: DataCatalog, name: str) -> tuple[Any, Any] | None:
             return None
         loaded = type(dataset.load())
         return loaded, loaded
+    if (value_type := getattr(dataset, "value_type", None)) is not None:
+        return value_type, value_type
     return _type_arguments(type(dataset))
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -190,9 +191,13 @@ def test_a_full_disk_is_one_line_and_keeps_the_earlier_state(
         train("mmpretrain", pictures, tmp_path, score=stopped_after(1), **settings)
     state = tmp_path / "run/state.pth"
     earlier = hashlib.sha256(state.read_bytes()).hexdigest()
-    (tmp_path / "run/state.unfinished.pth").symlink_to("/dev/full")
-    with pytest.raises(BackendError, match=r"state\.pth: .*No space left on device") as caught:
-        train("mmpretrain", pictures, tmp_path, score=stopped_after(9), **settings)
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (state.stat().st_size // 2, hard))
+    try:
+        with pytest.raises(BackendError, match=r"state\.pth: .*File too large") as caught:
+            train("mmpretrain", pictures, tmp_path, score=stopped_after(9), **settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
     assert "\n" not in str(caught.value)
     assert hashlib.sha256(state.read_bytes()).hexdigest() == earlier
     resumed = train("mmpretrain", pictures, tmp_path, score=stopped_after(9), **settings)

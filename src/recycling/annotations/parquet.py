@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +14,7 @@ from recycling.annotations.core import (
     AnnotationError,
     Annotations,
 )
+from recycling.files import new_folder
 from recycling.tables import TableError
 
 _SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
@@ -30,22 +29,11 @@ def write_tables(annotations: Annotations, folder: str | Path) -> None:
         annotations: What to write.
         folder: Where to; what it held before is gone.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    replaced = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        unfinished.mkdir()
+    with new_folder(Path(folder)) as unfinished:
         for name, schema in _SCHEMAS.items():
             table = schema.conform(getattr(annotations, name), where=name)
             table.to_parquet(unfinished / f"{name}.parquet", index=False)
         (unfinished / "extra.json").write_text(json.dumps(dict(annotations.extra), indent=1))
-        if folder.exists():
-            folder.replace(replaced)
-        unfinished.replace(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def read_tables(folder: str | Path) -> Annotations:

@@ -1,8 +1,30 @@
 """Kedro datasets for the values that flow through the pipelines."""
 
-from recycling.datasets.annotation_files import CocoDataset, PascalVocDataset, YoloDataset
-from recycling.datasets.class_labels import ClassCsvDataset, ClassFoldersDataset
-from recycling.datasets.core import PathDataset
+from recycling.datasets.annotation_files import (
+    CocoDataset,
+    PascalVocDataset,
+    YoloDataset,
+)
+from recycling.datasets.class_labels import (
+    ClassCsvDataset,
+    ClassFoldersDataset,
+)
+from recycling.datasets.core import (
+    PathDataset,
+)
+from recycling.datasets.folders import (
+    ImageCacheDataset,
+    ImageFolderDataset,
+    RecipesDataset,
+    RunFolderDataset,
+)
+from recycling.datasets.reports import (
+    CsvDataset,
+    FigureDataset,
+    ImageDataset,
+    JsonDataset,
+    TextDataset,
+)
 from recycling.datasets.submissions import (
     ClassesCsvDataset,
     ClassProbabilitiesCsvDataset,
@@ -11,78 +33,39 @@ from recycling.datasets.submissions import (
     LabelMapsCsvDataset,
 )
 from recycling.datasets.values import (
-    AgreementDataset,
     AnnotationsDataset,
-    AuditDataset,
-    BalanceDataset,
     CheckpointDataset,
-    ChoicesDataset,
-    ClassGainsDataset,
-    ClassProbabilitiesDataset,
-    ContributionsDataset,
-    DetectionsDataset,
-    DeviationsDataset,
-    ErrorCorrelationDataset,
-    FoldsDataset,
-    HistoryDataset,
-    ImageCacheDataset,
-    ImageChecksDataset,
-    ImageFolderDataset,
     LabelMapsDataset,
-    LikenessDataset,
     MetricsDataset,
-    PictureDataset,
     ProbabilityMapsDataset,
-    PseudoAuditDataset,
-    RankingDataset,
-    RecipesDataset,
-    RuleReportDataset,
-    RunFolderDataset,
-    ScoreThresholdsDataset,
-    ShiftDataset,
     TableDataset,
 )
 
 __all__ = [
-    "AgreementDataset",
     "AnnotationsDataset",
-    "AuditDataset",
-    "BalanceDataset",
     "CheckpointDataset",
-    "ChoicesDataset",
     "ClassCsvDataset",
     "ClassFoldersDataset",
-    "ClassGainsDataset",
     "ClassProbabilitiesCsvDataset",
-    "ClassProbabilitiesDataset",
     "ClassesCsvDataset",
     "CocoDataset",
-    "ContributionsDataset",
+    "CsvDataset",
     "DetectionsCsvDataset",
-    "DetectionsDataset",
-    "DeviationsDataset",
     "DroppedMembersDataset",
-    "ErrorCorrelationDataset",
-    "FoldsDataset",
-    "HistoryDataset",
+    "FigureDataset",
     "ImageCacheDataset",
-    "ImageChecksDataset",
+    "ImageDataset",
     "ImageFolderDataset",
+    "JsonDataset",
     "LabelMapsCsvDataset",
     "LabelMapsDataset",
-    "LikenessDataset",
     "MetricsDataset",
     "PascalVocDataset",
     "PathDataset",
-    "PictureDataset",
     "ProbabilityMapsDataset",
-    "PseudoAuditDataset",
-    "RankingDataset",
     "RecipesDataset",
-    "RuleReportDataset",
     "RunFolderDataset",
-    "ScoreThresholdsDataset",
-    "ShiftDataset",
     "TableDataset",
+    "TextDataset",
     "YoloDataset",
 ]

@@ -6,8 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fsspec.core import url_to_fs
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
 from recycling.annotations import (
     Annotations,
@@ -18,7 +17,7 @@ from recycling.annotations import (
     write_pascal_voc,
     write_yolo,
 )
-from recycling.datasets.core import PathDataset, local_path
+from recycling.datasets.core import PathDataset
 
 Source = Literal["human", "pseudo"]
 DuplicateIds = Literal["error", "renumber"]
@@ -36,16 +35,17 @@ class CocoDataset(PathDataset[Annotations]):
           duplicate_ids: renumber
 
     Args:
-        filepath: The file: a path, or a URL that fsspec knows.
+        filepath: The file, plain or gzip.
         share: Take only the images whose place in a fixed shuffle, from 0 to 1, lies in
             ``[share[0], share[1])``: so one file can serve as train, pool and test part. The place
             comes from the `group`, hence near-identical shots stay together. Such an entry does
             not save.
         source: Who made the annotations that do not say so themselves.
         duplicate_ids: Whether a second annotation of the same id is an error or gets a new one.
-        credentials: What the file system of the URL asks for.
-        fs_args: Further arguments of that file system.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
 
     Raises:
         DatasetError: An option has no sense; one line.
@@ -58,48 +58,32 @@ class CocoDataset(PathDataset[Annotations]):
         share: tuple[float, float] | None = None,
         source: Source = "human",
         duplicate_ids: DuplicateIds = "error",
+        version: Version | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        away = "://" in str(filepath) and not str(filepath).startswith("file://")
-        # As a path, a URL is relative and thus below no folder of the project.
-        super().__init__(filepath=Path(filepath) if away else filepath, metadata=metadata)
-        self.url = str(filepath) if away else None
+        super().__init__(
+            filepath=filepath,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
+        )
         self.share = _checked_share(share, filepath)
         self.source = _one_of(source, Source, "source", filepath)
         self.duplicate_ids = _one_of(duplicate_ids, DuplicateIds, "duplicate_ids", filepath)
-        self._options = {**(credentials or {}), **(fs_args or {})}
-        if not away and self._options:
-            raise DatasetError(
-                f"{filepath}: is on this machine and takes no credentials and no fs_args; remove "
-                "them, or give a URL"
-            )
-        if unknown := {"open_args_load", "open_args_save"} & self._options.keys():
-            raise DatasetError(f"{filepath}: fs_args: {min(unknown)} is not taken; remove it")
-
-    def load(self) -> Annotations:  # noqa: D102
-        return super().load() if self.url is None else self._shared(self._read(self.url))
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
-        return self._shared(self._read(path))
+        return self._shared(read_coco(path, source=self.source, duplicate_ids=self.duplicate_ids))
 
-    def save(self, data: Annotations) -> None:  # noqa: D102
+    def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
         if self.share is not None:
             raise DatasetError(
                 f"{self}: an entry with a share is a part of its file and does not save; save to "
                 "an entry without one"
             )
-        where = self.filepath if self.url is None else self.url
-        write_coco(data, where, storage_options=self._options)
-
-    def _read(self, where: str | Path) -> Annotations:
-        return read_coco(
-            where,
-            source=self.source,
-            duplicate_ids=self.duplicate_ids,
-            storage_options=self._options,
-        )
+        write_coco(data, path)
 
     def _shared(self, annotations: Annotations) -> Annotations:
         if self.share is None:
@@ -108,18 +92,14 @@ class CocoDataset(PathDataset[Annotations]):
         place = annotations.images["group"].map(_place)
         chosen = annotations.images.loc[(place >= low) & (place < high), "image_id"]
         if chosen.empty:
-            raise DatasetError(f"{self.filepath}: no image lies in the share {low:g} to {high:g}")
+            raise DatasetError(
+                f"{self.url or self.filepath}: no image lies in the share {low:g} to {high:g}"
+            )
         return annotations.of_images(chosen)
-
-    def _exists(self) -> bool:
-        if self.url is None:
-            return super()._exists()
-        system, path = url_to_fs(self.url, **self._options)
-        return bool(system.exists(path))
 
     def _describe(self) -> dict[str, Any]:
         options = {"share": self.share, "source": self.source, "duplicate_ids": self.duplicate_ids}
-        return {"filepath": self.url or str(self.filepath), **options}
+        return {**super()._describe(), **options}
 
 
 class PascalVocDataset(PathDataset[Annotations]):
@@ -137,7 +117,10 @@ class PascalVocDataset(PathDataset[Annotations]):
         images: The folder of images, needed to load; seen from the folder that `filepath` is in.
         categories: The names in their order; by default those that occur, sorted.
         source: Who made the annotations.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
     """
 
     def __init__(
@@ -147,18 +130,27 @@ class PascalVocDataset(PathDataset[Annotations]):
         images: str | Path,
         categories: list[str] | None = None,
         source: Source = "human",
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self.images = self.filepath.parent / local_path(images, "images")
+        super().__init__(
+            filepath=filepath,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
+        )
+        self.images = self.beside(images, "images")
         self.categories = categories
         self.source = _one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_pascal_voc(path, self.images, categories=self.categories, source=self.source)
 
-    def save(self, data: Annotations) -> None:  # noqa: D102
-        write_pascal_voc(data, self.filepath)
+    def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
+        write_pascal_voc(data, path)
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "images": str(self.images), "source": self.source}
@@ -181,7 +173,10 @@ class YoloDataset(PathDataset[Annotations]):
         data_yaml: The file that names the classes, seen from there too.
         scores: Whether every line ends in a score.
         source: Who made the annotations.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
     """
 
     def __init__(
@@ -192,19 +187,28 @@ class YoloDataset(PathDataset[Annotations]):
         data_yaml: str | Path,
         scores: bool = False,
         source: Source = "human",
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self.images = self.filepath.parent / local_path(images, "images")
-        self.data_yaml = self.filepath.parent / local_path(data_yaml, "data_yaml")
+        super().__init__(
+            filepath=filepath,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
+        )
+        self.images = self.beside(images, "images")
+        self.data_yaml = self.beside(data_yaml, "data_yaml")
         self.scores = scores
         self.source = _one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_yolo(path, self.images, self.data_yaml, scores=self.scores, source=self.source)
 
-    def save(self, data: Annotations) -> None:  # noqa: D102
-        write_yolo(data, self.filepath, self.data_yaml)
+    def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
+        write_yolo(data, path, self.data_yaml)
 
     def _describe(self) -> dict[str, Any]:
         paths = {"images": str(self.images), "data_yaml": str(self.data_yaml)}

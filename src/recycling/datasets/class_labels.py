@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
 from recycling.annotations import Annotations
 from recycling.annotations.formats.class_labels import read_class_csv, read_class_folders
-from recycling.datasets.core import PathDataset, local_path
+from recycling.datasets.core import PathDataset
 
 Source = Literal["human", "pseudo"]
 
@@ -29,8 +29,11 @@ class ClassFoldersDataset(PathDataset[Annotations]):
         classes: The classes in their order, of which some may have no folder; by default those
             that have one. Give them where another part of the data might lack one.
         source: Who made the labels.
+        version: Has to be None.
         metadata: For Kedro-Viz.
     """
+
+    not_a_value = "it is a folder of images, which are opened one by one"
 
     def __init__(
         self,
@@ -38,9 +41,10 @@ class ClassFoldersDataset(PathDataset[Annotations]):
         filepath: str | Path,
         classes: list[str] | None = None,
         source: Source = "human",
+        version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
+        super().__init__(filepath=filepath, version=version, metadata=metadata)
         self.classes = None if classes is None else [str(name) for name in classes]
         self.source = _checked_source(source, filepath)
 
@@ -69,14 +73,17 @@ class ClassCsvDataset(PathDataset[Annotations]):
 
     Args:
         filepath: The CSV file.
-        images: The folder of images; seen from the folder that `filepath` is in.
+        images: The folder of images; seen from the folder that `filepath` is in, if that is here.
         labels: The columns of labels; several make a class of each combination of their values.
         file_name: The column of file names.
         group: The column of groups, whose images stay in one fold.
         values: A column's values in their order; by default those that occur. Give them where
             another part of the data might lack one.
         source: Who made the labels.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
     """
 
     def __init__(
@@ -89,10 +96,19 @@ class ClassCsvDataset(PathDataset[Annotations]):
         group: str | None = None,
         values: dict[str, list[str]] | None = None,
         source: Source = "human",
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self.images = self.filepath.parent / local_path(images, "images")
+        super().__init__(
+            filepath=filepath,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
+        )
+        self.images = self.beside(images, "images")
         self.labels = ["label"] if labels is None else list(labels)
         self.file_name = file_name
         self.group = group

@@ -1,67 +1,208 @@
-"""What the project's Kedro datasets share: one path, written whole or not at all."""
+"""What the project's Kedro datasets share: one path, with versions, on any file system."""
 
 from __future__ import annotations
 
 import copy
 import shutil
+import tempfile
+import weakref
 from abc import abstractmethod
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from pathlib import Path, PosixPath, PurePosixPath
+from typing import Any, ClassVar, Generic, TypeVar
 
-from kedro.io import AbstractDataset, DatasetError
-from kedro.io.core import get_protocol_and_path
+from fsspec.core import url_to_fs
+from kedro.io import AbstractVersionedDataset, DatasetError, Version
+from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_and_path
+
+from recycling.files import upload
 
 Value = TypeVar("Value")
 
+_HTTP = ("http", "https")
 
-class PathDataset(AbstractDataset[Value, Value], Generic[Value]):
-    """A value that is stored at one path, a file or a folder.
+
+class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
+    """A value that is stored at one path, a file or a folder, whole or not at all.
+
+    The path may be a URL that fsspec knows. A value that is elsewhere is fetched to the system's
+    folder for temporary files, and is written there before it is sent.
 
     Args:
-        filepath: Where the value is.
+        filepath: Where the value is: a path, or a URL.
+        version: Which version to load and to save; Kedro gives it where an entry has
+            ``versioned: true``.
+        credentials: What the file system of the URL asks for.
+        fs_args: Further arguments of that file system.
         metadata: Free text for other tools (Kedro-Viz reads the layer from it).
 
     Attributes:
+        not_a_value: Why an entry of this type has no versions and lies on this machine, where that
+            is so: it stands for a place, not for a value.
         url: Where the value is if that is not on this machine, else None.
 
     Raises:
-        DatasetError: The path is a URL of another machine, which only some datasets take.
+        DatasetError: The file system is not known, or this type needs a path on this machine.
     """
 
-    url: str | None = None
+    not_a_value: ClassVar[str | None] = None
 
-    def __init__(self, *, filepath: str | Path, metadata: dict[str, Any] | None = None) -> None:
-        self.filepath = local_path(filepath, type(self).__name__)
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        who, options = type(self).__name__, {**(credentials or {}), **(fs_args or {})}
+        self._protocol, path = get_protocol_and_path(filepath, version)
+        self.url = None if self._protocol == "file" else str(filepath)
         self.metadata = metadata
+        if self.not_a_value and self.url is not None:
+            raise DatasetError(
+                f"{filepath}: {who} takes a path on this machine: {self.not_a_value}; copy the "
+                "data here first"
+            )
+        if self.not_a_value and version is not None:
+            raise DatasetError(
+                f"{filepath}: {who} has no versions: {self.not_a_value}; remove `versioned: true`"
+            )
+        if self.url is None:
+            if options:
+                raise DatasetError(
+                    f"{filepath}: is on this machine and takes no credentials and no fs_args; "
+                    "remove them, or give a URL"
+                )
+            super().__init__(PurePosixPath(path), version)
+            return
+        if unknown := {"open_args_load", "open_args_save"} & options.keys():
+            raise DatasetError(f"{filepath}: fs_args: {min(unknown)} is not taken; remove it")
+        try:
+            self._system, there = url_to_fs(self.url, **options)
+        except (ImportError, ValueError) as error:  # a package is missing, or the protocol unknown
+            raise DatasetError(f"{filepath}: cannot be reached: {error}") from error
+        # Kedro keeps paths, in which the two slashes of http:// would become one.
+        path = path if self._protocol in _HTTP else there
+        super().__init__(PurePosixPath(path), version, self._system.exists, self._system.glob)
+
+    @property
+    def filepath(self) -> Path:
+        """Where the value is, or for one with versions, the folder of these."""
+        # As a path, a URL is relative and thus below no folder of the project.
+        return Path(self._filepath if self.url is None else self.url)
+
+    @property
+    def stored(self) -> Path | None:
+        """The file or folder of this machine that `load` would read; None where there is none."""
+        return Path(self._get_load_path()) if self.url is None and self.exists() else None
 
     def at(self, filepath: Path) -> PathDataset[Value]:
-        """The same dataset, with all its options, at another path."""
+        """The same dataset, with all its options, at another path of this machine, unversioned."""
         twin = copy.copy(self)
-        twin.filepath = filepath
+        twin._filepath, twin._version = PurePosixPath(filepath), None
         return twin
+
+    def beside(self, path: str | Path, option: str) -> Path:
+        """A path of this machine, seen from the folder that `filepath` is in if that is here too.
+
+        Args:
+            path: What the catalog says.
+            option: The option that it is for, for the message.
+
+        Raises:
+            DatasetError: It is a URL of another machine.
+        """
+        plain = local_path(path, option)
+        return plain if self.url is not None else self.filepath.parent / plain
 
     @abstractmethod
     def read(self, path: Path) -> Value:
         """Read the value that is stored at `path`."""
 
     def write(self, data: Value, path: Path) -> None:
-        """Write the value to `path`, which does not exist yet."""
-        raise DatasetError(f"{self.filepath}: {type(self).__name__} only reads")
+        """Write the value to `path`, whole or not at all."""
+        raise DatasetError(f"{self.url or self.filepath}: {type(self).__name__} only reads")
 
     def load(self) -> Value:  # noqa: D102
-        if not self.filepath.exists():
-            raise DatasetError(f"{self.filepath}: not there")
-        return self.read(self.filepath)
+        return self.read(self.fetched())
 
     def save(self, data: Value) -> None:  # noqa: D102
-        write_whole(self.filepath, lambda path: self.write(data, path))
+        where = get_filepath_str(self._get_save_path(), self._protocol)
+        try:
+            self._write(data, where)
+        except OSError as error:
+            if self._version is not None and isinstance(error, NotADirectoryError):
+                raise  # Kedro says that a file without versions is in the way
+            raise DatasetError(
+                f"{where}: could not be written: {error.strerror or error}; what was there before "
+                "is kept"
+            ) from error
+
+    def _write(self, data: Value, where: str) -> None:
+        if self.url is None:
+            self.write(data, Path(where))
+            return
+        with tempfile.TemporaryDirectory(prefix="recycling-") as folder:
+            path = Path(folder, PurePosixPath(where).name)
+            self.write(data, path)
+            upload(path, self._system, where)
+        self._system.invalidate_cache()
+
+    def fetched(self) -> Path:
+        """A file or folder of this machine that holds what is stored.
+
+        Raises:
+            DatasetError: There is nothing.
+        """
+        where = get_filepath_str(self._get_load_path(), self._protocol)
+        if not self._is_there(where):
+            raise DatasetError(f"{where if self.url is None else self.url}: not there")
+        if self.url is None:
+            return Path(where)
+        folder = tempfile.mkdtemp(prefix="recycling-")
+        path = _FetchedPath(folder, PurePosixPath(where).name)
+        weakref.finalize(path, shutil.rmtree, folder, ignore_errors=True)
+        self._system.get(where, str(path), recursive=self._system.isdir(where))
+        return path
+
+    def written(self, inside: str = "") -> float | None:
+        """When the value was written.
+
+        Args:
+            inside: Which file to go by, where the value is a folder.
+
+        Returns:
+            Seconds since 1970; None where there is no such file, or its file system does not tell.
+        """
+        try:
+            where = get_filepath_str(self._get_load_path() / inside, self._protocol)
+            if self.url is None:
+                return Path(where).stat().st_mtime
+            return float(self._system.modified(where).timestamp())
+        except (VersionNotFoundError, FileNotFoundError, KeyError, NotImplementedError):
+            return None
+
+    def _is_there(self, where: str) -> bool:
+        return Path(where).exists() if self.url is None else bool(self._system.exists(where))
 
     def _exists(self) -> bool:
-        return self.filepath.exists()
+        return self._is_there(get_filepath_str(self._get_load_path(), self._protocol))
+
+    def _release(self) -> None:
+        super()._release()
+        if self.url is not None:
+            self._system.invalidate_cache()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self.filepath)}
+        return {"filepath": self.url or str(self.filepath), "version": self._version}
+
+
+class _FetchedPath(PosixPath):
+    """A path in a temporary folder that is there as long as this object is.
+
+    What is read later, such as label maps, holds on to the path that it is read from.
+    """
 
 
 def local_path(path: str | Path, who: str) -> Path:
@@ -69,7 +210,7 @@ def local_path(path: str | Path, who: str) -> Path:
 
     Args:
         path: What the catalog says.
-        who: The dataset or option that it is for, for the message.
+        who: The option that it is for, for the message.
 
     Raises:
         DatasetError: It is a URL of another machine.
@@ -78,29 +219,3 @@ def local_path(path: str | Path, who: str) -> Path:
     if protocol != "file":
         raise DatasetError(f"{path}: {who} takes a path on this machine; copy the data here first")
     return Path(plain)
-
-
-def write_whole(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a file or folder under a temporary name beside `target`, then put it in place.
-
-    Args:
-        target: Where the result belongs; what is there is replaced.
-        write: Writes the result to the path that it is given.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
-    _remove(unfinished)
-    try:
-        write(unfinished)
-        if target.is_dir():
-            _remove(target)
-        unfinished.replace(target)
-    finally:
-        _remove(unfinished)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

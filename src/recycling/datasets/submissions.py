@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args
 
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
 from recycling.annotations import Annotations, read_coco, read_tables
 from recycling.datasets.core import PathDataset, local_path
@@ -45,7 +45,10 @@ class SubmissionDataset(PathDataset[Value], Generic[Value]):
             Parquet tables, or a COCO file.
         missing_images: Whether an image without a row is an error, or is gone on without: it has no
             boxes, or a map of 255 ("ignore"), or the same probability for all classes.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
     """
 
     def __init__(
@@ -54,9 +57,18 @@ class SubmissionDataset(PathDataset[Value], Generic[Value]):
         filepath: str | Path,
         annotations: str | Path,
         missing_images: MissingImages = "error",
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
+        super().__init__(
+            filepath=filepath,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
+        )
         self.annotations = local_path(annotations, "annotations")
         self.missing_images = _checked_missing(missing_images, filepath)
 
@@ -84,9 +96,9 @@ class DetectionsCsvDataset(SubmissionDataset[Detections]):
             path, known.images, known.categories, missing_images=self.missing_images
         )
 
-    def save(self, data: Detections) -> None:  # noqa: D102
+    def write(self, data: Detections, path: Path) -> None:  # noqa: D102
         known = self.known()
-        write_detections_csv(data, self.filepath, known.images, known.categories)
+        write_detections_csv(data, path, known.images, known.categories)
 
 
 class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
@@ -97,7 +109,10 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
         annotations: As for `SubmissionDataset`.
         size: Side of the square that maps are stored as, pixels.
         missing_images: As for `SubmissionDataset`.
-        metadata: For Kedro-Viz.
+        version: As for `PathDataset`.
+        credentials: As for `PathDataset`.
+        fs_args: As for `PathDataset`.
+        metadata: As for `PathDataset`.
     """
 
     def __init__(
@@ -107,12 +122,18 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
         annotations: str | Path,
         size: int = 256,
         missing_images: MissingImages = "error",
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             filepath=filepath,
             annotations=annotations,
             missing_images=missing_images,
+            version=version,
+            credentials=credentials,
+            fs_args=fs_args,
             metadata=metadata,
         )
         self.size = _checked_size(size, filepath)
@@ -127,8 +148,8 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
             missing_images=self.missing_images,
         )
 
-    def save(self, data: LabelMaps) -> None:  # noqa: D102
-        write_label_maps_csv(data, self.filepath, self.known().images, size=self.size)
+    def write(self, data: LabelMaps, path: Path) -> None:  # noqa: D102
+        write_label_maps_csv(data, path, self.known().images, size=self.size)
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "size": self.size}
@@ -146,15 +167,15 @@ class ClassProbabilitiesCsvDataset(SubmissionDataset[ClassProbabilities]):
             path, known.annotations, known.categories, missing_images=self.missing_images
         )
 
-    def save(self, data: ClassProbabilities) -> None:  # noqa: D102
-        write_class_probabilities_csv(data, self.filepath)
+    def write(self, data: ClassProbabilities, path: Path) -> None:  # noqa: D102
+        write_class_probabilities_csv(data, path)
 
 
 class ClassesCsvDataset(ClassProbabilitiesCsvDataset):
     """Classes as a submission: ``annotation_id,category``; what is saved is the most probable."""
 
-    def save(self, data: ClassProbabilities) -> None:  # noqa: D102
-        write_classes_csv(data, self.filepath)
+    def write(self, data: ClassProbabilities, path: Path) -> None:  # noqa: D102
+        write_classes_csv(data, path)
 
 
 class DroppedMembersDataset(PathDataset[DroppedMembers]):
@@ -179,8 +200,11 @@ class DroppedMembersDataset(PathDataset[DroppedMembers]):
         part: Which of the two kinds of file to take.
         size: Side of the maps in a file of masks, pixels.
         missing_images: Whether an image that a file lacks is an error or is gone on without.
+        version: Has to be None.
         metadata: For Kedro-Viz.
     """
+
+    not_a_value = "files are dropped into it, each of them a member"
 
     def __init__(
         self,
@@ -189,9 +213,10 @@ class DroppedMembersDataset(PathDataset[DroppedMembers]):
         part: DroppedPart = "test",
         size: int = 256,
         missing_images: MissingImages = "error",
+        version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
+        super().__init__(filepath=filepath, version=version, metadata=metadata)
         if part not in get_args(DroppedPart):
             raise DatasetError(
                 f"{filepath}: part is {part!r}; give {' or '.join(get_args(DroppedPart))}"

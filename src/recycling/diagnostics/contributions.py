@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.members import EnsemblingError
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 Contributions = NewType("Contributions", pd.DataFrame)
 """One row a member; schema `CONTRIBUTIONS`."""
@@ -26,6 +26,7 @@ CONTRIBUTIONS = Schema(
         Column("high", "float64", "upper end of the contribution's interval"),
     ),
 )
+register_table("contributions", CONTRIBUTIONS, Contributions)
 
 ScoreOfDraws: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Scores of draws of images: (draws, images) how often each was drawn, to (draws,) scores."""

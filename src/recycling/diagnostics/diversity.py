@@ -24,7 +24,7 @@ from recycling.predictions import (
     Detections,
     LabelMaps,
 )
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 Agreement = NewType("Agreement", pd.DataFrame)
 """One row a pair of members; schema `AGREEMENT`."""
@@ -37,6 +37,7 @@ AGREEMENT = Schema(
         Column("agreement", "float64", "share on which they say the same", minimum=0, maximum=1),
     ),
 )
+register_table("agreement", AGREEMENT, Agreement)
 
 
 def probability_agreement(

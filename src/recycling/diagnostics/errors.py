@@ -17,7 +17,7 @@ from recycling.evaluation.masks import check_label_maps, of_size
 from recycling.evaluation.matching import BoxMatches
 from recycling.evaluation.members import of_member
 from recycling.predictions import IGNORE, ClassProbabilities, LabelMaps
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 ErrorCorrelation = NewType("ErrorCorrelation", pd.DataFrame)
 """One row a pair of members; schema `ERROR_CORRELATION`."""
@@ -36,6 +36,7 @@ ERROR_CORRELATION = Schema(
         ),
     ),
 )
+register_table("error_correlation", ERROR_CORRELATION, ErrorCorrelation)
 
 
 def crop_error_correlation(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.evaluation.core import EvaluationError, Metrics
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 ClassGains = NewType("ClassGains", pd.DataFrame)
 """One row a class; schema `CLASS_GAINS`."""
@@ -25,6 +25,7 @@ CLASS_GAINS = Schema(
         Column("over_mean", "float64", "ensemble less mean", minimum=-1, maximum=1),
     ),
 )
+register_table("class_gains", CLASS_GAINS, ClassGains)
 
 
 def best_member(members: Mapping[str, Metrics]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recycling.evaluation.core import EvaluationError
 from recycling.evaluation.matching import BoxMatches
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 ScoreThresholds = NewType("ScoreThresholds", pd.DataFrame)
 """One row a threshold; schema `SCORE_THRESHOLDS`."""
@@ -26,6 +26,7 @@ SCORE_THRESHOLDS = Schema(
         Column("boxes_per_image", "float64", "boxes that are left", minimum=0),
     ),
 )
+register_table("score_thresholds", SCORE_THRESHOLDS, ScoreThresholds)
 
 
 def score_thresholds(

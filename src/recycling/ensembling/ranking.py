@@ -7,7 +7,7 @@ from typing import NewType, cast
 
 import pandas as pd
 
-from recycling.tables import Column, Dtype, Schema
+from recycling.tables import Column, Dtype, Schema, register_table
 
 Ranking = NewType("Ranking", pd.DataFrame)
 """One row a member; schema `RANKING`."""
@@ -26,6 +26,7 @@ RANKING = Schema(
         Column("rank", "int64", "0 is the best", minimum=0, unique=True),
     ),
 )
+register_table("ranking", RANKING, Ranking)
 
 
 def rank_members(scores: Mapping[str, float | None]) -> Ranking:

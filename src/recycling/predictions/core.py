@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 
 class SubmissionError(ValueError):
@@ -48,12 +48,14 @@ DETECTIONS = Schema(
         ),
     ),
 )
+register_table("detections", DETECTIONS, Detections)
 
 CLASS_PROBABILITIES = Schema(
     "class probabilities",
     (Column("annotation_id", "int64", "the crop's annotation", unique=True),),
     open_ended=True,
 )
+register_table("class_probabilities", CLASS_PROBABILITIES, ClassProbabilities)
 
 
 class LabelMaps(Mapping[int, LabelMap]):

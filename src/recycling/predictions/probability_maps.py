@@ -62,7 +62,7 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
     def write(self, folder: Path) -> None:
         """Write every image's planes to `folder`, which must exist, as ``<image_id>.npz``.
 
-        Each file appears whole; `numpy.load` reads it as well.
+        `numpy.load` reads such a file as well.
 
         Args:
             folder: Where to.
@@ -114,22 +114,21 @@ class ProbableLabelMaps(LabelMaps):
 
 
 def write_planes(planes: ProbabilityPlanes, folder: Path, image_id: int) -> None:
-    """Write one image's planes to `folder`, which must exist; the file appears whole.
+    """Write one image's planes to `folder`, which must exist.
 
     Raises:
         ValueError: They are not (classes, H, W) uint8.
         OSError: There is no room for them.
     """
     _check(planes, where=f"image {image_id}")
-    part = folder / f"{image_id}.part"
+    path = folder / f"{image_id}.npz"
     with (
         zipfile.ZipFile(
-            part, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=FASTEST
+            path, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=FASTEST
         ) as archive,
         archive.open(f"{ARRAY}.npy", "w", force_zip64=True) as file,
     ):
         write_array(file, planes, allow_pickle=False)  # type: ignore[no-untyped-call]
-    part.replace(folder / f"{image_id}.npz")
 
 
 def read_planes(folder: Path, image_id: int) -> ProbabilityPlanes:

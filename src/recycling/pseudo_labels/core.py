@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from recycling.annotations import ANNOTATIONS, Annotations
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 PseudoAudit = NewType("PseudoAudit", pd.DataFrame)
 """One row a category: how many predictions became annotations; schema `PSEUDO_AUDIT`."""
@@ -22,6 +22,7 @@ PSEUDO_AUDIT = Schema(
         Column("mean_score", "float64", "mean score of those kept; 0 where none", minimum=0),
     ),
 )
+register_table("pseudo_label_audit", PSEUDO_AUDIT, PseudoAudit)
 
 
 class PseudoLabeling(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.files import new_folder
 from recycling.progress import progress_bar
 from recycling.sample.defects import Json, plant_in_annotations, plant_in_files
 from recycling.sample.objects import CLASSES
@@ -92,14 +92,8 @@ def generate_sample(
     if not force and _is_made(folder, settings):
         return False
     _check_replaceable(folder, force=force)
-    unfinished = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
+    with new_folder(folder) as unfinished:
         _build(unfinished, settings)
-        _swap(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return True
 
 
@@ -151,21 +145,6 @@ def _check_replaceable(folder: Path, *, force: bool) -> None:
 
 def _identity(settings: SampleSettings) -> Json:
     return {"generator_version": GENERATOR_VERSION, **asdict(settings)}
-
-
-def _swap(built: Path, folder: Path) -> None:
-    """Put `built` in the place of `folder`, which comes back if that fails."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    try:
-        built.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(folder: Path, settings: SampleSettings) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from recycling.annotations import Annotations
 from recycling.splitting.axes import DEFAULT_AXES, balance_columns, category_counts
 from recycling.splitting.core import Folds, fold_of_image
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 Balance = NewType("Balance", pd.DataFrame)
 """One row a fold and category; schema `BALANCE`."""
@@ -29,6 +29,7 @@ BALANCE = Schema(
         Column("deviation", "float64", "validation less whole set, percentage points"),
     ),
 )
+register_table("fold_balance", BALANCE, Balance)
 
 MAX_DEVIATION = Schema(
     "largest deviation",
@@ -42,6 +43,7 @@ MAX_DEVIATION = Schema(
         ),
     ),
 )
+register_table("fold_deviation", MAX_DEVIATION, Deviations)
 
 
 def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:

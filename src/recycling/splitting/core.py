@@ -7,7 +7,7 @@ from typing import NewType
 import pandas as pd
 
 from recycling.annotations import Annotations
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 Folds = NewType("Folds", pd.DataFrame)
 """One row an image: the fold whose validation part holds it; schema `FOLDS`."""
@@ -19,6 +19,7 @@ FOLDS = Schema(
         Column("fold", "int64", "the fold whose validation part holds the image", minimum=0),
     ),
 )
+register_table("folds", FOLDS, Folds)
 
 
 class SplitError(ValueError):

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from recycling.annotations import Annotations
+from recycling.files import write_text
 from recycling.tables import Column, Schema
 
 CATEGORY_SHARES = Schema(
@@ -78,10 +79,7 @@ def write_baseline(data: Annotations, path: Path) -> None:
         sort_keys=False,
         allow_unicode=True,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, text)
 
 
 def read_baseline(path: Path) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from recycling.files import new_folder
 from recycling.progress import track
 from recycling.validation.expectations import Expected, expectation_suites
 from recycling.validation.findings import LISTED_ROWS, Finding, findings
@@ -88,10 +88,7 @@ def _context_in_memory(name: str) -> EphemeralDataContext:
 def _write_site(
     context: EphemeralDataContext, name: str, found: Sequence[Finding], folder: Path
 ) -> None:
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        built = Path(scratch, "site")
+    with new_folder(folder) as built:
         context.add_data_docs_site(
             name,
             {
@@ -110,6 +107,3 @@ def _write_site(
             for page in sorted(built.glob("validations/**/*.html"))
         }
         (built / "index.html").write_text(front_page(name, found, pages), encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(scratch, "previous"))
-        built.rename(folder)

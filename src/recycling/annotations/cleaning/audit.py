@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import Annotations
-from recycling.tables import Column, Dtype, Schema
+from recycling.tables import Column, Dtype, Schema, register_table
 
 Subject = Literal["image", "annotation", "category"]
 
@@ -46,6 +46,7 @@ AUDIT = Schema(
         ),
     ),
 )
+register_table("cleaning_audit", AUDIT, Audit)
 
 NO_AUDIT = AUDIT.empty()
 """The audit of a rule that found nothing to do; not to be changed."""

@@ -8,7 +8,7 @@ from typing import NewType
 import pandas as pd
 
 from recycling.annotations.cleaning.core import Cleaning
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 RuleReport = NewType("RuleReport", pd.DataFrame)
 """One row for each rule, subject and action; schema `RULE_REPORT`."""
@@ -37,6 +37,7 @@ RULE_REPORT = Schema(
         Column("reason", "string", "why, of the first one", nullable=True),
     ),
 )
+register_table("rule_report", RULE_REPORT, RuleReport)
 
 _EXAMPLES = 5
 

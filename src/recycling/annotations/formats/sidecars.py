@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from recycling.annotations.core import (
 from recycling.annotations.formats.coco.layout import ABSENT, COLUMN_KEYS
 from recycling.annotations.masks import annotation_area, annotation_mask
 from recycling.errors import Faults
+from recycling.files import new_folder
 from recycling.progress import track
 from recycling.tables import TableError
 
@@ -381,18 +381,8 @@ def replaced(folder: Path, suffix: str) -> Iterator[Path]:
             f"{folder}: holds {len(strangers)} files that are not {suffix} files and would be "
             f"deleted, the first: {min(strangers)}; write to a folder of its own"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        unfinished.mkdir()
+    with new_folder(folder) as unfinished:
         yield unfinished
-        if folder.exists():
-            folder.replace(old)
-        unfinished.replace(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def sidecar_path(folder: Path, file_name: str, suffix: str) -> Path:

@@ -11,7 +11,6 @@ Source: https://docs.ultralytics.com/datasets/detect/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -34,6 +33,7 @@ from recycling.annotations.formats.sidecars import (
     warn_of_losses,
 )
 from recycling.errors import Faults
+from recycling.files import new_file
 from recycling.progress import track
 
 _SUFFIX = ".txt"
@@ -298,9 +298,5 @@ def _lost(sheet: Sheet) -> tuple[int, ...]:
 def _write_names(names: list[str], path: Path) -> None:
     from supervision.dataset.formats.yolo import save_data_yaml
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with new_file(path) as unfinished:
         save_data_yaml(str(unfinished), names)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from stat import S_ISREG
 import pandas as pd
 
 from recycling.annotations.images.facts import FACTS, FileFacts, look_at_files
+from recycling.files import new_file
 
 _log = logging.getLogger(__name__)
 
@@ -166,15 +167,10 @@ def _read(path: Path) -> tuple[pd.DataFrame, str | None]:
 
 
 def _write(entries: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     marked = FACTS.conform(entries, where=str(path))
     marked.attrs[_KEY] = _maker()  # pandas keeps it in the metadata of the file
-    try:
+    with new_file(path) as unfinished:
         marked.to_parquet(unfinished, index=False)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _maker() -> str:

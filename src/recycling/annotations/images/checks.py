@@ -10,7 +10,7 @@ import pandas as pd
 from recycling.annotations.core import AnnotationError, ImageFolder
 from recycling.annotations.images.cache import ImageCache, facts_of_files
 from recycling.annotations.images.facts import EXIF_TURNED, FILE_SIZE, PICTURE
-from recycling.tables import Column, Dtype, Schema
+from recycling.tables import Column, Dtype, Schema, register_table
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ IMAGE_CHECKS = Schema(
         *PICTURE,
     ),
 )
+register_table("image_checks", IMAGE_CHECKS, ImageChecks)
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, width times height; Pillow warns above the same figure."""

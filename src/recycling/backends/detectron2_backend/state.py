@@ -10,6 +10,7 @@ from recycling.backends.core import TrainingData
 from recycling.backends.shared.checkpoint_folder import no_room, sha256_of_data
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import STATE, Identity, flat, identity_of
+from recycling.files import new_file
 
 NOT_OF_CONFIG = (
     "DATALOADER.NUM_WORKERS",
@@ -67,13 +68,11 @@ def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
     """
     import torch
 
-    unfinished = work_dir / "state.unfinished.pth"
     try:
-        with unfinished.open("wb") as file:
+        # Given a path, torch would hide why it could not write.
+        with new_file(work_dir / STATE) as unfinished, unfinished.open("wb") as file:
             torch.save(dict(state), file)
-        unfinished.replace(work_dir / STATE)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise no_room(work_dir / STATE, error) from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.shared.model import Model
+from recycling.files import new_folder
 
 WEIGHTS = "weights.pth"
 FACTS = "checkpoint.json"
@@ -64,14 +64,11 @@ def write_checkpoint(
     Raises:
         BackendError: There is no room for it; what was there before is kept.
     """
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
-        _write(unfinished, trained, weights, write_config)
+        with new_folder(folder) as unfinished:
+            _write(unfinished, trained, weights, write_config)
     except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
         raise no_room(folder, error) from error
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
     return Checkpoint(folder)
 
 
@@ -83,8 +80,6 @@ def _write(
 ) -> None:
     import torch
 
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     # Given a path, torch would hide why it could not write.
     with (folder / WEIGHTS).open("wb") as file:

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, WEIGHTS, sha256_of
 from recycling.backends.shared.model import Model
+from recycling.files import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -163,9 +164,7 @@ def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
     (work_dir / STATE).unlink(missing_ok=True)
     if before is not None:
         logger.warning("%s: trains anew: %s", work_dir.name, identity.changes(before))
-    unfinished = known.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(dict(identity.facts), indent=2) + "\n")
-    unfinished.replace(known)
+    write_json(known, dict(identity.facts))
     return None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.files import write_text
 
 METRICS = "metrics.jsonl"
 """One line of JSON for each epoch of a training, in the run's folder."""
@@ -42,9 +43,7 @@ def keep_lines(path: Path, key: str, last: int) -> None:
                 kept.append(f"{line}\n")
         except (ValueError, KeyError):
             break
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text("".join(kept))
-    unfinished.replace(path)
+    write_text(path, "".join(kept))
 
 
 def failing_loss(
@@ -60,7 +59,7 @@ def failing_loss(
         images: The files of the last batch.
     """
     path = work_dir / FAILED_BATCH
-    path.write_text(json.dumps(list(images), indent=2) + "\n")
+    write_text(path, json.dumps(list(images), indent=2) + "\n")
     more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
     return BackendError(
         f"{work_dir.name}: the loss is {loss} at iteration {iteration} of {iterations}; lower "

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared.checkpoint_folder import WEIGHTS, sha256_of
+from recycling.files import new_file
 
 NAMED_BY_SHA256 = re.compile(r"-([0-9a-f]{8})$")
 
@@ -49,19 +50,19 @@ def _downloaded(url: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
     try:
-        with urlopen(url, timeout=60) as source, unfinished.open("wb") as file:
+        with (
+            new_file(path) as unfinished,
+            urlopen(url, timeout=60) as source,
+            unfinished.open("wb") as file,
+        ):
             shutil.copyfileobj(source, file)
     except (URLError, OSError) as error:
-        unfinished.unlink(missing_ok=True)
         reason = getattr(error, "reason", None) or error
         raise BackendError(
             f"pretrained: {url}: cannot be downloaded: {reason}; download it elsewhere and give "
             f"its path, or put it at {path}"
         ) from error
-    unfinished.replace(path)
     return path
 
 

@@ -42,7 +42,7 @@ from recycling.ensembling.search.selection import (
     in_words,
 )
 from recycling.progress import progress_bar
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -67,6 +67,7 @@ HISTORY = Schema(
         Column("best", "float64", "the highest up to this trial"),
     ),
 )
+register_table("search_history", HISTORY, History)
 
 ALL_FOLDS = "all folds"
 """The search whose ensemble is chosen; those beside it only say what it is worth."""

@@ -25,7 +25,7 @@ from recycling.ensembling.search.candidates import (
     Space,
     candidate,
 )
-from recycling.tables import Column, Schema
+from recycling.tables import Column, Schema, register_table
 
 Choices = NewType("Choices", pd.DataFrame)
 """One row a way of choosing; schema `CHOICES`."""
@@ -48,6 +48,7 @@ CHOICES = Schema(
     open_ended=True,
 )
 """A column for each part follows, ``fold 0`` and so on: the held-out score on it."""
+register_table("choices", CHOICES, Choices)
 
 BEST_MEMBER, GREEDY, SEARCH = "best member", "greedy", "search"
 

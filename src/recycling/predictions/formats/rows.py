@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.errors import Faults
+from recycling.files import new_file
 from recycling.predictions.core import SubmissionError
 
 logger = logging.getLogger(__name__)
@@ -71,14 +72,8 @@ def opened(path: Path) -> mmap.mmap:
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """A file under a temporary name that gets its own when the block has ended."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with new_file(path) as unfinished, unfinished.open("wb") as file:
+        yield file
 
 
 def find_rows(

@@ -29,7 +29,7 @@ from recycling.splitting.shift.two_sample_test import (
     classifier_two_sample_test,
 )
 from recycling.splitting.shift.verdict import not_measured, shared_sentence, verdict
-from recycling.tables import Column, Dtype, Schema
+from recycling.tables import Column, Dtype, Schema, register_table
 
 ShiftFeatures = NewType("ShiftFeatures", pd.DataFrame)
 """One row a feature, the one that tells most first, alone or with others; schema `SHIFT`."""
@@ -68,6 +68,7 @@ SHIFT = Schema(
         Column("test_missing", "float64", "share of the test images without it, 0 to 1"),
     ),
 )
+register_table("shift", SHIFT, ShiftFeatures)
 
 TEST_LIKENESS = Schema(
     "likeness to test",
@@ -84,6 +85,7 @@ TEST_LIKENESS = Schema(
         ),
     ),
 )
+register_table("test_likeness", TEST_LIKENESS, TestLikeness)
 
 MIN_IMAGES = 20
 """Images that each part needs: below, a classifier learns nothing."""

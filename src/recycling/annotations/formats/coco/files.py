@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from recycling.annotations.core import AnnotationError
+from recycling.files import new_file, upload
 
 _GZIP = b"\x1f\x8b"
 _GZIP_LEVEL = 6  # level 9 takes three times as long for two to four percent
@@ -101,15 +101,8 @@ def _place(path: str | Path, storage_options: Mapping[str, Any] | None) -> tuple
 @contextmanager
 def _named_last(name: str) -> Iterator[BinaryIO]:
     """A local file under a temporary name that gets its own when the block has ended."""
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with new_file(Path(name)) as unfinished, unfinished.open("wb") as file:
+        yield file
 
 
 @contextmanager
@@ -120,7 +113,7 @@ def _sent_last(filesystem: Any, name: str) -> Iterator[BinaryIO]:
         with unfinished.open("wb") as file:
             yield file
         try:
-            filesystem.put_file(str(unfinished), name)
+            upload(unfinished, filesystem, name)
         except Exception as error:  # each filesystem of fsspec has errors of its own
             raise _NotSentError(_reason(error)) from error
 

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 
 from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.resume import STATE
+from recycling.files import new_file
 
 
 class KeepState(Hook):  # type: ignore[misc]
@@ -33,13 +34,12 @@ class KeepState(Hook):  # type: ignore[misc]
         """Write the state."""
         if runner.epoch + 1 == runner.max_epochs or runner.train_loop.stop_training:
             return
-        unfinished = self.folder / "state.unfinished.pth"
+        if not is_main_process():  # mmengine has only this one write
+            return
         try:
-            runner.save_checkpoint(str(self.folder), unfinished.name)
-            if is_main_process():
-                unfinished.replace(self.folder / STATE)
+            with new_file(self.folder / STATE) as unfinished:
+                runner.save_checkpoint(str(self.folder), unfinished.name)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
             raise no_room(self.folder / STATE, error) from error
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""Kedro datasets for places on this machine: folders of files, each read or written by others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import Version
+
+from recycling.annotations import ImageCache, ImageFolder
+from recycling.backends import Recipes, RunFolder
+from recycling.datasets.core import PathDataset
+
+
+class ImageFolderDataset(PathDataset[ImageFolder]):
+    """A folder of images.
+
+    Args:
+        filepath: The folder.
+        required: Whether a run stops where it is missing; if not, that is said once.
+        version: Has to be None.
+        metadata: For Kedro-Viz.
+    """
+
+    not_a_value = "its images are opened one by one"
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        required: bool = True,
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, version=version, metadata=metadata)
+        self.required = required
+
+    def load(self) -> ImageFolder:  # noqa: D102
+        return super().load() if self.required else self.read(self.filepath)
+
+    def read(self, path: Path) -> ImageFolder:  # noqa: D102
+        return ImageFolder(path)
+
+    def _exists(self) -> bool:
+        return self.filepath.is_dir() or not self.required
+
+
+class RunFolderDataset(PathDataset[RunFolder]):
+    """The folder of the trainings' logs, which they make themselves."""
+
+    not_a_value = "trainings write into it while they run"
+
+    def load(self) -> RunFolder:  # noqa: D102
+        return self.read(self.filepath)
+
+    def read(self, path: Path) -> RunFolder:  # noqa: D102
+        return RunFolder(path)
+
+    def _exists(self) -> bool:
+        return True
+
+
+class ImageCacheDataset(PathDataset[ImageCache]):
+    """What was found out about image files, kept from run to run; checking them writes it."""
+
+    not_a_value = "checking images writes to it, from run to run"
+
+    def load(self) -> ImageCache:  # noqa: D102
+        return self.read(self.filepath)
+
+    def read(self, path: Path) -> ImageCache:  # noqa: D102
+        return ImageCache(path)
+
+    def _exists(self) -> bool:
+        return True
+
+
+class RecipesDataset(PathDataset[Recipes]):
+    """The folder of model configs."""
+
+    not_a_value = "its files are looked up by name, and name one another"
+
+    def read(self, path: Path) -> Recipes:  # noqa: D102
+        return Recipes(path)
