@@ -7,6 +7,7 @@ thing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -69,7 +70,7 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
         self._entries: dict[str, Entry[Thing]] = {}
 
     def register(self, name: str, settings: type[Settings]) -> Callable[[Thing], Thing]:
-        """A decorator that adds a thing.
+        """A decorator that adds a thing; a file that is imported anew replaces what it added.
 
         Args:
             name: What a user calls it.
@@ -80,7 +81,7 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
         """
 
         def add(thing: Thing) -> Thing:
-            if name in self._entries:
+            if name in self and _file_of(self[name].settings) != _file_of(settings):
                 raise RegistryError(
                     f"a {self.kind} is called {name!r} already; choose another name"
                 )
@@ -190,6 +191,12 @@ class PickedSettings(Settings):
     @classmethod
     def _is_base(cls) -> bool:
         return PickedSettings in cls.__bases__
+
+
+def _file_of(settings: type[Settings]) -> str:
+    """The file that a class is defined in; in a notebook, the name of its module."""
+    module = sys.modules.get(settings.__module__)
+    return getattr(module, "__file__", None) or settings.__module__
 
 
 def _refusal(setting: str, entry: Entry[Any], registry: Registry[Any], key: str) -> str:
