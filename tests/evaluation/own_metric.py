@@ -3,7 +3,7 @@
 from typing import Literal
 
 from recycling.annotations import Annotations
-from recycling.evaluation import BoxMetric, Metrics
+from recycling.evaluation import BoxMetric, EvaluationError, Metrics
 from recycling.evaluation.metric import box_metric
 from recycling.predictions import Detections
 
@@ -18,6 +18,8 @@ class CountSettings(BoxMetric):
 @box_metric("count", CountSettings, title="count")
 def count(truth: Annotations, detections: Detections, *, least_score: float) -> Metrics:
     """Boxes of a score or more over objects, or the other way round if that is less."""
+    if detections.empty:
+        raise EvaluationError("detections: there are none; predict some")
     n_boxes = int((detections["score"] >= least_score).sum())
     n_objects = int((~truth.annotations["iscrowd"]).sum())
     return Metrics("count", min(n_boxes, n_objects) / max(n_boxes, n_objects), {}, {})
