@@ -10,13 +10,13 @@ from kedro.pipeline import Pipeline, node
 
 from recycling.annotations import write_coco, write_tables
 from recycling.datasets import DetectionsDataset
-from recycling.datasets.submissions import DroppedMembersDataset
+from recycling.datasets.submissions import DroppedMembersDataset, LabelMapsCsvDataset
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
     ClassProbabilities,
     Detections,
-    DroppedMembers,
+    ExternalMembers,
     LabelMaps,
 )
 from recycling.typed import GraphTypeError, check_types
@@ -112,14 +112,18 @@ def test_a_fault_of_a_file_is_the_datasets_error_in_one_line(tmp_path, known):
     ("options", "fault"),
     [
         ({"missing_images": "ignore"}, "missing_images is 'ignore'; give error or skip"),
-        ({"size": 0}, "size is 0; give a whole number"),
-        ({"size": "256"}, "size is '256'; give a whole number"),
         ({"part": "train"}, "part is 'train'; give test or out_of_fold"),
     ],
 )
 def test_options_without_sense_are_refused(tmp_path, options, fault):
     with pytest.raises(DatasetError, match=f"dropped: {fault}"):
         DroppedMembersDataset(filepath=tmp_path / "dropped", **options)
+
+
+@pytest.mark.parametrize("size", [0, "256"])
+def test_a_size_that_no_map_can_have_is_refused(tmp_path, size):
+    with pytest.raises(DatasetError, match=f"a.csv: size is {size!r}; give a whole number"):
+        LabelMapsCsvDataset(filepath=tmp_path / "a.csv", annotations=tmp_path, size=size)
 
 
 def test_a_file_without_what_tells_its_images_is_refused(tmp_path):
@@ -137,7 +141,7 @@ def count_boxes(boxes: Detections) -> int:
     return len(boxes)
 
 
-def count_members(members: DroppedMembers) -> int:
+def count_members(members: ExternalMembers) -> int:
     return len(members)
 
 

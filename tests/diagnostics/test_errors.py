@@ -14,7 +14,7 @@ from recycling.diagnostics.errors import (
     pixel_error_correlation,
 )
 from recycling.evaluation import EvaluationError
-from recycling.evaluation.matching import match_boxes
+from recycling.evaluation.box_matches import match_boxes
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
 
 

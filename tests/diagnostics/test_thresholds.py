@@ -13,8 +13,8 @@ from recycling.diagnostics.thresholds import (
     score_thresholds,
     threshold_sentence,
 )
-from recycling.evaluation import EvaluationError, detection_metrics
-from recycling.evaluation.matching import match_boxes
+from recycling.evaluation import EvaluationError, map50
+from recycling.evaluation.box_matches import match_boxes
 from recycling.predictions import DETECTIONS, Detections
 
 
@@ -33,7 +33,7 @@ def test_a_threshold_does_what_leaving_out_the_rows_does(seed):
     for threshold, row in zip(at, table.to_dict("records"), strict=True):
         left = Detections(found[found["score"] >= threshold])
         matches = match_boxes(truth, {"a": left})["a"]
-        assert row["mAP50"] == pytest.approx(detection_metrics(truth, left).score, abs=1e-12)
+        assert row["mAP50"] == pytest.approx(map50(truth, left).score, abs=1e-12)
         assert row["boxes_per_image"] == pytest.approx(len(matches.score) / 10)
         hits, objects = matches.hit.sum(), (~truth.annotations["iscrowd"]).sum()
         assert row["recall"] == pytest.approx(hits / objects)

@@ -11,13 +11,15 @@ from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 from recycling.annotations.masks import label_maps as painted
 from recycling.evaluation import (
     EvaluationError,
-    classification_metrics,
-    detection_metrics,
-    segmentation_metrics,
+    macro_f1,
+    map50,
+    miou,
 )
 from recycling.evaluation.bootstrap import draw_images, score_interval, score_of_all
-from recycling.evaluation.counting import ClassCounts, count_crops, count_pixels
-from recycling.evaluation.matching import match_boxes
+from recycling.evaluation.box_matches import match_boxes
+from recycling.evaluation.class_counts import ClassCounts, count_crops, count_pixels
+from recycling.evaluation.metrics.macro_f1 import f1_of_classes
+from recycling.evaluation.metrics.miou import mean_iou
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, Detections, LabelMaps
 
 SEEDS = st.integers(0, 10**6)
@@ -59,7 +61,7 @@ def test_map_of_a_draw_is_that_of_images_copied_as_often(seed):
     if copies.annotations["iscrowd"].all():
         assert np.isnan(matches.scores(times[None])[0])
         return
-    expected = detection_metrics(copies, Detections(copied(found, truth.images["image_id"], times)))
+    expected = map50(copies, Detections(copied(found, truth.images["image_id"], times)))
     assert matches.scores(times[None]) == pytest.approx([expected.score], abs=1e-12)
 
 
@@ -70,7 +72,7 @@ def test_more_boxes_of_a_category_than_coco_counts_are_left_out():
     found = Detections(found.assign(score=rng.random(len(found)), category_id=IDS[0]))
     assert found.groupby("image_id").size().max() > 100
     matches = match_boxes(truth, {"a": found})["a"]
-    assert score_of_all(matches) == pytest.approx(detection_metrics(truth, found).score, abs=1e-12)
+    assert score_of_all(matches) == pytest.approx(map50(truth, found).score, abs=1e-12)
     assert np.bincount(matches.image).max() <= 100
 
 
@@ -135,12 +137,14 @@ def test_miou_of_a_draw_is_that_of_images_copied_as_often(seed):
     truth = painted_scene()
     maps = noisy_maps(truth, seed)
     times = np.random.default_rng(seed).multinomial(5, np.full(5, 0.2))
-    counts = count_pixels(truth, {"a": LabelMaps(list(maps), maps.__getitem__)})["a"]
+    counts = count_pixels(truth, {"a": LabelMaps(list(maps), maps.__getitem__)}, score=mean_iou)[
+        "a"
+    ]
     copies = drawn(truth, times)
     copied_maps = LabelMaps(
         copies.images["image_id"].tolist(), lambda image_id: maps[image_id // 100]
     )
-    expected = segmentation_metrics(copies, copied_maps)
+    expected = miou(copies, copied_maps)
     assert counts.scores(times[None]) == pytest.approx([expected.score], abs=1e-12)
 
 
@@ -159,7 +163,7 @@ def test_f1_of_a_draw_is_that_of_images_copied_as_often(seed):
     # Counted by ascending image id, unlike the truth's own order.
     order = np.argsort(truth.images["image_id"].to_numpy())
     times = np.random.default_rng(seed).multinomial(5, np.full(5, 0.2))
-    counts = count_crops(truth, {"a": probabilities})["a"]
+    counts = count_crops(truth, {"a": probabilities}, score=f1_of_classes)["a"]
     copies = drawn(truth, times)
     # Which row a copy is of: its image and box.
     keys = ["image_id", "x_min"]
@@ -173,7 +177,7 @@ def test_f1_of_a_draw_is_that_of_images_copied_as_often(seed):
     of = truth.annotations.set_index(keys)["annotation_id"]
     original = of.loc[pd.MultiIndex.from_frame(rows[keys])].to_numpy()
     repeated = probabilities.set_index("annotation_id").loc[original].reset_index(drop=True)
-    expected = classification_metrics(copies, repeated.assign(annotation_id=rows["copy"]))
+    expected = macro_f1(copies, repeated.assign(annotation_id=rows["copy"]))
     assert counts.scores(times[order][None]) == pytest.approx([expected.score], abs=1e-12)
 
 
@@ -181,13 +185,13 @@ def test_the_score_of_all_images_is_the_metric():
     truth = painted_scene()
     maps = noisy_maps(truth, 1)
     label_maps = LabelMaps(list(maps), maps.__getitem__)
-    assert score_of_all(count_pixels(truth, {"a": label_maps})["a"]) == pytest.approx(
-        segmentation_metrics(truth, label_maps).score
-    )
+    assert score_of_all(
+        count_pixels(truth, {"a": label_maps}, score=mean_iou)["a"]
+    ) == pytest.approx(miou(truth, label_maps).score)
     probabilities = probabilities_of(truth, 1)
-    assert score_of_all(count_crops(truth, {"a": probabilities})["a"]) == pytest.approx(
-        classification_metrics(truth, probabilities).score
-    )
+    assert score_of_all(
+        count_crops(truth, {"a": probabilities}, score=f1_of_classes)["a"]
+    ) == pytest.approx(macro_f1(truth, probabilities).score)
 
 
 def test_draws_are_as_large_as_the_set_and_the_same_for_a_seed():
@@ -203,7 +207,7 @@ def test_draws_are_as_large_as_the_set_and_the_same_for_a_seed():
 def test_an_interval_is_as_wide_as_its_confidence_says():
     # Each image is right or wrong as a coin says, so accuracy spreads by the binomial.
     right = (np.arange(400) % 2).reshape(-1, 1)
-    counts = ClassCounts("macro F1", right, np.ones_like(right), right)
+    counts = ClassCounts(f1_of_classes, right, np.ones_like(right), right)
     low, high = score_interval(counts, draw_images(400, n_draws=2000))
     f1 = lambda share: 2 * share / (1 + share)  # noqa: E731
     spread = 1.96 * np.sqrt(0.25 / 400)
@@ -216,7 +220,7 @@ def test_an_interval_is_as_wide_as_its_confidence_says():
 def test_draws_without_any_object_do_not_count_in_an_interval():
     truth_on_one_image = np.array([[4], [0]])
     counts = ClassCounts(
-        "mIoU", truth_on_one_image // 2, truth_on_one_image, truth_on_one_image // 2
+        mean_iou, truth_on_one_image // 2, truth_on_one_image, truth_on_one_image // 2
     )
     draws = np.array([[0, 2], [1, 1], [2, 0]])
     np.testing.assert_array_equal(np.isnan(counts.scores(draws)), [True, False, False])
@@ -230,7 +234,9 @@ def test_the_member_with_a_fault_is_named():
         match_boxes(truth, {"good": good, "bad": Detections(good.assign(image_id=9))})
     masks = painted_scene()
     with pytest.raises(EvaluationError, match="^empty: label maps: none for image 7"):
-        count_pixels(masks, {"empty": LabelMaps([], lambda _: np.zeros((1, 1), np.uint8))})
+        count_pixels(
+            masks, {"empty": LabelMaps([], lambda _: np.zeros((1, 1), np.uint8))}, score=mean_iou
+        )
     lacking = probabilities_of(masks, 0).drop(columns="Glass")
     with pytest.raises(EvaluationError, match="^small: class probabilities: no column"):
-        count_crops(masks, {"small": lacking})
+        count_crops(masks, {"small": lacking}, score=f1_of_classes)

@@ -14,7 +14,7 @@ from recycling.evaluation import (
     SIZES,
     EvaluationError,
     Metrics,
-    detection_metrics,
+    map50,
     scores_by_size,
 )
 from recycling.predictions import DETECTIONS, Detections
@@ -63,7 +63,7 @@ def test_scores_are_those_of_pycocotools(seed):
     rng = np.random.default_rng(seed)
     truth = truth_of(rng)
     detections = detections_of(truth, rng)
-    metrics = detection_metrics(truth, detections)
+    metrics = map50(truth, detections)
     expected = reference(truth, detections)
     ap, ap50, ap75, small, medium, large = expected.stats[:6]
     at_50 = expected.eval["precision"][0, :, :, :, -1]
@@ -95,14 +95,14 @@ def test_scores_are_those_of_pycocotools(seed):
 def test_perfect_boxes_score_one_even_for_the_annotation_with_id_0():
     truth = truth_of(np.random.default_rng(3))
     detections = Detections(DETECTIONS.conform(truth.annotations, where="test"))
-    metrics = detection_metrics(truth, detections)
+    metrics = map50(truth, detections)
     assert metrics.score == pytest.approx(1)
     assert metrics.details["mAP"] == pytest.approx(1)
 
 
 def test_nothing_found_scores_zero():
     truth = truth_of(np.random.default_rng(0))
-    metrics = detection_metrics(truth, Detections(DETECTIONS.empty()))
+    metrics = map50(truth, Detections(DETECTIONS.empty()))
     assert metrics.score == 0
     assert metrics.per_class == {"Paper": 0, "Metal": 0, "Glass": 0}
 
@@ -112,13 +112,13 @@ def test_the_order_of_rows_does_not_matter():
     truth = truth_of(rng)
     detections = detections_of(truth, rng)
     shuffled = Detections(detections.sample(frac=1, random_state=0))
-    assert detection_metrics(truth, shuffled) == detection_metrics(truth, detections)
+    assert map50(truth, shuffled) == map50(truth, detections)
 
 
 def test_nothing_is_printed(capfd):
     rng = np.random.default_rng(0)
     truth = truth_of(rng)
-    detection_metrics(truth, detections_of(truth, rng))
+    map50(truth, detections_of(truth, rng))
     assert capfd.readouterr() == ("", "")
 
 
@@ -126,7 +126,7 @@ def test_a_size_that_the_truth_lacks_is_left_out():
     truth = truth_of(np.random.default_rng(0))
     large = truth.annotations.assign(area=200.0**2)
     truth = Annotations(truth.images, large, truth.categories)
-    metrics = detection_metrics(truth, Detections(DETECTIONS.empty()))
+    metrics = map50(truth, Detections(DETECTIONS.empty()))
     assert set(metrics.details) == {
         *("mAP", "mAP75", "mAP_large", "mAP50_large"),
         "classes_without_truth",
@@ -151,7 +151,7 @@ def test_a_box_counts_for_the_size_of_its_object_alone(side, shift, other):
     found[["x_min", "x_max"]] += shift * side
     truth = Annotations(base.images, objects, base.categories)
     detections = Detections(DETECTIONS.conform(found, where="test"))
-    scores = scores_by_size(detection_metrics(truth, detections))["mAP50"]
+    scores = scores_by_size(map50(truth, detections))["mAP50"]
 
     own, others = (SIZES[int(np.searchsorted([32, 96], one))] for one in sides)
     assert set(scores.dropna().index) == {own, others}
@@ -168,7 +168,7 @@ def test_sizes_are_those_of_pycocotools_at_their_limits():
     truth = Annotations(truth.images, truth.annotations.assign(area=areas), truth.categories)
     detections = detections_of(truth, np.random.default_rng(1))
     small, medium, large = reference(truth, detections).stats[3:6]
-    by_size = scores_by_size(detection_metrics(truth, detections))
+    by_size = scores_by_size(map50(truth, detections))
     assert by_size["mAP"].tolist() == pytest.approx([small, medium, large], abs=1e-9)
 
 
@@ -176,7 +176,7 @@ def test_a_truth_without_objects_is_refused():
     truth = truth_of(np.random.default_rng(0))
     empty = Annotations(truth.images, ANNOTATIONS.empty(), truth.categories)
     with pytest.raises(EvaluationError, match=r"no object on any of the 30 images"):
-        detection_metrics(empty, Detections(DETECTIONS.empty()))
+        map50(empty, Detections(DETECTIONS.empty()))
 
 
 @pytest.mark.parametrize("column", ["image_id", "category_id"])
@@ -186,7 +186,7 @@ def test_a_detection_that_fits_nothing_is_named(column):
     detections = detections_of(truth, rng)
     detections.loc[5, column] = 999
     with pytest.raises(EvaluationError, match=f"{column} 999 is not in the truth; 1 of "):
-        detection_metrics(truth, detections)
+        map50(truth, detections)
 
 
 def test_metrics_survive_json():

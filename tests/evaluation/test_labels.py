@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
-from recycling.evaluation import EvaluationError, classification_metrics, confusion
+from recycling.evaluation import EvaluationError, confusion, macro_f1
 from recycling.predictions import CLASS_PROBABILITIES, ClassProbabilities
 from recycling.tables import TableError
 
@@ -68,7 +68,7 @@ def test_f1_is_that_of_counting_crop_by_crop(truth, probabilities):
         hits = sum(true == name == guess for true, guess in expected)
         wrong = sum((true == name) != (guess == name) for true, guess in expected)
         f1[name] = 2 * hits / (2 * hits + wrong)
-    metrics = classification_metrics(truth, probabilities)
+    metrics = macro_f1(truth, probabilities)
     assert metrics.metric == "macro F1"
     assert metrics.per_class == pytest.approx(f1)
     assert metrics.score == pytest.approx(sum(f1.values()) / 3)
@@ -84,7 +84,7 @@ def test_log_loss_is_that_of_scikit_learn(truth, probabilities):
     scores = scores.to_numpy(np.float64)
     scores = scores / scores.sum(axis=1, keepdims=True)
     labels = [IDS.index(category_id) for category_id in crops["category_id"]]
-    metrics = classification_metrics(truth, probabilities)
+    metrics = macro_f1(truth, probabilities)
     assert metrics.details["log_loss"] == pytest.approx(log_loss(labels, scores, labels=range(4)))
 
 
@@ -102,14 +102,14 @@ def test_crops_of_crowd_regions_may_be_missing(truth, probabilities):
     crowd = truth.annotations["annotation_id"][truth.annotations["iscrowd"]]
     fewer = ClassProbabilities(probabilities[~probabilities["annotation_id"].isin(crowd)])
     assert len(fewer) == 58
-    assert classification_metrics(truth, fewer) == classification_metrics(truth, probabilities)
+    assert macro_f1(truth, fewer) == macro_f1(truth, probabilities)
 
 
 def test_a_crop_without_a_row_is_named(truth, probabilities):
     last = int(truth.annotations["annotation_id"].iloc[-1])
     fewer = ClassProbabilities(probabilities[probabilities["annotation_id"] != last])
     with pytest.raises(EvaluationError, match=f"annotation {last} has no row; 1 of 58"):
-        classification_metrics(truth, fewer)
+        macro_f1(truth, fewer)
 
 
 def test_a_row_of_no_crop_is_named(truth, probabilities):
@@ -118,12 +118,12 @@ def test_a_row_of_no_crop_is_named(truth, probabilities):
     annotations = truth.annotations[truth.annotations["annotation_id"] != 3]
     truth = Annotations(truth.images, annotations, truth.categories)
     with pytest.raises(EvaluationError, match="annotation 777 is not in the truth; 1 of 60"):
-        classification_metrics(truth, probabilities)
+        macro_f1(truth, probabilities)
 
 
 def test_a_column_without_a_category_is_named(truth, probabilities):
     with pytest.raises(EvaluationError, match="column 'Plastic' is no category of the truth"):
-        classification_metrics(truth, ClassProbabilities(probabilities.assign(Plastic=0.1)))
+        macro_f1(truth, ClassProbabilities(probabilities.assign(Plastic=0.1)))
 
 
 def test_a_category_without_a_column_is_named(truth, probabilities):
@@ -136,16 +136,16 @@ def test_a_row_that_is_no_distribution_is_named(truth, probabilities, values):
     crop = int(truth.annotations["annotation_id"].iloc[-1])
     probabilities.loc[crop, NAMES] = values
     with pytest.raises(EvaluationError, match=f"those of annotation {crop} are not finite"):
-        classification_metrics(truth, probabilities)
+        macro_f1(truth, probabilities)
 
 
 def test_a_crop_that_is_classified_twice_is_refused(truth, probabilities):
     twice = ClassProbabilities(pd.concat([probabilities, probabilities.iloc[:1]]))
     with pytest.raises(TableError, match="annotation_id occurs a second time"):
-        classification_metrics(truth, twice)
+        macro_f1(truth, twice)
 
 
 def test_a_truth_without_crops_is_refused(truth, probabilities):
     empty = Annotations(truth.images, ANNOTATIONS.empty(), truth.categories)
     with pytest.raises(EvaluationError, match="no annotation to classify"):
-        classification_metrics(empty, probabilities)
+        macro_f1(empty, probabilities)

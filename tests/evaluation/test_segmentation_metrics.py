@@ -6,7 +6,7 @@ import pytest
 
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 from recycling.annotations.masks import label_maps as painted
-from recycling.evaluation import EvaluationError, segmentation_metrics
+from recycling.evaluation import EvaluationError, miou
 from recycling.predictions import LabelMaps
 
 NAMES = ["Paper", "Metal", "Glass", "Battery"]
@@ -88,7 +88,7 @@ def by_loops(truth, maps, n_classes):
 def test_scores_are_those_of_counting_pixel_by_pixel(truth):
     maps = noisy(truth)
     iou, dice, accuracy = by_loops(truth, maps, 5)
-    metrics = segmentation_metrics(truth, in_memory(maps))
+    metrics = miou(truth, in_memory(maps))
     assert metrics.metric == "mIoU"
     assert metrics.score == pytest.approx(np.mean(list(iou.values())))
     names = ["background", *NAMES]
@@ -100,43 +100,41 @@ def test_scores_are_those_of_counting_pixel_by_pixel(truth):
 
 
 def test_a_class_that_is_predicted_but_never_true_counts_as_zero(truth):
-    metrics = segmentation_metrics(truth, in_memory(noisy(truth, values=(0, 4))))
+    metrics = miou(truth, in_memory(noisy(truth, values=(0, 4))))
     assert metrics.per_class["Battery"] == 0
     assert metrics.details["absent_classes"] == 0
 
 
 def test_what_lies_under_a_crowd_region_does_not_matter(truth):
     maps = {i: np.where(m == 255, 0, m).astype(np.uint8) for i, m in painted(truth).items()}
-    assert segmentation_metrics(truth, in_memory(maps)).score == 1
+    assert miou(truth, in_memory(maps)).score == 1
     crowd = painted(truth)[11] == 255
     assert crowd.any()
     maps[11][crowd] = 4
-    assert segmentation_metrics(truth, in_memory(maps)).score == 1
+    assert miou(truth, in_memory(maps)).score == 1
 
 
 def test_a_smaller_prediction_is_resized(truth):
     maps = noisy(truth)
     small = {image_id: label_map[::2, ::2].copy() for image_id, label_map in maps.items()}
     large = {i: np.repeat(np.repeat(m, 2, axis=0), 2, axis=1) for i, m in small.items()}
-    assert segmentation_metrics(truth, in_memory(small)) == segmentation_metrics(
-        truth, in_memory(large)
-    )
+    assert miou(truth, in_memory(small)) == miou(truth, in_memory(large))
 
 
 def test_an_image_without_a_map_is_named(truth):
     maps = noisy(truth)
     del maps[10]
     with pytest.raises(EvaluationError, match="none for image 10; 1 of 3 images have none"):
-        segmentation_metrics(truth, in_memory(maps))
+        miou(truth, in_memory(maps))
 
 
 def test_a_value_that_is_no_class_is_named(truth):
     maps = noisy(truth)
     maps[11][0, 0] = 9
     with pytest.raises(EvaluationError, match="image 11 has the value 9, but there are 4"):
-        segmentation_metrics(truth, in_memory(maps))
+        miou(truth, in_memory(maps))
 
 
 def test_a_truth_without_images_is_refused(truth):
     with pytest.raises(EvaluationError, match="no pixel to compare"):
-        segmentation_metrics(truth.of_images([]), in_memory({}))
+        miou(truth.of_images([]), in_memory({}))

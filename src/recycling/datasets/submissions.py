@@ -12,8 +12,8 @@ from recycling.datasets.core import PathDataset, local_path
 from recycling.predictions import (
     ClassProbabilities,
     Detections,
-    DroppedMembers,
-    DroppedPart,
+    ExternalMembers,
+    ExternalPart,
     LabelMaps,
     MissingImages,
     members_in,
@@ -178,7 +178,7 @@ class ClassesCsvDataset(ClassProbabilitiesCsvDataset):
         write_classes_csv(data, path)
 
 
-class DroppedMembersDataset(PathDataset[DroppedMembers]):
+class DroppedMembersDataset(PathDataset[ExternalMembers]):
     """A folder that members' predictions are dropped into as CSV files, each read when asked for.
 
     ``NAME.csv`` makes a member of that name; ``NAME.oof.csv`` holds its predictions of the train
@@ -198,7 +198,6 @@ class DroppedMembersDataset(PathDataset[DroppedMembers]):
     Args:
         filepath: The folder.
         part: Which of the two kinds of file to take.
-        size: Side of the maps in a file of masks, pixels.
         missing_images: Whether an image that a file lacks is an error or is gone on without.
         version: Has to be None.
         metadata: For Kedro-Viz.
@@ -210,27 +209,25 @@ class DroppedMembersDataset(PathDataset[DroppedMembers]):
         self,
         *,
         filepath: str | Path,
-        part: DroppedPart = "test",
-        size: int = 256,
+        part: ExternalPart = "test",
         missing_images: MissingImages = "error",
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=filepath, version=version, metadata=metadata)
-        if part not in get_args(DroppedPart):
+        if part not in get_args(ExternalPart):
             raise DatasetError(
-                f"{filepath}: part is {part!r}; give {' or '.join(get_args(DroppedPart))}"
+                f"{filepath}: part is {part!r}; give {' or '.join(get_args(ExternalPart))}"
             )
         self.part = part
-        self.size = _checked_size(size, filepath)
         self.missing_images = _checked_missing(missing_images, filepath)
 
-    def load(self) -> DroppedMembers:  # noqa: D102
+    def load(self) -> ExternalMembers:  # noqa: D102
         return self.read(self.filepath)
 
-    def read(self, path: Path) -> DroppedMembers:  # noqa: D102
+    def read(self, path: Path) -> ExternalMembers:  # noqa: D102
         files = members_in(path, self.part)
-        return DroppedMembers(files, size=self.size, missing_images=self.missing_images)
+        return ExternalMembers(files, missing_images=self.missing_images)
 
     def _exists(self) -> bool:
         return True

@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.annotations.masks import label_maps as painted
+from recycling.annotations.masks import label_maps as true_label_maps
+from recycling.evaluation.box_matches import BoxMatches
 from recycling.evaluation.classes import matched_crops
+from recycling.evaluation.faults import naming_member
 from recycling.evaluation.masks import check_label_maps, of_size
-from recycling.evaluation.matching import BoxMatches
-from recycling.evaluation.members import of_member
 from recycling.predictions import IGNORE, ClassProbabilities, LabelMaps
 from recycling.tables import Column, Schema, register_table
 
@@ -53,11 +53,11 @@ def crop_error_correlation(
         errs nowhere or everywhere: nothing goes along with what does not vary.
 
     Raises:
-        EvaluationError: As `recycling.evaluation.classification_metrics` does; the member is named.
+        EvaluationError: As `recycling.evaluation.macro_f1` does; the member is named.
     """
     wrong = []
     for name, probabilities in members.items():
-        with of_member(name):
+        with naming_member(name):
             expected, scores = matched_crops(truth, probabilities)
         wrong.append(scores.argmax(axis=1) != expected)
     return _correlation(list(members), *_joint(wrong))
@@ -81,11 +81,11 @@ def pixel_error_correlation(
         EvaluationError: An image has no label map; the member is named.
     """
     for name, label_maps in members.items():
-        with of_member(name):
+        with naming_member(name):
             check_label_maps(truth, label_maps)
     both = np.zeros((len(members), len(members)))
     n_pixels = 0
-    for image_id, expected in painted(truth).items():
+    for image_id, expected in true_label_maps(truth).items():
         seen = expected != IGNORE
         joint, count = _joint(
             [

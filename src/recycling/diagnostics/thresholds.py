@@ -8,8 +8,8 @@ from typing import NewType
 import numpy as np
 import pandas as pd
 
+from recycling.evaluation.box_matches import BoxMatches
 from recycling.evaluation.core import EvaluationError
-from recycling.evaluation.matching import BoxMatches
 from recycling.tables import Column, Schema, register_table
 
 ScoreThresholds = NewType("ScoreThresholds", pd.DataFrame)

@@ -1,8 +1,18 @@
 """How good predictions are: mAP of boxes, mIoU of masks, F1 of classes; how sure, and why.
 
-What a score is made of is counted once, image by image (`match_boxes`, `count_pixels`,
-`count_crops`); then the score of any draw of images, or above any score threshold, is quick.
+What a task is judged by is picked by name: `evaluate` gives the score, `image_scores` what it is
+made of, image by image. Then the score of any draw of images is quick.
 """
+
+# Metrics; the first of a kind is its default.
+# isort: off
+from recycling.evaluation.metrics.map50 import map50
+from recycling.evaluation.metrics.map50_95 import map50_95
+from recycling.evaluation.metrics.miou import miou
+from recycling.evaluation.metrics.mean_dice import mean_dice
+from recycling.evaluation.metrics.macro_f1 import macro_f1
+from recycling.evaluation.metrics.accuracy import accuracy
+# isort: on
 
 from recycling.evaluation.bootstrap import (
     ImageScores,
@@ -10,29 +20,51 @@ from recycling.evaluation.bootstrap import (
     score_interval,
     score_of_all,
 )
-from recycling.evaluation.boxes import SIZES, detection_metrics, scores_by_size
-from recycling.evaluation.classes import classification_metrics, confusion
+from recycling.evaluation.box_matches import BoxMatches, match_boxes
+from recycling.evaluation.boxes import SIZES, scores_by_size
+from recycling.evaluation.class_counts import ClassCounts
+from recycling.evaluation.classes import confusion
 from recycling.evaluation.core import EvaluationError, Metrics
-from recycling.evaluation.counting import ClassCounts, count_crops, count_pixels
-from recycling.evaluation.masks import segmentation_metrics
-from recycling.evaluation.matching import BoxMatches, match_boxes
+from recycling.evaluation.metric import (
+    BOX_METRICS,
+    CLASS_METRICS,
+    MASK_METRICS,
+    BoxMetric,
+    ClassMetric,
+    Evaluation,
+    MaskMetric,
+    evaluate,
+    image_scores,
+    metric_of,
+)
 
 __all__ = [
+    "BOX_METRICS",
+    "CLASS_METRICS",
+    "MASK_METRICS",
     "SIZES",
     "BoxMatches",
+    "BoxMetric",
     "ClassCounts",
+    "ClassMetric",
+    "Evaluation",
     "EvaluationError",
     "ImageScores",
+    "MaskMetric",
     "Metrics",
-    "classification_metrics",
+    "accuracy",
     "confusion",
-    "count_crops",
-    "count_pixels",
-    "detection_metrics",
     "draw_images",
+    "evaluate",
+    "image_scores",
+    "macro_f1",
+    "map50",
+    "map50_95",
     "match_boxes",
+    "mean_dice",
+    "metric_of",
+    "miou",
     "score_interval",
     "score_of_all",
     "scores_by_size",
-    "segmentation_metrics",
 ]

@@ -1,8 +1,8 @@
-"""Mean average precision of boxes."""
+"""Average precisions of boxes, by category, overlap and size of object."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,28 @@ SIZES = ("small", "medium", "large")
 is exactly a limit is of both sizes."""
 
 
-def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
-    """Average precision as COCO defines it, at most 100 detections an image and category.
+IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""The overlaps from which on a box is right, over which COCO takes the mean."""
+
+
+def box_metrics(
+    truth: Annotations, detections: Detections, metric: Literal["mAP50", "mAP50-95"]
+) -> Metrics:
+    """The average precisions that COCO defines, at most 100 detections an image and category.
 
     Args:
         truth: The images that were predicted on, and what is on them. Crowd regions are neither
             found nor missed.
         detections: What was found; schema `recycling.predictions.DETECTIONS`.
+        metric: Which of the figures is the score, and that of each class: at an intersection over
+            union of 0.50, or the mean over `IOU_THRESHOLDS`.
 
     Returns:
-        Metric ``mAP50``, by class the AP50. Details: ``mAP`` (mean over IoU 0.50 to 0.95),
-        ``mAP75``, both ``mAP`` and ``mAP50`` for each of `SIZES` (``mAP_small``, ``mAP50_small``
-        and so on; left out where the truth has no such object, see `scores_by_size`), and
-        ``classes_without_truth``, the number of categories that are left out because the truth
-        holds none of them.
+        The score. Details: ``mAP`` (mean over `IOU_THRESHOLDS`), ``mAP75``, both ``mAP`` and
+        ``mAP50`` for each of `SIZES` (``mAP_small``, ``mAP50_small`` and so on; left out where the
+        truth has no such object, see `scores_by_size`), ``classes_without_truth``, the number of
+        categories that are left out because the truth holds none of them, and ``mAP50`` where it
+        is not the score.
 
     Raises:
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
@@ -44,21 +52,24 @@ def detection_metrics(truth: Annotations, detections: Detections) -> Metrics:
         for name, values in zip(names, np.moveaxis(precision, 2, 0), strict=True)
         if (values[:, :, 0] > -1).any()
     }
-    per_class = {name: _mean(values[0, :, 0]) for name, values in by_category.items()}
+    judged = slice(1) if metric == "mAP50" else slice(None)
+    per_class = {name: _mean(values[judged, :, 0]) for name, values in by_category.items()}
     details = {"mAP": _mean(precision[:, :, :, 0]), "mAP75": _mean(precision[5, :, :, 0])}
     for index, size in enumerate(SIZES, start=1):
         if (precision[:, :, :, index] > -1).any():
             details[f"mAP_{size}"] = _mean(precision[:, :, :, index])
             details[f"mAP50_{size}"] = _mean(precision[0, :, :, index])
     details["classes_without_truth"] = float(len(names) - len(by_category))
-    return Metrics("mAP50", _mean(precision[0, :, :, 0]), per_class, details)
+    if metric != "mAP50":
+        details["mAP50"] = _mean(precision[0, :, :, 0])
+    return Metrics(metric, _mean(precision[judged, :, :, 0]), per_class, details)
 
 
 def scores_by_size(metrics: Metrics) -> pd.DataFrame:
     """How well boxes of each size are found.
 
     Args:
-        metrics: From `detection_metrics`.
+        metrics: From `box_metrics`.
 
     Returns:
         A row for each of `SIZES`, with the columns ``mAP50`` and ``mAP``; NaN where the truth holds

@@ -1,6 +1,8 @@
-"""F1 of class probabilities."""
+"""F1, accuracy and confusion of class probabilities."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,23 +13,30 @@ from recycling.evaluation.core import EvaluationError, Metrics
 from recycling.predictions import CLASS_PROBABILITIES, ClassProbabilities
 
 
-def classification_metrics(truth: Annotations, probabilities: ClassProbabilities) -> Metrics:
-    """Macro F1: the mean over the categories that the truth holds.
+def class_metrics(
+    truth: Annotations,
+    probabilities: ClassProbabilities,
+    metric: Literal["macro F1", "accuracy"],
+) -> Metrics:
+    """How often the most likely class of a crop is the true one.
 
     Args:
         truth: The annotations whose crops were classified; crowd regions are left out.
         probabilities: A row for each annotation, a column for each category's name; schema
             `recycling.predictions.CLASS_PROBABILITIES`.
+        metric: Which of the figures is the score: the mean F1 of the categories that the truth
+            holds, or the share of crops.
 
     Returns:
-        Metric ``macro F1``, by class the F1. Details: ``accuracy``, ``log_loss`` (natural log, of
-        rows scaled to sum to 1) and ``classes_without_truth``.
+        The score, and by class the F1, or the recall for the accuracy. Details: ``accuracy``,
+        ``log_loss`` (natural log, of rows scaled to sum to 1), ``classes_without_truth``, and
+        ``macro F1`` where it is not the score.
 
     Raises:
         EvaluationError: The truth is empty, an annotation has no row or a row no annotation, a
             category has no column, or a row is no distribution.
     """
-    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
 
     expected, scores = matched_crops(truth, probabilities)
     predicted = scores.argmax(axis=1)
@@ -35,31 +44,33 @@ def classification_metrics(truth: Annotations, probabilities: ClassProbabilities
     present = np.unique(expected)
     names = truth.categories["name"].to_numpy(dtype=object)
     f1 = f1_score(expected, predicted, labels=present, average=None, zero_division=0)
-    return Metrics(
-        metric="macro F1",
-        score=float(f1.mean()),
-        per_class=dict(zip(names[present].tolist(), f1.tolist(), strict=True)),
-        details={
-            "accuracy": float(accuracy_score(expected, predicted)),
-            "log_loss": float(-np.log(np.maximum(of_truth, np.finfo(np.float64).eps)).mean()),
-            "classes_without_truth": float(len(names) - len(present)),
-        },
-    )
+    details = {
+        "accuracy": float(accuracy_score(expected, predicted)),
+        "log_loss": float(-np.log(np.maximum(of_truth, np.finfo(np.float64).eps)).mean()),
+        "classes_without_truth": float(len(names) - len(present)),
+    }
+    score, by_class = float(f1.mean()), f1
+    if metric == "accuracy":
+        details["macro F1"] = score
+        score = details["accuracy"]
+        by_class = recall_score(expected, predicted, labels=present, average=None)
+    per_class = dict(zip(names[present].tolist(), by_class.tolist(), strict=True))
+    return Metrics(metric, score, per_class, details)
 
 
 def confusion(truth: Annotations, probabilities: ClassProbabilities) -> pd.DataFrame:
     """How often a category was taken for which.
 
     Args:
-        truth: As for `classification_metrics`.
-        probabilities: As for `classification_metrics`.
+        truth: As for `class_metrics`.
+        probabilities: As for `class_metrics`.
 
     Returns:
         int64 counts: a row for each true category, a column for each predicted one, by name in the
         order of the categories.
 
     Raises:
-        EvaluationError: As `classification_metrics` does.
+        EvaluationError: As `class_metrics` does.
     """
     expected, scores = matched_crops(truth, probabilities)
     names = truth.categories["name"].tolist()
@@ -80,7 +91,7 @@ def matched_crops(
         which sum to 1; crops in the order of the truth.
 
     Raises:
-        EvaluationError: As `classification_metrics` does.
+        EvaluationError: As `class_metrics` does.
     """
     crops = truth.annotations[~truth.annotations["iscrowd"]]
     if crops.empty:

@@ -1,18 +1,22 @@
-"""Mean intersection over union of label maps."""
+"""Overlap of true and predicted pixels, class by class."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.annotations.masks import label_maps as painted
+from recycling.annotations.masks import label_maps as true_label_maps
 from recycling.evaluation.core import EvaluationError, Metrics
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
 
 
-def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
-    """Mean intersection over union, over all pixels of all images together.
+def mask_metrics(
+    truth: Annotations, label_maps: LabelMaps, metric: Literal["mIoU", "mean Dice"]
+) -> Metrics:
+    """How far true and predicted pixels of each class overlap, over all images together.
 
     Pixels that are "ignore" in the truth count for nothing. A prediction of another size is
     resized to the truth's, taking the nearest pixel.
@@ -20,11 +24,13 @@ def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
     Args:
         truth: The images that were predicted on, and what is on them.
         label_maps: A label map for each of these images.
+        metric: Which of the figures is the score, and that of each class.
 
     Returns:
-        Metric ``mIoU`` over the background and the categories that are in the truth or predicted,
-        by class the IoU, with ``background`` among them. Details: ``pixel_accuracy``, ``mean_dice``
-        and ``absent_classes``, the number of classes left out because they are in neither.
+        The score over the background and the categories that are in the truth or predicted, by
+        class with ``background`` among them. Details: ``pixel_accuracy``, ``mean_dice``,
+        ``absent_classes``, the number of classes left out because they are in neither, and
+        ``mIoU`` where it is not the score.
 
     Raises:
         EvaluationError: An image has no label map, a map holds a value that is no class, or the
@@ -33,7 +39,7 @@ def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
     check_label_maps(truth, label_maps)
     names = ["background", *truth.categories["name"]]
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    for image_id, expected in painted(truth).items():
+    for image_id, expected in true_label_maps(truth).items():
         counts += image_confusion(expected, label_maps[image_id], len(names), image_id)
     hits = np.diag(counts)
     pixels = counts.sum(axis=1) + counts.sum(axis=0)
@@ -42,17 +48,17 @@ def segmentation_metrics(truth: Annotations, label_maps: LabelMaps) -> Metrics:
         raise EvaluationError(
             f"truth: no pixel to compare on {len(truth.images)} images; evaluate on labelled images"
         )
-    iou = hits[here] / (pixels - hits)[here]
-    return Metrics(
-        metric="mIoU",
-        score=float(iou.mean()),
-        per_class=dict(zip(np.array(names)[here].tolist(), iou.tolist(), strict=True)),
-        details={
-            "pixel_accuracy": float(hits.sum() / counts.sum()),
-            "mean_dice": float((2 * hits[here] / pixels[here]).mean()),
-            "absent_classes": float((~here).sum()),
-        },
-    )
+    iou, dice = hits[here] / (pixels - hits)[here], 2 * hits[here] / pixels[here]
+    details = {
+        "pixel_accuracy": float(hits.sum() / counts.sum()),
+        "mean_dice": float(dice.mean()),
+        "absent_classes": float((~here).sum()),
+    }
+    by_class = iou if metric == "mIoU" else dice
+    if metric != "mIoU":
+        details["mIoU"] = float(iou.mean())
+    per_class = dict(zip(np.array(names)[here].tolist(), by_class.tolist(), strict=True))
+    return Metrics(metric, float(by_class.mean()), per_class, details)
 
 
 def check_label_maps(truth: Annotations, label_maps: LabelMaps) -> None:

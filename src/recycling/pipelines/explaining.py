@@ -38,13 +38,11 @@ from recycling.diagnostics import (
 )
 from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
-    BoxMatches,
-    ClassCounts,
+    Evaluation,
     ImageScores,
     Metrics,
-    count_crops,
-    count_pixels,
     draw_images,
+    image_scores,
     match_boxes,
     score_interval,
 )
@@ -155,10 +153,11 @@ def explain_boxes(
     if not _is_known(truth):
         none = SCORE_THRESHOLDS.empty()
         return *_nothing_known(), ScoreThresholds(none)
-    matches = match_boxes(truth, _all(fused, without, members))
+    scores = image_scores(Evaluation().det, truth, _all(fused, without, members))
+    matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
     errors = object_error_correlation({name: matches[name] for name in members})
     thresholds = score_thresholds(matches[_ENSEMBLE])
-    return *_contributions(matches, list(members), without), errors, thresholds
+    return *_contributions(scores, list(members), without), errors, thresholds
 
 
 def explain_masks(
@@ -167,9 +166,9 @@ def explain_masks(
     """Say what each segmentation model adds, and how far they err on the same."""
     if not _is_known(truth):
         return _nothing_known()
-    counts = count_pixels(truth, _all(fused, without, members))
+    scores = image_scores(Evaluation().seg, truth, _all(fused, without, members))
     errors = pixel_error_correlation(truth, members)
-    return *_contributions(counts, list(members), without), errors
+    return *_contributions(scores, list(members), without), errors
 
 
 def explain_classes(
@@ -181,9 +180,9 @@ def explain_classes(
     """Say what each classifier adds, and how far they err on the same."""
     if not _is_known(truth):
         return _nothing_known()
-    counts = count_crops(truth, _all(fused, without, members))
+    scores = image_scores(Evaluation().cls, truth, _all(fused, without, members))
     errors = crop_error_correlation(truth, members)
-    return *_contributions(counts, list(members), without), errors
+    return *_contributions(scores, list(members), without), errors
 
 
 def _is_known(truth: Annotations) -> bool:
@@ -204,11 +203,11 @@ def _without(name: str) -> str:
 
 
 def _contributions(
-    scores: Mapping[str, BoxMatches] | Mapping[str, ClassCounts],
+    scores: Mapping[str, ImageScores],
     members: Sequence[str],
     without: Mapping[str, Any],
 ) -> tuple[Contributions, Interval]:
-    ensemble: ImageScores = scores[_ENSEMBLE]
+    ensemble = scores[_ENSEMBLE]
     draws = draw_images(ensemble.n_images)
     contributions = member_contributions(
         ensemble.scores,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from kedro.pipeline import Node, node
 
@@ -10,7 +11,13 @@ from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.pipelines.training import SCORE, SCORE_TEST
 from recycling.plan import ExternalMember
-from recycling.predictions import ClassProbabilities, Detections, DroppedMembers, LabelMaps
+from recycling.predictions import (
+    ClassProbabilities,
+    Detections,
+    ExternalMembers,
+    LabelMaps,
+    Submission,
+)
 
 
 def external_nodes(member: ExternalMember) -> list[Node]:
@@ -32,32 +39,35 @@ def external_nodes(member: ExternalMember) -> list[Node]:
     return nodes
 
 
-def box_reader(name: str) -> Callable[[DroppedMembers, Annotations], Detections]:
+def box_reader(name: str) -> Callable[[ExternalMembers, Annotations], Detections]:
     """A node function that reads one member's boxes."""
 
-    def read_boxes(dropped: DroppedMembers, known: Annotations) -> Detections:
+    def read_boxes(external: ExternalMembers, known: Annotations) -> Detections:
         """Read boxes that others predicted."""
-        return dropped.detections(name, known.images, known.categories)
+        read = external.read(name, Submission().det, known.images, known.categories)
+        return cast(Detections, read)
 
     return read_boxes
 
 
-def mask_reader(name: str) -> Callable[[DroppedMembers, Annotations], LabelMaps]:
+def mask_reader(name: str) -> Callable[[ExternalMembers, Annotations], LabelMaps]:
     """A node function that reads one member's label maps."""
 
-    def read_masks(dropped: DroppedMembers, known: Annotations) -> LabelMaps:
+    def read_masks(external: ExternalMembers, known: Annotations) -> LabelMaps:
         """Read label maps that others predicted."""
-        return dropped.label_maps(name, known.images, known.categories)
+        read = external.read(name, Submission().seg, known.images, known.categories)
+        return cast(LabelMaps, read)
 
     return read_masks
 
 
-def class_reader(name: str) -> Callable[[DroppedMembers, Annotations], ClassProbabilities]:
+def class_reader(name: str) -> Callable[[ExternalMembers, Annotations], ClassProbabilities]:
     """A node function that reads one member's class probabilities."""
 
-    def read_classes(dropped: DroppedMembers, known: Annotations) -> ClassProbabilities:
+    def read_classes(external: ExternalMembers, known: Annotations) -> ClassProbabilities:
         """Read class probabilities that others predicted."""
-        return dropped.class_probabilities(name, known.annotations, known.categories)
+        read = external.read(name, Submission().cls, known.annotations, known.categories)
+        return cast(ClassProbabilities, read)
 
     return read_classes
 

@@ -23,9 +23,9 @@ from recycling.ensembling import (
     search,
 )
 from recycling.evaluation import (
-    classification_metrics,
-    detection_metrics,
-    segmentation_metrics,
+    macro_f1,
+    map50,
+    miou,
 )
 from recycling.pipelines.fusing import (
     Choice,
@@ -100,7 +100,7 @@ def box_problem(
     return detection_problem(
         {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
          by_model(members).items()},
-        lambda fused, ids: detection_metrics(train.of_images(ids.tolist()), fused).score,
+        lambda fused, ids: map50(train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
         methods=settings.det,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def pixel_problem(
     images = common_images(train, folds, maps)
     return mask_problem(
         {model: joined_maps(own) for model, own in by_model(maps).items()},
-        lambda fused, ids: segmentation_metrics(train.of_images(ids.tolist()), fused).score,
+        lambda fused, ids: miou(train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
         probabilities={model: joined_probabilities(own) for model, own in by_model(planes).items()}
         or None,
@@ -137,7 +137,7 @@ def crop_problem(
     image_of = crops.set_index("annotation_id")["image_id"]
 
     def score(fused: ClassProbabilities, ids: NDArray[Any]) -> float:
-        return classification_metrics(train.of_images(image_of[ids].drop_duplicates()), fused).score
+        return macro_f1(train.of_images(image_of[ids].drop_duplicates()), fused).score
 
     return class_problem(
         {model: ClassProbabilities(pd.concat(own, ignore_index=True)) for model, own in

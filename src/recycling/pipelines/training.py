@@ -24,9 +24,9 @@ from recycling.backends import (
 from recycling.backends.shared.model import Task
 from recycling.evaluation import (
     Metrics,
-    classification_metrics,
-    detection_metrics,
-    segmentation_metrics,
+    macro_f1,
+    map50,
+    miou,
 )
 from recycling.plan import Plan, PlanError, TrainingPlan
 from recycling.predictions import (
@@ -222,17 +222,17 @@ def predict_masks_and_probabilities(
 
 def score_classes(truth: Annotations, predictions: ClassProbabilities) -> Metrics:
     """Macro F1 of class probabilities against the truth."""
-    return classification_metrics(truth, predictions)
+    return macro_f1(truth, predictions)
 
 
 def score_boxes(truth: Annotations, predictions: Detections) -> Metrics:
     """MAP50 of detections against the truth."""
-    return detection_metrics(truth, predictions)
+    return map50(truth, predictions)
 
 
 def score_masks(truth: Annotations, predictions: LabelMaps) -> Metrics:
     """MIoU of label maps against the truth."""
-    return segmentation_metrics(truth, predictions)
+    return miou(truth, predictions)
 
 
 def where_truth_is_known(score: Callable[..., Metrics], metric: str) -> Callable[..., Metrics]:

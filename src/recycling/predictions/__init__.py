@@ -11,23 +11,23 @@ from recycling.predictions.core import (
     Predictions,
     SubmissionError,
 )
-from recycling.predictions.dropped import DroppedMembers, DroppedPart, members_in
-from recycling.predictions.formats.boxes import (
+from recycling.predictions.external import ExternalMembers, ExternalPart, members_in
+from recycling.predictions.formats.aistages_detection import (
     detections_to_submission,
     read_detections_csv,
     write_detections_csv,
 )
-from recycling.predictions.formats.classes import (
-    class_probabilities_to_submission,
-    read_class_probabilities_csv,
-    write_class_probabilities_csv,
-    write_classes_csv,
-)
-from recycling.predictions.formats.masks import (
+from recycling.predictions.formats.aistages_segmentation import (
     label_maps_to_submission,
     read_label_map_stack,
     read_label_maps_csv,
     write_label_maps_csv,
+)
+from recycling.predictions.formats.class_probabilities import write_class_probabilities_csv
+from recycling.predictions.formats.class_table import read_class_probabilities_csv
+from recycling.predictions.formats.classes import (
+    class_probabilities_to_submission,
+    write_classes_csv,
 )
 from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.probability_maps import (
@@ -38,22 +38,40 @@ from recycling.predictions.probability_maps import (
     read_planes,
     write_planes,
 )
+from recycling.predictions.submission import (
+    BOX_FORMATS,
+    CLASS_FORMATS,
+    MASK_FORMATS,
+    BoxFormat,
+    ClassFormat,
+    MaskFormat,
+    Submission,
+    read_submission,
+    to_submission,
+)
 
 __all__ = [
+    "BOX_FORMATS",
+    "CLASS_FORMATS",
     "CLASS_PROBABILITIES",
     "DETECTIONS",
     "IGNORE",
+    "MASK_FORMATS",
+    "BoxFormat",
+    "ClassFormat",
     "ClassProbabilities",
     "Detections",
-    "DroppedMembers",
-    "DroppedPart",
+    "ExternalMembers",
+    "ExternalPart",
     "LabelMap",
     "LabelMaps",
+    "MaskFormat",
     "MissingImages",
     "Predictions",
     "ProbabilityMaps",
     "ProbabilityPlanes",
     "ProbableLabelMaps",
+    "Submission",
     "SubmissionError",
     "class_probabilities_to_submission",
     "detections_to_submission",
@@ -65,6 +83,8 @@ __all__ = [
     "read_label_map_stack",
     "read_label_maps_csv",
     "read_planes",
+    "read_submission",
+    "to_submission",
     "write_class_probabilities_csv",
     "write_classes_csv",
     "write_detections_csv",

@@ -18,7 +18,7 @@ from recycling.ensembling.search.candidates import Knowledge, candidate, space_o
 from recycling.ensembling.search.core import search
 from recycling.ensembling.search.problems import class_problem, detection_problem, mask_problem
 from recycling.ensembling.search.selection import Scores, alone
-from recycling.evaluation import detection_metrics
+from recycling.evaluation import map50
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps
 from recycling.tables import TableError
@@ -79,9 +79,7 @@ def mean_ap(scene):
         ANNOTATIONS.conform(rows, where="annotations"),
         CATEGORIES.conform(pd.DataFrame(category), where="categories"),
     )
-    return lambda detections, ids: (
-        detection_metrics(annotations.of_images(ids.tolist()), detections).score
-    )
+    return lambda detections, ids: map50(annotations.of_images(ids.tolist()), detections).score
 
 
 def test_detectors_that_miss_different_objects_gain_and_a_useless_one_is_left_out(scene, mean_ap):

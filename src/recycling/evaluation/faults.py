@@ -10,7 +10,7 @@ from recycling.tables import TableError
 
 
 @contextmanager
-def of_member(name: str) -> Iterator[None]:
+def naming_member(name: str) -> Iterator[None]:
     """Put the member's name before what is wrong with its predictions.
 
     Args:

@@ -1,4 +1,4 @@
-"""Predictions that were dropped into a folder as CSV files: each is a member of an ensemble."""
+"""Predictions of others: CSV files in a folder, each of which is a member of an ensemble."""
 
 from __future__ import annotations
 
@@ -11,37 +11,30 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 from recycling.errors import Faults
-from recycling.predictions.core import ClassProbabilities, Detections, LabelMaps, SubmissionError
-from recycling.predictions.formats.boxes import read_detections_csv
-from recycling.predictions.formats.classes import read_class_probabilities_csv
-from recycling.predictions.formats.masks import read_label_maps_csv
+from recycling.predictions.core import Predictions, SubmissionError
 from recycling.predictions.formats.rows import MissingImages
+from recycling.predictions.submission import read_submission
+from recycling.registry import PickedSettings
 
 logger = logging.getLogger(__name__)
 
-DroppedPart: TypeAlias = Literal["test", "out_of_fold"]
+ExternalPart: TypeAlias = Literal["test", "out_of_fold"]
 """What a file predicts: the test images (``NAME.csv``) or the train images, each by a model that
 has not seen it (``NAME.oof.csv``)."""
 
 
-class DroppedMembers(Mapping[str, Path]):
+class ExternalMembers(Mapping[str, Path]):
     """The files of members, by name; each is read when it is asked for.
 
     Args:
         files: The file of each member.
-        size: Side of the maps in a file of masks, pixels.
         missing_images: Whether an image without a row is an error or is gone on without.
     """
 
     def __init__(
-        self,
-        files: Mapping[str, Path],
-        *,
-        size: int = 256,
-        missing_images: MissingImages = "error",
+        self, files: Mapping[str, Path], *, missing_images: MissingImages = "error"
     ) -> None:
         self._files = dict(files)
-        self._size = size
         self._missing = missing_images
 
     def __getitem__(self, name: str) -> Path:
@@ -53,27 +46,28 @@ class DroppedMembers(Mapping[str, Path]):
     def __len__(self) -> int:
         return len(self._files)
 
-    def detections(self, name: str, images: pd.DataFrame, categories: pd.DataFrame) -> Detections:
-        """The boxes of one member; see `read_detections_csv`."""
-        return read_detections_csv(self[name], images, categories, missing_images=self._missing)
+    def read(
+        self,
+        name: str,
+        settings: PickedSettings,
+        images: pd.DataFrame,
+        categories: pd.DataFrame,
+    ) -> Predictions:
+        """The predictions of one member; see `read_submission`.
 
-    def label_maps(self, name: str, images: pd.DataFrame, categories: pd.DataFrame) -> LabelMaps:
-        """The label maps of one member; see `read_label_maps_csv`."""
-        return read_label_maps_csv(
-            self[name], images, categories, size=self._size, missing_images=self._missing
+        Args:
+            name: The member's name.
+            settings: The format of its file: a `ClassFormat`, `BoxFormat` or `MaskFormat`.
+            images: The images that were to be predicted; for classes the crops.
+            categories: The categories.
+        """
+        return read_submission(
+            settings, self[name], images, categories, missing_images=self._missing
         )
 
-    def class_probabilities(
-        self, name: str, annotations: pd.DataFrame, categories: pd.DataFrame
-    ) -> ClassProbabilities:
-        """The class probabilities of one member; see `read_class_probabilities_csv`."""
-        return read_class_probabilities_csv(
-            self[name], annotations, categories, missing_images=self._missing
-        )
 
-
-def members_in(folder: Path, part: DroppedPart = "test") -> dict[str, Path]:
-    """Find the members that were dropped into a folder.
+def members_in(folder: Path, part: ExternalPart = "test") -> dict[str, Path]:
+    """Find the files of members in a folder.
 
     Hidden files and ``*.md`` may lie beside them; other files are counted in a warning.
 
@@ -90,9 +84,9 @@ def members_in(folder: Path, part: DroppedPart = "test") -> dict[str, Path]:
     if not folder.exists():
         return {}
     if not folder.is_dir():
-        raise SubmissionError(f"{folder}: is a file; members are dropped into a folder")
+        raise SubmissionError(f"{folder}: is a file; it should be the folder of members' files")
     faults = Faults(folder, SubmissionError)
-    files: dict[DroppedPart, dict[str, Path]] = {"test": {}, "out_of_fold": {}}
+    files: dict[ExternalPart, dict[str, Path]] = {"test": {}, "out_of_fold": {}}
     others = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix == ".md":

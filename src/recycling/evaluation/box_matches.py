@@ -1,4 +1,4 @@
-"""Which detection found which object, so that mAP50 of any images or scores is quickly taken."""
+"""Which detection found which object, so that mAP of any images or scores is quickly taken."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.evaluation.boxes import check_detections, coco_evaluation, in_evaluation_order
-from recycling.evaluation.members import of_member
+from recycling.evaluation.faults import naming_member
 from recycling.predictions import Detections
 
-_IOU_THRESHOLD = 0.5
 _MOST_OF_CATEGORY = 100  # detections of one category on one image that COCO's mAP counts
 _RECALLS = np.linspace(0, 1, 101)
 _BLOCK = 4_000_000  # numbers in memory at a time
@@ -24,7 +23,9 @@ _BLOCK = 4_000_000  # numbers in memory at a time
 
 @dataclass(frozen=True)
 class BoxMatches:
-    """What a detector found, by image; an `ImageScores` whose score is mAP50.
+    """What a detector found, by image; an `ImageScores`.
+
+    The score is the mean average precision at the overlap (IoU) that was asked for.
 
     Detections are in the order of category, then score, the best first. Those that COCO's mAP
     does not count (on crowd regions, beyond the best 100 of a category on an image, or of negative
@@ -53,7 +54,7 @@ class BoxMatches:
     found_score: NDArray[np.float64]
 
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The mAP50 of each draw.
+        """The mean average precision of each draw.
 
         Args:
             draws: (draws, images), how often each image was drawn.
@@ -72,7 +73,7 @@ class BoxMatches:
         return result
 
     def scores_above(self, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mAP50 of the detections that score as much as a threshold or more.
+        """The mean average precision of the detections that score as much as a threshold or more.
 
         Args:
             thresholds: (thresholds,).
@@ -83,23 +84,23 @@ class BoxMatches:
         total = np.zeros(len(thresholds))
         categories = np.unique(self.object_category)
         for category in categories.tolist():
-            part = self._of_category(category)
-            hits = np.cumsum(self.hit[part])[self.hit[part]]
-            wrong = np.flatnonzero(self.hit[part]) + 1 - hits
+            own = self._of_category(category)
+            hits = np.cumsum(self.hit[own])[self.hit[own]]
+            wrong = np.flatnonzero(self.hit[own]) + 1 - hits
             n_objects = np.count_nonzero(self.object_category == category)
             # Scores descend, so what a threshold leaves is the beginning.
-            left = np.searchsorted(-self.score[part][self.hit[part]], -thresholds, side="right")
+            left = np.searchsorted(-self.score[own][self.hit[own]], -thresholds, side="right")
             total += [_area(hits[:n], wrong[:n], n_objects) for n in left]
         return total / len(categories)
 
     def _average_precision(self, draws: NDArray[np.int64], category: int) -> NDArray[np.float64]:
-        """(draws,) AP50 of one category, NaN where a draw has no object of it.
+        """(draws,) Average precision of one category, NaN where a draw has no object of it.
 
         An image that was drawn twice adds each of its detections twice: COCO's curve through these
         points only ever bends at the last copy of a hit, so weights do what copies would.
         """
-        part = self._of_category(category)
-        image, hit = self.image[part], self.hit[part]
+        own = self._of_category(category)
+        image, hit = self.image[own], self.hit[own]
         n_objects = draws @ np.bincount(
             self.object_image[self.object_category == category], minlength=self.n_images
         )
@@ -126,32 +127,35 @@ class BoxMatches:
         return bounds
 
 
-def match_boxes(truth: Annotations, members: Mapping[str, Detections]) -> dict[str, BoxMatches]:
-    """Match detections with objects as COCO does, at an intersection over union of 0.5.
+def match_boxes(
+    truth: Annotations, members: Mapping[str, Detections], *, iou_threshold: float = 0.5
+) -> dict[str, BoxMatches]:
+    """Match detections with objects as COCO does.
 
     Args:
         truth: The images that were predicted on, and what is on them.
         members: The detections of each member, by its name.
+        iou_threshold: The intersection over union from which on a detection finds an object.
 
     Returns:
         The matches of each member, by its name.
 
     Raises:
-        EvaluationError: As `recycling.evaluation.detection_metrics` does; the member is named.
+        EvaluationError: As `box_metrics` does; the member is named.
     """
     result = {}
     for name, detections in members.items():
-        with of_member(name):
+        with naming_member(name):
             check_detections(truth, detections)
-            result[name] = _matches(truth, detections)
+            result[name] = _matches(truth, detections, iou_threshold)
     return result
 
 
-def _matches(truth: Annotations, detections: Detections) -> BoxMatches:
+def _matches(truth: Annotations, detections: Detections, iou_threshold: float) -> BoxMatches:
     found = in_evaluation_order(detections)
     evaluation = coco_evaluation(truth, found)
     parameters = evaluation.params
-    parameters.iouThrs = np.array([_IOU_THRESHOLD])
+    parameters.iouThrs = np.array([iou_threshold])
     parameters.areaRng, parameters.areaRngLbl = parameters.areaRng[:1], parameters.areaRngLbl[:1]
     parameters.maxDets = [_MOST_OF_CATEGORY]
     evaluation.evaluate()
@@ -166,8 +170,8 @@ def _matches(truth: Annotations, detections: Detections) -> BoxMatches:
     score = found["score"].to_numpy(dtype=np.float64)
     hit = np.zeros(len(found), dtype=bool)
     hit[pairs[~on_crowd, 0]] = True
-    place = found.groupby(["image_id", "category_id"]).cumcount().to_numpy()
-    counted: NDArray[np.bool_] = place < _MOST_OF_CATEGORY
+    rank = found.groupby(["image_id", "category_id"]).cumcount().to_numpy()
+    counted: NDArray[np.bool_] = rank < _MOST_OF_CATEGORY
     counted[pairs[on_crowd, 0]] = False
     # COCO leaves out a box of negative area that found nothing.
     area = (found["x_max"] - found["x_min"]) * (found["y_max"] - found["y_min"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,14 @@ from recycling.predictions.formats.rows import (
     opened,
     written_whole,
 )
+from recycling.predictions.submission import BOX_FORMATS, BoxFormat, Format
+
+
+class AistagesDetection(BoxFormat):
+    """AI Stages "trash detection": a row an image, six numbers a box."""
+
+    format: Literal["aistages_detection"] = "aistages_detection"
+
 
 _FIELDS = 6  # numbers that describe a box
 _NUMBERS = ["score", "x_min", "y_min", "x_max", "y_max"]
@@ -250,3 +259,8 @@ def _check_boxes(
     ):
         faults.add_where(good & bad, kind, place)
         good &= ~bad
+
+
+BOX_FORMATS.register("aistages_detection", AistagesDetection)(
+    Format(detections_to_submission, read_detections_csv)
+)

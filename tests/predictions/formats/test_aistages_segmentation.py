@@ -163,6 +163,9 @@ def test_any_file_name_of_an_image_comes_back(tmp_path, name):
         ("0 1 nan 2", "not a class number, .*'nan', item 2"),
         ("0 1.0 1 2", "not a class number, .*'1.0', item 1"),
         ("0 1,2 0", "not a class number, .*'1,2', item 1"),
+        ("0 1 2\t0 1", r"not a class number, .*'2\\t0', item 2"),
+        ("0 1 2 0\u00a0", r"not a class number, .*'0\\xa0', item 3"),
+        ("0 1 2 " + "9" * 5000, "no such class, .*'99999999999999999999', item 3"),
     ],
 )
 @pytest.mark.parametrize("read", [read_label_maps_csv, read_label_map_stack])

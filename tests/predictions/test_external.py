@@ -1,12 +1,20 @@
-"""Files that are dropped into a folder become members."""
+"""Files of others become members."""
 
 import pandas as pd
 import pytest
 
 from predictions.submission_cases import CATEGORIES, IMAGES, file_of
-from recycling.predictions import DroppedMembers, SubmissionError, members_in
+from recycling.predictions import (
+    BoxFormat,
+    ClassFormat,
+    ExternalMembers,
+    MaskFormat,
+    SubmissionError,
+    members_in,
+)
 
 BOXES = "PredictionString,image_id"
+BOXES_AS = BoxFormat.model_validate({})
 
 
 def touch(folder, *names):
@@ -62,19 +70,21 @@ def test_a_member_is_read_when_it_is_asked_for(tmp_path):
     )
     classes = file_of(tmp_path, "5,Metal", header="annotation_id,category", name="classes.csv")
     broken = file_of(tmp_path, header="nothing", name="broken.csv")
-    members = DroppedMembers(members_in(tmp_path), size=2, missing_images="skip")
+    members = ExternalMembers(members_in(tmp_path), missing_images="skip")
     assert dict(members) == {"boxes": boxes, "broken": broken, "classes": classes, "masks": masks}
     assert len(members) == 4
-    assert members.detections("boxes", IMAGES, CATEGORIES)["image_id"].tolist() == [2]
-    assert members.label_maps("masks", IMAGES, CATEGORIES)[2].tolist() == [[0, 1], [2, 0]]
+    assert members.read("boxes", BOXES_AS, IMAGES, CATEGORIES)["image_id"].tolist() == [2]
+    masks_as = MaskFormat.model_validate({"size": 2})
+    read = members.read("masks", masks_as, IMAGES, CATEGORIES)
+    assert read[2].tolist() == [[0, 1], [2, 0]]
     crops = pd.DataFrame({"annotation_id": [5]})
-    read = members.class_probabilities("classes", crops, CATEGORIES)
+    read = members.read("classes", ClassFormat.model_validate({}), crops, CATEGORIES)
     assert read.to_numpy().tolist() == [[5, 0, 1]]
     with pytest.raises(SubmissionError, match="broken.csv: the header is 'nothing'"):
-        members.detections("broken", IMAGES, CATEGORIES)
+        members.read("broken", BOXES_AS, IMAGES, CATEGORIES)
 
 
 def test_a_member_that_lacks_images_is_refused_unless_told_otherwise(tmp_path):
     file_of(tmp_path, "0 0.5 1 2 3 4,test/0001.jpg", header=BOXES, name="boxes.csv")
     with pytest.raises(SubmissionError, match="boxes.csv: 2 faults: 2 x the image has no row"):
-        DroppedMembers(members_in(tmp_path)).detections("boxes", IMAGES, CATEGORIES)
+        ExternalMembers(members_in(tmp_path)).read("boxes", BOXES_AS, IMAGES, CATEGORIES)

@@ -1,0 +1,1 @@
+"""What a task is judged by: one file a metric."""

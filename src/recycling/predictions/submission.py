@@ -1,0 +1,149 @@
+"""The formats of a competition's submission, by name.
+
+A format is one file of `formats`, or a module of a user's: its settings, how predictions become the
+table that is written as a CSV file, how such a file is read, and a line that registers them.
+Submissions are written, and predictions of others are read, through the registries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from pydantic import Field
+
+from recycling.predictions.core import Predictions
+from recycling.predictions.formats.rows import MissingImages
+from recycling.registry import PickedSettings, Registry, Settings
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of submissions, which are CSV files.
+
+    Attributes:
+        write: Takes predictions, the images (for classes, the crops), the categories, and its
+            settings by keyword; gives the table.
+        read: Takes the file, the images (or crops), the categories, `missing_images` and its
+            settings by keyword; gives the predictions.
+    """
+
+    write: Callable[..., pd.DataFrame]
+    read: Callable[..., Predictions]
+
+
+CLASS_FORMATS: Registry[Format] = Registry("submission format of classes")
+BOX_FORMATS: Registry[Format] = Registry("submission format of boxes")
+MASK_FORMATS: Registry[Format] = Registry("submission format of masks")
+
+
+class ClassFormat(PickedSettings):
+    """How class probabilities are submitted."""
+
+    registry: ClassVar[Registry[Any]] = CLASS_FORMATS
+    key: ClassVar[str] = "format"
+    default: ClassVar[str | None] = "classes"
+
+    format: str
+
+
+class BoxFormat(PickedSettings):
+    """How boxes are submitted."""
+
+    registry: ClassVar[Registry[Any]] = BOX_FORMATS
+    key: ClassVar[str] = "format"
+    default: ClassVar[str | None] = "aistages_detection"
+
+    format: str
+
+
+class MaskFormat(PickedSettings):
+    """How label maps are submitted."""
+
+    registry: ClassVar[Registry[Any]] = MASK_FORMATS
+    key: ClassVar[str] = "format"
+    default: ClassVar[str | None] = "aistages_segmentation"
+
+    format: str
+
+
+class Submission(Settings):
+    """The parameter `submission`: in which format the predictions of each task are submitted.
+
+    Attributes:
+        cls: The format of classification.
+        det: The format of detection.
+        seg: The format of segmentation.
+    """
+
+    cls: ClassFormat = Field(default_factory=lambda: ClassFormat.model_validate({}))
+    det: BoxFormat = Field(default_factory=lambda: BoxFormat.model_validate({}))
+    seg: MaskFormat = Field(default_factory=lambda: MaskFormat.model_validate({}))
+
+
+def to_submission(
+    settings: PickedSettings,
+    predictions: Predictions,
+    images: pd.DataFrame,
+    categories: pd.DataFrame,
+) -> pd.DataFrame:
+    """Write predictions as the competition wants them, as the table of a CSV file.
+
+    Args:
+        settings: The format and its settings: a `ClassFormat`, `BoxFormat` or `MaskFormat`.
+        predictions: Of the kind that the format is for.
+        images: The images to predict; for classes the crops, a table of annotations.
+        categories: The categories; their order is that of labels.
+
+    Raises:
+        TableError: The predictions are not a table of their kind.
+        SubmissionError: They do not fit the images or categories, or lack some.
+
+    Example:
+        >>> from recycling.predictions import BoxFormat
+        >>> boxes = pd.DataFrame({"image_id": [4], "category_id": [7], "score": [0.5],
+        ...                       "x_min": [1.0], "y_min": [2.0], "x_max": [3.0], "y_max": [4.0]})
+        >>> images = pd.DataFrame({"image_id": [4], "file_name": ["test/0000.jpg"]})
+        >>> categories = pd.DataFrame({"category_id": [3, 7]})
+        >>> settings = BoxFormat.model_validate({"format": "aistages_detection"})
+        >>> print(to_submission(settings, boxes, images, categories).to_csv(index=False).strip())
+        PredictionString,image_id
+        1 0.5 1 2 3 4,test/0000.jpg
+    """
+    arguments = settings.model_dump(exclude={settings.key})
+    return _format_of(settings).write(predictions, images, categories, **arguments)
+
+
+def read_submission(
+    settings: PickedSettings,
+    path: str | Path,
+    images: pd.DataFrame,
+    categories: pd.DataFrame,
+    *,
+    missing_images: MissingImages = "error",
+) -> Predictions:
+    """Read predictions from a file that was written for the competition.
+
+    Args:
+        settings: The format and its settings.
+        path: The CSV file.
+        images: The images that were to be predicted; for classes the crops.
+        categories: The categories; their order is that of labels.
+        missing_images: Whether an image without a row is an error or is gone on without.
+
+    Raises:
+        SubmissionError: One line that counts all faults of the file by kind and names the first
+            images of each.
+    """
+    arguments = settings.model_dump(exclude={settings.key})
+    return _format_of(settings).read(
+        path, images, categories, missing_images=missing_images, **arguments
+    )
+
+
+def _format_of(settings: PickedSettings) -> Format:
+    picked: Format = settings.registry[getattr(settings, settings.key)].thing
+    return picked
