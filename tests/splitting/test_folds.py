@@ -149,7 +149,9 @@ def test_a_method_that_breaks_groups_is_refused_where_there_are_groups(method):
     with pytest.raises(SplitError) as failure:
         make_folds(photographs(), Splitting(method=method))
     assert str(failure.value) == (
-        f"method {method!r} breaks groups, and group 'shot 0' has 3 images; use '{method}_group'"
+        f"method {method!r} breaks groups, and group 'shot 0' has 3 images; use a method that "
+        "keeps them whole: hold_out, joint_labels, multilabel_stratified_group, random, "
+        "stratified_group"
     )
 
 

@@ -133,8 +133,10 @@ def test_a_hold_out_and_its_settings_belong_together():
         ValidationError, match="needs hold_out, with one of share, image_ids, where"
     ):
         Splitting(method="hold_out")
-    with pytest.raises(ValidationError, match="hold_out has no effect on method 'random'"):
+    with pytest.raises(ValidationError, match=r"'random' takes no 'hold_out'.*it takes seed, axes"):
         Splitting(method="random", hold_out={"share": 0.2})
+    with pytest.raises(ValidationError, match=r"'hold_out' takes no 'n_splits'.*setting of joint"):
+        Splitting(method="hold_out", hold_out={"share": 0.2}, n_splits=5)
 
 
 def test_a_hold_out_is_balanced_on_the_default_axes():

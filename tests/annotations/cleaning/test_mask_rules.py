@@ -10,12 +10,9 @@ from hypothesis import given, settings
 
 from annotations.defective import defective
 from recycling.annotations import AnnotationError, annotation_mask, from_coco, label_maps
-from recycling.annotations.cleaning.mask_rules import (
-    recompute_from_mask,
-    relabel_inside,
-    remove_overlaps,
-)
-from recycling.annotations.cleaning.settings import InsideRule
+from recycling.annotations.cleaning.rules.recompute_from_mask import recompute_from_mask
+from recycling.annotations.cleaning.rules.relabel_inside import InsideRule, relabel_inside
+from recycling.annotations.cleaning.rules.remove_overlaps import remove_overlaps
 from recycling.annotations.overlaps import visible_area
 
 HEIGHT, WIDTH = 20, 40
