@@ -82,7 +82,7 @@ def test_what_a_recipe_freezes_is_for_its_own_weights(pretrained: str, frozen: i
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"Metal": 2.0}, "no weight for 'Paper'; give each category one"),
+        ({"Metal": 2.0}, "no weight for 'Paper'; give each class one"),
         ({"Metal": 2.0, "Paper": -1.0}, "-1.0 of 'Paper'; give 0 or more"),
         ({"Metal": 2.0, "Paper": float("inf")}, "inf of 'Paper'; give 0 or more"),
     ],

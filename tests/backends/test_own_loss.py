@@ -12,7 +12,8 @@ import yaml
 from backends.poly_loss import Poly
 from backends.tiny_trainings import RECIPES, data_of, draw_pictures, images_of
 from recycling.backends import backend_for
-from recycling.backends.losses import losses_of
+from recycling.backends.losses import LossError, losses_of
+from recycling.backends.losses.core import form_of
 from recycling.plan import PlanError, read_plan
 
 MODELS = """
@@ -71,4 +72,5 @@ def test_it_fits_the_tasks_whose_heads_it_has_a_config_for() -> None:
     text = MODELS.replace("LOSS", "poly_1").replace("cls", "seg").replace("mmpretrain", "mmseg")
     with pytest.raises(PlanError, match="loss 'poly_1' does not fit task 'seg'; use one of"):
         read_plan(yaml.safe_load(text), "models.yml")
-    assert Poly().epsilon == 1
+    with pytest.raises(LossError, match="'poly_1' is no loss of a dense head; use one of cross_en"):
+        form_of(Poly(), "dense")

@@ -468,7 +468,7 @@ def test_another_process_elsewhere_predicts_the_same(
 
 
 def test_a_checkpoint_of_another_library_is_named(trained: dict[str, Checkpoint]) -> None:
-    facts = read_facts(trained["mmpretrain"])
+    facts = read_facts(trained["mmpretrain"], CONFIG)
     with (
         session.library("mmdet"),
         pytest.raises(BackendError, match=r"mmpretrain trained it, for task 'cls', and mmdet is"),
@@ -530,7 +530,7 @@ def test_weights_of_another_network_are_named(
     folder = tmp_path / "mixed"
     shutil.copytree(trained["mmseg"].folder, folder)
     shutil.copy(trained["mmdet"].weights, folder)
-    facts = read_facts(Checkpoint(folder))
+    facts = read_facts(Checkpoint(folder), CONFIG)
     with (
         session.library("mmseg"),
         pytest.raises(BackendError, match=r"its weights are not those of its config"),
@@ -545,7 +545,7 @@ def test_a_config_that_no_network_can_be_built_of_is_named(
     shutil.copytree(trained["mmseg"].folder, folder)
     config = (folder / "config.py").read_text()
     (folder / "config.py").write_text(config.replace("EncoderDecoder", "Unheard"))
-    facts = read_facts(Checkpoint(folder))
+    facts = read_facts(Checkpoint(folder), CONFIG)
     with (
         session.library("mmseg"),
         pytest.raises(BackendError, match=r"config\.py: no network can be built of it.*Unheard"),

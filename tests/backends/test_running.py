@@ -108,9 +108,10 @@ def test_a_killed_training_ends_as_if_it_had_not_been_killed(
 def kill_in_the_middle(here: Path, backend: str, settings: dict[str, Any]) -> None:
     """Start a training in a process of its own and kill it after some epochs, within one."""
     command = [sys.executable, tiny_trainings.__file__, str(here), backend, json.dumps(settings)]
-    tests = Path(tiny_trainings.__file__).parents[1]
+    tests = str(Path(tiny_trainings.__file__).parents[1])
+    path = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
     with subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(tests)}, stdout=subprocess.DEVNULL
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL
     ) as process:
         metrics = here / "run" / "metrics.jsonl"
         while process.poll() is None:
