@@ -10,11 +10,10 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 from kedro.runner import SequentialRunner
-from kedro_datasets.json import JSONDataset
 
 from recycling.backends import Checkpoint, Model
 from recycling.backends.shared.checkpoint_folder import FORMAT
-from recycling.datasets import CheckpointDataset, RecipesDataset
+from recycling.datasets import CheckpointDataset, JsonDataset, RecipesDataset
 from recycling.hooks import OutdatedHooks
 
 LONG_AGO = 1_000_000_000
@@ -70,7 +69,7 @@ class Project:
             catalog[f"{space}.checkpoint"] = CheckpointDataset(filepath=self.folder / name / "c")
             for part in ("predictions", "metrics"):
                 path = self.folder / name / f"{part}.json"
-                catalog[f"{space}.{part}"] = JSONDataset(filepath=str(path))
+                catalog[f"{space}.{part}"] = JsonDataset(filepath=path)
             nodes += [
                 node(train, [f"params:models.{name}", "recipes"], f"{space}.checkpoint",
                      name=f"{name}.train"),

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 from kedro_datasets.pandas import ParquetDataset
+from numpy.typing import NDArray
 
-from recycling.datasets import DetectionsDataset, FoldsDataset
-from recycling.predictions import Detections
+from recycling.datasets import TableDataset
+from recycling.predictions import Detections, LabelMaps
 from recycling.splitting import Folds
 from recycling.typed import GraphTypeError, check_types, fits
+
+
+class Scores(TypedDict):
+    mean: float
+
+
+def boxes(folder: Path, table: str) -> TableDataset:
+    return TableDataset(table=table, filepath=folder / "boxes.parquet")
 
 
 def detect() -> Detections: ...  # type: ignore[empty-body]
@@ -43,7 +55,7 @@ def both() -> tuple[Detections, int]: ...  # type: ignore[empty-body]
 
 
 def test_a_graph_that_fits_lists_its_edges(tmp_path):
-    catalog = DataCatalog({"boxes": DetectionsDataset(filepath=tmp_path / "boxes.parquet")})
+    catalog = DataCatalog({"boxes": boxes(tmp_path, "detections")})
     pipeline = Pipeline([node(detect, None, "boxes"), node(count, "boxes", "n")])
     assert [edge.dataset for edge in check_types(pipeline, catalog)] == ["boxes"] * 3
 
@@ -59,7 +71,7 @@ def test_a_consumer_of_another_type_is_named_with_both_nodes_and_types():
 
 
 def test_a_catalog_entry_of_another_type_is_found_on_both_sides(tmp_path):
-    catalog = DataCatalog({"boxes": FoldsDataset(filepath=tmp_path / "boxes.parquet")})
+    catalog = DataCatalog({"boxes": boxes(tmp_path, "folds")})
     pipeline = Pipeline([node(detect, None, "boxes"), node(count, "boxes", "n")])
     with pytest.raises(
         GraphTypeError, match="catalog entry takes Folds.*catalog entry gives Folds"
@@ -99,6 +111,21 @@ def test_a_parameter_of_another_type_is_refused():
         check_types(Pipeline([node(double, "params:n", "m")]), catalog)
 
 
+def test_a_parameter_that_is_a_mapping_is_taken_as_one_of_any_keys():
+    catalog = DataCatalog()
+    catalog["params:sizes"] = {"small": 1}
+
+    def count_sizes(sizes: dict[str, int]) -> int:
+        return len(sizes)
+
+    def count_list(sizes: list[int]) -> int:
+        return len(sizes)
+
+    check_types(Pipeline([node(count_sizes, "params:sizes", "n")]), catalog)
+    with pytest.raises(GraphTypeError, match="takes list"):
+        check_types(Pipeline([node(count_list, "params:sizes", "n")]), catalog)
+
+
 @pytest.mark.parametrize(
     ("given", "taken", "expected"),
     [
@@ -111,6 +138,19 @@ def test_a_parameter_of_another_type_is_refused():
         (dict[str, int], dict, True),
         (Any, Folds, True),
         (Folds, Detections, False),
+        (Folds, pd.DataFrame, True),
+        (pd.DataFrame, Folds, False),
+        (Folds, Folds | None, True),
+        (LabelMaps, Mapping[int, Any], True),
+        (list[bool], Sequence[int], True),
+        (NDArray[np.uint8], NDArray[np.uint8], True),
+        (NDArray[np.uint8], NDArray[np.uint8] | None, True),
+        (NDArray[np.uint8], Any, True),
+        (NDArray[np.uint8], Folds, False),
+        (Folds, NDArray[np.uint8], False),
+        (Scores, Scores, True),
+        (Mapping[str, Scores], Mapping[str, Scores], True),
+        (dict[str, int], Scores, False),
     ],
 )
 def test_what_fits(given, taken, expected):

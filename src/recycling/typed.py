@@ -2,7 +2,7 @@
 
 For every dataset: what its producer returns, what its catalog entry takes and loads, and what each
 consumer takes must fit. Functions say so in their annotations, datasets in their base class
-``AbstractDataset[saved, loaded]``, or in the attribute `value_type` where the entry decides it.
+``AbstractDataset[saved, loaded]``, or in `value_type` where it depends on the entry.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from kedro.io import AbstractDataset, DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
@@ -158,6 +158,12 @@ def fits(given: Any, taken: Any) -> bool:
     """Whether a value of type `given` may go where `taken` is expected.
 
     Unions fit where each of their members does; the arguments of generics must be equal or `Any`.
+
+    beartype's door is not asked: it raises where arrays with a dtype or a `TypedDict` flow, also
+    inside another type, and thus would refuse `LabelMaps` for a mapping of anything.
+
+    >>> fits(bool, int | None), fits(int | None, int)
+    (True, False)
     """
     if Any in (given, taken) or isinstance(given, TypeVar) or isinstance(taken, TypeVar):
         return True
@@ -171,6 +177,8 @@ def fits(given: Any, taken: Any) -> bool:
         return isinstance(given, NewType) and fits(given.__supertype__, taken)
     if isinstance(given, NewType):
         return fits(given.__supertype__, taken)
+    if is_typeddict(taken):
+        return False
     given_class, taken_class = get_origin(given) or given, get_origin(taken) or taken
     if not (inspect.isclass(given_class) and inspect.isclass(taken_class)):
         return False

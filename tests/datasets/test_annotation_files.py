@@ -70,7 +70,7 @@ def test_a_coco_file_comes_back_as_it_was_from_wherever_it_is(
 def test_a_missing_file_elsewhere_is_named(memory):
     memory.makedirs("/recycling-test", exist_ok=True)
     entries = catalog(type="CocoDataset", filepath="memory://recycling-test/none.json")
-    with pytest.raises(DatasetError, match="recycling-test/none.json: no such file"):
+    with pytest.raises(DatasetError, match="recycling-test/none.json: not there"):
         entries.load("raw")
 
 
@@ -230,10 +230,9 @@ def test_yolo_scores_are_read_where_the_entry_says_so(tmp_path, images):
     [
         (PascalVocDataset, {"images": "s3://bucket/images"}),
         (YoloDataset, {"images": "images", "data_yaml": "s3://bucket/data.yaml"}),
-        (YoloDataset, {"filepath": "s3://bucket", "images": "images", "data_yaml": "data.yaml"}),
     ],
 )
-def test_a_folder_elsewhere_is_refused_at_once(kind, options):
+def test_images_elsewhere_are_refused_at_once(kind, options):
     with pytest.raises(DatasetError, match="takes a path on this machine"):
         kind(**{"filepath": "labels", **options})
 

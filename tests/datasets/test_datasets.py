@@ -8,35 +8,30 @@ import inspect
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
+from matplotlib.figure import Figure
 
-from recycling.annotations import AUDIT, IMAGE_CHECKS
 from recycling.backends import Checkpoint
 from recycling.datasets import (
-    AgreementDataset,
     AnnotationsDataset,
-    AuditDataset,
-    BalanceDataset,
     CheckpointDataset,
-    ClassProbabilitiesDataset,
-    DetectionsDataset,
-    FoldsDataset,
-    ImageChecksDataset,
+    CsvDataset,
+    FigureDataset,
+    ImageDataset,
     ImageFolderDataset,
+    JsonDataset,
     LabelMapsDataset,
     MetricsDataset,
-    PictureDataset,
-    PseudoAuditDataset,
-    RankingDataset,
     RecipesDataset,
     RunFolderDataset,
+    TableDataset,
 )
-from recycling.diagnostics import AGREEMENT
-from recycling.ensembling import RANKING
 from recycling.evaluation import Metrics
-from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
-from recycling.pseudo_labels import PSEUDO_AUDIT
-from recycling.splitting import BALANCE, FOLDS
+from recycling.predictions import DETECTIONS, LabelMaps
+
+
+def boxes_at(filepath) -> TableDataset:
+    return TableDataset(table="detections", filepath=filepath)
 
 
 @pytest.fixture
@@ -46,46 +41,23 @@ def detections():
 
 
 def test_detections_come_back_as_they_were(tmp_path, detections):
-    dataset = DetectionsDataset(filepath=tmp_path / "new" / "boxes.parquet")
+    dataset = boxes_at(tmp_path / "new" / "boxes.parquet")
     dataset.save(detections)
     pd.testing.assert_frame_equal(dataset.load(), detections)
 
 
 def test_a_table_of_another_form_is_not_written(tmp_path, detections):
-    dataset = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    dataset = boxes_at(tmp_path / "boxes.parquet")
     with pytest.raises(DatasetError, match="row 0: score is above 1"):
         dataset.save(detections.assign(score=2.0))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stored_table_of_another_form_is_not_loaded(tmp_path, detections):
-    dataset = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    dataset = boxes_at(tmp_path / "boxes.parquet")
     detections.assign(score=2.0).to_parquet(dataset.filepath)
     with pytest.raises(DatasetError, match="boxes.parquet: row 0: score is above 1"):
         dataset.load()
-
-
-@pytest.mark.parametrize(
-    ("kind", "schema"),
-    [
-        (AgreementDataset, AGREEMENT),
-        (AuditDataset, AUDIT),
-        (BalanceDataset, BALANCE),
-        (ClassProbabilitiesDataset, CLASS_PROBABILITIES),
-        (DetectionsDataset, DETECTIONS),
-        (FoldsDataset, FOLDS),
-        (ImageChecksDataset, IMAGE_CHECKS),
-        (PseudoAuditDataset, PSEUDO_AUDIT),
-        (RankingDataset, RANKING),
-    ],
-)
-def test_each_kind_of_table_keeps_its_schema_even_with_no_rows(tmp_path, kind, schema):
-    dataset = kind(filepath=tmp_path / "table.parquet")
-    dataset.save(schema.empty())
-    pd.testing.assert_frame_equal(dataset.load(), schema.empty())
-    other = pd.DataFrame({"other": [1]})
-    with pytest.raises(DatasetError, match=f"no column .* a table of {schema.name} has"):
-        dataset.save(other)
 
 
 def test_a_stop_in_the_middle_of_writing_keeps_what_was_there(tmp_path):
@@ -118,17 +90,7 @@ def test_annotations_come_back_as_they_were(tmp_path, annotations):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DatasetError, match="boxes.parquet: not there"):
-        DetectionsDataset(filepath=tmp_path / "boxes.parquet").load()
-
-
-def test_what_a_stopped_run_left_behind_is_cleared(tmp_path):
-    dataset = LabelMapsDataset(filepath=tmp_path / "maps")
-    left = tmp_path / ".maps.unfinished"
-    left.mkdir()
-    (left / "9.png").write_bytes(b"")
-    dataset.save(LabelMaps([1], lambda _: np.zeros((4, 4), np.uint8)))
-    assert list(dataset.load()) == [1]
-    assert [path.name for path in tmp_path.iterdir()] == ["maps"]
+        boxes_at(tmp_path / "boxes.parquet").load()
 
 
 def test_an_image_folder_may_be_missing_where_that_is_said(tmp_path):
@@ -175,25 +137,66 @@ def test_recipes_are_only_read(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_url_is_refused_where_only_a_path_of_this_machine_will_do():
-    with pytest.raises(DatasetError, match="s3://bucket/boxes.parquet: DetectionsDataset takes"):
-        DetectionsDataset(filepath="s3://bucket/boxes.parquet")
+def test_a_file_system_that_is_not_known_is_named():
+    with pytest.raises(DatasetError, match="nowhere://a/b.parquet: cannot be reached: Protocol"):
+        boxes_at("nowhere://a/b.parquet")
+
+
+def test_a_table_that_is_not_known_is_named_with_the_nearest():
+    with pytest.raises(DatasetError, match="no table is called 'detection'; did you mean 'detecti"):
+        TableDataset(table="detection", filepath="a.parquet")
+
+
+def test_a_value_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(DatasetError, match=r"a\.json: could not be written: Is a directory; what"):
+        JsonDataset(filepath=tmp_path / "a.json").save({})
+
+
+def test_versions_of_what_was_saved_without_are_refused_with_the_reason(tmp_path):
+    JsonDataset(filepath=tmp_path / "a.json").save({})
+    with pytest.raises(DatasetError, match="versioning was enabled on a dataset already saved"):
+        JsonDataset(filepath=tmp_path / "a.json", version=Version(None, None)).save({})
+    assert JsonDataset(filepath=tmp_path / "a.json").load() == {}
+
+
+def test_json_has_the_bytes_that_it_always_had(tmp_path):
+    JsonDataset(filepath=tmp_path / "a.json").save({"a": [1]})
+    assert (tmp_path / "a.json").read_text() == '{\n  "a": [\n    1\n  ]\n}'
+
+
+def test_a_figure_is_read_as_an_image(tmp_path):
+    figure = Figure(figsize=(1, 1))
+    FigureDataset(filepath=tmp_path / "a.png").save(figure)
+    assert ImageDataset(filepath=tmp_path / "a.png").load().shape == (100, 100, 3)
+    with pytest.raises(DatasetError, match=r"a\.png: the image of a figure.*ImageDataset"):
+        FigureDataset(filepath=tmp_path / "a.png").load()
+
+
+def test_the_newest_version_is_where_it_says(tmp_path):
+    dataset = JsonDataset(filepath=tmp_path / "a.json", version=Version(None, "one"))
+    assert dataset.stored is None
+    assert dataset.written() is None
+    dataset.save({})
+    assert dataset.stored == tmp_path / "a.json/one/a.json"
+    assert dataset.written() == dataset.stored.stat().st_mtime
+    assert dataset.filepath == tmp_path / "a.json"
 
 
 def test_a_file_url_is_a_path(tmp_path, detections):
-    dataset = DetectionsDataset(filepath=f"file://{tmp_path}/boxes.parquet")
+    dataset = boxes_at(f"file://{tmp_path}/boxes.parquet")
     dataset.save(detections)
     assert (tmp_path / "boxes.parquet").exists()
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path):
+def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "picture.png").write_text("no picture")
-    with pytest.raises(DatasetError, match="picture.png: not a picture"):
-        PictureDataset(filepath=tmp_path / "picture.png").load()
+    with pytest.raises(DatasetError, match="picture.png: not an image"):
+        ImageDataset(filepath=tmp_path / "picture.png").load()
 
 
 def test_a_picture_of_an_unknown_ending_is_refused_and_nothing_is_left(tmp_path):
-    dataset = PictureDataset(filepath=tmp_path / "picture.xyz")
+    dataset = ImageDataset(filepath=tmp_path / "picture.xyz")
     with pytest.raises(DatasetError, match="picture.xyz: could not be written"):
         dataset.save(np.zeros((4, 4, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
@@ -205,19 +208,35 @@ def test_metrics_and_pictures_come_back_as_they_were(tmp_path):
     store.save(metrics)
     assert store.load() == metrics
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    store = PictureDataset(filepath=tmp_path / "picture.png")
+    store = ImageDataset(filepath=tmp_path / "picture.png")
     store.save(picture)
     np.testing.assert_array_equal(store.load(), picture)
 
 
 def test_kedro_viz_can_draw_tables_and_pictures(tmp_path, detections):
-    table = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    table = boxes_at(tmp_path / "boxes.parquet")
     table.save(detections)
-    picture = PictureDataset(filepath=tmp_path / "picture.png")
+    picture = ImageDataset(filepath=tmp_path / "picture.png")
     picture.save(np.zeros((4, 4, 3), np.uint8))
     # Kedro-Viz chooses how to draw by the name of the return annotation.
-    names = [str(inspect.signature(d.preview).return_annotation) for d in (table, picture)]
-    assert [name.rsplit(".", 1)[-1] for name in names] == ["TablePreview", "ImagePreview"]
+    json = JsonDataset(filepath=tmp_path / "a.json")
+    json.save({"a": 1})
+    csv = CsvDataset(filepath=tmp_path / "a.csv")
+    csv.save(detections)
+    figure = FigureDataset(filepath=tmp_path / "figure.png")
+    figure.save(Figure(figsize=(1, 1)))
+    drawn = (table, csv, json, picture, figure)
+    names = [str(inspect.signature(d.preview).return_annotation) for d in drawn]
+    assert [name.rsplit(".", 1)[-1] for name in names] == [
+        "TablePreview",
+        "TablePreview",
+        "JSONPreview",
+        "ImagePreview",
+        "ImagePreview",
+    ]
+    assert csv.preview(nrows=1)["columns"] == DETECTIONS.names
+    assert json.preview() == '{\n  "a": 1\n}'
+    assert base64.b64decode(figure.preview()) == (tmp_path / "figure.png").read_bytes()
     assert table.preview()["columns"] == DETECTIONS.names
     assert table.preview()["data"] == [[1, 5, 0.5, 0.0, 0.0, 3.0, 4.0]]
     assert table.preview(nrows=0)["data"] == []

@@ -9,7 +9,7 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline, node
 
 from recycling.annotations import write_coco, write_tables
-from recycling.datasets import DetectionsDataset
+from recycling.datasets import TableDataset
 from recycling.datasets.submissions import DroppedMembersDataset, LabelMapsCsvDataset
 from recycling.predictions import (
     CLASS_PROBABILITIES,
@@ -173,7 +173,7 @@ def test_masks_of_objects_stay_with_stored_detections(tmp_path):
     rows = [(1, 5, 0.5, 0.0, 0.0, 3.0, 4.0), (1, 5, 0.5, 0.0, 0.0, 3.0, 4.0)]
     frame = pd.DataFrame(rows, columns=DETECTIONS.names).assign(segmentation=["{}", None])
     masked = DETECTIONS.conform(frame, where="test")
-    dataset = DetectionsDataset(filepath=tmp_path / "boxes.parquet")
+    dataset = TableDataset(table="detections", filepath=tmp_path / "boxes.parquet")
     dataset.save(masked)
     loaded = dataset.load()
     pd.testing.assert_frame_equal(loaded, masked)

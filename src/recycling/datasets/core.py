@@ -7,7 +7,8 @@ import shutil
 import tempfile
 import weakref
 from abc import abstractmethod
-from pathlib import Path, PosixPath, PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
 from fsspec.core import url_to_fs
@@ -125,7 +126,24 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         raise DatasetError(f"{self.url or self.filepath}: {type(self).__name__} only reads")
 
     def load(self) -> Value:  # noqa: D102
-        return self.read(self.fetched())
+        where = self._found()
+        if self.url is None:
+            return self.read(Path(where))
+        folder = tempfile.mkdtemp(prefix="recycling-")
+        clear = partial(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            path = Path(folder, PurePosixPath(where).name)
+            self._system.get(where, str(path), recursive=self._system.isdir(where))
+            value = self.read(path)
+        except BaseException:
+            clear()
+            raise
+        # Some values, such as label maps, read their files when they are asked for.
+        try:
+            weakref.finalize(value, clear)
+        except TypeError:  # of a text, a number, a list or a mapping, which never do
+            clear()
+        return value
 
     def save(self, data: Value) -> None:  # noqa: D102
         where = get_filepath_str(self._get_save_path(), self._protocol)
@@ -149,22 +167,20 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             upload(path, self._system, where)
         self._system.invalidate_cache()
 
-    def fetched(self) -> Path:
-        """A file or folder of this machine that holds what is stored.
+    def content(self) -> bytes:
+        """The bytes of the file, where the value is one.
 
         Raises:
-            DatasetError: There is nothing.
+            DatasetError: There is none.
         """
+        where = self._found()
+        return Path(where).read_bytes() if self.url is None else bytes(self._system.cat(where))
+
+    def _found(self) -> str:
         where = get_filepath_str(self._get_load_path(), self._protocol)
         if not self._is_there(where):
-            raise DatasetError(f"{where if self.url is None else self.url}: not there")
-        if self.url is None:
-            return Path(where)
-        folder = tempfile.mkdtemp(prefix="recycling-")
-        path = _FetchedPath(folder, PurePosixPath(where).name)
-        weakref.finalize(path, shutil.rmtree, folder, ignore_errors=True)
-        self._system.get(where, str(path), recursive=self._system.isdir(where))
-        return path
+            raise DatasetError(f"{self.url or where}: not there")
+        return where
 
     def written(self, inside: str = "") -> float | None:
         """When the value was written.
@@ -196,13 +212,6 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self.url or str(self.filepath), "version": self._version}
-
-
-class _FetchedPath(PosixPath):
-    """A path in a temporary folder that is there as long as this object is.
-
-    What is read later, such as label maps, holds on to the path that it is read from.
-    """
 
 
 def local_path(path: str | Path, who: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class JsonDataset(PathDataset[Any]):
 
     def preview(self) -> JSONPreview:
         """The content, for Kedro-Viz."""
-        return JSONPreview(self.fetched().read_text(encoding="utf-8"))
+        return JSONPreview(self.content().decode())
 
 
 class TextDataset(PathDataset[str]):
@@ -54,7 +55,7 @@ class CsvDataset(PathDataset[pd.DataFrame]):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first rows, for Kedro-Viz."""
-        rows = pd.read_csv(self.fetched(), nrows=nrows)
+        rows = pd.read_csv(BytesIO(self.content()), nrows=nrows)
         return TablePreview(json.loads(rows.to_json(orient="split")))
 
 
@@ -82,7 +83,7 @@ class ImageDataset(PathDataset[NDArray[np.uint8]]):
 
     def preview(self) -> ImagePreview:
         """The image, for Kedro-Viz."""
-        return ImagePreview(base64.b64encode(self.fetched().read_bytes()).decode())
+        return ImagePreview(base64.b64encode(self.content()).decode())
 
 
 class FigureDataset(PathDataset[Figure]):
@@ -100,4 +101,4 @@ class FigureDataset(PathDataset[Figure]):
 
     def preview(self) -> ImagePreview:
         """The image, for Kedro-Viz."""
-        return ImagePreview(base64.b64encode(self.fetched().read_bytes()).decode())
+        return ImagePreview(base64.b64encode(self.content()).decode())
