@@ -449,11 +449,12 @@ def model(**settings: Any) -> Model:
 
 
 def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predicted(project):
+    from recycling.evaluation import ClassMetric
     from recycling.pipelines.data_cleaning import check_image_files, clean_annotations
+    from recycling.pipelines.scoring import score_classes
     from recycling.pipelines.training import (
         fold_selector,
         predict_classes,
-        score_classes,
         trainer,
     )
 
@@ -469,14 +470,21 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
     people = annotations.images["group"].map({f"person {one}": one // 3 for one in range(6)})
     folds = pd.DataFrame({"image_id": annotations.images["image_id"], "fold": people})
     learnt, held_out = fold_selector(0)(annotations, folds)
+    metric = ClassMetric.model_validate({})
     train = trainer("cls", "cls.two_heads.fold0")
     checkpoint = train(
-        model(), Recipes(project / "recipes"), RunFolder(project / "runs"), learnt, held_out, images
+        model(),
+        Recipes(project / "recipes"),
+        RunFolder(project / "runs"),
+        learnt,
+        held_out,
+        images,
+        metric,
     )
     found = predict_classes(checkpoint, held_out, images)
     assert list(found.columns) == ["annotation_id", *names]
     np.testing.assert_allclose(found[names].sum(axis=1), 1, atol=1e-5)
-    assert score_classes(held_out, found).score > 0.9
+    assert score_classes(held_out, found, metric).score > 0.9
 
 
 def test_heads_that_do_not_fit_the_data_stop_the_training_before_its_first_step(project):

@@ -16,7 +16,7 @@ from recycling.ensembling import (
     MaskFusion,
     rank_members,
 )
-from recycling.evaluation import Metrics
+from recycling.evaluation import BoxMetric, MaskMetric, Metrics
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
@@ -38,8 +38,8 @@ from recycling.pipelines.fusing import (
     probabilities_key,
 )
 from recycling.pipelines.out_of_fold import common_images, joined_maps, joined_probabilities, parts
+from recycling.pipelines.scoring import SCORE_TEST
 from recycling.pipelines.searching import box_problem, pixel_problem
-from recycling.pipelines.training import SCORE_TEST
 from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 
@@ -200,6 +200,7 @@ def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotatio
         annotations.of_images([1, 2]),
         folds[folds["image_id"] < 3],
         {"a.fold0": right[right["image_id"] == 1], "a.fold1": right[right["image_id"] == 2]},
+        BoxMetric.model_validate({}),
     )
     assert problem.names == ("a",)
     scored = [problem.score(right, part) for part in problem.parts]
@@ -218,11 +219,11 @@ def test_the_maps_of_several_folds_are_read_when_they_are_asked_for():
 def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     unlabeled = Annotations(annotations.images, annotations.annotations[:0], annotations.categories)
     found = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
-    metrics = SCORE_TEST["det"](unlabeled, found)
+    metrics = SCORE_TEST["det"](unlabeled, found, BoxMetric.model_validate({}))
     assert math.isnan(metrics.score)
     assert Metrics.from_dict(metrics.to_dict()).metric == "mAP50"
     contributions, interval, errors, thresholds = explain_boxes(
-        unlabeled, found, {"a": found, "b": found}, a=found, b=found
+        unlabeled, found, {"a": found, "b": found}, BoxMetric.model_validate({}), a=found, b=found
     )
     assert [len(contributions), len(errors), len(thresholds), interval] == [0, 0, 0, {}]
     agreement = pd.DataFrame({"member_a": ["a"], "member_b": ["b"], "agreement": [1.0]})
@@ -352,10 +353,14 @@ def test_a_chosen_soft_vote_is_fused_by_probabilities_without_each_of_its_member
 def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annotations, folds):
     inputs = both_kinds(annotations, **{"a.fold0": 0.9, "a.fold1": 0.9, "b.fold0": 0.2})
     inputs |= both_kinds(annotations, **{"b.fold1": 0.2})
-    problem = pixel_problem(Search(parts=2), annotations, folds, inputs)
+    problem = pixel_problem(
+        Search(parts=2), annotations, folds, inputs, MaskMetric.model_validate({})
+    )
     assert [method.name for method in problem.methods] == ["hard_vote", "soft_vote"]
     maps = {name: own for name, own in inputs.items() if isinstance(own, LabelMaps)}
-    problem = pixel_problem(Search(parts=2), annotations, folds, maps)
+    problem = pixel_problem(
+        Search(parts=2), annotations, folds, maps, MaskMetric.model_validate({})
+    )
     assert [method.name for method in problem.methods] == ["hard_vote"]
 
 

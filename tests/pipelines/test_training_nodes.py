@@ -9,6 +9,7 @@ import pytest
 
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
+from recycling.evaluation import BoxMetric
 from recycling.pipelines.training import predict_boxes, predict_classes, predict_masks, trainer
 
 SETTINGS = Model.model_validate(
@@ -42,6 +43,7 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
             part,
             annotations,
             ImageFolder(tmp_path),
+            BoxMetric.model_validate({}),
         )
     assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text
 

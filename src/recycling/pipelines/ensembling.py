@@ -23,16 +23,17 @@ from recycling.evaluation import Metrics, scores_by_size
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
 from recycling.pipelines.external import external_nodes
 from recycling.pipelines.fusing import fuser
+from recycling.pipelines.scoring import SCORE_TEST, metric_parameter
 from recycling.pipelines.searching import search_nodes
-from recycling.pipelines.training import SCORE_TEST
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan
 from recycling.predictions import (
+    BoxFormat,
+    ClassFormat,
     ClassProbabilities,
     Detections,
     LabelMaps,
-    class_probabilities_to_submission,
-    detections_to_submission,
-    label_maps_to_submission,
+    MaskFormat,
+    to_submission,
 )
 from recycling.reporting import Picture, Summary, TaskScores
 
@@ -72,8 +73,9 @@ def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
              name="rank_members", namespace=space),
         *search_nodes(ensemble),
         node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space),
-        node(SCORE_TEST[ensemble.task], ["test.annotations", fused], f"{space}.test_metrics",
-             name="score_test", namespace=space),
+        node(SCORE_TEST[ensemble.task],
+             ["test.annotations", fused, metric_parameter(ensemble.task)],
+             f"{space}.test_metrics", name="score_test", namespace=space),
     ]  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def _outcome(ensemble: EnsemblePlan) -> list[Node]:
     fused = f"{space}.test_predictions"
     predictions = {member.name: member.test_predictions for member in ensemble.members}
     return [
-        node(SUBMIT[task], [fused, "test.annotations"][: 1 if task == "cls" else 2],
+        node(SUBMIT[task], [fused, "test.annotations", f"params:submission.{task}"],
              f"{space}.submission", name="write_submission", namespace=space),
         node(DRAW[task], [fused, "test.annotations", "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
@@ -104,19 +106,21 @@ def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
     return rank
 
 
-def submit_boxes(detections: Detections, test: Annotations) -> pd.DataFrame:
+def submit_boxes(detections: Detections, test: Annotations, settings: BoxFormat) -> pd.DataFrame:
     """Write the boxes as the competition wants them."""
-    return detections_to_submission(detections, test.images, test.categories)
+    return to_submission(settings, detections, test.images, test.categories)
 
 
-def submit_masks(label_maps: LabelMaps, test: Annotations) -> pd.DataFrame:
+def submit_masks(label_maps: LabelMaps, test: Annotations, settings: MaskFormat) -> pd.DataFrame:
     """Write the label maps as the competition wants them."""
-    return label_maps_to_submission(label_maps, test.images)
+    return to_submission(settings, label_maps, test.images, test.categories)
 
 
-def submit_classes(probabilities: ClassProbabilities) -> pd.DataFrame:
-    """Write the most probable class of each crop."""
-    return class_probabilities_to_submission(probabilities)
+def submit_classes(
+    probabilities: ClassProbabilities, test: Annotations, settings: ClassFormat
+) -> pd.DataFrame:
+    """Write the classes of the crops as the competition wants them."""
+    return to_submission(settings, probabilities, test.annotations, test.categories)
 
 
 def draw_boxes(detections: Detections, test: Annotations, folder: ImageFolder) -> Picture:

@@ -38,8 +38,10 @@ from recycling.diagnostics import (
 )
 from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
-    Evaluation,
+    BoxMetric,
+    ClassMetric,
     ImageScores,
+    MaskMetric,
     Metrics,
     draw_images,
     image_scores,
@@ -47,6 +49,7 @@ from recycling.evaluation import (
     score_interval,
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.pipelines.scoring import metric_parameter
 from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.reporting import Picture, report_page
@@ -96,7 +99,8 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
         node(leaving_out(fuser(ensemble)), test_inputs(ensemble), f"{space}.without",
              name="fuse_without_each", namespace=space),
         node(EXPLAIN[task], {"truth": "test.annotations", "fused": fused,
-                             "without": f"{space}.without", **predictions},
+                             "without": f"{space}.without",
+                             "metric": metric_parameter(task), **predictions},
              explained, name="explain", namespace=space),
         node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
              f"{space}.class_gains", name="compare_classes", namespace=space),
@@ -147,13 +151,17 @@ def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list
 
 
 def explain_boxes(
-    truth: Annotations, fused: Detections, without: dict[str, Any], **members: Detections
+    truth: Annotations,
+    fused: Detections,
+    without: dict[str, Any],
+    metric: BoxMetric,
+    **members: Detections,
 ) -> tuple[Contributions, Interval, ErrorCorrelation, ScoreThresholds]:
     """Say what each detector adds, how far they err on the same, and what a threshold costs."""
     if not _is_known(truth):
         none = SCORE_THRESHOLDS.empty()
         return *_nothing_known(), ScoreThresholds(none)
-    scores = image_scores(Evaluation().det, truth, _all(fused, without, members))
+    scores = image_scores(metric, truth, _all(fused, without, members))
     matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
     errors = object_error_correlation({name: matches[name] for name in members})
     thresholds = score_thresholds(matches[_ENSEMBLE])
@@ -161,12 +169,16 @@ def explain_boxes(
 
 
 def explain_masks(
-    truth: Annotations, fused: LabelMaps, without: dict[str, Any], **members: LabelMaps
+    truth: Annotations,
+    fused: LabelMaps,
+    without: dict[str, Any],
+    metric: MaskMetric,
+    **members: LabelMaps,
 ) -> tuple[Contributions, Interval, ErrorCorrelation]:
     """Say what each segmentation model adds, and how far they err on the same."""
     if not _is_known(truth):
         return _nothing_known()
-    scores = image_scores(Evaluation().seg, truth, _all(fused, without, members))
+    scores = image_scores(metric, truth, _all(fused, without, members))
     errors = pixel_error_correlation(truth, members)
     return *_contributions(scores, list(members), without), errors
 
@@ -175,12 +187,13 @@ def explain_classes(
     truth: Annotations,
     fused: ClassProbabilities,
     without: dict[str, Any],
+    metric: ClassMetric,
     **members: ClassProbabilities,
 ) -> tuple[Contributions, Interval, ErrorCorrelation]:
     """Say what each classifier adds, and how far they err on the same."""
     if not _is_known(truth):
         return _nothing_known()
-    scores = image_scores(Evaluation().cls, truth, _all(fused, without, members))
+    scores = image_scores(metric, truth, _all(fused, without, members))
     errors = crop_error_correlation(truth, members)
     return *_contributions(scores, list(members), without), errors
 

@@ -22,11 +22,7 @@ from recycling.ensembling import (
     mask_problem,
     search,
 )
-from recycling.evaluation import (
-    macro_f1,
-    map50,
-    miou,
-)
+from recycling.evaluation import evaluate
 from recycling.pipelines.fusing import (
     Choice,
     image_sizes,
@@ -40,8 +36,10 @@ from recycling.pipelines.out_of_fold import (
     joined_probabilities,
     parts,
 )
+from recycling.pipelines.scoring import METRIC, metric_parameter
 from recycling.plan import EnsemblePlan, Search
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
+from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
 
@@ -55,6 +53,7 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
         "train": "train.annotations",
         "folds": "folds",
         "runs": "runs",
+        "metric": metric_parameter(ensemble.task),
     }
     inputs |= {m.name: m.out_of_fold_predictions for m in ensemble.members}
     if ensemble.search.probabilities:
@@ -71,13 +70,18 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
     problem_of = PROBLEM[task]
 
     def search_ensemble(
-        settings: Search, train: Annotations, folds: Folds, runs: RunFolder, **members: Any
+        settings: Search,
+        train: Annotations,
+        folds: Folds,
+        runs: RunFolder,
+        metric: PickedSettings,
+        **members: Any,
     ) -> tuple[Choice, Choices, History]:
         """Search on out-of-fold predictions for the best ensemble."""
         journals = runs.path / "searches" / task / ensemble
         journals.mkdir(parents=True, exist_ok=True)
         found = search(
-            problem_of(settings, train, folds, members),
+            problem_of(settings, train, folds, members, metric),
             n_trials=settings.trials,
             timeout_s=settings.seconds,
             seed=settings.seed,
@@ -85,6 +89,8 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         )
         return _choice(found), found.table(), found.history
 
+    # The parameter is validated as what the annotation says.
+    search_ensemble.__annotations__["metric"] = METRIC[task]
     return search_ensemble
 
 
@@ -93,14 +99,18 @@ def _choice(found: Found) -> Choice:
 
 
 def box_problem(
-    settings: Search, train: Annotations, folds: Folds, members: Mapping[str, Detections]
+    settings: Search,
+    train: Annotations,
+    folds: Folds,
+    members: Mapping[str, Detections],
+    metric: PickedSettings,
 ) -> Problem[Detections]:
-    """Choose among detectors by mAP50."""
+    """Choose among detectors by what detection is judged by."""
     images = common_images(train, folds, members)
     return detection_problem(
         {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
          by_model(members).items()},
-        lambda fused, ids: map50(train.of_images(ids.tolist()), fused).score,
+        lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
         methods=settings.det,
     )  # fmt: skip
@@ -111,13 +121,14 @@ def pixel_problem(
     train: Annotations,
     folds: Folds,
     members: Mapping[str, LabelMaps | ProbabilityMaps],
+    metric: PickedSettings,
 ) -> Problem[LabelMaps]:
-    """Choose among segmentation models by mIoU, with soft votes where all have planes."""
+    """Choose among segmentation models with soft votes where all have planes."""
     maps, planes = label_maps_and_probabilities(members)
     images = common_images(train, folds, maps)
     return mask_problem(
         {model: joined_maps(own) for model, own in by_model(maps).items()},
-        lambda fused, ids: miou(train.of_images(ids.tolist()), fused).score,
+        lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
         probabilities={model: joined_probabilities(own) for model, own in by_model(planes).items()}
         or None,
@@ -127,9 +138,13 @@ def pixel_problem(
 
 
 def crop_problem(
-    settings: Search, train: Annotations, folds: Folds, members: Mapping[str, ClassProbabilities]
+    settings: Search,
+    train: Annotations,
+    folds: Folds,
+    members: Mapping[str, ClassProbabilities],
+    metric: PickedSettings,
 ) -> Problem[ClassProbabilities]:
-    """Choose among classifiers by macro F1."""
+    """Choose among classifiers by what classification is judged by."""
     images = common_images(train, folds, members)
     crops = train.annotations.loc[~train.annotations["iscrowd"], ["annotation_id", "image_id"]]
     part_of = parts(images, folds, settings.parts, settings.seed).set_index("image_id")["fold"]
@@ -137,7 +152,7 @@ def crop_problem(
     image_of = crops.set_index("annotation_id")["image_id"]
 
     def score(fused: ClassProbabilities, ids: NDArray[Any]) -> float:
-        return macro_f1(train.of_images(image_of[ids].drop_duplicates()), fused).score
+        return evaluate(metric, train.of_images(image_of[ids].drop_duplicates()), fused).score
 
     return class_problem(
         {model: ClassProbabilities(pd.concat(own, ignore_index=True)) for model, own in

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
-from math import nan
+from functools import partial
 from typing import cast
 
 from kedro.pipeline import Node, Pipeline, node
@@ -22,12 +21,8 @@ from recycling.backends import (
     backend_for,
 )
 from recycling.backends.shared.model import Task
-from recycling.evaluation import (
-    Metrics,
-    macro_f1,
-    map50,
-    miou,
-)
+from recycling.evaluation import evaluate
+from recycling.pipelines.scoring import METRIC, SCORE, SCORE_TEST, metric_parameter
 from recycling.plan import Plan, PlanError, TrainingPlan
 from recycling.predictions import (
     ClassProbabilities,
@@ -37,6 +32,7 @@ from recycling.predictions import (
     ProbabilityMaps,
     ProbableLabelMaps,
 )
+from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
 logger = logging.getLogger(__name__)
@@ -50,7 +46,7 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
 
 def _chain(training: TrainingPlan) -> list[Node]:
     space, task = training.namespace, training.task
-    predict, score = PREDICT[task], SCORE[task]
+    predict, metric = PREDICT[task], metric_parameter(task)
     # A model without probabilities has a chain without them.
     known_predictor, out_of_fold, test = (
         (predict_masks_and_probabilities,
@@ -66,6 +62,7 @@ def _chain(training: TrainingPlan) -> list[Node]:
         "training_part": f"{space}.training_part",
         "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
+        "metric": metric,
     }
     if training.pseudo_labels is not None:
         inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
@@ -80,9 +77,9 @@ def _chain(training: TrainingPlan) -> list[Node]:
              out_of_fold, name="predict_out_of_fold", namespace=space),
         node(known_predictor, [training.checkpoint, "test.annotations", "test.images"],
              test, name="predict_test", namespace=space),
-        node(score, [f"{space}.held_out_part", training.out_of_fold_predictions],
+        node(SCORE[task], [f"{space}.held_out_part", training.out_of_fold_predictions, metric],
              training.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
-        node(SCORE_TEST[task], ["test.annotations", training.test_predictions],
+        node(SCORE_TEST[task], ["test.annotations", training.test_predictions, metric],
              training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
     if not training.retrained:
@@ -125,6 +122,7 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
         training_part: Annotations,
         held_out_part: Annotations,
         images: ImageFolder,
+        metric: PickedSettings,
         pseudo_labels: Annotations | None = None,
         pool_images: ImageFolder | None = None,
         start: Checkpoint | None = None,
@@ -138,6 +136,7 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
             training_part: The labelled images to learn from.
             held_out_part: Those of the fold that is held out.
             images: The files of both.
+            metric: What the held-out fold is judged by, where the training stops early.
             pseudo_labels: Images that models have labelled, to learn from as well.
             pool_images: Their files.
             start: The model whose weights it starts from.
@@ -149,12 +148,14 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
             model = model.model_copy(update={"pretrained": str(start.weights)})
         held_out = LabeledImages(held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
-        score = partial(_score, task, held_out_part)
+        score = partial(_score, metric, held_out_part)
         data = TrainingData(parts, held_out, training_part.categories, score)
         recipe = recipes.find(model.backend, model.recipe)
         _warn_of_missing_categories(namespace, parts)
         return backend_for(model.backend).train(model, recipe, data, runs.path / namespace)
 
+    # The parameter is validated as what the annotation says.
+    train.__annotations__["metric"] = METRIC[task]
     return train
 
 
@@ -172,8 +173,8 @@ def _warn_of_missing_categories(namespace: str, parts: Sequence[LabeledImages]) 
         )
 
 
-def _score(task: Task, truth: Annotations, predictions: Predictions) -> float:
-    return SCORE[task](truth, predictions).score
+def _score(metric: PickedSettings, truth: Annotations, predictions: Predictions) -> float:
+    return evaluate(metric, truth, predictions).score
 
 
 def predict_classes(
@@ -220,50 +221,8 @@ def predict_masks_and_probabilities(
     return maps, maps.probabilities
 
 
-def score_classes(truth: Annotations, predictions: ClassProbabilities) -> Metrics:
-    """Macro F1 of class probabilities against the truth."""
-    return macro_f1(truth, predictions)
-
-
-def score_boxes(truth: Annotations, predictions: Detections) -> Metrics:
-    """MAP50 of detections against the truth."""
-    return map50(truth, predictions)
-
-
-def score_masks(truth: Annotations, predictions: LabelMaps) -> Metrics:
-    """MIoU of label maps against the truth."""
-    return miou(truth, predictions)
-
-
-def where_truth_is_known(score: Callable[..., Metrics], metric: str) -> Callable[..., Metrics]:
-    """A node function that scores predictions on images that may be without annotations.
-
-    Args:
-        score: What scores them where they have some.
-        metric: What it is called.
-    """
-
-    @wraps(score)
-    def score_test(truth: Annotations, predictions: object) -> Metrics:
-        if truth.annotations["iscrowd"].all():
-            return Metrics(metric, nan, {}, {})
-        return score(truth, predictions)
-
-    return score_test
-
-
 PREDICT: dict[Task, Callable[..., object]] = {
     "cls": predict_classes,
     "det": predict_boxes,
     "seg": predict_masks,
-}
-SCORE: dict[Task, Callable[..., Metrics]] = {
-    "cls": score_classes,
-    "det": score_boxes,
-    "seg": score_masks,
-}
-SCORE_TEST: dict[Task, Callable[..., Metrics]] = {
-    "cls": where_truth_is_known(score_classes, "macro F1"),
-    "det": where_truth_is_known(score_boxes, "mAP50"),
-    "seg": where_truth_is_known(score_masks, "mIoU"),
 }
