@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from extending import keep_all
 from recycling.ensembling import BOX_METHODS, BoxFusion, detection_problem
 from recycling.evaluation import Metrics
 from recycling.pipeline_registry import configuration, import_custom
@@ -25,6 +25,16 @@ ensembling:
 ensembles:
   strict: {members: all, det: {method: keep_all, least_score: 0.8}}
 """
+
+
+SOURCE = Path(__file__).with_name("keep_all.py")
+
+
+@pytest.fixture(autouse=True)
+def own_method(monkeypatch):
+    """The method is known during a test, and unknown to all others."""
+    monkeypatch.setattr(BOX_METHODS, "_entries", dict(BOX_METHODS._entries))
+    runpy.run_path(str(SOURCE))
 
 
 def boxes(*scores):
@@ -78,7 +88,7 @@ def test_it_is_searched_with_the_settings_that_it_marks():
 
 
 def test_custom_imports_register_what_a_module_holds(tmp_path, monkeypatch):
-    source = Path(keep_all.__file__).read_text().replace("keep_all", "keep_some")
+    source = SOURCE.read_text().replace("keep_all", "keep_some")
     (tmp_path / "own_methods.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     config = configuration(Path.cwd(), "base")
