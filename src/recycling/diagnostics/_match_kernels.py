@@ -1,6 +1,6 @@
 """Small loops over boxes, compiled by numba.
 
-Importing this module imports numba; `recycling.ensembling` does so only when a function needs it.
+Importing this module imports numba; `recycling.diagnostics` does so only when a function needs it.
 """
 
 from __future__ import annotations

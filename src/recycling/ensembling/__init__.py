@@ -6,7 +6,8 @@ cached on disk; importing this package imports none of it.
 
 # Methods, in the order in which a search tries them; the first of a kind is its default.
 # isort: off
-from recycling.ensembling.boxes.weighted_boxes_fusion import Confidence, weighted_boxes_fusion
+from recycling.ensembling.boxes.weighted_boxes_fusion import weighted_boxes_fusion
+from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import Confidence
 from recycling.ensembling.boxes.nms import nms
 from recycling.ensembling.boxes.soft_nms import soft_nms
 from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted

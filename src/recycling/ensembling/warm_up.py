@@ -22,8 +22,12 @@ def compile_kernels() -> None:
 
 def small_calls() -> dict[str, Callable[[], object]]:
     """By the name of a method of boxes or masks, a call of it on two members of one small image."""
-    calls = {name: partial(_fuse_boxes, entry.thing) for name, entry in BOX_METHODS.items()}
-    return calls | {name: partial(_fuse_maps, entry.thing) for name, entry in MASK_METHODS.items()}
+    calls: dict[str, Callable[[], object]] = {}
+    for name, entry in BOX_METHODS.items():
+        calls[name] = partial(_fuse_boxes, entry.thing)
+    for name, entry in MASK_METHODS.items():
+        calls[name] = partial(_fuse_maps, entry.thing)
+    return calls
 
 
 def _fuse_boxes(method: Method) -> object:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import AnnotationError
@@ -19,12 +18,12 @@ _HALF = 0.5 * (1 - 1e-9)  # sums of votes are rounded, and half of them is enoug
 
 
 def fused_segmentations(
-    fused: pd.DataFrame,
-    fused_row: NDArray[np.int64],
-    segmentation: pd.Series,
+    image_ids: NDArray[np.int64],
+    cluster: NDArray[np.int64],
+    segmentations: NDArray[np.object_],
     votes: NDArray[np.float64],
     names: NDArray[np.str_],
-) -> pd.Series:
+) -> NDArray[np.object_]:
     """The masks of fused boxes.
 
     Each mask votes for its pixels with its box's score times its member's weight. The fused mask
@@ -32,33 +31,31 @@ def fused_segmentations(
     have no vote. A mask that is alone in its cluster stays as it is, to the letter.
 
     Args:
-        fused: The fused boxes.
-        fused_row: (boxes,), for each box of a member, the row of `fused` that it became part of.
-        segmentation: (boxes,), its mask as COCO RLE in JSON; missing where it has none.
+        image_ids: (fused,), the image of each fused box, for messages.
+        cluster: (boxes,), for each box of a member, the fused box that it became part of.
+        segmentations: (boxes,), its mask as COCO RLE in JSON; None where it has none.
         votes: (boxes,), its score times its member's weight.
         names: (boxes,), its member, for messages.
 
     Returns:
-        COCO RLE as JSON text, one a row of `fused`; missing where no box of a cluster has a mask.
+        (fused,), COCO RLE as JSON text; None where no box of a cluster has a mask.
 
     Raises:
         EnsemblingError: Masks of one cluster differ in size, or a mask is damaged.
     """
-    voters = np.flatnonzero(segmentation.notna().to_numpy())
-    voters = voters[np.argsort(fused_row[voters], kind="stable")]
-    texts = segmentation.iloc[voters].tolist()
-    first = np.searchsorted(fused_row[voters], np.arange(len(fused) + 1))
-    result = np.full(len(fused), None, dtype=object)
-    for row in np.flatnonzero(np.diff(first)):
-        own = slice(first[row], first[row + 1])
+    voters = np.flatnonzero([text is not None for text in segmentations])
+    voters = voters[np.argsort(cluster[voters], kind="stable")]
+    first = np.searchsorted(cluster[voters], np.arange(len(image_ids) + 1))
+    masks = np.full(len(image_ids), None, dtype=object)
+    for fused in np.flatnonzero(np.diff(first)):
+        own = voters[first[fused] : first[fused + 1]]
         try:
-            result[row] = fused_mask(texts[own], votes[voters[own]])
+            masks[fused] = fused_mask(segmentations[own].tolist(), votes[own])
         except (AnnotationError, EnsemblingError) as error:
             raise EnsemblingError(
-                f"{', '.join(dict.fromkeys(names[voters[own]]))}, "
-                f"image {fused['image_id'].iloc[row]}: {error}"
+                f"{', '.join(dict.fromkeys(names[own]))}, image {image_ids[fused]}: {error}"
             ) from error
-    return pd.Series(result, index=fused.index, dtype="string")
+    return masks
 
 
 def fused_mask(segmentations: Sequence[str], votes: NDArray[np.float64]) -> str:

@@ -22,8 +22,12 @@ Ints: TypeAlias = NDArray[np.int64]
 Weights: TypeAlias = Sequence[float] | Mapping[int, Sequence[float]]
 """One weight a member; or that for each category, by its id."""
 
-BOXES_AT_A_TIME = 32_768
-"""About how many boxes a thread works on at a time: what it makes of them stays in its cache."""
+Columns: TypeAlias = dict[str, NDArray[Any]]
+"""The values of a table of detections, by column."""
+
+BOXES_AT_A_TIME = 16_384
+"""About how many boxes a thread works on at a time: what it makes of them stays in its cache, and
+each array is small enough to be given the memory of the one before."""
 
 _EDGES = ("x_min", "y_min", "x_max", "y_max")
 
@@ -47,6 +51,9 @@ class Boxes:
         score: (boxes,), its score times its weight.
         edges: `x_min`, `y_min`, `x_max` and `y_max`, each (boxes,), pixels.
         weights: (categories, members), how much each member counts.
+        image_ids: (images,), what the indices of images stand for.
+        category_ids: (categories,), what the indices of categories stand for.
+        n_flat: How many boxes take no part because they have no area.
     """
 
     offsets: Ints
@@ -58,6 +65,9 @@ class Boxes:
     score: Floats
     edges: tuple[Floats, ...]
     weights: Floats
+    image_ids: Ints
+    category_ids: Ints
+    n_flat: int
 
 
 @dataclass(frozen=True)
@@ -140,21 +150,31 @@ def fuse_images(
     from numba import get_num_threads
 
     called = member_names(names, len(members))
-    tables = [_checked(member, name) for member, name in zip(members, called, strict=True)]
+    masked = any(SEGMENTATION in member.columns for member in members)
+    columns = [_columns(one, name, masked) for one, name in zip(members, called, strict=True)]
 
-    def fuse_some(some: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, int]:
-        return _fuse_some(some, called, fuse, weights, scale, score_threshold, class_agnostic)
+    def fuse_some(some: Sequence[Columns]) -> tuple[Columns, int]:
+        boxes = _best_first(some, called, weights, scale, score_threshold, class_agnostic)
+        fused = _by_score(boxes, fuse(boxes))
+        result = _result(boxes, fused)
+        if masked:
+            segmentation = np.concatenate([own[SEGMENTATION] for own in some])
+            result[SEGMENTATION] = _fused_masks(segmentation, called, boxes, fused)
+        return result, boxes.n_flat
 
-    at_a_time = _images_at_a_time(tables)
+    at_a_time = _images_at_a_time(columns)
     with ThreadPoolExecutor(min(get_num_threads(), len(at_a_time))) as threads:
-        fused, n_flat = zip(*threads.map(fuse_some, at_a_time), strict=True)
+        results, n_flat = zip(*threads.map(fuse_some, at_a_time), strict=True)
     if any(n_flat):
         _logger.warning("%d boxes of no area were left out of the fusion", sum(n_flat))
-    return Detections(fused[0] if len(fused) == 1 else pd.concat(fused, ignore_index=True))
+    table = pd.DataFrame(
+        {name: np.concatenate([own[name] for own in results]) for name in results[0]}, copy=False
+    )
+    return Detections(table.astype({SEGMENTATION: "string"}) if masked else table)
 
 
-def _checked(member: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A member's table in the types of the schema, in the order of its images.
+def _columns(member: pd.DataFrame, name: str, masked: bool) -> Columns:
+    """A member's columns, in the order of its images.
 
     Raises:
         EnsemblingError: A box has its sides the wrong way round.
@@ -165,15 +185,21 @@ def _checked(member: pd.DataFrame, name: str) -> pd.DataFrame:
         for column in DETECTIONS.columns
     ):
         member = DETECTIONS.conform(member, where=name)
-    score, x_min, y_min, x_max, y_max = (member[column].to_numpy() for column in ("score", *_EDGES))
+    columns: Columns = {column: member[column].to_numpy() for column in DETECTIONS.names}
+    score, x_min, y_min, x_max, y_max = (columns[column] for column in ("score", *_EDGES))
     # What is not a number compares with nothing.
     sound = (score >= 0) & (score <= 1) & (x_min <= x_max) & (y_min <= y_max)
     sound &= (x_min > -np.inf) & (y_min > -np.inf) & (x_max < np.inf) & (y_max < np.inf)
     if not sound.all():
         _raise_fault(DETECTIONS.conform(member, where=name), name)
-    if member["image_id"].is_monotonic_increasing:
-        return member
-    return member.sort_values("image_id", kind="stable")
+    if masked:
+        none = pd.Series(pd.NA, index=member.index)
+        texts = member.get(SEGMENTATION, none).astype("string")
+        columns[SEGMENTATION] = texts.astype(object).where(texts.notna(), None).to_numpy()
+    if not member["image_id"].is_monotonic_increasing:
+        order = np.argsort(columns["image_id"], kind="stable")
+        columns = {column: values[order] for column, values in columns.items()}
+    return columns
 
 
 def _raise_fault(member: pd.DataFrame, name: str) -> None:
@@ -188,48 +214,47 @@ def _raise_fault(member: pd.DataFrame, name: str) -> None:
             )
 
 
-def _images_at_a_time(tables: Sequence[pd.DataFrame]) -> list[list[pd.DataFrame]]:
+def _images_at_a_time(members: Sequence[Columns]) -> list[list[Columns]]:
     """Deal the images out, with all their boxes, about `BOXES_AT_A_TIME` boxes at a time."""
-    image_ids = [table["image_id"].to_numpy() for table in tables]
-    n_parts = sum(map(len, tables)) // BOXES_AT_A_TIME + 1
+    image_ids = [columns["image_id"] for columns in members]
+    n_parts = sum(map(len, image_ids)) // BOXES_AT_A_TIME + 1
+    # The images of the longest table are taken for a sample of all.
     longest = max(image_ids, key=len)
-    # A member's images are taken for a sample of all members'.
-    first = np.unique(longest[np.arange(1, n_parts) * len(longest) // n_parts])
-    bounds = [[0, *np.searchsorted(ids, first).tolist(), len(ids)] for ids in image_ids]
+    first_ids = np.unique(longest[np.arange(1, n_parts) * len(longest) // n_parts])
+    starts = [[0, *np.searchsorted(ids, first_ids).tolist(), len(ids)] for ids in image_ids]
     return [
-        [table.iloc[own[part] : own[part + 1]] for table, own in zip(tables, bounds, strict=True)]
-        for part in range(len(first) + 1)
+        [
+            {name: values[own[part] : own[part + 1]] for name, values in columns.items()}
+            for columns, own in zip(members, starts, strict=True)
+        ]
+        for part in range(len(first_ids) + 1)
     ]
 
 
-def _fuse_some(
-    tables: Sequence[pd.DataFrame],
+def _best_first(
+    members: Sequence[Columns],
     names: Sequence[str],
-    fuse: Callable[[Boxes], Fused],
     weights: Weights | None,
     scale: Callable[[Floats], Floats],
     score_threshold: float,
     class_agnostic: bool,
-) -> tuple[pd.DataFrame, int]:
-    """Fuse the boxes of some images; also how many boxes were left out for having no area."""
-    columns = {
-        name: np.concatenate([table[name].to_numpy() for table in tables])
-        for name in DETECTIONS.names
-    }
+) -> Boxes:
+    """The members' boxes on some images that take part, group by group and the best first."""
+    columns = {name: np.concatenate([own[name] for own in members]) for name in DETECTIONS.names}
     edges = tuple(columns[name] for name in _EDGES)
-    member = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    member = np.repeat(np.arange(len(members)), [len(own["score"]) for own in members])
     # `factorize` looks ids up in a hash table; numpy's `unique` sorts, which takes longer.
     image, image_ids = pd.factorize(columns["image_id"], sort=True)
     category, category_ids = pd.factorize(columns["category_id"], sort=True)
     matrix = scale(_weight_matrix(weights, names, category_ids))
     weight = matrix[category, member]
     score = columns["score"] * weight
+
     takes_part = (columns["score"] >= score_threshold) & (weight > 0)
     has_area = (edges[2] - edges[0]) * (edges[3] - edges[1]) > 0
-
     group = image if class_agnostic else image * len(category_ids) + category
     row = _in_order(np.flatnonzero(takes_part & has_area), group, score, (*edges, category, weight))
-    boxes = Boxes(
+    return Boxes(
         offsets=np.append(np.flatnonzero(np.diff(group[row], prepend=-1)), len(row)),
         row=row,
         member=member[row],
@@ -239,18 +264,34 @@ def _fuse_some(
         score=score[row],
         edges=tuple(edge[row] for edge in edges),
         weights=matrix,
+        image_ids=image_ids,
+        category_ids=category_ids,
+        n_flat=int((takes_part & ~has_area).sum()),
     )
-    fused = fuse(boxes)
 
+
+def _by_score(boxes: Boxes, fused: Fused) -> Fused:
+    """Fused boxes by image and then by score, highest first; equal scores by coordinates."""
+    every = np.arange(len(fused.best))
     image = boxes.image[fused.best]
-    order = _in_order(np.arange(len(image)), image, fused.score, (*fused.edges, fused.category))
-    values = (image_ids[image], category_ids[fused.category], fused.score, *fused.edges)
-    result = pd.DataFrame(
-        {name: own[order] for name, own in zip(DETECTIONS.names, values, strict=True)}, copy=False
+    order = _in_order(every, image, fused.score, (*fused.edges, fused.category))
+    place = np.full(len(order) + 1, -1)  # the last is for the boxes of no cluster, whose is -1
+    place[order] = every
+    return Fused(
+        cluster=place[fused.cluster],
+        best=fused.best[order],
+        category=fused.category[order],
+        score=fused.score[order],
+        edges=tuple(edge[order] for edge in fused.edges),
     )
-    if any(SEGMENTATION in table.columns for table in tables):
-        result[SEGMENTATION] = _fused_masks(result, tables, names, boxes, fused, order)
-    return result, int((takes_part & ~has_area).sum())
+
+
+def _result(boxes: Boxes, fused: Fused) -> Columns:
+    """The columns of the table of fused boxes."""
+    image_id = boxes.image_ids[boxes.image[fused.best]]
+    category_id = boxes.category_ids[fused.category]
+    values = (image_id, category_id, fused.score, *fused.edges)
+    return dict(zip(DETECTIONS.names, values, strict=True))
 
 
 def _in_order(rows: Ints, group: Ints, score: Floats, ties: Sequence[NDArray[Any]]) -> Ints:
@@ -295,28 +336,15 @@ def _weight_matrix(weights: Weights | None, names: Sequence[str], category_ids: 
 
 
 def _fused_masks(
-    fused_table: pd.DataFrame,
-    tables: Sequence[pd.DataFrame],
-    names: Sequence[str],
-    boxes: Boxes,
-    fused: Fused,
-    order: Ints,
-) -> pd.Series:
+    segmentation: NDArray[np.object_], names: Sequence[str], boxes: Boxes, fused: Fused
+) -> NDArray[np.object_]:
     """The masks of the fused boxes; see `fused_segmentations`."""
-    texts = [
-        table[SEGMENTATION].astype("string")
-        if SEGMENTATION in table.columns
-        else pd.Series(pd.NA, index=table.index, dtype="string")
-        for table in tables
-    ]
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
     voters = np.argsort(boxes.row)
     voters = voters[fused.cluster[voters] >= 0]
     return fused_segmentations(
-        fused_table,
-        place[fused.cluster[voters]],
-        pd.concat(texts, ignore_index=True).iloc[boxes.row[voters]],
+        boxes.image_ids[boxes.image[fused.best]],
+        fused.cluster[voters],
+        segmentation[boxes.row[voters]],
         boxes.score[voters],
         np.asarray(names)[boxes.member[voters]],
     )

@@ -10,6 +10,7 @@ import numpy as np
 from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
+    Ints,
     Weights,
     fuse_images,
     kept,
@@ -77,7 +78,7 @@ def nms(
     from recycling.ensembling.boxes.nms.kernel import keep_best
 
     def fuse(boxes: Boxes) -> Fused:
-        best = np.empty(len(boxes.row), np.int64)
+        best: Ints = np.empty(len(boxes.row), np.int64)
         best = best[: keep_best(boxes.offsets, *boxes.edges, float(iou_threshold), best)]
         return kept(boxes, best, boxes.score[best])
 

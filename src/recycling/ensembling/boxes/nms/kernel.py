@@ -37,23 +37,24 @@ def keep_best(
     Returns:
         How many stay.
     """
+    suppressed = np.zeros(len(x_min), np.bool_)
     n_kept = 0
     for group in range(len(offsets) - 1):
-        first_kept = n_kept
         # Take the boxes by their score, highest first.
         for box in range(offsets[group], offsets[group + 1]):
-            area = (x_max[box] - x_min[box]) * (y_max[box] - y_min[box])
-            stays = True
-            for better in kept[first_kept:n_kept]:
-                width = min(x_max[box], x_max[better]) - max(x_min[box], x_min[better])
-                height = min(y_max[box], y_max[better]) - max(y_min[box], y_min[better])
+            if suppressed[box]:
+                continue
+            kept[n_kept] = box
+            n_kept += 1
+            left, top, right, bottom = x_min[box], y_min[box], x_max[box], y_max[box]
+            area = (right - left) * (bottom - top)
+            # Suppress the worse ones that it overlaps.
+            for worse in range(box + 1, offsets[group + 1]):
+                width = min(right, x_max[worse]) - max(left, x_min[worse])
+                height = min(bottom, y_max[worse]) - max(top, y_min[worse])
                 if width > 0 and height > 0:
                     shared = width * height
-                    better_area = (x_max[better] - x_min[better]) * (y_max[better] - y_min[better])
-                    if shared / (better_area + area - shared) > iou_threshold:
-                        stays = False
-                        break
-            if stays:
-                kept[n_kept] = box
-                n_kept += 1
+                    worse_area = (x_max[worse] - x_min[worse]) * (y_max[worse] - y_min[worse])
+                    if shared / (area + worse_area - shared) > iou_threshold:
+                        suppressed[worse] = True
     return n_kept

@@ -10,6 +10,7 @@ import numpy as np
 from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
+    Ints,
     Weights,
     fuse_images,
     relative_to_largest,
@@ -101,7 +102,8 @@ def non_maximum_weighted(
 
     def fuse(boxes: Boxes) -> Fused:
         n_boxes = len(boxes.row)
-        cluster, best = np.empty(n_boxes, np.int64), np.empty(n_boxes, np.int64)
+        cluster: Ints = np.empty(n_boxes, np.int64)
+        best: Ints = np.empty(n_boxes, np.int64)
         edges = np.empty((4, n_boxes))
         n_clusters = cluster_boxes(
             boxes.offsets, boxes.score, *boxes.edges, float(iou_threshold), cluster, best, edges

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
+    Ints,
     Weights,
     fuse_images,
     kept,
@@ -130,7 +131,8 @@ def soft_nms(
     from recycling.ensembling.boxes.soft_nms.kernel import lower_scores
 
     def fuse(boxes: Boxes) -> Fused:
-        score, picked = boxes.score.copy(), np.empty(len(boxes.row), np.int64)
+        score = boxes.score.copy()
+        picked: Ints = np.empty(len(boxes.row), np.int64)
         n_picked = lower_scores(
             boxes.offsets,
             score,

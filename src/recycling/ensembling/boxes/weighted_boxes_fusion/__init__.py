@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 
-from recycling.ensembling.boxes.tables import Boxes, Fused, Weights, fuse_images
+from recycling.ensembling.boxes.tables import Boxes, Fused, Ints, Weights, fuse_images
 from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import (
     Confidence,
     cluster_scores,
@@ -118,7 +118,8 @@ def weighted_boxes_fusion(
 
     def fuse(boxes: Boxes) -> Fused:
         n_boxes = len(boxes.row)
-        cluster, best = np.empty(n_boxes, np.int64), np.empty(n_boxes, np.int64)
+        cluster: Ints = np.empty(n_boxes, np.int64)
+        best: Ints = np.empty(n_boxes, np.int64)
         edges = np.empty((4, n_boxes))
         n_clusters = cluster_boxes(
             boxes.offsets, boxes.score, *boxes.edges, float(iou_threshold), cluster, best, edges

@@ -45,7 +45,7 @@ def cluster_scores(
             score = sum_score / sum_weight * present / (present + absent)
         else:
             score = sum_score / (sum_weight + absent)
-    return np.minimum(score, 1.0)
+    return np.asarray(np.minimum(score, 1.0))
 
 
 def heaviest_category(boxes: Boxes, cluster: Ints) -> Ints:

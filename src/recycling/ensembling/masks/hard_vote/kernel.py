@@ -51,7 +51,9 @@ def _count_equal(own: Bytes, other: Bytes, votes: Bytes) -> None:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _take_the_lead(own: Bytes, votes: Bytes, ignore: np.uint8, most: Bytes, fused: Bytes) -> None:
     # As many votes are enough: members come from the worst to the best, and a tie is the better's.
+    # What may be written back is read first: then there is no branch, and pixels go side by side.
     for pixel in range(len(own)):
-        leads = (votes[pixel] >= most[pixel]) & (own[pixel] != ignore)
-        most[pixel] = votes[pixel] if leads else most[pixel]
-        fused[pixel] = own[pixel] if leads else fused[pixel]
+        label, count, highest, held = own[pixel], votes[pixel], most[pixel], fused[pixel]
+        leads = (count >= highest) & (label != ignore)
+        most[pixel] = count if leads else highest
+        fused[pixel] = label if leads else held

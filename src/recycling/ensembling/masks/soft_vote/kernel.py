@@ -70,7 +70,9 @@ def _weighted_sum(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _take_the_lead(total: Floats, label: np.uint8, largest: Floats, fused: Bytes) -> None:
+    # What may be written back is read first: then there is no branch, and pixels go side by side.
     for pixel in range(len(fused)):
-        leads = total[pixel] > largest[pixel]
-        largest[pixel] = total[pixel] if leads else largest[pixel]
-        fused[pixel] = label if leads else fused[pixel]
+        new, highest, held = total[pixel], largest[pixel], fused[pixel]
+        leads = new > highest
+        largest[pixel] = new if leads else highest
+        fused[pixel] = label if leads else held
