@@ -83,7 +83,8 @@ def mean_of_classes(
     by_class = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=counted)
     n_classes = counted.sum(axis=1)
     result = np.full(len(numerator), np.nan)
-    return np.divide(by_class.sum(axis=1), n_classes, out=result, where=n_classes > 0)
+    np.divide(by_class.sum(axis=1), n_classes, out=result, where=n_classes > 0)
+    return result
 
 
 def count_pixels(

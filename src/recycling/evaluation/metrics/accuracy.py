@@ -29,7 +29,9 @@ def share_of_hits(hits: Counts, true: Counts, predicted: Counts) -> Counts:
     [0.5]
     """
     crops = true.sum(axis=1)
-    return np.divide(hits.sum(axis=1), crops, out=np.full(len(crops), np.nan), where=crops > 0)
+    result = np.full(len(crops), np.nan)
+    np.divide(hits.sum(axis=1), crops, out=result, where=crops > 0)
+    return result
 
 
 @class_metric(

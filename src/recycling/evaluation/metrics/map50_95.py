@@ -40,7 +40,8 @@ class MeanOverThresholds:
 
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The mAP of each draw: (draws, images) to (draws,), NaN where a draw has no object."""
-        return np.mean([found.scores(draws) for found in self.matches], axis=0, dtype=np.float64)
+        by_threshold = np.array([found.scores(draws) for found in self.matches])
+        return np.asarray(by_threshold.mean(axis=0), dtype=np.float64)
 
 
 def map50_95_by_image(

@@ -29,7 +29,7 @@ from recycling.predictions.formats.rows import (
 )
 from recycling.predictions.submission import MASK_FORMATS, Format, MaskFormat
 
-_SPACE = np.uint8(255)  # what stands for a space among class numbers, which are below it
+_SPACE = np.uint8(255)  # stands for a space among class numbers, which are below it
 _WORDS = np.array([f"{number} ".encode() for number in range(256)], dtype="S4")
 
 
@@ -227,8 +227,8 @@ def _numbers_of(
 def _usual_numbers(text: bytes, n_classes: int, n_pixels: int) -> NDArray[np.uint8] | None:
     """Numbers of one or two digits with one space between them; None for any other text.
 
-    It is 5 times as fast as `numpy.fromstring`, which checks nothing. The CSV readers of pyarrow
-    and pandas are as fast as `numpy.fromstring`: they make a text or a row of each number first.
+    It takes a fifth of the time of `numpy.fromstring`, which checks nothing. pyarrow, as a CSV of
+    a number a line or by splitting and casting, takes as long as `numpy.fromstring`.
 
     >>> _usual_numbers(b"0 10 3 0", 11, 4).tolist()
     [0, 10, 3, 0]
@@ -244,13 +244,15 @@ def _usual_numbers(text: bytes, n_classes: int, n_pixels: int) -> NDArray[np.uin
     tens = np.flatnonzero(is_digit[:-1] & is_digit[1:])
     if (np.diff(tens) == 1).any():
         return None
-    digits[is_space] = _SPACE
     digits[tens + 1] += 10 * digits[tens]
-    numbers = np.delete(digits, tens)
-    if len(numbers) != 2 * n_pixels or (numbers[1::2] != _SPACE).any():
+    digits |= is_space * _SPACE
+    pairs = np.delete(digits, tens)
+    if len(pairs) != 2 * n_pixels:
         return None
-    numbers = numbers[::2]
-    return None if (numbers >= n_classes).any() else numbers
+    # The number is the lower byte of a pair, the space the upper one. What is left of any other
+    # pair is no class: the difference wraps around.
+    numbers = pairs.view("<u2") - (np.uint16(_SPACE) << np.uint16(8))
+    return numbers.astype(np.uint8) if (numbers < n_classes).all() else None
 
 
 def _checked_numbers(

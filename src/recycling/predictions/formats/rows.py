@@ -25,7 +25,7 @@ MissingImages: TypeAlias = Literal["error", "skip"]
 """What to do where a file has no row of an image: stop, or go on without it."""
 
 _NAME, _TEXT = "image_id", "PredictionString"
-_COMMA, _QUOTE, _RETURN = b",", ord('"'), ord("\r")
+_COMMA, _QUOTE = b",", ord('"')
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,14 @@ def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
 
 def _lines(content: mmap.mmap, start: int) -> Iterator[tuple[int, int]]:
     """Where each line begins and ends; empty ones at the end of a file are none."""
-    while start < len(content):
-        end = content.find(b"\n", start)
-        end = len(content) if end < 0 else end
-        stop = end - 1 if end > start and content[end - 1] == _RETURN else end
+    content.seek(start)
+    # `readline` looks for the end by memchr, `find` of an mmap byte by byte.
+    while line := content.readline():
+        stop = start + len(line) - line.endswith(b"\n")
+        stop -= line.endswith((b"\r\n", b"\r"))
         if stop > start:
             yield start, stop
-        start = end + 1
+        start += len(line)
 
 
 def _two_fields(
