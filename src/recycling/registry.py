@@ -161,10 +161,13 @@ class PickedSettings(Settings):
 
     def __new__(cls, **settings: Any) -> Self:
         """An object of the picked thing's class, which pydantic then fills in."""
-        name = settings.get(cls.key, cls.default) if cls._is_base() else None
+        name = settings.get(cls.key, cls.default)
+        picked: Any = cls
         # A name that is not known is left to the validator, which refuses it.
-        known = name is not None and name in cls.registry
-        return super().__new__(cls.registry[name].settings if known else cls)  # type: ignore[type-var]
+        if cls._is_base() and isinstance(name, str) and name in cls.registry:
+            picked = cls.registry[name].settings
+        made: Self = super().__new__(picked)
+        return made
 
     @model_validator(mode="wrap")
     @classmethod
