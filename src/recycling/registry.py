@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -166,10 +166,13 @@ class PickedSettings(Settings):
 
     def __new__(cls, **settings: Any) -> Self:
         """An object of the picked thing's class, which pydantic then fills in."""
-        name = settings.get(cls.key, cls.default) if cls._is_base() else None
+        name = settings.get(cls.key, cls.default)
+        picked: Any = cls
         # A name that is not known is left to the validator, which refuses it.
-        picked = cls.registry[name].settings if name in cls.registry and name else cls
-        return super().__new__(cast("type[Self]", picked))
+        if cls._is_base() and isinstance(name, str) and name in cls.registry:
+            picked = cls.registry[name].settings
+        made: Self = super().__new__(picked)
+        return made
 
     @model_validator(mode="wrap")
     @classmethod

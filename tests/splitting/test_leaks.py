@@ -48,7 +48,8 @@ def test_images_of_the_same_bytes_may_not_be_in_two_folds():
         check_leaks(annotations, folds, checks)
     assert str(failure.value) == (
         "folds: images 1001 (fold 1) and 1002 (fold 2) have the same bytes; 5 pairs of duplicates "
-        "cross folds; clean with the rule drop_duplicate_images or group_near_duplicates"
+        "cross folds; switch on the cleaning rule that drops duplicate images, or the one that "
+        "groups near-duplicates"
     )
 
 
@@ -60,8 +61,8 @@ def test_images_that_look_alike_may_not_be_in_two_folds():
         check_leaks(annotations, folds, checks)
     assert str(failure.value) == (
         "folds: images 1001 (fold 0) and 1003 (fold 1) look alike (perceptual hashes within 8 of "
-        "64 bits); at least 1 pairs of near-duplicates cross folds; clean with the rule "
-        "group_near_duplicates, or set near_duplicate_distance"
+        "64 bits); at least 1 pairs of near-duplicates cross folds; switch on the cleaning rule "
+        "that groups near-duplicates, or set near_duplicate_distance"
     )
     check_leaks(annotations, folds, checks, max_distance=0)
     check_leaks(annotations, folds, checks, max_distance=None)

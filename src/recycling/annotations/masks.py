@@ -254,7 +254,7 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
         if len(categories) > _MAX_CATEGORIES:
             raise AnnotationError(
                 f"categories: {len(categories)} of them, but a label map has room for "
-                f"{_MAX_CATEGORIES}; merge some with the rule fix_categories"
+                f"{_MAX_CATEGORIES}; merge some: `categories` of the cleaning rules does"
             )
         images = annotations.images
         self._sizes = dict(

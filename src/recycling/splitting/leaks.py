@@ -73,7 +73,8 @@ def _check_duplicates(found: pd.DataFrame) -> None:
         second = same[same["fold"] != first["fold"]].iloc[0]
         raise SplitError(
             f"folds: {_named(first, second)} have the same bytes; {n_pairs} pairs of duplicates "
-            "cross folds; clean with the rule drop_duplicate_images or group_near_duplicates"
+            "cross folds; switch on the cleaning rule that drops duplicate images, or the one that "
+            "groups near-duplicates"
         )
 
 
@@ -89,8 +90,8 @@ def _check_near_duplicates(found: pd.DataFrame, max_distance: int) -> None:
         pair = found.iloc[first[crossing[0]]], found.iloc[second[crossing[0]]]
         raise SplitError(
             f"folds: {_named(*pair)} look alike (perceptual hashes within {max_distance} of 64 "
-            f"bits); at least {len(crossing)} pairs of near-duplicates cross folds; clean with the "
-            "rule group_near_duplicates, or set near_duplicate_distance"
+            f"bits); at least {len(crossing)} pairs of near-duplicates cross folds; switch on the "
+            "cleaning rule that groups near-duplicates, or set near_duplicate_distance"
         )
 
 

@@ -49,14 +49,14 @@ def facts_of_files(
 ) -> pd.DataFrame:
     """Find out about the files: by opening them, or from the cache where they did not change.
 
-    A file is taken for unchanged if path, size and time of modification are the same. A picture
+    A file is taken for unchanged if path, size and time of modification are the same. An image
     that was too large to be decoded is opened again once `max_pixels` allows it.
 
     Args:
         folder: Where the files are.
         file_names: The files, relative to the folder, each once.
         workers: Threads; by default one for each processor core.
-        max_pixels: Largest picture that is decoded, width times height.
+        max_pixels: Largest image that is decoded, width times height.
         cache: What is known, and where it is kept; None to open every file.
 
     Returns:
@@ -183,5 +183,5 @@ def _maker() -> str:
 
 def _table(files: pd.DataFrame, facts: list[FileFacts]) -> pd.DataFrame:
     columns = [*FileFacts.__dataclass_fields__]
-    found = pd.DataFrame([asdict(one) for one in facts], columns=columns, dtype=object)
+    found = pd.DataFrame([asdict(of_file) for of_file in facts], columns=columns, dtype=object)
     return FACTS.conform(pd.concat([files, found], axis=1), where="image files")

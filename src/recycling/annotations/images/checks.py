@@ -9,7 +9,7 @@ import pandas as pd
 
 from recycling.annotations.core import AnnotationError, ImageFolder
 from recycling.annotations.images.cache import ImageCache, facts_of_files
-from recycling.annotations.images.facts import EXIF_TURNED, FILE_SIZE, PICTURE
+from recycling.annotations.images.facts import EXIF_TURNED, FILE_SIZE, IMAGE_COLUMNS
 from recycling.tables import Column, Dtype, Schema, register_table
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ FEATURES = (
     "width", "height", "file_size", "brightness", "contrast", "saturation", "sharpness",
     "red", "green", "blue",
 )  # fmt: skip
-"""The columns of `IMAGE_CHECKS` that describe a picture in numbers."""
+"""The columns of `IMAGE_CHECKS` that describe an image in numbers."""
 
 ImageChecks = NewType("ImageChecks", pd.DataFrame)
 """One row an image; schema `IMAGE_CHECKS`."""
@@ -41,7 +41,7 @@ IMAGE_CHECKS = Schema(
             nullable=True,
         ),
         FILE_SIZE,
-        *PICTURE,
+        *IMAGE_COLUMNS,
     ),
 )
 register_table("image_checks", IMAGE_CHECKS, ImageChecks)
@@ -114,10 +114,10 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
     sizes = zip(images["width"], images["height"], strict=True)
     found = [_problem(_Seen(*row), size, max_pixels) for row, size in zip(rows, sizes, strict=True)]
     problem = pd.Series([problem for problem, _ in found], dtype="string")
-    # A picture that was decoded under a higher limit counts for no more than one that never was.
+    # An image that was decoded under a higher limit counts for no more than one that never was.
     decoded = facts["phash"].notna() & ~problem.isin(["too_large"])
-    picture = facts[[column.name for column in PICTURE]].where(decoded)
-    return picture.assign(
+    shown = facts[[column.name for column in IMAGE_COLUMNS]].where(decoded)
+    return shown.assign(
         image_id=images["image_id"],
         file_name=images["file_name"],
         problem=problem,

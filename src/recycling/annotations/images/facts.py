@@ -1,7 +1,7 @@
 """What a look at one image file tells, whatever the annotations say of it.
 
 Source of the perceptual hash: `imagehash.phash`, 64 bits from the lowest frequencies of the
-picture at 32 x 32, https://github.com/JohannesBuchner/imagehash
+image at 32 x 32, https://github.com/JohannesBuchner/imagehash
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _INT, _FLOAT = cast(Dtype, "Int64"), cast(Dtype, "Float64")  # nullable
 
 FILE_SIZE = Column("file_size", _INT, "bytes; missing where there is no file", nullable=True)
 
-PICTURE = tuple(
+IMAGE_COLUMNS = tuple(
     Column(name, dtype, f"{description}; missing where not decoded", nullable=True)
     for name, dtype, description in (
         ("width", _INT, "pixels, as shown: with the EXIF rotation applied"),
         ("height", _INT, "pixels, as shown: with the EXIF rotation applied"),
-        ("phash", _STRING, "perceptual hash of the picture as shown, 16 hex digits"),
+        ("phash", _STRING, "perceptual hash of the image as shown, 16 hex digits"),
         ("brightness", _FLOAT, "mean grey level, 0 to 1"),
         ("contrast", _FLOAT, "standard deviation of the grey level"),
         ("saturation", _FLOAT, "mean saturation (HSV), 0 to 1"),
@@ -44,13 +44,13 @@ PICTURE = tuple(
         ("blue", _FLOAT, "mean of the channel, 0 to 1"),
     )
 )
-"""What is known of a picture once it is decoded."""
+"""What is known of an image once it is decoded."""
 
 EXIF_TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
 _EXIF_ORIENTATION = 0x0112
-_LEAST_SIDE = 128  # pixels; a photograph shrunk to it has the same hash but for 0 to 4 bits
+_LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 to 4 bits
 _THUMBNAIL = (128, 128)
 _BATCH = 4096  # files that wait for a thread at a time
 
@@ -65,9 +65,9 @@ class FileFacts:
         detail: The fault in words.
         sha256: Of the file, if it could be read.
         orientation: EXIF's number, 1 to 8, if it has one.
-        width: Pixels, as shown. Known, too, of a picture that is too large to be decoded.
+        width: Pixels, as shown. Known, too, of an image that is too large to be decoded.
         height: Likewise.
-        phash: Missing if not decoded; so are those that follow. Their meaning is in `PICTURE`.
+        phash: Missing if not decoded; so are those that follow, see `IMAGE_COLUMNS`.
         brightness: See there.
         contrast: See there.
         saturation: See there.
@@ -103,7 +103,7 @@ FACTS = Schema(
         Column("detail", "string", "the fault in words", nullable=True),
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
         Column("orientation", _INT, "EXIF's number, if it has one", nullable=True),
-        *PICTURE,
+        *IMAGE_COLUMNS,
     ),
 )
 
@@ -118,7 +118,7 @@ def look_at_files(
     Args:
         paths: The files.
         workers: Threads; by default one for each processor core.
-        max_pixels: Largest picture that is decoded, width times height.
+        max_pixels: Largest image that is decoded, width times height.
 
     Yields:
         The facts of each file, in order.
@@ -144,10 +144,10 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
 
     Args:
         path: The file.
-        max_pixels: Largest picture that is decoded, width times height.
+        max_pixels: Largest image that is decoded, width times height.
 
     Returns:
-        Its facts; of a picture of more than `max_pixels` those that its header tells.
+        Its facts; of an image of more than `max_pixels` those that its header tells.
     """
     try:
         if path.exists() and not path.is_file():  # reading from a pipe might never end
@@ -167,7 +167,7 @@ def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(BytesIO(content))
+        image = Image.open(BytesIO(content))
     except Image.DecompressionBombError as error:
         return FileFacts("too_large", str(error).split(",")[0], sha256)
     except UnidentifiedImageError:
@@ -175,16 +175,16 @@ def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
         return FileFacts("unreadable", what, sha256)
     except Exception as error:  # decoders raise whatever they like on damaged headers
         return FileFacts("unreadable", _one_line(error), sha256)
-    with picture:
-        width, height = picture.size
+    with image:
+        width, height = image.size
         if width * height > max_pixels:
             return FileFacts(sha256=sha256, width=width, height=height)
         try:
-            picture.load()
+            image.load()
             # Only now: some formats decode to find the EXIF block, some turn themselves.
-            orientation = _orientation(picture)
-            width, height = picture.size[::-1] if orientation in EXIF_TURNED else picture.size
-            upright = _small_and_upright(picture, orientation)
+            orientation = _orientation(image)
+            width, height = image.size[::-1] if orientation in EXIF_TURNED else image.size
+            upright = _small_and_upright(image, orientation)
         except Exception as error:  # likewise, on damaged data
             return FileFacts("truncated", _one_line(error), sha256, None, width, height)
     phash = str(imagehash.phash(upright))
@@ -196,16 +196,16 @@ def _one_line(error: Exception) -> str:
     return " ".join(f"{error}".split()) or type(error).__name__
 
 
-def _orientation(picture: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> int | None:
     try:
-        orientation: Any = picture.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # a damaged EXIF block: viewers show the picture as it is stored
+        orientation: Any = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # a damaged EXIF block: viewers show the image as it is stored
         return None
     return int(orientation) if orientation in range(1, 9) else None
 
 
-def _small_and_upright(picture: Image.Image, orientation: int | None) -> Image.Image:
-    """The picture in RGB, shrunk by a whole number, turned as a viewer shows it."""
+def _small_and_upright(image: Image.Image, orientation: int | None) -> Image.Image:
+    """The image in RGB, shrunk by a whole number, turned as a viewer shows it."""
     from PIL.Image import Transpose
 
     turns = {
@@ -217,13 +217,13 @@ def _small_and_upright(picture: Image.Image, orientation: int | None) -> Image.I
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
     small = rgb.reduce(max(1, min(rgb.size) // _LEAST_SIDE))
     return small.transpose(turns[orientation]) if orientation in turns else small
 
 
 class _Looks(NamedTuple):
-    """What a picture looks like, in numbers: the last columns of `PICTURE`."""
+    """What an image looks like, in numbers: the last columns of `IMAGE_COLUMNS`."""
 
     brightness: float
     contrast: float
@@ -234,10 +234,10 @@ class _Looks(NamedTuple):
     blue: float
 
 
-def _looks(picture: Image.Image) -> _Looks:
+def _looks(image: Image.Image) -> _Looks:
     from PIL.Image import Resampling
 
-    thumbnail = picture.resize(_THUMBNAIL, Resampling.BOX)
+    thumbnail = image.resize(_THUMBNAIL, Resampling.BOX)
     channels = np.asarray(thumbnail, dtype=np.float64) / 255
     saturation = np.asarray(thumbnail.convert("HSV").getchannel("S"), dtype=np.float64) / 255
     grey = np.asarray(thumbnail.convert("L"), dtype=np.float64) / 255

@@ -39,10 +39,10 @@ def near_duplicate_groups(
     """
     images = images.reset_index(drop=True)
     hashes = images["image_id"].map(checks.set_index("image_id")["phash"])
-    joined = _joined(images["group"], *near_duplicate_links(hashes, max_distance))
-    lowest = images["image_id"].groupby(joined).transform("idxmin")
+    component = _components(images["group"], *near_duplicate_links(hashes, max_distance))
+    lowest = images["image_id"].groupby(component).transform("idxmin")
     # A component of one group only is left alone, whatever its image of the lowest id.
-    grown = images["group"].groupby(joined).transform("nunique") > 1
+    grown = images["group"].groupby(component).transform("nunique") > 1
     group = images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
     return IMAGES.conform(images.assign(group=group), where="images")
 
@@ -50,8 +50,8 @@ def near_duplicate_groups(
 def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
     """All pairs of images whose hashes differ in at most `max_distance` bits.
 
-    The pairs among n images of one hash are n (n - 1) / 2; where only it matters which images hang
-    together, `near_duplicate_links` gives far fewer.
+    The pairs among n images of one hash are n (n - 1) / 2; where only it matters which images are
+    connected, `near_duplicate_links` gives far fewer.
 
     Args:
         hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
@@ -68,23 +68,23 @@ def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
         >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
         (array([0]), array([2]))
     """
-    rows, start, first, second = _near(hashes, max_distance)
+    rows, start, first, second = _near_hashes(hashes, max_distance)
     size = np.diff(start)
     # Each member of the first hash of a pair has all members of the second hash for partners ...
-    pair, member = _spread(start[first], size[first])
+    pair, member = _expand_runs(start[first], size[first])
     # ... and each member of any hash those members of the same hash that come after it.
-    place = np.arange(len(rows))
+    position = np.arange(len(rows))
     stop = np.repeat(start[1:], size)
-    owner, partner = _spread(
-        np.concatenate([place + 1, start[second[pair]]]),
-        np.concatenate([stop - place - 1, size[second[pair]]]),
+    owner, partner = _expand_runs(
+        np.concatenate([position + 1, start[second[pair]]]),
+        np.concatenate([stop - position - 1, size[second[pair]]]),
     )
-    one, other = rows[np.concatenate([place, member])[owner]], rows[partner]
-    return _ordered(one, other, len(hashes))
+    owners = rows[np.concatenate([position, member])[owner]]
+    return _ordered(owners, rows[partner], len(hashes))
 
 
 def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
-    """Pairs that are enough to tell which images hang together by likeness.
+    """Pairs that are enough to tell which images are connected by likeness.
 
     They join the same images into the same components as `near_duplicate_pairs` does, hence
     if any near pair is parted (by folds, say), then a link is parted, too. Images of one hash are
@@ -100,7 +100,7 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
     """
-    rows, start, first, second = _near(hashes, max_distance)
+    rows, start, first, second = _near_hashes(hashes, max_distance)
     representative = np.repeat(rows[start[:-1]], np.diff(start))
     others = rows != representative
     return _ordered(
@@ -110,8 +110,8 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     )
 
 
-def _near(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows, Rows, Rows]:
-    """Search among the different hashes only: a thousand blank pictures are one of them.
+def _near_hashes(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows, Rows, Rows]:
+    """Search among the different hashes only: a thousand blank images are one of them.
 
     Returns:
         The rows with a hash, those of equal hashes side by side, (rows,), by row number; where
@@ -161,21 +161,32 @@ def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, 
     return _ordered(first, second, len(hashes))
 
 
-def _spread(start: Rows, size: Rows) -> tuple[Rows, Rows]:
-    """Lay runs of numbers out: the run that each number is of, and the numbers."""
+def _expand_runs(start: Rows, size: Rows) -> tuple[Rows, Rows]:
+    """Runs of consecutive numbers, one after another.
+
+    Args:
+        start: The first number of each run, (runs,).
+        size: How many numbers each run has, (runs,).
+
+    Returns:
+        The run that each number is of, and the numbers, (sum of sizes,) each.
+
+    >>> _expand_runs(np.array([5, 0]), np.array([2, 3]))
+    (array([0, 0, 1, 1, 1]), array([5, 6, 0, 1, 2]))
+    """
     run = np.repeat(np.arange(len(start)), size)
-    shift = start - (np.cumsum(size) - size)
-    return run, np.arange(len(run)) + shift[run]
+    offset = start - (np.cumsum(size) - size)
+    return run, np.arange(len(run)) + offset[run]
 
 
-def _ordered(one: Rows, other: Rows, n_rows: int) -> tuple[Rows, Rows]:
+def _ordered(first: Rows, second: Rows, n_rows: int) -> tuple[Rows, Rows]:
     """Each pair once, its lower row number first, in order."""
     n_rows = max(n_rows, 1)
-    pairs = np.unique(np.minimum(one, other) * n_rows + np.maximum(one, other))
+    pairs = np.unique(np.minimum(first, second) * n_rows + np.maximum(first, second))
     return pairs // n_rows, pairs % n_rows
 
 
-def _joined(groups: pd.Series, first: Rows, second: Rows) -> NDArray[np.int32]:
+def _components(groups: pd.Series, first: Rows, second: Rows) -> NDArray[np.int32]:
     """The component of each image: likeness and shared groups are the edges."""
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
