@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from recycling import files
-from recycling.files import new_file, new_folder, write_bytes, write_json, write_text
+from recycling.files import new_file, new_folder, upload, write_bytes, write_json, write_text
 
 
 def test_a_file_is_made_with_its_folders_and_nothing_else(tmp_path):
@@ -168,6 +169,39 @@ def test_leftovers_of_other_files_are_not_touched(tmp_path):
     before = names(tmp_path)
     write_text(tmp_path / "a", "new")
     assert names(tmp_path) == sorted([*before, "a"])
+
+
+@pytest.mark.parametrize("name", ["file", "folder"])
+def test_what_is_elsewhere_is_replaced_and_nothing_else_is_left(tmp_path, name):
+    system = MemoryFileSystem()
+    for text in ("old", "new"):
+        write_text(tmp_path / text / "file", text)
+        write_tree(tmp_path / text / "folder", text)
+        upload(tmp_path / text / name, system, f"/recycling-files/{name}")
+    found = {path: system.cat_file(path) for path in system.find("/recycling-files")}
+    system.rm("/recycling-files", recursive=True)
+    inside = {"file": ["file"], "folder": ["folder/a", "folder/deep/b"]}[name]
+    assert found == {f"/recycling-files/{path}": b"new" for path in inside}
+
+
+@pytest.mark.parametrize("name", ["file", "folder"])
+def test_an_upload_that_is_cut_off_leaves_what_was_there(tmp_path, name):
+    class CutOff(MemoryFileSystem):
+        cachable = False
+
+        def put_file(self, local, path, *arguments, **options):
+            super().put_file(local, path, *arguments, **options)
+            raise ConnectionError("cut off")
+
+    write_text(tmp_path / "file", "new")
+    write_tree(tmp_path / "folder", "new")
+    system = CutOff()
+    system.pipe_file(f"/recycling-files/{name}", b"old")
+    with pytest.raises(ConnectionError):
+        upload(tmp_path / name, system, f"/recycling-files/{name}")
+    found = {path: system.cat_file(path) for path in system.find("/recycling-files")}
+    system.rm("/recycling-files", recursive=True)
+    assert found == {f"/recycling-files/{name}": b"old"}
 
 
 class TestWithoutAnExchange:
