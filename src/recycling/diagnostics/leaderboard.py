@@ -100,8 +100,8 @@ def compare_with_leaderboard(
     points = _points(validation, leaderboard, where)
     sentences: list[str] = []
     residuals = [LEADERBOARD_RESIDUALS.empty()]
-    for board, part in points.groupby("board", sort=False):
-        said, rows = _compared(str(board), part, limit)
+    for board, of_board in points.groupby("board", sort=False):
+        said, rows = _compared(str(board), of_board, limit)
         sentences += said
         residuals += rows
     if points.empty:

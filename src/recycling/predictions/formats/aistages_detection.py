@@ -126,8 +126,8 @@ def detections_to_submission(
     import pyarrow.compute as pc
 
     table = DETECTIONS.conform(detections, where=where)
-    row = _places(table["image_id"], images["image_id"], where, "image", "images")
-    label = _places(
+    row = _rows_of(table["image_id"], images["image_id"], where, "image", "images")
+    label = _rows_of(
         table["category_id"], categories["category_id"], where, "category", "categories"
     )
     order = np.argsort(row, kind="stable")
@@ -147,19 +147,19 @@ def detections_to_submission(
     )
 
 
-def _places(
+def _rows_of(
     ids: pd.Series, known: pd.Series, where: str, what: str, plural: str
 ) -> NDArray[np.int64]:
-    """The place of each id in a table's column."""
-    places = np.asarray(pd.Index(known).get_indexer(pd.Index(ids)), dtype=np.int64)
-    unknown = places < 0
+    """The row of each id in a table's column."""
+    rows = np.asarray(pd.Index(known).get_indexer(pd.Index(ids)), dtype=np.int64)
+    unknown = rows < 0
     if unknown.any():
         row = int(unknown.argmax())
         raise SubmissionError(
             f"{where}: row {row}: {what} {ids.iloc[row]} is not in the table of {plural}; "
             f"{int(unknown.sum())} of {len(ids)} rows are like that"
         )
-    return places
+    return rows
 
 
 def _boxes(

@@ -242,7 +242,7 @@ def _usual_numbers(text: bytes, n_classes: int, n_pixels: int) -> NDArray[np.uin
         return None
     # A digit before a digit: the tens go into the digit after them, and out of the text.
     tens = np.flatnonzero(is_digit[:-1] & is_digit[1:])
-    if (np.diff(tens) == 1).any():
+    if (np.diff(tens) == 1).any():  # three digits
         return None
     digits[tens + 1] += 10 * digits[tens]
     digits |= is_space * _SPACE
