@@ -18,6 +18,7 @@ from recycling.predictions import (
     Detections,
     ExternalMembers,
     LabelMaps,
+    Submission,
 )
 from recycling.typed import GraphTypeError, check_types
 
@@ -84,7 +85,7 @@ def test_dropped_files_are_members_read_when_asked_for(tmp_path, annotations):
         (folder / name).write_text("PredictionString,image_id\n1 0.5 1 2 3 4,2.png\n")
     members = entries.load("submission")
     assert dict(members) == {"zoe": folder / "zoe.csv"}
-    boxes = members.detections("zoe", annotations.images, annotations.categories)
+    boxes = members.read("zoe", Submission().det, annotations.images, annotations.categories)
     assert boxes[["image_id", "category_id"]].to_numpy().tolist() == [[2, 7]]
     assert dict(catalog(**entry, part="out_of_fold").load("submission")) == {
         "zoe": folder / "zoe.oof.csv"
