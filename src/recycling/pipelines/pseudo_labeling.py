@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from kedro.pipeline import Node, Pipeline, node
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from recycling.pseudo_labels import (
     annotate_crops,
     annotate_regions,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -71,6 +75,12 @@ def label_masks(
 ) -> tuple[Annotations, PseudoAudit]:
     """Keep the regions that the teacher's members agree on; where they do not, learn nothing."""
     maps = [members[name] for name in ranking["member"]]
+    if len(maps) == 1:
+        logger.warning(
+            "pseudo_labeling.mask_agreement: means nothing with one teacher, all that %s labels is "
+            "kept; let another model teach, or predict with its other folds",
+            ranking["member"].iloc[0],
+        )
     fused = fuse_label_maps(maps, ranks=ranking["rank"].tolist(), names=list(ranking["member"]))
 
     def agreement(image_id: int) -> NDArray[np.float32]:
