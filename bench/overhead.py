@@ -90,6 +90,7 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
 
     from recycling.backends.mmengine_backend import session
     from recycling.backends.mmengine_backend.data.training_set import write_training_set
+    from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
     from recycling.backends.mmengine_backend.resolve import resolve
 
     work_dir.mkdir()
@@ -99,7 +100,7 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
         config.default_hooks.checkpoint = {"type": "CheckpointHook", "interval": 1}
         with session.silence():
             runner = Runner.from_cfg(config)
-            session.lay_out(runner.model)  # the same kernels
+            use_fastest_memory_format(runner.model)  # the same kernels
             runner.train()
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
     ("name", "said"),
     [
         ("wbf", "weighted boxes fusion"),
-        ("first_call", "later + imports"),
+        ("first_call", "the first call in a process"),
         ("soft_nms", "Soft-NMS"),
         ("hard_vote", "vote"),
         ("soft_vote", "soft vote"),

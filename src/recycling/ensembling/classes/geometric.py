@@ -54,7 +54,7 @@ def geometric_mean_probabilities(
         >>> def one_crop(paper, metal):
         ...     return pd.DataFrame({"annotation_id": [7], "paper": [paper], "metal": [metal]})
         >>> fused = geometric_mean_probabilities([one_crop(0.9, 0.1), one_crop(0.5, 0.5)])
-        >>> fused[["paper", "metal"]].round(2).to_numpy().tolist()
+        >>> fused[["paper", "metal"]].astype(float).round(2).to_numpy().tolist()
         [[0.75, 0.25]]
     """
     called = member_names(names, len(members))

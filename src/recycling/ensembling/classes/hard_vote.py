@@ -48,7 +48,7 @@ def hard_vote_probabilities(
         >>> def one_crop(paper, metal):
         ...     return pd.DataFrame({"annotation_id": [7], "paper": [paper], "metal": [metal]})
         >>> fused = hard_vote_probabilities([one_crop(0.9, 0.1), one_crop(0.4, 0.6)], ranks=[1, 0])
-        >>> fused[["paper", "metal"]].round(2).to_numpy().tolist()
+        >>> fused[["paper", "metal"]].astype(float).round(2).to_numpy().tolist()
         [[0.4, 0.6]]
     """
     called = member_names(names, len(members))

@@ -48,7 +48,7 @@ def average_probabilities(
         >>> def one_crop(paper, metal):
         ...     return pd.DataFrame({"annotation_id": [7], "paper": [paper], "metal": [metal]})
         >>> fused = average_probabilities([one_crop(0.9, 0.1), one_crop(0.5, 0.5)])
-        >>> fused[["paper", "metal"]].round(2).to_numpy().tolist()
+        >>> fused[["paper", "metal"]].astype(float).round(2).to_numpy().tolist()
         [[0.7, 0.3]]
     """
     called = member_names(names, len(members))
