@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from annotations.coco_cases import documents, spellings
 from recycling.annotations import AnnotationError, from_coco, read_coco, to_coco, write_coco
-from recycling.annotations.formats.coco.layout import CHUNK, box_corners, box_sizes
+from recycling.annotations.formats.coco.layout import box_corners, box_sizes
+from recycling.annotations.formats.coco.writing import CHUNK
 
 SECTIONS = ("images", "annotations", "categories")
 NUMBERS = {"bbox", "area", "score"}  # 1 may come back as 1.0

@@ -1,22 +1,25 @@
 """Read and write COCO annotation files, losing nothing on the way.
 
-`coco_format` says how the tables hold what a file says. A file is read twice as carefully as it is
-written: `coco_reading` takes what nearly every file looks like straight to the tables, and leaves
-everything else to `coco_documents`, which knows each fault by its place.
+`layout` says how the tables hold what a file says, `reading` takes a document to tables, through
+the `columns` of its entries, and `writing` takes tables back.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from recycling.annotations.core import AnnotationError, Annotations
-from recycling.annotations.formats.coco.documents import completed, from_coco
+from recycling.annotations.core import Annotations
 from recycling.annotations.formats.coco.files import read_content, whole_file
 from recycling.annotations.formats.coco.layout import ABSENT
-from recycling.annotations.formats.coco.reading import in_one_piece, straight_to_tables
+from recycling.annotations.formats.coco.reading import (
+    DuplicateIds,
+    Source,
+    completed,
+    from_coco,
+    tables_of_content,
+)
 from recycling.annotations.formats.coco.writing import coco_pieces, to_coco
 
 __all__ = ["ABSENT", "from_coco", "read_coco", "to_coco", "write_coco"]
@@ -25,14 +28,14 @@ __all__ = ["ABSENT", "from_coco", "read_coco", "to_coco", "write_coco"]
 def read_coco(
     path: str | Path,
     *,
-    source: Literal["human", "pseudo"] = "human",
-    duplicate_ids: Literal["error", "renumber"] = "error",
+    source: Source = "human",
+    duplicate_ids: DuplicateIds = "error",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Annotations:
     """Read a COCO file, plain or gzip.
 
     Memory: the file's content (unpacked) and the tables; never the whole document as Python
-    objects, unless the file is malformed and its faults have to be found.
+    objects, unless it holds what only Python takes for JSON (NaN, half a surrogate pair).
 
     Args:
         path: The file: a local path, or a URL that fsspec knows (``s3://...``, ``memory://...``).
@@ -50,12 +53,9 @@ def read_coco(
             and names the first few of each.
     """
     content = read_content(path, storage_options)
-    tables = straight_to_tables(content, source=source)
-    if tables is None:
-        document = _parsed(content, path)
-        return from_coco(document, where=str(path), source=source, duplicate_ids=duplicate_ids)
+    tables = tables_of_content(content, str(path), source, duplicate_ids)
     del content  # no longer needed, and as large as the tables
-    return completed(in_one_piece(tables), where=str(path))
+    return completed(tables, where=str(path))
 
 
 def write_coco(
@@ -83,14 +83,3 @@ def write_coco(
     with whole_file(path, storage_options) as file:
         for piece in coco_pieces(annotations):
             file.write(piece)
-
-
-def _parsed(content: bytes, path: str | Path) -> Any:
-    try:
-        return json.loads(content)
-    except RecursionError:
-        raise AnnotationError(f"{path}: not COCO: nested too deeply; check the file") from None
-    except ValueError as error:
-        raise AnnotationError(
-            f"{path}: not JSON: {error}; a COCO annotation file is JSON, plain or gzip"
-        ) from error

@@ -19,33 +19,54 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, Raw, Struct, UnsetType
 from numpy.typing import NDArray
 
 ABSENT = "__absent__"
 """Key of `extra` that lists the keys which the file did not have and which were derived."""
 
-SECTIONS = ("images", "annotations", "categories")
-"""The lists that every COCO file has."""
 
-COLUMN_KEYS = {
-    "images": {"id", "file_name", "width", "height", "group"},
-    "annotations": {
-        "id",
-        "image_id",
-        "category_id",
-        "bbox",
-        "area",
-        "segmentation",
-        "iscrowd",
-        "source",
-        "score",
-    },
-    "categories": {"id", "name", "supercategory"},
+class ImageEntry(Struct, forbid_unknown_fields=True, gc=False):
+    """What an entry of "images" says in the keys that have a column."""
+
+    id: Any = UNSET
+    file_name: Any = UNSET
+    width: Any = UNSET
+    height: Any = UNSET
+    group: Any = UNSET
+
+
+class AnnotationEntry(Struct, forbid_unknown_fields=True, gc=False):
+    """What an entry of "annotations" says in the keys that have a column."""
+
+    id: Any = UNSET
+    image_id: Any = UNSET
+    category_id: Any = UNSET
+    bbox: Any = UNSET
+    area: Any = UNSET
+    segmentation: Raw | UnsetType = UNSET  # parsed only where it looks odd: most of a file is this
+    iscrowd: Any = UNSET
+    source: Any = UNSET
+    score: Any = UNSET
+
+
+class CategoryEntry(Struct, forbid_unknown_fields=True, gc=False):
+    """What an entry of "categories" says in the keys that have a column."""
+
+    id: Any = UNSET
+    name: Any = UNSET
+    supercategory: Any = UNSET
+
+
+ENTRIES: dict[str, type[Struct]] = {
+    "images": ImageEntry,
+    "annotations": AnnotationEntry,
+    "categories": CategoryEntry,
 }
-"""The keys of each section's entries that have a column."""
+"""The lists that every COCO file has, and what their entries are."""
 
-CHUNK = 8_192
-"""Entries that are put into a file at a time."""
+COLUMN_KEYS = {name: frozenset(entry.__struct_fields__) for name, entry in ENTRIES.items()}
+"""The keys of each section's entries that have a column."""
 
 json_text = json.JSONEncoder(separators=(",", ":")).encode
 """A value as the JSON text that the tables hold."""

@@ -1,25 +1,25 @@
-"""From the bytes of a COCO file straight to tables, a chunk of entries at a time.
+"""From a COCO document to tables, with all that is wrong with it told in one line.
 
-msgspec checks the types of a chunk while it parses it, and numpy, pyarrow and a regular expression
-check the rest of it at once. What they do not take for good, `coco_documents` looks at: entries
-with keys or forms out of the ordinary chunk by chunk, anything that may be a fault as a whole.
+msgspec cuts a file into its entries without parsing them; `columns` parses a chunk of them at a
+time. A document that is parsed already goes the same way.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw
 from numpy.typing import NDArray
 
 from recycling.annotations.core import (
@@ -28,88 +28,85 @@ from recycling.annotations.core import (
     CATEGORIES,
     IMAGES,
     AnnotationError,
+    Annotations,
 )
-from recycling.annotations.formats.coco.documents import (
-    Notes,
-    Section,
-    Tables,
+from recycling.annotations.formats.coco.columns import (
+    CHUNK,
+    NO_ID,
+    TEXT,
+    Chunk,
     annotation_columns,
     category_columns,
     image_columns,
+    place,
 )
-from recycling.annotations.formats.coco.layout import (
-    ABSENT,
-    box_corners,
-    box_sizes,
-    json_texts,
-    source_text,
-)
+from recycling.annotations.formats.coco.layout import ENTRIES, json_text
+from recycling.annotations.masks import annotation_area
 from recycling.errors import Faults
-from recycling.tables import Schema
+from recycling.tables import Schema, TableError
 
-CHUNK = 2_048
-"""Entries that are taken from a file at a time; so many stay in the processor's cache."""
+Source = Literal["human", "pseudo"]
+DuplicateIds = Literal["error", "renumber"]
 
+_log = logging.getLogger(__name__)
+
+_SHOWN = 3  # new ids named in the warning
 _BOM = b"\xef\xbb\xbf"
-_WHITESPACE = b" \t\n\r"
-_TEXT = pa.large_string()
-
-# What a segmentation looks like that is known to be JSON: lists of an even number of numbers, none
-# with an exponent or so long that it could be infinite; an RLE of whole numbers below 10^18, or of
-# the characters that pycocotools compresses counts to.
-_PAIR = r"\s*[-0-9.]{1,40}\s*,\s*[-0-9.]{1,40}\s*"
-_POLYGON = rf"\s*\[(?:{_PAIR}(?:,{_PAIR})*|\s*)\]\s*"
-_WHOLE = r"\s*-?[0-9]{1,18}\s*"
-_SIZE = rf'\s*"size"\s*:\s*\[{_WHOLE},{_WHOLE}\]\s*'
-_COUNTS = rf'\s*"counts"\s*:\s*(?:"(?:[0-\[\]-o]|\\\\)*"|\[(?:{_WHOLE}(?:,{_WHOLE})*|\s*)\])\s*'
-_SEGMENTATION = (
-    rf"^(?:\[{_POLYGON}(?:,{_POLYGON})*\]|\{{(?:{_SIZE},{_COUNTS}|{_COUNTS},{_SIZE})\}})$"
-)
-_MAY_LEAVE_FOLDER = r"^$|^[/\\]|^.:|\.\."
+_RAWS = msgspec.json.Decoder(dict[str, Raw])
+_SECTION = msgspec.json.Decoder(list[Raw] | dict[str, Any] | str | float | bool | None)
+_VALUE = msgspec.json.Decoder()
 
 
-_Box: TypeAlias = tuple[float, float, float, float]
+@dataclass
+class Tables:
+    """What a document says, before it is `completed`.
+
+    Attributes:
+        images: The columns of `IMAGES`.
+        annotations: The columns of `ANNOTATIONS`; an area that the file left out is NaN.
+        categories: The columns of `CATEGORIES`.
+        extra: What else the document holds.
+    """
+
+    images: pd.DataFrame
+    annotations: pd.DataFrame
+    categories: pd.DataFrame
+    extra: dict[str, Any]
 
 
-class _Entry(Struct, forbid_unknown_fields=True, gc=False):
-    """An annotation as nearly every file has it."""
+def from_coco(
+    document: Any,
+    *,
+    where: str,
+    source: Source = "human",
+    duplicate_ids: DuplicateIds = "error",
+) -> Annotations:
+    """Turn a parsed COCO document into tables.
 
-    id: int
-    image_id: int
-    category_id: int
-    bbox: _Box
-    area: float | UnsetType = UNSET
-    segmentation: Raw | UnsetType = UNSET
-    iscrowd: int | UnsetType = UNSET
-    source: str | UnsetType = UNSET
-    score: int | float | UnsetType = UNSET
+    Boxes of no area and boxes outside the image are no faults here: cleaning deals with them.
 
+    Args:
+        document: What the JSON file holds; it is not changed.
+        where: What to call it in messages: the file's or the dataset's name.
+        source: Who made the annotations that do not say so themselves.
+        duplicate_ids: What to do with a second annotation of the same id, as for `read_coco`.
 
-class _Given(NamedTuple):
-    """What some entries hold, key by key."""
+    Returns:
+        The tables.
 
-    id: list[int]
-    image_id: list[int]
-    category_id: list[int]
-    bbox: list[_Box]
-    area: list[float | UnsetType]
-    segmentation: list[Raw | UnsetType]
-    iscrowd: list[int | UnsetType]
-    source: list[str | UnsetType]
-    score: list[float | UnsetType]
+    Raises:
+        AnnotationError: The document is malformed. One line with all faults, counted by kind.
 
-
-_DOCUMENT = msgspec.json.Decoder(
-    dict[str, list[Raw] | dict[str, Raw] | str | int | float | bool | None]
-)
-_ENTRIES = msgspec.json.Decoder(list[_Entry])
-_DICTS = msgspec.json.Decoder(list[dict[str, Any]])
-_OBJECTS = msgspec.json.Decoder(list[Any])
-_OBJECT = msgspec.json.Decoder()
-
-
-class _RefusedError(Exception):
-    """This is for `coco_documents`."""
+    >>> document = {
+    ...     "images": [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 3}],
+    ...     "annotations": [{"id": 5, "image_id": 1, "category_id": 0, "bbox": [1, 1, 2, 1]}],
+    ...     "categories": [{"id": 0, "name": "Glass"}],
+    ... }
+    >>> from_coco(document, where="example").annotations[["x_min", "y_min", "x_max", "y_max"]]
+       x_min  y_min  x_max  y_max
+    0    1.0    1.0    3.0    2.0
+    """
+    return completed(tables_of(document, where, source, duplicate_ids), where=where)
 
 
 @contextmanager
@@ -125,285 +122,242 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 @_no_garbage_collection()
-def straight_to_tables(content: bytes, *, source: Literal["human", "pseudo"]) -> Tables | None:
-    """Read what is in good order; None where something may not be.
+def tables_of_content(
+    content: bytes, where: str, source: Source, duplicate_ids: DuplicateIds
+) -> Tables:
+    """What a file says.
 
     Args:
-        content: What the file holds, unpacked.
+        content: What it holds, unpacked.
+        where: What to call it in messages.
         source: Who made the annotations that do not say so themselves.
+        duplicate_ids: What to do with a second annotation of the same id.
 
-    Returns:
-        What `from_coco` makes of the parsed content, before it is `completed`. Only the spelling
-        of a number in a segmentation may differ (``1.50``, ``15e-1``): here it stays as the file
-        has it.
+    Raises:
+        AnnotationError: It is malformed. One line with all faults, counted by kind.
     """
     try:
-        document = _parsed(_DOCUMENT, content.removeprefix(_BOM))
-        images = _table(document.pop("images", None), _image_columns, IMAGES)
-        annotations = _table(
-            document.pop("annotations", None),
-            lambda raws: _annotation_columns(raws, source),
-            ANNOTATIONS,
+        raws = _RAWS.decode(content.removeprefix(_BOM))
+        document = {
+            key: (_SECTION if key in ENTRIES else _VALUE).decode(raw) for key, raw in raws.items()
+        }
+        return tables_of(document, where, source, duplicate_ids)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Python's json reads more (NaN, UTF-16), and says where a file is no JSON.
+        return tables_of(_parsed(content, where), where, source, duplicate_ids)
+
+
+def tables_of(document: Any, where: str, source: Source, duplicate_ids: DuplicateIds) -> Tables:
+    """What a document says whose sections hold entries that are parsed, or all `Raw`.
+
+    Raises:
+        AnnotationError: It is malformed. One line with all faults, counted by kind.
+        msgspec.DecodeError: An entry is JSON that only Python reads, such as NaN.
+    """
+    if not isinstance(document, dict):
+        raise AnnotationError(
+            f"{where}: holds a {type(document).__name__}, not a JSON object; a COCO file is an "
+            f"object with the keys {', '.join(ENTRIES)}"
         )
-        categories = _table(document.pop("categories", None), _category_columns, CATEGORIES)
-        _check(images, annotations, categories)
-        return Tables(
-            images, annotations, categories, {key: _plain(value) for key, value in document.items()}
-        )
-    except _RefusedError:
-        return None
+    faults = Faults(where, AnnotationError)
+    images = _section(document, "images", IMAGES, image_columns, faults)
+    categories = _section(document, "categories", CATEGORIES, category_columns, faults)
+    annotations = _section(
+        document, "annotations", ANNOTATIONS, lambda c: annotation_columns(c, source), faults
+    )
+    if duplicate_ids == "renumber":
+        _renumber(annotations.table, where)
+    for section in (images, categories, annotations):
+        ids = section.ids
+        bad = ids.duplicated().to_numpy() & (ids != NO_ID).to_numpy()
+        section.add_faults(bad, "id used twice, give each its own", faults)
+    for name, other in (("image", images), ("category", categories)):
+        if other.is_there:
+            values = annotations.table[f"{name}_id"]
+            bad = ~values.isin(other.ids).to_numpy() & (values != NO_ID).to_numpy()
+            kind = f"unknown {name}_id, add the {name} to {other.name!r} or remove the annotation"
+            annotations.add_faults(bad, kind, faults, values)
+    faults.raise_if_any()
+    extra = {key: value for key, value in document.items() if key not in ENTRIES}
+    return Tables(images.table, annotations.table, categories.table, extra)
 
 
-def in_one_piece(tables: Tables) -> Tables:
-    """Put the chunks of every text column together.
-
-    pandas takes rows out of a column in pieces ten times more slowly. It is a step of its own, so
-    that the file's content can be let go of before.
+def completed(tables: Tables, *, where: str) -> Annotations:
+    """Derive the areas that the file left out, and check the tables against their schemas.
 
     Args:
-        tables: What `straight_to_tables` gave; their columns are replaced.
+        tables: What the document says.
+        where: What to call it in messages.
+
+    Raises:
+        AnnotationError: A mask does not fit its image, or a value is out of range.
     """
-    for table in tables[:3]:
-        for name in table.columns[table.dtypes == "string"]:
-            array = pa.array(table[name])
-            if isinstance(array, pa.ChunkedArray):
-                table[name] = _text_column(array.combine_chunks())
-    return tables
+    images, annotations, categories = map(
+        _in_one_piece, (tables.images, tables.annotations, tables.categories)
+    )
+    if annotations["area"].hasnans:
+        areas = _derived_areas(annotations, images, where)
+        annotations = annotations.assign(area=areas)
+    try:
+        return Annotations(
+            images=IMAGES.conform(images, where=f"{where}, images"),
+            annotations=ANNOTATIONS.conform(annotations, where=f"{where}, annotations"),
+            categories=CATEGORIES.conform(categories, where=f"{where}, categories"),
+            extra=tables.extra,
+        )
+    except TableError as error:
+        raise AnnotationError(f"{error}; correct it in the file") from error
 
 
-def _table(
-    section: Any, columns_of: Callable[[list[Raw]], dict[str, Any]], schema: Schema
-) -> pd.DataFrame:
-    """The table of one list of the document."""
-    if type(section) is not list:
-        raise _RefusedError
-    columns: dict[str, Any] = {
-        column.name: [] if column.dtype == "string" else np.empty(len(section), column.dtype)
+@dataclass(frozen=True)
+class _Section:
+    """One list of a document.
+
+    Attributes:
+        name: The list's key.
+        table: Its table.
+        numbers: The place in the list of each row, chunk by chunk.
+        is_there: Whether the document has that list.
+    """
+
+    name: str
+    table: pd.DataFrame
+    numbers: list[Sequence[int]]
+    is_there: bool
+
+    @property
+    def ids(self) -> pd.Series:
+        """The entries' own ids."""
+        return self.table.iloc[:, 0]
+
+    def add_faults(
+        self, bad: NDArray[np.bool_], kind: str, faults: Faults, values: pd.Series | None = None
+    ) -> None:
+        """Note a fault of some rows."""
+        if not bad.any():
+            return
+        numbers = list(chain.from_iterable(self.numbers))
+        faults.add_where(
+            bad,
+            kind,
+            lambda row: place(
+                self.name,
+                numbers[row],
+                int(self.ids.iloc[row]),
+                UNSET if values is None else int(values.iloc[row]),
+            ),
+        )
+
+
+def _section(
+    document: Mapping[str, Any],
+    name: str,
+    schema: Schema,
+    columns_of: Callable[[Chunk], dict[str, Any]],
+    faults: Faults,
+) -> _Section:
+    entries = document.get(name)
+    is_there = isinstance(entries, list)
+    if not is_there:
+        kind = "section is not a list, make it one"
+        if name not in document:
+            kind = "section missing, add it (an empty list will do)"
+        faults.add(kind, repr(name))
+        entries = []
+    pieces: dict[str, list[Any]] = {column.name: [] for column in schema.columns}
+    numbers = []
+    for start in range(0, max(len(entries), 1), CHUNK):
+        chunk = Chunk(name, entries[start : start + CHUNK], start, faults)
+        numbers.append(chunk.numbers)
+        for column, values in columns_of(chunk).items():
+            pieces[column].append(values)
+    columns = {
+        column.name: pd.array(
+            pa.chunked_array(pieces.pop(column.name), TEXT), dtype="string[pyarrow]"
+        )
+        if column.dtype == "string"
+        else np.concatenate(pieces.pop(column.name))
         for column in schema.columns
     }
-    for start in range(0, len(section), CHUNK):
-        chunk = columns_of(section[start : start + CHUNK])
-        for column in schema.columns:
-            values = chunk[column.name]
-            if column.dtype == "string":
-                columns[column.name].append(pa.array(values, _TEXT))
-            else:
-                columns[column.name][start : start + CHUNK] = values
-    for column in schema.columns:
-        if column.dtype == "string":
-            columns[column.name] = _text_column(pa.chunked_array(columns[column.name], _TEXT))
-    return pd.DataFrame(columns, copy=False)
+    return _Section(name, pd.DataFrame(columns, copy=False), numbers, is_there)
 
 
-def _text_column(array: Any) -> Any:
-    return pd.array(array, dtype="string[pyarrow]")
-
-
-def _image_columns(raws: list[Raw]) -> dict[str, Any]:
+def _parsed(content: bytes, where: str) -> Any:
     try:
-        return _ordinary_images(raws)
-    except _RefusedError:
-        return _carefully("images", raws, image_columns)
+        return json.loads(content)
+    except RecursionError:
+        raise AnnotationError(f"{where}: not COCO: nested too deeply; check the file") from None
+    except ValueError as error:
+        raise AnnotationError(
+            f"{where}: not JSON: {error}; a COCO annotation file is JSON, plain or gzip"
+        ) from error
 
 
-def _category_columns(raws: list[Raw]) -> dict[str, Any]:
-    return _carefully("categories", raws, category_columns)
-
-
-def _annotation_columns(raws: list[Raw], source: str) -> dict[str, Any]:
-    try:
-        return _ordinary_annotations(raws, source)
-    except _RefusedError:
-        return _carefully("annotations", raws, lambda entries: annotation_columns(entries, source))
-
-
-def _carefully(
-    name: str, raws: list[Raw], columns_of: Callable[[Section], dict[str, Any]]
-) -> dict[str, Any]:
-    """Columns by `coco_documents`; no faults, or else the whole document is looked at again."""
-    faults = Faults(name, AnnotationError)
-    section = Section(name, _parsed(_OBJECTS, _listed(raws)), faults, from_msgspec=True)
-    columns = columns_of(section)
-    try:
-        faults.raise_if_any()
-    except AnnotationError:
-        raise _RefusedError from None
-    return columns
-
-
-def _ordinary_images(raws: list[Raw]) -> dict[str, Any]:
-    """The columns of images that have no group of their own, and names that stay in the folder."""
-    entries = _parsed(_DICTS, _listed(raws))
-    if any("group" in entry or ABSENT in entry for entry in entries):
-        raise _RefusedError
-    try:
-        ids, widths, heights, names = (
-            [entry.pop(key) for entry in entries] for key in ("id", "width", "height", "file_name")
-        )
-    except KeyError:
-        raise _RefusedError from None
-    if {int} != set(map(type, chain(ids, widths, heights))) or {str} != set(map(type, names)):
-        raise _RefusedError
-    columns: dict[str, Any] = {
-        "image_id": _integers(ids),
-        "file_name": pa.array(names, _TEXT),
-        "width": _integers(widths),
-        "height": _integers(heights),
-        "group": pa.array(map(str, ids), _TEXT),
-    }
-    may_leave = pc.any(pc.match_substring_regex(columns["file_name"], _MAY_LEAVE_FOLDER)).as_py()
-    if may_leave or min(widths) <= 0 or min(heights) <= 0:
-        raise _RefusedError
-    # What is left of an entry is what no column holds.
-    texts = json_texts(entries)
-    columns["extra"] = texts if all(entries) else [None if one == "{}" else one for one in texts]
-    return columns
-
-
-def _ordinary_annotations(raws: list[Raw], source: str) -> dict[str, Any]:
-    """The columns of annotations that have no key or form out of the ordinary."""
-    entries = _parsed(_ENTRIES, _listed(raws))
-    given = _Given(*[list(map(attrgetter(key), entries)) for key in _Given._fields])
-    notes = Notes()
-    columns: dict[str, Any] = {
-        "annotation_id": _integers(given.id),
-        "image_id": _integers(given.image_id),
-        "category_id": _integers(given.category_id),
-        **dict(zip(BOX, _corners(given.bbox, raws, notes).T, strict=True)),
-        "area": _areas(given.area, notes),
-        "segmentation": _segmentations(given.segmentation, notes),
-        "iscrowd": _crowds(given.iscrowd, notes),
-        "source": _sources(given.source, source, notes),
-        "score": _scores(given.score, notes),
-    }
-    columns["extra"] = notes.texts(len(entries), from_msgspec=True)
-    return columns
-
-
-def _integers(values: Sequence[int]) -> NDArray[np.int64]:
-    try:
-        return np.fromiter(values, np.int64, len(values))
-    except OverflowError:
-        raise _RefusedError from None
-
-
-def _corners(given: Sequence[_Box], raws: list[Raw], notes: Notes) -> NDArray[np.float64]:
-    """Corners, (N, 4), from `x, y, w, h`."""
-    numbers = chain.from_iterable(given)
-    boxes = np.fromiter(numbers, np.float64, 4 * len(given)).reshape(-1, 4)
-    corners = box_corners(boxes)
-    if not np.isfinite(corners).all():
-        raise _RefusedError
-    for row in np.flatnonzero((box_sizes(corners) != boxes[:, 2:]).any(axis=1)).tolist():
-        # Parsed again, to tell 1 from 1.0.
-        notes.note(row, "bbox", _parsed(_OBJECT, raws[row])["bbox"])
-    return corners
-
-
-def _areas(given: Sequence[float | UnsetType], notes: Notes) -> NDArray[np.float64]:
-    """Square pixels; NaN where the file has none."""
-    try:
-        return np.fromiter(given, np.float64, len(given))
-    except TypeError:  # one is not set
-        areas = list(given)
-    for row, area in enumerate(areas):
-        if area is UNSET:
-            notes.note_absent(row, "area")
-            areas[row] = np.nan
-    return np.array(areas, dtype=np.float64)
-
-
-def _segmentations(given: Sequence[Raw | UnsetType], notes: Notes) -> pa.Array:
-    """Their text as in the file, without white space."""
-    if set(map(type, given)) == {UnsetType}:
-        return pa.nulls(len(given), _TEXT)
-    # No JSON text holds the character 0.
-    joined = b"\0".join([b"" if raw is UNSET else raw for raw in given])
-    bare = joined.translate(None, _WHITESPACE)
-    texts = bare.split(b"\0")
-    for row, text in enumerate(texts):
-        if text == b"[]":
-            notes.note(row, "segmentation", [])
-    array = _text_array(texts)
-    # The counts of an RLE may be a string, in which white space counts.
-    checked = _text_array(joined.split(b"\0")) if b'"' in joined else array
-    if not pc.all(pc.match_substring_regex(checked, _SEGMENTATION)).as_py():
-        raise _RefusedError
-    return array
-
-
-def _text_array(texts: list[bytes]) -> pa.Array:
-    try:
-        return pa.array([None if text in (b"", b"[]") else text for text in texts], _TEXT)
-    except pa.ArrowInvalid:  # not UTF-8
-        raise _RefusedError from None
-
-
-def _crowds(given: Sequence[int | UnsetType], notes: Notes) -> NDArray[np.bool_]:
-    kinds = set(given)
-    if not kinds <= {0, 1, UNSET}:
-        raise _RefusedError
-    if UNSET not in kinds:
-        return np.fromiter(given, np.bool_, len(given))
-    for row, crowd in enumerate(given):
-        if crowd is UNSET:
-            notes.note_absent(row, "iscrowd")
-    return np.array([crowd == 1 for crowd in given], dtype=np.bool_)
-
-
-def _sources(given: Sequence[str | UnsetType], default: str, notes: Notes) -> list[str] | pa.Array:
-    if set(given) == {UNSET}:
-        return pa.repeat(pa.scalar(default, _TEXT), len(given))
-    for row, source in enumerate(given):
-        if source is not UNSET and source != "pseudo":
-            notes.note(row, "source", source)
-    return [default if source is UNSET else source_text(source) for source in given]
-
-
-def _scores(given: Sequence[float | UnsetType], notes: Notes) -> NDArray[np.float64]:
-    if set(given) == {UNSET}:
-        return np.ones(len(given))
-    scores = [1.0 if score is UNSET else score for score in given]
-    if not all(0 <= score <= 1 for score in scores):
-        raise _RefusedError
-    for row, score in enumerate(given):
-        if score == 1:
-            notes.note(row, "score", score)
-    return np.array(scores, dtype=np.float64)
-
-
-def _check(images: pd.DataFrame, annotations: pd.DataFrame, categories: pd.DataFrame) -> None:
-    """Ids are each used once, and every annotation is of an image and a category that is there."""
-    in_order = (
-        images["image_id"].is_unique
-        and annotations["annotation_id"].is_unique
-        and categories["category_id"].is_unique
-        and annotations["image_id"].isin(images["image_id"]).all()
-        and annotations["category_id"].isin(categories["category_id"]).all()
+def _renumber(table: pd.DataFrame, where: str) -> None:
+    """Give annotations whose id is taken a new one, in place."""
+    ids = table["annotation_id"]
+    rows = np.flatnonzero((ids.duplicated() & (ids != NO_ID)).to_numpy())
+    if not len(rows):
+        return
+    highest = int(ids.max())
+    if highest + len(rows) >= 2**63:  # no number is left, so that they stay as they are
+        return
+    renumbered = []
+    new, extra = ids.tolist(), table["extra"].tolist()
+    for new_id, row in enumerate(rows.tolist(), highest + 1):
+        renumbered.append(f"{new[row]} -> {new_id}")
+        kept = {} if pd.isna(extra[row]) else json.loads(extra[row])
+        extra[row] = json_text(kept | {"original_id": new[row]})
+        new[row] = new_id
+    table["annotation_id"] = np.array(new, dtype=np.int64)
+    table["extra"] = pd.array(pa.array(extra, TEXT, from_pandas=True), dtype="string[pyarrow]")
+    shown = ", ".join(renumbered[:_SHOWN]) + (", ..." if len(renumbered) > _SHOWN else "")
+    _log.warning(
+        "%s: %d annotations had an id that was taken and got a new one: %s",
+        where,
+        len(renumbered),
+        shown,
     )
-    if not in_order:
-        raise _RefusedError
 
 
-def _plain(value: Any) -> Any:
-    """A value of the document's top level that is no section."""
-    if type(value) is list:
-        return _parsed(_OBJECTS, _listed(value))
-    if type(value) is dict:
-        return {key: _parsed(_OBJECT, raw) for key, raw in value.items()}
-    return value
+def _in_one_piece(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text column in one piece, not a piece a chunk.
+
+    pandas takes rows out of a column in pieces ten times more slowly.
+    """
+    for name in table.columns[table.dtypes == "string"]:
+        array = pa.array(table[name])
+        if isinstance(array, pa.ChunkedArray):
+            table[name] = pd.array(array.combine_chunks(), dtype="string[pyarrow]")
+    return table
 
 
-def _listed(raws: list[Raw]) -> bytes:
-    """The entries as one JSON list, copied once."""
-    pieces: list[Any] = [*raws] or [b""]
-    pieces[0] = b"[" + bytes(pieces[0])
-    pieces[-1] = bytes(pieces[-1]) + b"]"
-    return b",".join(pieces)
-
-
-def _parsed(decoder: msgspec.json.Decoder[Any], content: Any) -> Any:
-    try:
-        return decoder.decode(content)
-    except (ValueError, RecursionError):  # all that msgspec raises, and Python of too long a number
-        raise _RefusedError from None
+def _derived_areas(
+    annotations: pd.DataFrame, images: pd.DataFrame, where: str
+) -> NDArray[np.float64]:
+    areas = annotations["area"].to_numpy(dtype=np.float64, copy=True)
+    missing = np.isnan(areas)
+    masked = annotations["segmentation"].notna().to_numpy()
+    boxes = annotations.loc[missing & ~masked, BOX].to_numpy(dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+        areas[missing & ~masked] = sides[:, 0] * sides[:, 1]
+    faults = Faults(where, AnnotationError)
+    rows = np.flatnonzero(missing & masked)
+    if len(rows):
+        sizes = images.set_index("image_id")[["height", "width"]]
+        some = annotations.iloc[rows]
+        for row, annotation_id, text, box, (height, width) in zip(
+            rows.tolist(),
+            some["annotation_id"].tolist(),
+            some["segmentation"].tolist(),
+            some[BOX].to_numpy().tolist(),
+            sizes.loc[some["image_id"]].to_numpy().tolist(),
+            strict=True,
+        ):
+            try:
+                areas[row] = annotation_area(text, box, height, width)
+            except AnnotationError as error:
+                faults.add(str(error), f"annotation id {annotation_id}")
+    faults.raise_if_any()
+    return areas

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct
 
 from recycling.annotations.core import (
     ANNOTATIONS,
@@ -24,9 +24,11 @@ from recycling.annotations.core import (
 )
 from recycling.annotations.formats.coco.layout import (
     ABSENT,
-    CHUNK,
     COLUMN_KEYS,
-    SECTIONS,
+    ENTRIES,
+    AnnotationEntry,
+    CategoryEntry,
+    ImageEntry,
     box_sizes,
     group_text,
     json_text,
@@ -34,6 +36,9 @@ from recycling.annotations.formats.coco.layout import (
 )
 from recycling.annotations.masks import annotation_area
 from recycling.tables import TableError
+
+CHUNK = 8_192
+"""Entries that are put into a file at a time."""
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -79,8 +84,8 @@ def coco_pieces(annotations: Annotations) -> Iterator[bytes]:
         AnnotationError: A table is not of its schema, or a segmentation is not JSON.
         TypeError: Something in `Annotations.extra` has no form in JSON.
     """
-    tables = {name: _checked(getattr(annotations, name), name) for name in SECTIONS}
-    rest = {key: value for key, value in annotations.extra.items() if key not in SECTIONS}
+    tables = {name: _checked(getattr(annotations, name), name) for name in ENTRIES}
+    rest = {key: value for key, value in annotations.extra.items() if key not in ENTRIES}
     before = json_text(rest)[:-1] + ("," if rest else "")
     for name, take in _takers(tables["images"], Raw).items():
         yield f'{before}"{name}":['.encode()
@@ -108,16 +113,6 @@ def _takers(images: pd.DataFrame, parsed: Callable[[str], Any]) -> dict[str, _Ta
     }
 
 
-class _Image(Struct, gc=False):
-    """An entry of "images"."""
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    group: str | UnsetType = UNSET
-
-
 class _Box(Struct, array_like=True, gc=False):
     """A "bbox"; cheaper than a list of four."""
 
@@ -127,33 +122,11 @@ class _Box(Struct, array_like=True, gc=False):
     height: float
 
 
-class _Annotation(Struct, gc=False):
-    """An entry of "annotations"."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: _Box
-    area: float
-    segmentation: Any
-    iscrowd: int
-    source: str | UnsetType = UNSET
-    score: float | UnsetType = UNSET
-
-
-class _Category(Struct, gc=False):
-    """An entry of "categories"."""
-
-    id: int
-    name: str
-    supercategory: str | UnsetType = UNSET
-
-
 def _images(table: pd.DataFrame) -> _Taken:
     ids, groups = table["image_id"].tolist(), table["group"].tolist()
     shown = [UNSET if group == str(own) else group for own, group in zip(ids, groups, strict=True)]
     columns = [ids, *(table[name].tolist() for name in ("file_name", "width", "height")), shown]
-    entries = list(map(_Image, *columns))
+    entries = list(map(ImageEntry, *columns))
 
     def with_extra(row: int, kept: dict[str, Any]) -> dict[str, Any]:
         entry = _object(entries[row])
@@ -166,7 +139,9 @@ def _images(table: pd.DataFrame) -> _Taken:
 
 def _categories(table: pd.DataFrame) -> _Taken:
     families = [family or UNSET for family in table["supercategory"].tolist()]
-    entries = list(map(_Category, table["category_id"].tolist(), table["name"].tolist(), families))
+    entries = list(
+        map(CategoryEntry, table["category_id"].tolist(), table["name"].tolist(), families)
+    )
 
     def with_extra(row: int, kept: dict[str, Any]) -> dict[str, Any]:
         entry = _object(entries[row])
@@ -193,7 +168,7 @@ def _annotations(
         _unless(table["source"], "human"),
         _unless(table["score"], 1),
     ]
-    entries = list(map(_Annotation, *columns))
+    entries = list(map(AnnotationEntry, *columns))
 
     def with_extra(row: int, kept: dict[str, Any]) -> dict[str, Any]:
         entry = _object(entries[row])
