@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import coco
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,3 +49,9 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones():
     )
     assert done.returncode == 2
     assert "wbf" in done.stderr
+
+
+def test_a_peak_that_is_not_above_the_baseline_has_no_share(capsys):
+    nothing = coco.Run(seconds=1.0, megabytes=0.0, summary={})
+    coco.show_memory([coco.Pair("write", "json.dump", nothing, nothing)])
+    assert "-" in capsys.readouterr().out

@@ -303,7 +303,7 @@ def _segmentations(chunk: Chunk) -> pa.Array:
         joined = b"\0".join([b"" if value is UNSET else value for value in values])
         array = pa.array(joined.decode().split("\0"), TEXT)
         are_right = pc.match_substring_regex(array, _SEGMENTATION)
-        texts = joined.translate(None, _WHITESPACE).decode().split("\0")
+        texts = [*joined.translate(None, _WHITESPACE).decode().split("\0")]
         odd = np.flatnonzero(~are_right.to_numpy(zero_copy_only=False)).tolist()
     else:
         texts, odd = [None] * len(values), range(len(values))

@@ -256,14 +256,14 @@ def _section(
     columns_of: Callable[[Chunk], dict[str, Any]],
     faults: Faults,
 ) -> _Section:
-    entries = document.get(name)
-    is_there = isinstance(entries, list)
+    given = document.get(name)
+    is_there = isinstance(given, list)
+    entries: list[Any] = given if isinstance(given, list) else []
     if not is_there:
         kind = "section is not a list, make it one"
         if name not in document:
             kind = "section missing, add it (an empty list will do)"
         faults.add(kind, repr(name))
-        entries = []
     pieces: dict[str, list[Any]] = {column.name: [] for column in schema.columns}
     numbers = []
     for start in range(0, max(len(entries), 1), CHUNK):
