@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -140,10 +140,7 @@ class PickedSettings(Settings):
     the settings of the thing that is picked.
 
     >>> methods: Registry[Any] = Registry("method")
-    >>> class Method(PickedSettings):
-    ...     registry = methods
-    ...     key = "method"
-    ...     default = "mean"
+    >>> class Method(PickedSettings, registry=methods, key="method", default="mean"):
     ...     method: str
     >>> class Mean(Method):
     ...     method: str = "mean"
@@ -163,6 +160,18 @@ class PickedSettings(Settings):
     registry: ClassVar[Registry[Any]]
     key: ClassVar[str]
     default: ClassVar[str | None] = None
+
+    def __init_subclass__(
+        cls,
+        *,
+        registry: Registry[Any] | None = None,
+        key: str = "",
+        default: str | None = None,
+        **config: Unpack[ConfigDict],
+    ) -> None:
+        super().__init_subclass__(**config)
+        if registry is not None:
+            cls.registry, cls.key, cls.default = registry, key, default
 
     def __new__(cls, **settings: Any) -> Self:
         """An object of the picked thing's class, which pydantic then fills in."""

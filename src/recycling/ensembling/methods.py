@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import pandas as pd
 from pydantic import Field
@@ -103,32 +103,22 @@ MASK_METHODS: Registry[Method] = Registry("fusion method of masks")
 CLASS_METHODS: Registry[Method] = Registry("fusion method of classes")
 
 
-class BoxFusion(PickedSettings):
+class BoxFusion(
+    PickedSettings, registry=BOX_METHODS, key="method", default="weighted_boxes_fusion"
+):
     """How the boxes of the members are fused: by `method`, with the settings that it takes."""
 
-    registry: ClassVar[Registry[Any]] = BOX_METHODS
-    key: ClassVar[str] = "method"
-    default: ClassVar[str | None] = "weighted_boxes_fusion"
-
     method: str
 
 
-class MaskFusion(PickedSettings):
+class MaskFusion(PickedSettings, registry=MASK_METHODS, key="method", default="hard_vote"):
     """How the masks of the members are fused: by `method`, with the settings that it takes."""
 
-    registry: ClassVar[Registry[Any]] = MASK_METHODS
-    key: ClassVar[str] = "method"
-    default: ClassVar[str | None] = "hard_vote"
-
     method: str
 
 
-class ClassFusion(PickedSettings):
+class ClassFusion(PickedSettings, registry=CLASS_METHODS, key="method", default="mean"):
     """How class probabilities are fused: by `method`, with the settings that it takes."""
-
-    registry: ClassVar[Registry[Any]] = CLASS_METHODS
-    key: ClassVar[str] = "method"
-    default: ClassVar[str | None] = "mean"
 
     method: str
 

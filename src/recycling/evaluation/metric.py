@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -49,32 +49,20 @@ BOX_METRICS: Registry[Metric] = Registry("metric of boxes")
 MASK_METRICS: Registry[Metric] = Registry("metric of masks")
 
 
-class ClassMetric(PickedSettings):
+class ClassMetric(PickedSettings, registry=CLASS_METRICS, key="metric", default="macro_f1"):
     """What class probabilities are judged by."""
 
-    registry: ClassVar[Registry[Any]] = CLASS_METRICS
-    key: ClassVar[str] = "metric"
-    default: ClassVar[str | None] = "macro_f1"
-
     metric: str
 
 
-class BoxMetric(PickedSettings):
+class BoxMetric(PickedSettings, registry=BOX_METRICS, key="metric", default="map50"):
     """What boxes are judged by."""
 
-    registry: ClassVar[Registry[Any]] = BOX_METRICS
-    key: ClassVar[str] = "metric"
-    default: ClassVar[str | None] = "map50"
-
     metric: str
 
 
-class MaskMetric(PickedSettings):
+class MaskMetric(PickedSettings, registry=MASK_METRICS, key="metric", default="miou"):
     """What label maps are judged by."""
-
-    registry: ClassVar[Registry[Any]] = MASK_METRICS
-    key: ClassVar[str] = "metric"
-    default: ClassVar[str | None] = "miou"
 
     metric: str
 

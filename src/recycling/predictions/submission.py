@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pandas as pd
 from pydantic import Field
@@ -40,32 +39,22 @@ BOX_FORMATS: Registry[Format] = Registry("submission format of boxes")
 MASK_FORMATS: Registry[Format] = Registry("submission format of masks")
 
 
-class ClassFormat(PickedSettings):
+class ClassFormat(PickedSettings, registry=CLASS_FORMATS, key="format", default="classes"):
     """How class probabilities are submitted."""
 
-    registry: ClassVar[Registry[Any]] = CLASS_FORMATS
-    key: ClassVar[str] = "format"
-    default: ClassVar[str | None] = "classes"
-
     format: str
 
 
-class BoxFormat(PickedSettings):
+class BoxFormat(PickedSettings, registry=BOX_FORMATS, key="format", default="aistages_detection"):
     """How boxes are submitted."""
 
-    registry: ClassVar[Registry[Any]] = BOX_FORMATS
-    key: ClassVar[str] = "format"
-    default: ClassVar[str | None] = "aistages_detection"
-
     format: str
 
 
-class MaskFormat(PickedSettings):
+class MaskFormat(
+    PickedSettings, registry=MASK_FORMATS, key="format", default="aistages_segmentation"
+):
     """How label maps are submitted."""
-
-    registry: ClassVar[Registry[Any]] = MASK_FORMATS
-    key: ClassVar[str] = "format"
-    default: ClassVar[str | None] = "aistages_segmentation"
 
     format: str
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ class Method:
 METHODS: Registry[Method] = Registry("splitting method")
 
 
-class Splitting(PickedSettings):
+class Splitting(
+    PickedSettings, registry=METHODS, key="method", default="multilabel_stratified_group"
+):
     """How images are split: by `method`, with the settings that it takes.
 
     A method holds out one part, as fold 0, and fold 1 is the rest; or it makes folds that are held
@@ -46,10 +48,6 @@ class Splitting(PickedSettings):
     >>> Splitting(method="random", n_splits=3).validation_folds
     range(0, 3)
     """
-
-    registry: ClassVar[Registry[Any]] = METHODS
-    key: ClassVar[str] = "method"
-    default: ClassVar[str | None] = "multilabel_stratified_group"
 
     method: str
     seed: int = Field(default=0, ge=0)

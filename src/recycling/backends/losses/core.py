@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -107,14 +107,11 @@ class LossConfigs:
 LOSSES: Registry[LossConfigs] = Registry("loss")
 
 
-class Loss(PickedSettings):
+class Loss(PickedSettings, registry=LOSSES, key="name"):
     """A loss of the classes, picked by `name`, and its share of a sum.
 
     A detector's boxes, and what it proposes, keep the recipe's own losses.
     """
-
-    registry: ClassVar[Registry[Any]] = LOSSES
-    key: ClassVar[str] = "name"
 
     name: str
     weight: float = Field(default=1.0, gt=0, description="share in a sum")

@@ -104,8 +104,8 @@ def mask_problem(
         members: Each member's out-of-fold label maps, by name.
         score: How good label maps are, given those of some images and the ids of these images.
         folds: As for `detection_problem`.
-        probabilities: Each member's out-of-fold probability planes, without which there is no
-            ``soft_vote``.
+        probabilities: Each member's out-of-fold probability planes, without which only label
+            maps are fused.
         sizes: Height and width by image, as for `fuse_label_maps`.
         methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
@@ -165,8 +165,8 @@ def class_problem(
             not name take no part.
         score: How good probabilities are, given those of some crops and the ids of these crops.
         folds: `annotation_id` and `fold`: the crops that every member has predicted out of fold.
-        truth: The name of each crop's category, by annotation id, without which there is no
-            ``stacking``. That takes four folds, and far longer than the rest.
+        truth: The name of each crop's category, by annotation id, without which no method
+            learns from labels. That takes four folds, and far longer than the rest.
         seed: Of what a method draws.
         methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
