@@ -86,17 +86,19 @@ class Chunk:
         self._faults = faults
         self._rest: list[dict[str, Any]] = []
         self._notes: dict[int, dict[str, Any]] = {}
-        self._from_msgspec = bool(entries) and type(entries[0]) is Raw
+        self._raws = entries if entries and type(entries[0]) is Raw else None
         keys = ENTRIES[name].__struct_fields__
-        if self._from_msgspec:
+        self._are_typed = False
+        if self._raws is not None:
             content = b"[" + b",".join(entries) + b"]"
             try:
                 structs = _DECODERS[name].decode(content)
-            except msgspec.ValidationError:  # there are other keys, or an entry is no object
+            except msgspec.ValidationError:  # other keys or types, which may be right
                 entries = _OBJECTS.decode(content)
             else:
                 columns = zip(*map(msgspec.structs.astuple, structs), strict=True)
                 self.values: dict[str, Sequence[Any]] = dict(zip(keys, columns, strict=True))
+                self._are_typed = True
                 return
         are_objects = [type(entry) is dict for entry in entries]
         if not all(are_objects):
@@ -109,6 +111,12 @@ class Chunk:
     def fault(self, row: int, kind: str, value: Any = UNSET) -> None:
         """Note that something is wrong with an entry; `value` is shown where it tells more."""
         self._faults.add(kind, place(self.name, self.numbers[row], self.values["id"][row], value))
+
+    def written(self, row: int, key: str) -> Any:
+        """A value as the file has it: 1 is not 1.0."""
+        if self._are_typed and self._raws is not None:
+            return _OBJECT.decode(self._raws[row])[key]
+        return self.values[key][row]
 
     def note(self, row: int, key: str, value: Any) -> None:
         """Keep what the file said and the column alone does not give back."""
@@ -140,7 +148,7 @@ class Chunk:
             if value is UNSET:
                 self.fault(row, f"no key {key!r}, add it")
             elif convert([value]) is None:
-                self.fault(row, kind, value)
+                self.fault(row, kind, self.written(row, key))
             else:
                 continue
             right[row] = stand_in
@@ -188,7 +196,7 @@ class Chunk:
         texts: list[str | None] = [None] * len(self.numbers)
         objects = list(kept.values())
         # msgspec parses no NaN, and would write it as null.
-        written = json_texts(objects) if self._from_msgspec else map(json_text, objects)
+        written = json_texts(objects) if self._raws is not None else map(json_text, objects)
         for row, text in zip(kept, written, strict=True):
             texts[row] = text
         return pa.array(texts, TEXT)
@@ -279,7 +287,7 @@ def _corners(chunk: Chunk) -> NDArray[np.float64]:
     boxes = chunk.column("bbox", _box, kind, [0.0, 0.0, 0.0, 0.0])
     corners = box_corners(boxes)
     for row in np.flatnonzero((box_sizes(corners) != boxes[:, 2:]).any(axis=1)).tolist():
-        chunk.note(row, "bbox", chunk.values["bbox"][row])
+        chunk.note(row, "bbox", chunk.written(row, "bbox"))
     return corners
 
 
@@ -391,11 +399,17 @@ def _share(values: Sequence[Any]) -> NDArray[np.float64] | None:
 
 def _box(values: Sequence[Any]) -> NDArray[np.float64] | None:
     """Boxes, (N, 4), whose corners are finite too."""
-    if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
+    types = set(map(type, values))
+    if types <= {tuple}:  # by msgspec: four floats
+        numbers = np.fromiter(chain.from_iterable(values), np.float64, 4 * len(values))
+    elif types <= {list} and set(map(len, values)) <= {4}:
         numbers = _float64(list(chain.from_iterable(values)))
-        if numbers is not None and np.isfinite(box_corners(numbers.reshape(-1, 4))).all():
-            return numbers.reshape(-1, 4)
-    return None
+    else:
+        return None
+    if numbers is None:
+        return None
+    boxes = numbers.reshape(-1, 4)
+    return boxes if np.isfinite(box_corners(boxes)).all() else None
 
 
 def _flag(values: Sequence[Any]) -> NDArray[np.bool_] | None:

@@ -42,7 +42,7 @@ class AnnotationEntry(Struct, forbid_unknown_fields=True, gc=False):
     id: Any = UNSET
     image_id: Any = UNSET
     category_id: Any = UNSET
-    bbox: Any = UNSET
+    bbox: tuple[float, float, float, float] | UnsetType = UNSET
     area: Any = UNSET
     segmentation: Raw | UnsetType = UNSET  # parsed only where it looks odd: most of a file is this
     iscrowd: Any = UNSET

@@ -52,8 +52,9 @@ _log = logging.getLogger(__name__)
 
 _SHOWN = 3  # new ids named in the warning
 _BOM = b"\xef\xbb\xbf"
-_RAWS = msgspec.json.Decoder(dict[str, Raw])
-_SECTION = msgspec.json.Decoder(list[Raw] | dict[str, Any] | str | float | bool | None)
+_DOCUMENT = msgspec.json.Decoder(
+    dict[str, list[Raw] | dict[str, Raw] | str | int | float | bool | None]
+)
 _VALUE = msgspec.json.Decoder()
 
 
@@ -137,9 +138,9 @@ def tables_of_content(
         AnnotationError: It is malformed. One line with all faults, counted by kind.
     """
     try:
-        raws = _RAWS.decode(content.removeprefix(_BOM))
         document = {
-            key: (_SECTION if key in ENTRIES else _VALUE).decode(raw) for key, raw in raws.items()
+            key: value if key in ENTRIES else _plain(value)
+            for key, value in _DOCUMENT.decode(content.removeprefix(_BOM)).items()
         }
         return tables_of(document, where, source, duplicate_ids)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -264,22 +265,37 @@ def _section(
         if name not in document:
             kind = "section missing, add it (an empty list will do)"
         faults.add(kind, repr(name))
-    pieces: dict[str, list[Any]] = {column.name: [] for column in schema.columns}
-    numbers = []
-    for start in range(0, max(len(entries), 1), CHUNK):
-        chunk = Chunk(name, entries[start : start + CHUNK], start, faults)
-        numbers.append(chunk.numbers)
-        for column, values in columns_of(chunk).items():
-            pieces[column].append(values)
-    columns = {
-        column.name: pd.array(
-            pa.chunked_array(pieces.pop(column.name), TEXT), dtype="string[pyarrow]"
-        )
-        if column.dtype == "string"
-        else np.concatenate(pieces.pop(column.name))
+    columns: dict[str, Any] = {
+        column.name: [] if column.dtype == "string" else np.empty(len(entries), column.dtype)
         for column in schema.columns
     }
+    numbers: list[Sequence[int]] = []
+    n_rows = 0
+    for start in range(0, max(len(entries), 1), CHUNK):
+        chunk = Chunk(name, entries[start : start + CHUNK], start, faults)
+        for column, values in columns_of(chunk).items():
+            if isinstance(columns[column], list):
+                columns[column].append(values)
+            else:
+                columns[column][n_rows : n_rows + len(values)] = values
+        numbers.append(chunk.numbers)
+        n_rows += len(chunk.numbers)
+    columns = {
+        column: _text_column(pa.chunked_array(values, TEXT))
+        if isinstance(values, list)
+        else values[:n_rows]
+        for column, values in columns.items()
+    }
     return _Section(name, pd.DataFrame(columns, copy=False), numbers, is_there)
+
+
+def _plain(value: Any) -> Any:
+    """A value of the document's top level, with what it holds parsed."""
+    if isinstance(value, list):
+        return [_VALUE.decode(raw) for raw in value]
+    if isinstance(value, dict):
+        return {key: _VALUE.decode(raw) for key, raw in value.items()}
+    return value
 
 
 def _parsed(content: bytes, where: str) -> Any:
@@ -310,7 +326,7 @@ def _renumber(table: pd.DataFrame, where: str) -> None:
         extra[row] = json_text(kept | {"original_id": new[row]})
         new[row] = new_id
     table["annotation_id"] = np.array(new, dtype=np.int64)
-    table["extra"] = pd.array(pa.array(extra, TEXT, from_pandas=True), dtype="string[pyarrow]")
+    table["extra"] = _text_column(pa.array(extra, TEXT, from_pandas=True))
     shown = ", ".join(renumbered[:_SHOWN]) + (", ..." if len(renumbered) > _SHOWN else "")
     _log.warning(
         "%s: %d annotations had an id that was taken and got a new one: %s",
@@ -328,8 +344,12 @@ def _in_one_piece(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns[table.dtypes == "string"]:
         array = pa.array(table[name])
         if isinstance(array, pa.ChunkedArray):
-            table[name] = pd.array(array.combine_chunks(), dtype="string[pyarrow]")
+            table[name] = _text_column(array.combine_chunks())
     return table
+
+
+def _text_column(array: pa.Array | pa.ChunkedArray) -> Any:
+    return pd.array(array, dtype="string[pyarrow]")
 
 
 def _derived_areas(
