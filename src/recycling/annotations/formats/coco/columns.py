@@ -400,6 +400,7 @@ def _share(values: Sequence[Any]) -> NDArray[np.float64] | None:
 def _box(values: Sequence[Any]) -> NDArray[np.float64] | None:
     """Boxes, (N, 4), whose corners are finite too."""
     types = set(map(type, values))
+    numbers: NDArray[np.float64] | None
     if types <= {tuple}:  # by msgspec: four floats
         numbers = np.fromiter(chain.from_iterable(values), np.float64, 4 * len(values))
     elif types <= {list} and set(map(len, values)) <= {4}:
