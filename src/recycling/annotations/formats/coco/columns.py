@@ -403,7 +403,7 @@ def _box(values: Sequence[Any]) -> NDArray[np.float64] | None:
     numbers: NDArray[np.float64] | None
     if types <= {tuple}:  # by msgspec: four floats
         numbers = np.fromiter(chain.from_iterable(values), np.float64, 4 * len(values))
-    elif types <= {list} and set(map(len, values)) <= {4}:
+    elif types <= {list, tuple} and set(map(len, values)) <= {4}:
         numbers = _float64(list(chain.from_iterable(values)))
     else:
         return None
