@@ -180,12 +180,12 @@ def _columns(member: pd.DataFrame, name: str, masked: bool) -> Columns:
         EnsemblingError: A box has its sides the wrong way round.
         TableError: It is not a table of detections, or holds a value that is not allowed.
     """
-    if not all(
-        column.name in member.columns and member[column.name].dtype == column.dtype
-        for column in DETECTIONS.columns
-    ):
+    schema = DETECTIONS.columns
+    held = {column.name: member[column.name] for column in schema if column.name in member}
+    if any(column.name not in held or held[column.name].dtype != column.dtype for column in schema):
         member = DETECTIONS.conform(member, where=name)
-    columns: Columns = {column: member[column].to_numpy() for column in DETECTIONS.names}
+        held = {column: member[column] for column in DETECTIONS.names}
+    columns: Columns = {column: values.to_numpy() for column, values in held.items()}
     score, x_min, y_min, x_max, y_max = (columns[column] for column in ("score", *_EDGES))
     # What is not a number compares with nothing.
     sound = (score >= 0) & (score <= 1) & (x_min <= x_max) & (y_min <= y_max)
@@ -196,7 +196,7 @@ def _columns(member: pd.DataFrame, name: str, masked: bool) -> Columns:
         none = pd.Series(pd.NA, index=member.index)
         texts = member.get(SEGMENTATION, none).astype("string")
         columns[SEGMENTATION] = texts.astype(object).where(texts.notna(), None).to_numpy()
-    if not member["image_id"].is_monotonic_increasing:
+    if not held["image_id"].is_monotonic_increasing:
         order = np.argsort(columns["image_id"], kind="stable")
         columns = {column: values[order] for column, values in columns.items()}
     return columns
