@@ -12,6 +12,13 @@ from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 # A tracked training takes half a second longer; those tests that are of it turn it on.
 os.environ["WANDB_MODE"] = "disabled"
 
+LONGEST = ("test_chain.py", "test_benchmarks.py", "test_notebooks.py", "test_sample.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker is alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture
 def annotations() -> Annotations:
