@@ -28,7 +28,7 @@ from recycling.backends import (
 from recycling.backends.shared.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
-    DroppedMembersDataset,
+    ExternalMembersDataset,
     FigureDataset,
     ImageCacheDataset,
     ImageDataset,
@@ -42,7 +42,7 @@ from recycling.typed import check_types
 logger = logging.getLogger(__name__)
 
 
-OWN = (DroppedMembersDataset, ImageCacheDataset, RunFolderDataset)
+OWN = (ExternalMembersDataset, ImageCacheDataset, RunFolderDataset)
 """What is a user's own in any case, or written to by what reads it."""
 
 

@@ -73,8 +73,8 @@ def plan_of(config: OmegaConfigLoader) -> Plan:
     where = next((file for file in files if file.exists()), files[-1])
     import_custom(config["parameters"].get("custom_imports") or [], config)
     members = Path(config.conf_source).parent / str(config["globals"]["data"]) / "01_raw/members"
-    dropped = {task: members_in(members / task) for task in TASKS}
-    return read_plan(config["parameters"], shown(where), dropped)
+    external = {task: members_in(members / task) for task in TASKS}
+    return read_plan(config["parameters"], shown(where), external)
 
 
 def import_custom(names: Any, config: OmegaConfigLoader) -> None:

@@ -90,7 +90,7 @@ def test_a_weight_may_name_a_model_with_all_its_folds():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("score", r"b\.csv: no out-of-fold predictions.*drop in b\.oof\.csv"),
+        ("score", r"b\.csv: no out-of-fold predictions.*add b\.oof\.csv"),
         ({"a.fold0": 1}, r"weights: none for 'b\.csv'"),
     ],
 )

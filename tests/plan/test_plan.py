@@ -90,7 +90,7 @@ def test_members_are_named_by_model_fold_or_pattern():
     assert plan.ensembles_of("seg") == []
 
 
-def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
+def test_an_external_file_is_a_member_but_no_teacher(tmp_path):
     (tmp_path / "colleague.oof.csv").touch()
     files = {"colleague": tmp_path / "colleague.csv", "another": tmp_path / "another.csv"}
     plan = read_plan(models(), "models.yml", {"det": files})
@@ -185,7 +185,7 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
     [
         (
             {"best": {"members": ["a", "theirs"], "search": {}}},
-            "best is searched for.*'theirs.csv' has none; drop in theirs.oof.csv or leave it out",
+            "best is searched for.*'theirs.csv' has none; add theirs.oof.csv or leave it out",
         ),
         (
             {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
@@ -200,9 +200,9 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
 )
 def test_what_is_learnt_out_of_fold_needs_such_predictions(described, message, tmp_path):
     parameters = {"models": {"a": CLASSIFIER}, "ensembles": described}
-    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    external = {"cls": {"theirs": tmp_path / "theirs.csv"}}
     with pytest.raises(PlanError, match=message):
-        read_plan(parameters, "models.yml", dropped)
+        read_plan(parameters, "models.yml", external)
 
 
 @pytest.mark.parametrize("members", ["all", ["a", "the*"]])
@@ -213,8 +213,8 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
         "models": {"a": CLASSIFIER},
         "ensembles": {"best": {"members": members, "search": {}}},
     }
-    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
-    plan = read_plan(parameters, "models.yml", dropped)
+    external = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan(parameters, "models.yml", external)
     assert "ensembles.best is searched for" in caplog.text
     assert "'theirs.csv' has none" in caplog.text
     assert {member.model for member in ensemble(plan, "cls", "best").members} == {"a"}
@@ -223,7 +223,7 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
     files = read_plan(
         {**parameters, "models": {}, "ensembles": {"best": {"members": "all", "search": {}}}},
         "m",
-        dropped,
+        external,
     )
     assert [each.name for each in files.ensembles_of("cls")] == [FINAL]
 

@@ -178,21 +178,21 @@ class ClassesCsvDataset(ClassProbabilitiesCsvDataset):
         write_classes_csv(data, path)
 
 
-class DroppedMembersDataset(PathDataset[ExternalMembers]):
-    """A folder that members' predictions are dropped into as CSV files, each read when asked for.
+class ExternalMembersDataset(PathDataset[ExternalMembers]):
+    """A folder of predictions of others: CSV files, each a member, read when it is asked for.
 
     ``NAME.csv`` makes a member of that name; ``NAME.oof.csv`` holds its predictions of the train
     images, each by a model that has not seen it. A folder that is missing or empty has no members.
 
     Example::
 
-        det.dropped.test:
-          type: recycling.datasets.DroppedMembersDataset
-          filepath: data/07_model_output/det/dropped
+        det.external.test:
+          type: recycling.datasets.ExternalMembersDataset
+          filepath: data/07_model_output/det/external
 
-        det.dropped.out_of_fold:
-          type: recycling.datasets.DroppedMembersDataset
-          filepath: data/07_model_output/det/dropped
+        det.external.out_of_fold:
+          type: recycling.datasets.ExternalMembersDataset
+          filepath: data/07_model_output/det/external
           part: out_of_fold
 
     Args:
@@ -203,7 +203,7 @@ class DroppedMembersDataset(PathDataset[ExternalMembers]):
         metadata: For Kedro-Viz.
     """
 
-    not_a_value = "files are dropped into it, each of them a member"
+    not_a_value = "each file in it is a member, and is read when asked for"
 
     def __init__(
         self,

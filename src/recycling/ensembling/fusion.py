@@ -90,7 +90,7 @@ def weights_of(
         for name in names:
             if scores.get(name) is None:
                 raise EnsemblingError(
-                    f"{name}: no out-of-fold predictions, so no score to be its weight; drop in "
+                    f"{name}: no out-of-fold predictions, so no score to be its weight; add "
                     f"{model_of(name)}.oof.csv, or set weights to equal or to numbers"
                 )
         known = [float(scores[name] or 0) for name in names]

@@ -1,4 +1,4 @@
-"""Predictions of others, dropped in as CSV files, become members."""
+"""Predictions of others, CSV files, become members."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from recycling.predictions import (
 
 
 def external_nodes(member: ExternalMember) -> list[Node]:
-    """Read and score a file that was dropped in."""
+    """Read and score an external file."""
     task, space, read = member.task, member.namespace, READ[member.task](member.model)
     submission, metric = f"params:submission.{task}", metric_parameter(task)
     nodes = [
-        node(read, [f"{task}.dropped.test", "test.annotations", submission],
+        node(read, [f"{task}.external.test", "test.annotations", submission],
              member.test_predictions, name="read_test", namespace=space),
         node(SCORE_TEST[task], ["test.annotations", member.test_predictions, metric],
              member.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
     if member.has_out_of_fold:
         nodes += [
-            node(read, [f"{task}.dropped.out_of_fold", "train.annotations", submission],
+            node(read, [f"{task}.external.out_of_fold", "train.annotations", submission],
                  member.out_of_fold_predictions, name="read_out_of_fold", namespace=space),
             node(SCORE[task], ["train.annotations", member.out_of_fold_predictions, metric],
                  member.out_of_fold_metrics, name="score_out_of_fold", namespace=space),

@@ -87,7 +87,7 @@ class Ensemble(Settings):
     Attributes:
         members: ``all``, ``labeled`` (models that train on labels only), or names and patterns:
             ``yolox`` is that model on all its folds, ``yolox.fold0`` one of them, ``yolox*`` all
-            models whose names begin so. A file that was dropped in goes by its name.
+            models whose names begin so. An external file goes by its name.
         cls: How its class probabilities are fused; by default as `ensembling.cls` says.
         det: The same for its boxes.
         seg: The same for its label maps.
@@ -173,7 +173,7 @@ def check_patterns(ensembles: Mapping[str, Ensemble], names: Collection[str], wh
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise PlanError(
                     f"{where}: ensembles.{ensemble} names {pattern!r}, which is no model and no "
-                    f"dropped-in file; {nearest(pattern, dict.fromkeys(names))}"
+                    f"external file; {nearest(pattern, dict.fromkeys(names))}"
                 )
 
 
@@ -288,7 +288,7 @@ def _with_out_of_fold(
             continue
         lacking = (
             f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
-            f"{member.name!r} has none; drop in {member.model}.oof.csv"
+            f"{member.name!r} has none; add {member.model}.oof.csv"
         )
         if described.names(member):
             raise PlanError(f"{lacking} or leave it out")
