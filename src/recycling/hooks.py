@@ -28,22 +28,16 @@ from recycling.backends import (
 from recycling.backends.shared.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
-    ExternalMembersDataset,
     FigureDataset,
-    ImageCacheDataset,
     ImageDataset,
     PathDataset,
-    RunFolderDataset,
 )
+from recycling.datasets.core import OptionalPathDataset
 from recycling.plan import start_of
 from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)
-
-
-OWN = (ExternalMembersDataset, ImageCacheDataset, RunFolderDataset)
-"""What is a user's own in any case, or written to by what reads it."""
 
 
 class PreflightError(ValueError):
@@ -104,7 +98,7 @@ class SampleHooks:
             name: dataset
             for name in pipeline.inputs()
             if isinstance(dataset := catalog.get(name), PathDataset)
-            and not isinstance(dataset, OWN)
+            and not isinstance(dataset, OptionalPathDataset)
             and dataset.filepath.is_relative_to(data)
         }
         shipped = {

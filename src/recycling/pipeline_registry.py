@@ -16,9 +16,7 @@ from recycling.pipelines import (
     ensembling,
     pseudo_labeling,
     splitting,
-    training_cls,
-    training_det,
-    training_seg,
+    training,
 )
 from recycling.plan import TASKS, Plan, read_plan
 from recycling.plan.parameters import ParameterError, file_of, shown
@@ -38,9 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
         "splitting": splitting.create_pipeline(parts),
-        "training_cls": training_cls.create_pipeline(plan),
-        "training_det": training_det.create_pipeline(plan),
-        "training_seg": training_seg.create_pipeline(plan),
+        **{f"training_{task}": training.create_pipeline(plan, task) for task in TASKS},
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
         "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),
     }

@@ -8,8 +8,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
-from recycling.pipelines import ensembling, training_seg
-from recycling.pipelines.training_det import create_pipeline
+from recycling.pipelines import ensembling, training
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan, PlanError, read_plan
 from recycling.typed import check_types
 
@@ -25,7 +24,7 @@ def models(**changes):
 
 def test_each_model_and_fold_is_one_chain_in_its_own_namespace():
     plan = read_plan(models(folds=[0, 2]), "models.yml")
-    pipeline = create_pipeline(plan)
+    pipeline = training.create_pipeline(plan, "det")
     assert {n.namespace for n in pipeline.nodes} == {"det.yolox.fold0", "det.yolox.fold2"}
     assert "det.yolox.fold2.test_predictions" in pipeline.all_outputs()
 
@@ -36,7 +35,9 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
     plan = read_plan(parameters, "models.yml")
     assert [m.model for m in ensemble(plan, "det", TEACHER).members] == ["yolox"]
     assert [m.model for m in ensemble(plan, "det", FINAL).members] == ["yolox", "again"]
-    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold0.train")
+    again = next(
+        n for n in training.create_pipeline(plan, "det").nodes if n.name == "det.again.fold0.train"
+    )
     assert "det.pseudo.annotations" in again.inputs
 
 
@@ -44,7 +45,9 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
     parameters = models(folds=[1])
     parameters["models"]["again"] = {**DETECTOR, "folds": [1], "pretrained": "model:yolox"}
     plan = read_plan(parameters, "models.yml")
-    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold1.train")
+    again = next(
+        n for n in training.create_pipeline(plan, "det").nodes if n.name == "det.again.fold1.train"
+    )
     assert "det.yolox.fold1.checkpoint" in again.inputs
 
 
@@ -245,7 +248,7 @@ PROBABLE = {**SEGMENTER, "probabilities": True}
 
 def test_only_the_chain_of_a_model_with_probabilities_makes_some():
     plan = read_plan({"models": {"sure": PROBABLE, "plain": SEGMENTER}}, "models.yml")
-    made = training_seg.create_pipeline(plan).all_outputs()
+    made = training.create_pipeline(plan, "seg").all_outputs()
     assert {name for name in made if "probabilities" in name} == {
         "seg.sure.fold0.test_probabilities",
         "seg.sure.fold0.out_of_fold_probabilities",
@@ -317,7 +320,7 @@ def test_the_types_of_a_graph_with_probabilities_agree(ensembles, model):
     plan = read_plan({"models": {"a": model, "b": model}, "ensembles": ensembles}, "models.yml")
     loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
     stored = {name: entry for name, entry in loader["catalog"].items() if "seg." in name}
-    graph = training_seg.create_pipeline(plan) + ensembling.create_pipeline(plan)
+    graph = training.create_pipeline(plan, "seg") + ensembling.create_pipeline(plan)
     edges = check_types(graph, DataCatalog.from_config(stored))
     planes = {edge.dataset for edge in edges if edge.dataset.endswith("_probabilities")}
     assert bool(planes) == (model is PROBABLE)

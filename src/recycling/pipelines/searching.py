@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
 from kedro.pipeline import Node, node
 from numpy.typing import NDArray
 
@@ -26,17 +25,18 @@ from recycling.evaluation import evaluate
 from recycling.pipelines.fusing import (
     Choice,
     image_sizes,
-    label_maps_and_probabilities,
+    predictions_and_probabilities,
     probabilities_key,
 )
 from recycling.pipelines.out_of_fold import (
     by_model,
     common_images,
-    joined_maps,
-    joined_probabilities,
+    joined,
+    joined_tables,
     parts,
 )
-from recycling.pipelines.scoring import METRIC, metric_parameter
+from recycling.pipelines.scoring import metric_parameter
+from recycling.pipelines.tasks import METRIC, with_types
 from recycling.plan import EnsemblePlan, Search
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
 from recycling.registry import PickedSettings
@@ -67,7 +67,6 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
 
 def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, History]]:
     """A node function that searches for an ensemble."""
-    problem_of = PROBLEM[task]
 
     def search_ensemble(
         settings: Search,
@@ -81,7 +80,7 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         journals = runs.path / "searches" / task / ensemble
         journals.mkdir(parents=True, exist_ok=True)
         found = search(
-            problem_of(settings, train, folds, members, metric),
+            PROBLEM[task](settings, train, folds, members, metric),
             n_trials=settings.trials,
             timeout_s=settings.seconds,
             seed=settings.seed,
@@ -89,9 +88,7 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         )
         return _choice(found), found.table(), found.history
 
-    # The parameter is validated as what the annotation says.
-    search_ensemble.__annotations__["metric"] = METRIC[task]
-    return search_ensemble
+    return with_types(search_ensemble, metric=METRIC[task])
 
 
 def _choice(found: Found) -> Choice:
@@ -108,12 +105,11 @@ def box_problem(
     """Choose among detectors by what detection is judged by."""
     images = common_images(train, folds, members)
     return detection_problem(
-        {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
-         by_model(members).items()},
+        joined_tables(members),
         lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
         methods=settings.det,
-    )  # fmt: skip
+    )
 
 
 def pixel_problem(
@@ -124,14 +120,13 @@ def pixel_problem(
     metric: PickedSettings,
 ) -> Problem[LabelMaps]:
     """Choose among segmentation models with soft votes where all have planes."""
-    maps, planes = label_maps_and_probabilities(members)
+    maps, planes = predictions_and_probabilities(members)
     images = common_images(train, folds, maps)
     return mask_problem(
-        {model: joined_maps(own) for model, own in by_model(maps).items()},
+        {model: joined(own) for model, own in by_model(maps).items()},
         lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
         parts(images, folds, settings.parts, settings.seed),
-        probabilities={model: joined_probabilities(own) for model, own in by_model(planes).items()}
-        or None,
+        probabilities={model: joined(own) for model, own in by_model(planes).items()} or None,
         sizes=image_sizes(images),
         methods=settings.seg,
     )
@@ -155,12 +150,11 @@ def crop_problem(
         return evaluate(metric, train.of_images(image_of[ids].drop_duplicates()), fused).score
 
     return class_problem(
-        {model: ClassProbabilities(pd.concat(own, ignore_index=True)) for model, own in
-         by_model(members).items()},
+        joined_tables(members),
         score,
         crops.assign(fold=crops["image_id"].map(part_of))[["annotation_id", "fold"]],
         methods=settings.cls,
-    )  # fmt: skip
+    )
 
 
 PROBLEM: dict[Task, Callable[..., Problem[Any]]] = {
