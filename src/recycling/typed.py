@@ -230,21 +230,11 @@ def _stored_types(catalog: DataCatalog, name: str) -> tuple[Any, Any] | None:
 def _type_arguments(dataset: type) -> tuple[Any, Any]:
     """The two types of ``AbstractDataset[saved, loaded]`` that a dataset class fills in."""
     bound: dict[Any, Any] = {}
-
-    def visit(cls: type) -> tuple[Any, Any] | None:
-        for base in getattr(cls, "__orig_bases__", ()):
+    for cls in dataset.__mro__:  # a class comes before its bases
+        for base in vars(cls).get("__orig_bases__", ()):
             origin = get_origin(base)
-            if not inspect.isclass(origin) or not issubclass(origin, AbstractDataset):
-                continue
-            arguments = tuple(bound.get(a, a) for a in get_args(base))
-            if origin is AbstractDataset or "AbstractVersionedDataset" in origin.__name__:
-                return arguments[0], arguments[1]
-            bound.update(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
-            if (found := visit(origin)) is not None:
-                return found
-        for base in cls.__bases__:
-            if base is not cls and issubclass(base, AbstractDataset) and (found := visit(base)):
-                return found
-        return None
-
-    return visit(dataset) or (Any, Any)
+            if inspect.isclass(origin) and issubclass(origin, AbstractDataset):
+                given = [bound.get(argument, argument) for argument in get_args(base)]
+                bound.update(zip(origin.__parameters__, given, strict=True))
+    saved, loaded = AbstractDataset.__parameters__  # type: ignore[attr-defined]
+    return bound.get(saved, Any), bound.get(loaded, Any)

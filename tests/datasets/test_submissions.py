@@ -14,11 +14,11 @@ from recycling.datasets.submissions import ExternalMembersDataset, LabelMapsCsvD
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
+    BoxFormat,
     ClassProbabilities,
     Detections,
     ExternalMembers,
     LabelMaps,
-    Submission,
 )
 from recycling.typed import GraphTypeError, check_types
 
@@ -85,7 +85,9 @@ def test_external_files_are_members_read_when_asked_for(tmp_path, annotations):
         (folder / name).write_text("PredictionString,image_id\n1 0.5 1 2 3 4,2.png\n")
     members = entries.load("submission")
     assert dict(members) == {"zoe": folder / "zoe.csv"}
-    boxes = members.read("zoe", Submission().det, annotations.images, annotations.categories)
+    boxes = members.read(
+        "zoe", BoxFormat.model_validate({}), annotations.images, annotations.categories
+    )
     assert boxes[["image_id", "category_id"]].to_numpy().tolist() == [[2, 7]]
     assert dict(catalog(**entry, part="out_of_fold").load("submission")) == {
         "zoe": folder / "zoe.oof.csv"

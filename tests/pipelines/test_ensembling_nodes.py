@@ -35,7 +35,7 @@ from recycling.pipelines.fusing import (
 from recycling.pipelines.out_of_fold import common_images, joined, parts
 from recycling.pipelines.pseudo_labeling import label_masks
 from recycling.pipelines.scoring import SCORE_TEST
-from recycling.pipelines.searching import box_problem, pixel_problem
+from recycling.pipelines.searching import problem_of
 from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 from recycling.pseudo_labels import PseudoLabeling
@@ -192,7 +192,8 @@ def test_one_fold_is_dealt_into_parts_and_several_are_taken_as_they_are(annotati
 
 def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotations, folds):
     right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
-    problem = box_problem(
+    problem = problem_of(
+        "det",
         Search(),
         annotations.of_images([1, 2]),
         folds[folds["image_id"] < 3],
@@ -350,13 +351,13 @@ def test_a_chosen_soft_vote_is_fused_by_probabilities_without_each_of_its_member
 def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annotations, folds):
     inputs = both_kinds(annotations, **{"a.fold0": 0.9, "a.fold1": 0.9, "b.fold0": 0.2})
     inputs |= both_kinds(annotations, **{"b.fold1": 0.2})
-    problem = pixel_problem(
-        Search(parts=2), annotations, folds, inputs, MaskMetric.model_validate({})
+    problem = problem_of(
+        "seg", Search(parts=2), annotations, folds, inputs, MaskMetric.model_validate({})
     )
     assert [method.name for method in problem.methods] == ["hard_vote", "soft_vote"]
     maps = {name: own for name, own in inputs.items() if isinstance(own, LabelMaps)}
-    problem = pixel_problem(
-        Search(parts=2), annotations, folds, maps, MaskMetric.model_validate({})
+    problem = problem_of(
+        "seg", Search(parts=2), annotations, folds, maps, MaskMetric.model_validate({})
     )
     assert [method.name for method in problem.methods] == ["hard_vote"]
 

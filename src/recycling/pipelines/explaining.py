@@ -110,7 +110,7 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
              explained, name="explain", namespace=space),
         node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
              f"{space}.class_gains", name="compare_classes", namespace=space),
-        node(DRAW_CHANGES[task], {"truth": "test.annotations", "folder": "test.images",
+        node(changes_drawer(task), {"truth": "test.annotations", "folder": "test.images",
                                   "ranking": f"{space}.ranking", "fused": fused, **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
         node(page_writer(task, ensemble.name), {**page, **metrics}, f"{space}.report",
@@ -236,66 +236,58 @@ def gain_by_class(ensemble: Metrics, **members: Metrics) -> ClassGains:
     return class_gains(ensemble, members)
 
 
-def draw_changed_boxes(
-    truth: Annotations,
-    folder: ImageFolder,
-    ranking: Ranking,
-    fused: Detections,
-    **members: Detections,
+def changes_drawer(task: Task) -> Callable[..., Picture]:
+    """A node function that draws where an ensemble changed most against its best member."""
+
+    def draw_changes(
+        truth: Annotations, folder: ImageFolder, ranking: Ranking, fused: Any, **members: Any
+    ) -> Picture:
+        """Draw the images or crops where the ensemble changed most against its best member."""
+        name = str(ranking.sort_values("rank")["member"].iloc[0])
+        return CHANGED[task](truth, folder, name, members[name], fused)
+
+    own = PREDICTIONS[task]
+    return with_types(draw_changes, fused=own, members=own)
+
+
+def _changed_boxes(
+    truth: Annotations, folder: ImageFolder, name: str, best: Detections, fused: Detections
 ) -> Picture:
-    """Draw the images where the ensemble changed most against its best member."""
-    name = _best(ranking)
-    both = {"member": members[name], _ENSEMBLE: fused}
     # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
-    least = {"member": 0.3, _ENSEMBLE: 0.3}
+    best_at = fused_at = 0.3
     if _is_known(truth):
-        matches = match_boxes(truth, both)
-        least = {who: best_threshold(score_thresholds(matches[who])) for who in both}
-    changes = detection_changes(
-        members[name],
-        fused,
-        member_threshold=least["member"],
-        ensemble_threshold=least[_ENSEMBLE],
-    )
+        matches = match_boxes(truth, {"best": best, "fused": fused})
+        best_at, fused_at = (
+            best_threshold(score_thresholds(matches[who])) for who in ("best", "fused")
+        )
+    changes = detection_changes(best, fused, member_threshold=best_at, ensemble_threshold=fused_at)
     return changed_boxes(
         truth,
         folder,
-        members[name],
+        best,
         fused,
         changes,
         best_name=name,
-        best_threshold=least["member"],
-        ensemble_threshold=least[_ENSEMBLE],
+        best_threshold=best_at,
+        ensemble_threshold=fused_at,
     )
 
 
-def draw_changed_masks(
-    truth: Annotations,
-    folder: ImageFolder,
-    ranking: Ranking,
-    fused: LabelMaps,
-    **members: LabelMaps,
+def _changed_masks(
+    truth: Annotations, folder: ImageFolder, name: str, best: LabelMaps, fused: LabelMaps
 ) -> Picture:
-    """Draw the images where the ensemble changed most against its best member."""
-    name = _best(ranking)
-    changes = label_map_changes(members[name], fused)
-    return changed_masks(truth, folder, members[name], fused, changes, best_name=name)
+    changes = label_map_changes(best, fused)
+    return changed_masks(truth, folder, best, fused, changes, best_name=name)
 
 
-def draw_changed_classes(
+def _changed_classes(
     truth: Annotations,
     folder: ImageFolder,
-    ranking: Ranking,
+    name: str,
+    best: ClassProbabilities,
     fused: ClassProbabilities,
-    **members: ClassProbabilities,
 ) -> Picture:
-    """Draw the crops that the ensemble takes for something else than its best member does."""
-    best = members[_best(ranking)]
     return changed_crops(truth, folder, best, fused, probability_changes(best, fused))
-
-
-def _best(ranking: Ranking) -> str:
-    return str(ranking.sort_values("rank")["member"].iloc[0])
 
 
 def compare_leaderboard(
@@ -351,8 +343,8 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
     return write_report
 
 
-DRAW_CHANGES: dict[Task, Callable[..., object]] = {
-    "cls": draw_changed_classes,
-    "det": draw_changed_boxes,
-    "seg": draw_changed_masks,
+CHANGED: dict[Task, Callable[..., Picture]] = {
+    "cls": _changed_classes,
+    "det": _changed_boxes,
+    "seg": _changed_masks,
 }

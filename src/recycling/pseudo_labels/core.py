@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NewType
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from recycling.annotations import ANNOTATIONS, Annotations
+from recycling.registry import Settings
 from recycling.tables import Column, Schema, register_table
 
 PseudoAudit = NewType("PseudoAudit", pd.DataFrame)
@@ -25,10 +26,8 @@ PSEUDO_AUDIT = Schema(
 register_table("pseudo_label_audit", PSEUDO_AUDIT, PseudoAudit)
 
 
-class PseudoLabeling(BaseModel):
+class PseudoLabeling(Settings):
     """Which predictions of the teacher become annotations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     box_score: float = Field(0.5, ge=0, le=1, description="boxes of at least this score are kept")
     label_score: float = Field(

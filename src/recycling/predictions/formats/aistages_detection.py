@@ -22,7 +22,7 @@ from recycling.predictions.formats.rows import (
     Rows,
     find_rows,
     opened,
-    written_whole,
+    write_csv,
 )
 from recycling.predictions.submission import BOX_FORMATS, BoxFormat, Format
 
@@ -93,9 +93,7 @@ def write_detections_csv(
         TableError: The detections are not a table of detections.
         SubmissionError: A box is on an image or of a category that is not in the tables.
     """
-    frame = detections_to_submission(detections, images, categories, where=str(path))
-    with written_whole(Path(path)) as file:
-        frame.to_csv(file, index=False)
+    write_csv(detections_to_submission(detections, images, categories, where=str(path)), path)
 
 
 def detections_to_submission(

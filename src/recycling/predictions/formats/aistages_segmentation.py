@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recycling.errors import Faults
+from recycling.files import new_file
 from recycling.predictions.core import IGNORE, LabelMap, LabelMaps, SubmissionError
 from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
     opened,
-    written_whole,
 )
 from recycling.predictions.submission import MASK_FORMATS, Format, MaskFormat
 
@@ -155,7 +155,7 @@ def write_label_maps_csv(
     Raises:
         SubmissionError: An image has no map, or a map holds 255 ("ignore"), which is no class.
     """
-    with written_whole(Path(path)) as file:
+    with new_file(Path(path)) as unfinished, unfinished.open("wb") as file:
         file.write(b"image_id,PredictionString\n")
         for image_id, file_name in zip(images["image_id"], images["file_name"], strict=True):
             text = _text(label_maps, int(image_id), str(file_name), size, str(path))

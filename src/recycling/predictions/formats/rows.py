@@ -6,10 +6,9 @@ import logging
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -69,11 +68,10 @@ def opened(path: Path) -> mmap.mmap:
     return content
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name that gets its own when the block has ended."""
-    with new_file(path) as unfinished, unfinished.open("wb") as file:
-        yield file
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table to a file that appears whole or not at all."""
+    with new_file(Path(path)) as unfinished:
+        table.to_csv(unfinished, index=False)
 
 
 def find_rows(
