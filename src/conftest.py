@@ -18,6 +18,6 @@ def pytest_collect_file(file_path: Path) -> None:
     pytest imports the package of a file first, and then the file, even where the package has
     imported it. Its registries would be there twice, those of the second module empty.
     """
-    if file_path.suffix == ".py" and file_path.name != "conftest.py":
+    if file_path.suffix == ".py" and file_path.name not in ("conftest.py", "__main__.py"):
         parts = file_path.relative_to(Path(__file__).parent).with_suffix("").parts
         import_module(".".join(parts).removesuffix(".__init__"))

@@ -59,6 +59,11 @@ def message_for_user(error: BaseException) -> str | None:
     """The line that explains an error to a user; None for an error that is ours to mend.
 
     Kedro wraps what happens inside a dataset: the outermost error of this project counts.
+
+    >>> message_for_user(DatasetError("a.json: not there"))
+    'a.json: not there'
+    >>> message_for_user(ZeroDivisionError()) is None
+    True
     """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:

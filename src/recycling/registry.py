@@ -256,9 +256,9 @@ def _refusal(setting: str, entry: Entry[Any], registry: Registry[Any], key: str)
     takes = [name for name in entry.settings.model_fields if name != key]
     near = get_close_matches(str(setting), takes)
     others = [other.name for other in registry.values() if setting in other.settings.model_fields]
-    said = f"{entry.name!r} takes no {setting!r}"
+    refused = f"{entry.name!r} takes no {setting!r}"
     if others:
-        said += f" (it is a setting of {', '.join(others)})"
+        refused += f" (it is a setting of {', '.join(others)})"
     elif near:
-        said += f" (did you mean {near[0]!r}?)"
-    return f"{said}; it takes {', '.join(takes) or 'no settings'}"
+        refused += f" (did you mean {near[0]!r}?)"
+    return f"{refused}; it takes {', '.join(takes) or 'no settings'}"

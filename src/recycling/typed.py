@@ -106,6 +106,12 @@ def input_types(node: Node) -> list[tuple[str, Any]]:
 
     Raises:
         GraphTypeError: An argument has no annotation.
+
+    Example:
+        >>> def add(first: int, **others: float) -> float:
+        ...     return first + sum(others.values())
+        >>> input_types(Node(add, {"first": "a", "second": "b"}, "total"))
+        [('a', <class 'int'>), ('b', <class 'float'>)]
     """
     bound = (
         inspect.signature(node.func).bind(**node._inputs)
@@ -136,6 +142,12 @@ def output_types(node: Node) -> dict[str, Any]:
 
     Raises:
         GraphTypeError: The function has no return annotation, or one for another number of outputs.
+
+    Example:
+        >>> def halves(text: str) -> tuple[str, int]:
+        ...     return text, len(text)
+        >>> output_types(Node(halves, "text", ["first", "length"]))
+        {'first': <class 'str'>, 'length': <class 'int'>}
     """
     returned = _hints(node).get("return", inspect.Signature.empty)
     if returned is inspect.Signature.empty:
@@ -193,7 +205,11 @@ def fits(given: Any, taken: Any) -> bool:
 
 
 def type_name(value: Any) -> str:
-    """A type as it reads in a message."""
+    """A type as it reads in a message.
+
+    >>> type_name(int), type_name(list[int] | None)
+    ('int', 'list[int] | None')
+    """
     if isinstance(value, NewType) or (inspect.isclass(value) and not get_args(value)):
         return str(value.__name__)
     return str(value).replace("typing.", "")

@@ -50,7 +50,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
     Attributes:
         not_a_value: Why an entry of this type has no versions and lies on this machine, where that
-            is so: it stands for a place, not for a value.
+            is so: it stands for a folder, not for a value.
         url: Where the value is if that is not on this machine, else None.
 
     Raises:
@@ -278,6 +278,10 @@ def local_path(path: str | Path, who: str) -> Path:
 
     Raises:
         DatasetError: It is a URL of another machine.
+
+    Example:
+        >>> local_path("file:///data/images", "images").as_posix()
+        '/data/images'
     """
     protocol, plain = get_protocol_and_path(path)
     if protocol != "file":

@@ -1,4 +1,4 @@
-"""Kedro datasets for places on this machine: folders of files, each read or written by others."""
+"""Kedro datasets for folders of this machine whose files others read and write."""
 
 from __future__ import annotations
 

@@ -76,7 +76,12 @@ mask_metric = MASK_METRICS.add
 
 
 def metric_of(settings: PickedSettings) -> Metric:
-    """The metric that settings pick."""
+    """The metric that settings pick.
+
+    >>> from recycling.evaluation import BoxMetric
+    >>> metric_of(BoxMetric.model_validate({"metric": "map50"})).title
+    'mAP50'
+    """
     metric: Metric = settings.picked
     return metric
 

@@ -172,7 +172,11 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
 
 
 def map50_by_size(metrics: Metrics) -> dict[str, float]:
-    """The mAP50 of small, medium and large objects, where the truth has such."""
+    """The mAP50 of small, medium and large objects, where the truth has such.
+
+    >>> map50_by_size(Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25}))
+    {'small': 0.25}
+    """
     known = scores_by_size(metrics)["mAP50"].dropna()
     return {str(size): float(score) for size, score in known.items()}
 

@@ -84,21 +84,13 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
     fused = f"{space}.test_predictions"
     predictions = {member.name: member.test_predictions for member in ensemble.members}
     metrics = {member.name: member.test_metrics for member in ensemble.members}
-    explained = [f"{space}.contributions", f"{space}.interval", f"{space}.error_correlation"]
-    page = {
-        "metrics": f"{space}.test_metrics",
-        "agreement": f"{space}.agreement",
-        "contributions": f"{space}.contributions",
-        "interval": f"{space}.interval",
-        "error_correlation": f"{space}.error_correlation",
-        "class_gains": f"{space}.class_gains",
-        "changes": f"{space}.changes",
-    }
+    explained = ["contributions", "interval", "error_correlation"]
     if task == "det":
-        explained.append(f"{space}.score_thresholds")
-        page["score_thresholds"] = f"{space}.score_thresholds"
+        explained.append("score_thresholds")
+    shown = [*explained, "agreement", "class_gains", "changes"]
     if ensemble.search is not None:
-        page |= {"choices": f"{space}.choices", "search_history": f"{space}.search_history"}
+        shown += ["choices", "search_history"]
+    page = {"metrics": f"{space}.test_metrics", **{name: f"{space}.{name}" for name in shown}}
     if ensemble.leaderboard is not None:
         page["leaderboard"] = ensemble.leaderboard
     return [
@@ -107,7 +99,7 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
         node(explainer(task), {"truth": "test.annotations", "fused": fused,
                              "without": f"{space}.without",
                              "metric": metric_parameter(task), **predictions},
-             explained, name="explain", namespace=space),
+             [f"{space}.{name}" for name in explained], name="explain", namespace=space),
         node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
              f"{space}.class_gains", name="compare_classes", namespace=space),
         node(changes_drawer(task), {"truth": "test.annotations", "folder": "test.images",
@@ -149,7 +141,11 @@ def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 
 
 def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list[str]:
-    """Those members that count; a search may have left some out."""
+    """Those members that count; a search may have left some out.
+
+    >>> used_members(["yolox.fold0", "fcos.fold0"], {"weights": {"fcos": 2}})
+    ['fcos.fold0']
+    """
     if choice is None:
         return list(names)
     return [name for name in names if model_of(name) in choice["weights"]]

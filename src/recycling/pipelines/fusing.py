@@ -165,26 +165,42 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
 
 
 def out_of_fold_key(name: str) -> str:
-    """The input that holds a member's out-of-fold probabilities, beside those that are fused."""
+    """The input that holds a member's out-of-fold probabilities, beside those that are fused.
+
+    >>> out_of_fold_key("resnet.fold0")
+    'out of fold: resnet.fold0'
+    """
     return f"{_OUT_OF_FOLD}{name}"
 
 
 def probabilities_key(name: str) -> str:
-    """The input that holds a member's probabilities, beside its label maps."""
+    """The input that holds a member's probabilities, beside its label maps.
+
+    >>> probabilities_key("unet.fold0")
+    'probabilities: unet.fold0'
+    """
     return f"{_PROBABILITIES}{name}"
 
 
 def predictions_and_probabilities(
     inputs: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, ProbabilityMaps]]:
-    """The predictions by member, and the probabilities by member where there are some."""
+    """The predictions by member, and the probabilities by member where there are some.
+
+    >>> predictions_and_probabilities({"unet": "maps", probabilities_key("unet"): "planes"})
+    ({'unet': 'maps'}, {'unet': 'planes'})
+    """
     predictions = {name: own for name, own in inputs.items() if not name.startswith(_PROBABILITIES)}
     keys = {name: probabilities_key(name) for name in predictions}
     return predictions, {name: inputs[key] for name, key in keys.items() if key in inputs}
 
 
 def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:
-    """Height and width of each image, pixels, by its id."""
+    """Height and width of each image, pixels, by its id.
+
+    >>> image_sizes(pd.DataFrame({"image_id": [7], "height": [480], "width": [640]}))
+    {7: (480, 640)}
+    """
     sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
     return dict(zip(images["image_id"].tolist(), sizes, strict=True))
 

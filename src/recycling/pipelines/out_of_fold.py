@@ -18,7 +18,11 @@ Table = TypeVar("Table", bound=pd.DataFrame)
 
 
 def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The out-of-fold predictions of each model, a fold after the other."""
+    """The out-of-fold predictions of each model, a fold after the other.
+
+    >>> by_model({"yolox.fold0": 1, "yolox.fold1": 2, "colleague.csv": 3})
+    {'yolox': [1, 2], 'colleague': [3]}
+    """
     found: dict[str, list[Any]] = {}
     for name, predictions in members.items():
         found.setdefault(model_of(name), []).append(predictions)
@@ -26,7 +30,12 @@ def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def joined(maps: Sequence[Maps]) -> Maps:
-    """The label maps, or the probabilities, of several folds as one; read when asked for."""
+    """The label maps, or the probabilities, of several folds as one; read when asked for.
+
+    >>> folds = [LabelMaps([fold], lambda image_id: image_id) for fold in (0, 1)]
+    >>> list(joined(folds))
+    [0, 1]
+    """
     source = {image_id: own for own in maps for image_id in own}
     kind: Any = LabelMaps if isinstance(maps[0], LabelMaps) else ProbabilityMaps
     whole: Maps = kind(list(source), lambda image_id: source[image_id][image_id])
@@ -34,7 +43,12 @@ def joined(maps: Sequence[Maps]) -> Maps:
 
 
 def joined_tables(members: Mapping[str, Table]) -> dict[str, Table]:
-    """The out-of-fold predictions of each model as one table."""
+    """The out-of-fold predictions of each model as one table.
+
+    >>> folds = {f"yolox.fold{fold}": pd.DataFrame({"image_id": [fold]}) for fold in (0, 1)}
+    >>> joined_tables(folds)["yolox"]["image_id"].tolist()
+    [0, 1]
+    """
     folds = by_model(members).items()
     return {model: cast(Table, pd.concat(own, ignore_index=True)) for model, own in folds}
 

@@ -34,6 +34,11 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
 
     Raises:
         PlanError: A model or an ensemble is described wrongly; one line, with file and key.
+
+    Example:
+        >>> plan = read_plan({}, "models.yml", {"det": {"colleague": Path("colleague.csv")}})
+        >>> [(ensemble.name, len(ensemble.members)) for ensemble in plan.ensembles]
+        [('final', 1)]
     """
     known = read_models(parameters, where)
     described = read_ensembles(parameters, where)

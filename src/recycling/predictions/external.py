@@ -72,6 +72,13 @@ def members_in(folder: Path, part: ExternalPart = "test") -> dict[str, Path]:
 
     Raises:
         SubmissionError: A name is none for a member, or a ``NAME.oof.csv`` lacks its ``NAME.csv``.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(folder, "colleague.csv").touch()
+        ...     list(members_in(Path(folder)))
+        ['colleague']
     """
     if not folder.exists():
         return {}

@@ -139,6 +139,10 @@ def probability_planes(probabilities: NDArray[np.floating[Any]]) -> ProbabilityP
 
     Raises:
         ValueError: Another shape, or a number outside 0 to 1.
+
+    Example:
+        >>> probability_planes(np.array([[[0.75]], [[0.25]]])).tolist()
+        [[[191]], [[64]]]
     """
     if probabilities.ndim != 3:
         raise ValueError(

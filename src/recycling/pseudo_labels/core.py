@@ -65,12 +65,18 @@ def as_annotations(rows: pd.DataFrame, unlabeled: Annotations, teacher: Annotati
 
 
 def audit(predicted: pd.DataFrame, kept: pd.DataFrame, categories: pd.DataFrame) -> PseudoAudit:
-    """Count, by category, what the teacher said and what was kept.
+    """Count, by category, what the teacher predicted and what was kept.
 
     Args:
         predicted: All predictions, with `category_id`.
         kept: Those that became annotations, with `category_id` and `score`.
         categories: The categories.
+
+    Example:
+        >>> predicted = pd.DataFrame({"category_id": [5, 5], "score": [0.5, 0.75]})
+        >>> categories = pd.DataFrame({"category_id": [5], "name": ["paper"]})
+        >>> audit(predicted, predicted[1:], categories).to_dict("records")
+        [{'category': 'paper', 'predicted': 2, 'kept': 1, 'mean_score': 0.75}]
     """
     ids = categories["category_id"]
     by_category = kept.groupby("category_id")["score"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.members import EnsemblingError, check_same
 
 ImageSizes: TypeAlias = Mapping[int, tuple[int, int]]
 """Height and width, in pixels, by image."""
@@ -24,20 +24,7 @@ def check_same_images(
     Raises:
         EnsemblingError: A member lacks an image; it names both and the first such image.
     """
-    first = members[0]
-    for name, member in zip(names, members, strict=True):
-        for lacking, has, lacking_name, has_name in (
-            (member, first, name, names[0]),
-            (first, member, names[0], name),
-        ):
-            known = set(lacking)
-            missing = [image_id for image_id in has if image_id not in known]
-            if missing:
-                raise EnsemblingError(
-                    f"{lacking_name}: no {what} of image {missing[0]}, which {has_name} has "
-                    f"({len(missing)} are missing); predict on the same images or leave "
-                    f"{lacking_name} out"
-                )
+    check_same(members, names, what=f"{what} of image", remedy="predict on the same images")
 
 
 def check_sizes(sizes: ImageSizes | None, image_ids: Iterable[int]) -> None:

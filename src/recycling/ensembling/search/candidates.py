@@ -58,6 +58,12 @@ def space_of(entry: Entry[Method]) -> Space:
 
     Args:
         entry: Of a registry of fusion methods.
+
+    Example:
+        >>> from recycling.ensembling import CLASS_METHODS
+        >>> space = space_of(CLASS_METHODS["hard_vote"])
+        >>> space.weighted, space.learns
+        (False, 'ranks')
     """
     fields = entry.settings.model_fields
     tried = {name: _tried(setting) for name, setting in fields.items()}
@@ -125,7 +131,13 @@ class Candidate:
 
 
 def settings_of(chosen: Candidate, registry: Registry[Method]) -> PickedSettings:
-    """A candidate as the settings of its method, its weights among them where it takes some."""
+    """A candidate as the settings of its method, its weights among them where it takes some.
+
+    Example:
+        >>> from recycling.ensembling import CLASS_METHODS
+        >>> settings_of(candidate(Space("mean"), {"a": 2, "b": 1}), CLASS_METHODS)
+        MeanSettings(method='mean', weights={'a': 2.0, 'b': 1.0})
+    """
     entry = registry[chosen.method]
     space = space_of(entry)
     content: dict[str, Any] = {"method": chosen.method}

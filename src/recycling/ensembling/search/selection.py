@@ -220,7 +220,11 @@ class Scores(Generic[Fused]):
 
 
 def alone(name: str) -> Candidate:
-    """One member, its predictions left as they are."""
+    """One member, its predictions left as they are.
+
+    >>> alone("yolox").members
+    ('yolox',)
+    """
     return candidate(Space(ALONE), {name: 1})
 
 

@@ -30,7 +30,7 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
 
     Args:
         label_maps: (members, H, W), one map a member; at most 255 members.
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
 
     Returns:
         (H, W), the fused map.
@@ -55,10 +55,8 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
 
     from recycling.ensembling.masks.hard_vote.kernel import vote
 
-    flat = np.ascontiguousarray(label_maps).reshape(n_members, height * width)
-    if not flat.flags.writeable:
-        # numba compiles a second kernel for read-only arrays; a copy is cheaper.
-        flat = flat.copy()
+    # numba compiles a second kernel for read-only arrays; a copy is cheaper.
+    flat = np.require(label_maps, requirements=["C", "W"]).reshape(n_members, height * width)
     fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
@@ -75,6 +73,11 @@ def vote_agreement(label_maps: NDArray[np.uint8], fused: LabelMap) -> NDArray[np
 
     Raises:
         EnsemblingError: The maps are of different sizes.
+
+    Example:
+        >>> maps = np.array([[[1, 1]], [[2, 1]]], dtype=np.uint8)
+        >>> vote_agreement(maps, maps[0]).tolist()
+        [[0.5, 1.0]]
     """
     if label_maps.shape[1:] != fused.shape:
         raise EnsemblingError(
@@ -102,7 +105,7 @@ def fuse_label_maps(
     Args:
         members: The label maps of each member, of the same images. Maps of another size than the
             image's are brought to it first, taking the pixel under the centre.
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
         sizes: Each image's height and width; None for the size of the first member's map. Give
             them where members predict at different sizes, or the result hangs on who is first.
         names: What to call the members in messages.
@@ -138,6 +141,11 @@ def stacked(
 
     Returns:
         (members, H, W), a copy.
+
+    Example:
+        >>> maps = LabelMaps([7], lambda image_id: np.array([[1, 2]], np.uint8))
+        >>> stacked([maps, maps], 7).tolist()
+        [[[1, 2]], [[1, 2]]]
     """
     import cv2
 

@@ -87,6 +87,10 @@ def average_planes(
 
     Raises:
         EnsemblingError: As for `soft_vote`.
+
+    Example:
+        >>> average_planes(np.array([[[[200]], [[55]]], [[[100]], [[155]]]], np.uint8)).tolist()
+        [[[150]], [[105]]]
     """
     flat, counting = _checked(planes, weights)
 
@@ -184,9 +188,9 @@ def _checked(
                     f"{name}: planes hold values from {own.min():g} to {own.max():g}; "
                     "probabilities lie between 0 and 1 (take the softmax of logits first)"
                 )
-    flat = np.ascontiguousarray(planes).reshape(n_members, n_classes, height * width)
     # numba compiles a second kernel for read-only arrays; a copy is cheaper.
-    return cast(AnyPlanes, flat if flat.flags.writeable else flat.copy()), counting
+    own = np.require(planes, requirements=["C", "W"])
+    return cast(AnyPlanes, own.reshape(n_members, n_classes, height * width)), counting
 
 
 def _check_members(
