@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
-from recycling.ensembling.masks.hard_vote import stacked
+from recycling.ensembling.masks.image_members import stacked
 from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.plan import Plan, PseudoLabelPlan
 from recycling.predictions import LabelMaps

@@ -47,9 +47,10 @@ def read_class_probabilities_csv(
         >>> from tempfile import TemporaryDirectory
         >>> crops = pd.DataFrame({"annotation_id": [7]})
         >>> categories = pd.DataFrame({"name": ["paper", "metal"]})
+        >>> classes = pd.DataFrame({"annotation_id": [7], "category": ["metal"]})
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder, "team.csv")
-        ...     pd.DataFrame({"annotation_id": [7], "category": ["metal"]}).to_csv(path, index=False)
+        ...     classes.to_csv(path, index=False)
         ...     read_class_probabilities_csv(path, crops, categories)
            annotation_id  paper  metal
         0              7    0.0    1.0

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.masks.image_members import ImageSizes, check_members, stacked
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.ensembling.methods import MaskFusion, mask_method
 from recycling.ensembling.ties import best_first
@@ -117,46 +117,10 @@ def fuse_label_maps(
         EnsemblingError: The ranks do not fit, a member lacks an image that another has, or an image
             has no size.
     """
-    called = member_names(names, len(members))
+    called = check_members(members, names, sizes, what="label map")
     best_first(ranks, called)
-    check_same_images(members, called)
-    check_sizes(sizes, members[0])
 
     def read(image_id: int) -> LabelMap:
-        size = None if sizes is None else sizes[image_id]
-        return hard_vote(stacked(members, image_id, size=size), ranks=ranks)
+        return hard_vote(stacked(members, image_id, sizes=sizes, names=called), ranks=ranks)
 
     return LabelMaps(list(members[0]), read)
-
-
-def stacked(
-    members: Sequence[LabelMaps], image_id: int, *, size: tuple[int, int] | None = None
-) -> NDArray[np.uint8]:
-    """The members' maps of one image in one size.
-
-    Args:
-        members: The label maps of each member.
-        image_id: The image.
-        size: Height and width; None for the first member's.
-
-    Returns:
-        (members, H, W), a copy.
-
-    Example:
-        >>> maps = LabelMaps([7], lambda image_id: np.array([[1, 2]], np.uint8))
-        >>> stacked([maps, maps], 7).tolist()
-        [[[1, 2]], [[1, 2]]]
-    """
-    import cv2
-
-    first = members[0][image_id]
-    height, width = first.shape if size is None else size
-    maps = np.empty((len(members), height, width), dtype=np.uint8)
-    for own, member in zip(maps, members, strict=True):
-        label_map = first if member is members[0] else member[image_id]
-        if label_map.shape == own.shape:
-            own[:] = label_map
-        else:
-            # INTER_NEAREST takes the pixel up and left of the centre: maps would shift.
-            cv2.resize(label_map, (width, height), own, interpolation=cv2.INTER_NEAREST_EXACT)
-    return maps
