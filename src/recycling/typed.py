@@ -251,6 +251,7 @@ def _type_arguments(dataset: type) -> tuple[Any, Any]:
             origin = get_origin(base)
             if inspect.isclass(origin) and issubclass(origin, AbstractDataset):
                 given = [bound.get(argument, argument) for argument in get_args(base)]
-                bound.update(zip(origin.__parameters__, given, strict=True))
-    saved, loaded = AbstractDataset.__parameters__  # type: ignore[attr-defined]
+                parameters = vars(origin)["__parameters__"]
+                bound.update(zip(parameters, given, strict=True))
+    saved, loaded = vars(AbstractDataset)["__parameters__"]
     return bound.get(saved, Any), bound.get(loaded, Any)

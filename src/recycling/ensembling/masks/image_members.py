@@ -50,7 +50,9 @@ def check_members(
     """
     called = member_names(names, len(members))
     check_same_images(members, called, what=what)
-    for image_id in members[0] if sizes is not None else ():
+    if sizes is None:
+        return called
+    for image_id in members[0]:
         if image_id not in sizes:
             raise EnsemblingError(
                 f"image {image_id}: the members predict it but its size is not given; give the "
