@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import pandas as pd
@@ -63,6 +64,8 @@ def with_types(
     if "returns" in types:
         types["return"] = types.pop("returns")
     typed.__annotations__ = get_type_hints(function) | types
+    # Kedro looks for the argument of an input in the wrapper's own signature.
+    vars(typed)["__signature__"] = signature(function)
     return typed
 
 
