@@ -232,7 +232,7 @@ def test_the_order_in_which_members_are_named_does_not_matter():
         made = problem(dict.fromkeys(names, 1.0), n_images=80)
         return replace(
             made,
-            fuse=lambda chosen, _: np.mean([guesses[name] for name in chosen.members], axis=0),
+            fuse=lambda chosen, *_: np.mean([guesses[name] for name in chosen.members], axis=0),
             score=lambda fused, ids: -float(np.mean(fused[ids] ** 2)),
         )
 
