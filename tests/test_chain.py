@@ -232,8 +232,8 @@ def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):
     assert now == shipped
 
 
-def drop_in(project: Path, task: str, name: str) -> Path:
-    """Drop the final ensemble's own submission in, as somebody else's predictions."""
+def add_external(project: Path, task: str, name: str) -> Path:
+    """Add the final ensemble's own submission as somebody else's predictions."""
     file = project / f"data/01_raw/members/{task}/{name}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     submission = project / f"data/07_model_output/{task}/final/submission.csv"
@@ -242,7 +242,7 @@ def drop_in(project: Path, task: str, name: str) -> Path:
     return file
 
 
-def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp_path):
+def test_an_external_file_is_as_good_a_member_as_a_model(ensembled, tmp_path):
     project = shutil.copytree(ensembled, tmp_path / "recycling")
     before = json.loads((project / "data/08_reporting/summary.json").read_text())
     models = project / "conf/base/models.yml"
@@ -253,7 +253,7 @@ def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp
     fusion = {"ensembling": {"cls": {}, "seg": {}, "det": {"weights": "equal"}}}
     (project / "conf/local").mkdir(exist_ok=True)
     (project / "conf/local/parameters_ensembling.yml").write_text(yaml.safe_dump(fusion))
-    drop_in(project, "det", "colleague")
+    add_external(project, "det", "colleague")
     result = kedro(project, "run", "--pipeline", "ensembling")
     assert result.returncode == 0, result.stdout + result.stderr
     scores = json.loads((project / "data/08_reporting/summary.json").read_text())["det"]
@@ -266,8 +266,8 @@ def test_a_file_that_is_dropped_in_is_as_good_a_member_as_a_model(ensembled, tmp
 def test_csv_files_alone_are_ensembled_without_any_model(ensembled, tmp_path):
     project = shutil.copytree(ensembled, tmp_path / "recycling")
     for task in FEW:
-        drop_in(project, task, "mine")
-        drop_in(project, task, "yours")
+        add_external(project, task, "mine")
+        add_external(project, task, "yours")
     shutil.copytree(project / "sample/03_primary", project / "data/03_primary")
     shutil.copytree(project / "sample/01_raw/sample/images", project / "data/01_raw/sample/images")
     # What is left of two boxes that are the same is one of them.
@@ -285,9 +285,9 @@ def test_csv_files_alone_are_ensembled_without_any_model(ensembled, tmp_path):
         assert scores["ensemble"] == pytest.approx(scores["members"]["mine.csv"], abs=0.001)
 
 
-def test_a_dropped_in_file_with_a_fault_is_named_with_its_image(ensembled, tmp_path):
+def test_an_external_file_with_a_fault_is_named_with_its_image(ensembled, tmp_path):
     project = shutil.copytree(ensembled, tmp_path / "recycling")
-    file = drop_in(project, "det", "colleague")
+    file = add_external(project, "det", "colleague")
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]))
     result = kedro(project, "run", "--pipeline", "ensembling")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -58,6 +59,11 @@ def message_for_user(error: BaseException) -> str | None:
     """The line that explains an error to a user; None for an error that is ours to mend.
 
     Kedro wraps what happens inside a dataset: the outermost error of this project counts.
+
+    >>> message_for_user(DatasetError("a.json: not there"))
+    'a.json: not there'
+    >>> message_for_user(ZeroDivisionError()) is None
+    True
     """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
@@ -71,6 +77,13 @@ def message_for_user(error: BaseException) -> str | None:
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
         return _one_line(error)
     return None
+
+
+@contextmanager
+def _catalog(env: str | None) -> Iterator[DataCatalog]:
+    """The catalog of an environment, whose pipelines are known within."""
+    with KedroSession.create(env=env) as session:
+        yield cast(DataCatalog, cast(KedroSession, session).load_context().catalog)
 
 
 def _one_line(error: BaseException) -> str:
@@ -94,11 +107,10 @@ def types(env: str | None, pipeline: str) -> None:
 
     from recycling.typed import check_types, type_name
 
-    with KedroSession.create(env=env) as session:
-        context = cast(KedroSession, session).load_context()
+    with _catalog(env) as catalog:
         if pipeline not in pipelines:
             raise KedroCliError(f"no pipeline {pipeline!r}; known: {', '.join(sorted(pipelines))}")
-        edges = check_types(pipelines[pipeline], cast(DataCatalog, context.catalog))
+        edges = check_types(pipelines[pipeline], catalog)
     table = Table("dataset", "from", "to", "type")
     for edge in edges:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))
@@ -117,21 +129,20 @@ def recipes(env: str | None, task: Task | None) -> None:
     from recycling.backends.libraries import how_to_install
     from recycling.backends.shared.recipes import N_CLASSES, list_recipes
 
-    with KedroSession.create(env=env) as session:
-        context = cast(KedroSession, session).load_context()
-        folder = cast("Recipes", cast(DataCatalog, context.catalog).load("recipes"))
+    with _catalog(env) as catalog:
+        folder = cast("Recipes", catalog.load("recipes"))
     found = list_recipes(folder, task)
     console = Console()
     if not console.is_terminal:
         console.width = 300  # one line a recipe, for grep
     console.print(_recipes_table(found))
-    counted = ", ".join(f"{one} {n}" for one, n in N_CLASSES.items())
+    counted = ", ".join(f"{task} {n}" for task, n in N_CLASSES.items())
     click.echo(f"{len(found)} recipes")
     click.echo(f"parameters: millions, with as many classes as the reports had ({counted})")
     click.echo("weights: what `pretrained: default` takes, host and file")
-    if any(None in (one.parameters, one.weights, one.reports) for one in found):
+    if any(None in (recipe.parameters, recipe.weights, recipe.reports) for recipe in found):
         click.echo("-: the comment at the top of the recipe does not say")
-    for library in sorted({library for one in found for library in one.missing}):
+    for library in sorted({library for recipe in found for library in recipe.missing}):
         click.echo(f"{library} is not installed: {how_to_install(library)}")
 
 
@@ -148,15 +159,15 @@ def _recipes_table(found: list[RecipeFacts]) -> Table:
         Column("weights", overflow="fold"),
         box=SIMPLE_HEAD,
     )
-    for one in found:
-        missing = ", ".join(one.missing)
+    for recipe in found:
+        missing = ", ".join(recipe.missing)
         table.add_row(
-            one.task,
-            one.backend if not missing else f"{one.backend} ({missing} not installed)",
-            one.name,
-            "-" if one.parameters is None else f"{one.parameters / 1e6:.1f}",
-            _joined(one.reports),
-            _joined(one.weights),
+            recipe.task,
+            recipe.backend if not missing else f"{recipe.backend} ({missing} not installed)",
+            recipe.name,
+            "-" if recipe.parameters is None else f"{recipe.parameters / 1e6:.1f}",
+            _joined(recipe.reports),
+            _joined(recipe.weights),
         )
     return table
 
@@ -181,9 +192,8 @@ def anchors(env: str | None, dataset: str, image_size: int) -> None:
         describe,
     )
 
-    with KedroSession.create(env=env) as session:
-        context = cast(KedroSession, session).load_context()
-        annotations = cast(DataCatalog, context.catalog).load(dataset)
+    with _catalog(env) as catalog:
+        annotations = catalog.load(dataset)
     report = anchor_report(annotations, image_size)
     console = Console()
     if not console.is_terminal:
@@ -232,7 +242,6 @@ def baseline(env: str | None, dataset: str) -> None:
     """Store the category shares of DATASET, which later runs are compared with."""
     from recycling.validation import store_baseline
 
-    with KedroSession.create(env=env) as session:
-        context = cast(KedroSession, session).load_context()
-        path = store_baseline(cast(DataCatalog, context.catalog), dataset)
+    with _catalog(env) as catalog:
+        path = store_baseline(catalog, dataset)
     click.echo(f"{path}: category shares of {dataset}")

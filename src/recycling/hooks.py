@@ -28,22 +28,16 @@ from recycling.backends import (
 from recycling.backends.shared.recipes import read_head
 from recycling.datasets import (
     CheckpointDataset,
-    DroppedMembersDataset,
     FigureDataset,
-    ImageCacheDataset,
     ImageDataset,
     PathDataset,
-    RunFolderDataset,
 )
+from recycling.datasets.core import OptionalPathDataset
 from recycling.plan import start_of
 from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 
 logger = logging.getLogger(__name__)
-
-
-OWN = (DroppedMembersDataset, ImageCacheDataset, RunFolderDataset)
-"""What is a user's own in any case, or written to by what reads it."""
 
 
 class PreflightError(ValueError):
@@ -104,7 +98,7 @@ class SampleHooks:
             name: dataset
             for name in pipeline.inputs()
             if isinstance(dataset := catalog.get(name), PathDataset)
-            and not isinstance(dataset, OWN)
+            and not isinstance(dataset, OptionalPathDataset)
             and dataset.filepath.is_relative_to(data)
         }
         shipped = {
@@ -178,21 +172,21 @@ class ConsoleHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Show every score, and where the pictures are."""
+        """Show every score, and where the images are."""
         made = pipeline.all_outputs()
         if "summary" in made:
             from recycling.reporting import scores_table
 
             self._console.print(scores_table(catalog.load("summary")))
-        pictures = [
+        images = [
             path
             for name in sorted(made)
             if isinstance(dataset := catalog.get(name), ImageDataset | FigureDataset)
             and (path := dataset.stored) is not None
         ]
-        if pictures:
-            self._console.print("Pictures:")
-        for path in pictures:
+        if images:
+            self._console.print("Images:")
+        for path in images:
             self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
 
 
@@ -207,13 +201,14 @@ def _find_outdated(name: str, node: Node, pipeline: Pipeline, catalog: DataCatal
     """
     checkpoint: Checkpoint = catalog.load(name)
     made = cast(CheckpointDataset, catalog.get(name)).written("checkpoint.json") or 0.0
-    follow = sorted(pipeline.from_inputs(name).all_outputs()) if _is_used(name, pipeline) else []
+    is_used = any(name in node.inputs for node in pipeline.nodes)
+    follow = sorted(pipeline.from_inputs(name).all_outputs()) if is_used else []
     who = name.removesuffix(".checkpoint")
     if (change := _change(checkpoint, made, node, catalog)) is not None:
         logger.warning("%s: %s; it and all that follows from it are made anew", who, change)
         outdated = [name, *follow]
     else:
-        outdated = [one for one in follow if (_time_of(catalog.get(one)) or made) < made]
+        outdated = [output for output in follow if (_time_of(catalog.get(output)) or made) < made]
         if outdated:
             logger.warning(
                 "%s: %s older than this model and made anew: %s",
@@ -221,19 +216,15 @@ def _find_outdated(name: str, node: Node, pipeline: Pipeline, catalog: DataCatal
                 "1 output is" if len(outdated) == 1 else f"{len(outdated)} outputs are",
                 ", ".join(outdated[:5]) + (", ..." if len(outdated) > 5 else ""),
             )
-    for one in outdated:
-        if (dataset := catalog.get(one)) is not None:
+    for output in outdated:
+        if (dataset := catalog.get(output)) is not None:
             # For this one object: what the files are is not altered before they are replaced.
             vars(dataset)["_exists"] = lambda: False
 
 
-def _is_used(name: str, pipeline: Pipeline) -> bool:
-    return any(name in node.inputs for node in pipeline.nodes)
-
-
 def _change(checkpoint: Checkpoint, made: float, node: Node, catalog: DataCatalog) -> str | None:
     """What has changed since a model was trained, on one line."""
-    key = next(one for one in node.inputs if one.startswith("params:models."))
+    key = next(name for name in node.inputs if name.startswith("params:models."))
     model: Model = catalog.load(key)
     # What another model's weights are called is known only once they are there.
     besides = {"pretrained"} if start_of(model) is not None else set()

@@ -16,9 +16,7 @@ from recycling.pipelines import (
     ensembling,
     pseudo_labeling,
     splitting,
-    training_cls,
-    training_det,
-    training_seg,
+    training,
 )
 from recycling.plan import TASKS, Plan, read_plan
 from recycling.plan.parameters import ParameterError, file_of, shown
@@ -38,9 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
         "splitting": splitting.create_pipeline(parts),
-        "training_cls": training_cls.create_pipeline(plan),
-        "training_det": training_det.create_pipeline(plan),
-        "training_seg": training_seg.create_pipeline(plan),
+        **{f"training_{task}": training.create_pipeline(plan, task) for task in TASKS},
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
         "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),
     }
@@ -73,8 +69,8 @@ def plan_of(config: OmegaConfigLoader) -> Plan:
     where = next((file for file in files if file.exists()), files[-1])
     import_custom(config["parameters"].get("custom_imports") or [], config)
     members = Path(config.conf_source).parent / str(config["globals"]["data"]) / "01_raw/members"
-    dropped = {task: members_in(members / task) for task in TASKS}
-    return read_plan(config["parameters"], shown(where), dropped)
+    external = {task: members_in(members / task) for task in TASKS}
+    return read_plan(config["parameters"], shown(where), external)
 
 
 def import_custom(names: Any, config: OmegaConfigLoader) -> None:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Thing = TypeVar("Thing")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class RegistryError(ValueError):
@@ -49,6 +50,7 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
 
     Args:
         kind: What they are called in messages, such as "fusion method of boxes".
+        made_by: What makes a thing of a function, for `add`.
 
     >>> losses: Registry[Callable[..., float]] = Registry("loss")
     >>> class Focal(Settings):
@@ -65,8 +67,8 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
     recycling.registry.RegistryError: no loss is called 'focus'; did you mean 'focal'?
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, made_by: Callable[..., Thing] | None = None) -> None:
+        self.kind, self.made_by = kind, made_by
         self._entries: dict[str, Entry[Thing]] = {}
 
     def register(self, name: str, settings: type[Settings]) -> Callable[[Thing], Thing]:
@@ -87,6 +89,35 @@ class Registry(Mapping[str, Entry[Thing]], Generic[Thing]):
                 )
             self._entries[name] = Entry(name, settings, thing)
             return thing
+
+        return add
+
+    def add(
+        self, name: str, settings: type[Settings], **facts: Any
+    ) -> Callable[[Function], Function]:
+        """A decorator that adds what `made_by` makes of a function, and leaves the function alone.
+
+        Args:
+            name: What a user calls it.
+            settings: The settings that it takes: a field for each keyword of the function.
+            facts: What `made_by` takes beside the function.
+
+        Raises:
+            RegistryError: Another thing has that name.
+
+        >>> metrics: Registry[dict[str, Any]] = Registry("metric", lambda f, title: {title: f})
+        >>> @metrics.add("iou", Settings, title="IoU")
+        ... def iou(hits: int, union: int) -> float:
+        ...     return hits / union
+        >>> iou(1, 2), metrics["iou"].thing["IoU"] is iou
+        (0.5, True)
+        """
+        assert self.made_by is not None
+        make = self.made_by
+
+        def add(function: Function) -> Function:
+            self.register(name, settings)(make(function, **facts))
+            return function
 
         return add
 
@@ -148,8 +179,8 @@ class PickedSettings(Settings):
     >>> _ = methods.register("mean", Mean)(max)
     >>> Method.model_validate({"power": 2})
     Mean(method='mean', power=2.0)
-    >>> Method(method="mean")
-    Mean(method='mean', power=1.0)
+    >>> Method(method="mean").arguments(), Method(method="mean").picked is max
+    ({'power': 1.0}, True)
 
     Attributes:
         registry: Where the things of this kind are.
@@ -182,6 +213,15 @@ class PickedSettings(Settings):
             picked = cls.registry[name].settings
         made: Self = super().__new__(picked)
         return made
+
+    @property
+    def picked(self) -> Any:
+        """The thing that is picked."""
+        return self.registry[getattr(self, self.key)].thing
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings that the thing takes by keyword."""
+        return self.model_dump(exclude={self.key})
 
     @model_validator(mode="wrap")
     @classmethod
@@ -216,9 +256,9 @@ def _refusal(setting: str, entry: Entry[Any], registry: Registry[Any], key: str)
     takes = [name for name in entry.settings.model_fields if name != key]
     near = get_close_matches(str(setting), takes)
     others = [other.name for other in registry.values() if setting in other.settings.model_fields]
-    said = f"{entry.name!r} takes no {setting!r}"
+    refused = f"{entry.name!r} takes no {setting!r}"
     if others:
-        said += f" (it is a setting of {', '.join(others)})"
+        refused += f" (it is a setting of {', '.join(others)})"
     elif near:
-        said += f" (did you mean {near[0]!r}?)"
-    return f"{said}; it takes {', '.join(takes) or 'no settings'}"
+        refused += f" (did you mean {near[0]!r}?)"
+    return f"{refused}; it takes {', '.join(takes) or 'no settings'}"

@@ -30,6 +30,10 @@ def environment_variable(name: str) -> str:
 
     Raises:
         ConfigurationError: It is not set.
+
+    Example:
+        >>> environment_variable("PATH") == os.environ["PATH"]
+        True
     """
     if not (value := os.environ.get(name)):
         raise ConfigurationError(

@@ -106,6 +106,12 @@ def input_types(node: Node) -> list[tuple[str, Any]]:
 
     Raises:
         GraphTypeError: An argument has no annotation.
+
+    Example:
+        >>> def add(first: int, **others: float) -> float:
+        ...     return first + sum(others.values())
+        >>> input_types(Node(add, {"first": "a", "second": "b"}, "total"))
+        [('a', <class 'int'>), ('b', <class 'float'>)]
     """
     bound = (
         inspect.signature(node.func).bind(**node._inputs)
@@ -136,6 +142,12 @@ def output_types(node: Node) -> dict[str, Any]:
 
     Raises:
         GraphTypeError: The function has no return annotation, or one for another number of outputs.
+
+    Example:
+        >>> def halves(text: str) -> tuple[str, int]:
+        ...     return text, len(text)
+        >>> output_types(Node(halves, "text", ["first", "length"]))
+        {'first': <class 'str'>, 'length': <class 'int'>}
     """
     returned = _hints(node).get("return", inspect.Signature.empty)
     if returned is inspect.Signature.empty:
@@ -193,7 +205,11 @@ def fits(given: Any, taken: Any) -> bool:
 
 
 def type_name(value: Any) -> str:
-    """A type as it reads in a message."""
+    """A type as it reads in a message.
+
+    >>> type_name(int), type_name(list[int] | None)
+    ('int', 'list[int] | None')
+    """
     if isinstance(value, NewType) or (inspect.isclass(value) and not get_args(value)):
         return str(value.__name__)
     return str(value).replace("typing.", "")
@@ -230,21 +246,12 @@ def _stored_types(catalog: DataCatalog, name: str) -> tuple[Any, Any] | None:
 def _type_arguments(dataset: type) -> tuple[Any, Any]:
     """The two types of ``AbstractDataset[saved, loaded]`` that a dataset class fills in."""
     bound: dict[Any, Any] = {}
-
-    def visit(cls: type) -> tuple[Any, Any] | None:
-        for base in getattr(cls, "__orig_bases__", ()):
+    for cls in dataset.__mro__:  # a class comes before its bases
+        for base in vars(cls).get("__orig_bases__", ()):
             origin = get_origin(base)
-            if not inspect.isclass(origin) or not issubclass(origin, AbstractDataset):
-                continue
-            arguments = tuple(bound.get(a, a) for a in get_args(base))
-            if origin is AbstractDataset or "AbstractVersionedDataset" in origin.__name__:
-                return arguments[0], arguments[1]
-            bound.update(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
-            if (found := visit(origin)) is not None:
-                return found
-        for base in cls.__bases__:
-            if base is not cls and issubclass(base, AbstractDataset) and (found := visit(base)):
-                return found
-        return None
-
-    return visit(dataset) or (Any, Any)
+            if inspect.isclass(origin) and issubclass(origin, AbstractDataset):
+                given = [bound.get(argument, argument) for argument in get_args(base)]
+                parameters = vars(origin)["__parameters__"]
+                bound.update(zip(parameters, given, strict=True))
+    saved, loaded = vars(AbstractDataset)["__parameters__"]
+    return bound.get(saved, Any), bound.get(loaded, Any)

@@ -451,12 +451,8 @@ def model(**settings: Any) -> Model:
 def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predicted(project):
     from recycling.evaluation import ClassMetric
     from recycling.pipelines.data_cleaning import check_image_files, clean_annotations
-    from recycling.pipelines.scoring import score_classes
-    from recycling.pipelines.training import (
-        fold_selector,
-        predict_classes,
-        trainer,
-    )
+    from recycling.pipelines.scoring import SCORE
+    from recycling.pipelines.training import PREDICT, fold_selector, trainer
 
     catalog = DataCatalog.from_config(yaml.safe_load(CATALOG.format(folder=project)))
     raw, images = catalog.load("train.raw_annotations"), catalog.load("train.images")
@@ -481,10 +477,10 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
         images,
         metric,
     )
-    found = predict_classes(checkpoint, held_out, images)
+    found = PREDICT["cls"](checkpoint, held_out, images)
     assert list(found.columns) == ["annotation_id", *names]
     np.testing.assert_allclose(found[names].sum(axis=1), 1, atol=1e-5)
-    assert score_classes(held_out, found, metric).score > 0.9
+    assert SCORE["cls"](held_out, found, metric).score > 0.9
 
 
 def test_heads_that_do_not_fit_the_data_stop_the_training_before_its_first_step(project):

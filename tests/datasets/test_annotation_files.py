@@ -159,8 +159,8 @@ def test_ids_used_twice_and_the_source_are_dealt_with_as_the_entry_says(tmp_path
         ({"share": 0.5}, "share is 0.5; give two numbers"),
         ({"share": [0, 2]}, r"share is \[0, 2\]; give two numbers"),
         ({"share": ["a", "b"]}, "give two numbers"),
-        ({"source": "me"}, "source is 'me'; give one of human, pseudo"),
-        ({"duplicate_ids": "drop"}, "duplicate_ids is 'drop'; give one of error, renumber"),
+        ({"source": "me"}, "source is 'me'; give human or pseudo"),
+        ({"duplicate_ids": "drop"}, "duplicate_ids is 'drop'; give error or renumber"),
         ({"fs_args": {"anon": True}}, "takes no credentials and no fs_args"),
         (
             {"filepath": "memory://a.json", "fs_args": {"open_args_load": {"mode": "r"}}},

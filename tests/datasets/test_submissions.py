@@ -10,15 +10,15 @@ from kedro.pipeline import Pipeline, node
 
 from recycling.annotations import write_coco, write_tables
 from recycling.datasets import TableDataset
-from recycling.datasets.submissions import DroppedMembersDataset, LabelMapsCsvDataset
+from recycling.datasets.submissions import ExternalMembersDataset, LabelMapsCsvDataset
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
+    BoxFormat,
     ClassProbabilities,
     Detections,
     ExternalMembers,
     LabelMaps,
-    Submission,
 )
 from recycling.typed import GraphTypeError, check_types
 
@@ -74,9 +74,9 @@ def test_class_probabilities_come_back_as_they_were_and_classes_as_certain(tmp_p
     assert entries.load("submission")["Metal"].tolist() == [1, 0, 0]
 
 
-def test_dropped_files_are_members_read_when_asked_for(tmp_path, annotations):
-    folder = tmp_path / "dropped"
-    entry = {"type": "DroppedMembersDataset", "filepath": str(folder), "missing_images": "skip"}
+def test_external_files_are_members_read_when_asked_for(tmp_path, annotations):
+    folder = tmp_path / "external"
+    entry = {"type": "ExternalMembersDataset", "filepath": str(folder), "missing_images": "skip"}
     entries = catalog(**entry)
     assert entries.exists("submission")
     assert list(entries.load("submission")) == []
@@ -85,12 +85,14 @@ def test_dropped_files_are_members_read_when_asked_for(tmp_path, annotations):
         (folder / name).write_text("PredictionString,image_id\n1 0.5 1 2 3 4,2.png\n")
     members = entries.load("submission")
     assert dict(members) == {"zoe": folder / "zoe.csv"}
-    boxes = members.read("zoe", Submission().det, annotations.images, annotations.categories)
+    boxes = members.read(
+        "zoe", BoxFormat.model_validate({}), annotations.images, annotations.categories
+    )
     assert boxes[["image_id", "category_id"]].to_numpy().tolist() == [[2, 7]]
     assert dict(catalog(**entry, part="out_of_fold").load("submission")) == {
         "zoe": folder / "zoe.oof.csv"
     }
-    with pytest.raises(DatasetError, match="DroppedMembersDataset only reads"):
+    with pytest.raises(DatasetError, match="ExternalMembersDataset only reads"):
         entries.save("submission", members)
 
 
@@ -117,8 +119,8 @@ def test_a_fault_of_a_file_is_the_datasets_error_in_one_line(tmp_path, known):
     ],
 )
 def test_options_without_sense_are_refused(tmp_path, options, fault):
-    with pytest.raises(DatasetError, match=f"dropped: {fault}"):
-        DroppedMembersDataset(filepath=tmp_path / "dropped", **options)
+    with pytest.raises(DatasetError, match=f"external: {fault}"):
+        ExternalMembersDataset(filepath=tmp_path / "external", **options)
 
 
 @pytest.mark.parametrize("size", [0, "256"])
@@ -158,13 +160,13 @@ def test_the_types_that_the_graph_knows_are_those_of_the_values(tmp_path):
                 "filepath": str(tmp_path / "a.csv"),
                 "annotations": str(tmp_path),
             },
-            "dropped": {
-                "type": "recycling.datasets.submissions.DroppedMembersDataset",
+            "external": {
+                "type": "recycling.datasets.submissions.ExternalMembersDataset",
                 "filepath": str(tmp_path),
             },
         }
     )
-    good = Pipeline([node(count_boxes, "boxes", "n"), node(count_members, "dropped", "m")])
+    good = Pipeline([node(count_boxes, "boxes", "n"), node(count_members, "external", "m")])
     assert len(check_types(good, entries)) == 2
     with pytest.raises(GraphTypeError, match="the catalog entry gives .*Detections"):
         check_types(Pipeline([node(take_classes, "boxes", "n")]), entries)

@@ -17,7 +17,6 @@ from recycling.evaluation import (
     MASK_METRICS,
     BoxMetric,
     ClassMetric,
-    Evaluation,
     EvaluationError,
     MaskMetric,
     draw_images,
@@ -72,9 +71,11 @@ def own_metric() -> Iterator[None]:
 
 def test_the_parameters_name_the_metrics_of_the_competitions(request):
     given = yaml.safe_load((request.config.rootpath / PARAMETERS).read_text())["evaluation"]
-    evaluation = Evaluation.model_validate(given)
-    assert evaluation == Evaluation()
-    titles = [metric_of(one).title for one in (evaluation.cls, evaluation.det, evaluation.seg)]
+    bases = {"cls": ClassMetric, "det": BoxMetric, "seg": MaskMetric}
+    assert set(given) == set(bases)
+    picked = {task: base.model_validate(given[task]) for task, base in bases.items()}
+    assert picked == {task: base.model_validate({}) for task, base in bases.items()}
+    titles = [metric_of(settings).title for settings in picked.values()]
     assert titles == ["macro F1", "mAP50", "mIoU"]
 
 
@@ -101,8 +102,8 @@ def test_the_score_of_each_draw_is_that_of_its_images_evaluated_anew(base, name,
 
 
 def test_a_metric_of_a_file_of_its_own_is_picked_by_name(own_metric):
-    text = "{det: {metric: count, least_score: 0.25}}"
-    settings = Evaluation.model_validate(yaml.safe_load(text)).det
+    text = "{metric: count, least_score: 0.25}"
+    settings = BoxMetric.model_validate(yaml.safe_load(text))
     truth, found = boxes_scene()
     n_objects = int((~truth.annotations["iscrowd"]).sum())
     n_boxes = int((found["score"] >= 0.25).sum())
@@ -136,16 +137,20 @@ def test_a_member_that_does_not_fit_is_named_in_the_slow_form(own_metric):
 
 
 @pytest.mark.parametrize(
-    ("given", "fault"),
+    ("base", "given", "fault"),
     [
-        ({"det": {"metric": "map5"}}, "no metric of boxes is called 'map5'; did you mean 'map50'"),
-        ({"seg": {"metric": "map50"}}, "no metric of masks is called 'map50'"),
-        ({"det": {"least_score": 0.1}}, "'map50' takes no 'least_score'"),
+        (
+            BoxMetric,
+            {"metric": "map5"},
+            "no metric of boxes is called 'map5'; did you mean 'map50'",
+        ),
+        (MaskMetric, {"metric": "map50"}, "no metric of masks is called 'map50'"),
+        (BoxMetric, {"least_score": 0.1}, "'map50' takes no 'least_score'"),
     ],
 )
-def test_an_unknown_metric_or_setting_is_refused_with_those_that_there_are(given, fault):
+def test_an_unknown_metric_or_setting_is_refused_with_those_that_there_are(base, given, fault):
     with pytest.raises(ValidationError, match=fault):
-        Evaluation.model_validate(given)
+        base.model_validate(given)
 
 
 def test_every_kind_has_a_metric_to_choose():

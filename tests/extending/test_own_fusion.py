@@ -61,10 +61,10 @@ def test_it_fuses_where_the_parameters_or_an_ensemble_say_so(plan, ensemble, kep
     section, name, *rest = key.split(".")
     value = parameters[section][name][rest[0]] if rest else parameters[section][name]
     given = {
-        "det.dropped.a.test_predictions": boxes(0.9, 0.3),
-        "det.dropped.b.test_predictions": boxes(0.6),
-        "det.dropped.a.out_of_fold_metrics": metrics,
-        "det.dropped.b.out_of_fold_metrics": metrics,
+        "det.external.a.test_predictions": boxes(0.9, 0.3),
+        "det.external.b.test_predictions": boxes(0.6),
+        "det.external.a.out_of_fold_metrics": metrics,
+        "det.external.b.out_of_fold_metrics": metrics,
         f"params:{key}": BoxFusion.model_validate(value),
     }
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in given.items()})

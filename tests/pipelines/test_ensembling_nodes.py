@@ -26,21 +26,16 @@ from recycling.pipelines.explaining import (
     page_writer,
 )
 from recycling.pipelines.fusing import (
-    fuse_boxes,
-    fuse_boxes_as_chosen,
-    fuse_classes,
-    fuse_classes_as_chosen,
-    fuse_classes_by_labels,
-    fuse_masks,
-    fuse_masks_as_chosen,
-    fuse_probabilities,
+    fuse_as_chosen,
+    fuse_by_labels,
+    fuse_members,
     out_of_fold_key,
     probabilities_key,
 )
-from recycling.pipelines.out_of_fold import common_images, joined_maps, joined_probabilities, parts
+from recycling.pipelines.out_of_fold import common_images, joined, parts
 from recycling.pipelines.pseudo_labeling import label_masks
 from recycling.pipelines.scoring import SCORE_TEST
-from recycling.pipelines.searching import box_problem, pixel_problem
+from recycling.pipelines.searching import problem_of
 from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
 from recycling.pseudo_labels import PseudoLabeling
@@ -68,7 +63,7 @@ def test_members_count_by_their_score_and_the_same_where_all_scored_nothing(
     weights, scores, expected
 ):
     members = {"a": probabilities(1.0), "b": probabilities(0.0)}
-    fused = fuse_classes(
+    fused = fuse_members(
         ClassFusion.model_validate({"weights": weights}), rank_members(scores), **members
     )
     assert fused["Paper"].tolist() == pytest.approx([expected])
@@ -81,7 +76,7 @@ def test_a_weight_may_name_a_model_with_all_its_folds():
         "b.csv": probabilities(0),
     }
     ranking = rank_members(dict.fromkeys(members, 0.5))
-    fused = fuse_classes(
+    fused = fuse_members(
         ClassFusion.model_validate({"weights": {"a": 1, "b": 2}}), ranking, **members
     )
     assert fused["Paper"].tolist() == pytest.approx([0.5])
@@ -90,7 +85,7 @@ def test_a_weight_may_name_a_model_with_all_its_folds():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("score", r"b\.csv: no out-of-fold predictions.*drop in b\.oof\.csv"),
+        ("score", r"b\.csv: no out-of-fold predictions.*add b\.oof\.csv"),
         ({"a.fold0": 1}, r"weights: none for 'b\.csv'"),
     ],
 )
@@ -98,7 +93,7 @@ def test_a_member_without_a_weight_stops_the_run(weights, message):
     members = {"a.fold0": probabilities(1.0), "b.csv": probabilities(0.0)}
     ranking = rank_members({"a.fold0": 0.5, "b.csv": None})
     with pytest.raises(EnsemblingError, match=message):
-        fuse_classes(ClassFusion.model_validate({"weights": weights}), ranking, **members)
+        fuse_members(ClassFusion.model_validate({"weights": weights}), ranking, **members)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +110,13 @@ def test_boxes_are_fused_by_the_method_that_is_named(settings, expected):
     a = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
     b = boxes((1, 5, 0.4, 0.0, 0.0, 9.0, 9.0))
     ranking = rank_members({"a": 0.5, "b": 0.5})
-    fused = fuse_boxes(BoxFusion.model_validate(settings), ranking, a=a, b=b)
+    fused = fuse_members(BoxFusion.model_validate(settings), ranking, a=a, b=b)
     assert fused["score"].tolist() == pytest.approx(expected)
 
 
 def test_what_is_fused_without_each_member_takes_what_the_fusion_takes():
     members = {"a": probabilities(1.0), "b": probabilities(0.0), "c": probabilities(0.5)}
-    without = leaving_out(fuse_classes)(
+    without = leaving_out(fuse_members)(
         settings=ClassFusion.model_validate({}),
         ranking=rank_members({"a": 0.1, "b": 0.2, "c": 0.3}),
         **members,
@@ -142,7 +137,7 @@ def test_the_folds_of_a_chosen_model_share_its_weight_and_others_are_left_out():
         "c.fold0": probabilities(0.0),
     }
     ranking = rank_members(dict.fromkeys(members, 0.5))
-    fused = fuse_classes_as_chosen(CHOICE, ranking, **members)
+    fused = fuse_as_chosen("cls")(CHOICE, ranking, **members)
     assert fused["Paper"].tolist() == pytest.approx([(0.5 * 1 + 0.5 * 0 + 2 * 1) / 3])
 
 
@@ -152,7 +147,7 @@ def test_a_chosen_ensemble_is_fused_without_each_of_its_members():
         "b.fold0": probabilities(0.0),
         "c.fold0": probabilities(0.5),
     }
-    without = leaving_out(fuse_classes_as_chosen)(
+    without = leaving_out(fuse_as_chosen("cls"))(
         choice=CHOICE, ranking=rank_members(dict.fromkeys(members, 0.5)), **members
     )
     assert {name: fused["Paper"][0] for name, fused in without.items()} == pytest.approx(
@@ -166,9 +161,9 @@ def test_one_model_alone_is_taken_as_it_is_and_its_folds_are_fused():
     own = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
     other = boxes((1, 5, 0.2, 50.0, 50.0, 60.0, 60.0))
     members = {"a.fold0": own, "b.fold0": other}
-    pd.testing.assert_frame_equal(fuse_boxes_as_chosen(alone, ranking, **members), own)
+    pd.testing.assert_frame_equal(fuse_as_chosen("det")(alone, ranking, **members), own)
     ranking = rank_members({"a.fold0": 0.5, "a.fold1": 0.6})
-    both = fuse_boxes_as_chosen(alone, ranking, **{"a.fold0": own, "a.fold1": own})
+    both = fuse_as_chosen("det")(alone, ranking, **{"a.fold0": own, "a.fold1": own})
     assert both["score"].tolist() == pytest.approx([0.8])
 
 
@@ -197,7 +192,8 @@ def test_one_fold_is_dealt_into_parts_and_several_are_taken_as_they_are(annotati
 
 def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotations, folds):
     right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
-    problem = box_problem(
+    problem = problem_of(
+        "det",
         Search(),
         annotations.of_images([1, 2]),
         folds[folds["image_id"] < 3],
@@ -213,7 +209,7 @@ def test_the_maps_of_several_folds_are_read_when_they_are_asked_for():
     def fold(*ids):
         return LabelMaps(ids, lambda image_id: np.full((2, 2), image_id, np.uint8))
 
-    maps = joined_maps([fold(1, 2), fold(3)])
+    maps = joined([fold(1, 2), fold(3)])
     assert list(maps) == [1, 2, 3]
     assert maps[3].max() == 3
 
@@ -288,7 +284,7 @@ def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_tr
         out_of_fold_key("right.fold0"): of(many["annotation_id"], right),
         out_of_fold_key("wrong.fold0"): of(many["annotation_id"], np.roll(wrong, 1)),
     }
-    fused = fuse_classes_by_labels(
+    fused = fuse_by_labels(
         settings=ClassFusion.model_validate({"method": "stacking"}),
         ranking=rank_members({"right.fold0": 0.9, "wrong.fold0": 0.4}),
         train=train,
@@ -318,17 +314,17 @@ def test_a_soft_vote_listens_to_how_sure_a_member_is_and_a_hard_vote_does_not(an
     ranking = rank_members(dict.fromkeys(members, 0.5))
     planes = {name: segmenter(annotations, own)[0] for name, own in members.items()}
     maps = {name: segmenter(annotations, own)[1] for name, own in members.items()}
-    soft = fuse_probabilities(
+    soft = fuse_members(
         MaskFusion.model_validate({"method": "soft_vote"}), ranking, annotations, **planes
     )
     assert {image_id: set(own.ravel()) for image_id, own in soft.items()} == {
         image_id: {1} for image_id in annotations.images["image_id"]
     }
-    hard = fuse_masks(MaskFusion.model_validate({}), ranking, annotations, **maps)
+    hard = fuse_members(MaskFusion.model_validate({}), ranking, annotations, **maps)
     assert all((own == 0).all() for own in hard.values())
     weights = {"a": 1, "b": 5, "c": 5}
     settings = MaskFusion.model_validate({"method": "soft_vote", "weights": weights})
-    weighted = fuse_probabilities(settings, ranking, annotations, **planes)
+    weighted = fuse_members(settings, ranking, annotations, **planes)
     assert all((own == 0).all() for own in weighted.values())
 
 
@@ -344,31 +340,31 @@ def test_a_chosen_soft_vote_is_fused_by_probabilities_without_each_of_its_member
     choice = {"method": "soft_vote", "weights": {"a": 1, "b": 1}, "settings": {}}
     ranking = rank_members({"a": 0.3, "b": 0.2, "c": 0.1})
     shared = {"choice": choice, "ranking": ranking, "images": annotations}
-    fused = fuse_masks_as_chosen(**shared, **inputs)
+    fused = fuse_as_chosen("seg")(**shared, **inputs)
     assert all((own == 1).all() for own in fused.values())
-    without = leaving_out(fuse_masks_as_chosen)(**shared, **inputs)
+    without = leaving_out(fuse_as_chosen("seg"))(**shared, **inputs)
     assert {name: int(own[1].max()) for name, own in without.items()} == {"a": 0, "b": 1}
     hard = {**shared, "choice": {**choice, "method": "hard_vote", "weights": {"b": 1, "c": 1}}}
-    assert fuse_masks_as_chosen(**hard, **inputs)[1].max() == 0
+    assert fuse_as_chosen("seg")(**hard, **inputs)[1].max() == 0
 
 
 def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annotations, folds):
     inputs = both_kinds(annotations, **{"a.fold0": 0.9, "a.fold1": 0.9, "b.fold0": 0.2})
     inputs |= both_kinds(annotations, **{"b.fold1": 0.2})
-    problem = pixel_problem(
-        Search(parts=2), annotations, folds, inputs, MaskMetric.model_validate({})
+    problem = problem_of(
+        "seg", Search(parts=2), annotations, folds, inputs, MaskMetric.model_validate({})
     )
     assert [method.name for method in problem.methods] == ["hard_vote", "soft_vote"]
     maps = {name: own for name, own in inputs.items() if isinstance(own, LabelMaps)}
-    problem = pixel_problem(
-        Search(parts=2), annotations, folds, maps, MaskMetric.model_validate({})
+    problem = problem_of(
+        "seg", Search(parts=2), annotations, folds, maps, MaskMetric.model_validate({})
     )
     assert [method.name for method in problem.methods] == ["hard_vote"]
 
 
 def test_the_probabilities_of_several_folds_are_one(annotations):
     first, second = (segmenter(annotations.of_images(ids), 0.5)[0] for ids in ([1], [2, 3]))
-    assert list(joined_probabilities([first, second])) == [1, 2, 3]
+    assert list(joined([first, second])) == [1, 2, 3]
 
 
 def test_agreement_of_one_teacher_is_said_to_mean_nothing(annotations, caplog):

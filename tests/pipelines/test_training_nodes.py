@@ -10,7 +10,7 @@ import pytest
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
 from recycling.evaluation import BoxMetric
-from recycling.pipelines.training import predict_boxes, predict_classes, predict_masks, trainer
+from recycling.pipelines.training import PREDICT, trainer
 
 SETTINGS = Model.model_validate(
     {
@@ -48,7 +48,7 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
     assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text
 
 
-@pytest.mark.parametrize("predict", [predict_boxes, predict_classes, predict_masks])
+@pytest.mark.parametrize("predict", PREDICT.values())
 def test_a_model_of_other_classes_than_the_images_is_refused(predict, annotations, tmp_path):
     named = [{"category_id": 1, "name": "Shoe"}]
     facts = {"model": SETTINGS.model_dump(mode="json"), "categories": named}

@@ -8,8 +8,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
-from recycling.pipelines import ensembling, training_seg
-from recycling.pipelines.training_det import create_pipeline
+from recycling.pipelines import ensembling, training
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan, PlanError, read_plan
 from recycling.typed import check_types
 
@@ -25,7 +24,7 @@ def models(**changes):
 
 def test_each_model_and_fold_is_one_chain_in_its_own_namespace():
     plan = read_plan(models(folds=[0, 2]), "models.yml")
-    pipeline = create_pipeline(plan)
+    pipeline = training.create_pipeline(plan, "det")
     assert {n.namespace for n in pipeline.nodes} == {"det.yolox.fold0", "det.yolox.fold2"}
     assert "det.yolox.fold2.test_predictions" in pipeline.all_outputs()
 
@@ -36,7 +35,9 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
     plan = read_plan(parameters, "models.yml")
     assert [m.model for m in ensemble(plan, "det", TEACHER).members] == ["yolox"]
     assert [m.model for m in ensemble(plan, "det", FINAL).members] == ["yolox", "again"]
-    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold0.train")
+    again = next(
+        n for n in training.create_pipeline(plan, "det").nodes if n.name == "det.again.fold0.train"
+    )
     assert "det.pseudo.annotations" in again.inputs
 
 
@@ -44,7 +45,9 @@ def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
     parameters = models(folds=[1])
     parameters["models"]["again"] = {**DETECTOR, "folds": [1], "pretrained": "model:yolox"}
     plan = read_plan(parameters, "models.yml")
-    again = next(n for n in create_pipeline(plan).nodes if n.name == "det.again.fold1.train")
+    again = next(
+        n for n in training.create_pipeline(plan, "det").nodes if n.name == "det.again.fold1.train"
+    )
     assert "det.yolox.fold1.checkpoint" in again.inputs
 
 
@@ -90,7 +93,7 @@ def test_members_are_named_by_model_fold_or_pattern():
     assert plan.ensembles_of("seg") == []
 
 
-def test_a_file_that_was_dropped_in_is_a_member_but_no_teacher(tmp_path):
+def test_an_external_file_is_a_member_but_no_teacher(tmp_path):
     (tmp_path / "colleague.oof.csv").touch()
     files = {"colleague": tmp_path / "colleague.csv", "another": tmp_path / "another.csv"}
     plan = read_plan(models(), "models.yml", {"det": files})
@@ -185,7 +188,7 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
     [
         (
             {"best": {"members": ["a", "theirs"], "search": {}}},
-            "best is searched for.*'theirs.csv' has none; drop in theirs.oof.csv or leave it out",
+            "best is searched for.*'theirs.csv' has none; add theirs.oof.csv or leave it out",
         ),
         (
             {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
@@ -200,9 +203,9 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
 )
 def test_what_is_learnt_out_of_fold_needs_such_predictions(described, message, tmp_path):
     parameters = {"models": {"a": CLASSIFIER}, "ensembles": described}
-    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    external = {"cls": {"theirs": tmp_path / "theirs.csv"}}
     with pytest.raises(PlanError, match=message):
-        read_plan(parameters, "models.yml", dropped)
+        read_plan(parameters, "models.yml", external)
 
 
 @pytest.mark.parametrize("members", ["all", ["a", "the*"]])
@@ -213,8 +216,8 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
         "models": {"a": CLASSIFIER},
         "ensembles": {"best": {"members": members, "search": {}}},
     }
-    dropped = {"cls": {"theirs": tmp_path / "theirs.csv"}}
-    plan = read_plan(parameters, "models.yml", dropped)
+    external = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan(parameters, "models.yml", external)
     assert "ensembles.best is searched for" in caplog.text
     assert "'theirs.csv' has none" in caplog.text
     assert {member.model for member in ensemble(plan, "cls", "best").members} == {"a"}
@@ -223,7 +226,7 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
     files = read_plan(
         {**parameters, "models": {}, "ensembles": {"best": {"members": "all", "search": {}}}},
         "m",
-        dropped,
+        external,
     )
     assert [each.name for each in files.ensembles_of("cls")] == [FINAL]
 
@@ -245,7 +248,7 @@ PROBABLE = {**SEGMENTER, "probabilities": True}
 
 def test_only_the_chain_of_a_model_with_probabilities_makes_some():
     plan = read_plan({"models": {"sure": PROBABLE, "plain": SEGMENTER}}, "models.yml")
-    made = training_seg.create_pipeline(plan).all_outputs()
+    made = training.create_pipeline(plan, "seg").all_outputs()
     assert {name for name in made if "probabilities" in name} == {
         "seg.sure.fold0.test_probabilities",
         "seg.sure.fold0.out_of_fold_probabilities",
@@ -317,7 +320,7 @@ def test_the_types_of_a_graph_with_probabilities_agree(ensembles, model):
     plan = read_plan({"models": {"a": model, "b": model}, "ensembles": ensembles}, "models.yml")
     loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
     stored = {name: entry for name, entry in loader["catalog"].items() if "seg." in name}
-    graph = training_seg.create_pipeline(plan) + ensembling.create_pipeline(plan)
+    graph = training.create_pipeline(plan, "seg") + ensembling.create_pipeline(plan)
     edges = check_types(graph, DataCatalog.from_config(stored))
     planes = {edge.dataset for edge in edges if edge.dataset.endswith("_probabilities")}
     assert bool(planes) == (model is PROBABLE)

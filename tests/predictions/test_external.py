@@ -50,9 +50,9 @@ def test_predictions_of_train_images_alone_are_refused(tmp_path):
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
-    touch(tmp_path, "dropped")
-    with pytest.raises(SubmissionError, match="dropped: is a file"):
-        members_in(tmp_path / "dropped")
+    touch(tmp_path, "elsewhere")
+    with pytest.raises(SubmissionError, match="elsewhere: is a file"):
+        members_in(tmp_path / "elsewhere")
 
 
 def test_files_of_other_kinds_are_counted_in_a_warning(tmp_path, caplog):

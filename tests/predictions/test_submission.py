@@ -19,7 +19,6 @@ from recycling.predictions import (
     ExternalMembers,
     LabelMaps,
     MaskFormat,
-    Submission,
     SubmissionError,
     read_submission,
     to_submission,
@@ -63,17 +62,20 @@ def own_format() -> Iterator[None]:
 
 def test_the_parameters_name_the_formats_of_the_competitions(request):
     given = yaml.safe_load((request.config.rootpath / PARAMETERS).read_text())["submission"]
-    assert Submission.model_validate(given) == Submission()
+    bases = {"cls": ClassFormat, "det": BoxFormat, "seg": MaskFormat}
+    assert set(given) == set(bases)
+    for task, base in bases.items():
+        assert base.model_validate(given[task]) == base.model_validate({})
 
 
 def test_a_submission_has_the_bytes_of_the_file_of_its_format(tmp_path):
     path = tmp_path / "team.csv"
     write_detections_csv(boxes(), path, IMAGES, CATEGORIES)
-    assert written(Submission().det, boxes(), IMAGES) == path.read_bytes()
+    assert written(BoxFormat.model_validate({}), boxes(), IMAGES) == path.read_bytes()
     write_label_maps_csv(label_maps(), path, IMAGES)
-    assert written(Submission().seg, label_maps(), IMAGES) == path.read_bytes()
+    assert written(MaskFormat.model_validate({}), label_maps(), IMAGES) == path.read_bytes()
     write_classes_csv(probabilities(), path)
-    assert written(Submission().cls, probabilities(), CROPS) == path.read_bytes()
+    assert written(ClassFormat.model_validate({}), probabilities(), CROPS) == path.read_bytes()
     write_class_probabilities_csv(probabilities(), path)
     settings = ClassFormat.model_validate({"format": "class_probabilities"})
     assert written(settings, probabilities(), CROPS) == path.read_bytes()
@@ -81,9 +83,9 @@ def test_a_submission_has_the_bytes_of_the_file_of_its_format(tmp_path):
 
 def test_what_is_submitted_is_read_again(tmp_path):
     path = tmp_path / "team.csv"
-    path.write_bytes(written(Submission().det, boxes(), IMAGES))
+    path.write_bytes(written(BoxFormat.model_validate({}), boxes(), IMAGES))
     pd.testing.assert_frame_equal(
-        read_submission(Submission().det, path, IMAGES, CATEGORIES), boxes()
+        read_submission(BoxFormat.model_validate({}), path, IMAGES, CATEGORIES), boxes()
     )
     settings = MaskFormat.model_validate({"size": 7})
     path.write_bytes(written(settings, label_maps(7), IMAGES))
@@ -97,8 +99,8 @@ def test_what_is_submitted_is_read_again(tmp_path):
 
 
 def test_a_format_of_a_file_of_its_own_is_picked_by_name(tmp_path, own_format):
-    text = "{det: {format: row_a_box, decimals: 1}}"
-    settings = Submission.model_validate(yaml.safe_load(text)).det
+    text = "{format: row_a_box, decimals: 1}"
+    settings = BoxFormat.model_validate(yaml.safe_load(text))
     path = tmp_path / "team.csv"
     path.write_bytes(written(settings, boxes(), IMAGES))
     assert path.read_text().splitlines()[1:] == [
@@ -113,17 +115,21 @@ def test_a_format_of_a_file_of_its_own_is_picked_by_name(tmp_path, own_format):
 
 
 @pytest.mark.parametrize(
-    ("given", "fault"),
+    ("base", "given", "fault"),
     [
-        ({"det": {"format": "coco"}}, "no submission format of boxes is called 'coco'; there are"),
-        ({"det": {"size": 128}}, "'aistages_detection' takes no 'size'; it takes no settings"),
-        ({"seg": {"size": 0}}, "greater than or equal to 1"),
+        (
+            BoxFormat,
+            {"format": "coco"},
+            "no submission format of boxes is called 'coco'; there are",
+        ),
+        (BoxFormat, {"size": 128}, "'aistages_detection' takes no 'size'; it takes no settings"),
+        (MaskFormat, {"size": 0}, "greater than or equal to 1"),
     ],
 )
-def test_an_unknown_format_or_setting_is_refused_with_those_that_there_are(given, fault):
+def test_an_unknown_format_or_setting_is_refused_with_those_that_there_are(base, given, fault):
     with pytest.raises(ValidationError, match=fault):
-        Submission.model_validate(given)
+        base.model_validate(given)
 
 
 def test_the_settings_of_a_base_class_are_those_of_its_default():
-    assert BoxFormat.model_validate({}) == Submission().det
+    assert BoxFormat.model_validate({}).format == BoxFormat.default == "aistages_detection"

@@ -29,7 +29,7 @@ from recycling.datasets.submissions import (
     ClassesCsvDataset,
     ClassProbabilitiesCsvDataset,
     DetectionsCsvDataset,
-    DroppedMembersDataset,
+    ExternalMembersDataset,
     LabelMapsCsvDataset,
 )
 from recycling.datasets.values import (
@@ -51,7 +51,7 @@ __all__ = [
     "CocoDataset",
     "CsvDataset",
     "DetectionsCsvDataset",
-    "DroppedMembersDataset",
+    "ExternalMembersDataset",
     "FigureDataset",
     "ImageCacheDataset",
     "ImageDataset",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack
 
-from kedro.io import DatasetError, Version
+from kedro.io import DatasetError
 
 from recycling.annotations import (
     Annotations,
@@ -17,9 +17,8 @@ from recycling.annotations import (
     write_pascal_voc,
     write_yolo,
 )
-from recycling.datasets.core import PathDataset
+from recycling.datasets.core import PathDataset, PathOptions, Source, one_of
 
-Source = Literal["human", "pseudo"]
 DuplicateIds = Literal["error", "renumber"]
 
 
@@ -36,16 +35,13 @@ class CocoDataset(PathDataset[Annotations]):
 
     Args:
         filepath: The file, plain or gzip.
-        share: Take only the images whose place in a fixed shuffle, from 0 to 1, lies in
-            ``[share[0], share[1])``: so one file can serve as train, pool and test part. The place
-            comes from the `group`, hence near-identical shots stay together. Such an entry does
-            not save.
+        share: Take only the images whose position in a fixed shuffle, from 0 to 1, lies in
+            ``[share[0], share[1])``: so one file can serve as train, pool and test part. The
+            position comes from the `group`, hence near-identical shots stay together. Such an entry
+            does not save.
         source: Who made the annotations that do not say so themselves.
         duplicate_ids: Whether a second annotation of the same id is an error or gets a new one.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
 
     Raises:
         DatasetError: An option has no sense; one line.
@@ -58,21 +54,12 @@ class CocoDataset(PathDataset[Annotations]):
         share: tuple[float, float] | None = None,
         source: Source = "human",
         duplicate_ids: DuplicateIds = "error",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         self.share = _checked_share(share, filepath)
-        self.source = _one_of(source, Source, "source", filepath)
-        self.duplicate_ids = _one_of(duplicate_ids, DuplicateIds, "duplicate_ids", filepath)
+        self.source = one_of(source, Source, "source", filepath)
+        self.duplicate_ids = one_of(duplicate_ids, DuplicateIds, "duplicate_ids", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return self._shared(read_coco(path, source=self.source, duplicate_ids=self.duplicate_ids))
@@ -89,17 +76,13 @@ class CocoDataset(PathDataset[Annotations]):
         if self.share is None:
             return annotations
         low, high = self.share
-        place = annotations.images["group"].map(_place)
-        chosen = annotations.images.loc[(place >= low) & (place < high), "image_id"]
+        position = annotations.images["group"].map(_shuffled)
+        chosen = annotations.images.loc[(position >= low) & (position < high), "image_id"]
         if chosen.empty:
             raise DatasetError(
                 f"{self.url or self.filepath}: no image lies in the share {low:g} to {high:g}"
             )
         return annotations.of_images(chosen)
-
-    def _describe(self) -> dict[str, Any]:
-        options = {"share": self.share, "source": self.source, "duplicate_ids": self.duplicate_ids}
-        return {**super()._describe(), **options}
 
 
 class PascalVocDataset(PathDataset[Annotations]):
@@ -117,10 +100,7 @@ class PascalVocDataset(PathDataset[Annotations]):
         images: The folder of images, needed to load; seen from the folder that `filepath` is in.
         categories: The names in their order; by default those that occur, sorted.
         source: Who made the annotations.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
     """
 
     def __init__(
@@ -130,30 +110,18 @@ class PascalVocDataset(PathDataset[Annotations]):
         images: str | Path,
         categories: list[str] | None = None,
         source: Source = "human",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         self.images = self.beside(images, "images")
         self.categories = categories
-        self.source = _one_of(source, Source, "source", filepath)
+        self.source = one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_pascal_voc(path, self.images, categories=self.categories, source=self.source)
 
     def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
         write_pascal_voc(data, path)
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "images": str(self.images), "source": self.source}
 
 
 class YoloDataset(PathDataset[Annotations]):
@@ -173,10 +141,7 @@ class YoloDataset(PathDataset[Annotations]):
         data_yaml: The file that names the classes, seen from there too.
         scores: Whether every line ends in a score.
         source: Who made the annotations.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
     """
 
     def __init__(
@@ -187,32 +152,19 @@ class YoloDataset(PathDataset[Annotations]):
         data_yaml: str | Path,
         scores: bool = False,
         source: Source = "human",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         self.images = self.beside(images, "images")
         self.data_yaml = self.beside(data_yaml, "data_yaml")
         self.scores = scores
-        self.source = _one_of(source, Source, "source", filepath)
+        self.source = one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_yolo(path, self.images, self.data_yaml, scores=self.scores, source=self.source)
 
     def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
         write_yolo(data, path, self.data_yaml)
-
-    def _describe(self) -> dict[str, Any]:
-        paths = {"images": str(self.images), "data_yaml": str(self.data_yaml)}
-        return {**super()._describe(), **paths, "scores": self.scores, "source": self.source}
 
 
 def _checked_share(share: Any, filepath: str | Path) -> tuple[float, float] | None:
@@ -229,13 +181,6 @@ def _checked_share(share: Any, filepath: str | Path) -> tuple[float, float] | No
     return low, high
 
 
-def _one_of(value: Any, choices: Any, key: str, filepath: str | Path) -> Any:
-    if value not in get_args(choices):
-        raise DatasetError(
-            f"{filepath}: {key} is {value!r}; give one of {', '.join(get_args(choices))}"
-        )
-    return value
-
-
-def _place(group: str) -> float:
+def _shuffled(group: str) -> float:
+    """The position of a group in a fixed shuffle, from 0 to 1."""
     return int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12

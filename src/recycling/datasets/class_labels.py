@@ -1,21 +1,17 @@
-"""Kedro datasets for labels of whole pictures."""
+"""Kedro datasets for labels of whole images."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-from kedro.io import DatasetError, Version
+from typing import Unpack
 
 from recycling.annotations import Annotations
 from recycling.annotations.formats.class_labels import read_class_csv, read_class_folders
-from recycling.datasets.core import PathDataset
-
-Source = Literal["human", "pseudo"]
+from recycling.datasets.core import PathDataset, PathOptions, Source, one_of
 
 
 class ClassFoldersDataset(PathDataset[Annotations]):
-    """Pictures in a folder for each class, as annotations whose boxes are whole pictures.
+    """Images in a folder for each class, as annotations whose boxes are whole images.
 
     Example::
 
@@ -29,8 +25,7 @@ class ClassFoldersDataset(PathDataset[Annotations]):
         classes: The classes in their order, of which some may have no folder; by default those
             that have one. Give them where another part of the data might lack one.
         source: Who made the labels.
-        version: Has to be None.
-        metadata: For Kedro-Viz.
+        common: As for `PathDataset`, without a version.
     """
 
     not_a_value = "it is a folder of images, which are opened one by one"
@@ -41,22 +36,18 @@ class ClassFoldersDataset(PathDataset[Annotations]):
         filepath: str | Path,
         classes: list[str] | None = None,
         source: Source = "human",
-        version: Version | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(filepath=filepath, version=version, metadata=metadata)
+        super().__init__(filepath=filepath, **common)
         self.classes = None if classes is None else [str(name) for name in classes]
-        self.source = _checked_source(source, filepath)
+        self.source = one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_class_folders(path, classes=self.classes, source=self.source)
 
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "classes": self.classes, "source": self.source}
-
 
 class ClassCsvDataset(PathDataset[Annotations]):
-    """Labels of pictures in a CSV file, as annotations whose boxes are whole pictures.
+    """Labels of images in a CSV file, as annotations whose boxes are whole images.
 
     Example::
 
@@ -80,10 +71,7 @@ class ClassCsvDataset(PathDataset[Annotations]):
         values: A column's values in their order; by default those that occur. Give them where
             another part of the data might lack one.
         source: Who made the labels.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
     """
 
     def __init__(
@@ -96,25 +84,16 @@ class ClassCsvDataset(PathDataset[Annotations]):
         group: str | None = None,
         values: dict[str, list[str]] | None = None,
         source: Source = "human",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         self.images = self.beside(images, "images")
         self.labels = ["label"] if labels is None else list(labels)
         self.file_name = file_name
         self.group = group
         # YAML reads some names of classes as numbers.
-        self.values = {column: [str(one) for one in few] for column, few in (values or {}).items()}
-        self.source = _checked_source(source, filepath)
+        self.values = {column: list(map(str, own)) for column, own in (values or {}).items()}
+        self.source = one_of(source, Source, "source", filepath)
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_class_csv(
@@ -126,13 +105,3 @@ class ClassCsvDataset(PathDataset[Annotations]):
             values=self.values,
             source=self.source,
         )
-
-    def _describe(self) -> dict[str, Any]:
-        columns = {"labels": self.labels, "file_name": self.file_name, "group": self.group}
-        return {**super()._describe(), "images": str(self.images), **columns}
-
-
-def _checked_source(source: Source, filepath: str | Path) -> Source:
-    if source not in get_args(Source):
-        raise DatasetError(f"{filepath}: source is {source!r}; give human or pseudo")
-    return source

@@ -9,7 +9,7 @@ import weakref
 from abc import abstractmethod
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar, get_args
 
 from fsspec.core import url_to_fs
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
@@ -19,7 +19,19 @@ from recycling.files import upload
 
 Value = TypeVar("Value")
 
+Source = Literal["human", "pseudo"]
+"""Who made annotations that do not say so themselves."""
+
 _HTTP = ("http", "https")
+
+
+class PathOptions(TypedDict, total=False):
+    """The options that every entry takes beside `filepath`; see `PathDataset`."""
+
+    version: Version | None
+    credentials: dict[str, Any] | None
+    fs_args: dict[str, Any] | None
+    metadata: dict[str, Any] | None
 
 
 class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
@@ -38,7 +50,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
     Attributes:
         not_a_value: Why an entry of this type has no versions and lies on this machine, where that
-            is so: it stands for a place, not for a value.
+            is so: it stands for a folder, not for a value.
         url: Where the value is if that is not on this machine, else None.
 
     Raises:
@@ -210,8 +222,51 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         if self.url is not None:
             self._system.invalidate_cache()
 
+    def _init_config(self) -> dict[str, Any]:
+        # Kedro keeps what a constructor takes as `**common` under that name.
+        config = super()._init_config()
+        common = dict(config.pop("common", {}))
+        common.pop("metadata", None)
+        if common.pop("version", None) is not None:
+            config["versioned"] = True
+        return config | common
+
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self.url or str(self.filepath), "version": self._version}
+        hidden = ("type", "versioned", "credentials", "fs_args")
+        options = {k: v for k, v in self._init_config().items() if k not in hidden}
+        return options | {"filepath": self.url or str(self.filepath), "version": self._version}
+
+
+class OptionalPathDataset(PathDataset[Value], Generic[Value]):
+    """A path that counts as there in any case, such as a folder that is still to be filled."""
+
+    def load(self) -> Value:  # noqa: D102
+        return self.read(self.filepath)
+
+    def _exists(self) -> bool:
+        return True
+
+
+def one_of(value: Any, choices: Any, key: str, filepath: str | Path) -> Any:
+    """The value of an option, which has to be one of a few words.
+
+    Args:
+        value: What the catalog says.
+        choices: A `Literal` of the words.
+        key: The option, for the message.
+        filepath: The entry's path, for the message.
+
+    Raises:
+        DatasetError: It is another word.
+
+    Example:
+        >>> one_of("pseudo", Source, "source", "a.json")
+        'pseudo'
+    """
+    if value not in get_args(choices):
+        words = " or ".join(get_args(choices))
+        raise DatasetError(f"{filepath}: {key} is {value!r}; give {words}")
+    return value
 
 
 def local_path(path: str | Path, who: str) -> Path:
@@ -223,6 +278,10 @@ def local_path(path: str | Path, who: str) -> Path:
 
     Raises:
         DatasetError: It is a URL of another machine.
+
+    Example:
+        >>> local_path("file:///data/images", "images").as_posix()
+        '/data/images'
     """
     protocol, plain = get_protocol_and_path(path)
     if protocol != "file":

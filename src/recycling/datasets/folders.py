@@ -1,15 +1,13 @@
-"""Kedro datasets for places on this machine: folders of files, each read or written by others."""
+"""Kedro datasets for folders of this machine whose files others read and write."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from kedro.io import Version
+from typing import Unpack
 
 from recycling.annotations import ImageCache, ImageFolder
 from recycling.backends import Recipes, RunFolder
-from recycling.datasets.core import PathDataset
+from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOptions
 
 
 class ImageFolderDataset(PathDataset[ImageFolder]):
@@ -18,8 +16,7 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
     Args:
         filepath: The folder.
         required: Whether a run stops where it is missing; if not, that is said once.
-        version: Has to be None.
-        metadata: For Kedro-Viz.
+        common: As for `PathDataset`, without a version.
     """
 
     not_a_value = "its images are opened one by one"
@@ -29,10 +26,9 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
         *,
         filepath: str | Path,
         required: bool = True,
-        version: Version | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(filepath=filepath, version=version, metadata=metadata)
+        super().__init__(filepath=filepath, **common)
         self.required = required
 
     def load(self) -> ImageFolder:  # noqa: D102
@@ -45,34 +41,22 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
         return self.filepath.is_dir() or not self.required
 
 
-class RunFolderDataset(PathDataset[RunFolder]):
+class RunFolderDataset(OptionalPathDataset[RunFolder]):
     """The folder of the trainings' logs, which they make themselves."""
 
     not_a_value = "trainings write into it while they run"
 
-    def load(self) -> RunFolder:  # noqa: D102
-        return self.read(self.filepath)
-
     def read(self, path: Path) -> RunFolder:  # noqa: D102
         return RunFolder(path)
 
-    def _exists(self) -> bool:
-        return True
 
-
-class ImageCacheDataset(PathDataset[ImageCache]):
+class ImageCacheDataset(OptionalPathDataset[ImageCache]):
     """What was found out about image files, kept from run to run; checking them writes it."""
 
     not_a_value = "checking images writes to it, from run to run"
 
-    def load(self) -> ImageCache:  # noqa: D102
-        return self.read(self.filepath)
-
     def read(self, path: Path) -> ImageCache:  # noqa: D102
         return ImageCache(path)
-
-    def _exists(self) -> bool:
-        return True
 
 
 class RecipesDataset(PathDataset[Recipes]):

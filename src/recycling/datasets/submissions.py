@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, Unpack
 
-from kedro.io import DatasetError, Version
+from kedro.io import DatasetError
 
 from recycling.annotations import Annotations, read_coco, read_tables
-from recycling.datasets.core import PathDataset, local_path
+from recycling.datasets.core import (
+    OptionalPathDataset,
+    PathDataset,
+    PathOptions,
+    local_path,
+    one_of,
+)
 from recycling.predictions import (
     ClassProbabilities,
     Detections,
@@ -45,10 +51,7 @@ class SubmissionDataset(PathDataset[Value], Generic[Value]):
             Parquet tables, or a COCO file.
         missing_images: Whether an image without a row is an error, or is gone on without: it has no
             boxes, or a map of 255 ("ignore"), or the same probability for all classes.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
     """
 
     def __init__(
@@ -57,20 +60,11 @@ class SubmissionDataset(PathDataset[Value], Generic[Value]):
         filepath: str | Path,
         annotations: str | Path,
         missing_images: MissingImages = "error",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         self.annotations = local_path(annotations, "annotations")
-        self.missing_images = _checked_missing(missing_images, filepath)
+        self.missing_images = one_of(missing_images, MissingImages, "missing_images", filepath)
 
     def known(self) -> Annotations:
         """What the images, crops and categories are.
@@ -82,9 +76,6 @@ class SubmissionDataset(PathDataset[Value], Generic[Value]):
         if not path.exists():
             raise DatasetError(f"{path}: not there; it should tell the images and categories")
         return read_tables(path) if path.is_dir() else read_coco(path)
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "annotations": str(self.annotations)}
 
 
 class DetectionsCsvDataset(SubmissionDataset[Detections]):
@@ -109,10 +100,7 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
         annotations: As for `SubmissionDataset`.
         size: Side of the square that maps are stored as, pixels.
         missing_images: As for `SubmissionDataset`.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
     """
 
     def __init__(
@@ -122,19 +110,10 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
         annotations: str | Path,
         size: int = 256,
         missing_images: MissingImages = "error",
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
         super().__init__(
-            filepath=filepath,
-            annotations=annotations,
-            missing_images=missing_images,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
+            filepath=filepath, annotations=annotations, missing_images=missing_images, **common
         )
         self.size = _checked_size(size, filepath)
 
@@ -150,9 +129,6 @@ class LabelMapsCsvDataset(SubmissionDataset[LabelMaps]):
 
     def write(self, data: LabelMaps, path: Path) -> None:  # noqa: D102
         write_label_maps_csv(data, path, self.known().images, size=self.size)
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "size": self.size}
 
 
 class ClassProbabilitiesCsvDataset(SubmissionDataset[ClassProbabilities]):
@@ -178,32 +154,31 @@ class ClassesCsvDataset(ClassProbabilitiesCsvDataset):
         write_classes_csv(data, path)
 
 
-class DroppedMembersDataset(PathDataset[ExternalMembers]):
-    """A folder that members' predictions are dropped into as CSV files, each read when asked for.
+class ExternalMembersDataset(OptionalPathDataset[ExternalMembers]):
+    """A folder of predictions of others: CSV files, each a member, read when it is asked for.
 
     ``NAME.csv`` makes a member of that name; ``NAME.oof.csv`` holds its predictions of the train
     images, each by a model that has not seen it. A folder that is missing or empty has no members.
 
     Example::
 
-        det.dropped.test:
-          type: recycling.datasets.DroppedMembersDataset
-          filepath: data/07_model_output/det/dropped
+        det.external.test:
+          type: recycling.datasets.ExternalMembersDataset
+          filepath: data/07_model_output/det/external
 
-        det.dropped.out_of_fold:
-          type: recycling.datasets.DroppedMembersDataset
-          filepath: data/07_model_output/det/dropped
+        det.external.out_of_fold:
+          type: recycling.datasets.ExternalMembersDataset
+          filepath: data/07_model_output/det/external
           part: out_of_fold
 
     Args:
         filepath: The folder.
         part: Which of the two kinds of file to take.
         missing_images: Whether an image that a file lacks is an error or is gone on without.
-        version: Has to be None.
-        metadata: For Kedro-Viz.
+        common: As for `PathDataset`, without a version.
     """
 
-    not_a_value = "files are dropped into it, each of them a member"
+    not_a_value = "each file in it is a member, and is read when asked for"
 
     def __init__(
         self,
@@ -211,35 +186,15 @@ class DroppedMembersDataset(PathDataset[ExternalMembers]):
         filepath: str | Path,
         part: ExternalPart = "test",
         missing_images: MissingImages = "error",
-        version: Version | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(filepath=filepath, version=version, metadata=metadata)
-        if part not in get_args(ExternalPart):
-            raise DatasetError(
-                f"{filepath}: part is {part!r}; give {' or '.join(get_args(ExternalPart))}"
-            )
-        self.part = part
-        self.missing_images = _checked_missing(missing_images, filepath)
-
-    def load(self) -> ExternalMembers:  # noqa: D102
-        return self.read(self.filepath)
+        super().__init__(filepath=filepath, **common)
+        self.part = one_of(part, ExternalPart, "part", filepath)
+        self.missing_images = one_of(missing_images, MissingImages, "missing_images", filepath)
 
     def read(self, path: Path) -> ExternalMembers:  # noqa: D102
         files = members_in(path, self.part)
         return ExternalMembers(files, missing_images=self.missing_images)
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "part": self.part}
-
-
-def _checked_missing(missing: MissingImages, filepath: str | Path) -> MissingImages:
-    if missing not in ("error", "skip"):
-        raise DatasetError(f"{filepath}: missing_images is {missing!r}; give error or skip")
-    return missing
 
 
 def _checked_size(size: Any, filepath: str | Path) -> int:

@@ -6,10 +6,10 @@ import json
 import shutil
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pandas as pd
-from kedro.io import DatasetError, Version
+from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 
 # Each of these rooms registers its tables.
@@ -19,7 +19,7 @@ import recycling.pseudo_labels
 import recycling.splitting  # noqa: F401
 from recycling.annotations import Annotations, read_tables, write_tables
 from recycling.backends import Checkpoint
-from recycling.datasets.core import PathDataset
+from recycling.datasets.core import PathDataset, PathOptions
 from recycling.evaluation import Metrics
 from recycling.files import new_file, new_folder, write_json
 from recycling.predictions import LabelMaps, ProbabilityMaps
@@ -49,10 +49,7 @@ class TableDataset(PathDataset[pd.DataFrame]):
     Args:
         table: Which one: a name of `recycling.tables.TABLES`.
         filepath: The file.
-        version: As for `PathDataset`.
-        credentials: As for `PathDataset`.
-        fs_args: As for `PathDataset`.
-        metadata: As for `PathDataset`.
+        common: As for `PathDataset`.
 
     Attributes:
         value_type: What the annotations of functions call this table.
@@ -66,18 +63,9 @@ class TableDataset(PathDataset[pd.DataFrame]):
         *,
         table: str,
         filepath: str | Path,
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **common: Unpack[PathOptions],
     ) -> None:
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(filepath=filepath, **common)
         if table not in TABLES:
             near = get_close_matches(str(table), TABLES)
             known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TABLES)}"
@@ -97,9 +85,6 @@ class TableDataset(PathDataset[pd.DataFrame]):
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first rows, for Kedro-Viz, which knows what to draw by the name of the type."""
         return TablePreview(json.loads(self.load().head(nrows).to_json(orient="split")))
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "table": self.table}
 
 
 class LabelMapsDataset(PathDataset[LabelMaps]):

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from recycling.diagnostics.diversity import boxes_by_group
 from recycling.ensembling.classes.probabilities import aligned_probabilities
-from recycling.ensembling.masks.hard_vote import stacked
-from recycling.ensembling.masks.image_members import check_same_images
+from recycling.ensembling.masks.image_members import check_same_images, stacked
 from recycling.predictions import DETECTIONS, ClassProbabilities, Detections, LabelMaps
 from recycling.tables import Column, Schema
 

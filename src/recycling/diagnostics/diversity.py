@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.classes.probabilities import aligned_probabilities
-from recycling.ensembling.masks.hard_vote import stacked
-from recycling.ensembling.masks.image_members import check_same_images
+from recycling.ensembling.masks.image_members import check_same_images, stacked
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.predictions import (
     DETECTIONS,

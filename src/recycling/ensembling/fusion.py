@@ -13,7 +13,7 @@ from recycling.registry import PickedSettings
 
 def method_of(settings: PickedSettings) -> Method:
     """The method that settings pick."""
-    method: Method = settings.registry[getattr(settings, settings.key)].thing
+    method: Method = settings.picked
     return method
 
 
@@ -53,9 +53,9 @@ def fuse(
         [[0.75, 0.25]]
     """
     method, names = method_of(settings), list(members)
-    arguments = settings.model_dump(exclude={settings.key, "weights"})
-    if (weights := getattr(settings, "weights", None)) is not None:
-        arguments["weights"] = weights_of(weights, names, scores or {})
+    arguments = settings.arguments()
+    if "weights" in arguments:
+        arguments["weights"] = weights_of(arguments["weights"], names, scores or {})
     if method.learns == "ranks":
         if ranks is None:
             raise EnsemblingError("a vote needs to know which member is better; give ranks")
@@ -90,7 +90,7 @@ def weights_of(
         for name in names:
             if scores.get(name) is None:
                 raise EnsemblingError(
-                    f"{name}: no out-of-fold predictions, so no score to be its weight; drop in "
+                    f"{name}: no out-of-fold predictions, so no score to be its weight; add "
                     f"{model_of(name)}.oof.csv, or set weights to equal or to numbers"
                 )
         known = [float(scores[name] or 0) for name in names]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -24,6 +26,10 @@ def member_names(names: Sequence[str] | None, n_members: int) -> list[str]:
 
     Raises:
         EnsemblingError: There are no members, or not one name a member.
+
+    Example:
+        >>> member_names(None, 2)
+        ['member 0', 'member 1']
     """
     if n_members == 0:
         raise EnsemblingError("there are no members to fuse; give at least one")
@@ -46,6 +52,10 @@ def member_weights(weights: Sequence[float] | None, names: Sequence[str]) -> NDA
 
     Raises:
         EnsemblingError: Not one weight a member, a weight below 0 or not finite, or all are 0.
+
+    Example:
+        >>> member_weights(None, ["a", "b"]).tolist(), member_weights([2, 1], ["a", "b"]).tolist()
+        ([1.0, 1.0], [2.0, 1.0])
     """
     if weights is None:
         return np.ones(len(names))
@@ -71,6 +81,41 @@ def model_of(member: str) -> str:
         ('yolox', 'colleague')
     """
     return member.rsplit(".", 1)[0]
+
+
+def check_same(
+    members: Sequence[Collection[Any]], names: Sequence[str], *, what: str, remedy: str
+) -> None:
+    """Stop with one line where a member lacks something that another one has.
+
+    Args:
+        members: What each member has: images, crops or classes.
+        names: The members' names.
+        what: What these are, for the message.
+        remedy: What to do, for the message.
+
+    Raises:
+        EnsemblingError: A member lacks something; it names both and the first such thing.
+
+    Example:
+        >>> check_same([[7, 9], [7]], ["a", "b"], what="crop", remedy="predict on the same crops")
+        Traceback (most recent call last):
+        ...
+        recycling.ensembling.members.EnsemblingError: b: no crop 9, which a has (1 are missing); \
+predict on the same crops or leave b out
+    """
+    first, *others = (pd.Index(list(member)) for member in members)
+    for name, other in zip(names[1:], others, strict=True):
+        for has, lacks, has_name, lacks_name in (
+            (first, other, names[0], name),
+            (other, first, name, names[0]),
+        ):
+            missing = has[~has.isin(lacks)].tolist()
+            if missing:
+                raise EnsemblingError(
+                    f"{lacks_name}: no {what} {missing[0]!r}, which {has_name} has "
+                    f"({len(missing)} are missing); {remedy} or leave {lacks_name} out"
+                )
 
 
 def check_share(name: str, value: float) -> None:

@@ -1,6 +1,7 @@
 """The fusion methods of boxes, label maps and class probabilities, by name.
 
-A method is one file: its settings, its function and a decorator of this module. The parameters of
+A method is one file: its settings, its function and a decorator of this module, such as
+``@box_method("nms", NmsSettings)``, which takes what `Method` takes as well. The parameters of
 the ensembling pipeline, the search, the kernels compiled ahead and the docs read the registries.
 
 A function takes the members' predictions, its settings by keyword, and what is known of the
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pandas as pd
 from pydantic import Field
@@ -26,8 +27,6 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
 MemberWeights: TypeAlias = Literal["equal", "score"] | dict[str, Weight]
 """``equal``, ``score`` (a member's own on what it has not seen), or a number for each member."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ class LearntFusion:
     out_of_fold: ClassProbabilities
 
 
-BOX_METHODS: Registry[Method] = Registry("fusion method of boxes")
-MASK_METHODS: Registry[Method] = Registry("fusion method of masks")
-CLASS_METHODS: Registry[Method] = Registry("fusion method of classes")
+BOX_METHODS: Registry[Method] = Registry("fusion method of boxes", Method)
+MASK_METHODS: Registry[Method] = Registry("fusion method of masks", Method)
+CLASS_METHODS: Registry[Method] = Registry("fusion method of classes", Method)
 
 
 class BoxFusion(
@@ -123,43 +122,11 @@ class ClassFusion(PickedSettings, registry=CLASS_METHODS, key="method", default=
     method: str
 
 
-def box_method(name: str, settings: type[BoxFusion]) -> Callable[[Function], Function]:
-    """A decorator that makes a function a fusion method of boxes.
+box_method = BOX_METHODS.add
+"""A decorator that makes a function a fusion method of boxes; see `recycling.registry.Registry`."""
 
-    Args:
-        name: What a user calls it.
-        settings: What it takes: a field for each keyword of the function, with the same default,
-            but for `names`.
-    """
-    return _adder(BOX_METHODS, name, settings)
+mask_method = MASK_METHODS.add
+"""A decorator that makes a function a fusion method of label maps."""
 
-
-def mask_method(
-    name: str,
-    settings: type[MaskFusion],
-    *,
-    takes: Literal["predictions", "probabilities"] = "predictions",
-    learns: Literal["nothing", "ranks"] = "nothing",
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a fusion method of label maps; see `Method`."""
-    return _adder(MASK_METHODS, name, settings, takes=takes, learns=learns)
-
-
-def class_method(
-    name: str,
-    settings: type[ClassFusion],
-    *,
-    learns: Literal["nothing", "ranks", "labels"] = "nothing",
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a fusion method of class probabilities; see `Method`."""
-    return _adder(CLASS_METHODS, name, settings, learns=learns)
-
-
-def _adder(
-    registry: Registry[Method], name: str, settings: type[PickedSettings], **facts: Any
-) -> Callable[[Function], Function]:
-    def add(function: Function) -> Function:
-        registry.register(name, settings)(Method(function, **facts))
-        return function
-
-    return add
+class_method = CLASS_METHODS.add
+"""A decorator that makes a function a fusion method of class probabilities."""

@@ -44,11 +44,11 @@ def rank_members(scores: Mapping[str, float | None]) -> Ranking:
         [1, 2, 0]
     """
 
-    def place(member: str) -> tuple[bool, float]:
+    def key(member: str) -> tuple[bool, float]:
         score = scores[member]
         return score is None, 0.0 if score is None else -score
 
-    best_first = sorted(scores, key=place)
+    best_first = sorted(scores, key=key)
     frame = pd.DataFrame(
         {
             "member": list(scores),

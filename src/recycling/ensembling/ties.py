@@ -14,7 +14,7 @@ def best_first(ranks: Sequence[int], names: Sequence[str]) -> NDArray[np.int64]:
     """The members in the order of their ranks.
 
     Args:
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
         names: The members' names.
 
     Returns:
@@ -22,6 +22,10 @@ def best_first(ranks: Sequence[int], names: Sequence[str]) -> NDArray[np.int64]:
 
     Raises:
         EnsemblingError: Not one rank a member, or two members share one.
+
+    Example:
+        >>> best_first([2, 0, 1], ["a", "b", "c"]).tolist()
+        [1, 2, 0]
     """
     if len(ranks) != len(names):
         raise EnsemblingError(

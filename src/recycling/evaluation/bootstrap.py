@@ -1,4 +1,4 @@
-"""How far a score may be off because other images could have been photographed."""
+"""How far a score may be off because other images could have been taken."""
 
 from __future__ import annotations
 
@@ -58,7 +58,13 @@ def draw_images(n_images: int, *, n_draws: int = 200, random_state: int = 0) -> 
 
 
 def score_of_all(image_scores: ImageScores) -> float:
-    """The score of all images, each taken once."""
+    """The score of all images, each taken once.
+
+    >>> from recycling.evaluation import ClassCounts
+    >>> hits, true = np.array([[1], [0]]), np.array([[1], [1]])
+    >>> score_of_all(ClassCounts(lambda hits, true, _: (hits / true)[:, 0], hits, true, hits))
+    0.5
+    """
     return float(image_scores.scores(np.ones((1, image_scores.n_images), dtype=np.int64))[0])
 
 
@@ -76,6 +82,13 @@ def score_interval(
 
     Returns:
         The lower and the upper end.
+
+    Example:
+        >>> from recycling.evaluation import ClassCounts
+        >>> hits, true = np.array([[1], [0]]), np.array([[1], [1]])
+        >>> scores = ClassCounts(lambda hits, true, _: (hits / true)[:, 0], hits, true, hits)
+        >>> score_interval(scores, draw_images(2, n_draws=50))
+        (0.0, 1.0)
     """
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(image_scores.scores(draws), [tail, 1 - tail])

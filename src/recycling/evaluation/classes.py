@@ -84,7 +84,7 @@ def confusion(truth: Annotations, probabilities: ClassProbabilities) -> pd.DataF
 def matched_crops(
     truth: Annotations, probabilities: ClassProbabilities
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """What each crop is and what was said of it; crops are the annotations that are no crowd.
+    """What each crop is and was predicted to be; crops are the annotations that are no crowd.
 
     Returns:
         The row of its category in the truth (crops,), and its probabilities (crops, categories),

@@ -18,6 +18,13 @@ def naming_member(name: str) -> Iterator[None]:
 
     Raises:
         EvaluationError: What was raised within, with the name before it.
+
+    Example:
+        >>> with naming_member("yolox"):
+        ...     raise EvaluationError("no object to find")
+        Traceback (most recent call last):
+        ...
+        recycling.evaluation.core.EvaluationError: yolox: no object to find
     """
     try:
         yield

@@ -92,6 +92,11 @@ def image_confusion(
 
     Raises:
         EvaluationError: A value is no class.
+
+    Example:
+        >>> expected = np.array([[0, 1, 255]], np.uint8)
+        >>> image_confusion(expected, np.array([[1, 1, 0]], np.uint8), 2, 7).tolist()
+        [[0, 1], [0, 1]]
     """
     predicted = of_size(predicted, expected.shape)
     seen = expected != IGNORE
@@ -107,7 +112,11 @@ def image_confusion(
 
 
 def of_size(label_map: LabelMap, shape: tuple[int, ...]) -> LabelMap:
-    """A label map of another size, taking the nearest pixel."""
+    """A label map of another size, taking the nearest pixel.
+
+    >>> of_size(np.array([[1, 2]], np.uint8), (1, 4)).tolist()
+    [[1, 1, 2, 2]]
+    """
     if label_map.shape == shape:
         return label_map
     import cv2

@@ -1,7 +1,8 @@
 """The metrics that a task may be judged by, by name.
 
 A metric is one file of `metrics`, or a module of a user's: its settings, its function and a
-decorator of this module. Scores, searches, contributions and reports read the registries.
+decorator of this module, such as ``@box_metric("map50", Map50Settings, title="mAP50")``, which
+takes what `Metric` takes as well. Scores, searches, contributions and reports read the registries.
 
 A function takes the truth (`Annotations`), the predictions, and its settings by keyword. It gives
 `Metrics`.
@@ -11,9 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from pydantic import Field
+from typing import Any
 
 from recycling.annotations import Annotations
 from recycling.evaluation.bootstrap import ImageScores
@@ -21,9 +20,8 @@ from recycling.evaluation.core import Metrics
 from recycling.evaluation.drawn_images import DrawnImages
 from recycling.evaluation.faults import naming_member
 from recycling.predictions import Predictions
-from recycling.registry import PickedSettings, Registry, Settings
+from recycling.registry import PickedSettings, Registry
 
-Function = TypeVar("Function", bound=Callable[..., Metrics])
 Scorer = Callable[..., Mapping[str, ImageScores]]
 
 
@@ -32,21 +30,21 @@ class Metric:
     """A metric.
 
     Attributes:
-        title: Its name in tables and figures, the one that its `Metrics` carry.
         evaluate: The function.
+        title: Its name in tables and figures, the one that its `Metrics` carry.
         image_scores: Gives, for the truth, the members' predictions by name and the settings, what
             the scores of each member are made of, image by image. None where `evaluate` has to be
             called anew for each draw of images.
     """
 
-    title: str
     evaluate: Callable[..., Metrics]
+    title: str
     image_scores: Scorer | None = None
 
 
-CLASS_METRICS: Registry[Metric] = Registry("metric of classes")
-BOX_METRICS: Registry[Metric] = Registry("metric of boxes")
-MASK_METRICS: Registry[Metric] = Registry("metric of masks")
+CLASS_METRICS: Registry[Metric] = Registry("metric of classes", Metric)
+BOX_METRICS: Registry[Metric] = Registry("metric of boxes", Metric)
+MASK_METRICS: Registry[Metric] = Registry("metric of masks", Metric)
 
 
 class ClassMetric(PickedSettings, registry=CLASS_METRICS, key="metric", default="macro_f1"):
@@ -67,51 +65,24 @@ class MaskMetric(PickedSettings, registry=MASK_METRICS, key="metric", default="m
     metric: str
 
 
-class Evaluation(Settings):
-    """The parameter `evaluation`: what each task is judged by.
+class_metric = CLASS_METRICS.add
+"""A decorator that makes a function a metric of class probabilities."""
 
-    Attributes:
-        cls: The metric of classification.
-        det: The metric of detection.
-        seg: The metric of segmentation.
-    """
+box_metric = BOX_METRICS.add
+"""A decorator that makes a function a metric of boxes; see `recycling.registry.Registry`."""
 
-    cls: ClassMetric = Field(default_factory=lambda: ClassMetric.model_validate({}))
-    det: BoxMetric = Field(default_factory=lambda: BoxMetric.model_validate({}))
-    seg: MaskMetric = Field(default_factory=lambda: MaskMetric.model_validate({}))
-
-
-def class_metric(
-    name: str, settings: type[ClassMetric], *, title: str, image_scores: Scorer | None = None
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a metric of class probabilities.
-
-    Args:
-        name: What a user calls it.
-        settings: What it takes: a field for each keyword of the function.
-        title: See `Metric`.
-        image_scores: See `Metric`.
-    """
-    return _adder(CLASS_METRICS, name, settings, title, image_scores)
-
-
-def box_metric(
-    name: str, settings: type[BoxMetric], *, title: str, image_scores: Scorer | None = None
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a metric of boxes; see `class_metric`."""
-    return _adder(BOX_METRICS, name, settings, title, image_scores)
-
-
-def mask_metric(
-    name: str, settings: type[MaskMetric], *, title: str, image_scores: Scorer | None = None
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a metric of label maps; see `class_metric`."""
-    return _adder(MASK_METRICS, name, settings, title, image_scores)
+mask_metric = MASK_METRICS.add
+"""A decorator that makes a function a metric of label maps."""
 
 
 def metric_of(settings: PickedSettings) -> Metric:
-    """The metric that settings pick."""
-    metric: Metric = settings.registry[getattr(settings, settings.key)].thing
+    """The metric that settings pick.
+
+    >>> from recycling.evaluation import BoxMetric
+    >>> metric_of(BoxMetric.model_validate({"metric": "map50"})).title
+    'mAP50'
+    """
+    metric: Metric = settings.picked
     return metric
 
 
@@ -126,8 +97,7 @@ def evaluate(settings: PickedSettings, truth: Annotations, predictions: Predicti
     Raises:
         EvaluationError: They do not fit together, or there is no truth to compare with.
     """
-    arguments = settings.model_dump(exclude={settings.key})
-    return metric_of(settings).evaluate(truth, predictions, **arguments)
+    return metric_of(settings).evaluate(truth, predictions, **settings.arguments())
 
 
 def image_scores(
@@ -147,8 +117,7 @@ def image_scores(
     Raises:
         EvaluationError: As `evaluate` does; the member is named.
     """
-    metric = metric_of(settings)
-    arguments = settings.model_dump(exclude={settings.key})
+    metric, arguments = metric_of(settings), settings.arguments()
     if metric.image_scores is not None:
         return dict(metric.image_scores(truth, members, **arguments))
     scores: dict[str, ImageScores] = {}
@@ -161,17 +130,3 @@ def image_scores(
 
         scores[name] = DrawnImages(truth, predictions, score)
     return scores
-
-
-def _adder(
-    registry: Registry[Metric],
-    name: str,
-    settings: type[PickedSettings],
-    title: str,
-    image_scores: Scorer | None,
-) -> Callable[[Function], Function]:
-    def add(function: Function) -> Function:
-        registry.register(name, settings)(Metric(title, function, image_scores))
-        return function
-
-    return add

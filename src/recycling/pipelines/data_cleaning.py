@@ -18,7 +18,7 @@ from recycling.annotations import (
     rule_report,
     what_if,
 )
-from recycling.reporting import Picture
+from recycling.reporting import Picture, cleaning_examples, cleaning_figure
 
 PARTS = ("train", "pool", "test")
 
@@ -83,8 +83,6 @@ def report_cleaning(
     audit: Audit,
 ) -> tuple[RuleReport, Figure, Picture]:
     """Count and show what each rule did, and what those that are off would have done."""
-    from recycling.reporting import cleaning_examples, cleaning_figure
-
     would = what_if(annotations, checks, rules)
     return (
         rule_report(rules, audit, would),

@@ -1,9 +1,10 @@
-"""Predictions of the members become the ensembles', with scores, pictures and a submission."""
+"""Predictions of the members become the ensembles', with scores, images and a submission."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import isnan
+from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
@@ -25,17 +26,20 @@ from recycling.pipelines.external import external_nodes
 from recycling.pipelines.fusing import fuser
 from recycling.pipelines.scoring import SCORE_TEST, metric_parameter
 from recycling.pipelines.searching import search_nodes
+from recycling.pipelines.tasks import FORMAT, PREDICTIONS, predicted_rows, with_types
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan
-from recycling.predictions import (
-    BoxFormat,
-    ClassFormat,
-    ClassProbabilities,
-    Detections,
-    LabelMaps,
-    MaskFormat,
-    to_submission,
+from recycling.predictions import Predictions, to_submission
+from recycling.registry import PickedSettings
+from recycling.reporting import (
+    Picture,
+    Summary,
+    TaskScores,
+    classification_sheet,
+    detection_sheet,
+    likeness_figure,
+    scores_figure,
+    segmentation_sheet,
 )
-from recycling.reporting import Picture, Summary, TaskScores
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -84,11 +88,11 @@ def _outcome(ensemble: EnsemblePlan) -> list[Node]:
     fused = f"{space}.test_predictions"
     predictions = {member.name: member.test_predictions for member in ensemble.members}
     return [
-        node(SUBMIT[task], [fused, "test.annotations", f"params:submission.{task}"],
+        node(submitter(task), [fused, "test.annotations", f"params:submission.{task}"],
              f"{space}.submission", name="write_submission", namespace=space),
-        node(DRAW[task], [fused, "test.annotations", "test.images"], f"{space}.overlays",
+        node(drawer(task), [fused, "test.annotations", "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
-        node(COMPARE[task], predictions, f"{space}.agreement", name="compare_members",
+        node(comparer(task), predictions, f"{space}.agreement", name="compare_members",
              namespace=space),
         node(draw_agreement, [f"{space}.agreement", f"{space}.error_correlation"],
              f"{space}.agreement_figure", name="draw_agreement", namespace=space),
@@ -106,65 +110,40 @@ def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
     return rank
 
 
-def submit_boxes(detections: Detections, test: Annotations, settings: BoxFormat) -> pd.DataFrame:
-    """Write the boxes as the competition wants them."""
-    return to_submission(settings, detections, test.images, test.categories)
+def submitter(task: Task) -> Callable[..., pd.DataFrame]:
+    """A node function that writes a submission."""
+
+    def write_submission(
+        predictions: Predictions, test: Annotations, settings: PickedSettings
+    ) -> pd.DataFrame:
+        """Write the predictions as the competition wants them."""
+        return to_submission(settings, predictions, predicted_rows(task, test), test.categories)
+
+    return with_types(write_submission, predictions=PREDICTIONS[task], settings=FORMAT[task])
 
 
-def submit_masks(label_maps: LabelMaps, test: Annotations, settings: MaskFormat) -> pd.DataFrame:
-    """Write the label maps as the competition wants them."""
-    return to_submission(settings, label_maps, test.images, test.categories)
+def drawer(task: Task) -> Callable[..., Picture]:
+    """A node function that draws predictions."""
+
+    def draw_predictions(predictions: Any, test: Annotations, folder: ImageFolder) -> Picture:
+        """Draw what is true and what is predicted side by side."""
+        return SHEET[task](test, folder, predictions)
+
+    return with_types(draw_predictions, predictions=PREDICTIONS[task])
 
 
-def submit_classes(
-    probabilities: ClassProbabilities, test: Annotations, settings: ClassFormat
-) -> pd.DataFrame:
-    """Write the classes of the crops as the competition wants them."""
-    return to_submission(settings, probabilities, test.annotations, test.categories)
+def comparer(task: Task) -> Callable[..., Agreement]:
+    """A node function that compares members."""
 
+    def compare_members(**members: Any) -> Agreement:
+        """Measure, pair by pair, how alike the members' predictions are."""
+        return Agreement(AGREEMENT[task](list(members.values()), names=list(members)))
 
-def draw_boxes(detections: Detections, test: Annotations, folder: ImageFolder) -> Picture:
-    """Draw true and predicted boxes side by side."""
-    from recycling.reporting import detection_sheet
-
-    return detection_sheet(test, folder, detections)
-
-
-def draw_masks(label_maps: LabelMaps, test: Annotations, folder: ImageFolder) -> Picture:
-    """Draw true and predicted masks side by side."""
-    from recycling.reporting import segmentation_sheet
-
-    return segmentation_sheet(test, folder, label_maps)
-
-
-def draw_classes(
-    probabilities: ClassProbabilities, test: Annotations, folder: ImageFolder
-) -> Picture:
-    """Draw crops with their true and predicted class."""
-    from recycling.reporting import classification_sheet
-
-    return classification_sheet(test, folder, probabilities)
-
-
-def compare_boxes(**members: Detections) -> Agreement:
-    """Measure, pair by pair, how alike the members' boxes are."""
-    return Agreement(detection_agreement(list(members.values()), names=list(members)))
-
-
-def compare_masks(**members: LabelMaps) -> Agreement:
-    """Measure, pair by pair, how alike the members' label maps are."""
-    return Agreement(label_map_agreement(list(members.values()), names=list(members)))
-
-
-def compare_classes(**members: ClassProbabilities) -> Agreement:
-    """Measure, pair by pair, how often the members choose the same class."""
-    return Agreement(probability_agreement(list(members.values()), names=list(members)))
+    return with_types(compare_members, members=PREDICTIONS[task])
 
 
 def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
     """Draw how alike the members are, and how far they err on the same."""
-    from recycling.reporting import likeness_figure
-
     return likeness_figure(agreement, errors if len(errors) else None)
 
 
@@ -173,7 +152,7 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
 
     def collect_scores(**metrics: Metrics) -> TaskScores:
         """Put the scores of a task's members and ensembles on the test part side by side."""
-        score = {name: None if isnan(one.score) else one.score for name, one in metrics.items()}
+        score = {name: None if isnan(own.score) else own.score for name, own in metrics.items()}
         ensembles = (TEACHER, FINAL, *further)
         scores: TaskScores = {
             "metric": metrics[FINAL].metric,
@@ -184,7 +163,7 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
             scores["teacher"] = score[TEACHER]
         if further:
             scores["others"] = {name: score[name] for name in further}
-        sizes = {name: map50_by_size(one) for name, one in metrics.items()}
+        sizes = {name: map50_by_size(own) for name, own in metrics.items()}
         if any(sizes.values()):
             scores["sizes"] = sizes
         return scores
@@ -193,7 +172,11 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
 
 
 def map50_by_size(metrics: Metrics) -> dict[str, float]:
-    """The mAP50 of small, medium and large objects, where the truth has such."""
+    """The mAP50 of small, medium and large objects, where the truth has such.
+
+    >>> map50_by_size(Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25}))
+    {'small': 0.25}
+    """
     known = scores_by_size(metrics)["mAP50"].dropna()
     return {str(size): float(score) for size, score in known.items()}
 
@@ -205,23 +188,16 @@ def summarise(**scores: TaskScores) -> Summary:
 
 def draw_scores(summary: Summary) -> Figure:
     """Draw the score of every member and ensemble."""
-    from recycling.reporting import scores_figure
-
     return scores_figure(summary)
 
 
-SUBMIT: dict[Task, Callable[..., object]] = {
-    "cls": submit_classes,
-    "det": submit_boxes,
-    "seg": submit_masks,
+SHEET: dict[Task, Callable[..., Picture]] = {
+    "cls": classification_sheet,
+    "det": detection_sheet,
+    "seg": segmentation_sheet,
 }
-DRAW: dict[Task, Callable[..., object]] = {
-    "cls": draw_classes,
-    "det": draw_boxes,
-    "seg": draw_masks,
-}
-COMPARE: dict[Task, Callable[..., object]] = {
-    "cls": compare_classes,
-    "det": compare_boxes,
-    "seg": compare_masks,
+AGREEMENT: dict[Task, Callable[..., pd.DataFrame]] = {
+    "cls": probability_agreement,
+    "det": detection_agreement,
+    "seg": label_map_agreement,
 }

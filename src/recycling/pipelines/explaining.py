@@ -1,4 +1,4 @@
-"""What each member of an ensemble is good for: tables, pictures, and one page that holds them."""
+"""What each member of an ensemble is good for: tables, images, and one page that holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import isnan
 from statistics import fmean
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, TypeAlias
 
 from kedro.pipeline import Node, node
 
@@ -39,9 +39,7 @@ from recycling.diagnostics import (
 from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
     BoxMetric,
-    ClassMetric,
     ImageScores,
-    MaskMetric,
     Metrics,
     draw_images,
     image_scores,
@@ -50,9 +48,17 @@ from recycling.evaluation import (
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.pipelines.scoring import metric_parameter
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
 from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
-from recycling.reporting import Picture, report_page
+from recycling.registry import PickedSettings
+from recycling.reporting import (
+    Picture,
+    changed_boxes,
+    changed_crops,
+    changed_masks,
+    report_page,
+)
 
 OF = {"cls": "crops", "det": "boxes", "seg": "pixels"}
 TITLE = {"cls": "Classification", "det": "Detection", "seg": "Segmentation"}
@@ -73,38 +79,30 @@ def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
 
 
 def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
-    """What explains one ensemble: tables, pictures of what it changed, and the report."""
+    """What explains one ensemble: tables, images of what it changed, and the report."""
     space, task = ensemble.namespace, ensemble.task
     fused = f"{space}.test_predictions"
     predictions = {member.name: member.test_predictions for member in ensemble.members}
     metrics = {member.name: member.test_metrics for member in ensemble.members}
-    explained = [f"{space}.contributions", f"{space}.interval", f"{space}.error_correlation"]
-    page = {
-        "metrics": f"{space}.test_metrics",
-        "agreement": f"{space}.agreement",
-        "contributions": f"{space}.contributions",
-        "interval": f"{space}.interval",
-        "error_correlation": f"{space}.error_correlation",
-        "class_gains": f"{space}.class_gains",
-        "changes": f"{space}.changes",
-    }
+    explained = ["contributions", "interval", "error_correlation"]
     if task == "det":
-        explained.append(f"{space}.score_thresholds")
-        page["score_thresholds"] = f"{space}.score_thresholds"
+        explained.append("score_thresholds")
+    shown = [*explained, "agreement", "class_gains", "changes"]
     if ensemble.search is not None:
-        page |= {"choices": f"{space}.choices", "search_history": f"{space}.search_history"}
+        shown += ["choices", "search_history"]
+    page = {"metrics": f"{space}.test_metrics", **{name: f"{space}.{name}" for name in shown}}
     if ensemble.leaderboard is not None:
         page["leaderboard"] = ensemble.leaderboard
     return [
         node(leaving_out(fuser(ensemble)), test_inputs(ensemble), f"{space}.without",
              name="fuse_without_each", namespace=space),
-        node(EXPLAIN[task], {"truth": "test.annotations", "fused": fused,
+        node(explainer(task), {"truth": "test.annotations", "fused": fused,
                              "without": f"{space}.without",
                              "metric": metric_parameter(task), **predictions},
-             explained, name="explain", namespace=space),
+             [f"{space}.{name}" for name in explained], name="explain", namespace=space),
         node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
              f"{space}.class_gains", name="compare_classes", namespace=space),
-        node(DRAW_CHANGES[task], {"truth": "test.annotations", "folder": "test.images",
+        node(changes_drawer(task), {"truth": "test.annotations", "folder": "test.images",
                                   "ranking": f"{space}.ranking", "fused": fused, **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
         node(page_writer(task, ensemble.name), {**page, **metrics}, f"{space}.report",
@@ -139,12 +137,15 @@ def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 
         return leave_one_out(used_members(names, settings.get("choice")), fused)
 
-    fuse_without_each.__annotations__ = {**get_type_hints(fuse), "return": dict[str, Any]}
-    return fuse_without_each
+    return with_types(fuse_without_each, returns=dict[str, Any])
 
 
 def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list[str]:
-    """Those members that count; a search may have left some out."""
+    """Those members that count; a search may have left some out.
+
+    >>> used_members(["yolox.fold0", "fcos.fold0"], {"weights": {"fcos": 2}})
+    ['fcos.fold0']
+    """
     if choice is None:
         return list(names)
     return [name for name in names if model_of(name) in choice["weights"]]
@@ -159,8 +160,7 @@ def explain_boxes(
 ) -> tuple[Contributions, Interval, ErrorCorrelation, ScoreThresholds]:
     """Say what each detector adds, how far they err on the same, and what a threshold costs."""
     if not _is_known(truth):
-        none = SCORE_THRESHOLDS.empty()
-        return *_nothing_known(), ScoreThresholds(none)
+        return *_nothing_known(), ScoreThresholds(SCORE_THRESHOLDS.empty())
     scores = image_scores(metric, truth, _all(fused, without, members))
     matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
     errors = object_error_correlation({name: matches[name] for name in members})
@@ -168,34 +168,27 @@ def explain_boxes(
     return *_contributions(scores, list(members), without), errors, thresholds
 
 
-def explain_masks(
-    truth: Annotations,
-    fused: LabelMaps,
-    without: dict[str, Any],
-    metric: MaskMetric,
-    **members: LabelMaps,
-) -> tuple[Contributions, Interval, ErrorCorrelation]:
-    """Say what each segmentation model adds, and how far they err on the same."""
-    if not _is_known(truth):
-        return _nothing_known()
-    scores = image_scores(metric, truth, _all(fused, without, members))
-    errors = pixel_error_correlation(truth, members)
-    return *_contributions(scores, list(members), without), errors
+def explainer(task: Task) -> Callable[..., tuple[Any, ...]]:
+    """A node function that says what each member adds, and how far they err on the same."""
+    if task == "det":
+        return explain_boxes
 
+    def explain(
+        truth: Annotations,
+        fused: Any,
+        without: dict[str, Any],
+        metric: PickedSettings,
+        **members: Any,
+    ) -> tuple[Contributions, Interval, ErrorCorrelation]:
+        """Say what each member adds, and how far they err on the same crops or pixels."""
+        if not _is_known(truth):
+            return _nothing_known()
+        scores = image_scores(metric, truth, _all(fused, without, members))
+        errors = crop_error_correlation if task == "cls" else pixel_error_correlation
+        return *_contributions(scores, list(members), without), errors(truth, members)
 
-def explain_classes(
-    truth: Annotations,
-    fused: ClassProbabilities,
-    without: dict[str, Any],
-    metric: ClassMetric,
-    **members: ClassProbabilities,
-) -> tuple[Contributions, Interval, ErrorCorrelation]:
-    """Say what each classifier adds, and how far they err on the same."""
-    if not _is_known(truth):
-        return _nothing_known()
-    scores = image_scores(metric, truth, _all(fused, without, members))
-    errors = crop_error_correlation(truth, members)
-    return *_contributions(scores, list(members), without), errors
+    own = PREDICTIONS[task]
+    return with_types(explain, fused=own, metric=METRIC[task], members=own)
 
 
 def _is_known(truth: Annotations) -> bool:
@@ -239,72 +232,58 @@ def gain_by_class(ensemble: Metrics, **members: Metrics) -> ClassGains:
     return class_gains(ensemble, members)
 
 
-def draw_changed_boxes(
-    truth: Annotations,
-    folder: ImageFolder,
-    ranking: Ranking,
-    fused: Detections,
-    **members: Detections,
-) -> Picture:
-    """Draw the images where the ensemble changed most against its best member."""
-    from recycling.reporting import changed_boxes
+def changes_drawer(task: Task) -> Callable[..., Picture]:
+    """A node function that draws where an ensemble changed most against its best member."""
 
-    name = _best(ranking)
-    both = {"member": members[name], _ENSEMBLE: fused}
+    def draw_changes(
+        truth: Annotations, folder: ImageFolder, ranking: Ranking, fused: Any, **members: Any
+    ) -> Picture:
+        """Draw the images or crops where the ensemble changed most against its best member."""
+        name = str(ranking.sort_values("rank")["member"].iloc[0])
+        return CHANGED[task](truth, folder, name, members[name], fused)
+
+    own = PREDICTIONS[task]
+    return with_types(draw_changes, fused=own, members=own)
+
+
+def _changed_boxes(
+    truth: Annotations, folder: ImageFolder, name: str, best: Detections, fused: Detections
+) -> Picture:
     # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
-    least = {"member": 0.3, _ENSEMBLE: 0.3}
+    best_at = fused_at = 0.3
     if _is_known(truth):
-        matches = match_boxes(truth, both)
-        least = {who: best_threshold(score_thresholds(matches[who])) for who in both}
-    changes = detection_changes(
-        members[name],
-        fused,
-        member_threshold=least["member"],
-        ensemble_threshold=least[_ENSEMBLE],
-    )
+        matches = match_boxes(truth, {"best": best, "fused": fused})
+        best_at, fused_at = (
+            best_threshold(score_thresholds(matches[who])) for who in ("best", "fused")
+        )
+    changes = detection_changes(best, fused, member_threshold=best_at, ensemble_threshold=fused_at)
     return changed_boxes(
         truth,
         folder,
-        members[name],
+        best,
         fused,
         changes,
         best_name=name,
-        best_threshold=least["member"],
-        ensemble_threshold=least[_ENSEMBLE],
+        best_threshold=best_at,
+        ensemble_threshold=fused_at,
     )
 
 
-def draw_changed_masks(
-    truth: Annotations,
-    folder: ImageFolder,
-    ranking: Ranking,
-    fused: LabelMaps,
-    **members: LabelMaps,
+def _changed_masks(
+    truth: Annotations, folder: ImageFolder, name: str, best: LabelMaps, fused: LabelMaps
 ) -> Picture:
-    """Draw the images where the ensemble changed most against its best member."""
-    from recycling.reporting import changed_masks
-
-    name = _best(ranking)
-    changes = label_map_changes(members[name], fused)
-    return changed_masks(truth, folder, members[name], fused, changes, best_name=name)
+    changes = label_map_changes(best, fused)
+    return changed_masks(truth, folder, best, fused, changes, best_name=name)
 
 
-def draw_changed_classes(
+def _changed_classes(
     truth: Annotations,
     folder: ImageFolder,
-    ranking: Ranking,
+    name: str,
+    best: ClassProbabilities,
     fused: ClassProbabilities,
-    **members: ClassProbabilities,
 ) -> Picture:
-    """Draw the crops that the ensemble takes for something else than its best member does."""
-    from recycling.reporting import changed_crops
-
-    best = members[_best(ranking)]
     return changed_crops(truth, folder, best, fused, probability_changes(best, fused))
-
-
-def _best(ranking: Ranking) -> str:
-    return str(ranking.sort_values("rank")["member"].iloc[0])
 
 
 def compare_leaderboard(
@@ -360,13 +339,8 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
     return write_report
 
 
-EXPLAIN: dict[Task, Callable[..., object]] = {
-    "cls": explain_classes,
-    "det": explain_boxes,
-    "seg": explain_masks,
-}
-DRAW_CHANGES: dict[Task, Callable[..., object]] = {
-    "cls": draw_changed_classes,
-    "det": draw_changed_boxes,
-    "seg": draw_changed_masks,
+CHANGED: dict[Task, Callable[..., Picture]] = {
+    "cls": _changed_classes,
+    "det": _changed_boxes,
+    "seg": _changed_masks,
 }

@@ -13,15 +13,9 @@ from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.ensembling import (
     ALONE,
-    BOX_METHODS,
-    CLASS_METHODS,
-    MASK_METHODS,
-    BoxFusion,
     Candidate,
-    ClassFusion,
     KnownLabels,
     LearntFusion,
-    MaskFusion,
     Ranking,
     average_probabilities,
     fuse,
@@ -29,8 +23,9 @@ from recycling.ensembling import (
     model_of,
 )
 from recycling.pipelines.out_of_fold import by_model, common_images, parts
-from recycling.plan import EnsemblePlan
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
+from recycling.pipelines.tasks import PREDICTIONS, with_types
+from recycling.plan import FUSION, EnsemblePlan
+from recycling.predictions import ClassProbabilities, Predictions, ProbabilityMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
@@ -41,15 +36,17 @@ _OUT_OF_FOLD = "out of fold: "
 _PROBABILITIES = "probabilities: "
 
 
-def fuser(ensemble: EnsemblePlan) -> Callable[..., object]:
+def fuser(ensemble: EnsemblePlan) -> Callable[..., Predictions]:
     """The node function that fuses an ensemble."""
+    predictions = PREDICTIONS[ensemble.task]
     if ensemble.search is not None:
-        return FUSE_AS_CHOSEN[ensemble.task]
+        members = predictions | ProbabilityMaps if ensemble.task == "seg" else predictions
+        return with_types(fuse_as_chosen(ensemble.task), members=members, returns=predictions)
+    settings = FUSION[ensemble.task]
     if ensemble.learns == "labels":
-        return fuse_classes_by_labels
-    if ensemble.takes == "probabilities":
-        return fuse_probabilities
-    return FUSE[ensemble.task]
+        return with_types(fuse_by_labels, settings=settings)
+    members = ProbabilityMaps if ensemble.takes == "probabilities" else predictions
+    return with_types(fuse_members, settings=settings, members=members, returns=predictions)
 
 
 def fusion_inputs(
@@ -84,34 +81,34 @@ def fusion_inputs(
     return inputs
 
 
-def fuse_boxes(settings: BoxFusion, ranking: Ranking, **members: Detections) -> Detections:
-    """Fuse the members' boxes."""
-    return cast(Detections, _fuse(settings, ranking, members))
+def fuse_members(
+    settings: PickedSettings,
+    ranking: Ranking,
+    images: Annotations | None = None,
+    **members: Any,
+) -> Predictions:
+    """Fuse the members as the settings say.
+
+    Args:
+        settings: The method.
+        ranking: The members.
+        images: The images that they predicted, for label maps.
+        members: The predictions of each, or the probabilities of each pixel.
+    """
+    names = ranking["member"].tolist()
+    known = ranking["score"].astype(object).where(ranking["score"].notna(), None)
+    fused: Predictions = fuse(
+        settings,
+        {name: members[name] for name in names},
+        ranks=_ranks(ranking),
+        scores=dict(zip(names, known, strict=True)),
+        sizes=None if images is None else image_sizes(images.images),
+    )
+    return fused
 
 
-def fuse_masks(
-    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: LabelMaps
-) -> LabelMaps:
-    """Fuse the members' label maps."""
-    return cast(LabelMaps, _fuse(settings, ranking, members, images))
-
-
-def fuse_probabilities(
-    settings: MaskFusion, ranking: Ranking, images: Annotations, **members: ProbabilityMaps
-) -> LabelMaps:
-    """Fuse the members' probabilities of each pixel."""
-    return cast(LabelMaps, _fuse(settings, ranking, members, images))
-
-
-def fuse_classes(
-    settings: ClassFusion, ranking: Ranking, **members: ClassProbabilities
-) -> ClassProbabilities:
-    """Fuse the members' class probabilities."""
-    return cast(ClassProbabilities, _fuse(settings, ranking, members))
-
-
-def fuse_classes_by_labels(
-    settings: ClassFusion,
+def fuse_by_labels(
+    settings: PickedSettings,
     ranking: Ranking,
     train: Annotations,
     folds: Folds,
@@ -145,90 +142,67 @@ def fuse_classes_by_labels(
     return learnt.test
 
 
-def fuse_boxes_as_chosen(choice: Choice, ranking: Ranking, **members: Detections) -> Detections:
-    """Fuse the members' boxes as the search says."""
-    chosen = _of_members(choice, members, BoxFusion)
-    return cast(Detections, fuse_candidate(chosen, BOX_METHODS, members))
+def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
+    """A node function that fuses members as a search says."""
 
+    def fuse_chosen(
+        choice: Choice, ranking: Ranking, images: Annotations | None = None, **members: Any
+    ) -> Predictions:
+        """Fuse the members, or the probabilities of each pixel, as the search says."""
+        predictions, probabilities = predictions_and_probabilities(members)
+        chosen = _of_members(choice, predictions, FUSION[task])
+        fused = fuse_candidate(
+            chosen,
+            FUSION[task].registry,
+            predictions,
+            probabilities=probabilities,
+            ranks=_ranks(ranking),
+            sizes=None if images is None else image_sizes(images.images),
+        )
+        return cast(Predictions, fused)
 
-def fuse_masks_as_chosen(
-    choice: Choice, ranking: Ranking, images: Annotations, **members: LabelMaps | ProbabilityMaps
-) -> LabelMaps:
-    """Fuse the members' label maps, or their probabilities, as the search says."""
-    maps, probabilities = label_maps_and_probabilities(members)
-    chosen = _of_members(choice, maps, MaskFusion)
-    soft = chosen.method != ALONE and MASK_METHODS[chosen.method].thing.takes == "probabilities"
-    fused = fuse_candidate(
-        chosen,
-        MASK_METHODS,
-        probabilities if soft else maps,
-        _ranks(ranking),
-        image_sizes(images.images),
-    )
-    return cast(LabelMaps, fused)
-
-
-def fuse_classes_as_chosen(
-    choice: Choice, ranking: Ranking, **members: ClassProbabilities
-) -> ClassProbabilities:
-    """Fuse the members' class probabilities as the search says."""
-    chosen = _of_members(choice, members, ClassFusion)
-    return cast(ClassProbabilities, fuse_candidate(chosen, CLASS_METHODS, members, _ranks(ranking)))
-
-
-FUSE: dict[Task, Callable[..., object]] = {
-    "cls": fuse_classes,
-    "det": fuse_boxes,
-    "seg": fuse_masks,
-}
-FUSE_AS_CHOSEN: dict[Task, Callable[..., object]] = {
-    "cls": fuse_classes_as_chosen,
-    "det": fuse_boxes_as_chosen,
-    "seg": fuse_masks_as_chosen,
-}
+    return fuse_chosen
 
 
 def out_of_fold_key(name: str) -> str:
-    """The input that holds a member's out-of-fold probabilities, beside those that are fused."""
+    """The input that holds a member's out-of-fold probabilities, beside those that are fused.
+
+    >>> out_of_fold_key("resnet.fold0")
+    'out of fold: resnet.fold0'
+    """
     return f"{_OUT_OF_FOLD}{name}"
 
 
 def probabilities_key(name: str) -> str:
-    """The input that holds a member's probabilities, beside its label maps."""
+    """The input that holds a member's probabilities, beside its label maps.
+
+    >>> probabilities_key("unet.fold0")
+    'probabilities: unet.fold0'
+    """
     return f"{_PROBABILITIES}{name}"
 
 
-def label_maps_and_probabilities(
-    inputs: Mapping[str, LabelMaps | ProbabilityMaps],
-) -> tuple[dict[str, LabelMaps], dict[str, ProbabilityMaps]]:
-    """The label maps by member, and the probabilities by member where there are some."""
-    maps = {name: own for name, own in inputs.items() if not name.startswith(_PROBABILITIES)}
-    keys = {name: probabilities_key(name) for name in maps}
-    probabilities = {name: inputs[key] for name, key in keys.items() if key in inputs}
-    return cast(dict[str, LabelMaps], maps), cast(dict[str, ProbabilityMaps], probabilities)
+def predictions_and_probabilities(
+    inputs: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, ProbabilityMaps]]:
+    """The predictions by member, and the probabilities by member where there are some.
+
+    >>> predictions_and_probabilities({"unet": "maps", probabilities_key("unet"): "planes"})
+    ({'unet': 'maps'}, {'unet': 'planes'})
+    """
+    predictions = {name: own for name, own in inputs.items() if not name.startswith(_PROBABILITIES)}
+    keys = {name: probabilities_key(name) for name in predictions}
+    return predictions, {name: inputs[key] for name, key in keys.items() if key in inputs}
 
 
 def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:
-    """Height and width of each image, pixels, by its id."""
+    """Height and width of each image, pixels, by its id.
+
+    >>> image_sizes(pd.DataFrame({"image_id": [7], "height": [480], "width": [640]}))
+    {7: (480, 640)}
+    """
     sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
     return dict(zip(images["image_id"].tolist(), sizes, strict=True))
-
-
-def _fuse(
-    settings: PickedSettings,
-    ranking: Ranking,
-    members: Mapping[str, object],
-    images: Annotations | None = None,
-) -> object:
-    names = ranking["member"].tolist()
-    known = ranking["score"].astype(object).where(ranking["score"].notna(), None)
-    return fuse(
-        settings,
-        {name: members[name] for name in names},
-        ranks=_ranks(ranking),
-        scores=dict(zip(names, known, strict=True)),
-        sizes=None if images is None else image_sizes(images.images),
-    )
 
 
 def _ranks(ranking: Ranking) -> dict[str, int]:

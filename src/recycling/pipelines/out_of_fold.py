@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
@@ -13,25 +13,44 @@ from recycling.plan import PlanError
 from recycling.predictions import LabelMaps, ProbabilityMaps
 from recycling.splitting import Folds
 
+Maps = TypeVar("Maps", LabelMaps, ProbabilityMaps)
+Table = TypeVar("Table", bound=pd.DataFrame)
+
 
 def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The out-of-fold predictions of each model, a fold after the other."""
+    """The out-of-fold predictions of each model, a fold after the other.
+
+    >>> by_model({"yolox.fold0": 1, "yolox.fold1": 2, "colleague.csv": 3})
+    {'yolox': [1, 2], 'colleague': [3]}
+    """
     found: dict[str, list[Any]] = {}
     for name, predictions in members.items():
         found.setdefault(model_of(name), []).append(predictions)
     return found
 
 
-def joined_maps(maps: Sequence[LabelMaps]) -> LabelMaps:
-    """The label maps of several folds as one; each is read when it is asked for."""
+def joined(maps: Sequence[Maps]) -> Maps:
+    """The label maps, or the probabilities, of several folds as one; read when asked for.
+
+    >>> folds = [LabelMaps([fold], lambda image_id: image_id) for fold in (0, 1)]
+    >>> list(joined(folds))
+    [0, 1]
+    """
     source = {image_id: own for own in maps for image_id in own}
-    return LabelMaps(list(source), lambda image_id: source[image_id][image_id])
+    kind: Any = LabelMaps if isinstance(maps[0], LabelMaps) else ProbabilityMaps
+    whole: Maps = kind(list(source), lambda image_id: source[image_id][image_id])
+    return whole
 
 
-def joined_probabilities(probabilities: Sequence[ProbabilityMaps]) -> ProbabilityMaps:
-    """The probabilities of several folds as one; each is read when it is asked for."""
-    source = {image_id: own for own in probabilities for image_id in own}
-    return ProbabilityMaps(list(source), lambda image_id: source[image_id][image_id])
+def joined_tables(members: Mapping[str, Table]) -> dict[str, Table]:
+    """The out-of-fold predictions of each model as one table.
+
+    >>> folds = {f"yolox.fold{fold}": pd.DataFrame({"image_id": [fold]}) for fold in (0, 1)}
+    >>> joined_tables(folds)["yolox"]["image_id"].tolist()
+    [0, 1]
+    """
+    folds = by_model(members).items()
+    return {model: cast(Table, pd.concat(own, ignore_index=True)) for model, own in folds}
 
 
 def common_images(train: Annotations, folds: Folds, names: Iterable[str]) -> pd.DataFrame:

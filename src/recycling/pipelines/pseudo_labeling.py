@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.ensembling import Ranking, fuse_label_maps, vote_agreement
-from recycling.ensembling.masks.hard_vote import stacked
+from recycling.ensembling.masks.image_members import stacked
 from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.plan import Plan, PseudoLabelPlan
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.predictions import LabelMaps
 from recycling.pseudo_labels import (
     PseudoAudit,
     PseudoLabeling,
@@ -39,7 +39,7 @@ def _pseudo_labels(labels: PseudoLabelPlan) -> list[Node]:
         inputs = {"unlabeled": pool, "labeled": "train.annotations", "settings": settings,
                   "ranking": f"{teacher.namespace}.ranking", **members}  # fmt: skip
         return [node(label_masks, inputs, outputs, name="annotate", namespace=space)]
-    annotate = label_boxes if teacher.task == "det" else label_crops
+    annotate = annotate_boxes if teacher.task == "det" else annotate_crops
     fused = f"{space}.teacher_predictions"
     return [
         node(fuser(teacher), fusion_inputs(teacher, members, {}, pool), fused, name="fuse_pool",
@@ -47,23 +47,6 @@ def _pseudo_labels(labels: PseudoLabelPlan) -> list[Node]:
         node(annotate, [fused, pool, "train.annotations", settings], outputs, name="annotate",
              namespace=space),
     ]  # fmt: skip
-
-
-def label_boxes(
-    detections: Detections, unlabeled: Annotations, labeled: Annotations, settings: PseudoLabeling
-) -> tuple[Annotations, PseudoAudit]:
-    """Keep the boxes that the teacher is sure of."""
-    return annotate_boxes(detections, unlabeled, labeled, settings)
-
-
-def label_crops(
-    probabilities: ClassProbabilities,
-    crops: Annotations,
-    labeled: Annotations,
-    settings: PseudoLabeling,
-) -> tuple[Annotations, PseudoAudit]:
-    """Keep the crops whose class the teacher is sure of."""
-    return annotate_crops(probabilities, crops, labeled, settings)
 
 
 def label_masks(

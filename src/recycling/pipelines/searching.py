@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Node, node
-from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.backends import RunFolder
@@ -26,19 +25,20 @@ from recycling.evaluation import evaluate
 from recycling.pipelines.fusing import (
     Choice,
     image_sizes,
-    label_maps_and_probabilities,
+    predictions_and_probabilities,
     probabilities_key,
 )
 from recycling.pipelines.out_of_fold import (
     by_model,
     common_images,
-    joined_maps,
-    joined_probabilities,
+    joined,
+    joined_tables,
     parts,
 )
-from recycling.pipelines.scoring import METRIC, metric_parameter
+from recycling.pipelines.scoring import metric_parameter
+from recycling.pipelines.tasks import METRIC, with_types
 from recycling.plan import EnsemblePlan, Search
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps, ProbabilityMaps
+from recycling.predictions import ClassProbabilities
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
@@ -67,7 +67,6 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
 
 def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, History]]:
     """A node function that searches for an ensemble."""
-    problem_of = PROBLEM[task]
 
     def search_ensemble(
         settings: Search,
@@ -81,7 +80,7 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         journals = runs.path / "searches" / task / ensemble
         journals.mkdir(parents=True, exist_ok=True)
         found = search(
-            problem_of(settings, train, folds, members, metric),
+            problem_of(task, settings, train, folds, members, metric),
             n_trials=settings.trials,
             timeout_s=settings.seconds,
             seed=settings.seed,
@@ -89,82 +88,70 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         )
         return _choice(found), found.table(), found.history
 
-    # The parameter is validated as what the annotation says.
-    search_ensemble.__annotations__["metric"] = METRIC[task]
-    return search_ensemble
+    return with_types(search_ensemble, metric=METRIC[task])
 
 
 def _choice(found: Found) -> Choice:
     return {**found.best.to_dict(), "searched": [choice.to_dict() for choice in found.choices]}
 
 
-def box_problem(
+def problem_of(
+    task: Task,
     settings: Search,
     train: Annotations,
     folds: Folds,
-    members: Mapping[str, Detections],
+    members: Mapping[str, Any],
     metric: PickedSettings,
-) -> Problem[Detections]:
-    """Choose among detectors by what detection is judged by."""
-    images = common_images(train, folds, members)
-    return detection_problem(
-        {model: Detections(pd.concat(own, ignore_index=True)) for model, own in
-         by_model(members).items()},
-        lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
-        parts(images, folds, settings.parts, settings.seed),
-        methods=settings.det,
-    )  # fmt: skip
+) -> Problem[Any]:
+    """Choose among the models of a task by what it is judged by.
 
+    Args:
+        task: What is predicted.
+        settings: Those of the search.
+        train: The labelled images.
+        folds: The fold of each.
+        members: The out-of-fold predictions of each member, by its name, and by
+            `probabilities_key` the probabilities beside label maps; soft votes are tried where all
+            members have some.
+        metric: What fused predictions are scored by.
+    """
+    predictions, planes = predictions_and_probabilities(members)
+    images = common_images(train, folds, predictions)
+    part_of = parts(images, folds, settings.parts, settings.seed)
+    methods = settings.methods(task)
 
-def pixel_problem(
-    settings: Search,
-    train: Annotations,
-    folds: Folds,
-    members: Mapping[str, LabelMaps | ProbabilityMaps],
-    metric: PickedSettings,
-) -> Problem[LabelMaps]:
-    """Choose among segmentation models with soft votes where all have planes."""
-    maps, planes = label_maps_and_probabilities(members)
-    images = common_images(train, folds, maps)
+    def score(fused: Any, image_ids: Any) -> float:
+        return evaluate(metric, train.of_images(image_ids), fused).score
+
+    if task == "cls":
+        return _crop_problem(predictions, train, part_of, score, methods)
+    if task == "det":
+        return detection_problem(joined_tables(predictions), score, part_of, methods=methods)
+    probabilities = {model: joined(own) for model, own in by_model(planes).items()}
     return mask_problem(
-        {model: joined_maps(own) for model, own in by_model(maps).items()},
-        lambda fused, ids: evaluate(metric, train.of_images(ids.tolist()), fused).score,
-        parts(images, folds, settings.parts, settings.seed),
-        probabilities={model: joined_probabilities(own) for model, own in by_model(planes).items()}
-        or None,
+        {model: joined(own) for model, own in by_model(predictions).items()},
+        score,
+        part_of,
+        probabilities=probabilities or None,
         sizes=image_sizes(images),
-        methods=settings.seg,
+        methods=methods,
     )
 
 
-def crop_problem(
-    settings: Search,
-    train: Annotations,
-    folds: Folds,
+def _crop_problem(
     members: Mapping[str, ClassProbabilities],
-    metric: PickedSettings,
+    train: Annotations,
+    part_of: pd.DataFrame,
+    score: Callable[[Any, Any], float],
+    methods: Sequence[str] | None,
 ) -> Problem[ClassProbabilities]:
-    """Choose among classifiers by what classification is judged by."""
-    images = common_images(train, folds, members)
+    """Crops are in the part that their image is in."""
     crops = train.annotations.loc[~train.annotations["iscrowd"], ["annotation_id", "image_id"]]
-    part_of = parts(images, folds, settings.parts, settings.seed).set_index("image_id")["fold"]
-    crops = crops[crops["image_id"].isin(part_of.index)]
+    crops = crops.merge(part_of[["image_id", "fold"]], on="image_id")
     image_of = crops.set_index("annotation_id")["image_id"]
-
-    def score(fused: ClassProbabilities, ids: NDArray[Any]) -> float:
-        return evaluate(metric, train.of_images(image_of[ids].drop_duplicates()), fused).score
-
     return class_problem(
-        {model: ClassProbabilities(pd.concat(own, ignore_index=True)) for model, own in
-         by_model(members).items()},
-        score,
-        crops.assign(fold=crops["image_id"].map(part_of))[["annotation_id", "fold"]],
-        methods=settings.cls,
-    )  # fmt: skip
-
-
-PROBLEM: dict[Task, Callable[..., Problem[Any]]] = {
-    "cls": crop_problem,
-    "det": box_problem,
-    "seg": pixel_problem,
-}
+        joined_tables(members),
+        lambda fused, ids: score(fused, image_of[ids].drop_duplicates()),
+        crops[["annotation_id", "fold"]],
+        methods=methods,
+    )

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageChecks
 from recycling.pipelines.data_cleaning import PARTS
+from recycling.reporting import balance_figure, shift_figure
 from recycling.splitting import (
     AdversarialValidation,
     Balance,
@@ -75,8 +76,6 @@ def measure_deviation(annotations: Annotations, folds: Folds, settings: Splittin
 
 def draw_balance(balance: Balance, deviation: Deviations) -> Figure:
     """Draw the balance of the folds."""
-    from recycling.reporting import balance_figure
-
     return balance_figure(balance, deviation)
 
 
@@ -88,7 +87,5 @@ def compare_parts(
     settings: AdversarialValidation,
 ) -> tuple[ShiftFeatures, TestLikeness, ShiftSummary, Figure]:
     """Say how well test images can be told from train images, and by what."""
-    from recycling.reporting import shift_figure
-
     shift = adversarial_validation(train.images, train_checks, test.images, test_checks, settings)
     return shift.features, shift.likeness, shift.summary, shift_figure(shift)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
@@ -22,16 +23,10 @@ from recycling.backends import (
 )
 from recycling.backends.shared.model import Task
 from recycling.evaluation import evaluate
-from recycling.pipelines.scoring import METRIC, SCORE, SCORE_TEST, metric_parameter
-from recycling.plan import Plan, PlanError, TrainingPlan
-from recycling.predictions import (
-    ClassProbabilities,
-    Detections,
-    LabelMaps,
-    Predictions,
-    ProbabilityMaps,
-    ProbableLabelMaps,
-)
+from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
+from recycling.plan import TASKS, Plan, PlanError, TrainingPlan
+from recycling.predictions import LabelMaps, Predictions, ProbabilityMaps, ProbableLabelMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
@@ -154,14 +149,12 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
         _warn_of_missing_categories(namespace, parts)
         return backend_for(model.backend).train(model, recipe, data, runs.path / namespace)
 
-    # The parameter is validated as what the annotation says.
-    train.__annotations__["metric"] = METRIC[task]
-    return train
+    return with_types(train, metric=METRIC[task])
 
 
 def _warn_of_missing_categories(namespace: str, parts: Sequence[LabeledImages]) -> None:
     """Warn, on one line, of categories that no object is of on the images to learn from."""
-    seen = {one for part in parts for one in part.annotations.annotations["category_id"].unique()}
+    seen = pd.concat([part.annotations.annotations["category_id"] for part in parts])
     table = parts[0].annotations.categories
     lacking = table.loc[~table["category_id"].isin(seen), "name"]
     if not lacking.empty:
@@ -177,52 +170,36 @@ def _score(metric: PickedSettings, truth: Annotations, predictions: Predictions)
     return evaluate(metric, truth, predictions).score
 
 
-def predict_classes(
-    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
-) -> ClassProbabilities:
-    """Give every annotated box of the images its class probabilities."""
-    crops = annotations.annotations[~annotations.annotations["iscrowd"]]
-    images = Images(annotations.images, folder, crops)
-    return cast(ClassProbabilities, _predict(checkpoint, annotations, images))
+def predictor(task: Task) -> Callable[[Checkpoint, Annotations, ImageFolder], Predictions]:
+    """A node function that lets a model predict."""
+
+    def predict(
+        checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
+    ) -> Predictions:
+        """Predict on the images: class probabilities of every annotated box; boxes; or masks.
+
+        But for the boxes to classify, annotations are not looked at.
+        """
+        known, named = checkpoint.category_names, annotations.categories["name"].tolist()
+        # Images to predict on may come without categories.
+        if named and named != known:
+            raise BackendError(
+                f"{checkpoint.folder}: the model knows {', '.join(known)}, and the images are "
+                f"annotated with {', '.join(named)}; train the model again"
+            )
+        crops = annotations.annotations[~annotations.annotations["iscrowd"]]
+        images = Images(annotations.images, folder, crops if task == "cls" else None)
+        return backend_for(checkpoint.backend).predict(checkpoint, images)
+
+    return with_types(predict, returns=PREDICTIONS[task])
 
 
-def predict_boxes(
-    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
-) -> Detections:
-    """Detect objects on the images; their annotations are not looked at."""
-    images = Images(annotations.images, folder)
-    return cast(Detections, _predict(checkpoint, annotations, images))
-
-
-def predict_masks(
-    checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
-) -> LabelMaps:
-    """Label every pixel of the images; their annotations are not looked at."""
-    images = Images(annotations.images, folder)
-    return cast(LabelMaps, _predict(checkpoint, annotations, images))
-
-
-def _predict(checkpoint: Checkpoint, annotations: Annotations, images: Images) -> Predictions:
-    known, named = checkpoint.category_names, annotations.categories["name"].tolist()
-    # Images to predict on may come without categories.
-    if named and named != known:
-        raise BackendError(
-            f"{checkpoint.folder}: the model knows {', '.join(known)}, and the images are "
-            f"annotated with {', '.join(named)}; train the model again"
-        )
-    return backend_for(checkpoint.backend).predict(checkpoint, images)
+PREDICT = {task: predictor(task) for task in TASKS}
 
 
 def predict_masks_and_probabilities(
     checkpoint: Checkpoint, annotations: Annotations, folder: ImageFolder
 ) -> tuple[LabelMaps, ProbabilityMaps]:
     """Label every pixel, and say how probable each label is; annotations are not looked at."""
-    maps = cast(ProbableLabelMaps, predict_masks(checkpoint, annotations, folder))
+    maps = cast(ProbableLabelMaps, PREDICT["seg"](checkpoint, annotations, folder))
     return maps, maps.probabilities
-
-
-PREDICT: dict[Task, Callable[..., object]] = {
-    "cls": predict_classes,
-    "det": predict_boxes,
-    "seg": predict_masks,
-}

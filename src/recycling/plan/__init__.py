@@ -1,6 +1,6 @@
 """What `models.yml` and the parameters say, resolved into plain records before anything runs."""
 
-from recycling.plan.ensembles import Ensemble, Search
+from recycling.plan.ensembles import FUSION, Ensemble, Search
 from recycling.plan.models import start_of
 from recycling.plan.parameters import ParameterError, PlanError
 from recycling.plan.read import read_plan
@@ -19,6 +19,7 @@ from recycling.plan.records import (
 
 __all__ = [
     "FINAL",
+    "FUSION",
     "TASKS",
     "TEACHER",
     "Ensemble",

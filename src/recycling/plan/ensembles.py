@@ -10,14 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from recycling.backends.shared.model import Task
-from recycling.ensembling import (
-    BOX_METHODS,
-    CLASS_METHODS,
-    MASK_METHODS,
-    BoxFusion,
-    ClassFusion,
-    MaskFusion,
-)
+from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion, method_of
 from recycling.ensembling.methods import Method
 from recycling.plan.models import check_name
 from recycling.plan.parameters import PlanError, faults, nearest
@@ -30,15 +23,10 @@ from recycling.plan.records import (
     SearchPlan,
     TrainingPlan,
 )
-from recycling.registry import PickedSettings, Registry, Settings
+from recycling.registry import PickedSettings, Settings
 
 logger = logging.getLogger(__name__)
 
-METHODS: dict[Task, Registry[Method]] = {
-    "cls": CLASS_METHODS,
-    "det": BOX_METHODS,
-    "seg": MASK_METHODS,
-}
 FUSION: dict[Task, type[PickedSettings]] = {
     "cls": ClassFusion,
     "det": BoxFusion,
@@ -69,10 +57,10 @@ class Search(Settings):
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> Search:
-        for task, registry in METHODS.items():
+        for task, fusion in FUSION.items():
             for name in self.methods(task) or ():
-                if name not in registry:
-                    raise ValueError(f"{task}: {registry.unknown(name)}")
+                if name not in fusion.registry:
+                    raise ValueError(f"{task}: {fusion.registry.unknown(name)}")
         return self
 
     def methods(self, task: Task) -> tuple[str, ...] | None:
@@ -87,7 +75,7 @@ class Ensemble(Settings):
     Attributes:
         members: ``all``, ``labeled`` (models that train on labels only), or names and patterns:
             ``yolox`` is that model on all its folds, ``yolox.fold0`` one of them, ``yolox*`` all
-            models whose names begin so. A file that was dropped in goes by its name.
+            models whose names begin so. An external file goes by its name.
         cls: How its class probabilities are fused; by default as `ensembling.cls` says.
         det: The same for its boxes.
         seg: The same for its label maps.
@@ -173,7 +161,7 @@ def check_patterns(ensembles: Mapping[str, Ensemble], names: Collection[str], wh
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise PlanError(
                     f"{where}: ensembles.{ensemble} names {pattern!r}, which is no model and no "
-                    f"dropped-in file; {nearest(pattern, dict.fromkeys(names))}"
+                    f"external file; {nearest(pattern, dict.fromkeys(names))}"
                 )
 
 
@@ -251,11 +239,12 @@ def _method(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> M
     """
     settings = described.fusion(task)
     if settings is not None:
-        return METHODS[task][getattr(settings, settings.key)].thing
+        return method_of(settings)
     given = (parameters.get("ensembling") or {}).get(task) or {}
     name = given.get("method") if isinstance(given, Mapping) else None
     name = str(name or FUSION[task].default)
-    return METHODS[task][name].thing if name in METHODS[task] else None
+    methods = FUSION[task].registry
+    return methods[name].thing if name in methods else None
 
 
 def _search(
@@ -264,8 +253,9 @@ def _search(
     if described.search is None:
         return None
     named = described.search.methods(task)
-    tried = METHODS[task] if named is None else named
-    soft = [m for m in tried if METHODS[task][m].thing.takes == "probabilities"]
+    methods = FUSION[task].registry
+    tried = methods if named is None else named
+    soft = [name for name in tried if methods[name].thing.takes == "probabilities"]
     if named is not None and soft:
         _check_probabilities(name, members, where)
     return SearchPlan(
@@ -288,7 +278,7 @@ def _with_out_of_fold(
             continue
         lacking = (
             f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
-            f"{member.name!r} has none; drop in {member.model}.oof.csv"
+            f"{member.name!r} has none; add {member.model}.oof.csv"
         )
         if described.names(member):
             raise PlanError(f"{lacking} or leave it out")

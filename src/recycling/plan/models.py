@@ -15,7 +15,7 @@ from recycling.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
-RESERVED = ("pseudo", "dropped")
+RESERVED = ("pseudo", "external")
 START = "model:"
 
 
@@ -58,7 +58,11 @@ def usable_models(models: Mapping[str, Model], where: str) -> dict[str, Model]:
 
 
 def start_of(model: Model) -> str | None:
-    """The model that `pretrained` names, if it names one."""
+    """The model that `pretrained` names, if it names one.
+
+    >>> start_of(Model.model_construct(pretrained="model:yolox"))
+    'yolox'
+    """
     return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
 
 

@@ -34,21 +34,21 @@ def check_parameters(pipelines: Mapping[str, Pipeline], config: OmegaConfigLoade
     """
     types = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
     parameters = config["parameters"]
-    said = []
+    found = []
     for key, model in sorted(types.items()):
         value: Any = parameters
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
             file = Path(config.conf_source) / str(config.base_env)
-            said.append(f"{shown(file)}: no parameter {key!r}; add it to a parameters file")
+            found.append(f"{shown(file)}: no parameter {key!r}; add it to a parameters file")
         elif issubclass(model, BaseModel):
             try:
                 model.model_validate(value)
             except ValidationError as error:
-                said.append(faults(error, f"{shown(file_of(key, config))}: {key}", model))
-    if said:
-        raise ParameterError("; ".join(said))
+                found.append(faults(error, f"{shown(file_of(key, config))}: {key}", model))
+    if found:
+        raise ParameterError("; ".join(found))
 
 
 def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
@@ -59,7 +59,7 @@ def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         where: File and key of the value.
         model: What the value should have been, for the nearest name of a misspelt key.
     """
-    said = []
+    messages = []
     for fault in error.errors():
         key = ".".join([where, *(str(part) for part in fault["loc"])])
         hint = ""
@@ -68,12 +68,16 @@ def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         # A check of ours says what it got.
         own = fault["type"] in ("missing", "value_error")
         got = "" if own else f" (got {fault['input']!r})"
-        said.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}{got}{hint}")
-    return "; ".join(said)
+        messages.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}{got}{hint}")
+    return "; ".join(messages)
 
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """A suggestion for a name that is not known."""
+    """A suggestion for a name that is not known.
+
+    >>> nearest("yolo", {"yolox": 1, "fcos": 2}), nearest("detr", {"yolox": 1, "fcos": 2})
+    ("did you mean 'yolox'?", 'known: fcos, yolox')
+    """
     near = get_close_matches(name, known)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 
@@ -90,7 +94,11 @@ def file_of(key: str, config: OmegaConfigLoader) -> Path:
 
 
 def shown(path: Path) -> str:
-    """A path as a user would write it."""
+    """A path as a user would write it.
+
+    >>> shown(Path.cwd() / "conf/base/models.yml")
+    'conf/base/models.yml'
+    """
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -21,7 +21,7 @@ from recycling.plan.records import (
 )
 
 Files = Mapping[Task, Mapping[str, Path]]
-"""For each task, the files of predictions that were dropped in, by name."""
+"""For each task, the external files of predictions, by name."""
 
 
 def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = None) -> Plan:
@@ -30,10 +30,15 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
     Args:
         parameters: The parameters, with `models` and, if need be, `ensembles`.
         where: The file that they come from, for messages.
-        files: The files of predictions that were dropped in.
+        files: The external files of predictions.
 
     Raises:
         PlanError: A model or an ensemble is described wrongly; one line, with file and key.
+
+    Example:
+        >>> plan = read_plan({}, "models.yml", {"det": {"colleague": Path("colleague.csv")}})
+        >>> [(ensemble.name, len(ensemble.members)) for ensemble in plan.ensembles]
+        [('final', 1)]
     """
     known = read_models(parameters, where)
     described = read_ensembles(parameters, where)
@@ -78,7 +83,7 @@ def _external(files: Files, taken: set[str]) -> tuple[ExternalMember, ...]:
                     task,
                     name,
                     f"{name}.csv",
-                    f"{task}.dropped.{name}",
+                    f"{task}.external.{name}",
                     has_out_of_fold=out_of_fold_file(path).exists(),
                 )
             )

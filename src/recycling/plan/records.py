@@ -73,7 +73,7 @@ class Member:
 
 @dataclass(frozen=True)
 class ExternalMember(Member):
-    """Predictions of others, from a file that was dropped in."""
+    """Predictions of others, from a file."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Plan:
         return tuple(task for task in TASKS if self.members(task))
 
     def members(self, task: Task) -> list[Member]:
-        """The trainings of a task, and the files that were dropped in."""
+        """The trainings of a task, and its external members."""
         return [m for m in (*self.trainings, *self.external) if m.task == task]
 
     def ensembles_of(self, task: Task) -> list[EnsemblePlan]:
@@ -205,7 +205,7 @@ class Plan:
 
 
 def out_of_fold_file(path: Path) -> Path:
-    """Where the out-of-fold predictions of a dropped-in member are, if there are any.
+    """Where the out-of-fold predictions of an external member are, if there are any.
 
     Example:
         >>> out_of_fold_file(Path("colleague.csv")).name

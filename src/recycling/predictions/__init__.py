@@ -45,7 +45,6 @@ from recycling.predictions.submission import (
     BoxFormat,
     ClassFormat,
     MaskFormat,
-    Submission,
     read_submission,
     to_submission,
 )
@@ -71,7 +70,6 @@ __all__ = [
     "ProbabilityMaps",
     "ProbabilityPlanes",
     "ProbableLabelMaps",
-    "Submission",
     "SubmissionError",
     "class_probabilities_to_submission",
     "detections_to_submission",

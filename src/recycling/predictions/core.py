@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NewType, TypeAlias
+from typing import Any, Generic, NewType, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ LabelMap: TypeAlias = NDArray[np.uint8]
 """(H, W): 0 is background, i + 1 the i-th row of the categories, 255 "ignore"."""
 
 IGNORE = 255
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 DETECTIONS = Schema(
     "detections",
@@ -58,19 +60,39 @@ CLASS_PROBABILITIES = Schema(
 register_table("class_probabilities", CLASS_PROBABILITIES, ClassProbabilities)
 
 
-class LabelMaps(Mapping[int, LabelMap]):
-    """Label maps by image, each read or computed when it is asked for.
+class ImageMaps(Mapping[int, Array], Generic[Array]):
+    """Arrays by image, each read or computed when it is asked for.
 
-    A set of maps is never in memory as a whole: iterating over `items()` holds one at a time.
+    They are never in memory as a whole: iterating over `items()` holds one at a time.
 
     Args:
-        image_ids: The images that have a map, in the order of iteration.
-        read: Gives the map of one image, (H, W) uint8.
+        image_ids: The images that have one, in the order of iteration.
+        read: Gives that of one image.
+
+    Example:
+        >>> maps = ImageMaps([7, 9], lambda image_id: np.full((1, 2), image_id))
+        >>> list(maps), maps[9].tolist()
+        ([7, 9], [[9, 9]])
     """
 
-    def __init__(self, image_ids: Sequence[int], read: Callable[[int], LabelMap]) -> None:
+    def __init__(self, image_ids: Sequence[int], read: Callable[[int], Array]) -> None:
         self._image_ids = dict.fromkeys(int(image_id) for image_id in image_ids)
         self._read = read
+
+    def __getitem__(self, image_id: int) -> Array:
+        if image_id not in self._image_ids:
+            raise KeyError(image_id)
+        return self._read(image_id)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._image_ids)
+
+    def __len__(self) -> int:
+        return len(self._image_ids)
+
+
+class LabelMaps(ImageMaps[LabelMap]):
+    """Label maps by image, (H, W) uint8, each read or computed when it is asked for."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> LabelMaps:
@@ -94,17 +116,6 @@ class LabelMaps(Mapping[int, LabelMap]):
             path = folder / f"{image_id}.png"
             if not cv2.imwrite(str(path), label_map):
                 raise OSError(f"{path}: could not be written")
-
-    def __getitem__(self, image_id: int) -> LabelMap:
-        if image_id not in self._image_ids:
-            raise KeyError(image_id)
-        return self._read(image_id)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._image_ids)
-
-    def __len__(self) -> int:
-        return len(self._image_ids)
 
 
 Predictions: TypeAlias = Detections | ClassProbabilities | LabelMaps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -23,7 +24,7 @@ ExternalPart: TypeAlias = Literal["test", "out_of_fold"]
 has not seen it (``NAME.oof.csv``)."""
 
 
-class ExternalMembers(Mapping[str, Path]):
+class ExternalMembers(UserDict[str, Path]):
     """The files of members, by name; each is read when it is asked for.
 
     Args:
@@ -34,17 +35,8 @@ class ExternalMembers(Mapping[str, Path]):
     def __init__(
         self, files: Mapping[str, Path], *, missing_images: MissingImages = "error"
     ) -> None:
-        self._files = dict(files)
+        super().__init__(files)
         self._missing = missing_images
-
-    def __getitem__(self, name: str) -> Path:
-        return self._files[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
     def read(
         self,
@@ -80,6 +72,13 @@ def members_in(folder: Path, part: ExternalPart = "test") -> dict[str, Path]:
 
     Raises:
         SubmissionError: A name is none for a member, or a ``NAME.oof.csv`` lacks its ``NAME.csv``.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(folder, "colleague.csv").touch()
+        ...     list(members_in(Path(folder)))
+        ['colleague']
     """
     if not folder.exists():
         return {}

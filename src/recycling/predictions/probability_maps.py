@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
-from recycling.predictions.core import LabelMap, LabelMaps
+from recycling.predictions.core import ImageMaps, LabelMap, LabelMaps
 
 ProbabilityPlanes: TypeAlias = NDArray[np.uint8]
 """(classes, H, W): plane i is the probability of label i (0 is background), 255 is certain."""
@@ -25,14 +25,8 @@ FASTEST = 1
 and take about three times as long (11 made-up planes of 512 x 512: 30 ms instead of 100)."""
 
 
-class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
+class ProbabilityMaps(ImageMaps[ProbabilityPlanes]):
     """Probability planes by image, each read or computed when they are asked for.
-
-    A set of planes is never in memory as a whole: iterating over `items()` holds one image's.
-
-    Args:
-        image_ids: The images that have planes, in the order of iteration.
-        read: Gives the planes of one image, (classes, H, W) uint8.
 
     Example:
         >>> planes = probability_planes(np.array([[[0.75, 0.25]], [[0.25, 0.75]]]))
@@ -40,10 +34,6 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
         >>> maps[7].tolist(), maps.label_maps()[7].tolist()
         ([[[191, 64]], [[64, 191]]], [[0, 1]])
     """
-
-    def __init__(self, image_ids: Sequence[int], read: Callable[[int], ProbabilityPlanes]) -> None:
-        self._image_ids = dict.fromkeys(int(image_id) for image_id in image_ids)
-        self._read = read
 
     @classmethod
     def from_folder(cls, folder: Path) -> ProbabilityMaps:
@@ -81,17 +71,6 @@ class ProbabilityMaps(Mapping[int, ProbabilityPlanes]):
             return np.asarray(most_likely, dtype=np.uint8)
 
         return LabelMaps(list(self), read)
-
-    def __getitem__(self, image_id: int) -> ProbabilityPlanes:
-        if image_id not in self._image_ids:
-            raise KeyError(image_id)
-        return self._read(image_id)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._image_ids)
-
-    def __len__(self) -> int:
-        return len(self._image_ids)
 
 
 class ProbableLabelMaps(LabelMaps):
@@ -160,6 +139,10 @@ def probability_planes(probabilities: NDArray[np.floating[Any]]) -> ProbabilityP
 
     Raises:
         ValueError: Another shape, or a number outside 0 to 1.
+
+    Example:
+        >>> probability_planes(np.array([[[0.75]], [[0.25]]])).tolist()
+        [[[191]], [[64]]]
     """
     if probabilities.ndim != 3:
         raise ValueError(

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import Field
 
 from recycling.predictions.core import Predictions
 from recycling.predictions.formats.rows import MissingImages
-from recycling.registry import PickedSettings, Registry, Settings
+from recycling.registry import PickedSettings, Registry
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,6 @@ class MaskFormat(
     format: str
 
 
-class Submission(Settings):
-    """The parameter `submission`: in which format the predictions of each task are submitted.
-
-    Attributes:
-        cls: The format of classification.
-        det: The format of detection.
-        seg: The format of segmentation.
-    """
-
-    cls: ClassFormat = Field(default_factory=lambda: ClassFormat.model_validate({}))
-    det: BoxFormat = Field(default_factory=lambda: BoxFormat.model_validate({}))
-    seg: MaskFormat = Field(default_factory=lambda: MaskFormat.model_validate({}))
-
-
 def to_submission(
     settings: PickedSettings,
     predictions: Predictions,
@@ -102,8 +87,8 @@ def to_submission(
         PredictionString,image_id
         1 0.5 1 2 3 4,test/0000.jpg
     """
-    arguments = settings.model_dump(exclude={settings.key})
-    return _format_of(settings).write(predictions, images, categories, **arguments)
+    picked: Format = settings.picked
+    return picked.write(predictions, images, categories, **settings.arguments())
 
 
 def read_submission(
@@ -127,12 +112,7 @@ def read_submission(
         SubmissionError: One line that counts all faults of the file by kind and names the first
             images of each.
     """
-    arguments = settings.model_dump(exclude={settings.key})
-    return _format_of(settings).read(
-        path, images, categories, missing_images=missing_images, **arguments
+    picked: Format = settings.picked
+    return picked.read(
+        path, images, categories, missing_images=missing_images, **settings.arguments()
     )
-
-
-def _format_of(settings: PickedSettings) -> Format:
-    picked: Format = settings.registry[getattr(settings, settings.key)].thing
-    return picked

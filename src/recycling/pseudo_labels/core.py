@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NewType
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from recycling.annotations import ANNOTATIONS, Annotations
+from recycling.registry import Settings
 from recycling.tables import Column, Schema, register_table
 
 PseudoAudit = NewType("PseudoAudit", pd.DataFrame)
@@ -25,10 +26,8 @@ PSEUDO_AUDIT = Schema(
 register_table("pseudo_label_audit", PSEUDO_AUDIT, PseudoAudit)
 
 
-class PseudoLabeling(BaseModel):
+class PseudoLabeling(Settings):
     """Which predictions of the teacher become annotations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     box_score: float = Field(0.5, ge=0, le=1, description="boxes of at least this score are kept")
     label_score: float = Field(
@@ -66,12 +65,18 @@ def as_annotations(rows: pd.DataFrame, unlabeled: Annotations, teacher: Annotati
 
 
 def audit(predicted: pd.DataFrame, kept: pd.DataFrame, categories: pd.DataFrame) -> PseudoAudit:
-    """Count, by category, what the teacher said and what was kept.
+    """Count, by category, what the teacher predicted and what was kept.
 
     Args:
         predicted: All predictions, with `category_id`.
         kept: Those that became annotations, with `category_id` and `score`.
         categories: The categories.
+
+    Example:
+        >>> predicted = pd.DataFrame({"category_id": [5, 5], "score": [0.5, 0.75]})
+        >>> categories = pd.DataFrame({"category_id": [5], "name": ["paper"]})
+        >>> audit(predicted, predicted[1:], categories).to_dict("records")
+        [{'category': 'paper', 'predicted': 2, 'kept': 1, 'mean_score': 0.75}]
     """
     ids = categories["category_id"]
     by_category = kept.groupby("category_id")["score"]

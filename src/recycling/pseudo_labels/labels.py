@@ -29,7 +29,7 @@ def annotate_crops(
     """
     names = labeled.categories["name"].tolist()
     table = probabilities[names]
-    said = pd.DataFrame(
+    predicted = pd.DataFrame(
         {
             "annotation_id": probabilities["annotation_id"],
             "category_id": labeled.categories["category_id"].to_numpy()[
@@ -38,7 +38,7 @@ def annotate_crops(
             "score": table.max(axis=1).astype("float64").clip(upper=1.0),
         }
     )
-    kept = said[said["score"] >= settings.label_score]
+    kept = predicted[predicted["score"] >= settings.label_score]
     boxes = crops.annotations.drop(columns=["category_id", "score"])
     rows = boxes.merge(kept, on="annotation_id", validate="one_to_one")
     annotations = Annotations(
@@ -46,4 +46,4 @@ def annotate_crops(
         annotations=rows[crops.annotations.columns.tolist()],
         categories=labeled.categories,
     ).of_images(rows["image_id"])
-    return annotations, audit(said, kept, labeled.categories)
+    return annotations, audit(predicted, kept, labeled.categories)

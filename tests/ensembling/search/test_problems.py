@@ -14,7 +14,7 @@ from recycling.ensembling import (
 )
 from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
 from recycling.ensembling.classes.stacking import stack_probabilities
-from recycling.ensembling.search.candidates import Knowledge, candidate, space_of
+from recycling.ensembling.search.candidates import candidate, space_of
 from recycling.ensembling.search.core import search
 from recycling.ensembling.search.problems import class_problem, detection_problem, mask_problem
 from recycling.ensembling.search.selection import Scores, alone
@@ -99,7 +99,7 @@ def test_every_method_of_boxes_is_searched_with_settings_that_it_takes(scene, me
     found = search(problem, n_trials=4)
     assert set(found.history["method"]) == {method}
     described = space_of(BOX_METHODS[method])
-    assert set(dict(found.searched.chosen.settings)) == {s.name for s in described.settings}
+    assert set(dict(found.searched.chosen.settings)) == set(described.settings)
 
 
 def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble(scene):
@@ -108,9 +108,8 @@ def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble
     problem = detection_problem(scene[2], lambda fused, ids: len(fused), FOLDS)
     soft = space_of(BOX_METHODS["soft_nms"])
     values = {"decay": "linear", "iou_threshold": 0.4, "score_threshold": 0.2}
-    fused = problem.fuse(
-        candidate(soft, {"other": 1, "good": 2}, values), Knowledge(None, problem.names)
-    )
+    chosen = candidate(soft, {"other": 1, "good": 2}, values)
+    fused = problem.fuse(chosen, None, problem.names)
     good, other, _ = scene[2].values()
     expected = soft_nms(
         [good, other], weights=[2, 1], decay="linear", iou_threshold=0.4, score_threshold=0.2,
@@ -177,11 +176,12 @@ def test_every_method_of_classes_is_searched(method):
 def test_stacked_probabilities_of_a_held_out_part_are_made_without_its_labels():
     members, score, folds, labels = crops(n_crops=100)
     both = candidate(STACKING, {"a": 1, "bad": 1})
-    knowledge = Knowledge(1, ("a", "b", "bad"))
 
     def fused(truth):
         problem = class_problem(members, score, folds, truth=truth)
-        return problem.fuse(both, knowledge).sort_values("annotation_id", ignore_index=True)
+        return problem.fuse(both, 1, ("a", "b", "bad")).sort_values(
+            "annotation_id", ignore_index=True
+        )
 
     lying = labels.copy()
     lying[folds["fold"] == 1] = "Paper"
@@ -204,7 +204,7 @@ def test_ties_of_classes_go_to_the_better_member():
     problem = class_problem(members, score, folds)
     pair = candidate(HARD_VOTE, {"a": 1, "bad": 1})
     for best_first in (("a", "b", "bad"), ("bad", "b", "a")):
-        fused = problem.fuse(pair, Knowledge(None, best_first))
+        fused = problem.fuse(pair, None, best_first)
         ranks = [best_first.index("a"), best_first.index("bad")]
         expected = hard_vote_probabilities([members["a"], members["bad"]], ranks=ranks)
         pd.testing.assert_frame_equal(fused, expected)
@@ -251,7 +251,7 @@ def test_without_probabilities_members_vote_and_the_better_one_decides():
     problem = mask_problem(maps, score, FOLDS)
     assert problem.methods == (HARD_VOTE,)
     pair = candidate(HARD_VOTE, {"a": 1, "bad": 1})
-    fused = problem.fuse(pair, Knowledge(None, ("bad", "b", "c", "a")))
+    fused = problem.fuse(pair, None, ("bad", "b", "c", "a"))
     expected = fuse_label_maps([maps["a"], maps["bad"]], [3, 0])
     assert all(np.array_equal(fused[image_id], expected[image_id]) for image_id in range(N_IMAGES))
     stack = np.stack([maps["a"][0], maps["bad"][0]])

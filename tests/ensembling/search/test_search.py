@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recycling.ensembling import EnsemblingError
+from recycling.ensembling.methods import Searched
 from recycling.ensembling.search.candidates import (
     Candidate,
-    Options,
     Problem,
-    Range,
     Space,
     candidate,
 )
@@ -28,7 +27,7 @@ from recycling.ensembling.search.selection import (
     greedy_selection,
 )
 
-MEAN = Space("mean", (Range("shrink", 0.5, 1.0, 0.05, default=0.8),))
+MEAN = Space("mean", {"shrink": Searched(0.5, 1.0, 0.05, first=0.8)})
 MEDIAN = Space("median", weighted=False)
 N_PARTS = 4
 
@@ -39,7 +38,7 @@ def problem(skills, methods=(MEAN, MEDIAN), n_images=400, seed=0):
     truth = rng.normal(size=n_images)
     guesses = {name: truth + off * rng.normal(size=n_images) for name, off in skills.items()}
 
-    def fuse(chosen, knowledge):
+    def fuse(chosen, held_out, best_first):
         of_members = [guesses[name] for name in chosen.members]
         if chosen.method == "median":
             return np.median(of_members, axis=0)
@@ -61,11 +60,11 @@ def counted(made_up, limit=None):
     """The same problem, and how often it was fused; it kills the process at the limit."""
     calls = []
 
-    def fuse(chosen, knowledge):
+    def fuse(chosen, held_out, best_first):
         calls.append(chosen)
         if limit is not None and len(calls) > limit:
             os._exit(9)
-        return made_up.fuse(chosen, knowledge)
+        return made_up.fuse(chosen, held_out, best_first)
 
     return replace(made_up, fuse=fuse), calls
 
@@ -94,7 +93,7 @@ def test_members_that_alter_nothing_are_left_out_of_what_the_search_finds():
     # Only c and d together are worth anything, which steps of one member never meet.
     made_up = replace(
         problem(dict.fromkeys("abcd", 1.0)),
-        fuse=lambda chosen, knowledge: chosen.members,
+        fuse=lambda chosen, held_out, best_first: chosen.members,
         score=lambda fused, ids: float({"c", "d"} <= set(fused)),
     )
     found = search(made_up, n_trials=2)
@@ -137,7 +136,7 @@ def coin_tossers(seed, n_images=400, n_members=6):
     names = tuple(f"m{number}" for number in range(n_members))
     guesses = dict(zip(names, rng.random((n_members, n_images)), strict=True))
 
-    def fuse(chosen, knowledge):
+    def fuse(chosen, held_out, best_first):
         weights = [weight for _, weight in chosen.weights]
         return np.average([guesses[n] for n in chosen.members], axis=0, weights=weights) > 0.5
 
@@ -233,7 +232,7 @@ def test_the_order_in_which_members_are_named_does_not_matter():
         made = problem(dict.fromkeys(names, 1.0), n_images=80)
         return replace(
             made,
-            fuse=lambda chosen, _: np.mean([guesses[name] for name in chosen.members], axis=0),
+            fuse=lambda chosen, *_: np.mean([guesses[name] for name in chosen.members], axis=0),
             score=lambda fused, ids: -float(np.mean(fused[ids] ** 2)),
         )
 
@@ -341,10 +340,10 @@ def test_ensembles_that_learn_are_fused_anew_for_each_part_that_is_held_out():
     made_up = problem({"a": 0.5, "b": 0.6}, methods=(learning,))
     seen = set()
 
-    def fuse(chosen, knowledge):
+    def fuse(chosen, held_out, best_first):
         if chosen.method == "mean":
-            seen.add((chosen.members, knowledge.held_out))
-        return made_up.fuse(chosen, knowledge)
+            seen.add((chosen.members, held_out))
+        return made_up.fuse(chosen, held_out, best_first)
 
     greedy_selection(replace(made_up, fuse=fuse))
     both = [(("a", "b"), part) for part in (None, *range(N_PARTS))]
@@ -356,9 +355,9 @@ def test_ties_are_ranked_without_the_part_that_is_held_out():
     ranks = Space("vote", weighted=False, learns="ranks")
     seen = {}
 
-    def fuse(chosen, knowledge):
+    def fuse(chosen, held_out, best_first):
         if len(chosen.members) == 2:
-            seen[knowledge.held_out] = knowledge.best_first
+            seen[held_out] = best_first
         return chosen
 
     def score(chosen, ids):
@@ -474,11 +473,11 @@ def test_a_problem_that_cannot_be_is_refused(useful, change, message):
 
 
 def test_words_are_searched_as_well_as_numbers():
-    worded = Space("mean", (Options("mood", ("bad", "good")),))
+    worded = Space("mean", {"mood": ("bad", "good")})
     made_up = problem({"a": 0.5, "b": 0.5}, methods=(worded,))
 
-    def fuse(chosen, knowledge):
-        fused = made_up.fuse(chosen, knowledge)
+    def fuse(chosen, held_out, best_first):
+        fused = made_up.fuse(chosen, held_out, best_first)
         return fused + 1 if dict(chosen.settings).get("mood") == "bad" else fused
 
     found = search(replace(made_up, fuse=fuse), n_trials=15)

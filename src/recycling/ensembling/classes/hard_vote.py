@@ -32,7 +32,7 @@ def hard_vote_probabilities(
     Args:
         members: As for `average_probabilities`. Of classes that a member holds equally likely, the
             first has its vote.
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
         names: What to call the members in messages.
 
     Returns:

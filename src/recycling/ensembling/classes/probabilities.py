@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.members import EnsemblingError, check_same
 from recycling.predictions import CLASS_PROBABILITIES, ClassProbabilities
 
 FLOOR = 1e-6
@@ -16,7 +16,11 @@ FLOOR = 1e-6
 
 
 def log_probabilities(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Natural logarithms, of at least `FLOOR`; of the same shape."""
+    """Natural logarithms, of at least `FLOOR`; of the same shape.
+
+    >>> log_probabilities(np.array([[1.0, 0.0]], np.float32)).round(2).tolist()
+    [[0.0, -13.82]]
+    """
     return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), FLOOR)))
 
 
@@ -29,6 +33,11 @@ def probability_table(
         annotation_ids: (crops,).
         classes: Their names.
         probabilities: (crops, classes).
+
+    Example:
+        >>> probability_table(np.array([7]), ["paper", "metal"], np.array([[0.75, 0.25]]))
+           annotation_id  paper  metal
+        0              7   0.75   0.25
     """
     table = pd.DataFrame(probabilities.astype(np.float32), columns=list(classes))
     table.insert(0, "annotation_id", pd.Series(annotation_ids))
@@ -36,7 +45,11 @@ def probability_table(
 
 
 def scaled_rows(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of at least `FLOOR` whose rows sum to 1; of the same shape."""
+    """Probabilities of at least `FLOOR` whose rows sum to 1; of the same shape.
+
+    >>> scaled_rows(np.array([[3.0, 1.0]])).tolist()
+    [[0.75, 0.25]]
+    """
     positive = np.maximum(probabilities, FLOOR)
     return np.asarray(positive / positive.sum(axis=1, keepdims=True))
 
@@ -58,10 +71,13 @@ def aligned_probabilities(
         for member, name in zip(members, names, strict=True)
     ]
     first = tables[0]
+    for what, known in (
+        ("class", [table.columns for table in tables]),
+        ("crop", [table.index for table in tables]),
+    ):
+        check_same(known, names, what=what, remedy=f"predict on the same {what} list")
     aligned = []
     for name, table in zip(names, tables, strict=True):
-        _check_same("class", first.columns, table.columns, names[0], name)
-        _check_same("crop", first.index, table.index, names[0], name)
         values = table.loc[first.index, first.columns].to_numpy(dtype=np.float32)
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
@@ -75,18 +91,3 @@ def aligned_probabilities(
         [str(column) for column in first.columns],
         np.stack(aligned),
     )
-
-
-def _check_same(
-    what: str, first: pd.Index, other: pd.Index, first_name: str, other_name: str
-) -> None:
-    for has, lacks, has_name, lacks_name in (
-        (first, other, first_name, other_name),
-        (other, first, other_name, first_name),
-    ):
-        missing = has[~has.isin(lacks)]
-        if len(missing):
-            raise EnsemblingError(
-                f"{lacks_name}: no {what} {missing[0]!r}, which {has_name} has ({len(missing)} are "
-                f"missing); predict on the same {what} list or leave {lacks_name} out"
-            )

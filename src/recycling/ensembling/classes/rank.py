@@ -32,14 +32,14 @@ def rank_average_probabilities(
     weights: Sequence[float] | None = None,
     names: Sequence[str] | None = None,
 ) -> ClassProbabilities:
-    """Average where each crop stands among all, class by class: members' scales are forgotten.
+    """Average the ranks of each crop among all, class by class: members' scales are forgotten.
 
-    Within a class a crop's place is the weighted mean of its places among the members (equal
-    probabilities share the mean of their places). Its probability is what the members, on average,
-    give to the crop at that place; rows are then scaled to sum to 1. So a member that is always
+    Within a class a crop's rank is the weighted mean of its ranks with the members (equal
+    probabilities share the mean of their ranks). Its probability is what the members, on average,
+    give to the crop of that rank; rows are then scaled to sum to 1. So a member that is always
     sure and one that never is count the same, and one member alone is left as it was.
 
-    Places depend on the other crops: fuse all crops of a test set at once.
+    Ranks depend on the other crops: fuse all crops of a test set at once.
 
     Args:
         members: As for `average_probabilities`.
@@ -67,8 +67,10 @@ def rank_average_probabilities(
     if len(annotation_ids) == 0:
         return probability_table(annotation_ids, classes, probabilities[0])
     ranked = [pd.DataFrame(own).rank(method="average").to_numpy() for own in probabilities]
-    places = np.average(ranked, axis=0, weights=counting)
-    ladder = np.average(np.sort(probabilities.astype(np.float64), axis=1), axis=0, weights=counting)
+    ranks = np.average(ranked, axis=0, weights=counting)
+    by_rank = np.average(
+        np.sort(probabilities.astype(np.float64), axis=1), axis=0, weights=counting
+    )
     steps = np.arange(1, len(annotation_ids) + 1)
-    values = [np.interp(places[:, c], steps, ladder[:, c]) for c in range(len(classes))]
+    values = [np.interp(ranks[:, c], steps, by_rank[:, c]) for c in range(len(classes))]
     return probability_table(annotation_ids, classes, scaled_rows(np.stack(values, axis=1)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.fields import FieldInfo
 
-from recycling.ensembling import methods
 from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.methods import Method, Searched
 from recycling.registry import Entry, PickedSettings, Registry
 
 Fused = TypeVar("Fused")
@@ -23,81 +24,65 @@ ALONE = "alone"
 
 
 @dataclass(frozen=True)
-class Range:
-    """A setting that is a number.
-
-    Attributes:
-        name: What it is called, as in the parameters of the ensembling pipeline.
-        low: The least that is tried.
-        high: The most that is tried.
-        step: Between numbers that are tried.
-        default: What is tried first.
-    """
-
-    name: str
-    low: float
-    high: float
-    step: float
-    default: float
-
-
-@dataclass(frozen=True)
-class Options:
-    """A setting that is one of some words; the first is tried first.
-
-    Attributes:
-        name: What it is called, as in the parameters of the ensembling pipeline.
-        values: The words.
-    """
-
-    name: str
-    values: tuple[str, ...]
-
-    @property
-    def default(self) -> str:
-        """What is tried first."""
-        return self.values[0]
-
-
-@dataclass(frozen=True)
 class Space:
     """What a search may try of one fusion method.
 
     Attributes:
         name: What it is called, as in the parameters of the ensembling pipeline.
-        settings: What of its settings is searched.
+        settings: What of its settings is searched, by name: a range of numbers, or words, the
+            first of which is tried first.
         weighted: Whether members may count differently; where not, they are in or out.
         learns: What it takes from the truth: nothing, which member is better (for ties), or all
             labels. It is shown neither of the part that is held out.
     """
 
     name: str
-    settings: tuple[Range | Options, ...] = ()
+    settings: Mapping[str, Searched | tuple[str, ...]] = field(default_factory=dict)
     weighted: bool = True
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
 
     def defaults(self) -> dict[str, Setting]:
-        """What is tried first."""
-        return {setting.name: setting.default for setting in self.settings}
+        """What is tried first.
+
+        >>> Space("nms", {"iou_threshold": Searched(0.3, 0.7, 0.05, first=0.55)}).defaults()
+        {'iou_threshold': 0.55}
+        """
+        return {
+            name: tried.first if isinstance(tried, Searched) else tried[0]
+            for name, tried in self.settings.items()
+        }
 
 
-def space_of(entry: Entry[methods.Method]) -> Space:
+def space_of(entry: Entry[Method]) -> Space:
     """What a search may try of a method: its settings of a few words, and those marked `Searched`.
 
     Args:
         entry: Of a registry of fusion methods.
+
+    Example:
+        >>> from recycling.ensembling import CLASS_METHODS
+        >>> space = space_of(CLASS_METHODS["hard_vote"])
+        >>> space.weighted, space.learns
+        (False, 'ranks')
     """
-    settings: list[Range | Options] = []
-    for name, field in entry.settings.model_fields.items():
-        marks = [mark for mark in field.metadata if isinstance(mark, methods.Searched)]
-        if marks:
-            (mark,) = marks
-            settings.append(Range(name, mark.low, mark.high, mark.step, default=mark.first))
-        elif get_origin(field.annotation) is Literal and len(get_args(field.annotation)) > 1:
-            words = get_args(field.annotation)
-            settings.append(Options(name, tuple(sorted(words, key=lambda w: w != field.default))))
-    weighted = "weights" in entry.settings.model_fields
-    return Space(entry.name, tuple(settings), weighted=weighted, learns=entry.thing.learns)
+    fields = entry.settings.model_fields
+    tried = {name: _tried(setting) for name, setting in fields.items()}
+    return Space(
+        entry.name,
+        {name: values for name, values in tried.items() if values},
+        weighted="weights" in fields,
+        learns=entry.thing.learns,
+    )
+
+
+def _tried(setting: FieldInfo) -> Searched | tuple[str, ...] | None:
+    for mark in setting.metadata:
+        if isinstance(mark, Searched):
+            return mark
+    words = get_args(setting.annotation)
+    if get_origin(setting.annotation) is not Literal or len(words) == 1:
+        return None
+    return tuple(sorted(words, key=lambda word: bool(word != setting.default)))
 
 
 @dataclass(frozen=True)
@@ -145,19 +130,24 @@ class Candidate:
         return candidate(Space(content["method"]), content["weights"], content["settings"])
 
 
-def settings_of(chosen: Candidate, registry: Registry[methods.Method]) -> PickedSettings:
-    """A candidate as the settings of its method, its weights among them where it takes some."""
+def settings_of(chosen: Candidate, registry: Registry[Method]) -> PickedSettings:
+    """A candidate as the settings of its method, its weights among them where it takes some.
+
+    Example:
+        >>> from recycling.ensembling import CLASS_METHODS
+        >>> settings_of(candidate(Space("mean"), {"a": 2, "b": 1}), CLASS_METHODS)
+        MeanSettings(method='mean', weights={'a': 2.0, 'b': 1.0})
+    """
     entry = registry[chosen.method]
-    values = dict(chosen.settings)
+    space = space_of(entry)
     content: dict[str, Any] = {"method": chosen.method}
-    for name, value in values.items():
+    for name, value in chosen.settings:
         # Every setting of a method is drawn; one that means nothing beside the others is left out.
-        marks = [m for m in entry.settings.model_fields[name].metadata
-                 if isinstance(m, methods.Searched)]  # fmt: skip
-        need = marks[0].only_with if marks else None
-        if need is None or values.get(need[0]) == need[1]:
+        tried = space.settings.get(name)
+        need = tried.only_with if isinstance(tried, Searched) else None
+        if need is None or need in chosen.settings:
             content[name] = value
-    if "weights" in entry.settings.model_fields:
+    if space.weighted:
         content["weights"] = dict(chosen.weights)
     settings = entry.settings.model_validate(content)
     assert isinstance(settings, PickedSettings)
@@ -204,19 +194,6 @@ def candidate(
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """What fusing is told of the truth; none of it comes from the part that is held out.
-
-    Attributes:
-        held_out: Which part is held out, by its place; None where none is.
-        best_first: All members, the better first.
-    """
-
-    held_out: int | None
-    best_first: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Problem(Generic[Fused]):
     """Members to choose from, and parts of the images to choose and to score on.
 
@@ -225,9 +202,11 @@ class Problem(Generic[Fused]):
         methods: The ways to fuse them; the first is greedy selection's.
         folds: What each part is called.
         parts: The ids of the images (of the crops, for classes) in each part.
-        fuse: The fused predictions for all parts. A method that learns from labels makes those of
-            the part that is held out without its truth, and each other part's without that and
-            its own. The method `ALONE` gives a member's predictions as they are.
+        fuse: The fused predictions for all parts, given the ensemble, the index of the part that
+            is held out (None where none is) and all members, the better first; nothing of what it
+            is given comes from the truth of that part. A method that learns from labels makes the
+            predictions of the part that is held out without its truth, and each other part's
+            without that and its own. The method `ALONE` gives a member's predictions as they are.
         score: How good fused predictions are on the images of a part, the higher the better.
     """
 
@@ -235,7 +214,7 @@ class Problem(Generic[Fused]):
     methods: tuple[Space, ...]
     folds: tuple[int, ...]
     parts: tuple[NDArray[np.int64], ...]
-    fuse: Callable[[Candidate, Knowledge], Fused]
+    fuse: Callable[[Candidate, int | None, tuple[str, ...]], Fused]
     score: Callable[[Fused, NDArray[np.int64]], float]
 
     def __post_init__(self) -> None:

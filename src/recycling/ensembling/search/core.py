@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from recycling.ensembling.members import EnsemblingError
+from recycling.ensembling.methods import Searched
 from recycling.ensembling.search.candidates import (
     Candidate,
     Fused,
-    Options,
     Setting,
     Space,
     candidate,
@@ -156,14 +156,14 @@ def search(
     with _quiet_optuna(), progress_bar() as progress:
         best_member, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
-        places = (None, *range(len(problem.parts)))
+        held_out = (None, *range(len(problem.parts)))
         kept = None if storage is None else _open(storage, _described(scores, seed))
         searches = [
-            _Search(scores, place, start, seed, kept)
-            for place, start in zip(places, starts, strict=True)
+            _Search(scores, part, start, seed, kept)
+            for part, start in zip(held_out, starts, strict=True)
         ]
         _run(searches, n_trials, stop, progress)
-        found = {one.held_out: one.best(n_trials) for one in searches}
+        found = {each.held_out: each.best(n_trials) for each in searches}
     return Found(
         best_member=best_member,
         greedy=greedy,
@@ -197,11 +197,11 @@ def _run(
     total = None if n_trials is None else n_trials * len(searches)
     task = progress.add_task("search", total=total, note="")
     for number in count() if n_trials is None else range(n_trials):
-        for one in searches:
-            if number >= one.n_trials:
+        for each in searches:
+            if number >= each.n_trials:
                 if number > 0 and stop is not None and time.monotonic() >= stop:
                     return
-                one.step()
+                each.step()
             note = f"best {searches[0].study.best_value:.4f}" if searches[0].n_trials else ""
             progress.update(task, advance=1, note=note)
 
@@ -255,7 +255,7 @@ class _Search(Generic[Fused]):
         """Try one more ensemble."""
         trial, chosen = self._draw()
         self._tried.add(chosen)
-        told = self.study.tell(trial, self.scores.training(chosen, self.held_out))
+        told = self.study.tell(trial, self._score(chosen))
         if self._kept is not None:
             self._kept.add_trial(told)
 
@@ -292,8 +292,11 @@ class _Search(Generic[Fused]):
     def best(self, n_trials: int | None) -> Candidate:
         """The best of the first ensembles; of equals one with the fewest members."""
         tried = self.tried(n_trials)
-        chosen, _ = max(tried, key=lambda one: (one[1], -len(one[0].members)))
+        chosen, _ = max(tried, key=lambda pair: (pair[1], -len(pair[0].members)))
         return self._without_idle(chosen)
+
+    def _score(self, chosen: Candidate) -> float:
+        return self.scores.training(chosen, self.held_out)
 
     def _complete(self) -> list[FrozenTrial]:
         from optuna.trial import TrialState
@@ -308,10 +311,8 @@ class _Search(Generic[Fused]):
                 candidate(method, dict(chosen.weights) | {name: 0}, dict(chosen.settings))
                 for name in chosen.members
             ]
-            best = max(fewer, key=lambda one: self.scores.training(one, self.held_out))
-            if self.scores.training(best, self.held_out) < self.scores.training(
-                chosen, self.held_out
-            ):
+            best = max(fewer, key=self._score)
+            if self._score(best) < self._score(chosen):
                 break
             chosen = best
         return chosen
@@ -328,12 +329,12 @@ def _suggest(problem: Problem[Fused], trial: Trial) -> None:
     for name in problem.names:
         # 0 and all below it mean out: about half of the members are, to begin with.
         trial.suggest_int(_weight(name), -MAX_WEIGHT, MAX_WEIGHT)
-    for setting in problem.methods[names.index(drawn)].settings:
-        key = f"{drawn}.{setting.name}"
-        if isinstance(setting, Options):
-            trial.suggest_categorical(key, setting.values)
+    for name, tried in problem.methods[names.index(drawn)].settings.items():
+        key = f"{drawn}.{name}"
+        if isinstance(tried, Searched):
+            trial.suggest_float(key, tried.low, tried.high, step=tried.step)
         else:
-            trial.suggest_float(key, setting.low, setting.high, step=setting.step)
+            trial.suggest_categorical(key, tried)
 
 
 def _meant(problem: Problem[Fused], parameters: Mapping[str, Any]) -> Candidate:
@@ -343,10 +344,10 @@ def _meant(problem: Problem[Fused], parameters: Mapping[str, Any]) -> Candidate:
     if not any(weights.values()):
         return _all_equal(problem, method)
     settings: dict[str, Setting] = {}
-    for setting in method.settings:
-        value = parameters[f"{method.name}.{setting.name}"]
+    for name in method.settings:
+        value = parameters[f"{method.name}.{name}"]
         # Optuna adds up steps: 0.55 may be 0.5500000000000003.
-        settings[setting.name] = value if isinstance(value, str) else round(value, 9)
+        settings[name] = value if isinstance(value, str) else round(value, 9)
     return candidate(method, weights, settings)
 
 
@@ -366,13 +367,13 @@ def _weight(name: str) -> str:
 
 def _history(searches: list[_Search[Fused]], n_trials: int | None) -> History:
     tables = []
-    for one in searches:
-        tried = one.tried(n_trials)
+    for each in searches:
+        tried = each.tried(n_trials)
         values = [score for _, score in tried]
         tables.append(
             pd.DataFrame(
                 {
-                    "search": one.name,
+                    "search": each.name,
                     "trial": range(len(tried)),
                     "method": [chosen.method for chosen, _ in tried],
                     "weights": [in_words(chosen.weights) for chosen, _ in tried],

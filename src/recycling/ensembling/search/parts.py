@@ -40,6 +40,11 @@ def parts_of(
 
     Raises:
         EnsemblingError: Not one group an image, an image twice, or fewer groups than parts.
+
+    Example:
+        >>> parts = parts_of([1, 2, 3], ["kitchen", "kitchen", "garden"], n_parts=2)
+        >>> parts["fold"].tolist()
+        [0, 0, 1]
     """
     if len(image_ids) != len(groups):
         raise EnsemblingError(f"{len(groups)} groups for {len(image_ids)} images; give one each")

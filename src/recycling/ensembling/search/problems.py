@@ -26,7 +26,6 @@ from recycling.ensembling.methods import (
 from recycling.ensembling.search.candidates import (
     ALONE,
     Candidate,
-    Knowledge,
     Problem,
     Space,
     settings_of,
@@ -75,16 +74,14 @@ def detection_problem(
         for name in sorted(members)
     }
 
-    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> Detections:
-        own = {name: tables[name] for name in chosen.members}
-        return cast(Detections, fuse_candidate(chosen, BOX_METHODS, own))
-
     return Problem(
         names=tuple(tables),
         methods=_spaces(BOX_METHODS, methods),
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=fuse_chosen,
+        fuse=lambda chosen, _, ranked: cast(
+            Detections, fuse_candidate(chosen, BOX_METHODS, tables, ranks=_ranks(ranked))
+        ),
         score=lambda fused, ids: score(_rows(fused, "image_id", ids), ids),
     )
 
@@ -131,11 +128,11 @@ def mask_problem(
             _check_all_there(probabilities[name], known, name, "probability map of image")
         planes = {name: ProbabilityMaps(ids, probabilities[name].__getitem__) for name in names}
 
-    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> LabelMaps:
-        if chosen.method != ALONE and MASK_METHODS[chosen.method].thing.takes == "probabilities":
-            return cast(LabelMaps, fuse_candidate(chosen, MASK_METHODS, planes, sizes=sizes))
-        ranks = _ranks(knowledge.best_first)
-        return cast(LabelMaps, fuse_candidate(chosen, MASK_METHODS, maps, ranks, sizes))
+    def fuse_chosen(chosen: Candidate, _: int | None, ranked: tuple[str, ...]) -> LabelMaps:
+        fused = fuse_candidate(
+            chosen, MASK_METHODS, maps, probabilities=planes, ranks=_ranks(ranked), sizes=sizes
+        )
+        return cast(LabelMaps, fused)
 
     soft = [name for name, entry in MASK_METHODS.items() if entry.thing.takes == "probabilities"]
     missing = () if planes else soft
@@ -193,13 +190,14 @@ def class_problem(
             )
     part_of = folds.set_index("annotation_id")["fold"].rank(method="dense").astype("int64") - 1
 
-    def fuse_chosen(chosen: Candidate, knowledge: Knowledge) -> ClassProbabilities:
-        own = {name: tables[name] for name in chosen.members}
+    def fuse_chosen(
+        chosen: Candidate, held_out: int | None, ranked: tuple[str, ...]
+    ) -> ClassProbabilities:
         if chosen.method in learning:
             labels = cast("pd.Series", truth)
-            return _fuse_learning(chosen, own, labels, part_of, knowledge.held_out, seed)
-        ranks = _ranks(knowledge.best_first)
-        return cast(ClassProbabilities, fuse_candidate(chosen, CLASS_METHODS, own, ranks))
+            return _fuse_learning(chosen, tables, labels, part_of, held_out, seed)
+        fused = fuse_candidate(chosen, CLASS_METHODS, tables, ranks=_ranks(ranked))
+        return cast(ClassProbabilities, fused)
 
     return Problem(
         names=tuple(tables),
@@ -215,6 +213,8 @@ def fuse_candidate(
     chosen: Candidate,
     registry: Registry[Method],
     members: Mapping[str, object],
+    *,
+    probabilities: Mapping[str, object] | None = None,
     ranks: Mapping[str, int] | None = None,
     sizes: ImageSizes | None = None,
 ) -> object:
@@ -224,12 +224,15 @@ def fuse_candidate(
         chosen: The ensemble.
         registry: Where its method is.
         members: The predictions of its members by name, and perhaps of others.
+        probabilities: The same for methods that fuse the probabilities beside label maps.
         ranks: The rank of each member, the smallest for the best.
         sizes: Height and width of each image, for label maps.
     """
-    own = {name: members[name] for name in chosen.members}
     if chosen.method == ALONE:
-        return own[chosen.members[0]]
+        return members[chosen.members[0]]
+    if probabilities and registry[chosen.method].thing.takes == "probabilities":
+        members = probabilities
+    own = {name: members[name] for name in chosen.members}
     return fuse(settings_of(chosen, registry), own, ranks=ranks, sizes=sizes)
 
 
@@ -247,9 +250,10 @@ def _fuse_learning(
     """
     folds = part_of[part_of != held_out]
     unseen = part_of.index.difference(folds.index)
-    learning = [_rows(member, "annotation_id", folds.index) for member in members.values()]
+    own = {name: members[name] for name in chosen.members}
+    learning = [_rows(member, "annotation_id", folds.index) for member in own.values()]
     known = KnownLabels(learning, truth, folds, seed)
-    other = {name: _rows(member, "annotation_id", unseen) for name, member in members.items()}
+    other = {name: _rows(member, "annotation_id", unseen) for name, member in own.items()}
     fused: LearntFusion = fuse(settings_of(chosen, CLASS_METHODS), other, known=known)
     return ClassProbabilities(pd.concat([fused.out_of_fold, fused.test], ignore_index=True))
 

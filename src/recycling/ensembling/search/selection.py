@@ -20,7 +20,6 @@ from recycling.ensembling.search.candidates import (
     ALONE,
     Candidate,
     Fused,
-    Knowledge,
     Problem,
     Space,
     candidate,
@@ -164,7 +163,7 @@ class Scores(Generic[Fused]):
 
         Args:
             chosen: An ensemble.
-            held_out: The part, by its place; None where no part is held out.
+            held_out: The index of the part; None where no part is held out.
         """
         learns = self._methods[chosen.method].learns
         # Ensembles that learn nothing are the same whatever is held out.
@@ -173,7 +172,7 @@ class Scores(Generic[Fused]):
         inside = tuple(name for name in ranked if name in chosen.members)
         key = (chosen, held_out if learns == "labels" else None, inside)
         if key not in self._known:
-            fused = self.problem.fuse(chosen, Knowledge(held_out, ranked))
+            fused = self.problem.fuse(chosen, held_out, ranked)
             scores = [float(self.problem.score(fused, part)) for part in self.problem.parts]
             self._known[key] = np.array(scores)
             self._check(chosen, self._known[key])
@@ -191,16 +190,16 @@ class Scores(Generic[Fused]):
             how: The way of choosing.
             choose: Given the part that is held out, the ensemble that is best on the others.
         """
-        places = range(len(self.problem.parts))
+        parts = range(len(self.problem.parts))
         chosen = choose(None)
-        without = tuple(choose(place) for place in places)
-        members = [self._best_first(place)[0] for place in places]
+        without = tuple(choose(part) for part in parts)
+        members = [self._best_first(part)[0] for part in parts]
         return Choice(
             how=how,
             chosen=chosen,
             training_score=self.training(chosen),
-            held_out=tuple(float(self.of(without[place], place)[place]) for place in places),
-            best_member=tuple(float(self.of(alone(members[at]))[at]) for at in places),
+            held_out=tuple(float(self.of(without[part], part)[part]) for part in parts),
+            best_member=tuple(float(self.of(alone(members[part]))[part]) for part in parts),
             chosen_without=without,
             folds=self.problem.folds,
         )
@@ -221,7 +220,11 @@ class Scores(Generic[Fused]):
 
 
 def alone(name: str) -> Candidate:
-    """One member, its predictions left as they are."""
+    """One member, its predictions left as they are.
+
+    >>> alone("yolox").members
+    ('yolox',)
+    """
     return candidate(Space(ALONE), {name: 1})
 
 

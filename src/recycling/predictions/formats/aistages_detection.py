@@ -1,7 +1,7 @@
 """CSV files of boxes, as AI Stages "trash detection" takes them.
 
 Columns ``PredictionString,image_id``: the image is its file name, the string is
-``label score x_min y_min x_max y_max`` for each box, where the label is the category's place in
+``label score x_min y_min x_max y_max`` for each box, where the label is the category's row in
 the table of categories, from 0. An image without boxes has a row with an empty string.
 """
 
@@ -22,7 +22,7 @@ from recycling.predictions.formats.rows import (
     Rows,
     find_rows,
     opened,
-    written_whole,
+    write_csv,
 )
 from recycling.predictions.submission import BOX_FORMATS, BoxFormat, Format
 
@@ -93,9 +93,7 @@ def write_detections_csv(
         TableError: The detections are not a table of detections.
         SubmissionError: A box is on an image or of a category that is not in the tables.
     """
-    frame = detections_to_submission(detections, images, categories, where=str(path))
-    with written_whole(Path(path)) as file:
-        frame.to_csv(file, index=False)
+    write_csv(detections_to_submission(detections, images, categories, where=str(path)), path)
 
 
 def detections_to_submission(
@@ -165,7 +163,7 @@ def _rows_of(
 def _boxes(
     content: mmap.mmap, rows: Rows, faults: Faults
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The numbers of all boxes, (boxes, 6), and whose they are: (boxes,) places in `rows`.
+    """The numbers of all boxes, (boxes, 6), and whose they are: (boxes,) indices into `rows`.
 
     Rows that are cut off, or hold what is no number, are told to `faults` and left out.
     """
@@ -182,7 +180,7 @@ def _boxes(
         counts % _FIELDS != 0,
         f"a row is cut off, each box takes {_FIELDS} numbers "
         "(label, score, x_min, y_min, x_max, y_max)",
-        lambda row: f"{rows.place(row)} ({counts[row]} numbers)",
+        lambda row: f"{rows.name_of(row)} ({counts[row]} numbers)",
     )
     row_of_word = np.repeat(np.arange(len(rows)), counts)
     numbers, none = _numbers(joined, words)
@@ -190,7 +188,7 @@ def _boxes(
         none,
         "not a number",
         lambda word: (
-            f"{rows.place(row_of_word[word])} ({_word(joined, words, word)!r}, item "
+            f"{rows.name_of(row_of_word[word])} ({_word(joined, words, word)!r}, item "
             f"{word - bounds[row_of_word[word]]} of its row)"
         ),
     )
@@ -243,9 +241,11 @@ def _check_boxes(
     """Note each box that has a fault, once, under the first that it has."""
     label, score, x_min, y_min, x_max, y_max = boxes.T
 
-    def place(box: int) -> str:
+    def described(box: int) -> str:
         values = " ".join(f"{value:g}" for value in boxes[box])
-        return f"{rows.place(row[box])} (box {box - int(np.searchsorted(row, row[box]))}: {values})"
+        return (
+            f"{rows.name_of(row[box])} (box {box - int(np.searchsorted(row, row[box]))}: {values})"
+        )
 
     good = np.ones(len(boxes), dtype=np.bool_)
     for bad, kind in (
@@ -257,7 +257,7 @@ def _check_boxes(
         ((score < 0) | (score > 1), "a score is from 0 to 1"),
         ((x_min > x_max) | (y_min > y_max), "the sides of a box are the wrong way round"),
     ):
-        faults.add_where(good & bad, kind, place)
+        faults.add_where(good & bad, kind, described)
         good &= ~bad
 
 

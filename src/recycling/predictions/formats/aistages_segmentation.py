@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recycling.errors import Faults
+from recycling.files import new_file
 from recycling.predictions.core import IGNORE, LabelMap, LabelMaps, SubmissionError
 from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
     opened,
-    written_whole,
 )
 from recycling.predictions.submission import MASK_FORMATS, Format, MaskFormat
 
@@ -78,7 +78,7 @@ def read_label_maps_csv(
     content, state = opened(path), _state(path)
     rows = find_rows(content, path, images, missing_images, faults)
     for number in range(len(rows)):
-        _numbers_of(_row(content, rows, number), n_classes, size, rows.place(number), faults)
+        _numbers_of(_row(content, rows, number), n_classes, size, rows.name_of(number), faults)
     faults.raise_if_any()
     image_ids = images["image_id"].to_numpy(dtype=np.int64)
     spans = {
@@ -93,7 +93,7 @@ def read_label_maps_csv(
             return np.full((size, size), IGNORE, dtype=np.uint8)
         number, start, stop = spans[image_id]
         text = _bytes_of(path, state, start, stop)
-        numbers = _numbers_of(text, n_classes, size, rows.place(number), faults)
+        numbers = _numbers_of(text, n_classes, size, rows.name_of(number), faults)
         faults.raise_if_any()
         assert numbers is not None
         return numbers.reshape(size, size)
@@ -132,7 +132,7 @@ def read_label_map_stack(
     rows = find_rows(content, path, images, missing_images, faults)
     for number, row in enumerate(rows.row):
         text = _row(content, rows, number)
-        numbers = _numbers_of(text, n_classes, size, rows.place(number), faults)
+        numbers = _numbers_of(text, n_classes, size, rows.name_of(number), faults)
         if numbers is not None:
             maps[row] = numbers
     faults.raise_if_any()
@@ -155,7 +155,7 @@ def write_label_maps_csv(
     Raises:
         SubmissionError: An image has no map, or a map holds 255 ("ignore"), which is no class.
     """
-    with written_whole(Path(path)) as file:
+    with new_file(Path(path)) as unfinished, unfinished.open("wb") as file:
         file.write(b"image_id,PredictionString\n")
         for image_id, file_name in zip(images["image_id"], images["file_name"], strict=True):
             text = _text(label_maps, int(image_id), str(file_name), size, str(path))
@@ -184,6 +184,13 @@ def label_maps_to_submission(
 
     Raises:
         SubmissionError: An image has no map, or a map holds 255 ("ignore"), which is no class.
+
+    Example:
+        >>> maps = LabelMaps([4], lambda image_id: np.array([[0, 1], [1, 2]], np.uint8))
+        >>> images = pd.DataFrame({"image_id": [4], "file_name": ["test/0000.jpg"]})
+        >>> print(label_maps_to_submission(maps, images, size=2).to_csv(index=False).strip())
+        image_id,PredictionString
+        test/0000.jpg,0 1 1 2
     """
     strings = [
         _text(label_maps, int(image_id), str(file_name), size, where).decode("ascii")
@@ -209,7 +216,7 @@ def _n_classes(categories: pd.DataFrame, size: int) -> int:
 
 
 def _numbers_of(
-    text: bytes, n_classes: int, size: int, place: str, faults: Faults
+    text: bytes, n_classes: int, size: int, name: str, faults: Faults
 ) -> NDArray[np.uint8] | None:
     """The class numbers of one row, (size * size,); None where it has a fault, which is noted.
 
@@ -217,11 +224,11 @@ def _numbers_of(
         text: The row.
         n_classes: Numbers are below this.
         size: Side of the map, pixels.
-        place: What to call the row in a message.
+        name: What to call the row in a message.
         faults: Takes what is wrong.
     """
     numbers = _usual_numbers(text, n_classes, size * size)
-    return _checked_numbers(text, n_classes, size, place, faults) if numbers is None else numbers
+    return _checked_numbers(text, n_classes, size, name, faults) if numbers is None else numbers
 
 
 def _usual_numbers(text: bytes, n_classes: int, n_pixels: int) -> NDArray[np.uint8] | None:
@@ -256,14 +263,14 @@ def _usual_numbers(text: bytes, n_classes: int, n_pixels: int) -> NDArray[np.uin
 
 
 def _checked_numbers(
-    text: bytes, n_classes: int, size: int, place: str, faults: Faults
+    text: bytes, n_classes: int, size: int, name: str, faults: Faults
 ) -> NDArray[np.uint8] | None:
     """Numbers of any length with any spaces around them, word by word."""
     words = [word for word in text.split(b" ") if word]
 
     def note(kind: str, item: int) -> None:
         word = words[item].decode(errors="replace")[:20]
-        faults.add(kind, f"{place} ({word!r}, item {item} of its row)")
+        faults.add(kind, f"{name} ({word!r}, item {item} of its row)")
 
     strange = [item for item, word in enumerate(words) if not word.isdigit()]
     if strange:
@@ -271,7 +278,7 @@ def _checked_numbers(
         return None
     if len(words) != size * size:
         kind = f"a row does not hold {size} x {size} = {size * size} class numbers"
-        faults.add(kind, f"{place} ({len(words)})")
+        faults.add(kind, f"{name} ({len(words)})")
         return None
     # Floats: a number of a thousand digits is infinite, and so no class.
     numbers = np.array([float(word) for word in words])

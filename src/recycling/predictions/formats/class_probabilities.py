@@ -13,7 +13,7 @@ from recycling.predictions.formats.class_table import (
     checked_probabilities,
     read_class_probabilities_csv,
 )
-from recycling.predictions.formats.rows import written_whole
+from recycling.predictions.formats.rows import write_csv
 from recycling.predictions.submission import CLASS_FORMATS, ClassFormat, Format
 
 
@@ -34,9 +34,7 @@ def write_class_probabilities_csv(probabilities: ClassProbabilities, path: str |
         TableError: The probabilities are not a table of class probabilities.
         SubmissionError: There is no class, or a probability is missing.
     """
-    frame = _as_text(probabilities, str(path))
-    with written_whole(Path(path)) as file:
-        frame.to_csv(file, index=False)
+    write_csv(_as_text(probabilities, str(path)), path)
 
 
 def _as_text(probabilities: ClassProbabilities, where: str) -> pd.DataFrame:

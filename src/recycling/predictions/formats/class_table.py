@@ -6,7 +6,6 @@ probabilities for each category's name.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from numpy.typing import NDArray
 
 from recycling.errors import Faults
 from recycling.predictions.core import CLASS_PROBABILITIES, ClassProbabilities, SubmissionError
-from recycling.predictions.formats.rows import MissingImages
-
-logger = logging.getLogger(__name__)
+from recycling.predictions.formats.rows import MissingImages, note_missing
 
 ID, CATEGORY = "annotation_id", "category"
 
@@ -45,6 +42,18 @@ def read_class_probabilities_csv(
     Raises:
         SubmissionError: One line that counts all faults of the file by kind and names the first
             crops of each.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> crops = pd.DataFrame({"annotation_id": [7]})
+        >>> categories = pd.DataFrame({"name": ["paper", "metal"]})
+        >>> classes = pd.DataFrame({"annotation_id": [7], "category": ["metal"]})
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "team.csv")
+        ...     classes.to_csv(path, index=False)
+        ...     read_class_probabilities_csv(path, crops, categories)
+           annotation_id  paper  metal
+        0              7    0.0    1.0
     """
     path = Path(path)
     faults = Faults(path, SubmissionError)
@@ -52,13 +61,13 @@ def read_class_probabilities_csv(
     frame = _read_texts(path)
     by_name = _check_columns(frame, names, path)
     crops = annotations[ID].to_numpy(dtype=np.int64)
-    lines, places = _rows_of_crops(frame[ID], crops, faults)
+    lines, found = _rows_of_crops(frame[ID], crops, faults)
     frame = frame.iloc[lines]
     values = _certainties(frame, names, faults) if by_name else _probabilities(frame, names, faults)
-    _note_missing(crops, places, path, missing_images, faults)
+    note_missing("crop", crops.tolist(), found, path, missing_images, faults)
     faults.raise_if_any()
     filled = np.full((len(crops), len(names)), 1 / max(1, len(names)), dtype=np.float32)
-    filled[places] = values
+    filled[found] = values
     table = pd.DataFrame(filled, columns=names)
     table.insert(0, ID, crops)
     return ClassProbabilities(CLASS_PROBABILITIES.conform(table, where=str(path)))
@@ -72,6 +81,12 @@ def checked_probabilities(
     Raises:
         TableError: The probabilities are not a table of class probabilities.
         SubmissionError: There is no class, or a probability is missing.
+
+    Example:
+        >>> table = pd.DataFrame({"annotation_id": [7], "paper": [0.25], "metal": [0.75]})
+        >>> _, classes, values = checked_probabilities(table, "team.csv")
+        >>> classes, values.tolist()
+        (['paper', 'metal'], [[0.25, 0.75]])
     """
     table = CLASS_PROBABILITIES.conform(probabilities, where=where)
     classes = [str(name) for name in table.columns if name != ID]
@@ -119,23 +134,23 @@ def _check_columns(frame: pd.DataFrame, names: list[str], path: Path) -> bool:
 def _rows_of_crops(
     texts: pd.Series, crops: NDArray[np.int64], faults: Faults
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of the file that are good, and the place of each one's crop among `crops`."""
+    """The rows of the file that are good, and the index of each one's crop in `crops`."""
     ids = pd.to_numeric(texts.str.strip(), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    places = pd.Index(crops).get_indexer(pd.Index(ids))
-    unknown = np.asarray(places < 0)
+    found = pd.Index(crops).get_indexer(pd.Index(ids))
+    unknown = np.asarray(found < 0)
     faults.add_where(
         unknown,
         "the crop is not one of those to predict, remove its row",
         lambda row: f"crop {texts.iloc[row]} (line {row + 2})",
     )
-    again = pd.Series(places).duplicated().to_numpy() & ~unknown
+    again = pd.Series(found).duplicated().to_numpy() & ~unknown
     faults.add_where(
         again,
         "the crop has a second row, keep one",
         lambda row: f"crop {texts.iloc[row]} (line {row + 2})",
     )
     lines = np.flatnonzero(~unknown & ~again)
-    return lines, places[lines]
+    return lines, found[lines]
 
 
 def _certainties(frame: pd.DataFrame, names: list[str], faults: Faults) -> NDArray[np.float32]:
@@ -154,38 +169,14 @@ def _probabilities(frame: pd.DataFrame, names: list[str], faults: Faults) -> NDA
         numbers = pd.to_numeric(frame[name].str.strip(), errors="coerce")
         values[:, column] = numbers.to_numpy(np.float64, na_value=np.nan)
 
-    def place(row: int) -> str:
+    def described(row: int) -> str:
         column = int((~_is_probability(values[row])).argmax())
         return f"crop {frame[ID].iloc[row]} ({names[column]}: {frame[names[column]].iloc[row]!r})"
 
     bad = np.asarray(~_is_probability(values).all(axis=1))
-    faults.add_where(bad, "a probability is a number from 0 to 1", place)
+    faults.add_where(bad, "a probability is a number from 0 to 1", described)
     return values
 
 
 def _is_probability(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return (values >= 0) & (values <= 1)
-
-
-def _note_missing(
-    crops: NDArray[np.int64],
-    places: NDArray[np.int64],
-    path: Path,
-    missing: MissingImages,
-    faults: Faults,
-) -> None:
-    lacking = np.ones(len(crops), dtype=np.bool_)
-    lacking[places] = False
-    if missing == "error":
-        faults.add_where(
-            lacking,
-            "the crop has no row, predict it too or set missing_images to skip",
-            lambda row: f"crop {crops[row]}",
-        )
-    elif lacking.any():
-        logger.warning(
-            "%s: %d of %d crops have no row; going on without them",
-            path,
-            lacking.sum(),
-            len(crops),
-        )

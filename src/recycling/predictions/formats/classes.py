@@ -15,7 +15,7 @@ from recycling.predictions.formats.class_table import (
     checked_probabilities,
     read_class_probabilities_csv,
 )
-from recycling.predictions.formats.rows import written_whole
+from recycling.predictions.formats.rows import write_csv
 from recycling.predictions.submission import CLASS_FORMATS, ClassFormat, Format
 
 
@@ -36,9 +36,7 @@ def write_classes_csv(probabilities: ClassProbabilities, path: str | Path) -> No
         TableError: The probabilities are not a table of class probabilities.
         SubmissionError: There is no class, or a probability is missing.
     """
-    frame = class_probabilities_to_submission(probabilities, where=str(path))
-    with written_whole(Path(path)) as file:
-        frame.to_csv(file, index=False)
+    write_csv(class_probabilities_to_submission(probabilities, where=str(path)), path)
 
 
 def class_probabilities_to_submission(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row)
 
-    def place(self, number: int) -> str:
+    def name_of(self, number: int) -> str:
         """What to call a row in a message."""
         return f"image {self.names[self.row[number]]}"
 
@@ -69,11 +68,10 @@ def opened(path: Path) -> mmap.mmap:
     return content
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name that gets its own when the block has ended."""
-    with new_file(path) as unfinished, unfinished.open("wb") as file:
-        yield file
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table to a file that appears whole or not at all."""
+    with new_file(Path(path)) as unfinished:
+        table.to_csv(unfinished, index=False)
 
 
 def find_rows(
@@ -115,7 +113,7 @@ def find_rows(
             faults.add("the image has a second row, keep one", f"image {file_name} (line {number})")
         else:
             found[row] = text
-    _note_missing(found, names, path, missing, faults)
+    note_missing("image", names, found, path, missing, faults)
     order = sorted(found)
     return Rows(
         np.array(order, dtype=np.int64),
@@ -179,25 +177,37 @@ def _text(content: mmap.mmap, field: tuple[int, int]) -> str:
     return content[slice(*field)].decode(errors="replace").replace('""', '"')
 
 
-def _note_missing(
-    found: dict[int, tuple[int, int]],
-    names: list[str],
+def note_missing(
+    what: str,
+    names: Sequence[object],
+    found: Collection[int] | NDArray[np.int64],
     path: Path,
     missing: MissingImages,
     faults: Faults,
 ) -> None:
+    """Note what has no row as a fault, or warn of it.
+
+    Args:
+        what: What should have rows: "image" or "crop".
+        names: What each is called.
+        found: Which of them have a row, by index.
+        path: The file, for the warning.
+        missing: Whether a missing row is a fault.
+        faults: Takes them.
+    """
     lacking = np.ones(len(names), dtype=np.bool_)
     lacking[list(found)] = False
     if missing == "error":
         faults.add_where(
             lacking,
-            "the image has no row, predict it too or set missing_images to skip",
-            lambda row: f"image {names[row]}",
+            f"the {what} has no row, predict it too or set missing_images to skip",
+            lambda row: f"{what} {names[row]}",
         )
     elif lacking.any():
         logger.warning(
-            "%s: %d of %d images have no row; going on without them",
+            "%s: %d of %d %ss have no row; going on without them",
             path,
             lacking.sum(),
             len(names),
+            what,
         )

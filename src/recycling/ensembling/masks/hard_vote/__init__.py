@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.masks.image_members import ImageSizes, check_members, stacked
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.ensembling.methods import MaskFusion, mask_method
 from recycling.ensembling.ties import best_first
@@ -30,7 +30,7 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
 
     Args:
         label_maps: (members, H, W), one map a member; at most 255 members.
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
 
     Returns:
         (H, W), the fused map.
@@ -55,10 +55,8 @@ def hard_vote(label_maps: NDArray[np.uint8], *, ranks: Sequence[int]) -> LabelMa
 
     from recycling.ensembling.masks.hard_vote.kernel import vote
 
-    flat = np.ascontiguousarray(label_maps).reshape(n_members, height * width)
-    if not flat.flags.writeable:
-        # numba compiles a second kernel for read-only arrays; a copy is cheaper.
-        flat = flat.copy()
+    # numba compiles a second kernel for read-only arrays; a copy is cheaper.
+    flat = np.require(label_maps, requirements=["C", "W"]).reshape(n_members, height * width)
     fused: LabelMap = vote(flat, order, np.uint8(IGNORE))
     return fused.reshape(height, width)
 
@@ -75,6 +73,11 @@ def vote_agreement(label_maps: NDArray[np.uint8], fused: LabelMap) -> NDArray[np
 
     Raises:
         EnsemblingError: The maps are of different sizes.
+
+    Example:
+        >>> maps = np.array([[[1, 1]], [[2, 1]]], dtype=np.uint8)
+        >>> vote_agreement(maps, maps[0]).tolist()
+        [[0.5, 1.0]]
     """
     if label_maps.shape[1:] != fused.shape:
         raise EnsemblingError(
@@ -102,7 +105,7 @@ def fuse_label_maps(
     Args:
         members: The label maps of each member, of the same images. Maps of another size than the
             image's are brought to it first, taking the pixel under the centre.
-        ranks: (members,), each member's place, the smallest the best; no two the same.
+        ranks: (members,), each member's rank, the smallest the best; no two the same.
         sizes: Each image's height and width; None for the size of the first member's map. Give
             them where members predict at different sizes, or the result hangs on who is first.
         names: What to call the members in messages.
@@ -114,41 +117,10 @@ def fuse_label_maps(
         EnsemblingError: The ranks do not fit, a member lacks an image that another has, or an image
             has no size.
     """
-    called = member_names(names, len(members))
+    called = check_members(members, names, sizes, what="label map")
     best_first(ranks, called)
-    check_same_images(members, called)
-    check_sizes(sizes, members[0])
 
     def read(image_id: int) -> LabelMap:
-        size = None if sizes is None else sizes[image_id]
-        return hard_vote(stacked(members, image_id, size=size), ranks=ranks)
+        return hard_vote(stacked(members, image_id, sizes=sizes, names=called), ranks=ranks)
 
     return LabelMaps(list(members[0]), read)
-
-
-def stacked(
-    members: Sequence[LabelMaps], image_id: int, *, size: tuple[int, int] | None = None
-) -> NDArray[np.uint8]:
-    """The members' maps of one image in one size.
-
-    Args:
-        members: The label maps of each member.
-        image_id: The image.
-        size: Height and width; None for the first member's.
-
-    Returns:
-        (members, H, W), a copy.
-    """
-    import cv2
-
-    first = members[0][image_id]
-    height, width = first.shape if size is None else size
-    maps = np.empty((len(members), height, width), dtype=np.uint8)
-    for own, member in zip(maps, members, strict=True):
-        label_map = first if member is members[0] else member[image_id]
-        if label_map.shape == own.shape:
-            own[:] = label_map
-        else:
-            # INTER_NEAREST takes the pixel up and left of the centre: maps would shift.
-            cv2.resize(label_map, (width, height), own, interpolation=cv2.INTER_NEAREST_EXACT)
-    return maps

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.ensembling.masks.image_members import ImageSizes, check_same_images, check_sizes
+from recycling.ensembling.masks.image_members import ImageSizes, check_members, stacked
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.ensembling.methods import MaskFusion, MemberWeights, mask_method
 from recycling.predictions import LabelMap, LabelMaps
@@ -87,6 +87,10 @@ def average_planes(
 
     Raises:
         EnsemblingError: As for `soft_vote`.
+
+    Example:
+        >>> average_planes(np.array([[[[200]], [[55]]], [[[100]], [[155]]]], np.uint8)).tolist()
+        [[[150]], [[105]]]
     """
     flat, counting = _checked(planes, weights)
 
@@ -126,10 +130,11 @@ def fuse_probability_maps(
         EnsemblingError: The weights do not fit, a member lacks an image that another has, or an
             image has no size. When a map is asked for: members have different numbers of classes.
     """
-    called = _check_members(members, weights, sizes, names)
+    called = check_members(members, names, sizes, what="probability map")
+    member_weights(weights, called)
 
     def read(image_id: int) -> LabelMap:
-        return soft_vote(_stacked_planes(members, image_id, sizes, called), weights=weights)
+        return soft_vote(stacked(members, image_id, sizes=sizes, names=called), weights=weights)
 
     return LabelMaps(list(members[0]), read)
 
@@ -155,10 +160,13 @@ def average_probability_maps(
     Raises:
         EnsemblingError: As for `fuse_probability_maps`.
     """
-    called = _check_members(members, weights, sizes, names)
+    called = check_members(members, names, sizes, what="probability map")
+    member_weights(weights, called)
 
     def read(image_id: int) -> ProbabilityPlanes:
-        return average_planes(_stacked_planes(members, image_id, sizes, called), weights=weights)
+        return average_planes(
+            stacked(members, image_id, sizes=sizes, names=called), weights=weights
+        )
 
     return ProbabilityMaps(list(members[0]), read)
 
@@ -184,46 +192,6 @@ def _checked(
                     f"{name}: planes hold values from {own.min():g} to {own.max():g}; "
                     "probabilities lie between 0 and 1 (take the softmax of logits first)"
                 )
-    flat = np.ascontiguousarray(planes).reshape(n_members, n_classes, height * width)
     # numba compiles a second kernel for read-only arrays; a copy is cheaper.
-    return cast(AnyPlanes, flat if flat.flags.writeable else flat.copy()), counting
-
-
-def _check_members(
-    members: Sequence[ProbabilityMaps],
-    weights: Sequence[float] | None,
-    sizes: ImageSizes | None,
-    names: Sequence[str] | None,
-) -> list[str]:
-    called = member_names(names, len(members))
-    member_weights(weights, called)
-    check_same_images(members, called, what="probability map")
-    check_sizes(sizes, members[0])
-    return called
-
-
-def _stacked_planes(
-    members: Sequence[ProbabilityMaps],
-    image_id: int,
-    sizes: ImageSizes | None,
-    names: Sequence[str],
-) -> NDArray[np.uint8]:
-    """The members' planes of one image in one size, (members, classes, H, W)."""
-    import cv2
-
-    first = members[0][image_id]
-    height, width = first.shape[1:] if sizes is None else sizes[image_id]
-    stack = np.empty((len(members), len(first), height, width), dtype=np.uint8)
-    for name, member, own in zip(names, members, stack, strict=True):
-        planes = first if member is members[0] else member[image_id]
-        if len(planes) != len(first):
-            raise EnsemblingError(
-                f"{name}: image {image_id}: {len(planes)} classes, and {len(first)} in {names[0]}; "
-                f"members of one ensemble know the same classes, leave {name} out"
-            )
-        if planes.shape == own.shape:
-            own[:] = planes
-            continue
-        for plane, resized in zip(planes, own, strict=True):
-            cv2.resize(plane, (width, height), resized, interpolation=cv2.INTER_LINEAR)
-    return stack
+    own = np.require(planes, requirements=["C", "W"])
+    return cast(AnyPlanes, own.reshape(n_members, n_classes, height * width)), counting

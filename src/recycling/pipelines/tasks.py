@@ -1,0 +1,74 @@
+"""What differs from task to task in the node functions that all tasks share: their types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+import pandas as pd
+
+from recycling.annotations import Annotations
+from recycling.backends.shared.model import Task
+from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric
+from recycling.predictions import (
+    BoxFormat,
+    ClassFormat,
+    ClassProbabilities,
+    Detections,
+    LabelMaps,
+    MaskFormat,
+)
+from recycling.registry import PickedSettings
+
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
+
+PREDICTIONS: dict[Task, Any] = {"cls": ClassProbabilities, "det": Detections, "seg": LabelMaps}
+METRIC: dict[Task, type[PickedSettings]] = {
+    "cls": ClassMetric,
+    "det": BoxMetric,
+    "seg": MaskMetric,
+}
+FORMAT: dict[Task, type[PickedSettings]] = {
+    "cls": ClassFormat,
+    "det": BoxFormat,
+    "seg": MaskFormat,
+}
+
+
+def with_types(
+    function: Callable[Arguments, Returned], **types: Any
+) -> Callable[Arguments, Returned]:
+    """The same function with other annotations.
+
+    The types along the graph are checked by annotations, and a parameter is validated as what its
+    annotation says.
+
+    Args:
+        function: A node function.
+        types: The type of an argument by its name, and of what is returned as `returns`.
+
+    Example:
+        >>> def count(predictions: object) -> int:
+        ...     return len(predictions)
+        >>> get_type_hints(with_types(count, predictions=list))
+        {'predictions': <class 'list'>, 'return': <class 'int'>}
+    """
+
+    @wraps(function)
+    def typed(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        return function(*args, **kwargs)
+
+    if "returns" in types:
+        types["return"] = types.pop("returns")
+    typed.__annotations__ = get_type_hints(function) | types
+    # Kedro looks for the argument of an input in the wrapper's own signature.
+    vars(typed)["__signature__"] = signature(function)
+    return typed
+
+
+def predicted_rows(task: Task, annotations: Annotations) -> pd.DataFrame:
+    """What is predicted: the crops, which are annotations, for classes; else the images."""
+    return annotations.annotations if task == "cls" else annotations.images
