@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-Dtype: TypeAlias = Literal["int64", "float64", "float32", "bool", "string"]
+Dtype: TypeAlias = Literal["int64", "Int64", "float64", "Float64", "float32", "bool", "string"]
+"""How pandas holds a column; ``Int64`` and ``Float64`` are those that may lack a value."""
 
 
 class TableError(ValueError):
@@ -27,7 +28,7 @@ class Column:
         name: The column's name.
         dtype: How its values are held in memory.
         description: What a value means, with its unit.
-        nullable: Whether a value may be missing (only for ``string``).
+        nullable: Whether a value may be missing (for ``string``, ``Int64`` and ``Float64``).
         unique: Whether a value may occur once only.
         minimum: Smallest value allowed, inclusive.
         maximum: Largest value allowed, inclusive.
@@ -89,7 +90,10 @@ class Schema:
                 f"{where}: no column {missing[0]!r}; a table of {self.name} has the columns "
                 f"{', '.join(self.names)}"
             )
-        columns = [*self.columns, *(one for one in self.optional if one.name in frame.columns)]
+        columns = [
+            *self.columns,
+            *(column for column in self.optional if column.name in frame.columns),
+        ]
         names = [column.name for column in columns]
         extra = [name for name in frame.columns if name not in names]
         ordered = frame[names + (extra if self.open_ended else [])].reset_index(drop=True)

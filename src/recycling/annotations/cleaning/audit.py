@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NewType, cast
+from typing import Any, Literal, NewType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import Annotations
-from recycling.tables import Column, Dtype, Schema, register_table
+from recycling.tables import Column, Schema, register_table
 
 Subject = Literal["image", "annotation", "category"]
 
@@ -26,7 +26,7 @@ AUDIT = Schema(
         Column("subject_id", "int64", "the subject's number"),
         Column(
             "position",
-            cast(Dtype, "Int64"),
+            "Int64",
             "the subject's row in the raw table, from 0; missing for what a rule added",
             nullable=True,
         ),
@@ -101,12 +101,12 @@ def changed(
     # Most rules change the same few columns of all rows, and only these are turned into text.
     pattern_of = differing[rows] @ (1 << np.arange(differing.shape[1]))
     for pattern in np.unique(pattern_of):
-        places = np.flatnonzero(pattern_of == pattern)
-        columns = before.columns[differing[rows[places[0]]]]
+        alike = np.flatnonzero(pattern_of == pattern)
+        columns = before.columns[differing[rows[alike[0]]]]
         for texts, table in ((befores, before), (afters, after)):
-            new = _texts(table[columns].iloc[rows[places]])
-            for place, text in zip(places.tolist(), new, strict=True):
-                texts[place] = text
+            new = _texts(table[columns].iloc[rows[alike]])
+            for index, text in zip(alike.tolist(), new, strict=True):
+                texts[index] = text
     return _audit(
         rule,
         subject,
@@ -139,8 +139,8 @@ def placed(audit: pd.DataFrame, raw: Annotations) -> pd.DataFrame:
         of_subject = (audit["subject"] == subject).to_numpy(dtype=bool)
         ids = pd.Index(table[f"{subject}_id"])
         position[of_subject] = ids.get_indexer(audit["subject_id"].to_numpy()[of_subject])
-    placed_ones = pd.Series(position, audit.index, dtype="Int64")
-    in_raw = audit.assign(position=placed_ones.mask(position < 0))
+    positions = pd.Series(position, audit.index, dtype="Int64")
+    in_raw = audit.assign(position=positions.mask(position < 0))
     return AUDIT.conform(in_raw, where="audit")
 
 
@@ -201,10 +201,10 @@ def _audit(
 def _differing(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.bool_]:
     """Which values differ, (rows, columns); a missing one is like another missing one."""
     differing = np.zeros(before.shape, dtype=np.bool_)
-    for place, name in enumerate(before.columns):
+    for index, name in enumerate(before.columns):
         was, now = before[name].reset_index(drop=True), after[name].reset_index(drop=True)
         other = (was != now).fillna(False) | (was.isna() != now.isna())
-        differing[:, place] = other.to_numpy(dtype=np.bool_)
+        differing[:, index] = other.to_numpy(dtype=np.bool_)
     return differing
 
 

@@ -11,13 +11,7 @@ import recycling.annotations.cleaning.rules  # noqa: F401  # so that they are in
 from recycling.annotations.cleaning.audit import combined, placed
 from recycling.annotations.cleaning.registry import RULES, Cleaned, Needed, RuleSettings
 from recycling.annotations.cleaning.settings import Cleaning
-from recycling.annotations.core import (
-    ANNOTATIONS,
-    CATEGORIES,
-    IMAGES,
-    AnnotationError,
-    Annotations,
-)
+from recycling.annotations.core import AnnotationError, Annotations
 
 __all__ = ["Cleaning", "clean", "what_if"]
 
@@ -66,13 +60,7 @@ def clean(
         if settings.enabled:
             cleaned, audit = _applied(name, settings, cleaned, checks, annotations)
             audits.append(audit)
-    tidy = Annotations(
-        images=IMAGES.conform(cleaned.images, where="clean images"),
-        annotations=ANNOTATIONS.conform(cleaned.annotations, where="clean annotations"),
-        categories=CATEGORIES.conform(cleaned.categories, where="clean categories"),
-        extra=cleaned.extra,
-    )
-    return tidy, placed(combined(audits), annotations)
+    return cleaned.conform("clean "), placed(combined(audits), annotations)
 
 
 def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,27 +24,30 @@ from recycling.tables import Column, Dtype, Schema
 if TYPE_CHECKING:
     from PIL import Image
 
-_STRING: Dtype = "string"
-_INT, _FLOAT = cast(Dtype, "Int64"), cast(Dtype, "Float64")  # nullable
+FILE_SIZE = Column("file_size", "Int64", "bytes; missing where there is no file", nullable=True)
 
-FILE_SIZE = Column("file_size", _INT, "bytes; missing where there is no file", nullable=True)
-
+_DECODED: tuple[tuple[str, Dtype, str], ...] = (
+    ("width", "Int64", "pixels, as shown: with the EXIF rotation applied"),
+    ("height", "Int64", "pixels, as shown: with the EXIF rotation applied"),
+    ("phash", "string", "perceptual hash of the image as shown, 16 hex digits"),
+    ("brightness", "Float64", "mean grey level, 0 to 1"),
+    ("contrast", "Float64", "standard deviation of the grey level"),
+    ("saturation", "Float64", "mean saturation (HSV), 0 to 1"),
+    ("sharpness", "Float64", "variance of the Laplacian of the grey level at 128 x 128 pixels"),
+    ("red", "Float64", "mean of the channel, 0 to 1"),
+    ("green", "Float64", "mean of the channel, 0 to 1"),
+    ("blue", "Float64", "mean of the channel, 0 to 1"),
+)
 IMAGE_COLUMNS = tuple(
     Column(name, dtype, f"{description}; missing where not decoded", nullable=True)
-    for name, dtype, description in (
-        ("width", _INT, "pixels, as shown: with the EXIF rotation applied"),
-        ("height", _INT, "pixels, as shown: with the EXIF rotation applied"),
-        ("phash", _STRING, "perceptual hash of the image as shown, 16 hex digits"),
-        ("brightness", _FLOAT, "mean grey level, 0 to 1"),
-        ("contrast", _FLOAT, "standard deviation of the grey level"),
-        ("saturation", _FLOAT, "mean saturation (HSV), 0 to 1"),
-        ("sharpness", _FLOAT, "variance of the Laplacian of the grey level at 128 x 128 pixels"),
-        ("red", _FLOAT, "mean of the channel, 0 to 1"),
-        ("green", _FLOAT, "mean of the channel, 0 to 1"),
-        ("blue", _FLOAT, "mean of the channel, 0 to 1"),
-    )
+    for name, dtype, description in _DECODED
 )
 """What is known of an image once it is decoded."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
+)
+"""Endings of image files, those that supervision knows."""
 
 EXIF_TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
@@ -98,14 +101,33 @@ FACTS = Schema(
     (
         Column("path", "string", "the file's full path", unique=True),
         FILE_SIZE,
-        Column("modified", _INT, "nanoseconds since 1970; missing where no file", nullable=True),
+        Column("modified", "Int64", "nanoseconds since 1970; missing where no file", nullable=True),
         Column("fault", "string", "what is wrong with the file, if anything", nullable=True),
         Column("detail", "string", "the fault in words", nullable=True),
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
-        Column("orientation", _INT, "EXIF's number, if it has one", nullable=True),
+        Column("orientation", "Int64", "EXIF's number, if it has one", nullable=True),
         *IMAGE_COLUMNS,
     ),
 )
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of an image as a viewer shows it, pixels; None where it is unreadable.
+
+    Only the header is read.
+
+    Args:
+        path: The file.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION) in EXIF_TURNED
+    except Exception:  # decoders raise whatever they like on damaged headers
+        return None
+    return (height, width) if turned else (width, height)
 
 
 def look_at_files(
@@ -188,8 +210,7 @@ def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
         except Exception as error:  # likewise, on damaged data
             return FileFacts("truncated", _one_line(error), sha256, None, width, height)
     phash = str(imagehash.phash(upright))
-    looks = _looks(upright)._asdict()
-    return FileFacts(None, None, sha256, orientation, width, height, phash, **looks)
+    return FileFacts(None, None, sha256, orientation, width, height, phash, **_looks(upright))
 
 
 def _one_line(error: Exception) -> str:
@@ -222,19 +243,8 @@ def _small_and_upright(image: Image.Image, orientation: int | None) -> Image.Ima
     return small.transpose(turns[orientation]) if orientation in turns else small
 
 
-class _Looks(NamedTuple):
+def _looks(image: Image.Image) -> dict[str, float]:
     """What an image looks like, in numbers: the last columns of `IMAGE_COLUMNS`."""
-
-    brightness: float
-    contrast: float
-    saturation: float
-    sharpness: float
-    red: float
-    green: float
-    blue: float
-
-
-def _looks(image: Image.Image) -> _Looks:
     from PIL.Image import Resampling
 
     thumbnail = image.resize(_THUMBNAIL, Resampling.BOX)
@@ -243,6 +253,13 @@ def _looks(image: Image.Image) -> _Looks:
     grey = np.asarray(thumbnail.convert("L"), dtype=np.float64) / 255
     neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     laplacian = neighbours - 4 * grey[1:-1, 1:-1]
-    means = [channel.mean() for channel in channels.T]
-    numbers = (grey.mean(), grey.std(), saturation.mean(), laplacian.var(), *means)
-    return _Looks(*map(float, numbers))
+    red, green, blue = (float(channel.mean()) for channel in channels.T)
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": float(grey.std()),
+        "saturation": float(saturation.mean()),
+        "sharpness": float(laplacian.var()),
+        "red": red,
+        "green": green,
+        "blue": blue,
+    }

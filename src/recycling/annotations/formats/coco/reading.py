@@ -200,12 +200,7 @@ def completed(tables: Tables, *, where: str) -> Annotations:
         areas = _derived_areas(annotations, images, where)
         annotations = annotations.assign(area=areas)
     try:
-        return Annotations(
-            images=IMAGES.conform(images, where=f"{where}, images"),
-            annotations=ANNOTATIONS.conform(annotations, where=f"{where}, annotations"),
-            categories=CATEGORIES.conform(categories, where=f"{where}, categories"),
-            extra=tables.extra,
-        )
+        return Annotations(images, annotations, categories, tables.extra).conform(f"{where}, ")
     except TableError as error:
         raise AnnotationError(f"{error}; correct it in the file") from error
 
