@@ -204,7 +204,7 @@ def segmentation_box(segmentation: str, rle: Rle) -> tuple[float, float, float, 
     parsed = json.loads(segmentation)
     if isinstance(parsed, dict):
         return rle_box(rle)
-    corners = np.concatenate([np.reshape(one, (-1, 2)) for one in parsed if len(one) >= 6])
+    corners = np.concatenate([np.reshape(flat, (-1, 2)) for flat in parsed if len(flat) >= 6])
     height, width = rle["size"]
     within = np.clip(corners, 0, [width, height])
     (x_min, y_min), (x_max, y_max) = within.min(axis=0).tolist(), within.max(axis=0).tolist()
@@ -323,8 +323,8 @@ def _decompressed(compressed: bytes) -> NDArray[np.int64]:
     starts = np.concatenate([[0], ends[:-1] + 1])
     if (ends - starts).max() > 6:  # seven characters hold any count of 32 bits
         return no_counts
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    counts = np.asarray(np.add.reduceat((digits & 31) << (5 * place), starts))
+    position = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    counts = np.asarray(np.add.reduceat((digits & 31) << (5 * position), starts))
     negative = digits[ends] & 16 != 0
     counts[negative] -= 1 << (5 * (ends - starts + 1))[negative]
     counts[1::2] = np.cumsum(counts[1::2])

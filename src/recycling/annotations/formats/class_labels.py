@@ -183,14 +183,14 @@ def attributes_of(classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
     0  worn  young
     1  none    old
     """
-    parts = [name.split(SEPARATOR) for name in classes]
-    for name, values in zip(classes, parts, strict=True):
+    rows = [name.split(SEPARATOR) for name in classes]
+    for name, values in zip(classes, rows, strict=True):
         if len(values) != len(names) or "" in values:
             raise AnnotationError(
                 f"class {name!r} should be named after {len(names)} values, "
                 f"{SEPARATOR.join(names)}; rename it, or give as many names"
             )
-    return pd.DataFrame(parts, columns=list(names))
+    return pd.DataFrame(rows, columns=list(names))
 
 
 def _labelled_image(
@@ -243,11 +243,11 @@ def _visible(folder: Path) -> list[Path]:
 def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
     is_empty = True
     for path in _visible(folder):
-        place = f"{folder.name}/{path.name}"
+        name = f"{folder.name}/{path.name}"
         if path.is_dir():
-            faults.add("a folder in a class folder, move its pictures up", place)
+            faults.add("a folder in a class folder, move its pictures up", name)
         elif path.suffix.lower() not in IMAGE_SUFFIXES:
-            faults.add(f"not a picture ({_ENDINGS}), take it out", place)
+            faults.add(f"not a picture ({_ENDINGS}), take it out", name)
         else:
             yield path
         is_empty = False

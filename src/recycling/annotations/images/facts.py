@@ -11,10 +11,9 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -58,43 +57,8 @@ _THUMBNAIL = (128, 128)
 _BATCH = 4096  # files that wait for a thread at a time
 
 
-@dataclass(frozen=True)
-class FileFacts:
-    """What opening one image file showed.
-
-    Attributes:
-        fault: "missing", "unreadable", "truncated", or "too_large" where the header announces more
-            than Pillow opens at all; None if there is none.
-        detail: The fault in words.
-        sha256: Of the file, if it could be read.
-        orientation: EXIF's number, 1 to 8, if it has one.
-        width: Pixels, as shown. Known, too, of an image that is too large to be decoded.
-        height: Likewise.
-        phash: Missing if not decoded; so are those that follow, see `IMAGE_COLUMNS`.
-        brightness: See there.
-        contrast: See there.
-        saturation: See there.
-        sharpness: See there.
-        red: See there.
-        green: See there.
-        blue: See there.
-    """
-
-    fault: str | None = None
-    detail: str | None = None
-    sha256: str | None = None
-    orientation: int | None = None
-    width: int | None = None
-    height: int | None = None
-    phash: str | None = None
-    brightness: float | None = None
-    contrast: float | None = None
-    saturation: float | None = None
-    sharpness: float | None = None
-    red: float | None = None
-    green: float | None = None
-    blue: float | None = None
-
+FileFacts: TypeAlias = dict[str, Any]
+"""What opening one image file showed: values by column of `FACTS`, those known."""
 
 FACTS = Schema(
     "facts about image files",
@@ -102,7 +66,8 @@ FACTS = Schema(
         Column("path", "string", "the file's full path", unique=True),
         FILE_SIZE,
         Column("modified", "Int64", "nanoseconds since 1970; missing where no file", nullable=True),
-        Column("fault", "string", "what is wrong with the file, if anything", nullable=True),
+        # "too_large" where the header announces more than Pillow opens at all.
+        Column("fault", "string", "missing, unreadable, truncated or too_large", nullable=True),
         Column("detail", "string", "the fault in words", nullable=True),
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
         Column("orientation", "Int64", "EXIF's number, if it has one", nullable=True),
@@ -173,34 +138,34 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
     """
     try:
         if path.exists() and not path.is_file():  # reading from a pipe might never end
-            return FileFacts("unreadable", "cannot be opened: not a file")
+            return {"fault": "unreadable", "detail": "cannot be opened: not a file"}
         content = path.read_bytes()
     except FileNotFoundError:
-        return FileFacts("missing", f"no file {path.name} in the image folder")
+        return {"fault": "missing", "detail": f"no file {path.name} in the image folder"}
     except OSError as error:
-        return FileFacts("unreadable", f"cannot be opened: {error.strerror}")
+        return {"fault": "unreadable", "detail": f"cannot be opened: {error.strerror}"}
     except ValueError as error:  # a null character in the name
-        return FileFacts("unreadable", f"cannot be opened: {error}")
-    return _look_at(content, hashlib.sha256(content).hexdigest(), max_pixels)
+        return {"fault": "unreadable", "detail": f"cannot be opened: {error}"}
+    return {"sha256": hashlib.sha256(content).hexdigest(), **_look_at(content, max_pixels)}
 
 
-def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
+def _look_at(content: bytes, max_pixels: int) -> FileFacts:
     import imagehash
     from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(BytesIO(content))
     except Image.DecompressionBombError as error:
-        return FileFacts("too_large", str(error).split(",")[0], sha256)
+        return {"fault": "too_large", "detail": str(error).split(",")[0]}
     except UnidentifiedImageError:
         what = "the file is empty" if not content else "not an image of a known format"
-        return FileFacts("unreadable", what, sha256)
+        return {"fault": "unreadable", "detail": what}
     except Exception as error:  # decoders raise whatever they like on damaged headers
-        return FileFacts("unreadable", _one_line(error), sha256)
+        return {"fault": "unreadable", "detail": _one_line(error)}
     with image:
         width, height = image.size
         if width * height > max_pixels:
-            return FileFacts(sha256=sha256, width=width, height=height)
+            return {"width": width, "height": height}
         try:
             image.load()
             # Only now: some formats decode to find the EXIF block, some turn themselves.
@@ -208,9 +173,10 @@ def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
             width, height = image.size[::-1] if orientation in EXIF_TURNED else image.size
             upright = _small_and_upright(image, orientation)
         except Exception as error:  # likewise, on damaged data
-            return FileFacts("truncated", _one_line(error), sha256, None, width, height)
-    phash = str(imagehash.phash(upright))
-    return FileFacts(None, None, sha256, orientation, width, height, phash, **_looks(upright))
+            fault = {"fault": "truncated", "detail": _one_line(error)}
+            return {**fault, "width": width, "height": height}
+    facts = {"orientation": orientation, "width": width, "height": height}
+    return {**facts, "phash": str(imagehash.phash(upright)), **_looks(upright)}
 
 
 def _one_line(error: Exception) -> str:
