@@ -83,6 +83,16 @@ class Schema:
 
         Raises:
             TableError: One line that names `where`, the column, the first bad row and the fault.
+
+        >>> folds = Schema("folds", (Column("fold", "int64", "from 0", minimum=0),))
+        >>> folds.conform(pd.DataFrame({"fold": [1.0, 0.0]}), where="a")
+           fold
+        0     1
+        1     0
+        >>> folds.conform(pd.DataFrame({"part": [1]}), where="a")
+        Traceback (most recent call last):
+        ...
+        recycling.tables.TableError: a: no column 'fold'; a table of folds has the columns fold
         """
         missing = [name for name in self.names if name not in frame.columns]
         if missing:

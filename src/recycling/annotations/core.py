@@ -109,7 +109,7 @@ class Annotations:
         Raises:
             TableError: As `Schema.conform` says it.
         """
-        tables = {
+        tables: dict[str, Any] = {
             name: schema.conform(getattr(self, name), where=f"{prefix}{name}")
             for name, schema in SCHEMAS.items()
         }

@@ -37,6 +37,18 @@ def visible_area(annotations: Annotations) -> NDArray[np.float64]:
 
     Raises:
         AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+
+    >>> from recycling.annotations import from_coco
+    >>> images = [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}]
+    >>> glass, paper = {"id": 0, "name": "Glass"}, {"id": 1, "name": "Paper"}
+    >>> boxes = [
+    ...     {"id": 5, "image_id": 1, "category_id": 0, "bbox": [0, 0, 2, 2]},
+    ...     {"id": 6, "image_id": 1, "category_id": 1, "bbox": [1, 0, 3, 1]},
+    ... ]
+    >>> document = {"images": images, "annotations": boxes, "categories": [glass, paper]}
+    >>> annotations = from_coco(document, where="example")
+    >>> visible_area(annotations)
+    array([3., 3.])
     """
     boxes = _boxes_within(annotations)
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)

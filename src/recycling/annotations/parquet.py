@@ -20,6 +20,13 @@ def write_tables(annotations: Annotations, folder: str | Path) -> None:
     Args:
         annotations: What to write.
         folder: Where to; what it held before is gone.
+
+    >>> folder = getfixture("tmp_path") / "annotations"
+    >>> categories = pd.DataFrame({"category_id": [3], "name": "Glass", "supercategory": ""})
+    >>> images, annotations = SCHEMAS["images"].empty(), SCHEMAS["annotations"].empty()
+    >>> write_tables(Annotations(images, annotations, categories.assign(extra=None)), folder)
+    >>> read_tables(folder).categories["name"].tolist()
+    ['Glass']
     """
     checked = annotations.conform()
     with new_folder(Path(folder)) as unfinished:

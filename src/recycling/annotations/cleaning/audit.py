@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
+from itertools import compress
 from typing import Any, Literal, NewType
 
 import numpy as np
@@ -97,24 +98,14 @@ def changed(
     """
     differing = _differing(before, after)
     rows = np.flatnonzero(differing.any(axis=1))
-    befores, afters = [""] * len(rows), [""] * len(rows)
-    # Most rules change the same few columns of all rows, and only these are turned into text.
-    pattern_of = differing[rows] @ (1 << np.arange(differing.shape[1]))
-    for pattern in np.unique(pattern_of):
-        alike = np.flatnonzero(pattern_of == pattern)
-        columns = before.columns[differing[rows[alike[0]]]]
-        for texts, table in ((befores, before), (afters, after)):
-            new = _texts(table[columns].iloc[rows[alike]])
-            for index, text in zip(alike.tolist(), new, strict=True):
-                texts[index] = text
     return _audit(
         rule,
         subject,
         "change",
         before.iloc[rows],
         [reasons[row] for row in rows],
-        before=befores,
-        after=afters,
+        before=_texts(before.iloc[rows], differing[rows]),
+        after=_texts(after.iloc[rows], differing[rows]),
     )
 
 
@@ -182,20 +173,20 @@ def _audit(
 ) -> pd.DataFrame:
     if rows.empty:
         return NO_AUDIT
-    nothing = [None] * len(rows)
     table = pd.DataFrame(
         {
-            "rule": pd.array([rule] * len(rows), dtype="string"),
-            "subject": pd.array([subject] * len(rows), dtype="string"),
+            "rule": rule,
+            "subject": subject,
             "subject_id": rows[f"{subject}_id"].to_numpy(),
-            "position": pd.array(nothing, dtype="Int64"),
-            "action": pd.array([action] * len(rows), dtype="string"),
-            "reason": pd.array(list(reasons), dtype="string"),
-            "before": pd.array(nothing if before is None else before, dtype="string"),
-            "after": pd.array(nothing if after is None else after, dtype="string"),
+            "position": None,
+            "action": action,
+            "reason": list(reasons),
+            "before": before,
+            "after": after,
         }
     )
-    return table.sort_values("subject_id", kind="stable", ignore_index=True)
+    in_order = table.sort_values("subject_id", kind="stable")
+    return AUDIT.conform(in_order, where=f"audit of {rule}")
 
 
 def _differing(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.bool_]:
@@ -208,5 +199,12 @@ def _differing(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.bool_]:
     return differing
 
 
-def _texts(rows: pd.DataFrame) -> list[str]:
-    return [_json(record) for record in records(rows)]
+def _texts(rows: pd.DataFrame, where: NDArray[np.bool_] | None = None) -> list[str]:
+    """Rows as JSON: all columns, or those where (rows, columns) is true."""
+    found = records(rows)
+    if where is not None:
+        found = [
+            dict(compress(record.items(), columns))
+            for record, columns in zip(found, where.tolist(), strict=True)
+        ]
+    return [_json(record) for record in found]

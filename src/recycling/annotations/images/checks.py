@@ -100,9 +100,9 @@ def check_images(
 def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
     """Set the facts beside the rows of the images, and say where they disagree."""
     seen = facts[["fault", "detail", "width", "height", "orientation"]].astype(object)
-    rows = seen.where(seen.notna(), None).itertuples(index=False, name=None)
+    columns = [column.tolist() for _, column in seen.where(seen.notna(), None).items()]
     sizes = zip(images["width"], images["height"], strict=True)
-    found = [_problem(*row, size, max_pixels) for row, size in zip(rows, sizes, strict=True)]
+    found = [_problem(*row, max_pixels) for row in zip(*columns, sizes, strict=True)]
     problem = pd.Series([problem for problem, _ in found], dtype="string")
     # An image that was decoded under a higher limit counts for no more than one that never was.
     decoded = facts["phash"].notna() & ~problem.isin(["too_large"])

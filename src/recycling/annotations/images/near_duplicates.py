@@ -68,9 +68,8 @@ def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
 
-    Example:
-        >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
-        (array([0]), array([2]))
+    >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
+    (array([0]), array([2]))
     """
     rows, start, first, second = _near_hashes(hashes, max_distance)
     size = np.diff(start)
@@ -103,6 +102,9 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
 
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
+
+    >>> near_duplicate_links(pd.Series(["00000000000000ff"] * 4), 1)
+    (array([0, 0, 0]), array([1, 2, 3]))
     """
     rows, start, first, second = _near_hashes(hashes, max_distance)
     representative = np.repeat(rows[start[:-1]], np.diff(start))

@@ -64,6 +64,12 @@ def whole_file(
 
     Raises:
         AnnotationError: It cannot be written there.
+
+    >>> path = getfixture("tmp_path") / "a.json.gz"
+    >>> with whole_file(path) as file:
+    ...     _ = file.write(b"{}")
+    >>> read_content(path)
+    b'{}'
     """
     name, filesystem = _resolved(path, storage_options)
     local = new_file(Path(name)) if filesystem is None else _uploaded(filesystem, name)
