@@ -220,6 +220,10 @@ def segmentation_box(segmentation: str, rle: Rle) -> tuple[float, float, float, 
 
     Returns:
         `x_min, y_min, x_max, y_max`, pixels, within the image.
+
+    >>> text = "[[0.5, 0, 3, 0, 3, 1.5]]"
+    >>> segmentation_box(text, segmentation_rle(text, height=2, width=4))
+    (0.5, 0.0, 3.0, 1.5)
     """
     parsed = json.loads(segmentation)
     if isinstance(parsed, dict):

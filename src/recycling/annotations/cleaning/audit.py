@@ -145,7 +145,11 @@ def tables(annotations: Annotations) -> dict[Subject, pd.DataFrame]:
 
 
 def records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Rows as Python values, None where one is missing."""
+    """Rows as Python values, None where one is missing.
+
+    >>> records(pd.DataFrame({"image_id": [1], "group": pd.array([None], dtype="string")}))
+    [{'image_id': 1, 'group': None}]
+    """
     columns = [plain(rows[name]) for name in rows.columns]
     return [dict(zip(rows.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 

@@ -52,6 +52,17 @@ def clean(
     Raises:
         AnnotationError: A rule names a category or an annotation that does not exist, or a
             segmentation that a rule looks at cannot be drawn.
+
+    >>> from recycling.annotations import IMAGE_CHECKS, from_coco
+    >>> image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}
+    >>> flat = {"id": 5, "image_id": 1, "category_id": 0, "bbox": [0, 0, 2, 0]}
+    >>> glass = {"id": 0, "name": "Glass"}
+    >>> document = {"images": [image], "annotations": [flat], "categories": [glass]}
+    >>> raw = from_coco(document, where="example")
+    >>> cleaned, audit = clean(raw, IMAGE_CHECKS.empty(), Cleaning())
+    >>> audit[["rule", "subject_id", "action", "reason"]]
+                        rule  subject_id action                   reason
+    0  drop_degenerate_boxes           5   drop  the box is 2 x 0 pixels
     """
     audits = []
     cleaned = annotations

@@ -53,6 +53,11 @@ def to_coco(annotations: Annotations) -> dict[str, Any]:
     Raises:
         AnnotationError: As for `coco_pieces`.
         TypeError: Likewise.
+
+    >>> from recycling.annotations import from_coco
+    >>> document = {"images": [], "annotations": [], "categories": [{"id": 0, "name": "Glass"}]}
+    >>> to_coco(from_coco(document, where="example")) == document
+    True
     """
     document: dict[str, Any] = json.loads(b"".join(coco_pieces(annotations)))
     return document
