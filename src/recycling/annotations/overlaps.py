@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -63,49 +62,6 @@ def visible_area(annotations: Annotations) -> NDArray[np.float64]:
         elif len(rows) > 1:
             visible[rows] = _visible_boxes(boxes[rows], whole[rows])
     return visible
-
-
-def covered_area(annotations: Annotations) -> pd.Series:
-    """The area of each image that is annotated, overlaps counted once.
-
-    Crowd regions hide what is below them and do not count: training leaves them out.
-
-    Args:
-        annotations: The tables.
-
-    Returns:
-        Square pixels by image id, in the order of the images table; 0 where there is nothing.
-
-    Raises:
-        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
-    """
-    by_category = covered_area_by_category(annotations)
-    return by_category.sum(axis=1).rename("covered_area")
-
-
-def covered_area_by_category(annotations: Annotations) -> pd.DataFrame:
-    """The area of each image that shows each category, once a later annotation hides earlier ones.
-
-    Args:
-        annotations: The tables.
-
-    Returns:
-        Square pixels: a row an image id and a column a category id, in the order of their tables.
-        Crowd regions do not count.
-
-    Raises:
-        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
-    """
-    table = annotations.annotations
-    image_ids = pd.Index(annotations.images["image_id"], name="image_id")
-    category_ids = pd.Index(annotations.categories["category_id"], name="category_id")
-    areas = np.zeros((len(image_ids), len(category_ids)))
-    cells = (
-        image_ids.get_indexer(table["image_id"]),
-        category_ids.get_indexer(table["category_id"]),
-    )
-    np.add.at(areas, cells, np.where(table["iscrowd"], 0, visible_area(annotations)))
-    return pd.DataFrame(areas, index=image_ids, columns=category_ids)
 
 
 @dataclass(frozen=True)

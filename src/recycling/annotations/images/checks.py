@@ -102,7 +102,7 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
     seen = facts[["fault", "detail", "width", "height", "orientation"]].astype(object)
     columns = [column.tolist() for _, column in seen.where(seen.notna(), None).items()]
     sizes = zip(images["width"], images["height"], strict=True)
-    found = [_problem(*row, max_pixels) for row in zip(*columns, sizes, strict=True)]
+    found = [_problem(max_pixels, *row) for row in zip(*columns, sizes, strict=True)]
     problem = pd.Series([problem for problem, _ in found], dtype="string")
     # An image that was decoded under a higher limit counts for no more than one that never was.
     decoded = facts["phash"].notna() & ~problem.isin(["too_large"])
@@ -118,13 +118,13 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
 
 
 def _problem(
+    max_pixels: int,
     fault: str | None,
     detail: str | None,
     width: int | None,
     height: int | None,
     orientation: int | None,
     expected: tuple[int, int],
-    max_pixels: int,
 ) -> tuple[str | None, str | None]:
     """What is wrong with an image, in a word and in words; None twice if nothing."""
     if width is not None and height is not None and width * height > max_pixels:

@@ -148,7 +148,7 @@ def group_text(group: Any, default: str) -> str | None:
     """
     if group is None:
         return default
-    return str(group) if type(group) is int or is_text(group) else None
+    return str(group) if type(group) is int or _is_text(group) else None
 
 
 def source_text(source: Any) -> str:
@@ -156,7 +156,7 @@ def source_text(source: Any) -> str:
     return "pseudo" if source == "pseudo" else "human"
 
 
-def is_text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     """Whether a value is text that a table can hold: half a surrogate pair fits none."""
     if type(value) is not str:
         return False
