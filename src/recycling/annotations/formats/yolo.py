@@ -34,9 +34,8 @@ from recycling.annotations.images.facts import image_size
 from recycling.errors import Faults
 from recycling.files import new_file
 
-_YOLO = SidecarFormat(
-    "YOLO", ".txt", not_a_sidecar="classes.txt"
-)  # labelImg writes the names there
+# labelImg writes the names of classes among the labels.
+_YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
 _STEP = 1e-5  # supervision writes five decimals
 
 

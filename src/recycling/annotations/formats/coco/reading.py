@@ -88,7 +88,10 @@ def from_coco(
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Parsing makes millions of objects and no circles, so that looking for these is in vain."""
+    """Parsing makes millions of objects and no circles, so that looking for these is in vain.
+
+    With the search, reading 150,000 annotations takes 1.15 to 1.5 times as long.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
