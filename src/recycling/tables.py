@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-Dtype: TypeAlias = Literal["int64", "float64", "float32", "bool", "string"]
+Dtype: TypeAlias = Literal["int64", "Int64", "float64", "Float64", "float32", "bool", "string"]
+"""How pandas holds a column; ``Int64`` and ``Float64`` are those that may lack a value."""
 
 
 class TableError(ValueError):
@@ -27,7 +28,7 @@ class Column:
         name: The column's name.
         dtype: How its values are held in memory.
         description: What a value means, with its unit.
-        nullable: Whether a value may be missing (only for ``string``).
+        nullable: Whether a value may be missing (for ``string``, ``Int64`` and ``Float64``).
         unique: Whether a value may occur once only.
         minimum: Smallest value allowed, inclusive.
         maximum: Largest value allowed, inclusive.
@@ -82,6 +83,16 @@ class Schema:
 
         Raises:
             TableError: One line that names `where`, the column, the first bad row and the fault.
+
+        >>> folds = Schema("folds", (Column("fold", "int64", "from 0", minimum=0),))
+        >>> folds.conform(pd.DataFrame({"fold": [1.0, 0.0]}), where="a")
+           fold
+        0     1
+        1     0
+        >>> folds.conform(pd.DataFrame({"part": [1]}), where="a")
+        Traceback (most recent call last):
+        ...
+        recycling.tables.TableError: a: no column 'fold'; a table of folds has the columns fold
         """
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
@@ -89,7 +100,10 @@ class Schema:
                 f"{where}: no column {missing[0]!r}; a table of {self.name} has the columns "
                 f"{', '.join(self.names)}"
             )
-        columns = [*self.columns, *(one for one in self.optional if one.name in frame.columns)]
+        columns = [
+            *self.columns,
+            *(column for column in self.optional if column.name in frame.columns),
+        ]
         names = [column.name for column in columns]
         extra = [name for name in frame.columns if name not in names]
         ordered = frame[names + (extra if self.open_ended else [])].reset_index(drop=True)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recycling.annotations import AnnotationError, annotation_mask, from_coco
-from recycling.annotations.overlaps import covered_area, covered_area_by_category, visible_area
+from recycling.annotations.overlaps import visible_area
 
 HEIGHT, WIDTH = 9, 12
 N_IMAGES, N_CATEGORIES = 3, 2
@@ -95,23 +95,6 @@ def test_boxes_are_measured_exactly_whatever_the_size_of_a_pixel(document, scale
         entry["bbox"] = [x * scale, y * scale, (x_max - x) * scale, (y_max - y) * scale]
     scaled = visible_area(from_coco(document, where="test"))
     np.testing.assert_allclose(scaled, small * scale**2, atol=1e-9)
-
-
-@settings(max_examples=20, deadline=None)
-@given(documents(st.one_of(st.none(), _polygons)))
-def test_the_covered_area_counts_overlaps_once_and_leaves_crowds_out(document):
-    annotations = from_coco(document, where="test")
-    table, shown = annotations.annotations, _painted(annotations)
-    by_category = covered_area_by_category(annotations)
-    covered = covered_area(annotations)
-    assert by_category.shape == (N_IMAGES, N_CATEGORIES)
-    assert covered.index.tolist() == annotations.images["image_id"].tolist()
-    for image_id in covered.index:
-        counts = (table["image_id"] == image_id) & ~table["iscrowd"]
-        assert covered[image_id] == shown[counts.to_numpy()].sum()
-        for category_id in by_category.columns:
-            of_category = (counts & (table["category_id"] == category_id)).to_numpy()
-            assert by_category.loc[image_id, category_id] == shown[of_category].sum()
 
 
 def test_what_nothing_hides_has_the_area_of_its_box_to_the_last_digit():

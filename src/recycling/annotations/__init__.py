@@ -39,7 +39,7 @@ from recycling.annotations.masks import (
     mask_to_segmentation,
     to_label_map,
 )
-from recycling.annotations.overlaps import covered_area, covered_area_by_category, visible_area
+from recycling.annotations.overlaps import visible_area
 from recycling.annotations.parquet import read_tables, write_tables
 
 __all__ = [
@@ -67,8 +67,6 @@ __all__ = [
     "annotation_mask",
     "check_images",
     "clean",
-    "covered_area",
-    "covered_area_by_category",
     "from_coco",
     "label_maps",
     "mask_to_segmentation",

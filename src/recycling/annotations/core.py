@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from recycling.tables import Column, Schema
 
 BOX = ["x_min", "y_min", "x_max", "y_max"]
-"""The four columns of a box: pixels, float64, origin at the top left of the picture."""
+"""The four columns of a box: pixels, float64, origin at the top left of the image."""
 
 BOX_COLUMNS = (
     Column("x_min", "float64", "left edge of the box, pixels"),
@@ -65,6 +65,10 @@ CATEGORIES = Schema(
 )
 
 
+SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
+"""The tables of `Annotations`, by their attributes' names."""
+
+
 class AnnotationError(ValueError):
     """An annotation file is not what it should be: one line, the file, the row, the fault."""
 
@@ -90,19 +94,34 @@ class Annotations:
 
     def of_images(self, image_ids: pd.Series | list[int]) -> Annotations:
         """The same annotations, for some of the images only."""
-        return Annotations(
-            images=self.images[self.images["image_id"].isin(image_ids)].reset_index(drop=True),
-            annotations=self.annotations[self.annotations["image_id"].isin(image_ids)].reset_index(
-                drop=True
-            ),
-            categories=self.categories,
-            extra=self.extra,
+        images, table = (
+            rows[rows["image_id"].isin(image_ids)].reset_index(drop=True)
+            for rows in (self.images, self.annotations)
         )
+        return replace(self, images=images, annotations=table)
+
+    def conform(self, prefix: str = "") -> Annotations:
+        """The same annotations, with each table in the form of its schema.
+
+        Args:
+            prefix: What comes before a table's name in a message, such as "clean ".
+
+        Raises:
+            TableError: As `Schema.conform` says it.
+        """
+        tables: dict[str, Any] = {
+            name: schema.conform(getattr(self, name), where=f"{prefix}{name}")
+            for name, schema in SCHEMAS.items()
+        }
+        return replace(self, **tables)
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder of photographs; `file_name` in an images table is relative to it.
+    """A folder of images; `file_name` in an images table is relative to it.
+
+    >>> Path(ImageFolder(Path("data/01_raw/images")))
+    PosixPath('data/01_raw/images')
 
     Attributes:
         path: The folder.
@@ -110,10 +129,13 @@ class ImageFolder:
 
     path: Path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """Annotations with the folder of their photographs."""
+    """Annotations with the folder of their images."""
 
     annotations: Annotations
     folder: ImageFolder

@@ -57,6 +57,19 @@ def to_label_map(annotations: Annotations, image_id: int) -> NDArray[np.uint8]:
     Raises:
         KeyError: The images table does not have that image.
         AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+
+    >>> from recycling.annotations import from_coco
+    >>> images = [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}]
+    >>> glass, paper = {"id": 0, "name": "Glass"}, {"id": 1, "name": "Paper"}
+    >>> boxes = [
+    ...     {"id": 5, "image_id": 1, "category_id": 0, "bbox": [0, 0, 2, 2]},
+    ...     {"id": 6, "image_id": 1, "category_id": 1, "bbox": [1, 0, 3, 1]},
+    ... ]
+    >>> document = {"images": images, "annotations": boxes, "categories": [glass, paper]}
+    >>> annotations = from_coco(document, where="example")
+    >>> to_label_map(annotations, image_id=1)
+    array([[1, 2, 2, 2],
+           [1, 1, 0, 0]], dtype=uint8)
     """
     return _PaintedMaps(annotations)[image_id]
 
@@ -140,7 +153,11 @@ def mask_to_segmentation(mask: NDArray[np.bool_]) -> str:
 
 
 def rle_to_segmentation(rle: Rle) -> str:
-    """A compressed RLE as JSON text, as the segmentation column holds it."""
+    """A compressed RLE as JSON text, as the segmentation column holds it.
+
+    >>> rle_to_segmentation(box_rle([0, 0, 4, 2], height=2, width=4))
+    '{"size":[2,4],"counts":"08"}'
+    """
     size = [int(side) for side in rle["size"]]
     return json.dumps(
         {"size": size, "counts": rle["counts"].decode("ascii")}, separators=(",", ":")
@@ -160,6 +177,9 @@ def segmentation_rle(segmentation: str | None, height: int, width: int) -> Rle |
 
     Raises:
         AnnotationError: The RLE is damaged or made for another size.
+
+    >>> segmentation_rle("[[0, 0, 4, 0, 4, 2, 0, 2]]", height=2, width=4)
+    {'size': [2, 4], 'counts': b'08'}
     """
     from pycocotools import mask as coco_mask
 
@@ -200,11 +220,15 @@ def segmentation_box(segmentation: str, rle: Rle) -> tuple[float, float, float, 
 
     Returns:
         `x_min, y_min, x_max, y_max`, pixels, within the image.
+
+    >>> text = "[[0.5, 0, 3, 0, 3, 1.5]]"
+    >>> segmentation_box(text, segmentation_rle(text, height=2, width=4))
+    (0.5, 0.0, 3.0, 1.5)
     """
     parsed = json.loads(segmentation)
     if isinstance(parsed, dict):
         return rle_box(rle)
-    corners = np.concatenate([np.reshape(one, (-1, 2)) for one in parsed if len(one) >= 6])
+    corners = np.concatenate([np.reshape(flat, (-1, 2)) for flat in parsed if len(flat) >= 6])
     height, width = rle["size"]
     within = np.clip(corners, 0, [width, height])
     (x_min, y_min), (x_max, y_max) = within.min(axis=0).tolist(), within.max(axis=0).tolist()
@@ -212,7 +236,11 @@ def segmentation_box(segmentation: str, rle: Rle) -> tuple[float, float, float, 
 
 
 def rle_box(rle: Rle) -> tuple[float, float, float, float]:
-    """The smallest box around the pixels of an RLE: `x_min, y_min, x_max, y_max`, pixels."""
+    """The smallest box around the pixels of an RLE: `x_min, y_min, x_max, y_max`, pixels.
+
+    >>> rle_box(box_rle([1, 0, 3, 1], height=2, width=4))
+    (1.0, 0.0, 3.0, 1.0)
+    """
     from pycocotools import mask as coco_mask
 
     x_min, y_min, width, height = coco_mask.toBbox(rle).tolist()
@@ -241,7 +269,11 @@ def box_rle(box: Sequence[float], height: int, width: int) -> Rle:
 
 
 def outside(rle: Rle) -> Rle:
-    """The RLE of all pixels that another one leaves out."""
+    """The RLE of all pixels that another one leaves out.
+
+    >>> rle_box(outside(box_rle([0, 0, 4, 1], height=2, width=4)))
+    (0.0, 1.0, 4.0, 2.0)
+    """
     counts = _decompressed(rle["counts"])
     return _rle(counts[1:] if counts[0] == 0 else np.concatenate([[0], counts]), *rle["size"])
 
@@ -323,8 +355,8 @@ def _decompressed(compressed: bytes) -> NDArray[np.int64]:
     starts = np.concatenate([[0], ends[:-1] + 1])
     if (ends - starts).max() > 6:  # seven characters hold any count of 32 bits
         return no_counts
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    counts = np.asarray(np.add.reduceat((digits & 31) << (5 * place), starts))
+    position = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    counts = np.asarray(np.add.reduceat((digits & 31) << (5 * position), starts))
     negative = digits[ends] & 16 != 0
     counts[negative] -= 1 << (5 * (ends - starts + 1))[negative]
     counts[1::2] = np.cumsum(counts[1::2])

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -24,7 +24,7 @@ _WORTH_A_LINE = 5_000  # images that take more than a moment
 def visible_area(annotations: Annotations) -> NDArray[np.float64]:
     """The area that each annotation has left when all are painted in the order of their rows.
 
-    A later annotation hides what is below it, crowd regions too. What lies outside the picture
+    A later annotation hides what is below it, crowd regions too. What lies outside the image
     does not count.
 
     Args:
@@ -36,6 +36,18 @@ def visible_area(annotations: Annotations) -> NDArray[np.float64]:
 
     Raises:
         AnnotationError: A segmentation cannot be drawn; the message names the annotation.
+
+    >>> from recycling.annotations import from_coco
+    >>> images = [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}]
+    >>> glass, paper = {"id": 0, "name": "Glass"}, {"id": 1, "name": "Paper"}
+    >>> boxes = [
+    ...     {"id": 5, "image_id": 1, "category_id": 0, "bbox": [0, 0, 2, 2]},
+    ...     {"id": 6, "image_id": 1, "category_id": 1, "bbox": [1, 0, 3, 1]},
+    ... ]
+    >>> document = {"images": images, "annotations": boxes, "categories": [glass, paper]}
+    >>> annotations = from_coco(document, where="example")
+    >>> visible_area(annotations)
+    array([3., 3.])
     """
     boxes = _boxes_within(annotations)
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
@@ -45,54 +57,11 @@ def visible_area(annotations: Annotations) -> NDArray[np.float64]:
     for image in images_with_rows(annotations):
         rows = image.rows
         if has_text[rows].any():
-            rles = [one.rle for one in shapes.of(image)]
+            rles = [shape.rle for shape in shapes.of(image)]
             visible[rows] = [area for area, _ in painted(rles)]
         elif len(rows) > 1:
             visible[rows] = _visible_boxes(boxes[rows], whole[rows])
     return visible
-
-
-def covered_area(annotations: Annotations) -> pd.Series:
-    """The area of each image that is annotated, overlaps counted once.
-
-    Crowd regions hide what is below them and do not count: training leaves them out.
-
-    Args:
-        annotations: The tables.
-
-    Returns:
-        Square pixels by image id, in the order of the images table; 0 where there is nothing.
-
-    Raises:
-        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
-    """
-    by_category = covered_area_by_category(annotations)
-    return by_category.sum(axis=1).rename("covered_area")
-
-
-def covered_area_by_category(annotations: Annotations) -> pd.DataFrame:
-    """The area of each image that shows each category, once a later annotation hides earlier ones.
-
-    Args:
-        annotations: The tables.
-
-    Returns:
-        Square pixels: a row an image id and a column a category id, in the order of their tables.
-        Crowd regions do not count.
-
-    Raises:
-        AnnotationError: A segmentation cannot be drawn; the message names the annotation.
-    """
-    table = annotations.annotations
-    image_ids = pd.Index(annotations.images["image_id"], name="image_id")
-    category_ids = pd.Index(annotations.categories["category_id"], name="category_id")
-    areas = np.zeros((len(image_ids), len(category_ids)))
-    places = (
-        image_ids.get_indexer(table["image_id"]),
-        category_ids.get_indexer(table["category_id"]),
-    )
-    np.add.at(areas, places, np.where(table["iscrowd"], 0, visible_area(annotations)))
-    return pd.DataFrame(areas, index=image_ids, columns=category_ids)
 
 
 @dataclass(frozen=True)
@@ -137,22 +106,17 @@ def images_with_rows(
     Yields:
         The images in the order of their ids.
     """
-    ids = annotations.annotations["image_id"].to_numpy()
-    order = np.argsort(ids, kind="stable")
-    if where is not None:
-        order = order[where[order]]
-    first = np.flatnonzero(np.diff(ids[order], prepend=np.nan) != 0)
-    image_ids = ids[order[first]]
-    places = pd.Index(annotations.images["image_id"]).get_indexer(image_ids)
-    sizes = annotations.images[["height", "width"]].to_numpy()[places]
-    ends = np.append(first, len(order))[1:]
-    images: Iterable[tuple[int, list[int], int, int]] = zip(
-        image_ids.tolist(), sizes.tolist(), first.tolist(), ends.tolist(), strict=True
+    table = annotations.annotations
+    rows = np.arange(len(table)) if where is None else np.flatnonzero(where)
+    positions = table[["image_id"]].iloc[rows].groupby("image_id").indices
+    sizes = annotations.images.set_index("image_id")[["height", "width"]].loc[list(positions)]
+    images: Iterable[tuple[Any, list[int]]] = zip(
+        positions.items(), sizes.to_numpy().tolist(), strict=True
     )
-    if len(image_ids) >= _WORTH_A_LINE:
-        images = track(images, "looking at annotations", total=len(image_ids))
-    for image_id, (height, width), start, end in images:
-        yield ImageRows(image_id, height, width, order[start:end])
+    if len(positions) >= _WORTH_A_LINE:
+        images = track(images, "looking at annotations", total=len(positions))
+    for (image_id, on_image), (height, width) in images:
+        yield ImageRows(int(image_id), height, width, rows[on_image])
 
 
 class Shapes:
@@ -220,19 +184,18 @@ def painted(rles: Sequence[Rle]) -> list[tuple[float, Rle | None]]:
 
 
 def _boxes_within(annotations: Annotations) -> NDArray[np.float64]:
-    """The boxes, (N, 4), cut to their pictures; one that is not inside has no width or height."""
+    """The boxes, (N, 4), cut to their images; one that is not inside has no width or height."""
     table = annotations.annotations
-    places = pd.Index(annotations.images["image_id"]).get_indexer(table["image_id"])
-    sizes = annotations.images[["width", "height"]].to_numpy()[places]
-    boxes = np.clip(table[BOX].to_numpy(dtype=np.float64), 0, np.tile(sizes, 2))
+    sizes = annotations.images.set_index("image_id")[["width", "height"]].loc[table["image_id"]]
+    boxes = np.clip(table[BOX].to_numpy(dtype=np.float64), 0, np.tile(sizes.to_numpy(), 2))
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
     return boxes
 
 
 def _visible_boxes(boxes: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is left of boxes of one picture when they are painted in their order.
+    """What is left of boxes of one image when they are painted in their order.
 
-    The edges of the boxes cut the picture into cells, each of which belongs to one box.
+    The edges of the boxes cut the image into cells, each of which belongs to one box.
 
     Args:
         boxes: (N, 4), `x_min, y_min, x_max, y_max`.

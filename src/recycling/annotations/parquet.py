@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from recycling.annotations.core import (
-    ANNOTATIONS,
-    CATEGORIES,
-    IMAGES,
-    AnnotationError,
-    Annotations,
-)
+from recycling.annotations.core import SCHEMAS, AnnotationError, Annotations
 from recycling.files import new_folder
 from recycling.tables import TableError
-
-_SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
 
 
 def write_tables(annotations: Annotations, folder: str | Path) -> None:
@@ -28,11 +20,18 @@ def write_tables(annotations: Annotations, folder: str | Path) -> None:
     Args:
         annotations: What to write.
         folder: Where to; what it held before is gone.
+
+    >>> folder = getfixture("tmp_path") / "annotations"
+    >>> categories = pd.DataFrame({"category_id": [3], "name": "Glass", "supercategory": ""})
+    >>> images, annotations = SCHEMAS["images"].empty(), SCHEMAS["annotations"].empty()
+    >>> write_tables(Annotations(images, annotations, categories.assign(extra=None)), folder)
+    >>> read_tables(folder).categories["name"].tolist()
+    ['Glass']
     """
+    checked = annotations.conform()
     with new_folder(Path(folder)) as unfinished:
-        for name, schema in _SCHEMAS.items():
-            table = schema.conform(getattr(annotations, name), where=name)
-            table.to_parquet(unfinished / f"{name}.parquet", index=False)
+        for name in SCHEMAS:
+            getattr(checked, name).to_parquet(unfinished / f"{name}.parquet", index=False)
         (unfinished / "extra.json").write_text(json.dumps(dict(annotations.extra), indent=1))
 
 
@@ -50,7 +49,7 @@ def read_tables(folder: str | Path) -> Annotations:
     """
     folder = Path(folder)
     tables = {}
-    for name, schema in _SCHEMAS.items():
+    for name, schema in SCHEMAS.items():
         path = folder / f"{name}.parquet"
         try:
             tables[name] = schema.conform(pd.read_parquet(path), where=str(path))

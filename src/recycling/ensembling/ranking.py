@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NewType, cast
+from typing import NewType
 
 import pandas as pd
 
-from recycling.tables import Column, Dtype, Schema, register_table
+from recycling.tables import Column, Schema, register_table
 
 Ranking = NewType("Ranking", pd.DataFrame)
 """One row a member; schema `RANKING`."""
@@ -18,7 +18,7 @@ RANKING = Schema(
         Column("member", "string", "the member's name", unique=True),
         Column(
             "score",
-            cast(Dtype, "Float64"),
+            "Float64",
             "its score on images that it has not seen; missing where there are no such predictions",
             nullable=True,
             minimum=0,

@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,25 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from recycling.annotations import IMAGES, ImageCache, ImageFolder, check_images
+from annotations import image_cases
+from recycling.annotations import ImageCache, ImageFolder, check_images
+
+images_table = partial(image_cases.images_table, width=16, height=12)
 
 LONG_AGO = 1_600_000_000  # seconds since 1970
-
-
-def _images(*names, width=16, height=12):
-    return IMAGES.conform(
-        pd.DataFrame(
-            {
-                "image_id": range(1, len(names) + 1),
-                "file_name": names,
-                "width": width,
-                "height": height,
-                "group": [str(number) for number in range(1, len(names) + 1)],
-                "extra": None,
-            }
-        ),
-        where="test",
-    )
 
 
 def _draw(path, seed, size=(16, 12), modified=LONG_AGO):
@@ -68,12 +56,12 @@ ALL = ("a.bmp", "b.bmp", "sub/c.bmp")
 
 
 def test_a_second_run_opens_no_file_that_did_not_change(folder, cache, opened):
-    first = check_images(_images(*ALL), folder, cache=cache)
+    first = check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 3
     written = cache.path.stat().st_mtime_ns
     # Nothing but reading would show it: other pixels under the same name, size and time.
     _draw(folder.path / "a.bmp", seed=77)
-    second = check_images(_images(*ALL), folder, cache=cache)
+    second = check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 0
     pd.testing.assert_frame_equal(first, second)
     assert cache.path.stat().st_mtime_ns == written
@@ -84,13 +72,13 @@ def test_a_second_run_opens_no_file_that_did_not_change(folder, cache, opened):
     "change", [{"modified": LONG_AGO + 1}, {"size": (12, 16)}, {"size": (17, 12)}]
 )
 def test_a_file_of_another_time_or_size_is_opened_again(folder, cache, opened, change):
-    before = check_images(_images(*ALL), folder, cache=cache)
+    before = check_images(images_table(*ALL), folder, cache=cache)
     modified = LONG_AGO + ("size" in change and change["size"] == (12, 16))  # as many bytes
     _draw(folder.path / "a.bmp", seed=77, **{"modified": modified, **change})
-    after = check_images(_images(*ALL), folder, cache=cache)
+    after = check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 1
     assert (after["sha256"] != before["sha256"]).tolist() == [True, False, False]
-    pd.testing.assert_frame_equal(after, check_images(_images(*ALL), folder))
+    pd.testing.assert_frame_equal(after, check_images(images_table(*ALL), folder))
 
 
 def test_a_file_modified_a_moment_ago_is_not_taken_for_unchanged(folder, cache, opened):
@@ -98,10 +86,10 @@ def test_a_file_modified_a_moment_ago_is_not_taken_for_unchanged(folder, cache, 
     _draw(path, seed=5)
     os.utime(path)
     status = path.stat()
-    before = check_images(_images(*ALL), folder, cache=cache)
+    before = check_images(images_table(*ALL), folder, cache=cache)
     _draw(path, seed=6)
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))  # within one tick of its clock
-    after = check_images(_images(*ALL), folder, cache=cache)
+    after = check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 1
     assert after.loc[0, "sha256"] != before.loc[0, "sha256"]
 
@@ -111,7 +99,7 @@ def test_faults_are_remembered_too(folder, cache, opened):
     for name, part in (("cut.bmp", content[:300]), ("none.bmp", b""), ("copy.bmp", content)):
         (folder.path / name).write_bytes(part)
         os.utime(folder.path / name, (LONG_AGO, LONG_AGO))
-    images = _images(*ALL, "cut.bmp", "none.bmp", "copy.bmp", "nowhere.bmp")
+    images = images_table(*ALL, "cut.bmp", "none.bmp", "copy.bmp", "nowhere.bmp")
     first = check_images(images, folder, cache=cache)
     assert first["problem"].tolist()[3:] == ["truncated", "unreadable", "duplicate", "missing"]
     pd.testing.assert_frame_equal(check_images(images, folder, cache=cache), first)
@@ -119,8 +107,8 @@ def test_faults_are_remembered_too(folder, cache, opened):
 
 
 def test_rows_are_compared_with_what_is_remembered(folder, cache, opened):
-    check_images(_images(*ALL), folder, cache=cache)
-    checks = check_images(_images("b.bmp", "b.bmp", width=20), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
+    checks = check_images(images_table("b.bmp", "b.bmp", width=20), folder, cache=cache)
     assert opened() == 0
     assert checks["problem"].tolist() == ["size_mismatch"] * 2
     assert checks["duplicate_of"].tolist() == [pd.NA, 1]
@@ -131,8 +119,8 @@ def test_rows_are_compared_with_what_is_remembered(folder, cache, opened):
 )
 def test_the_largest_size_holds_whatever_it_was_before(folder, cache, limits):
     for max_pixels in limits:
-        expected = check_images(_images(*ALL), folder, max_pixels=max_pixels)
-        checks = check_images(_images(*ALL), folder, max_pixels=max_pixels, cache=cache)
+        expected = check_images(images_table(*ALL), folder, max_pixels=max_pixels)
+        checks = check_images(images_table(*ALL), folder, max_pixels=max_pixels, cache=cache)
         pd.testing.assert_frame_equal(checks, expected)
 
 
@@ -140,34 +128,34 @@ def test_what_was_too_large_is_opened_once_the_limit_allows_it_and_not_before(
     folder, cache, opened
 ):
     for max_pixels, expected in ((50, 3), (191, 0), (192, 3), (50, 0), (192, 0)):
-        check_images(_images(*ALL), folder, max_pixels=max_pixels, cache=cache)
+        check_images(images_table(*ALL), folder, max_pixels=max_pixels, cache=cache)
         assert opened() == expected
 
 
 def test_what_pillow_refuses_is_opened_once_pillow_allows_it(folder, cache, monkeypatch):
     with monkeypatch.context() as strict:
         strict.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-        checks = check_images(_images(*ALL), folder, cache=cache)
+        checks = check_images(images_table(*ALL), folder, cache=cache)
         assert checks["problem"].tolist() == ["too_large"] * 3
-    assert check_images(_images(*ALL), folder, cache=cache)["problem"].isna().all()
+    assert check_images(images_table(*ALL), folder, cache=cache)["problem"].isna().all()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_opened_once_it_may(folder, cache):
     (folder.path / "a.bmp").chmod(0)
-    checks = check_images(_images("a.bmp"), folder, cache=cache)
+    checks = check_images(images_table("a.bmp"), folder, cache=cache)
     assert checks.loc[0, "problem"] == "unreadable"
     (folder.path / "a.bmp").chmod(0o600)
-    assert check_images(_images("a.bmp"), folder, cache=cache)["problem"].isna().all()
+    assert check_images(images_table("a.bmp"), folder, cache=cache)["problem"].isna().all()
 
 
 def test_sets_of_images_share_a_cache(folder, tmp_path, cache, opened):
     _draw(tmp_path / "test" / "a.bmp", seed=9)
     sets = [
-        (_images("a.bmp"), folder),
-        (_images("b.bmp", "sub/c.bmp"), folder),
-        (_images("a.bmp"), ImageFolder(tmp_path / "test")),
-        (_images("c.bmp"), ImageFolder(folder.path / "sub")),
+        (images_table("a.bmp"), folder),
+        (images_table("b.bmp", "sub/c.bmp"), folder),
+        (images_table("a.bmp"), ImageFolder(tmp_path / "test")),
+        (images_table("c.bmp"), ImageFolder(folder.path / "sub")),
     ]
     for (images, where), expected in zip(sets, (1, 2, 1, 0), strict=True):
         check_images(images, where, cache=cache)
@@ -183,22 +171,24 @@ def test_sets_checked_in_threads_keep_one_anothers_entries(tmp_path, cache, open
         _draw(where.path / "a.bmp", seed=number)
     filters = list(warnings.filters)
     with ThreadPoolExecutor(len(folders)) as pool:
-        list(pool.map(lambda where: check_images(_images("a.bmp"), where, cache=cache), folders))
+        list(
+            pool.map(lambda where: check_images(images_table("a.bmp"), where, cache=cache), folders)
+        )
     assert warnings.filters == filters
     for where in folders:
-        check_images(_images("a.bmp"), where, cache=cache)
+        check_images(images_table("a.bmp"), where, cache=cache)
         assert opened() == 0
 
 
 def test_files_that_are_gone_from_the_folder_are_forgotten(folder, tmp_path, cache):
     other = ImageFolder(tmp_path / "images2")  # not below the first, though its name begins so
     _draw(other.path / "a.bmp", seed=9)
-    check_images(_images("a.bmp"), other, cache=cache)
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table("a.bmp"), other, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     (folder.path / "a.bmp").unlink()
     (folder.path / "b.bmp").unlink()
     (other.path / "a.bmp").unlink()
-    check_images(_images("sub/c.bmp", "a.bmp"), folder, cache=cache)
+    check_images(images_table("sub/c.bmp", "a.bmp"), folder, cache=cache)
     paths = pd.read_parquet(cache.path)["path"].tolist()
     assert paths == [str(folder.path / "sub" / "c.bmp"), str(other.path / "a.bmp")]
 
@@ -209,33 +199,33 @@ def test_a_damaged_or_foreign_cache_is_said_once_and_made_anew(folder, cache, ca
     for content in (b"", b"not Parquet", foreign):
         caplog.clear()
         cache.path.write_bytes(content)
-        check_images(_images(*ALL), folder, cache=cache)
+        check_images(images_table(*ALL), folder, cache=cache)
         said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert len(said) == 1
         assert f"{cache.path}: not a cache of image checks" in said[0]
         assert opened() == 3
-        check_images(_images(*ALL), folder, cache=cache)
+        check_images(images_table(*ALL), folder, cache=cache)
         assert opened() == 0
 
 
 def test_a_cut_cache_is_made_anew(folder, cache, opened):
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     whole = cache.path.read_bytes()
     cache.path.write_bytes(whole[: len(whole) // 2])
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 3
     assert cache.path.read_bytes() == whole
 
 
 def test_a_cache_of_another_version_is_made_anew(folder, cache, caplog, opened):
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     entries = pd.read_parquet(cache.path)
     assert all("version 1" in maker for maker in entries.attrs.values())
     entries.attrs = dict.fromkeys(entries.attrs, "version 0")
     entries[["path", "sha256"]].to_parquet(cache.path)
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 3
-    check_images(_images(*ALL), folder, cache=cache)
+    check_images(images_table(*ALL), folder, cache=cache)
     assert opened() == 0
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
@@ -244,8 +234,8 @@ def test_a_cache_that_cannot_be_written_costs_time_only(folder, tmp_path, caplog
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "cache.parquet", folder.path):
         caplog.clear()
-        checks = check_images(_images(*ALL), folder, cache=ImageCache(path))
-        pd.testing.assert_frame_equal(checks, check_images(_images(*ALL), folder))
+        checks = check_images(images_table(*ALL), folder, cache=ImageCache(path))
+        pd.testing.assert_frame_equal(checks, check_images(images_table(*ALL), folder))
         assert f"{path}: cannot be written" in caplog.records[-1].getMessage()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "images"]
 
@@ -263,8 +253,8 @@ def test_what_an_interrupted_run_has_seen_is_kept(folder, cache, opened, monkeyp
     monkeypatch.setitem(Image.OPEN, "INTERRUPT", (Interrupt, lambda start: start[:4] == b"STOP"))
     (folder.path / "b.bmp").write_bytes(b"STOP")
     with pytest.raises(KeyboardInterrupt):
-        check_images(_images(*ALL), folder, workers=1, cache=cache)
-    check_images(_images("a.bmp"), folder, cache=cache)
+        check_images(images_table(*ALL), folder, workers=1, cache=cache)
+    check_images(images_table("a.bmp"), folder, cache=cache)
     assert opened() == 0
 
 
@@ -297,7 +287,7 @@ def test_a_cache_never_changes_a_result(tmp_path_factory, runs):
                 path.write_bytes(path.read_bytes()[: 300 if kind == "cut" else 0])
                 now = next(clock)
                 os.utime(path, (now, now))
-        images = _images(*sorted(names))
+        images = images_table(*sorted(names))
         expected = check_images(images, folder, max_pixels=max_pixels)
         checks = check_images(images, folder, max_pixels=max_pixels, cache=cache)
         pd.testing.assert_frame_equal(checks, expected)

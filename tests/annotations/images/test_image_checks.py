@@ -10,19 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFile
 
+from annotations.image_cases import clouds, images_table
 from recycling.annotations import (
     IMAGE_CHECKS,
-    IMAGES,
     AnnotationError,
     ImageFolder,
     check_images,
 )
 from recycling.annotations.images.checks import FEATURES
-
-
-def _picture(seed, size=(48, 32)):
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 def _bomb(side):
@@ -39,38 +34,22 @@ def _bomb(side):
     )
 
 
-def _images(*names, width=48, height=32):
-    return IMAGES.conform(
-        pd.DataFrame(
-            {
-                "image_id": range(1, len(names) + 1),
-                "file_name": names,
-                "width": width,
-                "height": height,
-                "group": [str(number) for number in range(1, len(names) + 1)],
-                "extra": None,
-            }
-        ),
-        where="test",
-    )
-
-
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "sub").mkdir()
-    _picture(1).save(tmp_path / "good.jpg")
-    _picture(2).save(tmp_path / "sub" / "good.png")
+    clouds(1).save(tmp_path / "good.jpg")
+    clouds(2).save(tmp_path / "sub" / "good.png")
     return ImageFolder(tmp_path)
 
 
 def _problem(folder, name, **size):
-    checks = check_images(_images(name, **size), folder)
+    checks = check_images(images_table(name, **size), folder)
     assert len(checks) == 1
     return checks.loc[0, "problem"], checks.loc[0, "detail"]
 
 
 def test_good_images_have_no_problem_and_both_hashes(folder):
-    checks = check_images(_images("good.jpg", "sub/good.png"), folder, workers=2)
+    checks = check_images(images_table("good.jpg", "sub/good.png"), folder, workers=2)
     assert list(checks.columns) == IMAGE_CHECKS.names
     assert checks["problem"].isna().all()
     assert checks["duplicate_of"].isna().all()
@@ -118,7 +97,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(folder, side, recwarn):
 
 
 def test_the_largest_size_is_a_setting(folder):
-    checks = check_images(_images("good.jpg"), folder, max_pixels=48 * 32 - 1)
+    checks = check_images(images_table("good.jpg"), folder, max_pixels=48 * 32 - 1)
     assert checks.loc[0, "problem"] == "too_large"
     assert "48 x 32" in checks.loc[0, "detail"]
 
@@ -132,7 +111,7 @@ def test_another_size_than_annotated_is_found(folder):
 def test_the_exif_rotation_counts_and_is_named_where_it_is_the_reason(folder):
     exif = Image.Exif()
     exif[0x0112] = 6
-    _picture(3).save(folder.path / "turned.jpg", exif=exif)
+    clouds(3).save(folder.path / "turned.jpg", exif=exif)
     problem, detail = _problem(folder, "turned.jpg")
     assert problem == "size_mismatch"
     assert "EXIF orientation 6" in detail
@@ -150,7 +129,7 @@ def test_a_turned_picture_is_described_as_it_is_shown(folder, suffix, orientatio
     exif[0x0112] = orientation
     stored = upright.transpose(Image.Transpose(undone))
     stored.save(folder.path / f"turned.{suffix}", exif=exif)
-    checks = check_images(_images("sub/good.png", f"turned.{suffix}"), folder)
+    checks = check_images(images_table("sub/good.png", f"turned.{suffix}"), folder)
     assert checks["problem"].isna().all()
     assert checks["phash"].nunique() == 1
     assert checks["width"].tolist() == [48, 48]
@@ -159,8 +138,8 @@ def test_a_turned_picture_is_described_as_it_is_shown(folder, suffix, orientatio
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_a_damaged_exif_block_is_no_fault_of_the_picture(folder, suffix):
-    _picture(3).save(folder.path / f"odd.{suffix}", exif=b"Exif\0\0nonsense and more of it")
+def test_a_damaged_exif_block_is_no_fault_of_theclouds(folder, suffix):
+    clouds(3).save(folder.path / f"odd.{suffix}", exif=b"Exif\0\0nonsense and more of it")
     assert pd.isna(_problem(folder, f"odd.{suffix}")[0])
 
 
@@ -172,11 +151,11 @@ def test_a_damaged_exif_block_is_no_fault_of_the_picture(folder, suffix):
     ],
 )
 def test_every_kind_of_pixel_can_be_described(folder, mode, suffix):
-    grey = _picture(4).convert("L")
+    grey = clouds(4).convert("L")
     grey.convert("RGB" if mode == "YCbCr" else "L").convert(mode).save(folder.path / f"x.{suffix}")
     with Image.open(folder.path / f"x.{suffix}") as stored:
         assert stored.mode == mode
-    checks = check_images(_images(f"x.{suffix}"), folder)
+    checks = check_images(images_table(f"x.{suffix}"), folder)
     assert pd.isna(checks.loc[0, "problem"])
     assert checks[["phash", *FEATURES]].notna().all(axis=None)
 
@@ -188,7 +167,7 @@ def test_pictures_are_described_in_numbers(folder):
     Image.fromarray(fine).save(folder.path / "fine.png")
     Image.fromarray(fine).resize((32, 32)).resize((256, 256)).save(folder.path / "blurred.png")
     names = ["black", "white", "red", "fine", "blurred"]
-    checks = check_images(_images(*[f"{name}.png" for name in names]), folder)
+    checks = check_images(images_table(*[f"{name}.png" for name in names]), folder)
     table = checks[list(FEATURES)].set_axis(names)
     assert table.loc["red", ["red", "green", "blue", "saturation"]].tolist() == [1, 0, 0, 1]
     assert table.loc["red", "brightness"] == pytest.approx(0.299, abs=0.005)  # ITU-R 601's share
@@ -204,7 +183,7 @@ def test_what_was_not_decoded_is_not_described(folder):
     content = (folder.path / "good.jpg").read_bytes()
     (folder.path / "cut.jpg").write_bytes(content[:-40])
     (folder.path / "bomb.png").write_bytes(_bomb(12_000))
-    checks = check_images(_images("cut.jpg", "bomb.png", "nowhere.jpg"), folder)
+    checks = check_images(images_table("cut.jpg", "bomb.png", "nowhere.jpg"), folder)
     assert checks["problem"].tolist() == ["truncated", "too_large", "missing"]
     described = [name for name in ("phash", *FEATURES) if name != "file_size"]
     assert checks[described].isna().all(axis=None)
@@ -213,7 +192,7 @@ def test_what_was_not_decoded_is_not_described(folder):
 
 
 def test_two_rows_of_one_file_are_both_answered(folder):
-    images = _images("good.jpg", "sub/good.png", "good.jpg").assign(width=[48, 48, 50])
+    images = images_table("good.jpg", "sub/good.png", "good.jpg").assign(width=[48, 48, 50])
     checks = check_images(images, folder)
     assert checks["image_id"].tolist() == [1, 2, 3]
     assert checks.loc[2, "problem"] == "size_mismatch"
@@ -221,7 +200,7 @@ def test_two_rows_of_one_file_are_both_answered(folder):
 
 
 def test_progress_is_shown(folder, capsys):
-    check_images(_images("good.jpg", "sub/good.png"), folder)
+    check_images(images_table("good.jpg", "sub/good.png"), folder)
     shown = capsys.readouterr().out
     assert "checking images" in shown
     assert "2/2" in shown
@@ -242,14 +221,14 @@ def test_files_are_opened_side_by_side(folder, monkeypatch):
     monkeypatch.setitem(Image.OPEN, "MEETING", (Meeting, lambda start: start.startswith(b"MEET")))
     for name in ("a.jpg", "b.jpg"):
         (folder.path / name).write_bytes(b"MEETING")
-    check_images(_images("a.jpg", "b.jpg"), folder, workers=2)
+    check_images(images_table("a.jpg", "b.jpg"), folder, workers=2)
     assert not meeting.broken
 
 
 def test_copies_point_to_the_image_of_the_lowest_id(folder):
     content = (folder.path / "good.jpg").read_bytes()
     (folder.path / "copy.jpg").write_bytes(content)
-    images = _images("good.jpg", "copy.jpg", "sub/good.png").iloc[::-1]
+    images = images_table("good.jpg", "copy.jpg", "sub/good.png").iloc[::-1]
     checks = check_images(images, folder).set_index("image_id")
     assert checks["duplicate_of"].dropna().to_dict() == {2: 1}
     assert checks.loc[2, "problem"] == "duplicate"
@@ -258,7 +237,7 @@ def test_copies_point_to_the_image_of_the_lowest_id(folder):
 
 def test_a_missing_folder_is_said_once(tmp_path, caplog):
     nowhere = ImageFolder(tmp_path / "nowhere")
-    images = _images(*[f"{number}.jpg" for number in range(40)])
+    images = images_table(*[f"{number}.jpg" for number in range(40)])
     with pytest.raises(AnnotationError, match="nowhere: no such image folder; 40 images"):
         check_images(images, nowhere)
     with caplog.at_level(logging.WARNING):

@@ -3,32 +3,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
+from annotations.image_cases import clouds, images_table
 from recycling.annotations import (
-    IMAGES,
     ImageFolder,
     check_images,
     near_duplicate_groups,
     near_duplicate_pairs,
 )
 from recycling.annotations.images.near_duplicates import near_duplicate_links
-
-
-def _images(*names, width=48, height=32):
-    return IMAGES.conform(
-        pd.DataFrame(
-            {
-                "image_id": range(1, len(names) + 1),
-                "file_name": names,
-                "width": width,
-                "height": height,
-                "group": [str(number) for number in range(1, len(names) + 1)],
-                "extra": None,
-            }
-        ),
-        where="test",
-    )
 
 
 def _checks(hashes):
@@ -38,7 +21,7 @@ def _checks(hashes):
 
 
 def test_images_within_the_distance_share_a_group_and_likeness_carries_over():
-    images = _images(*"abcdef")
+    images = images_table(*"abcdef")
     images.loc[4, "group"] = "5"
     hashes = [f"{value:016x}" for value in (0, 0b11, 0b1111, 0xFFFF << 40, 0xFFFF)]
     checks = _checks([*hashes, None])
@@ -49,7 +32,7 @@ def test_images_within_the_distance_share_a_group_and_likeness_carries_over():
 
 
 def test_existing_groups_are_joined_never_taken_apart():
-    images = _images(*"abcd").assign(group=pd.array(["x", "y", "x", "y"], dtype="string"))
+    images = images_table(*"abcd").assign(group=pd.array(["x", "y", "x", "y"], dtype="string"))
     far = [f"{value:016x}" for value in (0, 0xFFF, 0xFFFFFF, 0xFFFFFFFFF)]
     apart = near_duplicate_groups(images, _checks(far))
     assert apart["group"].tolist() == ["x", "y", "x", "y"]
@@ -59,7 +42,7 @@ def test_existing_groups_are_joined_never_taken_apart():
 
 def test_grouping_does_not_depend_on_the_order_of_rows():
     rng = np.random.default_rng(0)
-    images = _images(*[f"{number}.jpg" for number in range(700)])
+    images = images_table(*[f"{number}.jpg" for number in range(700)])
     near = rng.integers(0, 40, 700).astype(np.uint64) << np.uint64(50)
     checks = _checks([f"{value:016x}" for value in near])
     expected = near_duplicate_groups(images, checks, max_distance=0).set_index("image_id")["group"]
@@ -70,22 +53,17 @@ def test_grouping_does_not_depend_on_the_order_of_rows():
     pd.testing.assert_series_equal(got.set_index("image_id")["group"].sort_index(), expected)
 
 
-def _picture(seed, size=(48, 32)):
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
-
-
 def test_a_photograph_saved_again_is_a_near_duplicate(tmp_path):
-    _picture(1).save(tmp_path / "good.jpg")
-    _picture(1).resize((52, 36)).save(tmp_path / "again.jpg", quality=40)
-    _picture(2).save(tmp_path / "other.png")
-    images = _images("good.jpg", "again.jpg", "other.png")
+    clouds(1).save(tmp_path / "good.jpg")
+    clouds(1).resize((52, 36)).save(tmp_path / "again.jpg", quality=40)
+    clouds(2).save(tmp_path / "other.png")
+    images = images_table("good.jpg", "again.jpg", "other.png")
     grouped = near_duplicate_groups(images, check_images(images, ImageFolder(tmp_path)))
     assert grouped["group"].tolist() == ["1", "1", "3"]
 
 
 def test_ten_thousand_blank_pictures_become_one_group():
-    images = _images(*[f"{number}.jpg" for number in range(10_003)])
+    images = images_table(*[f"{number}.jpg" for number in range(10_003)])
     checks = _checks(["0" * 16] * 10_000 + ["0" * 15 + "1", "f" * 16, None])
     first, second = near_duplicate_links(checks["phash"], 8)
     assert len(first) == len(second) == 10_000  # not the 50 million pairs

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NewType, cast
+from itertools import compress
+from typing import Any, Literal, NewType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import Annotations
-from recycling.tables import Column, Dtype, Schema, register_table
+from recycling.tables import Column, Schema, register_table
 
 Subject = Literal["image", "annotation", "category"]
 
@@ -26,7 +27,7 @@ AUDIT = Schema(
         Column("subject_id", "int64", "the subject's number"),
         Column(
             "position",
-            cast(Dtype, "Int64"),
+            "Int64",
             "the subject's row in the raw table, from 0; missing for what a rule added",
             nullable=True,
         ),
@@ -97,24 +98,14 @@ def changed(
     """
     differing = _differing(before, after)
     rows = np.flatnonzero(differing.any(axis=1))
-    befores, afters = [""] * len(rows), [""] * len(rows)
-    # Most rules change the same few columns of all rows, and only these are turned into text.
-    pattern_of = differing[rows] @ (1 << np.arange(differing.shape[1]))
-    for pattern in np.unique(pattern_of):
-        places = np.flatnonzero(pattern_of == pattern)
-        columns = before.columns[differing[rows[places[0]]]]
-        for texts, table in ((befores, before), (afters, after)):
-            new = _texts(table[columns].iloc[rows[places]])
-            for place, text in zip(places.tolist(), new, strict=True):
-                texts[place] = text
     return _audit(
         rule,
         subject,
         "change",
         before.iloc[rows],
         [reasons[row] for row in rows],
-        before=befores,
-        after=afters,
+        before=_texts(before.iloc[rows], differing[rows]),
+        after=_texts(after.iloc[rows], differing[rows]),
     )
 
 
@@ -139,8 +130,8 @@ def placed(audit: pd.DataFrame, raw: Annotations) -> pd.DataFrame:
         of_subject = (audit["subject"] == subject).to_numpy(dtype=bool)
         ids = pd.Index(table[f"{subject}_id"])
         position[of_subject] = ids.get_indexer(audit["subject_id"].to_numpy()[of_subject])
-    placed_ones = pd.Series(position, audit.index, dtype="Int64")
-    in_raw = audit.assign(position=placed_ones.mask(position < 0))
+    positions = pd.Series(position, audit.index, dtype="Int64")
+    in_raw = audit.assign(position=positions.mask(position < 0))
     return AUDIT.conform(in_raw, where="audit")
 
 
@@ -154,7 +145,11 @@ def tables(annotations: Annotations) -> dict[Subject, pd.DataFrame]:
 
 
 def records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Rows as Python values, None where one is missing."""
+    """Rows as Python values, None where one is missing.
+
+    >>> records(pd.DataFrame({"image_id": [1], "group": pd.array([None], dtype="string")}))
+    [{'image_id': 1, 'group': None}]
+    """
     columns = [plain(rows[name]) for name in rows.columns]
     return [dict(zip(rows.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -182,31 +177,38 @@ def _audit(
 ) -> pd.DataFrame:
     if rows.empty:
         return NO_AUDIT
-    nothing = [None] * len(rows)
     table = pd.DataFrame(
         {
-            "rule": pd.array([rule] * len(rows), dtype="string"),
-            "subject": pd.array([subject] * len(rows), dtype="string"),
+            "rule": rule,
+            "subject": subject,
             "subject_id": rows[f"{subject}_id"].to_numpy(),
-            "position": pd.array(nothing, dtype="Int64"),
-            "action": pd.array([action] * len(rows), dtype="string"),
-            "reason": pd.array(list(reasons), dtype="string"),
-            "before": pd.array(nothing if before is None else before, dtype="string"),
-            "after": pd.array(nothing if after is None else after, dtype="string"),
+            "position": None,
+            "action": action,
+            "reason": list(reasons),
+            "before": before,
+            "after": after,
         }
     )
-    return table.sort_values("subject_id", kind="stable", ignore_index=True)
+    in_order = table.sort_values("subject_id", kind="stable")
+    return AUDIT.conform(in_order, where=f"audit of {rule}")
 
 
 def _differing(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.bool_]:
     """Which values differ, (rows, columns); a missing one is like another missing one."""
     differing = np.zeros(before.shape, dtype=np.bool_)
-    for place, name in enumerate(before.columns):
+    for index, name in enumerate(before.columns):
         was, now = before[name].reset_index(drop=True), after[name].reset_index(drop=True)
         other = (was != now).fillna(False) | (was.isna() != now.isna())
-        differing[:, place] = other.to_numpy(dtype=np.bool_)
+        differing[:, index] = other.to_numpy(dtype=np.bool_)
     return differing
 
 
-def _texts(rows: pd.DataFrame) -> list[str]:
-    return [_json(record) for record in records(rows)]
+def _texts(rows: pd.DataFrame, where: NDArray[np.bool_] | None = None) -> list[str]:
+    """Rows as JSON: all columns, or those where (rows, columns) is true."""
+    found = records(rows)
+    if where is not None:
+        found = [
+            dict(compress(record.items(), columns))
+            for record, columns in zip(found, where.tolist(), strict=True)
+        ]
+    return [_json(record) for record in found]

@@ -36,6 +36,11 @@ def check_names(wanted: Sequence[str], names: pd.Series, where: str) -> None:
 
     Raises:
         AnnotationError: A category does not exist; the message suggests the nearest.
+
+    >>> check_names(["Paper", "Glas"], pd.Series(["Glass", "Paper"]), "relabel")
+    Traceback (most recent call last):
+    ...
+    recycling.annotations.core.AnnotationError: relabel: no category 'Glas'; did you mean 'Glass'?
     """
     known = names.tolist()
     for name in wanted:

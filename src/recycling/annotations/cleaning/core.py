@@ -11,13 +11,7 @@ import recycling.annotations.cleaning.rules  # noqa: F401  # so that they are in
 from recycling.annotations.cleaning.audit import combined, placed
 from recycling.annotations.cleaning.registry import RULES, Cleaned, Needed, RuleSettings
 from recycling.annotations.cleaning.settings import Cleaning
-from recycling.annotations.core import (
-    ANNOTATIONS,
-    CATEGORIES,
-    IMAGES,
-    AnnotationError,
-    Annotations,
-)
+from recycling.annotations.core import AnnotationError, Annotations
 
 __all__ = ["Cleaning", "clean", "what_if"]
 
@@ -58,6 +52,17 @@ def clean(
     Raises:
         AnnotationError: A rule names a category or an annotation that does not exist, or a
             segmentation that a rule looks at cannot be drawn.
+
+    >>> from recycling.annotations import IMAGE_CHECKS, from_coco
+    >>> image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}
+    >>> flat = {"id": 5, "image_id": 1, "category_id": 0, "bbox": [0, 0, 2, 0]}
+    >>> glass = {"id": 0, "name": "Glass"}
+    >>> document = {"images": [image], "annotations": [flat], "categories": [glass]}
+    >>> raw = from_coco(document, where="example")
+    >>> cleaned, audit = clean(raw, IMAGE_CHECKS.empty(), Cleaning())
+    >>> audit[["rule", "subject_id", "action", "reason"]]
+                        rule  subject_id action                   reason
+    0  drop_degenerate_boxes           5   drop  the box is 2 x 0 pixels
     """
     audits = []
     cleaned = annotations
@@ -66,13 +71,7 @@ def clean(
         if settings.enabled:
             cleaned, audit = _applied(name, settings, cleaned, checks, annotations)
             audits.append(audit)
-    tidy = Annotations(
-        images=IMAGES.conform(cleaned.images, where="clean images"),
-        annotations=ANNOTATIONS.conform(cleaned.annotations, where="clean annotations"),
-        categories=CATEGORIES.conform(cleaned.categories, where="clean categories"),
-        extra=cleaned.extra,
-    )
-    return tidy, placed(combined(audits), annotations)
+    return cleaned.conform("clean "), placed(combined(audits), annotations)
 
 
 def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> pd.DataFrame:

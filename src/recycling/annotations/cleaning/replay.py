@@ -133,20 +133,20 @@ def _follow(subject: Subject, rows: dict[int, _Record], audit: pd.DataFrame) -> 
         _parsed(audit["after"]),
         strict=True,
     ):
-        said = f"audit row {row}: {subject} {subject_id}"
+        where = f"audit row {row}: {subject} {subject_id}"
         if action == "add":
             if subject_id in rows:
-                raise AnnotationError(f"{said} is there already; {_WRONG}")
+                raise AnnotationError(f"{where} is there already; {_WRONG}")
             rows[subject_id] = after
             positions[subject_id] = position
             continue
         if subject_id not in rows:
-            raise AnnotationError(f"{said} is not there; {_WRONG}")
+            raise AnnotationError(f"{where} is not there; {_WRONG}")
         now = rows[subject_id]
         for column, value in before.items():
             if column not in now or now[column] != value:
                 raise AnnotationError(
-                    f"{said} has {column} {now.get(column)!r}, not {value!r}; {_WRONG}"
+                    f"{where} has {column} {now.get(column)!r}, not {value!r}; {_WRONG}"
                 )
         if action == "drop":
             del rows[subject_id]

@@ -1,7 +1,7 @@
-"""Labels of whole pictures, from class folders or a CSV file, as annotations.
+"""Labels of whole images, from class folders or a CSV file, as annotations.
 
-Each picture gets one annotation, whose box is the whole picture, so that what classifies crops
-classifies pictures, too. Several labels of a picture make one class of a joint name,
+Each image gets one annotation, whose box is the whole image, so that what classifies crops
+classifies images, too. Several labels of an image make one class of a joint name,
 ``wear/male/young``, so that folds, ensembles and metrics see classes as ever;
 `attributes_of` takes such names apart again.
 """
@@ -9,32 +9,23 @@ classifies pictures, too. Several labels of a picture make one class of a joint 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pandas as pd
 
-from recycling.annotations.core import (
-    ANNOTATIONS,
-    CATEGORIES,
-    IMAGES,
-    AnnotationError,
-    Annotations,
-    ImageFolder,
-)
-from recycling.annotations.formats.sidecars import PICTURES, picture_size
+from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
+from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
+from recycling.annotations.images.facts import IMAGE_SUFFIXES, image_size
 from recycling.errors import Faults
 from recycling.progress import track
-from recycling.tables import TableError
 
 SEPARATOR = "/"
 """Stands between the values in a class's joint name."""
 
-_ENDINGS = ", ".join(sorted(PICTURES))
+_ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
 def read_class_folders(
@@ -43,11 +34,11 @@ def read_class_folders(
     classes: Sequence[str] | None = None,
     source: Literal["human", "pseudo"] = "human",
 ) -> Annotations:
-    """Read a folder of class folders: ``CLASS/picture.jpg``.
+    """Read a folder of class folders: ``CLASS/image.jpg``.
 
     Images and annotations are numbered from 1, class by class, in the order of names; a category's
     id is its place, from 0. Hidden files and folders, and files beside the class folders that are
-    no pictures, are of no concern.
+    no images, are of no concern.
 
     Args:
         folder: The folder of class folders; also the image folder that goes with the result.
@@ -56,21 +47,21 @@ def read_class_folders(
         source: Who made the labels.
 
     Returns:
-        The tables. Sizes are those of the pictures as a viewer shows them; `supercategory` is "".
+        The tables. Sizes are those of the images as a viewer shows them; `supercategory` is "".
 
     Raises:
         AnnotationError: The folder is missing or holds no class folder, a class folder is empty or
-            not among `classes`, a picture lies outside a class folder or cannot be read, or
-            something else than a picture lies in one. One line that counts all faults by kind and
+            not among `classes`, an image lies outside a class folder or cannot be read, or
+            something else than an image lies in one. One line that counts all faults by kind and
             names the first few of each.
     """
-    root = folder.path if isinstance(folder, ImageFolder) else Path(folder)
+    root = Path(folder)
     if not root.is_dir():
         raise AnnotationError(f"{root}: no such folder; it holds a folder for each class")
     faults = Faults(root, AnnotationError)
     found = [path for path in _visible(root) if path.is_dir()]
     for path in _visible(root):
-        if not path.is_dir() and path.suffix.lower() in PICTURES:
+        if not path.is_dir() and path.suffix.lower() in IMAGE_SUFFIXES:
             faults.add("a picture beside the class folders, put it into one", path.name)
     if not found:
         raise AnnotationError(f"{root}: holds no class folder; put pictures into CLASS/")
@@ -79,13 +70,18 @@ def read_class_folders(
     for path in found:
         if path.name not in names:
             faults.add("a folder of no class, add it to classes or remove it", path.name)
-    labelled = [
-        _Labelled(f"{name}/{file.name}", name, f"{name}/{file.name}")
+    files = [
+        (name, f"{name}/{file.name}")
         for name in names
         if (root / name).is_dir()
-        for file in _pictures(root / name, faults)
+        for file in _images_in(root / name, faults)
     ]
-    return _as_annotations(labelled, root, faults, dict.fromkeys(names, ""), source)
+    images = [
+        _labelled_image(root, file_name, name, file_name, faults)
+        for name, file_name in track(files, "reading labelled pictures")
+    ]
+    faults.raise_if_any()
+    return as_annotations(images, dict(enumerate(names)), where=root, source=source)
 
 
 def read_class_csv(
@@ -98,7 +94,7 @@ def read_class_csv(
     values: Mapping[str, Sequence[str]] | None = None,
     source: Literal["human", "pseudo"] = "human",
 ) -> Annotations:
-    """Read a CSV file with a row a picture: ``file_name,label``, or several columns of labels.
+    """Read a CSV file with a row an image: ``file_name,label``, or several columns of labels.
 
     One column of labels makes a class of each value. Several make a class of each combination of
     values, whether it occurs or not, the last column's changing fastest, under a joint name such
@@ -113,22 +109,22 @@ def read_class_csv(
         labels: The columns of labels.
         file_name: The column of file names.
         group: The column of groups, whose images stay in one fold, such as the person in the
-            picture; by default each image is a group.
+            image; by default each image is a group.
         values: A column's values in their order, of which some may not occur; for other columns
             those that occur, in their order, or in that of numbers if all are numbers.
         source: Who made the labels.
 
     Returns:
-        The tables. Sizes are those of the pictures as a viewer shows them.
+        The tables. Sizes are those of the images as a viewer shows them.
 
     Raises:
         AnnotationError: The file is missing, no CSV file, or lacks a column; a row has a wrong
             number of fields, no label, a label that is not among `values`, or a file that is
-            named twice, missing or no picture. One line that counts all faults by kind and names
+            named twice, missing or no image. One line that counts all faults by kind and names
             the first few of each.
     """
     path = Path(path)
-    root = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
+    root = Path(images_folder)
     values = dict(values or {})
     faults = Faults(path, AnnotationError)
     header, rows = _csv(path, faults)
@@ -142,26 +138,31 @@ def read_class_csv(
         if len(labels) > 1:
             _check_parts(known[column], column, path)
     others = [name for name in header if name not in {*labels, file_name, group}]
-    labelled: list[_Labelled] = []
+    images: list[FoundImage] = []
     seen: dict[str, str] = {}
-    for line, row in rows:
-        place = f"line {line}"
-        if not _check_row(row, place, known, file_name, group, faults):
+    for line, row in track(rows, "reading labelled pictures"):
+        if not _check_row(row, f"line {line}", known, file_name, group, faults):
             continue
         name = PurePosixPath(row[file_name]).as_posix()
+        where = f"line {line} ({name})"
         label = SEPARATOR.join(row[column] for column in labels)
         if name in seen:
             fault = "twice in the file" if seen[name] == label else "two labels for one picture"
-            faults.add(f"{fault}, keep one row", f"{place} ({name})")
+            faults.add(f"{fault}, keep one row", where)
             continue
         seen[name] = label
-        rest = {other: row[other] for other in others}
-        labelled.append(
-            _Labelled(name, label, f"{place} ({name})", row[group] if group else None, rest)
+        attributes = {column: row[column] for column in others}
+        own_group = row[group] if group else None
+        image = _labelled_image(
+            root, name, label, where, faults, group=own_group, attributes=attributes
         )
+        images.append(image)
+    faults.raise_if_any()
+    classes = [SEPARATOR.join(values) for values in product(*known.values())]
     family = SEPARATOR.join(labels) if len(labels) > 1 else ""
-    classes = {SEPARATOR.join(parts): family for parts in product(*known.values())}
-    return _as_annotations(labelled, root, faults, classes, source)
+    return as_annotations(
+        images, dict(enumerate(classes)), supercategory=family, where=path, source=source
+    )
 
 
 def attributes_of(classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
@@ -182,110 +183,39 @@ def attributes_of(classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
     0  worn  young
     1  none    old
     """
-    parts = [name.split(SEPARATOR) for name in classes]
-    for name, values in zip(classes, parts, strict=True):
+    rows = [name.split(SEPARATOR) for name in classes]
+    for name, values in zip(classes, rows, strict=True):
         if len(values) != len(names) or "" in values:
             raise AnnotationError(
                 f"class {name!r} should be named after {len(names)} values, "
                 f"{SEPARATOR.join(names)}; rename it, or give as many names"
             )
-    return pd.DataFrame(parts, columns=list(names))
+    return pd.DataFrame(rows, columns=list(names))
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """A picture with its class.
-
-    Attributes:
-        file_name: Its path below the image folder.
-        label: Its class's name.
-        place: What to call it in a message.
-        group: Its group; None makes it one of its own.
-        attributes: What else is said of it.
-    """
-
-    file_name: str
-    label: str
-    place: str
-    group: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-def _as_annotations(
-    labelled: Sequence[_Labelled],
+def _labelled_image(
     root: Path,
+    file_name: str,
+    label: str,
+    where: str,
     faults: Faults,
-    classes: Mapping[str, str],
-    source: Literal["human", "pseudo"],
-) -> Annotations:
-    """The tables of pictures and their classes, which have a family each."""
-    sizes = [_size(root, one, faults) for one in track(labelled, "reading labelled pictures")]
-    faults.raise_if_any()
-    ids = list(range(1, len(labelled) + 1))
-    widths, heights = ([size[side] for size in sizes] for side in (0, 1))
-    groups = [one.group or str(number) for number, one in enumerate(labelled, 1)]
-    images = pd.DataFrame(
-        {
-            "image_id": ids,
-            "file_name": [one.file_name for one in labelled],
-            "width": widths,
-            "height": heights,
-            "group": groups,
-            "extra": None,
-        }
-    )
-    numbers = {name: number for number, name in enumerate(classes)}
-    annotations = pd.DataFrame(
-        {
-            "annotation_id": ids,
-            "image_id": ids,
-            "category_id": [numbers[one.label] for one in labelled],
-            "x_min": 0.0,
-            "y_min": 0.0,
-            "x_max": widths,
-            "y_max": heights,
-            "area": [width * height for width, height in sizes],
-            "segmentation": None,
-            "iscrowd": False,
-            "source": source,
-            "score": 1.0,
-            "extra": [_extra(one.attributes) for one in labelled],
-        }
-    )
-    categories = pd.DataFrame(
-        {
-            "category_id": list(numbers.values()),
-            "name": list(classes),
-            "supercategory": list(classes.values()),
-            "extra": None,
-        }
-    )
-    try:
-        return Annotations(
-            images=IMAGES.conform(images, where="images"),
-            annotations=ANNOTATIONS.conform(annotations, where="annotations"),
-            categories=CATEGORIES.conform(categories, where="categories"),
-        )
-    except TableError as error:
-        raise AnnotationError(f"{root}: {error}") from error
-
-
-def _extra(attributes: Mapping[str, str]) -> str | None:
-    if not attributes:
-        return None
-    return json.dumps({"attributes": dict(attributes)}, separators=(",", ":"))
-
-
-def _size(root: Path, one: _Labelled, faults: Faults) -> tuple[int, int]:
-    """Width and height, pixels; (1, 1) where that is a fault."""
-    path = root / one.file_name
+    *,
+    group: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> FoundImage:
+    """An image with one annotation, as large as itself; of (1, 1) pixels where that is a fault."""
+    path = root / file_name
+    size = None
     if not path.is_file():
-        faults.add(f"no such file in {root}, correct the name or add it", one.place)
-        return 1, 1
-    size = picture_size(path)
-    if size is None:
-        faults.add("the picture cannot be read, replace it", one.place)
-    return size or (1, 1)
+        faults.add(f"no such file in {root}, correct the name or add it", where)
+    else:
+        size = image_size(path)
+        if size is None:
+            faults.add("the picture cannot be read, replace it", where)
+    size = size or (1, 1)
+    extra = {"attributes": attributes} if attributes else {}
+    whole = FoundAnnotation(label, (0, 0, *size), extra=extra)
+    return FoundImage(file_name, size, [whole], group)
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
@@ -310,14 +240,14 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _pictures(folder: Path, faults: Faults) -> Iterator[Path]:
+def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
     is_empty = True
     for path in _visible(folder):
-        place = f"{folder.name}/{path.name}"
+        name = f"{folder.name}/{path.name}"
         if path.is_dir():
-            faults.add("a folder in a class folder, move its pictures up", place)
-        elif path.suffix.lower() not in PICTURES:
-            faults.add(f"not a picture ({_ENDINGS}), take it out", place)
+            faults.add("a folder in a class folder, move its pictures up", name)
+        elif path.suffix.lower() not in IMAGE_SUFFIXES:
+            faults.add(f"not a picture ({_ENDINGS}), take it out", name)
         else:
             yield path
         is_empty = False

@@ -2,7 +2,7 @@
 
 supervision turns boxes and polygons into the file's numbers and back, object by object: VOC counts
 pixels from 1, and a box's maximum is the last pixel that it holds. Its `DetectionDataset` is not
-used, because it paints every polygon into a mask of the whole picture, all in memory at once, makes
+used, because it paints every polygon into a mask of the whole image, all in memory at once, makes
 two objects of a mask in two parts, sees no subfolders and drops files that have no image.
 
 Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html
@@ -18,38 +18,29 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
+from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
-    Entry,
-    Found,
-    Pair,
-    Sheet,
-    as_tables,
+    AnnotationToWrite,
+    ImageFile,
+    ImageToWrite,
+    SidecarFormat,
     check_writable,
-    paired,
-    picture_size,
-    replaced,
-    sheets,
-    sidecar_path,
-    warn_of_losses,
+    read_sidecars,
+    write_sidecars,
 )
+from recycling.annotations.images.facts import image_size
 from recycling.errors import Faults
-from recycling.progress import track
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_SUFFIX = ".xml"
+_PASCAL_VOC = SidecarFormat("Pascal VOC", ".xml")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_WORDS = ("pose", "truncated", "difficult", "occluded")
+_FLAGS = ("pose", "truncated", "difficult", "occluded")
 """What VOC says of an object beside its place; kept in `extra`."""
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LARGEST = 1e9  # pixels; no picture is wider
-_LOSSES = (
-    "boxes with fractions of pixels (rounded)",
-    "RLEs (now contours)",
-    "annotations with keys of their own",
-)
-_DEPTH = 3  # the readers of this project and the training libraries load pictures as RGB
+_LARGEST = 1e9  # pixels; no image is wider
+_DEPTH = 3  # the readers of this project and the training libraries load images as RGB
 
 
 def read_pascal_voc(
@@ -64,10 +55,10 @@ def read_pascal_voc(
     A file goes with the image of the same path, ending aside; subfolders are read. Images are
     numbered from 1 in the order of their names, annotations from 1 in the order of images and
     objects, categories from 1. The size is the file's `<size>`, as COCO's is its entry's;
-    `check_images` compares it with the picture. Where there is none, it is the picture's.
+    `check_images` compares it with the image. Where there is none, it is the image's.
     An object's polygons become its segmentation. `pose`, `truncated`, `difficult` and
     `occluded` go to `extra`; what else a file says of its source or of parts is not read. Boxes
-    may reach outside the picture: cleaning deals with them.
+    may reach outside the image: cleaning deals with them.
 
     Args:
         annotations_folder: The folder of XML files.
@@ -84,30 +75,12 @@ def read_pascal_voc(
             kind and names the first few of each.
     """
     folder = Path(annotations_folder)
-    images = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
-    pairs = paired(folder, images, _SUFFIX)
-    faults = Faults(folder, AnnotationError)
-    sizes, found = [], []
-    for pair in track(pairs, "reading Pascal VOC"):
-        size, objects = _read(pair, folder, faults)
-        sizes.append(size)
-        found.append(objects)
-    names = list(categories) if categories is not None else _names(found)
-    if len(set(names)) < len(names):
+    if categories is not None and len(set(categories)) < len(categories):
         raise AnnotationError(f"{folder}: categories: a name occurs twice; give each once")
-    ids = {name: category_id for category_id, name in enumerate(names, 1)}
-    for pair, objects in zip(pairs, found, strict=True):
-        for one in objects:
-            if one.category not in ids:
-                kind = f"category {one.category!r} is not among those given, add it or correct it"
-                faults.add(kind, pair.file_name)
-    faults.raise_if_any()
-    numbered = [
-        [Found(ids[str(one.category)], one.box, one.polygons, one.score, one.extra) for one in few]
-        for few in found
-    ]
-    by_id = {category_id: name for name, category_id in ids.items()}
-    return as_tables(pairs, sizes, numbered, by_id, where=str(folder), source=source)
+    by_id = None if categories is None else dict(enumerate(categories, 1))
+    return read_sidecars(
+        _PASCAL_VOC, folder, images_folder, _read_image, categories=by_id, source=source
+    )
 
 
 def write_pascal_voc(annotations: Annotations, folder: str | Path) -> None:
@@ -129,58 +102,57 @@ def write_pascal_voc(annotations: Annotations, folder: str | Path) -> None:
             the folder holds something other than XML files.
     """
     folder = Path(folder)
-    check_writable(annotations, folder, _SUFFIX)
+    check_writable(_PASCAL_VOC, annotations, folder)
     names = _writable_names(annotations, folder)
-    losses = dict.fromkeys(_LOSSES, 0)
-    with replaced(folder, _SUFFIX) as unfinished:
-        for sheet in sheets(annotations, where=folder, doing="writing Pascal VOC"):
-            path = sidecar_path(unfinished, sheet.file_name, _SUFFIX)
-            path.write_text(_document(sheet, names), encoding="utf-8")
-            for loss, count in zip(_LOSSES, _lost(sheet), strict=True):
-                losses[loss] += count
     used = annotations.annotations.loc[~annotations.annotations["iscrowd"], "category_id"].unique()
-    losses["names of unused categories"] = len(names) - len(used)
-    in_order = sorted(names[one] for one in used)
-    losses["category ids"] = sum(in_order.index(names[one]) + 1 != one for one in used)
-    warn_of_losses(annotations, losses, where=folder, form="Pascal VOC")
+    ids_as_read = {name: number for number, name in enumerate(sorted(names[i] for i in used), 1)}
+    write_sidecars(
+        _PASCAL_VOC,
+        annotations,
+        folder,
+        text_of=lambda image: _document(image, names),
+        losses_of=_losses,
+        more_losses={
+            "names of unused categories": len(names) - len(used),
+            "category ids": sum(ids_as_read[names[i]] != i for i in used),
+        },
+    )
 
 
 # Reading
 
 
-def _read(pair: Pair, folder: Path, faults: Faults) -> tuple[tuple[int, int], list[Found]]:
-    """The size of one image, pixels, and what is on it; (1, 1) and nothing where that is unread."""
-    root = None if pair.sidecar is None else _root(pair.sidecar, folder, faults)
-    if pair.sidecar is not None and root is None:
-        return (1, 1), []
-    size = _size(root) if root is not None else None
+def _read_image(file: ImageFile, faults: Faults) -> FoundImage:
+    """One image; of (1, 1) pixels and with nothing on it where that is unreadable."""
+    unreadable = FoundImage(file.file_name, (1, 1), [])
+    root = None
+    if file.sidecar is not None:
+        root = _root(file.sidecar, file.sidecar_name, faults)
+        if root is None:
+            return unreadable
+    size = (None if root is None else _size(root)) or image_size(file.path)
     if size is None:
-        size = picture_size(pair.image)
-    if size is None:
-        faults.add(
-            "the image cannot be read and its size is nowhere else, replace it", pair.file_name
-        )
-        return (1, 1), []
-    if root is None or pair.sidecar is None:
-        return size, []
-    return size, list(_objects(root, pair.sidecar.relative_to(folder).as_posix(), faults))
+        kind = "the image cannot be read and its size is nowhere else, replace it"
+        faults.add(kind, file.file_name)
+        return unreadable
+    objects = [] if root is None else list(_objects(root, file.sidecar_name, faults))
+    return FoundImage(file.file_name, size, objects)
 
 
-def _root(path: Path, folder: Path, faults: Faults) -> Element | None:
+def _root(path: Path, name: str, faults: Faults) -> Element | None:
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
     from defusedxml.ElementTree import parse  # type: ignore[import-untyped]
 
-    place = path.relative_to(folder).as_posix()
     try:
         root: Element = parse(path).getroot()
     except (ParseError, DefusedXmlException, UnicodeError, OSError) as error:
         reason = " ".join(str(error).split())
-        faults.add("damaged or not XML, correct or remove it", f"{place} ({reason})")
+        faults.add("damaged or not XML, correct or remove it", f"{name} ({reason})")
         return None
     if root.tag != "annotation":
-        faults.add("the root is not <annotation>, is this Pascal VOC?", f"{place} (<{root.tag}>)")
+        faults.add("the root is not <annotation>, is this Pascal VOC?", f"{name} (<{root.tag}>)")
         return None
     return root
 
@@ -192,25 +164,24 @@ def _size(root: Element) -> tuple[int, int] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _objects(root: Element, place: str, faults: Faults) -> Iterator[Found]:
+def _objects(root: Element, file_name: str, faults: Faults) -> Iterator[FoundAnnotation]:
     from supervision.dataset.formats.pascal_voc import detections_from_xml_obj
 
     good, polygons, extras = [], [], []
     for number, element in enumerate(root.findall("object"), 1):
-        here = f"{place} object {number}"
         fault = _fault(element)
         if fault is not None:
-            faults.add(fault, here)
+            faults.add(fault, f"{file_name} object {number}")
             root.remove(element)
             continue
         good.append(element.findtext("name"))
-        extras.append({word: text for word in _WORDS if (text := element.findtext(word))})
+        extras.append({word: text for word in _FLAGS if (text := element.findtext(word))})
         polygons.append([_vertices(polygon) for polygon in element.findall("polygon")])
         for polygon in element.findall("polygon"):
             element.remove(polygon)  # or supervision paints it into a mask
     boxes = detections_from_xml_obj(root, [], (1, 1))[0].xyxy.astype(np.float64).tolist()
-    for name, box, parts, extra in zip(good, boxes, polygons, extras, strict=True):
-        yield Found(str(name), box, parts, extra=extra)
+    for name, box, of_object, extra in zip(good, boxes, polygons, extras, strict=True):
+        yield FoundAnnotation(str(name), box, of_object, extra=extra)
 
 
 def _fault(element: Element) -> str | None:
@@ -249,10 +220,6 @@ def _number(text: str | None) -> float | None:
     return value if abs(value) <= _LARGEST else None  # not of NaN either
 
 
-def _names(found: Sequence[Sequence[Found]]) -> list[str]:
-    return sorted({str(one.category) for objects in found for one in objects})
-
-
 # Writing
 
 
@@ -272,53 +239,59 @@ def _writable_names(annotations: Annotations, folder: Path) -> dict[int, str]:
     return dict(zip(categories["category_id"].tolist(), categories["name"].tolist(), strict=True))
 
 
-def _document(sheet: Sheet, names: dict[int, str]) -> str:
+def _document(image: ImageToWrite, names: dict[int, str]) -> str:
     from xml.etree import ElementTree
 
     from supervision import Detections
     from supervision.dataset.formats.pascal_voc import detections_to_pascal_voc
 
-    path = PurePosixPath(sheet.file_name)
-    shape = (sheet.height, sheet.width, _DEPTH)
+    path = PurePosixPath(image.file_name)
+    shape = (image.height, image.width, _DEPTH)
     head = detections_to_pascal_voc(Detections.empty(), [], path.name, shape)
     root = ElementTree.fromstring(head)
     for element in root.findall("source"):
-        root.remove(element)  # supervision names a database that the pictures are not from
+        root.remove(element)  # supervision names a database that the images are not from
     for element in root.findall("folder"):
         element.text = path.parent.as_posix()
-    for entry in sheet.entries:
-        root.append(_object(entry, names[entry.category_id]))
+    for annotation in image.annotations:
+        root.append(_object(annotation, names[annotation.category_id]))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _object(entry: Entry, name: str) -> Element:
+def _object(annotation: AnnotationToWrite, name: str) -> Element:
     from xml.etree.ElementTree import SubElement
 
     from supervision.dataset.formats.pascal_voc import object_to_pascal_voc
 
-    first = entry.polygons[0] if entry.polygons else None
-    element: Element = object_to_pascal_voc(entry.box, name, first)
-    for polygon in entry.polygons[1:]:
-        element.extend(object_to_pascal_voc(entry.box, name, polygon).findall("polygon"))
-    for word, text in _written_words(entry).items():
+    first = annotation.polygons[0] if annotation.polygons else None
+    element: Element = object_to_pascal_voc(annotation.box, name, first)
+    for polygon in annotation.polygons[1:]:
+        element.extend(object_to_pascal_voc(annotation.box, name, polygon).findall("polygon"))
+    for word, text in _written_flags(annotation).items():
         SubElement(element, word).text = text
     return element
 
 
-def _written_words(entry: Entry) -> dict[str, str]:
-    """Those of `_WORDS` that an annotation holds as VOC does."""
+def _written_flags(annotation: AnnotationToWrite) -> dict[str, str]:
+    """Those of `_FLAGS` that an annotation holds as VOC does."""
+    words = {word: annotation.extra.get(word) for word in _FLAGS}
     return {
-        word: str(entry.extra[word])
-        for word in _WORDS
-        if type(entry.extra.get(word)) in (str, int) and not _NOT_XML.search(str(entry.extra[word]))
+        word: str(value)
+        for word, value in words.items()
+        if type(value) in (str, int) and not _NOT_XML.search(str(value))
     }
 
 
-def _lost(sheet: Sheet) -> tuple[int, ...]:
-    """How often each of `_LOSSES` happens on one image."""
-    return (
-        sum(bool((entry.box % 1).any()) for entry in sheet.entries),
-        sum(entry.was_rle for entry in sheet.entries),
-        sum(bool(entry.extra.keys() - _written_words(entry).keys()) for entry in sheet.entries),
-    )
+def _losses(image: ImageToWrite) -> dict[str, int]:
+    """How often something of one image is lost."""
+    found = image.annotations
+    return {
+        "boxes with fractions of pixels (rounded)": sum(
+            bool((annotation.box % 1).any()) for annotation in found
+        ),
+        "RLEs (now contours)": sum(annotation.was_rle for annotation in found),
+        "annotations with keys of their own": sum(
+            bool(annotation.extra.keys() - _written_flags(annotation)) for annotation in found
+        ),
+    }

@@ -1,9 +1,9 @@
 """Read and write YOLO: one text file an image, a line an annotation, and `data.yaml` for the names.
 
 A line is ``class x_center y_center width height``, or ``class x y x y x y ...`` for a polygon, all
-as shares of the picture's sides. supervision turns the shares into pixels and back, line by line.
+as shares of the image's sides. supervision turns the shares into pixels and back, line by line.
 Its `DetectionDataset` is not used, because it paints every polygon into a mask of the whole
-picture, all in memory at once, opens every picture to write, sees no subfolders, and takes wrong
+image, all in memory at once, opens every image to write, sees no subfolders, and takes wrong
 names from a `data.yaml` whose class ids have gaps.
 
 Source: https://docs.ultralytics.com/datasets/detect/
@@ -20,31 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageFolder
+from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
-    Found,
-    Sheet,
-    as_tables,
+    AnnotationToWrite,
+    ImageFile,
+    ImageToWrite,
+    SidecarFormat,
     check_writable,
-    paired,
-    picture_size,
-    replaced,
-    sheets,
-    sidecar_path,
-    warn_of_losses,
+    read_sidecars,
+    write_sidecars,
 )
+from recycling.annotations.images.facts import image_size
 from recycling.errors import Faults
 from recycling.files import new_file
-from recycling.progress import track
 
-_SUFFIX = ".txt"
-_NO_LABELS = "classes.txt"  # labelImg writes the names there, among the labels
+# labelImg writes the names of classes among the labels.
+_YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
 _STEP = 1e-5  # supervision writes five decimals
-_LOSSES = (
-    "annotations in several parts (now a line a part)",
-    "RLEs (now contours)",
-    "annotations that leave their picture (now clipped)",
-    "annotations with keys of their own",
-)
 
 
 def read_yolo(
@@ -59,9 +51,9 @@ def read_yolo(
 
     A label file goes with the image of the same path, ending aside; subfolders are read. Images are
     numbered from 1 in the order of their names, annotations from 1 in the order of images and
-    lines; a category's id is its number in `data.yaml`. Sizes are those of the pictures as a viewer
+    lines; a category's id is its number in `data.yaml`. Sizes are those of the images as a viewer
     shows them. A polygon becomes the segmentation, and its extent the box; an oriented box is a
-    polygon of four corners. An edge that rounding put outside the picture, by less than a
+    polygon of four corners. An edge that rounding put outside the image, by less than a
     hundred-thousandth of its side, is put back; boxes that reach further are left to cleaning.
 
     Args:
@@ -81,30 +73,26 @@ def read_yolo(
             faults by kind and names the first few of each.
     """
     folder = Path(labels_folder)
-    images = images_folder.path if isinstance(images_folder, ImageFolder) else Path(images_folder)
     names = _names(Path(data_yaml))
-    pairs = paired(folder, images, _SUFFIX, no_sidecar=_NO_LABELS)
-    faults = Faults(folder, AnnotationError)
-    sizes, found = [], []
-    for pair in track(pairs, "reading YOLO"):
-        size = picture_size(pair.image)
+
+    def read_image(file: ImageFile, faults: Faults) -> FoundImage:
+        size = image_size(file.path)
         if size is None:
-            faults.add("the image cannot be read, replace it", pair.file_name)
+            faults.add("the image cannot be read, replace it", file.file_name)
             size = (1, 1)
-        lines = [] if pair.sidecar is None else _lines(pair.sidecar, folder, scores, names, faults)
-        sizes.append(size)
-        found.append(list(_annotations(lines, size, scores)))
-    faults.raise_if_any()
-    return as_tables(pairs, sizes, found, names, where=str(folder), source=source)
+        lines = _lines(file, scores, names, faults)
+        return FoundImage(file.file_name, size, list(_annotations(lines, size, scores)))
+
+    return read_sidecars(_YOLO, folder, images_folder, read_image, categories=names, source=source)
 
 
 def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: str | Path) -> None:
     """Write a folder of YOLO labels, one file for each image, in the images' subfolders.
 
     A box is written as a box, a polygon as a polygon, each value with five decimals: edges come
-    back to within a hundred-thousandth of the picture's side. The i-th category is class i. An
+    back to within a hundred-thousandth of the image's side. The i-th category is class i. An
     annotation of several polygons becomes several lines, an RLE the contours of its mask, through
-    its outermost pixels. Boxes, and corners of polygons, that leave their picture are clipped to
+    its outermost pixels. Boxes, and corners of polygons, that leave their image are clipped to
     it. Crowd regions are left out, since YOLO has none. Areas are not written, nor are the boxes
     of polygons. What is lost is said in one warning, with counts. No image is needed.
 
@@ -116,13 +104,13 @@ def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: s
 
     Raises:
         AnnotationError: A table is not of its schema, a box has no area or lies outside its
-            picture, two images would share a file, an RLE is damaged, the folder holds something
+            image, two images would share a file, an RLE is damaged, the folder holds something
             other than text files, or `data_yaml` has other names or lies in the folder.
     """
     folder, data_yaml = Path(labels_folder), Path(data_yaml)
     if folder.resolve() in data_yaml.resolve().parents:
         raise AnnotationError(f"{data_yaml}: lies among the labels; put it beside their folder")
-    check_writable(annotations, folder, _SUFFIX)
+    check_writable(_YOLO, annotations, folder)
     _check_inside(annotations, folder)
     names = dict(enumerate(annotations.categories["name"].tolist()))
     if data_yaml.exists() and _names(data_yaml) != names:
@@ -130,18 +118,22 @@ def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: s
             f"{data_yaml}: names other categories than are to be written; give another file or "
             "remove it"
         )
-    classes = {one: row for row, one in enumerate(annotations.categories["category_id"].tolist())}
-    losses = dict.fromkeys(_LOSSES, 0)
-    with replaced(folder, _SUFFIX) as unfinished:
-        for sheet in sheets(annotations, where=folder, doing="writing YOLO"):
-            path = sidecar_path(unfinished, sheet.file_name, _SUFFIX)
-            path.write_text("".join(f"{line}\n" for line in _written(sheet, classes)))
-            for loss, count in zip(_LOSSES, _lost(sheet), strict=True):
-                losses[loss] += count
+    category_ids = annotations.categories["category_id"].tolist()
+    classes = {category_id: row for row, category_id in enumerate(category_ids)}
+
+    def write_names() -> None:
         if not data_yaml.exists():
             _write_names(list(names.values()), data_yaml)
-    losses["category ids"] = sum(one != row for one, row in classes.items())
-    warn_of_losses(annotations, losses, where=folder, form="YOLO")
+
+    write_sidecars(
+        _YOLO,
+        annotations,
+        folder,
+        text_of=lambda image: "".join(f"{line}\n" for line in _written(image, classes)),
+        losses_of=_losses,
+        more_losses={"category ids": sum(own != row for own, row in classes.items())},
+        write_beside=write_names,
+    )
 
 
 # Reading
@@ -182,15 +174,14 @@ def _names(path: Path) -> dict[int, str]:
     return dict(sorted(numbered.items()))
 
 
-def _lines(
-    path: Path, folder: Path, scores: bool, names: dict[int, str], faults: Faults
-) -> list[str]:
+def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults) -> list[str]:
     """The lines of a file that can be read; the others are faults."""
-    place = path.relative_to(folder).as_posix()
+    if file.sidecar is None:
+        return []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.sidecar.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError):
-        faults.add("cannot be read as text, replace it", place)
+        faults.add("cannot be read as text, replace it", file.sidecar_name)
         return []
     good = []
     for number, line in enumerate(lines, 1):
@@ -200,7 +191,7 @@ def _lines(
         if fault is None:
             good.append(line)
         else:
-            faults.add(fault, f"{place} line {number}")
+            faults.add(fault, f"{file.sidecar_name} line {number}")
     return good
 
 
@@ -232,7 +223,9 @@ def _number(text: str) -> float:
     return float(text)
 
 
-def _annotations(lines: Sequence[str], size: tuple[int, int], scores: bool) -> Iterator[Found]:
+def _annotations(
+    lines: Sequence[str], size: tuple[int, int], scores: bool
+) -> Iterator[FoundAnnotation]:
     from supervision.dataset.formats.yolo import yolo_annotations_to_detections
 
     detections = yolo_annotations_to_detections(list(lines), size, with_masks=False)
@@ -242,11 +235,11 @@ def _annotations(lines: Sequence[str], size: tuple[int, int], scores: bool) -> I
         score = values.pop() if scores else 1.0
         vertices = (np.array(values).reshape(-1, 2) * size).ravel().tolist()
         polygons = [vertices] if len(vertices) > 4 else []
-        yield Found(int(class_id), box, polygons, score)
+        yield FoundAnnotation(int(class_id), box, polygons, score)
 
 
 def _put_back(boxes: NDArray[np.float64], limits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Boxes, (N, 4), with the edges inside the picture that only rounding put outside."""
+    """Boxes, (N, 4), with the edges inside the image that only rounding put outside."""
     inside = np.clip(boxes, 0, limits)
     return np.where(np.abs(boxes - inside) < _STEP * limits, inside, boxes)
 
@@ -255,7 +248,7 @@ def _put_back(boxes: NDArray[np.float64], limits: NDArray[np.int64]) -> NDArray[
 
 
 def _check_inside(annotations: Annotations, folder: Path) -> None:
-    """Stop where nothing of a box is inside its picture."""
+    """Stop where nothing of a box is inside its image."""
     table = annotations.annotations[~annotations.annotations["iscrowd"]]
     sizes = annotations.images.set_index("image_id")[["width", "height"]]
     limits = np.tile(sizes.reindex(table["image_id"]).to_numpy(), 2)
@@ -271,28 +264,35 @@ def _check_inside(annotations: Annotations, folder: Path) -> None:
     faults.raise_if_any()
 
 
-def _written(sheet: Sheet, classes: dict[int, int]) -> Iterator[str]:
+def _written(image: ImageToWrite, classes: dict[int, int]) -> Iterator[str]:
     from supervision.dataset.formats.yolo import object_to_yolo
 
-    size = (sheet.width, sheet.height)
-    for entry in sheet.entries:
-        class_id = classes[entry.category_id]
-        if not entry.polygons:
-            yield object_to_yolo(np.clip(entry.box, 0, size * 2), class_id, size[::-1])
-        for polygon in entry.polygons:
-            yield object_to_yolo(entry.box, class_id, size[::-1], np.clip(polygon, 0, size))
+    size = (image.width, image.height)
+    for annotation in image.annotations:
+        class_id = classes[annotation.category_id]
+        if not annotation.polygons:
+            yield object_to_yolo(np.clip(annotation.box, 0, size * 2), class_id, size[::-1])
+        for polygon in annotation.polygons:
+            corners = np.clip(polygon, 0, size)
+            yield object_to_yolo(annotation.box, class_id, size[::-1], corners)
 
 
-def _lost(sheet: Sheet) -> tuple[int, ...]:
-    """How often each of `_LOSSES` happens on one image."""
-    size = (sheet.width, sheet.height)
-    places = [entry.polygons or [entry.box.reshape(2, 2)] for entry in sheet.entries]
-    return (
-        sum(len(entry.polygons) > 1 for entry in sheet.entries),
-        sum(entry.was_rle for entry in sheet.entries),
-        sum(any((np.clip(one, 0, size) != one).any() for one in place) for place in places),
-        sum(bool(entry.extra) for entry in sheet.entries),
-    )
+def _losses(image: ImageToWrite) -> dict[str, int]:
+    """How often something of one image is lost."""
+    found, size = image.annotations, (image.width, image.height)
+
+    def leaves_image(annotation: AnnotationToWrite) -> bool:
+        outlines = annotation.polygons or [annotation.box.reshape(2, 2)]
+        return any((np.clip(corners, 0, size) != corners).any() for corners in outlines)
+
+    return {
+        "annotations in several parts (now a line a part)": sum(
+            len(annotation.polygons) > 1 for annotation in found
+        ),
+        "RLEs (now contours)": sum(annotation.was_rle for annotation in found),
+        "annotations that leave their picture (now clipped)": sum(map(leaves_image, found)),
+        "annotations with keys of their own": sum(bool(annotation.extra) for annotation in found),
+    }
 
 
 def _write_names(names: list[str], path: Path) -> None:

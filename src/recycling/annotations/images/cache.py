@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
@@ -182,6 +182,6 @@ def _maker() -> str:
 
 
 def _table(files: pd.DataFrame, facts: list[FileFacts]) -> pd.DataFrame:
-    columns = [*FileFacts.__dataclass_fields__]
-    found = pd.DataFrame([asdict(of_file) for of_file in facts], columns=columns, dtype=object)
+    columns = [name for name in FACTS.names if name not in files.columns]
+    found = pd.DataFrame(facts, columns=columns, dtype=object)
     return FACTS.conform(pd.concat([files, found], axis=1), where="image files")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, NamedTuple, NewType, cast
+from typing import Literal, NewType
 
 import pandas as pd
 
 from recycling.annotations.core import AnnotationError, ImageFolder
 from recycling.annotations.images.cache import ImageCache, facts_of_files
 from recycling.annotations.images.facts import EXIF_TURNED, FILE_SIZE, IMAGE_COLUMNS
-from recycling.tables import Column, Dtype, Schema, register_table
+from recycling.tables import Column, Schema, register_table
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ IMAGE_CHECKS = Schema(
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
         Column(
             "duplicate_of",
-            cast(Dtype, "Int64"),
+            "Int64",
             "the image with the same bytes and the lowest id, if it is another one",
             nullable=True,
         ),
@@ -97,22 +97,12 @@ def check_images(
     return IMAGE_CHECKS.conform(_with_duplicates(compared), where="image checks")
 
 
-class _Seen(NamedTuple):
-    """What the facts say of an image that its row may contradict."""
-
-    fault: str | None
-    detail: str | None
-    width: int | None
-    height: int | None
-    orientation: int | None
-
-
 def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
     """Set the facts beside the rows of the images, and say where they disagree."""
-    seen = facts[list(_Seen._fields)].astype(object)
-    rows = seen.where(seen.notna(), None).itertuples(index=False)
+    seen = facts[["fault", "detail", "width", "height", "orientation"]].astype(object)
+    columns = [column.tolist() for _, column in seen.where(seen.notna(), None).items()]
     sizes = zip(images["width"], images["height"], strict=True)
-    found = [_problem(_Seen(*row), size, max_pixels) for row, size in zip(rows, sizes, strict=True)]
+    found = [_problem(max_pixels, *row) for row in zip(*columns, sizes, strict=True)]
     problem = pd.Series([problem for problem, _ in found], dtype="string")
     # An image that was decoded under a higher limit counts for no more than one that never was.
     decoded = facts["phash"].notna() & ~problem.isin(["too_large"])
@@ -128,15 +118,20 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
 
 
 def _problem(
-    seen: _Seen, expected: tuple[int, int], max_pixels: int
+    max_pixels: int,
+    fault: str | None,
+    detail: str | None,
+    width: int | None,
+    height: int | None,
+    orientation: int | None,
+    expected: tuple[int, int],
 ) -> tuple[str | None, str | None]:
     """What is wrong with an image, in a word and in words; None twice if nothing."""
-    width, height = seen.width, seen.height
     if width is not None and height is not None and width * height > max_pixels:
         return "too_large", f"{width} x {height} is more than {max_pixels} pixels; not decoded"
-    if seen.fault is not None or width is None or height is None:
-        return seen.fault, seen.detail
-    mismatch = _size_mismatch((width, height), expected, seen.orientation)
+    if fault is not None or width is None or height is None:
+        return fault, detail
+    mismatch = _size_mismatch((width, height), expected, orientation)
     return ("size_mismatch" if mismatch else None), mismatch
 
 

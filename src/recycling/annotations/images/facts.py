@@ -11,10 +11,9 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,27 +23,30 @@ from recycling.tables import Column, Dtype, Schema
 if TYPE_CHECKING:
     from PIL import Image
 
-_STRING: Dtype = "string"
-_INT, _FLOAT = cast(Dtype, "Int64"), cast(Dtype, "Float64")  # nullable
+FILE_SIZE = Column("file_size", "Int64", "bytes; missing where there is no file", nullable=True)
 
-FILE_SIZE = Column("file_size", _INT, "bytes; missing where there is no file", nullable=True)
-
+_DECODED: tuple[tuple[str, Dtype, str], ...] = (
+    ("width", "Int64", "pixels, as shown: with the EXIF rotation applied"),
+    ("height", "Int64", "pixels, as shown: with the EXIF rotation applied"),
+    ("phash", "string", "perceptual hash of the image as shown, 16 hex digits"),
+    ("brightness", "Float64", "mean grey level, 0 to 1"),
+    ("contrast", "Float64", "standard deviation of the grey level"),
+    ("saturation", "Float64", "mean saturation (HSV), 0 to 1"),
+    ("sharpness", "Float64", "variance of the Laplacian of the grey level at 128 x 128 pixels"),
+    ("red", "Float64", "mean of the channel, 0 to 1"),
+    ("green", "Float64", "mean of the channel, 0 to 1"),
+    ("blue", "Float64", "mean of the channel, 0 to 1"),
+)
 IMAGE_COLUMNS = tuple(
     Column(name, dtype, f"{description}; missing where not decoded", nullable=True)
-    for name, dtype, description in (
-        ("width", _INT, "pixels, as shown: with the EXIF rotation applied"),
-        ("height", _INT, "pixels, as shown: with the EXIF rotation applied"),
-        ("phash", _STRING, "perceptual hash of the image as shown, 16 hex digits"),
-        ("brightness", _FLOAT, "mean grey level, 0 to 1"),
-        ("contrast", _FLOAT, "standard deviation of the grey level"),
-        ("saturation", _FLOAT, "mean saturation (HSV), 0 to 1"),
-        ("sharpness", _FLOAT, "variance of the Laplacian of the grey level at 128 x 128 pixels"),
-        ("red", _FLOAT, "mean of the channel, 0 to 1"),
-        ("green", _FLOAT, "mean of the channel, 0 to 1"),
-        ("blue", _FLOAT, "mean of the channel, 0 to 1"),
-    )
+    for name, dtype, description in _DECODED
 )
 """What is known of an image once it is decoded."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
+)
+"""Endings of image files, those that supervision knows."""
 
 EXIF_TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
@@ -55,57 +57,42 @@ _THUMBNAIL = (128, 128)
 _BATCH = 4096  # files that wait for a thread at a time
 
 
-@dataclass(frozen=True)
-class FileFacts:
-    """What opening one image file showed.
-
-    Attributes:
-        fault: "missing", "unreadable", "truncated", or "too_large" where the header announces more
-            than Pillow opens at all; None if there is none.
-        detail: The fault in words.
-        sha256: Of the file, if it could be read.
-        orientation: EXIF's number, 1 to 8, if it has one.
-        width: Pixels, as shown. Known, too, of an image that is too large to be decoded.
-        height: Likewise.
-        phash: Missing if not decoded; so are those that follow, see `IMAGE_COLUMNS`.
-        brightness: See there.
-        contrast: See there.
-        saturation: See there.
-        sharpness: See there.
-        red: See there.
-        green: See there.
-        blue: See there.
-    """
-
-    fault: str | None = None
-    detail: str | None = None
-    sha256: str | None = None
-    orientation: int | None = None
-    width: int | None = None
-    height: int | None = None
-    phash: str | None = None
-    brightness: float | None = None
-    contrast: float | None = None
-    saturation: float | None = None
-    sharpness: float | None = None
-    red: float | None = None
-    green: float | None = None
-    blue: float | None = None
-
+FileFacts: TypeAlias = dict[str, Any]
+"""What opening one image file showed: values by column of `FACTS`, those known."""
 
 FACTS = Schema(
     "facts about image files",
     (
         Column("path", "string", "the file's full path", unique=True),
         FILE_SIZE,
-        Column("modified", _INT, "nanoseconds since 1970; missing where no file", nullable=True),
-        Column("fault", "string", "what is wrong with the file, if anything", nullable=True),
+        Column("modified", "Int64", "nanoseconds since 1970; missing where no file", nullable=True),
+        # "too_large" where the header announces more than Pillow opens at all.
+        Column("fault", "string", "missing, unreadable, truncated or too_large", nullable=True),
         Column("detail", "string", "the fault in words", nullable=True),
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
-        Column("orientation", _INT, "EXIF's number, if it has one", nullable=True),
+        Column("orientation", "Int64", "EXIF's number, if it has one", nullable=True),
         *IMAGE_COLUMNS,
     ),
 )
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of an image as a viewer shows it, pixels; None where it is unreadable.
+
+    Only the header is read.
+
+    Args:
+        path: The file.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION) in EXIF_TURNED
+    except Exception:  # decoders raise whatever they like on damaged headers
+        return None
+    return (height, width) if turned else (width, height)
 
 
 def look_at_files(
@@ -151,34 +138,34 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
     """
     try:
         if path.exists() and not path.is_file():  # reading from a pipe might never end
-            return FileFacts("unreadable", "cannot be opened: not a file")
+            return {"fault": "unreadable", "detail": "cannot be opened: not a file"}
         content = path.read_bytes()
     except FileNotFoundError:
-        return FileFacts("missing", f"no file {path.name} in the image folder")
+        return {"fault": "missing", "detail": f"no file {path.name} in the image folder"}
     except OSError as error:
-        return FileFacts("unreadable", f"cannot be opened: {error.strerror}")
+        return {"fault": "unreadable", "detail": f"cannot be opened: {error.strerror}"}
     except ValueError as error:  # a null character in the name
-        return FileFacts("unreadable", f"cannot be opened: {error}")
-    return _look_at(content, hashlib.sha256(content).hexdigest(), max_pixels)
+        return {"fault": "unreadable", "detail": f"cannot be opened: {error}"}
+    return {"sha256": hashlib.sha256(content).hexdigest(), **_look_at(content, max_pixels)}
 
 
-def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
+def _look_at(content: bytes, max_pixels: int) -> FileFacts:
     import imagehash
     from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(BytesIO(content))
     except Image.DecompressionBombError as error:
-        return FileFacts("too_large", str(error).split(",")[0], sha256)
+        return {"fault": "too_large", "detail": str(error).split(",")[0]}
     except UnidentifiedImageError:
         what = "the file is empty" if not content else "not an image of a known format"
-        return FileFacts("unreadable", what, sha256)
+        return {"fault": "unreadable", "detail": what}
     except Exception as error:  # decoders raise whatever they like on damaged headers
-        return FileFacts("unreadable", _one_line(error), sha256)
+        return {"fault": "unreadable", "detail": _one_line(error)}
     with image:
         width, height = image.size
         if width * height > max_pixels:
-            return FileFacts(sha256=sha256, width=width, height=height)
+            return {"width": width, "height": height}
         try:
             image.load()
             # Only now: some formats decode to find the EXIF block, some turn themselves.
@@ -186,10 +173,10 @@ def _look_at(content: bytes, sha256: str, max_pixels: int) -> FileFacts:
             width, height = image.size[::-1] if orientation in EXIF_TURNED else image.size
             upright = _small_and_upright(image, orientation)
         except Exception as error:  # likewise, on damaged data
-            return FileFacts("truncated", _one_line(error), sha256, None, width, height)
-    phash = str(imagehash.phash(upright))
-    looks = _looks(upright)._asdict()
-    return FileFacts(None, None, sha256, orientation, width, height, phash, **looks)
+            fault = {"fault": "truncated", "detail": _one_line(error)}
+            return {**fault, "width": width, "height": height}
+    facts = {"orientation": orientation, "width": width, "height": height}
+    return {**facts, "phash": str(imagehash.phash(upright)), **_looks(upright)}
 
 
 def _one_line(error: Exception) -> str:
@@ -222,19 +209,8 @@ def _small_and_upright(image: Image.Image, orientation: int | None) -> Image.Ima
     return small.transpose(turns[orientation]) if orientation in turns else small
 
 
-class _Looks(NamedTuple):
+def _looks(image: Image.Image) -> dict[str, float]:
     """What an image looks like, in numbers: the last columns of `IMAGE_COLUMNS`."""
-
-    brightness: float
-    contrast: float
-    saturation: float
-    sharpness: float
-    red: float
-    green: float
-    blue: float
-
-
-def _looks(image: Image.Image) -> _Looks:
     from PIL.Image import Resampling
 
     thumbnail = image.resize(_THUMBNAIL, Resampling.BOX)
@@ -243,6 +219,13 @@ def _looks(image: Image.Image) -> _Looks:
     grey = np.asarray(thumbnail.convert("L"), dtype=np.float64) / 255
     neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     laplacian = neighbours - 4 * grey[1:-1, 1:-1]
-    means = [channel.mean() for channel in channels.T]
-    numbers = (grey.mean(), grey.std(), saturation.mean(), laplacian.var(), *means)
-    return _Looks(*map(float, numbers))
+    red, green, blue = (float(channel.mean()) for channel in channels.T)
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": float(grey.std()),
+        "saturation": float(saturation.mean()),
+        "sharpness": float(laplacian.var()),
+        "red": red,
+        "green": green,
+        "blue": blue,
+    }

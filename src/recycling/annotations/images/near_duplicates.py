@@ -6,6 +6,9 @@ space with multi-index hashing", CVPR 2012, https://arxiv.org/abs/1307.2982. It 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ Rows = NDArray[np.int64]
 
 _N_WORDS = 4
 _N_BUCKETS = 1 << 16  # of 64 bits in 4 words
+_AT_A_TIME = 1 << 18  # pairs that are compared at a time: some 10 MB
 
 
 def near_duplicate_groups(
@@ -64,9 +68,8 @@ def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
 
-    Example:
-        >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
-        (array([0]), array([2]))
+    >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
+    (array([0]), array([2]))
     """
     rows, start, first, second = _near_hashes(hashes, max_distance)
     size = np.diff(start)
@@ -99,6 +102,9 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
 
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
+
+    >>> near_duplicate_links(pd.Series(["00000000000000ff"] * 4), 1)
+    (array([0, 0, 0]), array([1, 2, 3]))
     """
     rows, start, first, second = _near_hashes(hashes, max_distance)
     representative = np.repeat(rows[start[:-1]], np.diff(start))
@@ -139,8 +145,6 @@ def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, 
     `radius[w]` bits for every w, the four would add up to more than `max_distance`. So only hashes
     with such a word are compared, and they are found through a table of that word's values.
     """
-    from recycling.annotations.images._hash_kernels import pairs_in_buckets
-
     least, rest = divmod(max_distance, _N_WORDS)
     radius = [least if word <= rest else least - 1 for word in range(_N_WORDS)]
     patterns = np.arange(_N_BUCKETS)
@@ -155,10 +159,38 @@ def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, 
         order = np.argsort(word, kind="stable")
         bucket = word[order]
         start = np.searchsorted(bucket, np.arange(n_buckets + 1))
-        pairs = pairs_in_buckets(hashes[order], bucket, start, word_flips, max_distance)
-        found.append(order[pairs])
+        by_bucket = hashes[order]
+        found += [
+            order[pairs]
+            for flip in word_flips.tolist()
+            for pairs in _pairs_of_buckets(by_bucket, bucket, start, flip, max_distance)
+        ]
     first, second = np.concatenate(found).T
     return _ordered(first, second, len(hashes))
+
+
+def _pairs_of_buckets(
+    hashes: NDArray[np.uint64], bucket: Rows, start: Rows, flip: int, max_distance: int
+) -> Iterator[Rows]:
+    """Near hashes in buckets whose numbers differ by one pattern of bits, (pairs, 2) at a time.
+
+    Args:
+        hashes: (hashes,), ordered by bucket.
+        bucket: The bucket of each hash, (hashes,).
+        start: Where each bucket begins, (buckets + 1,).
+        flip: The pattern; 0 stands for a bucket with itself.
+        max_distance: Largest number of differing bits between two near hashes.
+    """
+    other = bucket ^ flip
+    first = start[other] if flip else np.arange(1, len(hashes) + 1)
+    n_candidates = np.where(other < bucket, 0, start[other + 1] - first)  # each pair from one side
+    total = np.cumsum(n_candidates)
+    ends = np.searchsorted(total, np.arange(_AT_A_TIME, n_candidates.sum(), _AT_A_TIME)).tolist()
+    for low, high in pairwise([0, *ends, len(hashes)]):
+        run, candidate = _expand_runs(first[low:high], n_candidates[low:high])
+        row = run + low
+        near = np.bitwise_count(hashes[row] ^ hashes[candidate]) <= max_distance
+        yield np.column_stack([row[near], candidate[near]])
 
 
 def _expand_runs(start: Rows, size: Rows) -> tuple[Rows, Rows]:

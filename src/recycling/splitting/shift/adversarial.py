@@ -11,7 +11,7 @@ Systems at Uber", 2020, https://arxiv.org/abs/2004.03045. Reports A and C went w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType, cast
+from typing import NewType
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ ShiftFeatures = NewType("ShiftFeatures", pd.DataFrame)
 TestLikeness = NewType("TestLikeness", pd.DataFrame)
 """One row an image whose features are known; schema `TEST_LIKENESS`."""
 
-_MAYBE = cast(Dtype, "Float64")  # missing where nothing was measured
+_MAYBE: Dtype = "Float64"  # missing where nothing was measured
 
 SHIFT = Schema(
     "shift",

@@ -148,8 +148,8 @@ def _created(before: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _in_order(categories: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    places = {name: place for place, name in enumerate(order)}
-    rank = categories["name"].map(lambda name: places.get(name, len(places)))
+    ranks = {name: rank for rank, name in enumerate(order)}
+    rank = categories["name"].map(lambda name: ranks.get(name, len(ranks)))
     return categories.loc[rank.sort_values(kind="stable").index].reset_index(drop=True)
 
 

@@ -83,8 +83,8 @@ def _inside_container(annotations: Annotations, rule: InsideRule) -> Cleaned:
     share, holder = _shares_inside(annotations, may_lie.to_numpy(), is_container)
     inside = share >= rule.inside - _ROUNDING
     reasons = [
-        f"{rule.reason}: {part:.0%} of it is inside annotation {holder_id}"
-        for part, holder_id in zip(share[inside], holder[inside], strict=True)
+        f"{rule.reason}: {fraction:.0%} of it is inside annotation {holder_id}"
+        for fraction, holder_id in zip(share[inside], holder[inside], strict=True)
     ]
     if rule.action == "drop":
         return without_rows(annotations, _RULE, inside, reasons)

@@ -44,7 +44,7 @@ def remove_overlaps(annotations: Annotations) -> Cleaned:
     has_text = annotations.annotations["segmentation"].notna().to_numpy()
     cut = np.zeros(len(has_text), dtype=np.bool_)
     gone = cut.copy()
-    parts = {}
+    cut_masks = {}
     shapes = Shapes(annotations)
     for image in images_with_rows(annotations):
         if len(image.rows) == 1 or not has_text[image.rows].any():
@@ -58,9 +58,9 @@ def remove_overlaps(annotations: Annotations) -> Cleaned:
             gone[row] = visible == 0
             cut[row] = visible > 0
             if visible:
-                part = coco_mask.merge([shape.rle, outside(above)], intersect=True)
-                parts[row] = rle_to_segmentation(part), visible, *rle_box(part)
-    columns = [parts[row] for row in np.flatnonzero(cut).tolist()]
+                left = coco_mask.merge([shape.rle, outside(above)], intersect=True)
+                cut_masks[row] = rle_to_segmentation(left), visible, *rle_box(left)
+    columns = [cut_masks[row] for row in np.flatnonzero(cut).tolist()]
     after, audit = with_rows(
         annotations,
         _RULE,

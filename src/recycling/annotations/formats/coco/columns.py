@@ -68,11 +68,11 @@ class Chunk:
     Args:
         name: The list's key.
         entries: Its entries, each parsed or (all of them) `Raw`.
-        start: The place of the first of them in the list.
+        start: The index of the first of them in the list.
         faults: Where to put what is wrong.
 
     Attributes:
-        numbers: The places in the list of the entries that are objects; the others are faults.
+        numbers: The indices in the list of the entries that are objects; the others are faults.
         values: The values of each key that has a column, a row an object; `UNSET` where it does
             not have that key.
 
@@ -110,7 +110,8 @@ class Chunk:
 
     def fault(self, row: int, kind: str, value: Any = UNSET) -> None:
         """Note that something is wrong with an entry; `value` is shown where it tells more."""
-        self._faults.add(kind, place(self.name, self.numbers[row], self.values["id"][row], value))
+        name = entry_name(self.name, self.numbers[row], self.values["id"][row], value)
+        self._faults.add(kind, name)
 
     def written(self, row: int, key: str) -> Any:
         """A value as the file has it: 1 is not 1.0."""
@@ -202,10 +203,10 @@ class Chunk:
         return pa.array(texts, TEXT)
 
 
-def place(name: str, number: int, own_id: Any, value: Any = UNSET) -> str:
+def entry_name(name: str, number: int, own_id: Any, value: Any = UNSET) -> str:
     """How to name an entry in a message, and its value where that tells more.
 
-    >>> place("images", 4, 12, "x.jpg")
+    >>> entry_name("images", 4, 12, "x.jpg")
     "images[4] (id 12) has 'x.jpg'"
     """
     text = f"{name}[{number}]"

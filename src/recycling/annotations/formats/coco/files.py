@@ -27,14 +27,12 @@ def read_content(path: str | Path, storage_options: Mapping[str, Any] | None = N
     Raises:
         AnnotationError: There is no such file, it cannot be read, it is damaged or empty.
     """
-    place, filesystem = _place(path, storage_options)
-    # Each filesystem of fsspec has errors of its own.
-    failure = OSError if filesystem is None else Exception
+    name, filesystem = _resolved(path, storage_options)
     try:
-        content = Path(place).read_bytes() if filesystem is None else filesystem.cat_file(place)
+        content = Path(name).read_bytes() if filesystem is None else filesystem.cat_file(name)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; check the path in the catalog") from None
-    except failure as error:
+    except Exception as error:  # each filesystem of fsspec has errors of its own
         raise AnnotationError(f"{path}: cannot be read: {_reason(error)}") from error
     if content.startswith(_GZIP):
         try:
@@ -66,26 +64,29 @@ def whole_file(
 
     Raises:
         AnnotationError: It cannot be written there.
+
+    >>> path = getfixture("tmp_path") / "a.json.gz"
+    >>> with whole_file(path) as file:
+    ...     _ = file.write(b"{}")
+    >>> read_content(path)
+    b'{}'
     """
-    place, filesystem = _place(path, storage_options)
+    name, filesystem = _resolved(path, storage_options)
+    local = new_file(Path(name)) if filesystem is None else _uploaded(filesystem, name)
     try:
-        with _named_last(place) if filesystem is None else _sent_last(filesystem, place) as file:
+        with local as unfinished, unfinished.open("wb") as file:
             if str(path).endswith(".gz"):
                 # No name and no time in it, so that equal content gives equal bytes.
                 with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:
                 yield file
-    except (OSError, _NotSentError) as error:
+    except OSError as error:
         raise AnnotationError(f"{path}: cannot be written: {_reason(error)}") from error
 
 
-class _NotSentError(Exception):
-    """An upload failed."""
-
-
-def _place(path: str | Path, storage_options: Mapping[str, Any] | None) -> tuple[str, Any]:
-    """Where a path leads: a name, and the filesystem that has it; None for this machine's."""
+def _resolved(path: str | Path, storage_options: Mapping[str, Any] | None) -> tuple[str, Any]:
+    """The name that a path leads to, and the filesystem that has it; None for this machine's."""
     if isinstance(path, Path) or "://" not in path:
         return str(path), None
     from fsspec.core import url_to_fs
@@ -99,23 +100,15 @@ def _place(path: str | Path, storage_options: Mapping[str, Any] | None) -> tuple
 
 
 @contextmanager
-def _named_last(name: str) -> Iterator[BinaryIO]:
-    """A local file under a temporary name that gets its own when the block has ended."""
-    with new_file(Path(name)) as unfinished, unfinished.open("wb") as file:
-        yield file
-
-
-@contextmanager
-def _sent_last(filesystem: Any, name: str) -> Iterator[BinaryIO]:
-    """A file on this machine that is uploaded when the block has ended."""
+def _uploaded(filesystem: Any, name: str) -> Iterator[Path]:
+    """A file on this machine, to write to, that is uploaded when the block has ended."""
     with tempfile.TemporaryDirectory() as folder:
         unfinished = Path(folder, "unfinished")
-        with unfinished.open("wb") as file:
-            yield file
+        yield unfinished
         try:
             upload(unfinished, filesystem, name)
         except Exception as error:  # each filesystem of fsspec has errors of its own
-            raise _NotSentError(_reason(error)) from error
+            raise OSError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -99,6 +99,9 @@ def box_corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns:
         (N, 4): `x_min, y_min, x_max, y_max`, pixels; infinite where that is out of range.
+
+    >>> box_corners(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist()
+    [[1.0, 2.0, 4.0, 6.0]]
     """
     corners = boxes.copy()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -139,10 +142,13 @@ def group_text(group: Any, default: str) -> str | None:
     Args:
         group: What the file says.
         default: The group of an image that says null.
+
+    >>> group_text(7, "12"), group_text(None, "12"), group_text([], "12")
+    ('7', '12', None)
     """
     if group is None:
         return default
-    return str(group) if type(group) is int or is_text(group) else None
+    return str(group) if type(group) is int or _is_text(group) else None
 
 
 def source_text(source: Any) -> str:
@@ -150,7 +156,7 @@ def source_text(source: Any) -> str:
     return "pseudo" if source == "pseudo" else "human"
 
 
-def is_text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     """Whether a value is text that a table can hold: half a surrogate pair fits none."""
     if type(value) is not str:
         return False

@@ -14,14 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET, Raw, Struct
 
-from recycling.annotations.core import (
-    ANNOTATIONS,
-    BOX,
-    CATEGORIES,
-    IMAGES,
-    AnnotationError,
-    Annotations,
-)
+from recycling.annotations.core import BOX, AnnotationError, Annotations
 from recycling.annotations.formats.coco.layout import (
     ABSENT,
     COLUMN_KEYS,
@@ -41,14 +34,11 @@ CHUNK = 8_192
 """Entries that are put into a file at a time."""
 
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
 _decode = msgspec.json.Decoder().decode
 _RAWS = msgspec.json.Decoder(list[Raw])
 _WithExtra: TypeAlias = Callable[[int, dict[str, Any]], dict[str, Any]]
-_Taken: TypeAlias = tuple[Sequence[Struct], _WithExtra]
+_Entries: TypeAlias = tuple[Sequence[Struct], _WithExtra]
 """Entries of what the columns say; and what makes an entry, by row, that says its `extra` too."""
-_Taker: TypeAlias = Callable[[pd.DataFrame], _Taken]
-_SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
 
 
 def to_coco(annotations: Annotations) -> dict[str, Any]:
@@ -59,15 +49,17 @@ def to_coco(annotations: Annotations) -> dict[str, Any]:
 
     Returns:
         The document, ready for `json.dumps`.
+
+    Raises:
+        AnnotationError: As for `coco_pieces`.
+        TypeError: Likewise.
+
+    >>> from recycling.annotations import from_coco
+    >>> document = {"images": [], "annotations": [], "categories": [{"id": 0, "name": "Glass"}]}
+    >>> to_coco(from_coco(document, where="example")) == document
+    True
     """
-    document: dict[str, Any] = dict(annotations.extra)
-    for name, take in _takers(annotations.images, json.loads).items():
-        entries, with_extra = take(getattr(annotations, name))
-        extras = _texts(getattr(annotations, name)["extra"])
-        document[name] = [
-            _object(entry) if extra is None else with_extra(row, _kept(extra, json.loads))
-            for row, (entry, extra) in enumerate(zip(entries, extras, strict=True))
-        ]
+    document: dict[str, Any] = json.loads(b"".join(coco_pieces(annotations)))
     return document
 
 
@@ -84,33 +76,26 @@ def coco_pieces(annotations: Annotations) -> Iterator[bytes]:
         AnnotationError: A table is not of its schema, or a segmentation is not JSON.
         TypeError: Something in `Annotations.extra` has no form in JSON.
     """
-    tables = {name: _checked(getattr(annotations, name), name) for name in ENTRIES}
+    checked = _checked(annotations)
     rest = {key: value for key, value in annotations.extra.items() if key not in ENTRIES}
     before = json_text(rest)[:-1] + ("," if rest else "")
-    for name, take in _takers(tables["images"], Raw).items():
+    images = checked.images.set_index("image_id")[["height", "width"]]
+    sizes = dict(zip(images.index.tolist(), images.to_numpy().tolist(), strict=True))
+    sections: dict[str, Callable[[pd.DataFrame], _Entries]] = {
+        "images": _image_entries,
+        "annotations": lambda table: _annotation_entries(table, sizes),
+        "categories": _category_entries,
+    }
+    for name, entries_of in sections.items():
+        table = getattr(checked, name)
         yield f'{before}"{name}":['.encode()
-        for start in range(0, len(tables[name]), CHUNK):
+        for start in range(0, len(table), CHUNK):
             if start:
                 yield b","
-            yield _chunk_text(name, tables[name].iloc[start : start + CHUNK], take)
+            chunk = table.iloc[start : start + CHUNK]
+            yield _chunk_text(name, chunk, *entries_of(chunk))
         before = "],"
     yield b"]}"
-
-
-def _takers(images: pd.DataFrame, parsed: Callable[[str], Any]) -> dict[str, _Taker]:
-    """What turns rows of each table into entries.
-
-    Args:
-        images: The images table.
-        parsed: What to make of the text of a segmentation.
-    """
-    heights_and_widths = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
-    sizes = dict(zip(images["image_id"].tolist(), heights_and_widths, strict=True))
-    return {
-        "images": _images,
-        "annotations": lambda table: _annotations(table, sizes, parsed),
-        "categories": _categories,
-    }
 
 
 class _Box(Struct, array_like=True, gc=False):
@@ -122,7 +107,7 @@ class _Box(Struct, array_like=True, gc=False):
     height: float
 
 
-def _images(table: pd.DataFrame) -> _Taken:
+def _image_entries(table: pd.DataFrame) -> _Entries:
     ids, groups = table["image_id"].tolist(), table["group"].tolist()
     shown = [UNSET if group == str(own) else group for own, group in zip(ids, groups, strict=True)]
     columns = [ids, *(table[name].tolist() for name in ("file_name", "width", "height")), shown]
@@ -137,7 +122,7 @@ def _images(table: pd.DataFrame) -> _Taken:
     return entries, with_extra
 
 
-def _categories(table: pd.DataFrame) -> _Taken:
+def _category_entries(table: pd.DataFrame) -> _Entries:
     families = [family or UNSET for family in table["supercategory"].tolist()]
     entries = list(
         map(CategoryEntry, table["category_id"].tolist(), table["name"].tolist(), families)
@@ -152,9 +137,9 @@ def _categories(table: pd.DataFrame) -> _Taken:
     return entries, with_extra
 
 
-def _annotations(
-    table: pd.DataFrame, image_sizes: Mapping[int, tuple[int, int]], parsed: Callable[[str], Any]
-) -> _Taken:
+def _annotation_entries(
+    table: pd.DataFrame, image_sizes: Mapping[int, tuple[int, int]]
+) -> _Entries:
     corners = np.column_stack([table[side].to_numpy() for side in BOX])
     box = (*corners.T[:2], *box_sizes(corners).T)
     texts = _texts(table["segmentation"])
@@ -163,7 +148,7 @@ def _annotations(
         *(table[name].tolist() for name in ("annotation_id", "image_id", "category_id")),
         map(_Box, *(side.tolist() for side in box)),
         table["area"].tolist(),
-        [UNSET if text is None else parsed(text) for text in texts],
+        [UNSET if text is None else Raw(text) for text in texts],
         table["iscrowd"].to_numpy(dtype=np.int64).tolist(),
         _unless(table["source"], "human"),
         _unless(table["score"], 1),
@@ -234,21 +219,15 @@ def _array(column: pd.Series) -> Any:
 # Entries to text
 
 
-def _chunk_text(name: str, table: pd.DataFrame, take: _Taker) -> bytes:
+def _chunk_text(
+    name: str, table: pd.DataFrame, entries: Sequence[Struct], with_extra: _WithExtra
+) -> bytes:
     """The entries of some rows, with commas between them."""
-    entries, with_extra = take(table)
     extras = _array(table["extra"])
     if extras.null_count == len(extras):
         return _encode(entries)[1:-1]
     texts = extras.to_pylist()
     are_rest = _are_rest(name, extras, texts)
-    if all(are_rest):
-        # Each entry without its closing brace, then its extra without the opening one.
-        heads = _encode_lines(entries).decode().split("}\n")
-        if len(heads) == len(entries) + 1:
-            pieces = [""] * (2 * len(entries))
-            pieces[::2], pieces[1::2] = heads[:-1], [text[1:] for text in texts]
-            return ",".join(pieces).encode()
     lines = [
         _encode(entry)
         if extra is None
@@ -293,14 +272,13 @@ def _kept(extra: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     return kept
 
 
-def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
+def _checked(annotations: Annotations) -> Annotations:
     try:
-        checked = _SCHEMAS[name].conform(table, where=name)
+        checked = annotations.conform()
     except TableError as error:
         raise AnnotationError(f"{error}; correct the table") from error
-    if name == "annotations":
-        for start in range(0, len(checked), CHUNK):
-            _check_segmentations(checked.iloc[start : start + CHUNK])
+    for start in range(0, len(checked.annotations), CHUNK):
+        _check_segmentations(checked.annotations.iloc[start : start + CHUNK])
     return checked
 
 
