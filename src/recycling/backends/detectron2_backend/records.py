@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -28,9 +28,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     """
     from detectron2.data.build import filter_images_with_only_crowd_annotations
 
-    class_of = {
-        int(category_id): index for index, category_id in enumerate(data.categories["category_id"])
-    }
+    class_of = data.class_of
     records: list[dict[str, Any]] = []
     for labeled in data.train:
         _check(labeled.annotations, class_of, config.MODEL.MASK_ON, name)
@@ -73,24 +71,15 @@ def image_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]
     }
 
 
-@dataclass(frozen=True)
-class NamesTheFile:
-    """A mapper whose errors name the image that it could not read.
-
-    Attributes:
-        mapper: From a record to what the network takes.
-    """
-
-    mapper: Callable[[dict[str, Any]], Any]
-
-    def __call__(self, record: dict[str, Any]) -> Any:
-        """What the network takes, of one record."""
-        try:
-            return self.mapper(record)
-        except (OSError, ValueError) as error:
-            raise BackendError(
-                f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
-            ) from error
+@contextmanager
+def naming_the_file(record: dict[str, Any]) -> Iterator[None]:
+    """Name the image of a record in the error of reading it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
+        ) from error
 
 
 def _check(annotations: Annotations, class_of: dict[int, int], masks: bool, name: str) -> None:

@@ -22,7 +22,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
 from recycling.backends.core import BackendError
-from recycling.backends.detectron2_backend.records import NamesTheFile
+from recycling.backends.detectron2_backend.records import naming_the_file
 from recycling.backends.shared.albumentations_list import AlbumentationsList
 from recycling.backends.shared.model import Model
 
@@ -187,7 +187,8 @@ class Samples(Dataset[Record]):
         number, place = sample
         seed = int(np.random.SeedSequence((self.seed, place)).generate_state(1)[0])
         np.random.seed(seed)  # what the library's augmentations draw from
-        return NamesTheFile(lambda record: self.mapper(record, seed))(self.records[number])  # type: ignore[no-any-return]
+        with naming_the_file(self.records[number]):
+            return self.mapper(self.records[number], seed)  # type: ignore[no-any-return]
 
 
 class TrainingMapper(DatasetMapper):  # type: ignore[misc]

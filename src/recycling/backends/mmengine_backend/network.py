@@ -13,7 +13,7 @@ from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
-from recycling.backends.shared.settings import scaled_side
+from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -123,12 +123,11 @@ def views_of(config: Any, trained: Trained) -> list[View]:
     """The views that `test_time_augmentation` asks for; without it one, as in training."""
     from mmengine.dataset import Compose
 
-    asked = trained.model.test_time_augmentation
-    scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
-    flips = (False, True) if asked is not None and asked.flip else (False,)
+    asked = trained.model.test_time_augmentation or TestTimeAugmentation()
+    flips = (False, True) if asked.flip else (False,)
     preprocessor = config.model.get("data_preprocessor") or {}
     views = []
-    for scale in scales:
+    for scale in dict.fromkeys(asked.scales):
         steps = [_scaled(dict(step), scale) for step in config.test_pipeline]
         padding = preprocessor.get("test_cfg")
         if padding is not None and "size" in padding:

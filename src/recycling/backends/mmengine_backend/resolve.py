@@ -7,13 +7,13 @@ take a size, the string ``"image_size"`` stands for the model's. All else comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
@@ -179,7 +179,7 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
         network["test_cfg"] = {"mode": "whole"}
     elif model.task == "det":
         preprocessor.setdefault("pad_size_divisor", 32)
-    for node in _dicts(network):
+    for node in mappings_in(network):
         _fit(node, n_classes)
         if model.pretrained != "default":
             _from_scratch(node)
@@ -213,22 +213,12 @@ def _from_scratch(node: dict[str, Any]) -> None:
 
 
 def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
-    for node in _dicts(network.get("test_cfg") or {}):
+    for node in mappings_in(network.get("test_cfg")):
         if "score_thr" in node:
             node["score_thr"] = score_threshold
         if "max_per_img" in node and "score_thr" in node:
             node["max_per_img"] = MAX_BOXES
     # YOLOX counts no boxes; prediction cuts them off itself.
-
-
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for child in list(node.values()):
-            yield from _dicts(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _dicts(child)
 
 
 # The data ---------------------------------------------------------------------------------------

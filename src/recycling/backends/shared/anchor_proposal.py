@@ -158,7 +158,7 @@ def anchor_report(
     Raises:
         BackendError: There is no box of an area.
     """
-    boxes = _input_boxes(annotations, image_size)
+    boxes = input_boxes(annotations, image_size)
     size = (boxes["width"], boxes["height"])
     proposed = propose_anchors(
         *size,
@@ -275,8 +275,13 @@ def _best_overlaps(
 # The report -------------------------------------------------------------------------------------
 
 
-def _input_boxes(annotations: Annotations, image_size: int) -> pd.DataFrame:
-    """Each box's `category`, `width` and `height` in pixels of the network's input."""
+def input_boxes(annotations: Annotations, image_size: int) -> pd.DataFrame:
+    """Each box's `category`, `width` and `height` in pixels of the network's input.
+
+    Args:
+        annotations: The boxes; crowds and boxes without an area are left out.
+        image_size: Longer side of an image as the network sees it, pixels.
+    """
     table = annotations.annotations
     table = table[~table["iscrowd"].astype(bool)]
     images = annotations.images.set_index("image_id")

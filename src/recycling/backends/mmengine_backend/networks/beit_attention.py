@@ -47,6 +47,30 @@ def attend(attention: Any, x: Tensor, bias: Tensor | None, grid: Grid) -> Tensor
     return projected
 
 
+class OnAnyGrid:
+    """What makes a library's ``BEiTAttention``, the class behind it, work on a grid of any size.
+
+    Attributes:
+        grid: Rows and columns of patches; the caller sets it.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.grid: Grid = tuple(self.window_size)
+
+    def forward(self, x: Tensor, rel_pos_bias: None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, 1 + rows * columns, C): the class token and the patches, row by row.
+            rel_pos_bias: None; each attention has biases of its own.
+        """
+        bias = self.qkv.bias
+        if self.bias == "qv_bias":
+            bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
+        return attend(self, x, bias, self.grid)
+
+
 def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
     """The bias for each pair of tokens: the class token and the patches, row by row.
 
