@@ -53,6 +53,7 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
             checked_loading(),
             replaced(importlib.import_module("mmengine.config.utils"), "load", _read_once),
             _fresh_globals(backend),
+            _empty_cache(),
         ):
             try:
                 yield
@@ -126,6 +127,17 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _empty_cache() -> Iterator[None]:
+    """Forget the images that were decoded inside."""
+    from recycling.backends.mmengine_backend.data.image_cache import CACHE
+
+    try:
+        yield
+    finally:
+        CACHE.clear()
 
 
 @contextmanager

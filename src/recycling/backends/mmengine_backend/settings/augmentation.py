@@ -11,7 +11,6 @@ from typing import Any
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.albumentations_list import (
-    AlbumentationsList,
     check_albumentations,
     check_arguments,
     one_line,
@@ -104,7 +103,6 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
                 pastes_masks = False
     for step in steps:
         if step["type"] == ALBUMENTATIONS:
-            AlbumentationsList(step["entries"], model.task)
             check_albumentations(step["entries"], model.task, model.image_size)
     return steps
 
