@@ -155,20 +155,6 @@ def _sha256(checkpoint: Checkpoint) -> str:
     return str(facts["weights_sha256"])
 
 
-def test_a_config_is_formatted_once_for_the_logs_and_the_checkpoint(
-    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    formatted: list[str] = []
-
-    def count(text: str, **_: Any) -> tuple[str, bool]:
-        formatted.append(text)
-        return text, False
-
-    monkeypatch.setattr("yapf.yapflib.yapf_api.FormatCode", count)
-    made = train("mmpretrain", pictures, tmp_path)
-    assert [(made.folder / "config.py").read_text()] == formatted
-
-
 def test_training_starts_from_the_weights_given(
     trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The stream of batches: what it holds depends on the seed and the place in the stream alone.
+"""The stream of batches: what it holds depends on the seed and the position in the stream alone.
 
 So a training goes on after a stop with the batch that was next, and has the same images with any
 number of loader processes. Nothing may import this before detectron2 is asked for.
@@ -85,13 +85,13 @@ def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tens
     given = model.sampler.copies
     _check_copied(model, held, names)
     if given is not None:
-        copies = {at: given.get(name, 1) for at, name in enumerate(names)}
+        copies = {index: given.get(name, 1) for index, name in enumerate(names)}
     else:
-        counts = {at: sum(at in classes for classes in held) for at in range(len(names))}
+        counts = {index: sum(index in classes for classes in held) for index in range(len(names))}
         most = max(counts.values())
-        copies = {at: round(most / n) for at, n in counts.items()}
+        copies = {index: round(most / n) for index, n in counts.items()}
     return torch.tensor(
-        [max([copies[at] for at in classes], default=1) for classes in held]
+        [max([copies[index] for index in classes], default=1) for classes in held]
     ).float()
 
 
@@ -104,7 +104,7 @@ def _check_copied(model: Model, held: list[set[int]], names: list[str]) -> None:
             f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
             f"there are {', '.join(names)}"
         )
-    present = {names[at] for classes in held for at in classes}
+    present = {names[index] for classes in held for index in classes}
     missing = [name for name in wanted if name not in present]
     if missing:
         raise BackendError(
@@ -124,9 +124,9 @@ class ClassBalanced:
     def __init__(self, records: list[Record], seed: int) -> None:
         held: dict[int, list[int]] = {}
         for number, record in enumerate(records):
-            for at in _classes(record):
-                held.setdefault(at, []).append(number)
-        self.images = [np.array(held[at]) for at in sorted(held)]
+            for index in _classes(record):
+                held.setdefault(index, []).append(number)
+        self.images = [np.array(held[index]) for index in sorted(held)]
         self.seed = seed
 
     def __iter__(self) -> Iterator[int]:
@@ -138,7 +138,7 @@ class ClassBalanced:
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of a stream, as ``(number, place)`` each, from one on.
+    """Batches of a stream, as ``(number, position)`` each, from one on.
 
     Attributes:
         stream: Where the samples come from.
@@ -157,20 +157,20 @@ class Batches:
         samples = (
             {
                 "number": number,
-                "place": place,
+                "position": position,
                 # All of one shape where they are not grouped.
                 "width": self.stream.records[number]["width"] if self.by_shape else 0,
                 "height": self.stream.records[number]["height"],
             }
-            for place, number in enumerate(self.stream.sampler)
+            for position, number in enumerate(self.stream.sampler)
         )
         batches = AspectRatioGroupedDataset(samples, self.size)
         for batch in itertools.islice(iter(batches), self.first, None):
-            yield [(sample["number"], sample["place"]) for sample in batch]
+            yield [(sample["number"], sample["position"]) for sample in batch]
 
 
 class Samples(Dataset[Record]):
-    """What the network takes, by a record's number and its place in the stream.
+    """What the network takes, by a record's number and its position in the stream.
 
     Args:
         records: All images.
@@ -184,8 +184,8 @@ class Samples(Dataset[Record]):
         self.seed = seed
 
     def __getitem__(self, sample: tuple[int, int]) -> Record:
-        number, place = sample
-        seed = int(np.random.SeedSequence((self.seed, place)).generate_state(1)[0])
+        number, position = sample
+        seed = int(np.random.SeedSequence((self.seed, position)).generate_state(1)[0])
         np.random.seed(seed)  # what the library's augmentations draw from
         with naming_the_file(self.records[number]):
             return self.mapper(self.records[number], seed)  # type: ignore[no-any-return]

@@ -94,7 +94,11 @@ def versions() -> dict[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error of a library in one line."""
+    """An error of a library in one line.
+
+    >>> one_line(KeyError("no_such_key"))
+    "'no_such_key'"
+    """
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -125,20 +125,20 @@ class _Training:
         losses: list[float] = []
         writer = JSONWriter(str(job.work_dir / "metrics.json"))
 
-        def look(trainer: Any) -> None:
+        def after_step(trainer: Any) -> None:
             self.loss = float(trainer.storage.latest()["total_loss"][0])
             losses.append(self.loss)
             if self.average is not None:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                for each in (writer, *writers):
-                    each.write()
+                for event_writer in (writer, *writers):
+                    event_writer.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)
         trainer._hooks = []  # of the epoch before
-        trainer.register_hooks([schedule, hooks.CallbackHook(after_step=look)])
+        trainer.register_hooks([schedule, hooks.CallbackHook(after_step=after_step)])
         seed_epoch(job.model.seed, epoch)
         self.network.train()
         began = time.perf_counter()

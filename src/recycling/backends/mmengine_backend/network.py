@@ -159,8 +159,8 @@ def _classes(
 ) -> list[Any]:
     """The mean of the probabilities."""
     if len(views) == 1:
-        return _look(module, views[0], samples, trained)
-    seen = [_look(module, view, samples, trained) for view in views]
+        return _predicted(module, views[0], samples, trained)
+    seen = [_predicted(module, view, samples, trained) for view in views]
     for of_views in zip(*seen, strict=True):
         of_views[0].set_pred_score(sum(sample.pred_score for sample in of_views) / len(views))
     return seen[0]
@@ -174,13 +174,13 @@ def _boxes(
     mmdet's ``DetTTAModel`` does so, too, but takes no detector that also gives masks.
     """
     if len(views) == 1:
-        return _look(module, views[0], samples, trained)
+        return _predicted(module, views[0], samples, trained)
 
     from mmcv.ops import batched_nms
     from mmengine.structures import InstanceData
 
     settings = _suppression(module.test_cfg) or FUSE_OVERLAPS
-    seen = [_look(module, view, samples, trained) for view in views]
+    seen = [_predicted(module, view, samples, trained) for view in views]
     for of_views in zip(*seen, strict=True):
         for view, sample in zip(views, of_views, strict=True):
             found = sample.pred_instances
@@ -259,9 +259,9 @@ def _logits(
         return module.inference(data["inputs"], metas), data["data_samples"]
 
     logits, packed = _guarded(infer, _packed(view, samples), view, trained)
-    for place, sample in enumerate(packed):
+    for row, sample in enumerate(packed):
         _limit_size(sample)
-        yield logits[place : place + 1], sample
+        yield logits[row : row + 1], sample
 
 
 def probabilities_of(module: Any, logits: Any) -> Any:
@@ -290,7 +290,9 @@ def _limit_size(sample: Any) -> None:
         sample.set_metainfo({"ori_shape": (round(height * shrink), round(width * shrink))})
 
 
-def _look(module: Any, view: View, samples: list[dict[str, Any]], trained: Trained) -> list[Any]:
+def _predicted(
+    module: Any, view: View, samples: list[dict[str, Any]], trained: Trained
+) -> list[Any]:
     return list(_guarded(module.test_step, _packed(view, samples), view, trained))
 
 

@@ -67,6 +67,10 @@ def official_weights(config: Mapping[str, Any]) -> list[str]:
 
     Args:
         config: The recipe, read.
+
+    >>> initial = {"type": "Pretrained", "checkpoint": "torchvision://resnet50"}
+    >>> official_weights({"model": {"backbone": {"init_cfg": initial}}})
+    ['torchvision://resnet50']
     """
     named = [config.get("load_from")]
     for node in mappings_in(config.get("model")):

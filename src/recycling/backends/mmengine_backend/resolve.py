@@ -146,7 +146,11 @@ def _read(recipe: Path) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error of a library in one line of bearable length."""
+    """An error of a library in one line of bearable length.
+
+    >>> first_line(KeyError("no_such_key"))
+    "KeyError: 'no_such_key'"
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return shorten(text, 300, placeholder=" ...")

@@ -135,6 +135,9 @@ def anchor_fit(
 
     Raises:
         BackendError: There is no box of an area.
+
+    >>> anchor_fit([32, 64], [32, 32], Anchors(sizes=(32,), ratios=(1,)), n_levels=2)
+    AnchorFit(mean_iou=0.75, recall=1.0)
     """
     best = _best_overlaps(_logs(widths, heights), anchors, n_levels)
     return AnchorFit(float(best.mean()), float((best >= MATCH).mean()))
@@ -310,7 +313,11 @@ def _row(name: str, boxes: pd.DataFrame) -> dict[str, Any]:
 
 
 def describe(anchors: Anchors) -> str:
-    """Anchors in a few words, for a log."""
+    """Anchors in a few words, for a log.
+
+    >>> describe(Anchors(sizes=(32,)))
+    'sizes 32 and ratios 0.5, 1, 2'
+    """
 
     def listed(values: Sequence[float]) -> str:
         return ", ".join(f"{value:g}" for value in values)

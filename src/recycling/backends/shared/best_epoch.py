@@ -16,6 +16,13 @@ class BestEpoch:
         settings: How long to wait, and for what gain.
         name: What the model is called in messages.
 
+    >>> import torch
+    >>> best = BestEpoch(EarlyStopping(patience=1), "det.yolox.fold0")
+    >>> for epoch, score in enumerate((0.5, 0.7, 0.6), 1):
+    ...     best.update(score, epoch, torch.nn.Identity())
+    >>> best.epoch, best.score, best.is_over(epoch=3)
+    (2, 0.7, True)
+
     Attributes:
         last: The score of the last epoch.
         score: The best one.

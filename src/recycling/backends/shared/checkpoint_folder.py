@@ -156,7 +156,13 @@ def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, as 64 hex digits."""
+    """The sha256 of a file, as 64 hex digits.
+
+    >>> path = getfixture("tmp_path") / "weights.pth"
+    >>> _ = path.write_bytes(b"")
+    >>> sha256_of(path)[:8]
+    'e3b0c442'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

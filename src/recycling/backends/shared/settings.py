@@ -117,7 +117,7 @@ class Sampler(Settings):
 
 
 class Anchors(Settings):
-    """The boxes that a detector starts from: each size at each ratio, at every place."""
+    """The boxes that a detector starts from: each size at each ratio, at every cell."""
 
     sizes: tuple[PositiveFloat, ...] = Field(
         min_length=1,
@@ -170,7 +170,11 @@ def scaled_side(side: int, scale: float) -> int:
 
 
 def read_augmentation(given: Any) -> Any:
-    """A list whose entries are names, or names with their arguments: as one mapping each."""
+    """A list whose entries are names, or names with their arguments: as one mapping each.
+
+    >>> read_augmentation(["HorizontalFlip", {"Blur": {"p": 0.3}}])
+    [{'HorizontalFlip': {}}, {'Blur': {'p': 0.3}}]
+    """
     if not isinstance(given, (list, tuple)):
         return given
     entries = [{entry: {}} if isinstance(entry, str) else entry for entry in given]

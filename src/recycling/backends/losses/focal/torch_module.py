@@ -26,6 +26,9 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float) -> T
 
     Returns:
         Of the same shape.
+
+    >>> focal_loss(torch.zeros(2), torch.tensor([1.0, 0.0]), gamma=2.0, alpha=0.25)
+    tensor([0.0433, 0.1300])
     """
     present, absent = logsigmoid(logits), logsigmoid(-logits)
     return -(

@@ -77,8 +77,16 @@ def decoded(path: str) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
-last_decoded = lru_cache(maxsize=1)(decoded)
-"""As `decoded`, for crops: those of one image often follow one another."""
+@lru_cache(maxsize=1)
+def last_decoded(path: str, modified: int) -> NDArray[np.uint8]:
+    """As `decoded`, for crops: those of one image often follow one another.
+
+    Args:
+        path: The file.
+        modified: When it was written, so that a changed file is read again.
+    """
+    return decoded(path)
+
 
 CACHE = ImageCache()
 """Of this process, for one training or prediction."""

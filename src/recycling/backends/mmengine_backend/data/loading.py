@@ -78,7 +78,7 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
     def _cut(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        image = last_decoded(path)
+        image = last_decoded(path, Path(path).stat().st_mtime_ns)
         x_min, y_min, x_max, y_max = box
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side

@@ -34,10 +34,10 @@ class ClassBalancedSampler(DefaultSampler):  # type: ignore[misc]
         # All processes draw the same, and each takes its part.
         rng = np.random.default_rng((self.seed, self.epoch))
         classes = rng.integers(len(self.holders), size=int(self.total_size))
-        places = rng.random(int(self.total_size))
+        draws = rng.random(int(self.total_size))
         drawn = [
-            self.holders[index][int(place * len(self.holders[index]))]
-            for index, place in zip(classes.tolist(), places.tolist(), strict=True)
+            self.holders[index][int(draw * len(self.holders[index]))]
+            for index, draw in zip(classes.tolist(), draws.tolist(), strict=True)
         ]
         return iter(drawn[self.rank : self.total_size : self.world_size])
 
@@ -68,6 +68,9 @@ def balancing_copies(samples: list[set[int]]) -> dict[int, int]:
 
     Args:
         samples: The classes that each sample holds.
+
+    >>> balancing_copies([{0}, {0}, {0, 1}])
+    {0: 1, 1: 3}
     """
     held = Counter(index for classes in samples for index in classes)
     most = max(held.values(), default=1)

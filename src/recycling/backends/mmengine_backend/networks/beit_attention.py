@@ -54,11 +54,13 @@ class OnAnyGrid:
         grid: Rows and columns of patches; the caller sets it.
     """
 
+    window_size: Any
+
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.grid: Grid = tuple(self.window_size)
 
-    def forward(self, x: Tensor, rel_pos_bias: None = None) -> Tensor:
+    def forward(self: Any, x: Tensor, rel_pos_bias: None = None) -> Tensor:
         """Attend.
 
         Args:
@@ -83,6 +85,9 @@ def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
 
     Returns:
         (heads, tokens, tokens).
+
+    >>> position_bias(torch.zeros(3 * 3 + 3, 2), learnt_on=(2, 2), grid=(3, 4)).shape
+    torch.Size([2, 13, 13])
     """
     if grid != learnt_on:
         table = _resized(table, learnt_on, grid)
