@@ -38,7 +38,7 @@ def read(cache: Any, path: str, limit: int) -> Any:
 
 @pytest.fixture
 def cache() -> Any:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
+    from recycling.backends.shared.image_cache import ImageCache
 
     return ImageCache()
 

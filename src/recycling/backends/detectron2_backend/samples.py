@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.records import naming_the_file
 from recycling.backends.shared.albumentations_list import AlbumentationsList
+from recycling.backends.shared.image_cache import ImageCache
 from recycling.backends.shared.model import Model
 
 Record = dict[str, Any]
@@ -201,37 +202,47 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
 
     def __init__(self, config: Any, model: Model) -> None:
         super().__init__(config, is_train=True)
-        self.images = ImageCache(
-            config.INPUT.FORMAT,
-            # A crop of the recipe's comes before the resizing.
-            None if config.INPUT.CROP.ENABLED and model.augmentation is None else model.image_size,
-            model.cache_megabytes * 2**20 // max(1, model.workers),
-        )
+        self.images = ImageCache()
+        self.cache_bytes = model.cache_megabytes * 2**20 // max(1, model.workers)
+        self.resize: Any = None
+        # A crop of the recipe's comes before the resizing.
+        if not config.INPUT.CROP.ENABLED or model.augmentation is not None:
+            self.resize = T.ResizeShortestEdge(model.image_size, model.image_size)
         self.list: AlbumentationsList | None = None
         if model.augmentation is not None:
             self.list = AlbumentationsList(model.augmentation, "det")
 
     def __call__(self, record: Record, seed: int) -> Record:
         """What the network takes of one record; the seed is the list's."""
-        image, resize = self.images.read(record)
-        others: list[Any] = []
+        path = record["file_name"]
+        image = self.images.get(path, (), self.cache_bytes, lambda: self._read(record)).copy()
+        transforms: list[Any] = []
+        if self.resize is not None:
+            size = (record["height"], record["width"])
+            transforms.append(T.ResizeTransform(*size, *image.shape[:2]))
         if self.list is None:
             steps = [
                 step
                 for step in self.augmentations.augs
-                if resize is None or not isinstance(step, T.ResizeShortestEdge)
+                if self.resize is None or not isinstance(step, T.ResizeShortestEdge)
             ]
             augmented = T.AugInput(image)
-            others = [T.AugmentationList(steps)(augmented)]
+            transforms.append(T.AugmentationList(steps)(augmented))
             image = augmented.image
         sample = {key: value for key, value in record.items() if key != "annotations"}
         sample["annotations"] = [dict(annotation) for annotation in record["annotations"]]
-        transforms = T.TransformList([*([] if resize is None else [resize]), *others])
-        self._transform_annotations(sample, transforms, image.shape[:2])
+        self._transform_annotations(sample, T.TransformList(transforms), image.shape[:2])
         if self.list is not None:
             image, sample["instances"] = self._augmented(image, sample["instances"], seed)
         sample["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return sample
+
+    def _read(self, record: Record) -> Any:
+        image = detection_utils.read_image(record["file_name"], format=self.image_format)
+        detection_utils.check_image_size(dict(record), image)
+        if self.resize is None:
+            return image
+        return self.resize.get_transform(image).apply_image(image)
 
     def _augmented(self, image: Any, instances: Instances, seed: int) -> tuple[Any, Instances]:
         """An image and its boxes after the list of Albumentations, which takes BGR."""
@@ -252,37 +263,6 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         if made.masks is not None:
             found.gt_masks = BitMasks(torch.as_tensor(made.masks > 0))
         return made.image[..., ::-1] if flipped else made.image, found
-
-
-class ImageCache:
-    """Decoded images, kept in memory as long as they fit.
-
-    Args:
-        image_format: The order of colours.
-        side: The longer side that they are resized to; None leaves them.
-        n_bytes: How much memory they may take.
-    """
-
-    def __init__(self, image_format: str, side: int | None, n_bytes: int) -> None:
-        self.image_format = image_format
-        self.resize = None if side is None else T.ResizeShortestEdge(side, side)
-        self.n_bytes = n_bytes
-        self.kept: dict[str, tuple[Any, Any]] = {}
-
-    def read(self, record: Record) -> tuple[Any, Any]:
-        """The image, which may be changed, and how it was resized."""
-        path = record["file_name"]
-        if path not in self.kept:
-            decoded = detection_utils.read_image(path, format=self.image_format)
-            detection_utils.check_image_size(dict(record), decoded)
-            resize = None if self.resize is None else self.resize.get_transform(decoded)
-            image = decoded if resize is None else resize.apply_image(decoded)
-            if image.nbytes > self.n_bytes:
-                return image.copy(), resize  # PIL's memory cannot be written to
-            self.n_bytes -= image.nbytes
-            self.kept[path] = (image, resize)
-        image, resize = self.kept[path]
-        return image.copy(), resize
 
 
 def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:

@@ -176,7 +176,7 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
         runner.register_hook(StopEarly(best, score))
     with progress_bar() as progress, unwrapped_errors():
         if is_main_process():
-            runner.register_hook(ProgressLine(progress, "training"))
+            runner.register_hook(ProgressLine(progress))
         try:
             runner.train()
         finally:

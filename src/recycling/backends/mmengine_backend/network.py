@@ -158,8 +158,6 @@ def _classes(
     module: Any, views: list[View], samples: list[dict[str, Any]], trained: Trained
 ) -> list[Any]:
     """The mean of the probabilities."""
-    if len(views) == 1:
-        return _predicted(module, views[0], samples, trained)
     seen = [_predicted(module, view, samples, trained) for view in views]
     for of_views in zip(*seen, strict=True):
         of_views[0].set_pred_score(sum(sample.pred_score for sample in of_views) / len(views))

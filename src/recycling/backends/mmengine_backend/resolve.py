@@ -118,18 +118,18 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "work_dir": str(work_dir),
         }
     )
-    set_running(config, model, data)
+    set_running(config, model)
     set_loss(config, model, data)
-    set_freeze(config, model, data)
+    set_freeze(config, model)
     set_anchors(config, model, data)
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
     set_sampler(config, model, data)
-    set_image_cache(config, model, data)
+    set_image_cache(config, model)
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
-    set_class_names(config, model, data)
+    set_class_names(config, data)
     return config
 
 

@@ -20,13 +20,6 @@ from recycling.backends.shared.settings import WHOLE_BATCH
 
 ALBUMENTATIONS = "RecyclingAlbumentations"
 
-OF_TASK: dict[str, tuple[str, ...]] = {
-    "cls": ("mixup", "cutmix", "rand_augment"),
-    "det": ("mosaic", "mixup", "copy_paste", "rand_augment"),
-    "seg": ("mosaic",),
-}
-"""Which of the libraries' own augmentations there are."""
-
 Config = dict[str, Any]
 
 
@@ -194,6 +187,12 @@ BATCH_MIXES: dict[tuple[str, str], Own] = {
     ("cls", "cutmix"): Own("CutMix", {"alpha": 1.0}),
 }
 """With the strength of the library's own recipes of Swin Transformer."""
+
+OF_TASK = {
+    task: [name for of_task, name in (*BATCH_MIXES, *OWN) if of_task == task]
+    for task in ("cls", "det", "seg")
+}
+"""Which of the libraries' own augmentations there are."""
 
 
 def _own(name: str, arguments: Config, model: Model) -> Config:

@@ -6,16 +6,14 @@ from typing import Any
 
 from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
-from recycling.backends.shared.model import Model
 
 
-def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:
+def set_class_names(config: Any, data: TrainingSet) -> None:
     """Give the names of the classes to each `MultiAttributeHead`.
 
     Args:
         config: The resolved ``mmengine.Config``, the user's options included, for these may make
             such a head; changed in place.
-        model: The settings; not looked at.
         data: What is trained on.
     """
     for node in mappings_in(config.model):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.tracking import wandb_settings
 
 
-def set_running(config: Any, model: Model, data: TrainingSet) -> None:
+def set_running(config: Any, model: Model) -> None:
     """Put `accumulate`, `ema`, `deterministic`, `devices` and W&B into a config.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
         model: The settings.
-        data: What is trained on; not looked at.
     """
     _set_accumulation(config, model)
     _set_averaging(config, model)
