@@ -472,7 +472,7 @@ def test_weights_and_biases_logs_offline_into_the_runs_folder_when_asked(
     assert list((tmp_path / "run").rglob("wandb/offline-run-*/run-*.wandb"))
 
 
-def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps(tmp_path: Path) -> None:
+def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps() -> None:
     from mmengine import Config
 
     from recycling.backends.mmengine_backend.settings.running import set_running

@@ -21,9 +21,9 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSample
 from detectron2.structures import BitMasks, Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.records import naming_the_file
 from recycling.backends.shared.albumentations_list import AlbumentationsList
+from recycling.backends.shared.copies import check_sampled, copies_by_class, repeats_of
 from recycling.backends.shared.image_cache import ImageCache
 from recycling.backends.shared.model import Model
 
@@ -67,7 +67,9 @@ def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
             records, asked.threshold
         )
     else:
-        repeats = _copies(model, records, names)
+        held = [_classes(record) for record in records]
+        check_sampled(model, names, {names[index] for index in set().union(*held)}, "image")
+        repeats = torch.tensor(repeats_of(held, copies_by_class(model, names))).float()
     sampler = RepeatFactorTrainingSampler(repeats, seed=model.seed)
     return Stream(records, sampler, float(repeats.sum()))
 
@@ -78,40 +80,6 @@ def _classes(record: Record) -> set[int]:
         for annotation in record["annotations"]
         if not annotation["iscrowd"]
     }
-
-
-def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tensor:
-    """How often each image is seen: as often as the category in it that asks for most."""
-    held = [_classes(record) for record in records]
-    given = model.sampler.copies
-    _check_copied(model, held, names)
-    if given is not None:
-        copies = {index: given.get(name, 1) for index, name in enumerate(names)}
-    else:
-        counts = {index: sum(index in classes for classes in held) for index in range(len(names))}
-        most = max(counts.values())
-        copies = {index: round(most / n) for index, n in counts.items()}
-    return torch.tensor(
-        [max([copies[index] for index in classes], default=1) for classes in held]
-    ).float()
-
-
-def _check_copied(model: Model, held: list[set[int]], names: list[str]) -> None:
-    """Whatever is to be copied must be there."""
-    wanted = names if model.sampler.copies is None else list(model.sampler.copies)
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise BackendError(
-            f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
-            f"there are {', '.join(names)}"
-        )
-    present = {names[index] for classes in held for index in classes}
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        raise BackendError(
-            f"model {model.recipe!r}: sampler 'oversample': no training image holds "
-            f"{', '.join(missing)}; choose other folds, drop the category or use repeat_factor"
-        )
 
 
 class ClassBalanced:
