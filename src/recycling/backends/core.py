@@ -53,8 +53,8 @@ class TrainingData:
     """What one training sees.
 
     Attributes:
-        train: One part a source: the labelled images of the other folds and, where the model asks
-            for them, the pseudo-labelled ones. Image ids may repeat across parts.
+        train: The labelled images of the other folds and, where the model asks for them, the
+            pseudo-labelled ones. Image ids may repeat from one to the other.
         validation: The labelled images of the fold that is held out.
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
@@ -161,7 +161,7 @@ def refuse(model: Model, cannot: Iterable[str]) -> None:
 
     Args:
         model: The settings.
-        cannot: Those of them that it cannot honour but with their default.
+        cannot: The names of those that it cannot honour; they have to be at their defaults.
 
     Raises:
         BackendError: One of them is set.

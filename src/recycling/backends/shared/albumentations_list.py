@@ -30,7 +30,7 @@ COMPOSITIONS = (
 )
 
 IGNORED = 255
-"""What a label map says of a pixel that a transform made up."""
+"""The label of pixels that do not count, mmseg's own; also of those that a transform adds."""
 
 Entries = Sequence[Mapping[str, Mapping[str, Any]]]
 

@@ -13,12 +13,10 @@ from recycling.backends.losses.class_weights import class_weights
 from recycling.backends.losses.core import Head, Loss, LossError, form_of
 from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.albumentations_list import IGNORED
 from recycling.backends.shared.model import Model
 
 SUM = "recycling.backends.mmengine_backend.networks.classifiers.sum_of_losses.SumOfLosses"
-
-IGNORED = 255
-"""The label of pixels that do not count; mmseg's own."""
 
 
 class Term(NamedTuple):
