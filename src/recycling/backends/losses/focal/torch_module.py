@@ -47,8 +47,9 @@ class FocalLossOfClasses(nn.Module):
         reduction: ``mean`` over samples, pixels or boxes, or ``sum``.
         loss_weight: What the loss is multiplied with.
         use_sigmoid: Always true; mmdet's heads ask for it.
-        loss_name: What mmseg logs it as.
     """
+
+    loss_name = "loss_focal"  # what mmseg logs it as
 
     def __init__(
         self,
@@ -58,7 +59,6 @@ class FocalLossOfClasses(nn.Module):
         reduction: str = "mean",
         loss_weight: float = 1.0,
         use_sigmoid: bool = True,
-        loss_name: str = "loss_focal",
     ) -> None:
         super().__init__()
         self.gamma, self.alpha = gamma, alpha
@@ -66,7 +66,6 @@ class FocalLossOfClasses(nn.Module):
         self.reduction = reduction
         self.loss_weight = loss_weight
         self.use_sigmoid = use_sigmoid
-        self.loss_name = loss_name
 
     def forward(
         self,
