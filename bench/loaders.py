@@ -131,10 +131,9 @@ def waiting(task: str, pictures: LabeledImages, folder: Path, workers: int) -> t
 
 def forget_pictures() -> None:
     """Let loaders of this process, or started from it, find nothing in memory."""
-    from recycling.backends.mmengine_backend.data.image_cache import CROPS, IMAGES
+    from recycling.backends.mmengine_backend.data.image_cache import CACHE
 
-    CROPS.clear()
-    IMAGES.clear()
+    CACHE.clear()
 
 
 def model(task: str, workers: int) -> Model:

@@ -139,63 +139,37 @@ def read_all(folder: Path, cache_bytes: int) -> list[NDArray[np.uint8]]:
 
 
 @pytest.fixture
-def empty_caches() -> tuple[Any, Any]:
-    """Those of this process: of crops and of pictures."""
-    from recycling.backends.mmengine_backend.data import image_cache
+def cache() -> Any:
+    """That of this process, with nothing in it."""
+    from recycling.backends.mmengine_backend.data.image_cache import CACHE
 
-    image_cache.CROPS.clear()
-    image_cache.IMAGES.clear()
-    return image_cache.CROPS, image_cache.IMAGES
+    CACHE.clear()
+    return CACHE
 
 
 def test_a_crop_is_cut_once_where_there_is_room_and_can_be_written_to(
-    tmp_path: Path, empty_caches: tuple[Any, Any]
+    tmp_path: Path, cache: Any
 ) -> None:
-    _, pictures = empty_caches
     first = read_all(tmp_path, 2**20)
     expected = [crop.copy() for crop in first]
-    reads = pictures.n_reads
+    kept = dict(cache.images)
     for crop in first:
         crop[:] = 0
     again = read_all(tmp_path, 2**20)
-    assert pictures.n_reads == reads
-    for one, other in zip(again, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert all(cache.images[key] is crop for key, crop in kept.items())
+    for found, other in zip(again, expected, strict=True):
+        np.testing.assert_array_equal(found, other)
 
 
-@pytest.mark.parametrize("limit", [0, 1000, 14_400, 45_000, 70_000, 2**20])
-def test_crops_and_pictures_together_keep_to_the_limit(
-    limit: int, tmp_path: Path, empty_caches: tuple[Any, Any]
-) -> None:
-    crops, pictures = empty_caches
-    read_all(tmp_path, 2**20)
-    assert crops.n_bytes == 12 * 20 * 20 * 3
-    assert pictures.n_bytes == 6 * 30_000
-    crops.clear()
-    pictures.clear()
+@pytest.mark.parametrize("limit", [0, 1000, 14_400, 45_000, 2**20])
+def test_crops_keep_to_the_limit(limit: int, tmp_path: Path, cache: Any) -> None:
     for _ in range(3):
         read_all(tmp_path, limit)
-        assert crops.n_bytes + pictures.n_bytes <= limit
-    # Crops go first: they are all that is asked for again.
-    assert crops.n_bytes == min(limit // 1200, 12) * 1200
+        assert cache.n_bytes == min(limit // 1200, 12) * 1200
 
 
-def test_a_crop_of_a_changed_picture_is_cut_again(
-    tmp_path: Path, empty_caches: tuple[Any, Any]
-) -> None:
+def test_a_crop_of_a_changed_picture_is_cut_again(tmp_path: Path, cache: Any) -> None:
     assert read_all(tmp_path, 2**20)[0].any()
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((100, 100, 3), np.uint8))
     os.utime(tmp_path / "0.png", (1, 1))
     assert not read_all(tmp_path, 2**20)[0].any()
-
-
-def test_crops_leave_the_memory_when_whole_pictures_are_asked_for(
-    tmp_path: Path, empty_caches: tuple[Any, Any]
-) -> None:
-    from recycling.backends.mmengine_backend.data.loading import ReadImage
-
-    crops, pictures = empty_caches
-    read_all(tmp_path, 2**20)
-    ReadImage(cache_bytes=60_000)({"img_path": str(tmp_path / "0.png")})
-    assert crops.n_bytes == 0
-    assert pictures.n_bytes <= 60_000

@@ -281,7 +281,7 @@ def test_loaders_and_their_memory_are_as_asked_for(part: LabeledImages) -> None:
         stream = stream_of(model, training_records(data_of(part), config, "x"), ["Paper", "Metal"])
         loader = build_loader(model, config, stream, 0)
     assert loader.num_workers == 2
-    assert loader.dataset.mapper.images.n_bytes == 3 * 2**20  # for each of the two
+    assert loader.dataset.mapper.cache_bytes == 3 * 2**20  # for each of the two
 
 
 def test_a_training_starts_from_the_weights_that_are_asked_for(

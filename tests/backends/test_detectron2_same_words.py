@@ -252,7 +252,7 @@ def test_each_look_at_a_picture_throws_its_own_coin(part: LabeledImages) -> None
     turns: dict[str, list[tuple[bool, bool]]] = {name: [] for name in first}
     for look in looks:
         name, picture = look["file_name"], look["image"]
-        plain = plain_picture(records, name, config)
+        plain = plain_picture(name, config)
         turn = next(
             (left, up)
             for left, up in itertools.product((False, True), repeat=2)
@@ -267,11 +267,12 @@ def test_each_look_at_a_picture_throws_its_own_coin(part: LabeledImages) -> None
     assert all(len(set(one)) == 4 for one in turns.values())
 
 
-def plain_picture(records: list[dict[str, Any]], name: str, config: Any) -> Any:
-    from recycling.backends.detectron2_backend.samples import ImageCache
+def plain_picture(name: str, config: Any) -> Any:
+    from detectron2.data import detection_utils
+    from detectron2.data import transforms as T
 
-    (record,) = (one for one in records if one["file_name"] == name)
-    picture, _ = ImageCache(config.INPUT.FORMAT, 64, n_bytes=0).read(record)
+    picture = detection_utils.read_image(name, format=config.INPUT.FORMAT)
+    picture = T.ResizeShortestEdge(64, 64).get_transform(picture).apply_image(picture)
     return torch.as_tensor(picture.transpose(2, 0, 1))
 
 

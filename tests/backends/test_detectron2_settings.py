@@ -302,21 +302,21 @@ def test_samples_are_the_same_with_any_number_of_workers_and_any_cache(
                 )
 
 
-def test_the_cache_keeps_as_many_pictures_as_there_is_room_for(part: LabeledImages) -> None:
-    from recycling.backends.detectron2_backend.samples import ImageCache
+def test_what_a_training_does_to_a_picture_is_not_kept(part: LabeledImages) -> None:
+    from recycling.backends.detectron2_backend import session
+    from recycling.backends.detectron2_backend.records import training_records
+    from recycling.backends.detectron2_backend.resolve import resolve
 
-    path = part.folder.path / "1.png"
-    records = [
-        {"file_name": str(part.folder.path / f"{number}.png"), "width": 96, "height": 64}
-        for number in (1, 2, 3)
-    ]
-    pictures = ImageCache("BGR", 48, n_bytes=2 * 48 * 32 * 3)
-    for record in records:
-        picture, _ = pictures.read(record)
-        picture[:] = 0  # what a training does to a picture is not kept
-    assert list(pictures.kept) == [record["file_name"] for record in records[:2]]
-    assert path.exists()
-    assert pictures.read(records[0])[0].max() > 0
+    model = settings_of(augmentation=[{"InvertImg": {"p": 1.0}}])
+    with session.library():
+        from recycling.backends.detectron2_backend.samples import TrainingMapper
+
+        config = resolve(model, RECIPE, n_classes=2)
+        record = training_records(data_of(part), config, "x")[0]
+        mapper = TrainingMapper(config, model)
+        first, again = (mapper(record, seed=0)["image"] for _ in range(2))
+    assert len(mapper.images.images) == 1
+    assert torch.equal(first, again)
 
 
 # How a training runs

@@ -65,7 +65,7 @@ def config_of(backend: str, recipe: str, freeze: int, data: TrainingSet, folder:
     model = model_of(backend, recipe=recipe, freeze=freeze, optimizer={"learning_rate": 1e-2})
     path = ZOO / backend / f"{recipe}.py"
     config = resolve(model.model_copy(update={"freeze": None}), path, data, folder)
-    set_freeze(config, model, data)
+    set_freeze(config, model)
     return config
 
 

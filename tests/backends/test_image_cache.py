@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,72 +30,53 @@ def paths(tmp_path: Path) -> list[str]:
     return [str(tmp_path / f"{number}.png") for number in range(40)]
 
 
-def test_a_picture_is_decoded_once_where_there_is_room(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
+def read(cache: Any, path: str, limit: int) -> Any:
+    from recycling.backends.mmengine_backend.data.image_cache import decoded
 
-    cache = ImageCache()
-    first = [cache.read(path, 40 * N_BYTES) for path in paths]
-    again = [cache.read(path, 40 * N_BYTES) for path in paths]
-    assert all(one is other for one, other in zip(first, again, strict=True))
-    assert (cache.n_reads, cache.n_hits) == (80, 40)
+    return cache.get(path, (), limit, lambda: decoded(path))
 
 
-def test_the_limit_holds_and_what_is_counted_is_what_is_kept(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
+@pytest.fixture
+def cache() -> Any:
+    from recycling.backends.shared.image_cache import ImageCache
 
-    cache = ImageCache()
+    return ImageCache()
+
+
+def test_a_picture_is_decoded_once_where_there_is_room(cache: Any, paths: list[str]) -> None:
+    first = [read(cache, path, 40 * N_BYTES) for path in paths]
+    again = [read(cache, path, 40 * N_BYTES) for path in paths]
+    assert all(image is other for image, other in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("n_images", [0, 3, 25])
+def test_the_limit_holds_and_what_is_kept_is_found(
+    cache: Any, paths: list[str], n_images: int
+) -> None:
     rng = np.random.default_rng(1)
-    for limit in (10 * N_BYTES, 25 * N_BYTES, 3 * N_BYTES, 0, 7 * N_BYTES + 1):
-        for path in rng.choice(paths, 100):
-            cache.read(path, limit)
-            assert cache.n_bytes <= limit
-            assert cache.n_bytes == sum(picture.nbytes for picture, _ in cache.images.values())
-
-
-def test_zero_keeps_nothing(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
-
-    cache = ImageCache()
-    for _ in range(2):
-        for path in paths:
-            np.testing.assert_array_equal(cache.read(path, 0), cv2.imread(path))
-    assert (cache.n_hits, len(cache.images), cache.n_bytes) == (0, 0, 0)
-
-
-def test_a_cache_for_half_of_the_pictures_finds_half_of_them(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
-
-    cache = ImageCache()
-    rng = np.random.default_rng(0)
-    for _ in range(30):
+    for _ in range(3):
         for path in rng.permutation(paths):
-            cache.read(path, 20 * N_BYTES)
-    assert cache.n_hits == 29 * 20
+            image = read(cache, path, n_images * N_BYTES + 1)
+            np.testing.assert_array_equal(image, cv2.imread(path))
+        assert len(cache.images) == n_images
+        assert cache.n_bytes == n_images * N_BYTES
 
 
-def test_pictures_that_are_no_longer_asked_for_make_room(paths: list[str]) -> None:
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
-
-    cache = ImageCache()
-    for path in paths[:20]:
-        cache.read(path, 20 * N_BYTES)
-    for _ in range(12):
-        for path in paths[20:]:
-            cache.read(path, 20 * N_BYTES)
-    assert set(paths[20:]) == {path for path, _ in cache.images}
-
-
-def test_a_changed_file_is_read_again(paths: list[str]) -> None:
+def test_a_changed_file_is_read_again(cache: Any, paths: list[str]) -> None:
     import os
 
-    from recycling.backends.mmengine_backend.data.image_cache import ImageCache
-
-    cache = ImageCache()
-    before = cache.read(paths[0], 40 * N_BYTES)
+    before = read(cache, paths[0], 40 * N_BYTES)
     cv2.imwrite(paths[0], np.zeros((SIDE, SIDE, 3), np.uint8))
     os.utime(paths[0], (1, 1))
     assert before.any()
-    assert not cache.read(paths[0], 40 * N_BYTES).any()
+    assert not read(cache, paths[0], 40 * N_BYTES).any()
+
+
+def test_a_training_leaves_no_picture_in_memory(tmp_path: Path) -> None:
+    from recycling.backends.mmengine_backend.data.image_cache import CACHE
+
+    train("mmpretrain", draw_pictures(tmp_path / "pictures"), tmp_path / "run")
+    assert not CACHE.images
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,20 +152,6 @@ def test_another_seed_gives_other_weights(
 def _sha256(checkpoint: Checkpoint) -> str:
     facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
     return str(facts["weights_sha256"])
-
-
-def test_a_config_is_formatted_once_for_the_logs_and_the_checkpoint(
-    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    formatted: list[str] = []
-
-    def count(text: str, **_: Any) -> tuple[str, bool]:
-        formatted.append(text)
-        return text, False
-
-    monkeypatch.setattr("yapf.yapflib.yapf_api.FormatCode", count)
-    made = train("mmpretrain", pictures, tmp_path)
-    assert [(made.folder / "config.py").read_text()] == formatted
 
 
 def test_training_starts_from_the_weights_given(

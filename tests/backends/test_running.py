@@ -472,10 +472,9 @@ def test_weights_and_biases_logs_offline_into_the_runs_folder_when_asked(
     assert list((tmp_path / "run").rglob("wandb/offline-run-*/run-*.wandb"))
 
 
-def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps(tmp_path: Path) -> None:
+def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps() -> None:
     from mmengine import Config
 
-    from recycling.backends.mmengine_backend.data.training_set import TrainingSet
     from recycling.backends.mmengine_backend.settings.running import set_running
 
     config = Config(
@@ -486,8 +485,7 @@ def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps(tmp_pat
             "visualizer": {"vis_backends": []},
         }
     )
-    data = TrainingSet(tmp_path / "none.json", ["a"], 8, "")
-    set_running(config, model_of("mmpretrain", ema=0.75, accumulate=3, deterministic=False), data)
+    set_running(config, model_of("mmpretrain", ema=0.75, accumulate=3, deterministic=False))
     (average,) = config.custom_hooks
     assert average["momentum"] == 0.25
     assert config.optim_wrapper.accumulative_counts == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
@@ -52,8 +53,8 @@ class TrainingData:
     """What one training sees.
 
     Attributes:
-        train: One part a source: the labelled images of the other folds and, where the model asks
-            for them, the pseudo-labelled ones. Image ids may repeat across parts.
+        train: The labelled images of the other folds and, where the model asks for them, the
+            pseudo-labelled ones. Image ids may repeat from one to the other.
         validation: The labelled images of the fold that is held out.
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
@@ -64,6 +65,17 @@ class TrainingData:
     validation: LabeledImages
     categories: pd.DataFrame
     score: Callable[[Predictions], float] | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the categories, in the order of class indices."""
+        return [str(name) for name in self.categories["name"]]
+
+    @property
+    def class_of(self) -> dict[int, int]:
+        """The class index of each category id."""
+        ids = self.categories["category_id"]
+        return {int(category_id): index for index, category_id in enumerate(ids)}
 
 
 @dataclass(frozen=True)
@@ -135,12 +147,21 @@ class RunFolder:
     path: Path
 
 
+@contextmanager
+def unwrapped_errors() -> Iterator[None]:
+    """Take off the traceback that a loader process wraps around the line that it raises."""
+    try:
+        yield
+    except BackendError as error:
+        raise BackendError(str(error).strip().rsplit("BackendError: ", 1)[-1]) from error
+
+
 def refuse(model: Model, cannot: Iterable[str]) -> None:
     """Refuse settings that a backend cannot honour.
 
     Args:
         model: The settings.
-        cannot: Those of them that it cannot honour but with their default.
+        cannot: The names of those that it cannot honour; they have to be at their defaults.
 
     Raises:
         BackendError: One of them is set.

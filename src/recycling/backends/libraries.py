@@ -15,7 +15,11 @@ _INSTALL = {
 
 
 def is_installed(name: str) -> bool:
-    """Whether a library can be imported (without importing it); a backend is named as its own."""
+    """Whether a library can be imported (without importing it); a backend is named as its own.
+
+    >>> is_installed("json"), is_installed("no_such_library")
+    (True, False)
+    """
     return find_spec(name) is not None
 
 

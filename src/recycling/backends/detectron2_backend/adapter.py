@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
-from recycling.backends.detectron2_backend import prediction, session
+from recycling.backends.detectron2_backend import session
 from recycling.backends.detectron2_backend.anchors import set_anchors
-from recycling.backends.detectron2_backend.checkpoint import (
-    CONFIG,
-    Network,
-    config_writer,
-    load_trained,
-)
+from recycling.backends.detectron2_backend.checkpoint import CONFIG, load_trained
 from recycling.backends.detectron2_backend.losses import class_weights
+from recycling.backends.detectron2_backend.prediction import predict
 from recycling.backends.detectron2_backend.pretrained import find_start
 from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
 from recycling.backends.detectron2_backend.state import identity
-from recycling.backends.detectron2_backend.training import Job, Score, fit
+from recycling.backends.detectron2_backend.training import DetectorJob, fit
 from recycling.backends.shared.albumentations_list import check_albumentations
-from recycling.backends.shared.checkpoint_folder import (
-    Trained,
-    categories_of,
-    sha256_of_data,
-    with_settings,
-    write_checkpoint,
-)
+from recycling.backends.shared.checkpoint_folder import sha256_of_data, with_settings
+from recycling.backends.shared.job import check_can_score, finish
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import alone_in, begin, end
+from recycling.backends.shared.resume import alone_in, begin
 from recycling.backends.shared.settings import WHOLE_BATCH
 from recycling.predictions import Detections
 
@@ -60,35 +50,18 @@ class Detectron2Backend:
                 Weights & Biases is on and cannot track the training, or another process trains in
                 `work_dir`.
         """
-        if model.early_stopping is not None and data.score is None:
-            raise BackendError(
-                f"model {model.recipe!r}: early_stopping needs TrainingData.score; give it"
-            )
+        check_can_score(model, data)
         work_dir.mkdir(parents=True, exist_ok=True)
-        log = work_dir / "train.log"
         with (
             alone_in(work_dir),
-            session.library(log),
+            session.library(work_dir / "train.log"),
             session.reproducible(deterministic=model.deterministic),
         ):
             job = _prepared(model, recipe, data, work_dir)
             ended = begin(work_dir, job.identity)
             if ended is not None:
-                return with_settings(ended, model, CONFIG, config_writer(job.config))
-            weights, figures = fit(job)
-            facts = {
-                **figures,
-                "training_sha256": sha256_of_data(data),
-                "n_samples": len(job.stream.records),
-                "libraries": dict(job.versions),
-                "trained_as": job.identity.sha256,
-            }
-            trained = Trained(model, categories_of(data), facts)
-            checkpoint = write_checkpoint(
-                work_dir / "checkpoint", trained, weights, config_writer(job.config)
-            )
-            end(work_dir)
-            return checkpoint
+                return with_settings(ended, model, CONFIG, job.config.dump())
+            return finish(job, *fit(job), CONFIG)
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
         """Predict on `images`, one image at a time, so that its neighbours change nothing.
@@ -109,25 +82,35 @@ class Detectron2Backend:
                 f"{checkpoint.folder}: a detector looks at whole images; leave out the crops"
             )
         with session.library():
-            return prediction.predict(load_trained(checkpoint), images)
+            return predict(load_trained(checkpoint), images)
 
 
-def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> Job:
+def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> DetectorJob:
     """All that can be known before the first step."""
     from recycling.backends.detectron2_backend.samples import iterations_until, stream_of
 
     config = resolve(model, recipe, n_classes=len(data.categories))
-    set_anchors(config, model, data)
     start = find_start(model, config)
     records = training_records(data, config, work_dir.name)
+    set_anchors(config, model, data)
     weights = class_weights(model, data)
     _check_augmentation(model)
-    stream = stream_of(model, records, [str(name) for name in data.categories["name"]])
+    stream = stream_of(model, records, data.class_names)
     config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
-    score = None if model.early_stopping is None else _scorer(model, config, data)
     versions = session.versions()
-    depends_on = identity(model, config, data, versions, start)
-    return Job(model, config, data, stream, work_dir, start, weights, score, versions, depends_on)
+    return DetectorJob(
+        model,
+        config,
+        data,
+        len(records),
+        sha256_of_data(data),
+        work_dir,
+        start,
+        versions,
+        identity(model, config, data, versions, start),
+        stream=stream,
+        class_weights=weights,
+    )
 
 
 def _check_augmentation(model: Model) -> None:
@@ -141,18 +124,3 @@ def _check_augmentation(model: Model) -> None:
                     "use classes of Albumentations"
                 )
     check_albumentations(model.augmentation, "det", model.image_size)
-
-
-def _scorer(model: Model, config: Any, data: TrainingData) -> Score:
-    """What predicts the held-out fold with a network of the training, and scores it."""
-    held_out = data.validation
-    images = Images(held_out.annotations.images, held_out.folder)
-    # One look at each image tells epochs apart.
-    plain = model.model_copy(update={"test_time_augmentation": None})
-    trained = Trained(plain, categories_of(data), {})
-
-    def score(module: Any) -> float:
-        assert data.score is not None
-        return float(data.score(prediction.predict(Network(module, config, trained), images)))
-
-    return score

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from recycling.backends.core import BackendError, TrainingData
-from recycling.backends.shared.anchor_proposal import describe, propose_anchors
+from recycling.backends.core import TrainingData
+from recycling.backends.shared.anchor_proposal import describe, input_boxes, propose_anchors
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Anchors
 
@@ -41,27 +40,12 @@ def set_anchors(config: Any, model: Model, data: TrainingData) -> None:
 def _proposed(config: Any, data: TrainingData, n_levels: int) -> Anchors:
     """As many sizes and ratios as the recipe has."""
     generator = config.MODEL.ANCHOR_GENERATOR
-    widths, heights = _boxes(data, config.INPUT.MAX_SIZE_TRAIN)
+    side = config.INPUT.MAX_SIZE_TRAIN
+    boxes = pd.concat([input_boxes(labeled.annotations, side) for labeled in data.train])
     return propose_anchors(
-        widths,
-        heights,
+        boxes["width"],
+        boxes["height"],
         n_levels=n_levels,
         n_sizes=len(generator.SIZES[0]),
         n_ratios=len(generator.ASPECT_RATIOS[0]),
     )
-
-
-def _boxes(data: TrainingData, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Widths and heights of the training's boxes, pixels of the network's input."""
-    widths, heights = [], []
-    for labeled in data.train:
-        images = labeled.annotations.images.set_index("image_id")
-        table = labeled.annotations.annotations
-        table = table[~table["iscrowd"].astype(bool)]
-        scales = side / images[["width", "height"]].max(axis=1)
-        scale = table["image_id"].map(scales).to_numpy(np.float64)
-        widths.append((table["x_max"] - table["x_min"]).to_numpy(np.float64) * scale)
-        heights.append((table["y_max"] - table["y_min"]).to_numpy(np.float64) * scale)
-    if not widths:
-        raise BackendError("anchors: there is nothing to propose them from")
-    return np.concatenate(widths), np.concatenate(heights)

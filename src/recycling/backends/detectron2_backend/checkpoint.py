@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
@@ -28,15 +26,6 @@ class Network:
     module: Any
     config: Any
     trained: Trained
-
-
-def config_writer(config: Any) -> Callable[[Path], None]:
-    """What writes a resolved ``CfgNode`` into a checkpoint's folder."""
-
-    def write_config(into: Path) -> None:
-        (into / CONFIG).write_text(config.dump(), encoding="utf-8")
-
-    return write_config
 
 
 def load_trained(checkpoint: Checkpoint) -> Network:

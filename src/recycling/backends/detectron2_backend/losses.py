@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recycling.backends.core import BackendError, TrainingData
-from recycling.backends.losses import class_weights as weights_by_class
+from recycling.backends.losses.class_weights import class_weights as by_name_or_balanced
 from recycling.backends.losses.core import FastRCNNLoss, Loss, LossError, form_of
 from recycling.backends.shared.model import Model
 
@@ -54,13 +54,12 @@ def class_weights(model: Model, data: TrainingData) -> list[float]:
     Raises:
         BackendError: A weight is of no category, missing or below 0, or a category has no box.
     """
-    names = [str(name) for name in data.categories["name"]]
-    equal = [1.0] * len(names)
+    equal = [1.0] * len(data.class_names)
     if model.loss is None:
         return equal
     (loss,) = model.loss
     with _named(model):
-        return weights_by_class.class_weights(loss, names, lambda: _counts(data)) or equal
+        return by_name_or_balanced(loss, data.class_names, lambda: _counts(data)) or equal
 
 
 def use_loss(network: Any, model: Model, weights: Sequence[float]) -> None:
@@ -96,12 +95,12 @@ def _named(model: Model) -> Iterator[None]:
 
 def _counts(data: TrainingData) -> list[int]:
     """How many boxes of each class there are to learn from."""
-    counts = dict.fromkeys((int(key) for key in data.categories["category_id"]), 0)
+    counts = [0] * len(data.class_of)
     for labeled in data.train:
         table = labeled.annotations.annotations
         for category_id in table.loc[~table["iscrowd"].astype(bool), "category_id"]:
-            counts[int(category_id)] += 1
-    return list(counts.values())
+            counts[data.class_of[category_id]] += 1
+    return counts
 
 
 def _scaled(losses: Callable[..., Any], weight: float) -> Callable[..., Any]:

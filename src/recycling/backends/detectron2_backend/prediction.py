@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 
 from recycling.annotations import BOX
-from recycling.backends.core import Images
-from recycling.backends.detectron2_backend import session
+from recycling.backends.core import Images, unwrapped_errors
 from recycling.backends.detectron2_backend.checkpoint import Network
-from recycling.backends.detectron2_backend.records import NamesTheFile, image_record
+from recycling.backends.detectron2_backend.records import image_record
 from recycling.predictions import DETECTIONS, Detections
 from recycling.progress import track
 
@@ -52,15 +51,17 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
     ]
     if not records:
         return
-    config, views = network.config, Views.of(network.config, network.trained.model)
+    config = network.config
     loader = build_detection_test_loader(
-        records, mapper=NamesTheFile(views), num_workers=config.DATALOADER.NUM_WORKERS
+        records,
+        mapper=Views(config, network.trained.model),
+        num_workers=config.DATALOADER.NUM_WORKERS,
     )
-    with torch.inference_mode(), session.unwrapped_errors():
-        for (views_of_one,) in track(loader, "predicting", total=len(records)):
-            # One by one: as a batch they would be padded to one size.
-            outputs = [network.module([view])[0]["instances"] for view in views_of_one]
-            yield int(views_of_one[0]["image_id"]), fused(views_of_one, outputs, config)
+    with torch.inference_mode(), unwrapped_errors():
+        for (views,) in track(loader, "predicting", total=len(records)):
+            # Each alone: as a batch they would be padded to one size.
+            outputs = [network.module([view])[0]["instances"] for view in views]
+            yield int(views[0]["image_id"]), fused(views, outputs, config)
 
 
 def _table(image_id: int, instances: Any, network: Network) -> pd.DataFrame:

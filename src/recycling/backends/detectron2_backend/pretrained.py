@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.session import one_line
@@ -48,7 +48,6 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
         BackendError: The file cannot be read, or neither the backbone's weights nor half of the
             network's are in it: it is another model's.
     """
-    import torch
     from detectron2.checkpoint import DetectionCheckpointer
 
     class Checkpointer(DetectionCheckpointer):  # type: ignore[misc]
@@ -57,30 +56,26 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
         def _load_file(self, filename: str) -> Any:
             return read_weights(Path(filename))
 
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    for parameter in network.state_dict().values():
-        if parameter.is_floating_point():
-            parameter.fill_(float("nan"))
+        def _load_model(self, checkpoint: Any) -> Any:
+            found = super()._load_model(checkpoint)
+            missing.update(found.missing_keys)
+            return found
+
+    missing: set[str] = set()
     try:
         Checkpointer(network).load(str(path))
     except BackendError:
         raise
     except Exception as error:  # whatever a file without weights does to the library
         raise BackendError(f"{name}: pretrained {path}: {one_line(error)}") from error
-    own = network.state_dict()
-    missing = {
-        key
-        for key, tensor in own.items()
-        if tensor.is_floating_point() and bool(torch.isnan(tensor).any())
-    }
-    for key in missing:
-        own[key].copy_(before[key])
-    counted = [key for key, tensor in own.items() if tensor.is_floating_point()]
-    backbone = {key for key in counted if key.startswith("backbone.bottom_up.")}
-    if 2 * len(missing) > len(counted) and (not backbone or backbone & missing):
+    # Counters of batches, whole numbers, say nothing about whose weights they are.
+    own = {key for key, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    backbone = {key for key in own if key.startswith("backbone.bottom_up.")}
+    fitting = own - missing
+    if 2 * len(fitting) < len(own) and not (backbone and backbone <= fitting):
         raise BackendError(
-            f"{name}: pretrained {path}: only {len(counted) - len(missing)} of the network's "
-            f"{len(counted)} weights fit; it belongs to another model"
+            f"{name}: pretrained {path}: only {len(fitting)} of the network's {len(own)} weights "
+            "fit; it belongs to another model"
         )
 
 
@@ -134,9 +129,6 @@ class _ArraysOnly(pickle.Unpickler):
             ("_codecs", "encode"),  # bytes, as Python 3 writes them for Python 2
         }
     )
-
-    def __init__(self, file: IO[bytes], encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.KNOWN:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
 
-from recycling.annotations import BOX, Annotations, ImageFolder
+from recycling.annotations import BOX, ImageFolder
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.detectron2_backend.session import one_line
+from recycling.backends.shared.training_annotations import check_annotations
 
 
 def training_records(data: TrainingData, config: Any, name: str) -> list[dict[str, Any]]:
@@ -28,12 +29,10 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     """
     from detectron2.data.build import filter_images_with_only_crowd_annotations
 
-    class_of = {
-        int(category_id): index for index, category_id in enumerate(data.categories["category_id"])
-    }
+    class_of = data.class_of
     records: list[dict[str, Any]] = []
     for labeled in data.train:
-        _check(labeled.annotations, class_of, config.MODEL.MASK_ON, name)
+        check_annotations(labeled.annotations, class_of, name, masks=config.MODEL.MASK_ON)
         by_image = dict(list(labeled.annotations.annotations.groupby("image_id", sort=False)))
         none = labeled.annotations.annotations.iloc[:0]
         for image in labeled.annotations.images.itertuples(index=False):
@@ -73,46 +72,15 @@ def image_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]
     }
 
 
-@dataclass(frozen=True)
-class NamesTheFile:
-    """A mapper whose errors name the image that it could not read.
-
-    Attributes:
-        mapper: From a record to what the network takes.
-    """
-
-    mapper: Callable[[dict[str, Any]], Any]
-
-    def __call__(self, record: dict[str, Any]) -> Any:
-        """What the network takes, of one record."""
-        try:
-            return self.mapper(record)
-        except (OSError, ValueError) as error:
-            raise BackendError(
-                f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
-            ) from error
-
-
-def _check(annotations: Annotations, class_of: dict[int, int], masks: bool, name: str) -> None:
-    table = annotations.annotations
-    flat = (table["x_max"] <= table["x_min"]) | (table["y_max"] <= table["y_min"])
-    faults = [
-        (
-            ~table["category_id"].isin(class_of),
-            "is of a category that the table of categories does not hold; run data_cleaning",
-        ),
-        (flat, "has a box of no area; run data_cleaning"),
-    ]
-    if masks:
-        no_mask = table["segmentation"].isna()
-        faults.append((no_mask, "has no mask; set MODEL.MASK_ON to false in the model's options"))
-    for bad, fault in faults:
-        if bad.any():
-            row = table[bad].iloc[0]
-            raise BackendError(
-                f"{name}: annotation {row['annotation_id']} on image {row['image_id']} {fault} "
-                f"({int(bad.sum())} are like that)"
-            )
+@contextmanager
+def naming_the_file(record: dict[str, Any]) -> Iterator[None]:
+    """Name the image of a record in the error of reading it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
+        ) from error
 
 
 def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list[dict[str, Any]]:

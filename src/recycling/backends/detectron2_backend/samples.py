@@ -1,4 +1,4 @@
-"""The stream of batches: what it holds depends on the seed and the place in the stream alone.
+"""The stream of batches: what it holds depends on the seed and the position in the stream alone.
 
 So a training goes on after a stop with the batch that was next, and has the same images with any
 number of loader processes. Nothing may import this before detectron2 is asked for.
@@ -21,9 +21,10 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSample
 from detectron2.structures import BitMasks, Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from recycling.backends.core import BackendError
-from recycling.backends.detectron2_backend.records import NamesTheFile
+from recycling.backends.detectron2_backend.records import naming_the_file
 from recycling.backends.shared.albumentations_list import AlbumentationsList
+from recycling.backends.shared.copies import check_sampled, copies_by_class, repeats_of
+from recycling.backends.shared.image_cache import ImageCache
 from recycling.backends.shared.model import Model
 
 Record = dict[str, Any]
@@ -66,7 +67,9 @@ def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
             records, asked.threshold
         )
     else:
-        repeats = _copies(model, records, names)
+        held = [_classes(record) for record in records]
+        check_sampled(model, names, {names[index] for index in set().union(*held)}, "image")
+        repeats = torch.tensor(repeats_of(held, copies_by_class(model, names))).float()
     sampler = RepeatFactorTrainingSampler(repeats, seed=model.seed)
     return Stream(records, sampler, float(repeats.sum()))
 
@@ -77,40 +80,6 @@ def _classes(record: Record) -> set[int]:
         for annotation in record["annotations"]
         if not annotation["iscrowd"]
     }
-
-
-def _copies(model: Model, records: list[Record], names: list[str]) -> torch.Tensor:
-    """How often each image is seen: as often as the category in it that asks for most."""
-    held = [_classes(record) for record in records]
-    given = model.sampler.copies
-    _check_copied(model, held, names)
-    if given is not None:
-        copies = {at: given.get(name, 1) for at, name in enumerate(names)}
-    else:
-        counts = {at: sum(at in classes for classes in held) for at in range(len(names))}
-        most = max(counts.values())
-        copies = {at: round(most / n) for at, n in counts.items()}
-    return torch.tensor(
-        [max([copies[at] for at in classes], default=1) for classes in held]
-    ).float()
-
-
-def _check_copied(model: Model, held: list[set[int]], names: list[str]) -> None:
-    """Whatever is to be copied must be there."""
-    wanted = names if model.sampler.copies is None else list(model.sampler.copies)
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise BackendError(
-            f"model {model.recipe!r}: sampler.copies: no category {unknown[0]!r}; "
-            f"there are {', '.join(names)}"
-        )
-    present = {names[at] for classes in held for at in classes}
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        raise BackendError(
-            f"model {model.recipe!r}: sampler 'oversample': no training image holds "
-            f"{', '.join(missing)}; choose other folds, drop the category or use repeat_factor"
-        )
 
 
 class ClassBalanced:
@@ -124,9 +93,9 @@ class ClassBalanced:
     def __init__(self, records: list[Record], seed: int) -> None:
         held: dict[int, list[int]] = {}
         for number, record in enumerate(records):
-            for at in _classes(record):
-                held.setdefault(at, []).append(number)
-        self.images = [np.array(held[at]) for at in sorted(held)]
+            for index in _classes(record):
+                held.setdefault(index, []).append(number)
+        self.images = [np.array(held[index]) for index in sorted(held)]
         self.seed = seed
 
     def __iter__(self) -> Iterator[int]:
@@ -138,7 +107,7 @@ class ClassBalanced:
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of a stream, as ``(number, place)`` each, from one on.
+    """Batches of a stream, as ``(number, position)`` each, from one on.
 
     Attributes:
         stream: Where the samples come from.
@@ -157,20 +126,20 @@ class Batches:
         samples = (
             {
                 "number": number,
-                "place": place,
+                "position": position,
                 # All of one shape where they are not grouped.
                 "width": self.stream.records[number]["width"] if self.by_shape else 0,
                 "height": self.stream.records[number]["height"],
             }
-            for place, number in enumerate(self.stream.sampler)
+            for position, number in enumerate(self.stream.sampler)
         )
         batches = AspectRatioGroupedDataset(samples, self.size)
         for batch in itertools.islice(iter(batches), self.first, None):
-            yield [(sample["number"], sample["place"]) for sample in batch]
+            yield [(sample["number"], sample["position"]) for sample in batch]
 
 
 class Samples(Dataset[Record]):
-    """What the network takes, by a record's number and its place in the stream.
+    """What the network takes, by a record's number and its position in the stream.
 
     Args:
         records: All images.
@@ -184,10 +153,11 @@ class Samples(Dataset[Record]):
         self.seed = seed
 
     def __getitem__(self, sample: tuple[int, int]) -> Record:
-        number, place = sample
-        seed = int(np.random.SeedSequence((self.seed, place)).generate_state(1)[0])
+        number, position = sample
+        seed = int(np.random.SeedSequence((self.seed, position)).generate_state(1)[0])
         np.random.seed(seed)  # what the library's augmentations draw from
-        return NamesTheFile(lambda record: self.mapper(record, seed))(self.records[number])  # type: ignore[no-any-return]
+        with naming_the_file(self.records[number]):
+            return self.mapper(self.records[number], seed)  # type: ignore[no-any-return]
 
 
 class TrainingMapper(DatasetMapper):  # type: ignore[misc]
@@ -200,37 +170,47 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
 
     def __init__(self, config: Any, model: Model) -> None:
         super().__init__(config, is_train=True)
-        self.images = ImageCache(
-            config.INPUT.FORMAT,
-            # A crop of the recipe's comes before the resizing.
-            None if config.INPUT.CROP.ENABLED and model.augmentation is None else model.image_size,
-            model.cache_megabytes * 2**20 // max(1, model.workers),
-        )
+        self.images = ImageCache()
+        self.cache_bytes = model.cache_megabytes * 2**20 // max(1, model.workers)
+        self.resize: Any = None
+        # A crop of the recipe's comes before the resizing.
+        if not config.INPUT.CROP.ENABLED or model.augmentation is not None:
+            self.resize = T.ResizeShortestEdge(model.image_size, model.image_size)
         self.list: AlbumentationsList | None = None
         if model.augmentation is not None:
             self.list = AlbumentationsList(model.augmentation, "det")
 
     def __call__(self, record: Record, seed: int) -> Record:
         """What the network takes of one record; the seed is the list's."""
-        image, resize = self.images.read(record)
-        others: list[Any] = []
+        path = record["file_name"]
+        image = self.images.get(path, (), self.cache_bytes, lambda: self._read(record)).copy()
+        transforms: list[Any] = []
+        if self.resize is not None:
+            size = (record["height"], record["width"])
+            transforms.append(T.ResizeTransform(*size, *image.shape[:2]))
         if self.list is None:
             steps = [
                 step
                 for step in self.augmentations.augs
-                if resize is None or not isinstance(step, T.ResizeShortestEdge)
+                if self.resize is None or not isinstance(step, T.ResizeShortestEdge)
             ]
             augmented = T.AugInput(image)
-            others = [T.AugmentationList(steps)(augmented)]
+            transforms.append(T.AugmentationList(steps)(augmented))
             image = augmented.image
         sample = {key: value for key, value in record.items() if key != "annotations"}
         sample["annotations"] = [dict(annotation) for annotation in record["annotations"]]
-        transforms = T.TransformList([*([] if resize is None else [resize]), *others])
-        self._transform_annotations(sample, transforms, image.shape[:2])
+        self._transform_annotations(sample, T.TransformList(transforms), image.shape[:2])
         if self.list is not None:
             image, sample["instances"] = self._augmented(image, sample["instances"], seed)
         sample["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return sample
+
+    def _read(self, record: Record) -> Any:
+        image = detection_utils.read_image(record["file_name"], format=self.image_format)
+        detection_utils.check_image_size(dict(record), image)
+        if self.resize is None:
+            return image
+        return self.resize.get_transform(image).apply_image(image)
 
     def _augmented(self, image: Any, instances: Instances, seed: int) -> tuple[Any, Instances]:
         """An image and its boxes after the list of Albumentations, which takes BGR."""
@@ -251,37 +231,6 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         if made.masks is not None:
             found.gt_masks = BitMasks(torch.as_tensor(made.masks > 0))
         return made.image[..., ::-1] if flipped else made.image, found
-
-
-class ImageCache:
-    """Decoded images, kept in memory as long as they fit.
-
-    Args:
-        image_format: The order of colours.
-        side: The longer side that they are resized to; None leaves them.
-        n_bytes: How much memory they may take.
-    """
-
-    def __init__(self, image_format: str, side: int | None, n_bytes: int) -> None:
-        self.image_format = image_format
-        self.resize = None if side is None else T.ResizeShortestEdge(side, side)
-        self.n_bytes = n_bytes
-        self.kept: dict[str, tuple[Any, Any]] = {}
-
-    def read(self, record: Record) -> tuple[Any, Any]:
-        """The image, which may be changed, and how it was resized."""
-        path = record["file_name"]
-        if path not in self.kept:
-            decoded = detection_utils.read_image(path, format=self.image_format)
-            detection_utils.check_image_size(dict(record), decoded)
-            resize = None if self.resize is None else self.resize.get_transform(decoded)
-            image = decoded if resize is None else resize.apply_image(decoded)
-            if image.nbytes > self.n_bytes:
-                return image.copy(), resize  # PIL's memory cannot be written to
-            self.n_bytes -= image.nbytes
-            self.kept[path] = (image, resize)
-        image, resize = self.kept[path]
-        return image.copy(), resize
 
 
 def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:

@@ -88,9 +88,11 @@ def _curve_of(schedule: Schedule) -> Any:
     cosine = library.CosineParamScheduler(1.0, lowest)
     if schedule.name == "cosine":
         return cosine
-    parts = schedule.restarts + 1
+    n_periods = schedule.restarts + 1
     return library.CompositeParamScheduler(
-        [cosine] * parts, lengths=[1 / parts] * parts, interval_scaling=["rescaled"] * parts
+        [cosine] * n_periods,
+        lengths=[1 / n_periods] * n_periods,
+        interval_scaling=["rescaled"] * n_periods,
     )
 
 

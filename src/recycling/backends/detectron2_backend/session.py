@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.shared import reproducible as shared
 
 TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
 """Loggers that have something to say while a detector trains."""
@@ -62,27 +62,14 @@ def reproducible(*, deterministic: bool) -> Iterator[None]:
         deterministic: Whether torch may not choose faster kernels that round differently.
     """
     import torch
-    import torch.utils.deterministic
 
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark,
-    )
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not deterministic
-    try:
-        # After a few calls the just-in-time compiler makes other code, which rounds differently:
-        # a training would depend on what this process has computed before.
-        with torch.jit.optimized_execution(not deterministic):  # type: ignore[attr-defined]
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = before[3]
+    # After a few calls the just-in-time compiler makes other code, which rounds differently: a
+    # training would depend on what this process has computed before.
+    with (
+        shared.reproducible(deterministic=deterministic),
+        torch.jit.optimized_execution(not deterministic),  # type: ignore[attr-defined]
+    ):
+        yield
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -98,15 +85,6 @@ def seed_epoch(seed: int, epoch: int) -> None:
     seed_all_rng(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
-@contextmanager
-def unwrapped_errors() -> Iterator[None]:
-    """Take off the traceback that a loader process wraps around the line that it raises."""
-    try:
-        yield
-    except BackendError as error:
-        raise BackendError(str(error).strip().rsplit("BackendError: ", 1)[-1]) from error
-
-
 def versions() -> dict[str, str]:
     """The versions of the libraries that make a difference to a training's result."""
     return {
@@ -116,7 +94,11 @@ def versions() -> dict[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error of a library in one line."""
+    """An error of a library in one line.
+
+    >>> one_line(KeyError("no_such_key"))
+    "'no_such_key'"
+    """
     return " ".join(str(error).split()) or type(error).__name__
 
 

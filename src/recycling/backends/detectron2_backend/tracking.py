@@ -5,7 +5,6 @@ Nothing may import this before detectron2 is asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,7 @@ from detectron2.utils.events import EventWriter, get_event_storage
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.model import Model
-
-WANDB_MODE = "WANDB_MODE"
-"""W&B's own variable: ``offline`` or ``online`` turns it on; without it nothing is logged."""
+from recycling.backends.shared.tracking import WANDB_MODE, wandb_settings
 
 
 @contextmanager
@@ -37,22 +34,14 @@ def tracked(model: Model, config: Any, work_dir: Path) -> Iterator[list[Wandb]]:
     Raises:
         BackendError: W&B is on, but it is not installed or cannot begin a run.
     """
-    mode = os.environ.get(WANDB_MODE, "disabled")
-    if mode not in ("offline", "online"):
+    settings = wandb_settings(model)
+    if settings is None:
         yield []
         return
     try:
         import wandb
 
-        run = wandb.init(
-            project="recycling",
-            name=f"{model.recipe}-{model.seed}",
-            mode="online" if mode == "online" else "offline",
-            group=model.task,
-            reinit="finish_previous",
-            dir=work_dir,
-            config=yaml.safe_load(config.dump()),
-        )
+        run = wandb.init(**settings, dir=work_dir, config=yaml.safe_load(config.dump()))
     except Exception as error:  # no login, no network, no room
         raise BackendError(
             f"{work_dir.name}: W&B cannot track the training: {one_line(error)}; "

@@ -58,7 +58,9 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.zero_grad()
-        self._measure(time.perf_counter() - began, waited)
+        # The loss has been read, so the clock is right on a GPU too.
+        self.speed.add_iteration(time.perf_counter() - began, waited, first=self.first)
+        self.first = False
 
     def _is_update(self) -> bool:
         done = int(self.iter) + 1
@@ -68,13 +70,3 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
         """How many steps this one's update is of; the last update may be of fewer."""
         first = int(self.iter) // self.accumulate * self.accumulate
         return min(self.accumulate, self.last - first)
-
-    def _measure(self, seconds: float, waited: float) -> None:
-        """The loss has been read, so the clock is right on a GPU too."""
-        if self.first:
-            self.speed.first_iterations.append(seconds)
-            self.first = False
-        else:
-            self.speed.iterations += 1
-            self.speed.seconds += seconds
-            self.speed.waiting += waited

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from recycling.backends.core import BackendError, TrainingData
+from recycling.backends.core import BackendError, unwrapped_errors
+from recycling.backends.detectron2_backend.checkpoint import Network
 from recycling.backends.detectron2_backend.losses import use_loss
+from recycling.backends.detectron2_backend.prediction import predict
 from recycling.backends.detectron2_backend.pretrained import load_pretrained
 from recycling.backends.detectron2_backend.schedule import build_curve, build_optimizer
-from recycling.backends.detectron2_backend.session import one_line, seed_epoch, unwrapped_errors
+from recycling.backends.detectron2_backend.session import one_line, seed_epoch
 from recycling.backends.detectron2_backend.state import read_state, write_state
-from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import Identity, state_of
+from recycling.backends.shared.best_epoch import BestEpoch
+from recycling.backends.shared.job import Job, scorer
+from recycling.backends.shared.resume import state_of
 from recycling.backends.shared.speed import Speed
 from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
 from recycling.progress import progress_bar
@@ -24,44 +26,21 @@ from recycling.progress import progress_bar
 LOG_PERIOD = 20
 """Iterations from one line of ``metrics.json`` to the next."""
 
-Score = Callable[[Any], float]
-
 
 @dataclass(frozen=True)
-class Job:
-    """One training, resolved once.
+class DetectorJob(Job):
+    """A training of detectron2, resolved once; its config holds the number of iterations.
 
     Attributes:
-        model: The settings.
-        config: The resolved config, with its length.
-        data: What is trained on.
         stream: The samples; see `samples.stream_of`.
-        work_dir: The run's folder; its name is what the model is called in messages.
-        start: The weights to start from.
         class_weights: Of the loss, in the order of class indices.
-        score: How good a network of the training is on the held-out fold, for `early_stopping`.
-        versions: Of the libraries that make a difference, by name.
-        identity: What the training depends on.
     """
 
-    model: Model
-    config: Any
-    data: TrainingData
     stream: Any
-    work_dir: Path
-    start: Path | None
     class_weights: Sequence[float]
-    score: Score | None
-    versions: Mapping[str, str]
-    identity: Identity
-
-    @property
-    def name(self) -> str:
-        """What the model is called in messages."""
-        return self.work_dir.name
 
 
-def fit(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train a network, from the state in the run's folder where there is one.
 
     Args:
@@ -95,7 +74,7 @@ def fit(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 class _Training:
     """What changes during a training, and is kept in its state."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: DetectorJob) -> None:
         import torch
         from detectron2.solver import LRMultiplier
 
@@ -114,8 +93,9 @@ class _Training:
         self.schedule = LRMultiplier(self.optimizer, curve, iterations)
         self.epoch = self.iteration = 0
         self.loss = math.nan
-        self.last_score = math.nan
-        self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
+        self.best: BestEpoch | None = None
+        if job.model.early_stopping is not None:
+            self.best = BestEpoch(job.model.early_stopping, job.name)
         kept = state_of(job.work_dir)
         state = {} if kept is None else read_state(kept)
         self.iteration = state.get("iteration", 0)
@@ -145,20 +125,20 @@ class _Training:
         losses: list[float] = []
         writer = JSONWriter(str(job.work_dir / "metrics.json"))
 
-        def look(trainer: Any) -> None:
+        def after_step(trainer: Any) -> None:
             self.loss = float(trainer.storage.latest()["total_loss"][0])
             losses.append(self.loss)
             if self.average is not None:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                for each in (writer, *writers):
-                    each.write()
+                for event_writer in (writer, *writers):
+                    event_writer.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)
         trainer._hooks = []  # of the epoch before
-        trainer.register_hooks([schedule, hooks.CallbackHook(after_step=look)])
+        trainer.register_hooks([schedule, hooks.CallbackHook(after_step=after_step)])
         seed_epoch(job.model.seed, epoch)
         self.network.train()
         began = time.perf_counter()
@@ -179,9 +159,7 @@ class _Training:
 
     def is_over(self) -> bool:
         """Whether the score has not risen for long enough."""
-        stop = self.job.model.early_stopping
-        best = self.best["epoch"]
-        return stop is not None and best > 0 and self.epoch - best >= stop.patience
+        return self.best is not None and self.best.is_over(self.epoch)
 
     def current(self) -> Any:
         """The network as it would be kept now: averaged where the training averages."""
@@ -189,35 +167,26 @@ class _Training:
 
     def weights(self) -> dict[str, Any]:
         """Those to keep."""
-        return dict(self.best["weights"] or self.current().state_dict())
+        if self.best is not None:
+            return self.best.weights
+        return dict(self.current().state_dict())
 
     def facts(self) -> dict[str, Any]:
         """The figures of the training, for the checkpoint."""
         facts = self.trainer.speed.facts(self.job.model.batch_size)
         facts |= {"iterations": self.iteration, "last_loss": self.loss}
-        if self.job.score is not None:
-            facts |= {"best_epoch": self.best["epoch"], "best_score": self.best["score"]}
-        return facts
+        return facts if self.best is None else {**facts, **self.best.facts()}
 
     def _score(self) -> None:
-        job = self.job
-        if job.score is None or job.model.early_stopping is None:
+        if self.best is None:
             return
-        score = job.score(self.current())
-        if math.isnan(score):
-            raise BackendError(
-                f"{job.name}: early_stopping: the held-out fold has nothing that can be scored; "
-                "remove early_stopping, or hold out another fold"
-            )
-        self.last_score = score
-        min_gain = job.model.early_stopping.min_gain if self.best["weights"] else 0.0
-        if score > self.best["score"] + min_gain:
-            weights = self.current().state_dict()
-            self.best = {
-                "score": score,
-                "epoch": self.epoch,
-                "weights": {key: value.detach().cpu().clone() for key, value in weights.items()},
-            }
+        score = scorer(
+            self.job,
+            lambda module, trained, images: predict(
+                Network(module, self.job.config, trained), images
+            ),
+        )
+        self.best.update(score(self.current()), self.epoch, self.current())
 
     def _write_line(self, losses: list[float]) -> None:
         line = {
@@ -226,8 +195,8 @@ class _Training:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "minutes": self.trainer.speed.epochs[-1] / 60,
         }
-        if self.job.score is not None:
-            line["score"] = self.last_score
+        if self.best is not None:
+            line["score"] = self.best.last
         add_line(self.job.work_dir / METRICS, line)
 
     def _state(self) -> dict[str, Any]:
@@ -246,7 +215,7 @@ class _Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.trainer.scaler.state_dict(),
-            "best": self.best,
+            "best": None if self.best is None else self.best.state(),
             "figures": asdict(self.trainer.speed),
         }
 
@@ -263,7 +232,8 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.trainer.scaler.load_state_dict(state["scaler"])
-        self.best = state["best"]
+        if self.best is not None:
+            self.best.load_state(state["best"])
         self.trainer.speed = Speed(**state["figures"])
 
     def _check_weights(self) -> None:
@@ -280,7 +250,7 @@ class _Training:
         return failing_loss(self.job.work_dir, "no number", iteration, last, images)
 
 
-def _build(job: Job) -> Any:
+def _build(job: DetectorJob) -> Any:
     from detectron2.modeling import build_model
 
     seed_epoch(job.model.seed, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,46 +10,39 @@ from detectron2.data import transforms as T
 from detectron2.layers import batched_nms
 from detectron2.structures import Instances
 
+from recycling.backends.detectron2_backend.records import naming_the_file
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.settings import scaled_side
+from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 
 
-@dataclass(frozen=True)
 class Views:
-    """A mapper from a record to each view that the network takes.
+    """A mapper from a record to each view that a model asks for.
 
-    Attributes:
-        mappers: One for each scale.
-        flip: Whether each is also seen mirrored left to right.
+    Args:
+        config: The resolved ``CfgNode``.
+        model: The settings; without test-time augmentation there is one view, the image itself.
     """
 
-    mappers: tuple[Any, ...]
-    flip: bool
-
-    @classmethod
-    def of(cls, config: Any, model: Model) -> Views:
-        """Those that a model asks for; without test-time augmentation the image itself."""
-        asked = model.test_time_augmentation
-        scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
-        return cls(
-            tuple(_mapper(config, scaled_side(model.image_size, scale)) for scale in scales),
-            flip=asked is not None and asked.flip,
-        )
+    def __init__(self, config: Any, model: Model) -> None:
+        asked = model.test_time_augmentation or TestTimeAugmentation()
+        sides = [scaled_side(model.image_size, scale) for scale in dict.fromkeys(asked.scales)]
+        self.mappers = [
+            DatasetMapper(
+                is_train=False,
+                augmentations=[T.ResizeShortestEdge(side, side)],
+                image_format=config.INPUT.FORMAT,
+            )
+            for side in sides
+        ]
+        self.flip = asked.flip
 
     def __call__(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """The views of one image."""
-        views = [{**mapper(record), "flipped": False} for mapper in self.mappers]
+        with naming_the_file(record):
+            views = [{**mapper(record), "flipped": False} for mapper in self.mappers]
         if self.flip:
             views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
         return views
-
-
-def _mapper(config: Any, side: int) -> Any:
-    return DatasetMapper(
-        is_train=False,
-        augmentations=[T.ResizeShortestEdge(side, side)],
-        image_format=config.INPUT.FORMAT,
-    )
 
 
 def fused(views: list[dict[str, Any]], outputs: list[Instances], config: Any) -> Instances:

@@ -27,6 +27,10 @@ def class_weights(
     Raises:
         LossError: A weight is of no class, missing or below 0; or a class that is to be balanced
             is nowhere.
+
+    >>> loss = Loss(name="dice", class_weights="balanced")
+    >>> class_weights(loss, ["Paper", "Metal"], lambda: [4, 1])
+    [0.4, 1.6]
     """
     given = getattr(loss, "class_weights", None)
     if given is None:

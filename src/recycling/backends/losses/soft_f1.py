@@ -21,6 +21,9 @@ def soft_f1(probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (C,) from 0 to 1, and (C,) whether the class is there at all. That of an absent class is 0
         whatever the probabilities are, and teaches nothing.
+
+    >>> soft_f1(torch.tensor([[0.8, 0.2], [0.4, 0.6]]), torch.eye(2))
+    (tensor([0.7273, 0.6667]), tensor([True, True]))
     """
     hits = (probabilities * targets).sum(dim=0)
     sums = probabilities.sum(dim=0) + targets.sum(dim=0)
@@ -38,6 +41,9 @@ def mean_loss(probabilities: Tensor, targets: Tensor, weights: Tensor | None = N
 
     Returns:
         A scalar; 0 where there is no class at all.
+
+    >>> mean_loss(torch.tensor([[0.8, 0.2], [0.4, 0.6]]), torch.eye(2))
+    tensor(0.3030)
     """
     f1, present = soft_f1(probabilities, targets)
     shares = present.to(f1.dtype) if weights is None else present * weights

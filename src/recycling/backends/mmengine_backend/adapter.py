@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,25 @@ from recycling.backends.core import (
     Checkpoint,
     Images,
     TrainingData,
+    unwrapped_errors,
 )
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG, config_writer, load_pretrained
+from recycling.backends.mmengine_backend.checkpoint import CONFIG, load_pretrained
 from recycling.backends.mmengine_backend.data.training_set import (
     TrainingSet,
     write_training_set,
 )
-from recycling.backends.mmengine_backend.devices import Job, check_devices, launch
+from recycling.backends.mmengine_backend.devices import check_devices, launch
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
-from recycling.backends.shared.checkpoint_folder import (
-    Trained,
-    categories_of,
-    read_facts,
-    with_settings,
-    write_checkpoint,
-)
+from recycling.backends.shared.best_epoch import BestEpoch
+from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
+from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import alone_in, begin, end, flat, identity_of, state_of
+from recycling.backends.shared.resume import alone_in, begin, flat, identity_of, state_of
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
 
@@ -82,19 +78,16 @@ class MMEngineBackend:
                 used, an image cannot be read, the loss is no longer a number, the disk is full, or
                 another process trains in `work_dir`.
         """
-        work_dir.mkdir(parents=True, exist_ok=True)
-        if model.early_stopping is not None and data.score is None:
-            raise BackendError(
-                f"model {model.recipe!r}: early_stopping needs TrainingData.score; give it"
-            )
+        check_can_score(model, data)
         check_devices(model)
+        work_dir.mkdir(parents=True, exist_ok=True)
         with alone_in(work_dir):
             training_set = write_training_set(model.task, data, work_dir / "data")
             with library_of(model, work_dir):
                 job = _prepared(model, recipe, data, training_set, work_dir)
                 ended = begin(work_dir, job.identity)
                 if ended is not None:
-                    return with_settings(ended, model, CONFIG, config_writer(job.config))
+                    return with_settings(ended, model, CONFIG, job.config.dump())
                 if model.devices == 1:
                     return train(job)
             return launch(job)
@@ -131,18 +124,11 @@ def train(job: Job) -> Checkpoint:
     """
     from mmengine.dist import barrier, is_main_process
 
-    checkpoint = Checkpoint(job.work_dir / "checkpoint")
-    weights, facts = _run(job)
-    facts["training_sha256"] = job.training_set.sha256
-    facts["n_samples"] = job.training_set.n_samples
-    facts["libraries"] = dict(job.versions)
-    facts["trained_as"] = job.identity.sha256
+    weights, figures = _run(job)
     if is_main_process():
-        trained = Trained(job.model, categories_of(job.data), facts)
-        write_checkpoint(checkpoint.folder, trained, weights, config_writer(job.config))
-        end(job.work_dir)
+        finish(job, weights, figures, CONFIG)
     barrier()
-    return checkpoint
+    return Checkpoint(job.work_dir / "checkpoint")
 
 
 def _prepared(
@@ -159,52 +145,46 @@ def _prepared(
         training_data=training_set.sha256,
         start=start,
     )
-    return Job(model, config, data, training_set, work_dir, start, versions, identity)
+    n_samples, sha256 = training_set.n_samples, training_set.sha256
+    return Job(model, config, data, n_samples, sha256, work_dir, start, versions, identity)
 
 
 def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, and give the weights and the figures of the training."""
     from mmengine.dist import is_main_process
 
-    from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly, current_network
+    from recycling.backends.mmengine_backend.hooks.current_network import current_network
+    from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly
     from recycling.backends.mmengine_backend.hooks.failing_loss import StopAtFailingLoss
-    from recycling.backends.mmengine_backend.hooks.initial_weights import StartFrom
     from recycling.backends.mmengine_backend.hooks.keep_state import KeepState
     from recycling.backends.mmengine_backend.hooks.metrics_log import MetricsLog
     from recycling.backends.mmengine_backend.hooks.progress import ProgressLine
     from recycling.backends.mmengine_backend.hooks.seeding import SeedEpochs
 
-    model, name, start = job.model, job.work_dir.name, job.start
-    state = state_of(job.work_dir)
-    runner = _build(job.config, model.seed, state, name)
+    model = job.model
+    runner = _build(job)
+    best = None if model.early_stopping is None else BestEpoch(model.early_stopping, job.name)
     guard = StopAtFailingLoss(job.work_dir)
-    stop = None
-    if model.early_stopping is not None:
-        stop = StopEarly(model.early_stopping, _scorer(job), name)
-    metrics = MetricsLog(
-        job.work_dir, model.batch_size, lambda: {} if stop is None else stop.figures()
-    )
-    for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir), stop):
-        if hook is not None:
-            runner.register_hook(hook)
-    if start is not None and state is None:
-        runner.register_hook(StartFrom(lambda network: load_pretrained(network, start)))
-    with progress_bar() as progress:
+    metrics = MetricsLog(job.work_dir, model.batch_size, best)
+    for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir)):
+        runner.register_hook(hook)
+    if best is not None:
+        score = scorer(
+            job,
+            lambda network, trained, images: predict(ready(network, job.config, trained), images),
+        )
+        runner.register_hook(StopEarly(best, score))
+    with progress_bar() as progress, unwrapped_errors():
         if is_main_process():
-            runner.register_hook(ProgressLine(progress, "training"))
+            runner.register_hook(ProgressLine(progress))
         try:
             runner.train()
-        except BackendError as error:
-            # A loader process wraps what it raises in its own traceback.
-            last = str(error).strip().splitlines()[-1]
-            raise BackendError(last.split("BackendError: ")[-1]) from error
         finally:
             runner.visualizer.close()
             _end_loaders(runner)
     facts = {**metrics.facts(), "iterations": runner.iter, "last_loss": guard.loss}
-    if stop is not None:
-        facts.update(stop.facts())
-        return stop.weights, facts
+    if best is not None:
+        return best.weights, {**facts, **best.facts()}
     return dict(current_network(runner).state_dict()), facts
 
 
@@ -219,28 +199,15 @@ def _end_loaders(runner: Any) -> None:
         iterator._shutdown_workers()
 
 
-def _scorer(job: Job) -> Callable[[Any], float]:
-    """What predicts the held-out fold with a network of the training, and scores it."""
-    held_out = job.data.validation
-    annotations = held_out.annotations.annotations
-    crops = annotations[~annotations["iscrowd"]] if job.model.task == "cls" else None
-    images = Images(held_out.annotations.images, held_out.folder, crops)
-    # One look at each image tells epochs apart.
-    plain = {"test_time_augmentation": None, "probabilities": False}
-    trained = Trained(job.model.model_copy(update=plain), categories_of(job.data), {})
-
-    def score(network: Any) -> float:
-        assert job.data.score is not None
-        return float(job.data.score(predict(ready(network, job.config, trained), images)))
-
-    return score
-
-
-def _build(config: Any, seed: int, state: Path | None, name: str) -> Any:
+def _build(job: Job) -> Any:
+    """The Runner of a training, which starts from the weights or goes on from the state."""
     import logging
 
     from mmengine.runner import Runner
 
+    from recycling.backends.mmengine_backend.hooks.current_network import network_of
+
+    config, state, start = job.config, state_of(job.work_dir), job.start
     if state is not None:
         config = copy.deepcopy(config)
         config.load_from, config.resume = str(state), True
@@ -250,19 +217,25 @@ def _build(config: Any, seed: int, state: Path | None, name: str) -> Any:
             use_fastest_memory_format(runner.model)
             # In the runner alone: its config is that of the checkpoint, and formatted once.
             loader = copy.deepcopy(config.train_dataloader)
-            loader.dataset = {"type": "SeededByEpoch", "dataset": loader.dataset, "seed": seed}
+            loader.dataset = {
+                "type": "SeededByEpoch",
+                "dataset": loader.dataset,
+                "seed": job.model.seed,
+            }
             runner._train_dataloader = loader
             # Builds the loader now, while what it prints goes nowhere.
             _ = runner.train_loop
     except BackendError:
         raise
     except Exception as error:
-        raise BackendError(f"{name}: the model cannot be built: {first_line(error)}") from error
+        raise BackendError(f"{job.name}: the model cannot be built: {first_line(error)}") from error
     load = runner.load_or_resume
 
     def load_quietly() -> None:
         with session.silence():
             load()
+        if start is not None and state is None:
+            load_pretrained(network_of(runner), start)
 
     runner.load_or_resume = load_quietly
     for handler in list(runner.logger.handlers):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,6 @@ from recycling.backends.core import BackendError
 from recycling.backends.shared.checkpoint_folder import WEIGHTS
 
 CONFIG = "config.py"
-
-
-def config_writer(config: Any) -> Callable[[Path], None]:
-    """What writes a resolved ``mmengine.Config`` into a checkpoint's folder."""
-
-    def write_config(into: Path) -> None:
-        config.dump(str(into / CONFIG))
-
-    return write_config
 
 
 def read_weights(path: Path, device: Any = "cpu") -> dict[str, Any]:

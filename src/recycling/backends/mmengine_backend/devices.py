@@ -8,43 +8,13 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from recycling.backends.core import BackendError, Checkpoint, TrainingData
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.core import BackendError, Checkpoint
+from recycling.backends.shared.job import Job
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import Identity
 
 JOB = "job.pickle"
 ERROR = "error.txt"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training, resolved once; each of its processes is told it.
-
-    Attributes:
-        model: The settings.
-        config: The resolved ``mmengine.Config``.
-        data: What to train on, and the fold that is held out.
-        training_set: The annotation file of it.
-        work_dir: The run's folder; its name is what the model is called in messages.
-        start: The weights that it starts from, if a file of them was given.
-        versions: Of the libraries that make a difference, by name.
-        identity: What the training depends on.
-    """
-
-    model: Model
-    config: Any
-    data: TrainingData
-    training_set: TrainingSet
-    work_dir: Path
-    start: Path | None
-    versions: Mapping[str, str]
-    identity: Identity
 
 
 def check_devices(model: Model) -> None:

@@ -13,7 +13,7 @@ from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
-from recycling.backends.shared.settings import scaled_side
+from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -123,12 +123,11 @@ def views_of(config: Any, trained: Trained) -> list[View]:
     """The views that `test_time_augmentation` asks for; without it one, as in training."""
     from mmengine.dataset import Compose
 
-    asked = trained.model.test_time_augmentation
-    scales = (1.0,) if asked is None else tuple(dict.fromkeys(asked.scales))
-    flips = (False, True) if asked is not None and asked.flip else (False,)
+    asked = trained.model.test_time_augmentation or TestTimeAugmentation()
+    flips = (False, True) if asked.flip else (False,)
     preprocessor = config.model.get("data_preprocessor") or {}
     views = []
-    for scale in scales:
+    for scale in dict.fromkeys(asked.scales):
         steps = [_scaled(dict(step), scale) for step in config.test_pipeline]
         padding = preprocessor.get("test_cfg")
         if padding is not None and "size" in padding:
@@ -159,9 +158,7 @@ def _classes(
     module: Any, views: list[View], samples: list[dict[str, Any]], trained: Trained
 ) -> list[Any]:
     """The mean of the probabilities."""
-    if len(views) == 1:
-        return _look(module, views[0], samples, trained)
-    seen = [_look(module, view, samples, trained) for view in views]
+    seen = [_predicted(module, view, samples, trained) for view in views]
     for of_views in zip(*seen, strict=True):
         of_views[0].set_pred_score(sum(sample.pred_score for sample in of_views) / len(views))
     return seen[0]
@@ -175,13 +172,13 @@ def _boxes(
     mmdet's ``DetTTAModel`` does so, too, but takes no detector that also gives masks.
     """
     if len(views) == 1:
-        return _look(module, views[0], samples, trained)
+        return _predicted(module, views[0], samples, trained)
 
     from mmcv.ops import batched_nms
     from mmengine.structures import InstanceData
 
     settings = _suppression(module.test_cfg) or FUSE_OVERLAPS
-    seen = [_look(module, view, samples, trained) for view in views]
+    seen = [_predicted(module, view, samples, trained) for view in views]
     for of_views in zip(*seen, strict=True):
         for view, sample in zip(views, of_views, strict=True):
             found = sample.pred_instances
@@ -260,9 +257,9 @@ def _logits(
         return module.inference(data["inputs"], metas), data["data_samples"]
 
     logits, packed = _guarded(infer, _packed(view, samples), view, trained)
-    for place, sample in enumerate(packed):
+    for row, sample in enumerate(packed):
         _limit_size(sample)
-        yield logits[place : place + 1], sample
+        yield logits[row : row + 1], sample
 
 
 def probabilities_of(module: Any, logits: Any) -> Any:
@@ -291,7 +288,9 @@ def _limit_size(sample: Any) -> None:
         sample.set_metainfo({"ori_shape": (round(height * shrink), round(width * shrink))})
 
 
-def _look(module: Any, view: View, samples: list[dict[str, Any]], trained: Trained) -> list[Any]:
+def _predicted(
+    module: Any, view: View, samples: list[dict[str, Any]], trained: Trained
+) -> list[Any]:
     return list(_guarded(module.test_step, _packed(view, samples), view, trained))
 
 

@@ -104,7 +104,7 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
 class _PlanesOnDisk:
     """Probability planes until they are stored: a plane a class is too much for the memory.
 
-    They are in the system's folder for temporary files, and go when nobody can ask for them.
+    They are in the system's folder for temporary files, and removed when nothing refers to them.
     """
 
     def __init__(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.checkpoint import read_weights
+from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.replaced import replaced
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.weights import find_weights
 
@@ -65,22 +67,17 @@ def official_weights(config: Mapping[str, Any]) -> list[str]:
 
     Args:
         config: The recipe, read.
+
+    >>> initial = {"type": "Pretrained", "checkpoint": "torchvision://resnet50"}
+    >>> official_weights({"model": {"backbone": {"init_cfg": initial}}})
+    ['torchvision://resnet50']
     """
-    named = [config.get("load_from"), *_named_in(config.get("model"))]
-    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
-
-
-def _named_in(node: Any) -> Iterator[Any]:
-    if isinstance(node, Mapping):
+    named = [config.get("load_from")]
+    for node in mappings_in(config.get("model")):
         if node.get("type") == "Pretrained":
-            yield node.get("checkpoint")
-        if isinstance(node.get("pretrained"), str):
-            yield node["pretrained"]
-        for child in node.values():
-            yield from _named_in(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _named_in(child)
+            named.append(node.get("checkpoint"))
+        named.append(node.get("pretrained"))
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
 
 
 @contextmanager
@@ -91,12 +88,8 @@ def checked_loading() -> Iterator[None]:
     def load(filename: str, map_location: Any = None, **_: Any) -> Any:
         return {"state_dict": read_weights(_find(filename), map_location)}
 
-    before = CheckpointLoader._schemes
-    CheckpointLoader._schemes = dict(before)
-    CheckpointLoader.register_scheme(
-        ["http://", "https://", "file://", "torchvision://"], loader=load, force=True
-    )
-    try:
+    with replaced(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes)):
+        CheckpointLoader.register_scheme(
+            ["http://", "https://", "file://", "torchvision://"], loader=load, force=True
+        )
         yield
-    finally:
-        CheckpointLoader._schemes = before

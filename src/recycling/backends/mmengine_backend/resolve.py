@@ -7,13 +7,13 @@ take a size, the string ``"image_size"`` stands for the model's. All else comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
@@ -118,18 +118,18 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "work_dir": str(work_dir),
         }
     )
-    set_running(config, model, data)
+    set_running(config, model)
     set_loss(config, model, data)
-    set_freeze(config, model, data)
+    set_freeze(config, model)
     set_anchors(config, model, data)
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
     set_sampler(config, model, data)
-    set_image_cache(config, model, data)
+    set_image_cache(config, model)
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
-    set_class_names(config, model, data)
+    set_class_names(config, data)
     return config
 
 
@@ -146,7 +146,11 @@ def _read(recipe: Path) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error of a library in one line of bearable length."""
+    """An error of a library in one line of bearable length.
+
+    >>> first_line(KeyError("no_such_key"))
+    "KeyError: 'no_such_key'"
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return shorten(text, 300, placeholder=" ...")
@@ -179,7 +183,7 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
         network["test_cfg"] = {"mode": "whole"}
     elif model.task == "det":
         preprocessor.setdefault("pad_size_divisor", 32)
-    for node in _dicts(network):
+    for node in mappings_in(network):
         _fit(node, n_classes)
         if model.pretrained != "default":
             _from_scratch(node)
@@ -213,22 +217,12 @@ def _from_scratch(node: dict[str, Any]) -> None:
 
 
 def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
-    for node in _dicts(network.get("test_cfg") or {}):
+    for node in mappings_in(network.get("test_cfg")):
         if "score_thr" in node:
             node["score_thr"] = score_threshold
         if "max_per_img" in node and "score_thr" in node:
             node["max_per_img"] = MAX_BOXES
     # YOLOX counts no boxes; prediction cuts them off itself.
-
-
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for child in list(node.values()):
-            yield from _dicts(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _dicts(child)
 
 
 # The data ---------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.mmengine_backend.pretrained import checked_loading
+from recycling.backends.mmengine_backend.replaced import replaced
+from recycling.backends.shared.reproducible import reproducible
 
 REGISTERING = tuple(
     f"recycling.backends.mmengine_backend.{name}"
@@ -45,12 +47,13 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
         warnings.showwarning = count
         _import(backend)
         with (
-            _settings_of_torch(deterministic),
+            reproducible(deterministic=deterministic),
+            _threads(),
             _only_weights(),
             checked_loading(),
-            _indexes_read_once(),
-            _configs_formatted_once(),
+            replaced(importlib.import_module("mmengine.config.utils"), "load", _read_once),
             _fresh_globals(backend),
+            _empty_cache(),
         ):
             try:
                 yield
@@ -104,70 +107,37 @@ def _only_weights() -> Iterator[None]:
             os.environ[name] = before
 
 
-_read_once = functools.cache(lambda path: importlib.import_module("mmengine.fileio").load(path))
-
-
-@contextmanager
-def _indexes_read_once() -> Iterator[None]:
-    """Read once the YAML of all models that mmengine reads for each config that inherits one.
+@functools.cache
+def _read_once(path: str) -> Any:
+    """The YAML of all models, which mmengine reads for each config that inherits one of them.
 
     That is 0.9 of the time of reading a recipe; the files belong to the installed library.
     """
-    utils: Any = importlib.import_module("mmengine.config.utils")
-    before = utils.load
-    utils.load = _read_once
-    try:
-        yield
-    finally:
-        utils.load = before
+    return importlib.import_module("mmengine.fileio").load(path)
 
 
 @contextmanager
-def _configs_formatted_once() -> Iterator[None]:
-    """Format once the config that mmengine formats anew for its four logs and for the checkpoint.
-
-    Once is 0.1 s for most recipes and 0.9 s for HTC and Mask2Former.
-    """
-    api: Any = importlib.import_module("yapf.yapflib.yapf_api")
-    before = api.FormatCode
-
-    @functools.cache
-    def formatted(text: str, style: tuple[tuple[str, Any], ...]) -> Any:
-        return before(text, style_config=dict(style))
-
-    def format_code(text: str, style_config: dict[str, Any]) -> Any:
-        return formatted(text, tuple(style_config.items()))
-
-    api.FormatCode = format_code
-    try:
-        yield
-    finally:
-        api.FormatCode = before
-
-
-@contextmanager
-def _settings_of_torch(deterministic: bool) -> Iterator[None]:
+def _threads() -> Iterator[None]:
+    """Compute with as many threads as there are processors, or as ``OMP_NUM_THREADS`` says."""
     import torch
-    import torch.utils.deterministic
 
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        torch.get_num_threads(),
-        torch.backends.cudnn.benchmark,
-    )
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    before = torch.get_num_threads()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
-        torch.set_num_threads(before[3])
-        torch.backends.cudnn.benchmark = before[4]
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _empty_cache() -> Iterator[None]:
+    """Forget the images that were decoded inside."""
+    from recycling.backends.mmengine_backend.data.image_cache import CACHE
+
+    try:
+        yield
+    finally:
+        CACHE.clear()
 
 
 @contextmanager

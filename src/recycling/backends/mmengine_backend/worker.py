@@ -9,7 +9,8 @@ from pathlib import Path
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend import adapter
-from recycling.backends.mmengine_backend.devices import ERROR, JOB, Job
+from recycling.backends.mmengine_backend.devices import ERROR, JOB
+from recycling.backends.shared.job import Job
 
 
 def main(folder: Path) -> None:

@@ -30,7 +30,7 @@ COMPOSITIONS = (
 )
 
 IGNORED = 255
-"""What a label map says of a pixel that a transform made up."""
+"""The label of pixels that do not count, mmseg's own; also of those that a transform adds."""
 
 Entries = Sequence[Mapping[str, Mapping[str, Any]]]
 
@@ -71,7 +71,7 @@ class AlbumentationsList:
         import cv2
 
         self.task = task
-        self.transforms = _built(entries, task)
+        self.transforms = _transforms(entries, task)
         boxes = albumentations.BboxParams(
             format="pascal_voc",
             label_fields=None,
@@ -181,7 +181,11 @@ def check_albumentations(entries: Entries, task: str, image_size: int) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What is wrong, out of an error of Albumentations or of another library."""
+    """What is wrong, out of an error of Albumentations or of another library.
+
+    >>> one_line(ValueError("crop is too large; it has 9 pixels"))
+    'crop is too large; it has 9 pixels'
+    """
     cause = error.__cause__
     if cause is not None and hasattr(cause, "errors"):  # pydantic's
         first = cause.errors()[0]
@@ -193,11 +197,13 @@ def one_line(error: BaseException) -> str:
 # Names and arguments ----------------------------------------------------------------------------
 
 
-def _built(entries: Entries, task: str) -> list[Any]:
-    return [_one(name, arguments, task) for entry in entries for name, arguments in entry.items()]
+def _transforms(entries: Entries, task: str) -> list[Any]:
+    return [
+        _transform(name, arguments, task) for entry in entries for name, arguments in entry.items()
+    ]
 
 
-def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
+def _transform(name: str, arguments: Mapping[str, Any], task: str) -> Any:
     known = _classes()
     if name not in known:
         near = get_close_matches(name.lower(), [class_name.lower() for class_name in known])
@@ -215,9 +221,10 @@ def _one(name: str, arguments: Mapping[str, Any], task: str) -> Any:
     check_arguments(name, arguments, list(taken))
     given = dict(arguments)
     if name in COMPOSITIONS:
-        for part in ("transforms", "first", "second"):
-            if part in given:
-                given[part] = _nested(name, given[part], task, single=part != "transforms")
+        for argument in ("transforms", "first", "second"):
+            if argument in given:
+                single = argument != "transforms"
+                given[argument] = _nested(name, given[argument], task, single=single)
     else:
         _check_targets(name, cls, task)
         if task == "seg" and "fill_mask" in taken and taken["fill_mask"].default is not None:
@@ -243,7 +250,7 @@ def _nested(name: str, entries: Any, task: str, *, single: bool) -> Any:
     from recycling.backends.shared.settings import read_augmentation
 
     try:
-        built = _built(read_augmentation([entries] if single else entries), task)
+        built = _transforms(read_augmentation([entries] if single else entries), task)
     except (ValueError, AttributeError, TypeError) as error:
         raise BackendError(
             f"augmentation: {name} takes a list of names with their arguments, not {entries}"
@@ -256,6 +263,11 @@ def check_arguments(name: str, given: Mapping[str, Any], taken: Sequence[str]) -
 
     Raises:
         BackendError: There is one; the message lists the nearest ones that it takes.
+
+    >>> check_arguments("Affine", {"scal": 1}, ["scale", "rotate"])
+    Traceback (most recent call last):
+    ...
+    recycling.backends.core.BackendError: augmentation: Affine takes no 'scal'; did you mean scale?
     """
     for argument in given:
         if argument not in taken:

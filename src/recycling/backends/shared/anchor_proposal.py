@@ -135,6 +135,9 @@ def anchor_fit(
 
     Raises:
         BackendError: There is no box of an area.
+
+    >>> anchor_fit([32, 64], [32, 32], Anchors(sizes=(32,), ratios=(1,)), n_levels=2)
+    AnchorFit(mean_iou=0.75, recall=1.0)
     """
     best = _best_overlaps(_logs(widths, heights), anchors, n_levels)
     return AnchorFit(float(best.mean()), float((best >= MATCH).mean()))
@@ -158,7 +161,7 @@ def anchor_report(
     Raises:
         BackendError: There is no box of an area.
     """
-    boxes = _input_boxes(annotations, image_size)
+    boxes = input_boxes(annotations, image_size)
     size = (boxes["width"], boxes["height"])
     proposed = propose_anchors(
         *size,
@@ -275,8 +278,13 @@ def _best_overlaps(
 # The report -------------------------------------------------------------------------------------
 
 
-def _input_boxes(annotations: Annotations, image_size: int) -> pd.DataFrame:
-    """Each box's `category`, `width` and `height` in pixels of the network's input."""
+def input_boxes(annotations: Annotations, image_size: int) -> pd.DataFrame:
+    """Each box's `category`, `width` and `height` in pixels of the network's input.
+
+    Args:
+        annotations: The boxes; crowds and boxes without an area are left out.
+        image_size: Longer side of an image as the network sees it, pixels.
+    """
     table = annotations.annotations
     table = table[~table["iscrowd"].astype(bool)]
     images = annotations.images.set_index("image_id")
@@ -305,7 +313,11 @@ def _row(name: str, boxes: pd.DataFrame) -> dict[str, Any]:
 
 
 def describe(anchors: Anchors) -> str:
-    """Anchors in a few words, for a log."""
+    """Anchors in a few words, for a log.
+
+    >>> describe(Anchors(sizes=(32,)))
+    'sizes 32 and ratios 0.5, 1, 2'
+    """
 
     def listed(values: Sequence[float]) -> str:
         return ", ".join(f"{value:g}" for value in values)

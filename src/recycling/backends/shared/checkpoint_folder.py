@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,9 @@ class Trained:
 
 def categories_of(data: TrainingData) -> list[dict[str, Any]]:
     """The categories as a checkpoint lists them, in the order of class indices."""
-    table = data.categories
     return [
-        {"category_id": int(category_id), "name": str(name)}
-        for category_id, name in zip(table["category_id"], table["name"], strict=True)
+        {"category_id": category_id, "name": name}
+        for category_id, name in zip(data.class_of, data.class_names, strict=True)
     ]
 
 
@@ -51,7 +50,8 @@ def write_checkpoint(
     folder: Path,
     trained: Trained,
     weights: Mapping[str, Any],
-    write_config: Callable[[Path], None],
+    config_name: str,
+    config: str,
 ) -> Checkpoint:
     """Write a checkpoint; the folder appears whole or not at all.
 
@@ -59,53 +59,46 @@ def write_checkpoint(
         folder: Where; what was there is replaced.
         trained: What to say about it.
         weights: The state dict.
-        write_config: Writes the library's resolved config into the folder that it is given.
+        config_name: The name of the file for the library's resolved config.
+        config: What goes into that file.
 
     Raises:
         BackendError: There is no room for it; what was there before is kept.
     """
+    import torch
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     try:
         with new_folder(folder) as unfinished:
-            _write(unfinished, trained, weights, write_config)
+            # Given a path, torch would hide why it could not write.
+            with (unfinished / WEIGHTS).open("wb") as file:
+                torch.save(tensors, file)
+            (unfinished / config_name).write_text(config, encoding="utf-8")
+            facts = {
+                "format": FORMAT,
+                "model": trained.model.model_dump(mode="json"),
+                "categories": trained.categories,
+                **trained.facts,
+                "weights_sha256": sha256_of(unfinished / WEIGHTS),
+            }
+            content = json.dumps(facts, indent=2) + "\n"
+            (unfinished / FACTS).write_text(content, encoding="utf-8")
     except OSError as error:
         raise no_room(folder, error) from error
     return Checkpoint(folder)
 
 
-def _write(
-    folder: Path,
-    trained: Trained,
-    weights: Mapping[str, Any],
-    write_config: Callable[[Path], None],
-) -> None:
-    import torch
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    # Given a path, torch would hide why it could not write.
-    with (folder / WEIGHTS).open("wb") as file:
-        torch.save(tensors, file)
-    write_config(folder)
-    facts = {
-        "format": FORMAT,
-        "model": trained.model.model_dump(mode="json"),
-        "categories": trained.categories,
-        **trained.facts,
-        "weights_sha256": sha256_of(folder / WEIGHTS),
-    }
-    (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-
-
-def read_facts(checkpoint: Checkpoint, config: str) -> Trained:
+def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
     """What a checkpoint says about itself.
 
     Args:
         checkpoint: The folder.
-        config: The name of the library's config in it.
+        config_name: The name of the library's config in it.
 
     Raises:
         BackendError: The folder is no checkpoint, is not whole, or is of another format.
     """
-    for name in (WEIGHTS, config, FACTS):
+    for name in (WEIGHTS, config_name, FACTS):
         if not (checkpoint.folder / name).is_file():
             raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
     try:
@@ -128,26 +121,24 @@ def _other_format(checkpoint: Checkpoint, found: int) -> BackendError:
     )
 
 
-def with_settings(
-    ended: Checkpoint, model: Model, config: str, write_config: Callable[[Path], None]
-) -> Checkpoint:
+def with_settings(ended: Checkpoint, model: Model, config_name: str, config: str) -> Checkpoint:
     """A checkpoint whose training is as asked, with the settings of prediction as asked.
 
     Args:
         ended: What the training left.
         model: The settings that are asked for.
-        config: The name of the library's config in it.
-        write_config: As of `write_checkpoint`.
+        config_name: As of `write_checkpoint`.
+        config: As of `write_checkpoint`.
     """
     import torch
 
-    trained = read_facts(ended, config)
+    trained = read_facts(ended, config_name)
     if trained.model == model:
         return ended
     facts = {key: value for key, value in trained.facts.items() if key != "weights_sha256"}
     weights = torch.load(ended.folder / WEIGHTS, map_location="cpu", weights_only=True)
     again = Trained(model, trained.categories, facts)
-    return write_checkpoint(ended.folder, again, weights, write_config)
+    return write_checkpoint(ended.folder, again, weights, config_name, config)
 
 
 def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
@@ -165,7 +156,13 @@ def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, as 64 hex digits."""
+    """The sha256 of a file, as 64 hex digits.
+
+    >>> path = getfixture("tmp_path") / "weights.pth"
+    >>> _ = path.write_bytes(b"")
+    >>> sha256_of(path)[:8]
+    'e3b0c442'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -110,6 +110,11 @@ def read_head(path: Path, task: Task, backend: str) -> RecipeFacts:
 
     Raises:
         BackendError: It cannot be read, or one of the three lines says what it cannot mean.
+
+    >>> recipe = getfixture("tmp_path") / "small.py"
+    >>> _ = recipe.write_text("# Parameters: 8,941")
+    >>> read_head(recipe, "cls", "mmpretrain").parameters
+    8941
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -117,18 +122,18 @@ def read_head(path: Path, task: Task, backend: str) -> RecipeFacts:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise BackendError(f"{path}: cannot be read: {reason}") from error
     comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     prose: list[str] = []
     for number, line in enumerate(comment, 1):
         words = line.lstrip("#").strip()
         word, colon, value = words.partition(":")
         if not colon or word not in LINES:
             prose.append(words)
-        elif word in said:
+        elif word in values:
             raise BackendError(f"{path} line {number}: a second '# {word}:'; remove one")
         else:
-            said[word] = value.strip()
-    parameters = said.get("Parameters")
+            values[word] = value.strip()
+    parameters = values.get("Parameters")
     if parameters is not None and not re.fullmatch(r"\d{1,3}(,\d{3})*", parameters):
         raise BackendError(
             f"{path}: '# Parameters: {parameters}' is not a number such as 8,941,165; correct it"
@@ -139,9 +144,9 @@ def read_head(path: Path, task: Task, backend: str) -> RecipeFacts:
         task,
         backend,
         about,
-        reports=_listed(path, "Reports", said.get("Reports")),
+        reports=_listed(path, "Reports", values.get("Reports")),
         parameters=None if parameters is None else int(parameters.replace(",", "")),
-        weights=_listed(path, "Weights", said.get("Weights")),
+        weights=_listed(path, "Weights", values.get("Weights")),
         needs=tuple(re.findall(r"\bNeeds (\w+)", about)),
     )
 

@@ -202,6 +202,9 @@ def flat(
         node: The outermost one, or a leaf.
         left_out: Keys whose values are left out, however deep.
         name: Its own dotted name.
+
+    >>> dict(flat({"optimizer": {"name": "SGD"}, "folds": [0, 1]}, left_out={"name"}))
+    {'folds.0': '0', 'folds.1': '1'}
     """
     if isinstance(node, dict) and node:
         children = [(str(key), child) for key, child in node.items() if key not in left_out]

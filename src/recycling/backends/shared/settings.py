@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import gcd
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from recycling.registry import Settings
 
@@ -117,20 +117,16 @@ class Sampler(Settings):
 
 
 class Anchors(Settings):
-    """The boxes that a detector starts from: each size at each ratio, at every place."""
+    """The boxes that a detector starts from: each size at each ratio, at every cell."""
 
-    sizes: tuple[float, ...] = Field(
+    sizes: tuple[PositiveFloat, ...] = Field(
         min_length=1,
         description="square root of the area at the finest level, pixels of the network's input; "
         "each coarser level doubles them",
     )
-    ratios: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1, description="h / w")
-
-    @model_validator(mode="after")
-    def _positive(self) -> Anchors:
-        if min(*self.sizes, *self.ratios, 1.0) <= 0:
-            raise ValueError("sizes and ratios are greater than 0")
-        return self
+    ratios: tuple[PositiveFloat, ...] = Field(
+        default=(0.5, 1.0, 2.0), min_length=1, description="h / w"
+    )
 
 
 class EarlyStopping(Settings):
@@ -153,14 +149,10 @@ class EarlyStopping(Settings):
 class TestTimeAugmentation(Settings):
     """The views of an image whose predictions are averaged (masks, classes) or fused (boxes)."""
 
-    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, description="of image_size")
+    scales: tuple[PositiveFloat, ...] = Field(
+        default=(1.0,), min_length=1, description="of image_size"
+    )
     flip: bool = Field(default=False, description="each also mirrored left to right")
-
-    @model_validator(mode="after")
-    def _positive(self) -> TestTimeAugmentation:
-        if min(self.scales) <= 0:
-            raise ValueError("scales are greater than 0")
-        return self
 
     __test__ = False  # not a test of pytest's
 
@@ -178,7 +170,11 @@ def scaled_side(side: int, scale: float) -> int:
 
 
 def read_augmentation(given: Any) -> Any:
-    """A list whose entries are names, or names with their arguments: as one mapping each."""
+    """A list whose entries are names, or names with their arguments: as one mapping each.
+
+    >>> read_augmentation(["HorizontalFlip", {"Blur": {"p": 0.3}}])
+    [{'HorizontalFlip': {}}, {'Blur': {'p': 0.3}}]
+    """
     if not isinstance(given, (list, tuple)):
         return given
     entries = [{entry: {}} if isinstance(entry, str) else entry for entry in given]

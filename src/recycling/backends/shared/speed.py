@@ -26,6 +26,21 @@ class Speed:
     first_iterations: list[float] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
 
+    def add_iteration(self, seconds: float, waited: float, *, first: bool) -> None:
+        """Count one iteration.
+
+        Args:
+            seconds: What it took.
+            waited: Seconds of these that it waited for its batch.
+            first: Whether it is the first one of this start.
+        """
+        if first:
+            self.first_iterations.append(seconds)
+        else:
+            self.iterations += 1
+            self.seconds += seconds
+            self.waiting += waited
+
     def facts(self, batch_size: int) -> dict[str, Any]:
         """The figures for the checkpoint.
 

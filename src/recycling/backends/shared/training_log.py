@@ -33,6 +33,13 @@ def keep_lines(path: Path, key: str, last: int) -> None:
         path: A log of one line of JSON each; it need not exist.
         key: What the lines count.
         last: The last one that is kept.
+
+    >>> path = getfixture("tmp_path") / "metrics.jsonl"
+    >>> for epoch in (1, 2, 3):
+    ...     add_line(path, {"epoch": epoch})
+    >>> keep_lines(path, "epoch", last=1)
+    >>> json.loads(path.read_text())
+    {'epoch': 1}
     """
     if not path.exists():
         return

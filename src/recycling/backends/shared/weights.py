@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
 
@@ -57,7 +56,7 @@ def _downloaded(url: str) -> Path:
             unfinished.open("wb") as file,
         ):
             shutil.copyfileobj(source, file)
-    except (URLError, OSError) as error:
+    except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise BackendError(
             f"pretrained: {url}: cannot be downloaded: {reason}; download it elsewhere and give "

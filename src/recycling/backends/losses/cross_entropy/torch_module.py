@@ -16,8 +16,9 @@ class SmoothedCrossEntropyLoss(nn.Module):
         class_weight: How much each class counts; 1 where not given.
         loss_weight: What the loss is multiplied with.
         use_sigmoid: Always false; mmdet's heads ask for it.
-        loss_name: What mmseg logs it as.
     """
+
+    loss_name = "loss_ce"  # what mmseg logs it as
 
     def __init__(
         self,
@@ -25,14 +26,12 @@ class SmoothedCrossEntropyLoss(nn.Module):
         class_weight: Sequence[float] | None = None,
         loss_weight: float = 1.0,
         use_sigmoid: bool = False,
-        loss_name: str = "loss_ce",
     ) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
         self.class_weight = None if class_weight is None else list(class_weight)
         self.loss_weight = loss_weight
         self.use_sigmoid = use_sigmoid
-        self.loss_name = loss_name
 
     def forward(
         self,

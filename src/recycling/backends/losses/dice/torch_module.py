@@ -20,19 +20,18 @@ class DiceLossOfClasses(nn.Module):
     Args:
         class_weight: How much each class counts in the mean; 1 where not given.
         loss_weight: What the loss is multiplied with.
-        loss_name: What mmseg logs it as.
     """
+
+    loss_name = "loss_dice"  # what mmseg logs it as
 
     def __init__(
         self,
         class_weight: Sequence[float] | None = None,
         loss_weight: float = 1.0,
-        loss_name: str = "loss_dice",
     ) -> None:
         super().__init__()
         self.class_weight = None if class_weight is None else list(class_weight)
         self.loss_weight = loss_weight
-        self.loss_name = loss_name
 
     def forward(
         self,

@@ -26,6 +26,9 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float) -> T
 
     Returns:
         Of the same shape.
+
+    >>> focal_loss(torch.zeros(2), torch.tensor([1.0, 0.0]), gamma=2.0, alpha=0.25)
+    tensor([0.0433, 0.1300])
     """
     present, absent = logsigmoid(logits), logsigmoid(-logits)
     return -(
@@ -44,8 +47,9 @@ class FocalLossOfClasses(nn.Module):
         reduction: ``mean`` over samples, pixels or boxes, or ``sum``.
         loss_weight: What the loss is multiplied with.
         use_sigmoid: Always true; mmdet's heads ask for it.
-        loss_name: What mmseg logs it as.
     """
+
+    loss_name = "loss_focal"  # what mmseg logs it as
 
     def __init__(
         self,
@@ -55,7 +59,6 @@ class FocalLossOfClasses(nn.Module):
         reduction: str = "mean",
         loss_weight: float = 1.0,
         use_sigmoid: bool = True,
-        loss_name: str = "loss_focal",
     ) -> None:
         super().__init__()
         self.gamma, self.alpha = gamma, alpha
@@ -63,7 +66,6 @@ class FocalLossOfClasses(nn.Module):
         self.reduction = reduction
         self.loss_weight = loss_weight
         self.use_sigmoid = use_sigmoid
-        self.loss_name = loss_name
 
     def forward(
         self,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.data.samplers  # noqa: F401
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.data.image_cache import CROPS, IMAGES
+from recycling.backends.mmengine_backend.data.image_cache import CACHE, decoded, last_decoded
 from recycling.backends.shared.albumentations_list import IGNORED
 
 CACHE_BYTES = 512 * 2**20
@@ -41,14 +41,13 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
-        # Those of a classifier that was trained before; both together keep to the limit.
-        CROPS.clear()
+        path = results["img_path"]
         # Some of the libraries' transforms change the image in place.
-        image = IMAGES.read(results["img_path"], self.cache_bytes).copy()
+        image = CACHE.get(path, (), self.cache_bytes, lambda: decoded(path)).copy()
         shape = image.shape[:2]
         if "height" in results and shape != (results["height"], results["width"]):
             raise BackendError(
-                f"{results['img_path']}: {shape[1]} x {shape[0]} pixels, but its annotations say "
+                f"{path}: {shape[1]} x {shape[0]} pixels, but its annotations say "
                 f"{results['width']} x {results['height']}; run data_cleaning"
             )
         return {**results, "img": image, "img_shape": shape, "ori_shape": shape}
@@ -61,7 +60,7 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
     Args:
         size: Side of the result, pixels.
         margin: Context on each side, as a share of the box's longer side.
-        cache_bytes: Crops and decoded images to keep in this process at most.
+        cache_bytes: Crops to keep in this process at most.
     """
 
     def __init__(self, size: int, margin: float = 0.1, cache_bytes: int = CACHE_BYTES) -> None:
@@ -73,15 +72,13 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path, box = results["img_path"], tuple(results["box"])
         part = (self.size, self.margin, box)
-        crop = CROPS.get(path, part, self.cache_bytes, lambda: self._cut(path, box))
+        crop = CACHE.get(path, part, self.cache_bytes, lambda: self._cut(path, box))
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
     def _cut(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        # Images make room for crops.
-        room = self.cache_bytes - CROPS.n_bytes - 3 * self.size**2
-        image = IMAGES.read(path, max(0, room))
+        image = last_decoded(path, Path(path).stat().st_mtime_ns)
         x_min, y_min, x_max, y_max = box
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import ClassBalancedDataset, DefaultSampler
 from mmengine.registry import DATA_SAMPLERS, DATASETS
+
+from recycling.backends.shared.copies import repeats_of
 
 
 @DATA_SAMPLERS.register_module()
@@ -34,10 +35,10 @@ class ClassBalancedSampler(DefaultSampler):  # type: ignore[misc]
         # All processes draw the same, and each takes its part.
         rng = np.random.default_rng((self.seed, self.epoch))
         classes = rng.integers(len(self.holders), size=int(self.total_size))
-        places = rng.random(int(self.total_size))
+        draws = rng.random(int(self.total_size))
         drawn = [
-            self.holders[index][int(place * len(self.holders[index]))]
-            for index, place in zip(classes.tolist(), places.tolist(), strict=True)
+            self.holders[index][int(draw * len(self.holders[index]))]
+            for index, draw in zip(classes.tolist(), draws.tolist(), strict=True)
         ]
         return iter(drawn[self.rank : self.total_size : self.world_size])
 
@@ -58,20 +59,7 @@ class Copies(ClassBalancedDataset):  # type: ignore[misc]
         super().__init__(dataset, oversample_thr=1.0)
 
     def _get_repeat_factors(self, dataset: Any, repeat_thr: float) -> list[float]:
-        samples = list(classes_of(dataset))
-        copies = balancing_copies(samples) if self.copies is None else dict(enumerate(self.copies))
-        return [float(max((copies.get(index, 1) for index in held), default=1)) for held in samples]
-
-
-def balancing_copies(samples: list[set[int]]) -> dict[int, int]:
-    """How often the samples of each class are seen so that all are about as frequent.
-
-    Args:
-        samples: The classes that each sample holds.
-    """
-    held = Counter(index for classes in samples for index in classes)
-    most = max(held.values(), default=1)
-    return {index: round(most / n) for index, n in held.items()}
+        return [float(n) for n in repeats_of(list(classes_of(dataset)), self.copies)]
 
 
 def classes_of(dataset: Any) -> Iterator[set[int]]:

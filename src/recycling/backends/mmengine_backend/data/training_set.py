@@ -19,6 +19,7 @@ from recycling.annotations import BOX, Annotations, LabeledImages
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.model import Task
+from recycling.backends.shared.training_annotations import check_annotations
 
 Record: TypeAlias = dict[Hashable, Any]
 """A row of a table, by column."""
@@ -56,18 +57,14 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         BackendError: There is nothing to train on, or an annotation that cannot be learnt from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = data.categories["name"].tolist()
+    class_of = data.class_of
     samples: list[dict[str, Any]] = []
     for number, labeled in enumerate(data.train):
-        index = {
-            int(category_id): index
-            for index, category_id in enumerate(data.categories["category_id"])
-        }
-        _check(labeled.annotations, index)
+        check_annotations(labeled.annotations, class_of, "training annotations")
         if task == "cls":
-            samples += _crops(labeled, index)
+            samples += _crops(labeled, class_of)
         elif task == "det":
-            samples += _boxed_images(labeled, index)
+            samples += _boxed_images(labeled, class_of)
         else:
             samples += _images_with_label_maps(
                 labeled, data.categories, folder / f"label_maps_{number}"
@@ -77,7 +74,7 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
             f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
             "check the folds and the annotations"
         )
-    classes = ["background", *names] if task == "seg" else names
+    classes = [*(["background"] if task == "seg" else []), *data.class_names]
     file = folder / "train.json"
     file.write_text(json.dumps({"metainfo": {"classes": classes}, "data_list": samples}))
     return TrainingSet(
@@ -89,22 +86,6 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
             "mask" not in instance for sample in samples for instance in sample.get("instances", ())
         ),
     )
-
-
-def _check(annotations: Annotations, index: dict[int, int]) -> None:
-    table = annotations.annotations
-    unknown = ~table["category_id"].isin(index)
-    flat = (table["x_max"] <= table["x_min"]) | (table["y_max"] <= table["y_min"])
-    for bad, fault in (
-        (unknown, "is of a category that the table of categories does not hold"),
-        (flat, "has a box of no area"),
-    ):
-        if bad.any():
-            row = table[bad].iloc[0]
-            raise BackendError(
-                f"training annotations: annotation {row['annotation_id']} on image "
-                f"{row['image_id']} {fault} ({int(bad.sum())} are like that); run data_cleaning"
-            )
 
 
 def _images(labeled: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
@@ -123,12 +104,12 @@ def _images(labeled: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Recor
         yield info, by_image[image["image_id"]]
 
 
-def _crops(labeled: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+def _crops(labeled: LabeledImages, class_of: dict[int, int]) -> list[dict[str, Any]]:
     return [
         {
             "img_path": info["img_path"],
             "box": [annotation[edge] for edge in BOX],
-            "gt_label": index[annotation["category_id"]],
+            "gt_label": class_of[annotation["category_id"]],
         }
         for info, annotations in _images(labeled)
         for annotation in annotations
@@ -136,18 +117,18 @@ def _crops(labeled: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]
     ]
 
 
-def _boxed_images(labeled: LabeledImages, index: dict[int, int]) -> list[dict[str, Any]]:
+def _boxed_images(labeled: LabeledImages, class_of: dict[int, int]) -> list[dict[str, Any]]:
     return [
-        {**info, "instances": [_instance(annotation, index) for annotation in annotations]}
+        {**info, "instances": [_instance(annotation, class_of) for annotation in annotations]}
         for info, annotations in _images(labeled)
     ]
 
 
-def _instance(annotation: Record, index: dict[int, int]) -> dict[str, Any]:
+def _instance(annotation: Record, class_of: dict[int, int]) -> dict[str, Any]:
     """A box as the libraries name its fields, with its polygons or RLE where it has them."""
     instance = {
         "bbox": [annotation[edge] for edge in BOX],
-        "bbox_label": index[annotation["category_id"]],
+        "bbox_label": class_of[annotation["category_id"]],
         "ignore_flag": int(annotation["iscrowd"]),
     }
     if isinstance(annotation["segmentation"], str):

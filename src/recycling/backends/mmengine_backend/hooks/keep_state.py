@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from recycling.backends.mmengine_backend.hooks.current_network import network_of
 from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.resume import STATE
 from recycling.files import new_file
@@ -46,7 +47,7 @@ class KeepState(Hook):  # type: ignore[misc]
         """Add the gradients of steps whose update is still to come."""
         checkpoint["gradients"] = {
             name: parameter.grad.cpu()
-            for name, parameter in _network(runner).named_parameters()
+            for name, parameter in network_of(runner).named_parameters()
             if parameter.grad is not None and not runner.optim_wrapper.should_update()
         }
 
@@ -56,12 +57,6 @@ class KeepState(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Any) -> None:
         """Put the gradients back."""
-        for name, parameter in _network(runner).named_parameters():
+        for name, parameter in network_of(runner).named_parameters():
             if name in self.gradients:
                 parameter.grad = self.gradients[name].to(parameter.device)
-
-
-def _network(runner: Any) -> torch.nn.Module:
-    from mmengine.model import is_model_wrapper
-
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model  # type: ignore[no-any-return]

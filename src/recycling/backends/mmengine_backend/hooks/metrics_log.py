@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 
+from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.speed import Speed
 from recycling.backends.shared.training_log import METRICS, add_line, keep_lines
 
@@ -22,17 +22,15 @@ class MetricsLog(Hook):  # type: ignore[misc]
     Args:
         folder: Where the lines are written.
         batch_size: Images of one step, of all processes together.
-        scores: Gives what else is known about the last epoch, such as its score.
+        best: Knows the last epoch's score, in a training with `early_stopping`.
     """
 
     priority = "VERY_LOW"
 
-    def __init__(
-        self, folder: Path, batch_size: int, scores: Callable[[], dict[str, float]]
-    ) -> None:
+    def __init__(self, folder: Path, batch_size: int, best: BestEpoch | None) -> None:
         self.path = folder / METRICS
         self.batch_size = batch_size
-        self.scores = scores
+        self.best = best
         self.speed = Speed()
         self.first = True
         self.last = self.began = self.arrived = 0.0
@@ -59,13 +57,9 @@ class MetricsLog(Hook):  # type: ignore[misc]
     ) -> None:
         """The step is done; mmengine waits for its loss, so the clock is right on a GPU too."""
         now = time.perf_counter()
-        if self.first:
-            self.speed.first_iterations.append(now - self.last)
-            self.first = False
-        else:
-            self.speed.iterations += 1
-            self.speed.seconds += now - self.last
-            self.speed.waiting += self.arrived - self.last
+        waited = self.arrived - self.last
+        self.speed.add_iteration(now - self.last, waited, first=self.first)
+        self.first = False
         self.last = now
         self.losses.append(float(runner.message_hub.get_scalar("train/loss").current()))
 
@@ -83,8 +77,9 @@ class MetricsLog(Hook):  # type: ignore[misc]
                 "loss": float(loss),
                 "learning_rate": runner.optim_wrapper.get_lr()["lr"][0],
                 "minutes": self.speed.epochs[-1] / 60,
-                **self.scores(),
             }
+            if self.best is not None:
+                line["score"] = self.best.last
             add_line(self.path, line)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:

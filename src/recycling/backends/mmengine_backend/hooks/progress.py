@@ -13,18 +13,16 @@ class ProgressLine(Hook):  # type: ignore[misc]
 
     Args:
         progress: Where the line is.
-        title: What is being trained.
     """
 
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.title = title
         self.task: TaskID | None = None
 
     def before_train(self, runner: Any) -> None:
         """Open the line; a training that goes on starts where it was."""
         self.task = self.progress.add_task(
-            self.title, total=runner.max_iters, completed=runner.iter, note=""
+            "training", total=runner.max_iters, completed=runner.iter, note=""
         )
 
     def after_train_iter(

@@ -47,6 +47,32 @@ def attend(attention: Any, x: Tensor, bias: Tensor | None, grid: Grid) -> Tensor
     return projected
 
 
+class OnAnyGrid:
+    """What makes a library's ``BEiTAttention``, the class behind it, work on a grid of any size.
+
+    Attributes:
+        grid: Rows and columns of patches; the caller sets it.
+    """
+
+    window_size: Any
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.grid: Grid = tuple(self.window_size)
+
+    def forward(self: Any, x: Tensor, rel_pos_bias: None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, 1 + rows * columns, C): the class token and the patches, row by row.
+            rel_pos_bias: None; each attention has biases of its own.
+        """
+        bias = self.qkv.bias
+        if self.bias == "qv_bias":
+            bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
+        return attend(self, x, bias, self.grid)
+
+
 def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
     """The bias for each pair of tokens: the class token and the patches, row by row.
 
@@ -59,6 +85,9 @@ def position_bias(table: Tensor, learnt_on: Grid, grid: Grid) -> Tensor:
 
     Returns:
         (heads, tokens, tokens).
+
+    >>> position_bias(torch.zeros(3 * 3 + 3, 2), learnt_on=(2, 2), grid=(3, 4)).shape
+    torch.Size([2, 13, 13])
     """
     if grid != learnt_on:
         table = _resized(table, learnt_on, grid)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.anchor_proposal import anchor_fit, describe, propose_anchors
 from recycling.backends.shared.model import Model
@@ -35,7 +35,7 @@ def set_anchors(config: Any, model: Model, data: TrainingSet) -> None:
     """
     if model.anchors is None:
         return
-    heads = list(_heads(config.model))
+    heads = [node for node in mappings_in(config.model) if _can_choose(node)]
     if not heads:
         raise BackendError(
             f"model {model.recipe!r}: cannot honour 'anchors', its network has none; remove it"
@@ -47,26 +47,15 @@ def set_anchors(config: Any, model: Model, data: TrainingSet) -> None:
         _log.info("model %r: %s: anchors of %s", model.recipe, head["type"], describe(anchors))
 
 
-def _heads(node: Any) -> Iterator[Any]:
-    """The parts of a network whose anchors can be chosen."""
-    if hasattr(node, "values"):
-        if "anchor_generator" in node and _can_choose(node):
-            yield node
-        for child in node.values():
-            yield from _heads(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _heads(child)
-
-
-def _can_choose(head: Any) -> bool:
-    """Whether a head takes several anchors at a place.
+def _can_choose(node: Any) -> bool:
+    """Whether a part of a network is a head that takes several anchors at each cell.
 
     With one there, as in TOOD or ATSS, an anchor is but a point with the level's scale.
     """
-    if head["anchor_generator"]["type"] not in OF_SQUARES:
+    generator = node.get("anchor_generator")
+    if generator is None or generator["type"] not in OF_SQUARES:
         return False
-    return bool(max(_build(head["anchor_generator"]).num_base_priors) > 1)
+    return bool(max(_build(generator).num_base_priors) > 1)
 
 
 def _build(generator: Any) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.albumentations_list import (
-    AlbumentationsList,
     check_albumentations,
     check_arguments,
     one_line,
@@ -20,13 +19,6 @@ from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import WHOLE_BATCH
 
 ALBUMENTATIONS = "RecyclingAlbumentations"
-
-OF_TASK: dict[str, tuple[str, ...]] = {
-    "cls": ("mixup", "cutmix", "rand_augment"),
-    "det": ("mosaic", "mixup", "copy_paste", "rand_augment"),
-    "seg": ("mosaic",),
-}
-"""Which of the libraries' own augmentations there are."""
 
 Config = dict[str, Any]
 
@@ -104,7 +96,6 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
                 pastes_masks = False
     for step in steps:
         if step["type"] == ALBUMENTATIONS:
-            AlbumentationsList(step["entries"], model.task)
             check_albumentations(step["entries"], model.task, model.image_size)
     return steps
 
@@ -196,6 +187,12 @@ BATCH_MIXES: dict[tuple[str, str], Own] = {
     ("cls", "cutmix"): Own("CutMix", {"alpha": 1.0}),
 }
 """With the strength of the library's own recipes of Swin Transformer."""
+
+OF_TASK = {
+    task: [name for of_task, name in (*BATCH_MIXES, *OWN) if of_task == task]
+    for task in ("cls", "det", "seg")
+}
+"""Which of the libraries' own augmentations there are."""
 
 
 def _own(name: str, arguments: Config, model: Model) -> Config:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
-from recycling.backends.shared.model import Model
 
 
-def set_class_names(config: Any, model: Model, data: TrainingSet) -> None:
+def set_class_names(config: Any, data: TrainingSet) -> None:
     """Give the names of the classes to each `MultiAttributeHead`.
 
     Args:
         config: The resolved ``mmengine.Config``, the user's options included, for these may make
             such a head; changed in place.
-        model: The settings; not looked at.
         data: What is trained on.
     """
-    _set(config.model, list(data.classes))
-
-
-def _set(node: Any, classes: list[str]) -> None:
-    if isinstance(node, dict):
+    for node in mappings_in(config.model):
         if str(node.get("type", "")).rpartition(".")[2] == "MultiAttributeHead":
-            node["class_names"] = classes
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            _set(child, classes)
+            node["class_names"] = list(data.classes)

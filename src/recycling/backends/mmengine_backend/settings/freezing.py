@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
 
@@ -47,13 +46,12 @@ convolution, DenseNet its first convolution itself.
 """
 
 
-def set_freeze(config: Any, model: Model, data: TrainingSet) -> None:
+def set_freeze(config: Any, model: Model) -> None:
     """Put `freeze` into the backbone; 0 freezes the first convolution, 1 the first stage too.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
         model: The settings.
-        data: What is trained on; not looked at.
 
     Raises:
         BackendError: The backbone cannot freeze its stages, or has not as many.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
 READERS = ("ReadImage", "ReadCrop")
 
 
-def set_image_cache(config: Any, model: Model, data: TrainingSet) -> None:
+def set_image_cache(config: Any, model: Model) -> None:
     """Divide `cache_megabytes` among the processes that read images at the same time.
 
     These are the loaders of all devices; with `early_stopping` also the training itself, which
@@ -19,7 +18,6 @@ def set_image_cache(config: Any, model: Model, data: TrainingSet) -> None:
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
         model: The settings.
-        data: What is trained on; not looked at.
     """
     n_bytes = model.cache_megabytes * 2**20
     scoring = model.early_stopping is not None and model.workers > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +11,12 @@ import numpy as np
 from recycling.backends.core import BackendError
 from recycling.backends.losses.class_weights import class_weights
 from recycling.backends.losses.core import Head, Loss, LossError, form_of
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.albumentations_list import IGNORED
 from recycling.backends.shared.model import Model
 
 SUM = "recycling.backends.mmengine_backend.networks.classifiers.sum_of_losses.SumOfLosses"
-
-IGNORED = 255
-"""The label of pixels that do not count; mmseg's own."""
 
 
 class Term(NamedTuple):
@@ -102,25 +101,19 @@ def _names(terms: Sequence[Term]) -> list[str]:
 
 
 def _set_segmenter(network: Any, terms: Sequence[Term], n_classes: int) -> None:
-    found = [network.get(name) for name in ("decode_head", "auxiliary_head")]
-    heads = [head for node in found for head in _with_loss_decode(node)]
+    # K-Net's heads that learn from label maps are inside another.
+    heads = [
+        node
+        for name in ("decode_head", "auxiliary_head")
+        for node in mappings_in(network.get(name))
+        if "loss_decode" in node
+    ]
     if not heads:
         name = _name(_last(network.decode_head))
         raise LossError(f"{name} learns masks with losses of its own; remove it")
     for head in heads:
         scale = _weight_of(head["loss_decode"])
         head["loss_decode"] = [_config(term, "segmenter", scale, n_classes) for term in terms]
-
-
-def _with_loss_decode(node: Any) -> Iterator[Any]:
-    """The heads of a network that learn from label maps; K-Net's are inside another."""
-    if isinstance(node, dict):
-        if "loss_decode" in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _with_loss_decode(child)
 
 
 # Boxes -------------------------------------------------------------------------------------------

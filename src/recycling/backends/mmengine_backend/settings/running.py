@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
-
-WANDB_MODE = "WANDB_MODE"
-"""W&B's own variable: ``offline`` or ``online`` turns it on; without it nothing is logged."""
+from recycling.backends.shared.tracking import wandb_settings
 
 
-def set_running(config: Any, model: Model, data: TrainingSet) -> None:
+def set_running(config: Any, model: Model) -> None:
     """Put `accumulate`, `ema`, `deterministic`, `devices` and W&B into a config.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
         model: The settings.
-        data: What is trained on; not looked at.
     """
     _set_accumulation(config, model)
     _set_averaging(config, model)
@@ -67,13 +62,6 @@ def _set_devices(config: Any, model: Model) -> None:
 
 
 def _set_wandb(config: Any, model: Model) -> None:
-    mode = os.environ.get(WANDB_MODE, "disabled")
-    if mode in ("offline", "online"):
-        settings = {
-            "project": "recycling",
-            "name": config.experiment_name,
-            "mode": mode,
-            "group": model.task,
-            "reinit": "finish_previous",
-        }
+    settings = wandb_settings(model)
+    if settings is not None:
         config.visualizer.vis_backends.append({"type": "Wandb", "init_kwargs": settings})

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.shared.copies import check_sampled, copies_by_class
 from recycling.backends.shared.model import Model
 
 
@@ -63,38 +62,18 @@ def _wrapped(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> dic
             "dataset": dataset,
             "oversample_thr": sampler.threshold,
         }
-    copies = None
-    if sampler.copies is not None:
-        given = {_index(name, model, data): n for name, n in sampler.copies.items()}
-        copies = [given.get(index, 1) for index in range(len(data.classes))]
     _check_samples(dataset, model, data)
+    copies = copies_by_class(model, data.classes)
     return {"type": "Copies", "dataset": dataset, "copies": copies}
-
-
-def _index(name: str, model: Model, data: TrainingSet) -> int:
-    categories = [name for name in data.classes if model.task != "seg" or name != "background"]
-    if name not in categories:
-        near = get_close_matches(name, categories) or categories
-        raise BackendError(
-            f"model {model.recipe!r}: sampler.copies: no category {name!r}; did you mean "
-            f"{', '.join(near)}?"
-        )
-    return data.classes.index(name)
 
 
 def _check_samples(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> None:
     """Whatever is to be drawn or copied must be there."""
     from recycling.backends.mmengine_backend.data.samplers import classes_of
 
+    categories = data.classes[1:] if model.task == "seg" else data.classes
     held = set().union(*classes_of(_build({**dataset, "pipeline": []})))
-    all_of_them = data.classes[1:] if model.task == "seg" else data.classes
-    wanted = all_of_them if model.sampler.copies is None else list(model.sampler.copies)
-    missing = [name for name in wanted if data.classes.index(name) not in held]
-    if missing:
-        raise BackendError(
-            f"model {model.recipe!r}: sampler {model.sampler.name!r}: no training sample holds "
-            f"{', '.join(missing)}; choose other folds, drop the category or use repeat_factor"
-        )
+    check_sampled(model, categories, {data.classes[index] for index in held}, "sample")
 
 
 def _build(dataset: Mapping[str, Any]) -> Any:

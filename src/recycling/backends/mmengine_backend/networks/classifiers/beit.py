@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmpretrain.models.backbones import BEiTViT
 from mmpretrain.models.utils import BEiTAttention
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from recycling.backends.mmengine_backend.networks.beit_attention import Grid, attend
+from recycling.backends.mmengine_backend.networks.beit_attention import OnAnyGrid
 
 
 @MODELS.register_module()
@@ -57,23 +56,5 @@ class BEiTAnySize(BEiTViT):  # type: ignore[misc]
         return features
 
 
-class AnySizeAttention(BEiTAttention):  # type: ignore[misc]
-    """BEiT's attention on a grid of patches of any size.
-
-    Attributes:
-        grid: Rows and columns of patches; the caller sets it.
-    """
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.grid: Grid = tuple(self.window_size)
-
-    def forward(self, x: Tensor, rel_pos_bias: None = None) -> Tensor:
-        """Attend.
-
-        Args:
-            x: (B, 1 + rows * columns, C): the class token and the patches, row by row.
-            rel_pos_bias: None; each attention has biases of its own.
-        """
-        bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
-        return attend(self, x, bias, self.grid)
+class AnySizeAttention(OnAnyGrid, BEiTAttention):  # type: ignore[misc]
+    """mmpretrain's, on a grid of patches of any size."""

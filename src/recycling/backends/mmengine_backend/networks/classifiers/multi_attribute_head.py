@@ -74,7 +74,7 @@ class MultiAttributeHead(ClsHead):  # type: ignore[misc]
         self.weights = [float(head.get("weight", 1.0)) for head in heads]
         self.num_classes = num_classes
         values = _values_of_classes(self.names, self.sizes, num_classes, class_names)
-        # What the config says needs no place among the weights.
+        # What the config says need not be among the weights.
         self.register_buffer("values", torch.as_tensor(values.tolist()), persistent=False)
         self.dropout = nn.Dropout(dropout_rate)
         if isinstance(in_channels, int):
@@ -106,7 +106,7 @@ class MultiAttributeHead(ClsHead):  # type: ignore[misc]
             if self.own_channels is None
             else features.split(self.own_channels, dim=1)
         )
-        return [layer(part) for layer, part in zip(self.layers, own, strict=True)]
+        return [layer(its_own) for layer, its_own in zip(self.layers, own, strict=True)]
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The logarithm of each class's probability, but for a constant: (B, ``num_classes``)."""

@@ -93,7 +93,7 @@ class YOLOv5(BaseDetector):  # type: ignore[misc]
             batch_data_samples: mmdet's.
             rescale: Give boxes in pixels of the image's file.
         """
-        # (B, 4 + classes, places): centre, size and the probability of each class.
+        # (B, 4 + classes, cells): centre, size and the probability of each class.
         outputs = self.network(batch_inputs)[0].transpose(1, 2)
         found = [
             self._instances(output, sample.metainfo, rescale=rescale)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from mmseg.models.backbones import BEiT
 from mmseg.models.backbones.beit import BEiTAttention
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from recycling.backends.mmengine_backend.networks.beit_attention import Grid, attend
+from recycling.backends.mmengine_backend.networks.beit_attention import OnAnyGrid
 
 
 @MODELS.register_module()
@@ -51,24 +48,5 @@ class BEiTAnySize(BEiT):  # type: ignore[misc]
         return features
 
 
-class AnySizeAttention(BEiTAttention):  # type: ignore[misc]
-    """BEiT's attention on a grid of patches of any size.
-
-    Attributes:
-        grid: Rows and columns of patches; the caller sets it.
-    """
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.grid: Grid = tuple(self.window_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend.
-
-        Args:
-            x: (B, 1 + rows * columns, C): the class token and the patches, row by row.
-        """
-        bias = self.qkv.bias
-        if self.bias == "qv_bias":
-            bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
-        return attend(self, x, bias, self.grid)
+class AnySizeAttention(OnAnyGrid, BEiTAttention):  # type: ignore[misc]
+    """mmseg's, on a grid of patches of any size."""

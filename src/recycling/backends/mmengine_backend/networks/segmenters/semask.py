@@ -70,14 +70,14 @@ class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
 
 
 class SemanticAttention(nn.Module):
-    """The SeMask block: attention between places that look like the same class.
+    """The SeMask block: attention between positions of the same class.
 
     Query and key have a channel a class; the query is the semantic prior.
 
     Args:
         channels: Channels of the features.
         num_classes: The number of classes.
-        window_size: Side of the windows within which places attend to one another.
+        window_size: Side of the windows within which positions attend to one another.
     """
 
     def __init__(self, channels: int, num_classes: int, window_size: int) -> None:
@@ -103,7 +103,7 @@ class SemanticAttention(nn.Module):
         nn.init.zeros_(self.scale)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Add what each place finds at places of its class.
+        """Add what each position finds at positions of its class.
 
         Args:
             x: (B, H * W, C).
