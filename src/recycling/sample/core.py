@@ -1,4 +1,4 @@
-"""The whole sample: three parts, their pictures, and the list of planted defects."""
+"""The whole sample: three parts, their images, and the list of planted defects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from recycling.files import new_folder
 from recycling.progress import progress_bar
 from recycling.sample.defects import Json, plant_in_annotations, plant_in_files
 from recycling.sample.objects import CLASSES
-from recycling.sample.scenes import Mask, Shot, compose_scene, outline, take_shot
+from recycling.sample.scenes import Shot, compose_scene, outline, take_shot
 
 GENERATOR_VERSION = 2
-"""Goes up with every change that makes other pictures or annotations from the same settings."""
+"""Goes up with every change that makes other images or annotations from the same settings."""
 
 SETTINGS_FILE = "settings.json"
 
@@ -34,10 +34,10 @@ class SampleSettings:
 
     Attributes:
         seed: The same seed and settings give the same bytes.
-        image_size: Side of the pictures, pixels.
-        train_images: Pictures with labels; one more is added, a planted duplicate.
-        pool_images: Pictures without labels.
-        test_images: Pictures with labels that training never sees.
+        image_size: Side of the images, pixels.
+        train_images: Images with labels; one more is added, a planted duplicate.
+        pool_images: Images without labels.
+        test_images: Images with labels that training never sees.
         balance: The classes' shares go with the real set's counts to this power: 1 is the real
             imbalance, 0 none.
         jpeg_quality: 1 to 100.
@@ -163,10 +163,10 @@ def _build(folder: Path, settings: SampleSettings) -> None:
     made["pool"]["annotations"] = []
     rng = np.random.default_rng([settings.seed, 99])
     try:
-        defects, files = plant_in_annotations(made["train"], rng)
+        defects = plant_in_annotations(made["train"], rng)
     except ValueError as error:
         raise SampleError(f"sample settings: {error}") from error
-    plant_in_files(folder / "images", files)
+    plant_in_files(folder / "images", defects)
     for name, coco in made.items():
         _write_json(folder / f"{name}.json", coco)
     _write_json(folder / "defects.json", defects, indent=1)
@@ -198,7 +198,7 @@ def _make_part(
                     "id": part.first_id + len(annotations),
                     "image_id": image_id,
                     "category_id": class_index + 1,
-                    "bbox": _bounds(mask),
+                    "bbox": [float(edge) for edge in cv2.boundingRect(mask.astype(np.uint8))],
                     "area": float(mask.sum()),
                     "segmentation": outline(mask),
                     "iscrowd": 0,
@@ -220,14 +220,14 @@ def _make_part(
 
 
 def _shots(part: _Part, settings: SampleSettings) -> Iterator[tuple[str, Shot]]:
-    """Group and shot of each picture; every fourth scene is taken two or three times."""
-    deck = _deck(np.random.default_rng([settings.seed, part.number]), settings.balance)
+    """Group and shot of each image; every fourth scene is taken two or three times."""
+    classes = _class_sequence(np.random.default_rng([settings.seed, part.number]), settings.balance)
     left = part.n_images
     scene_number = 0
     while left > 0:
         rng = np.random.default_rng([settings.seed, part.number, scene_number])
         n_objects = int(rng.choice([2, 3, 4, 5], p=[0.1, 0.3, 0.35, 0.25]))
-        scene = compose_scene(rng, [next(deck) for _ in range(n_objects)], settings.image_size)
+        scene = compose_scene(rng, [next(classes) for _ in range(n_objects)], settings.image_size)
         n_shots = 2 + scene_number // 4 % 2 if scene_number % 4 == 3 else 1
         for shot_number in range(min(n_shots, left)):
             shot = take_shot(rng, scene, steady=shot_number == 0)
@@ -236,8 +236,8 @@ def _shots(part: _Part, settings: SampleSettings) -> Iterator[tuple[str, Shot]]:
         scene_number += 1
 
 
-def _deck(rng: np.random.Generator, balance: float) -> Iterator[int]:
-    """Class after class, without end: all ten first, then in their shares, evenly spread."""
+def _class_sequence(rng: np.random.Generator, balance: float) -> Iterator[int]:
+    """Indices of classes without end: each once at first, then by their shares, evenly spread."""
     counts = np.array([shape.real_count for shape in CLASSES], np.float64) ** balance
     copies = np.maximum(np.round(counts / counts.sum() * 200), 1).astype(int)
     yield from (int(index) for index in rng.permutation(len(CLASSES)))
@@ -247,17 +247,9 @@ def _deck(rng: np.random.Generator, balance: float) -> Iterator[int]:
         yield from np.repeat(np.arange(len(CLASSES)), copies)[order].tolist()
 
 
-def _bounds(mask: Mask) -> list[float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    x, y = int(columns[0]), int(rows[0])
-    return [float(x), float(y), float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)]
-
-
 def _write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise SampleError(f"{path}: could not be encoded as JPEG")
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     path.write_bytes(data.tobytes())
 
 

@@ -246,19 +246,15 @@ def _importance(
 
     Unlike scikit-learn's, which takes one model, the AUC is that of all folds together.
     """
-    n_rows, n_features = features.shape
-    feature = np.arange(n_features)
-    lost = np.zeros((N_REPEATS, n_features))
+    rows = np.arange(len(features))
+    lost = np.zeros((N_REPEATS, features.shape[1]))
     for repeat in range(N_REPEATS):
-        guesses = np.empty((n_features, n_rows))
-        for k, model in enumerate(models):
-            of_fold = np.flatnonzero(fold == k)
-            # As many copies of the fold as features, each with another one permuted.
-            copies = np.tile(features[of_fold], (n_features, 1, 1))
-            copies[feature, :, feature] = features[rng.permutation(of_fold)].T
-            guess = model.predict_proba(copies.reshape(-1, n_features))[:, 1]
-            guesses[:, of_fold] = guess.reshape(n_features, -1)
-        lost[repeat] = [
-            auc - area_under_curve(guess, labels, np.arange(n_rows))[0] for guess in guesses
-        ]
+        order = rows.copy()
+        for k in range(len(models)):
+            order[fold == k] = rng.permutation(rows[fold == k])
+        for feature in range(features.shape[1]):
+            permuted = features.copy()
+            permuted[:, feature] = features[order, feature]
+            guess = _predict(models, permuted, fold)
+            lost[repeat, feature] = auc - area_under_curve(guess, labels, rows)[0]
     return np.asarray(lost.mean(axis=0))
