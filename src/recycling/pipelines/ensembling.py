@@ -35,7 +35,7 @@ from recycling.predictions import (
     MaskFormat,
     to_submission,
 )
-from recycling.reporting import Picture, Summary, TaskScores
+from recycling.reporting import RgbImage, Summary, TaskScores
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -123,27 +123,27 @@ def submit_classes(
     return to_submission(settings, probabilities, test.annotations, test.categories)
 
 
-def draw_boxes(detections: Detections, test: Annotations, folder: ImageFolder) -> Picture:
+def draw_boxes(detections: Detections, test: Annotations, folder: ImageFolder) -> RgbImage:
     """Draw true and predicted boxes side by side."""
-    from recycling.reporting import detection_sheet
+    from recycling.reporting import detection_grid
 
-    return detection_sheet(test, folder, detections)
+    return detection_grid(test, folder, detections)
 
 
-def draw_masks(label_maps: LabelMaps, test: Annotations, folder: ImageFolder) -> Picture:
+def draw_masks(label_maps: LabelMaps, test: Annotations, folder: ImageFolder) -> RgbImage:
     """Draw true and predicted masks side by side."""
-    from recycling.reporting import segmentation_sheet
+    from recycling.reporting import segmentation_grid
 
-    return segmentation_sheet(test, folder, label_maps)
+    return segmentation_grid(test, folder, label_maps)
 
 
 def draw_classes(
     probabilities: ClassProbabilities, test: Annotations, folder: ImageFolder
-) -> Picture:
+) -> RgbImage:
     """Draw crops with their true and predicted class."""
-    from recycling.reporting import classification_sheet
+    from recycling.reporting import classification_grid
 
-    return classification_sheet(test, folder, probabilities)
+    return classification_grid(test, folder, probabilities)
 
 
 def compare_boxes(**members: Detections) -> Agreement:

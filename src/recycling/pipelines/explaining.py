@@ -52,7 +52,7 @@ from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.pipelines.scoring import metric_parameter
 from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
-from recycling.reporting import Picture, report_page
+from recycling.reporting import RgbImage, report_page
 
 OF = {"cls": "crops", "det": "boxes", "seg": "pixels"}
 TITLE = {"cls": "Classification", "det": "Detection", "seg": "Segmentation"}
@@ -245,7 +245,7 @@ def draw_changed_boxes(
     ranking: Ranking,
     fused: Detections,
     **members: Detections,
-) -> Picture:
+) -> RgbImage:
     """Draw the images where the ensemble changed most against its best member."""
     from recycling.reporting import changed_boxes
 
@@ -280,7 +280,7 @@ def draw_changed_masks(
     ranking: Ranking,
     fused: LabelMaps,
     **members: LabelMaps,
-) -> Picture:
+) -> RgbImage:
     """Draw the images where the ensemble changed most against its best member."""
     from recycling.reporting import changed_masks
 
@@ -295,7 +295,7 @@ def draw_changed_classes(
     ranking: Ranking,
     fused: ClassProbabilities,
     **members: ClassProbabilities,
-) -> Picture:
+) -> RgbImage:
     """Draw the crops that the ensemble takes for something else than its best member does."""
     from recycling.reporting import changed_crops
 
@@ -332,7 +332,7 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
         interval: Interval,
         error_correlation: ErrorCorrelation,
         class_gains: ClassGains,
-        changes: Picture,
+        changes: RgbImage,
         score_thresholds: ScoreThresholds | None = None,
         choices: Choices | None = None,
         search_history: History | None = None,

@@ -8,11 +8,12 @@ import pandas as pd
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.reporting.grids import crop, grid_with_legend, read_image
 from recycling.reporting.layout import (
     GAP,
     INK,
-    Picture,
-    contact_sheet,
+    RgbImage,
+    image_grid,
     side_by_side,
     stacked,
     text_band,
@@ -26,7 +27,6 @@ from recycling.reporting.overlays import (
     pixel_agreement,
     truth_panel,
 )
-from recycling.reporting.sheets import crop, read_image, sheet_with_legend
 
 _NO_CHANGE = "the ensemble changed nothing against its best member"
 
@@ -42,7 +42,7 @@ def changed_boxes(
     best_name: str = "best member",
     best_threshold: float = 0.3,
     ensemble_threshold: float = 0.3,
-) -> Picture:
+) -> RgbImage:
     """True boxes, the best member's and the ensemble's, where they changed most.
 
     Args:
@@ -78,7 +78,7 @@ def changed_boxes(
             title = f"{name}: {counted(len(found), 'box', 'boxes')} of {min_score:.2f} and up"
             panels.append(detections_panel(image, found, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the boxes differ"))
-    return contact_sheet(rows, 1) if rows else _nothing()
+    return image_grid(rows, 1) if rows else _nothing()
 
 
 def changed_masks(
@@ -90,7 +90,7 @@ def changed_masks(
     n: int = 4,
     *,
     best_name: str = "best member",
-) -> Picture:
+) -> RgbImage:
     """True label maps, the best member's and the ensemble's, where they changed most.
 
     Args:
@@ -123,7 +123,7 @@ def changed_masks(
             title = f"{name}: {pixel_agreement(real, label_map):.0%} of the pixels right"
             panels.append(label_map_panel(image, label_map, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the pixels differ"))
-    return sheet_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
+    return grid_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
 
 
 def changed_crops(
@@ -133,7 +133,7 @@ def changed_crops(
     ensemble: ClassProbabilities,
     changes: Changes,
     n: int = 24,
-) -> Picture:
+) -> RgbImage:
     """The crops that the ensemble takes for something else than its best member does.
 
     Args:
@@ -167,12 +167,12 @@ def changed_crops(
         image = read_image(folder, file_names[row["image_id"]])
         real = str(names[row["category_id"]])
         scores = [table.loc[annotation_id] for table in tables]
-        predictions = [(str(each.idxmax()), float(each.max())) for each in scores]
+        predictions = [(str(row.idxmax()), float(row.max())) for row in scores]
         tiles.append(crop_tile(crop(image, row[BOX].tolist()), real, predictions))
     heading = "What each crop is, what the best member took it for, and below what the ensemble did"
-    sheet = contact_sheet(tiles, 8)
-    band = text_band(max(sheet.shape[1], 720), [(heading, INK)])
-    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), sheet])
+    grid = image_grid(tiles, 8)
+    band = text_band(max(grid.shape[1], 720), [(heading, INK)])
+    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), grid])
 
 
 def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[int, str, float]]:
@@ -197,5 +197,5 @@ def _check_known(shown: pd.DataFrame, known: pd.Index, what: str) -> None:
         )
 
 
-def _nothing() -> Picture:
+def _nothing() -> RgbImage:
     return text_band(640, [(_NO_CHANGE, INK)])

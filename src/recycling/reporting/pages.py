@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recycling.reporting.layout import Picture
+from recycling.reporting.layout import RgbImage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,7 @@ def render_list(sentences: Iterable[str]) -> Markup:
     return render("list.html", sentences=list(sentences))
 
 
-def render_image(drawn: Figure | Picture, description: str) -> Markup:
+def render_image(drawn: Figure | RgbImage, description: str) -> Markup:
     """An image that is part of the page.
 
     Args:

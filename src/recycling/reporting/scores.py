@@ -93,8 +93,8 @@ def scores_table(summary: Summary) -> Table:
     table.add_column("")
     for task in (name for name in TITLES if name in summary):
         rows = ranked(summary[task])
-        for place, row in enumerate(rows):
-            first = place == 0
+        for index, row in enumerate(rows):
+            first = index == 0
             table.add_row(
                 TITLES[task] if first else "",
                 summary[task]["metric"] if first else "",
@@ -103,6 +103,6 @@ def scores_table(summary: Summary) -> Table:
                 *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
                 "[green]best[/green]" if row.score == rows[0].score is not None else "",
                 style=None if row.kind == "member" else "bold",
-                end_section=place == len(rows) - 1,
+                end_section=index == len(rows) - 1,
             )
     return table

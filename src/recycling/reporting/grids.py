@@ -1,4 +1,4 @@
-"""Sheets of several images: predictions beside the truth, for each of the three tasks."""
+"""Grids of several images: predictions beside the truth, for each of the three tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
-from recycling.reporting.layout import GAP, Picture, contact_sheet, stacked, titled
+from recycling.reporting.layout import GAP, RgbImage, image_grid, stacked, titled
 from recycling.reporting.overlays import (
     label_legend,
     label_map_panels,
@@ -21,14 +21,14 @@ from recycling.reporting.overlays import (
 _SURROUNDINGS = 0.1
 
 
-def detection_sheet(
+def detection_grid(
     truth: Annotations,
     folder: ImageFolder,
     detections: Detections,
     n: int = 6,
     *,
     min_score: float = 0.3,
-) -> Picture:
+) -> RgbImage:
     """True and detected boxes of some images.
 
     Args:
@@ -56,15 +56,15 @@ def detection_sheet(
             min_score=min_score,
         )
         panels.append(titled(pair, file_name))
-    return contact_sheet(panels, 2)
+    return image_grid(panels, 2)
 
 
-def segmentation_sheet(
+def segmentation_grid(
     truth: Annotations,
     folder: ImageFolder,
     label_maps: Mapping[int, LabelMap],
     n: int = 6,
-) -> Picture:
+) -> RgbImage:
     """True and predicted label maps of some images, over one legend.
 
     Args:
@@ -90,12 +90,12 @@ def segmentation_sheet(
             read_image(folder, file_name), true_map, predicted_map, truth.categories
         )
         panels.append(titled(pair, file_name))
-    return sheet_with_legend(panels, 2, present, truth.categories)
+    return grid_with_legend(panels, 2, present, truth.categories)
 
 
-def classification_sheet(
+def classification_grid(
     truth: Annotations, folder: ImageFolder, probabilities: ClassProbabilities, n: int = 24
-) -> Picture:
+) -> RgbImage:
     """Some crops with what they are and what the model says.
 
     Args:
@@ -135,9 +135,9 @@ def classification_sheet(
     )
 
 
-def sheet_with_legend(
-    panels: Sequence[Picture], columns: int, values: Iterable[int], categories: pd.DataFrame
-) -> Picture:
+def grid_with_legend(
+    panels: Sequence[RgbImage], columns: int, values: Iterable[int], categories: pd.DataFrame
+) -> RgbImage:
     """Images with label maps in a grid, over one legend.
 
     Args:
@@ -146,13 +146,13 @@ def sheet_with_legend(
         values: The values that occur in the label maps.
         categories: Schema `CATEGORIES`; its order gives the colours.
     """
-    sheet = contact_sheet(panels, columns)
-    key = label_legend(sheet.shape[1] - 2 * GAP, values, categories)
+    grid = image_grid(panels, columns)
+    legend = label_legend(grid.shape[1] - 2 * GAP, values, categories)
     below = ((0, GAP), (GAP, GAP), (0, 0))
-    return stacked([sheet, np.pad(key, below, constant_values=255)])
+    return stacked([grid, np.pad(legend, below, constant_values=255)])
 
 
-def read_image(folder: ImageFolder, file_name: str) -> Picture:
+def read_image(folder: ImageFolder, file_name: str) -> RgbImage:
     """One image, upright.
 
     Args:
@@ -194,12 +194,15 @@ def _images(images: pd.DataFrame) -> list[tuple[int, str]]:
     return list(zip(images["image_id"].tolist(), images["file_name"].tolist(), strict=True))
 
 
-def crop(image: Picture, box: Sequence[float]) -> Picture:
+def crop(image: RgbImage, box: Sequence[float]) -> RgbImage:
     """What is in a box, and a little around it.
 
     Args:
         image: (H, W, 3) RGB.
         box: `x_min, y_min, x_max, y_max`, pixels.
+
+    >>> crop(np.zeros((100, 200, 3), np.uint8), [10, 20, 60, 40]).shape
+    (24, 60, 3)
     """
     height, width = image.shape[:2]
     x_min, y_min, x_max, y_max = box
