@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recycling.splitting import MultilabelStratifiedGroupKFold, group_kfold
-from recycling.splitting.group_kfold import deal_groups
+from recycling.splitting.group_kfold import assign_groups
 
 
 def folds_of(splitter, y, groups):
@@ -137,7 +137,7 @@ def test_disturbing_folds_that_no_swap_improves_makes_them_more_even(monkeypatch
         return (deviation / (y**2).sum(axis=0)).sum()
 
     disturbed = [unevenness(seed) for seed in range(3)]
-    monkeypatch.setattr(group_kfold, "KICKS", 0)
+    monkeypatch.setattr(group_kfold, "PERTURBATIONS", 0)
     assert max(disturbed) < min(unevenness(seed) for seed in range(3))
 
 
@@ -187,14 +187,14 @@ def test_the_labels_of_groups_may_be_of_any_kind():
 def test_rows_without_groups_are_dealt_by_share_to_within_one(problem, share):
     y, _, _, seed = problem
     rng = np.random.default_rng(seed)
-    fold = deal_groups(y, np.arange(len(y)), np.array([share, 1 - share]), rng)
+    fold = assign_groups(y, np.arange(len(y)), np.array([share, 1 - share]), rng)
     assert abs((fold == 0).sum() - share * len(y)) <= 1
 
 
 def test_each_share_holds_its_part_of_every_label():
     y, groups = labelled_photographs()
     shares = np.array([0.6, 0.3, 0.1])
-    fold = deal_groups(y, groups, shares, np.random.default_rng(0))
+    fold = assign_groups(y, groups, shares, np.random.default_rng(0))
     sums = np.array([y[fold == k].sum(axis=0) for k in range(3)])
     assert np.abs(sums - np.outer(shares, y.sum(axis=0))).max() <= 2
     assert not set(groups[fold == 0]) & set(groups[fold != 0])

@@ -1,4 +1,4 @@
-"""Where an ensemble says something else than one of its members does."""
+"""Where an ensemble differs from one of its members."""
 
 from __future__ import annotations
 
@@ -38,19 +38,18 @@ def detection_changes(
     member_threshold: float = 0.3,
     ensemble_threshold: float = 0.3,
 ) -> Changes:
-    """The share of boxes on each image that do not pair off.
+    """The share of boxes on each image that match no box of the other.
 
     Args:
         member: One member's detections.
         ensemble: The ensemble's.
-        iou_threshold: Boxes of one category pair off if their intersection over union is this or
-            more.
+        iou_threshold: Boxes of one category match if their intersection over union is this or more.
         member_threshold: The member's boxes below this score are left out.
         ensemble_threshold: The ensemble's boxes below this score are left out. Fusing lowers the
             scores of boxes that few members found, so this may be lower.
 
     Returns:
-        Images on which either has a box, those with the most boxes that do not pair off first;
+        Images on which either has a box, those with the most unmatched boxes first;
         schema `CHANGES`.
 
     Raises:
@@ -69,15 +68,13 @@ def detection_changes(
     if len(a) + len(b) == 0:
         return Changes(CHANGES.empty())
     group_image, (pointer_a, boxes_a), (pointer_b, boxes_b) = boxes_by_group(a, b)
-    images, first = np.unique(group_image, return_index=True)
-    change, alone = [], []
-    for start, stop in zip(first, [*first[1:], len(group_image)], strict=True):
-        part_a, part_b = pointer_a[start : stop + 1], pointer_b[start : stop + 1]
-        pairs = _match_kernels.count_matches(part_a, boxes_a, part_b, boxes_b, float(iou_threshold))
-        boxes = int(part_a[-1] - part_a[0] + part_b[-1] - part_b[0])
-        alone.append(boxes - 2 * int(pairs))
-        change.append(alone[-1] / boxes)
-    return _ranked(images, change, by=alone)
+    n_matches = _match_kernels.count_matches(
+        pointer_a, boxes_a, pointer_b, boxes_b, float(iou_threshold)
+    )
+    images, image_of_group = np.unique(group_image, return_inverse=True)
+    n_boxes = np.bincount(image_of_group, np.diff(pointer_a) + np.diff(pointer_b))
+    unmatched = n_boxes - 2 * np.bincount(image_of_group, n_matches)
+    return _ranked(images, unmatched / n_boxes, by=unmatched)
 
 
 def label_map_changes(member: LabelMaps, ensemble: LabelMaps) -> Changes:
@@ -130,7 +127,7 @@ def probability_changes(member: ClassProbabilities, ensemble: ClassProbabilities
 def _ranked(
     item_ids: Sequence[int] | NDArray[np.int64],
     change: Sequence[float] | NDArray[np.float64],
-    by: Sequence[float] | None = None,
+    by: NDArray[np.number] | None = None,
 ) -> Changes:
     """The table, those first for which `by` is largest; the change itself where it is None."""
     frame = pd.DataFrame({"item_id": item_ids, "change": change})

@@ -101,8 +101,8 @@ def compare_with_leaderboard(
     sentences: list[str] = []
     residuals = [LEADERBOARD_RESIDUALS.empty()]
     for board, of_board in points.groupby("board", sort=False):
-        said, rows = _compared(str(board), of_board, limit)
-        sentences += said
+        of_this_board, rows = _compared(str(board), of_board, limit)
+        sentences += of_this_board
         residuals += rows
     if points.empty:
         sentences.append(f"{where} holds no score, so there is nothing to compare validation with")

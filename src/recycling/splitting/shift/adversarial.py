@@ -262,16 +262,16 @@ def _too_few(
 ) -> str:
     """Why there is nothing to compare, if there is not."""
     for part in ("train", "test"):
-        here = images[images["part"] == part]
+        of_part = images[images["part"] == part]
         n_left_out = int((left_out == part).sum())
-        if len(here) < MIN_IMAGES:
-            return not_measured(part, len(here), n_left_out, MIN_IMAGES)
-        n_groups = here["group"].nunique()
+        if len(of_part) < MIN_IMAGES:
+            return not_measured(part, len(of_part), n_left_out, MIN_IMAGES)
+        n_groups = of_part["group"].nunique()
         if n_groups < 2 * settings.n_splits:
             return (
-                f"Not measured: the {len(here)} {part} images form {n_groups} groups (images that "
-                f"look alike are one), and {settings.n_splits} folds need {2 * settings.n_splits}; "
-                "set fewer n_splits or a smaller near_duplicate_distance"
+                f"Not measured: the {len(of_part)} {part} images form {n_groups} groups (images "
+                f"that look alike are one), and {settings.n_splits} folds need "
+                f"{2 * settings.n_splits}; set fewer n_splits or a smaller near_duplicate_distance"
             )
     return ""
 
@@ -295,14 +295,14 @@ def _feature_table(
     rows = []
     for i, feature in enumerate(settings.features):
         values = images[feature].to_numpy(dtype=np.float64, na_value=np.nan)
-        there = ~np.isnan(values)
-        train, test = values[there & ~in_test], values[there & in_test]
+        known = ~np.isnan(values)
+        train, test = values[known & ~in_test], values[known & in_test]
         difference = auc = None
         if len(train) and len(test):
             if np.ptp(train) or np.ptp(test):
                 spread = np.sqrt((train.var() + test.var()) / 2)
                 difference = (test.mean() - train.mean()) / spread
-            auc = area_under_curve(values[there], in_test[there], groups[there])[0]
+            auc = area_under_curve(values[known], in_test[known], groups[known])[0]
         rows.append(
             {
                 "feature": feature,
@@ -311,8 +311,8 @@ def _feature_table(
                 "difference": difference,
                 "auc": max(auc, 1 - auc) if auc is not None else None,
                 "importance": result.importance[i] if result else None,
-                "train_missing": _share(~there[~in_test]),
-                "test_missing": _share(~there[in_test]),
+                "train_missing": _share(~known[~in_test]),
+                "test_missing": _share(~known[in_test]),
             }
         )
     table = SHIFT.conform(pd.DataFrame(rows), where="shift")

@@ -202,7 +202,7 @@ def _permuted_labels(
     fold: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Labels dealt anew to the groups of each fold, whose share of either sample stays as it is.
+    """Labels permuted among the groups of each fold, whose share of either sample stays as it is.
 
     A group that has rows of both samples counts as two.
     """
