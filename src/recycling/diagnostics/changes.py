@@ -54,6 +54,12 @@ def detection_changes(
 
     Raises:
         TableError: Either is not a table of detections.
+
+    >>> boxes = pd.DataFrame({"image_id": [1, 1], "category_id": 7, "score": [0.9, 0.6]}).assign(
+    ...     x_min=[0.0, 50.0], y_min=0.0, x_max=[40.0, 90.0], y_max=40.0
+    ... )
+    >>> detection_changes(Detections(boxes), Detections(boxes[:1]))["change"].round(2).tolist()
+    [0.33]
     """
     from recycling.diagnostics import _match_kernels
 
@@ -116,6 +122,13 @@ def probability_changes(member: ClassProbabilities, ensemble: ClassProbabilities
     Raises:
         EnsemblingError: They differ in crops or classes.
         TableError: Either is not a table of class probabilities.
+
+    >>> a = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.75, 0.25], "Glass": [0.25, 0.75]})
+    >>> b = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.75, 0.75], "Glass": [0.25, 0.25]})
+    >>> probability_changes(ClassProbabilities(a), ClassProbabilities(b))
+       item_id  change
+    0        2     0.5
+    1        1     0.0
     """
     crops, _, probabilities = aligned_probabilities([member, ensemble], _NAMES)
     before, after = probabilities.astype(np.float64)

@@ -55,6 +55,12 @@ def probability_agreement(
     Raises:
         EnsemblingError: The members differ in crops or classes.
         TableError: A member is not a table of class probabilities.
+
+    >>> a = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.9, 0.2], "Glass": [0.1, 0.8]})
+    >>> b = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.7, 0.6], "Glass": [0.3, 0.4]})
+    >>> probability_agreement([ClassProbabilities(a), ClassProbabilities(b)], names=["a", "b"])
+      member_a member_b  agreement
+    0        a        b        0.5
     """
     called = member_names(names, len(members))
     _, _, probabilities = aligned_probabilities(members, called)
@@ -124,6 +130,13 @@ def detection_agreement(
     Raises:
         EnsemblingError: No members, or not one name a member.
         TableError: A member is not a table of detections.
+
+    >>> boxes = pd.DataFrame({"image_id": [1, 1], "category_id": 7, "score": [0.9, 0.6]}).assign(
+    ...     x_min=[0.0, 50.0], y_min=0.0, x_max=[40.0, 90.0], y_max=40.0
+    ... )
+    >>> members = [Detections(boxes), Detections(boxes[:1])]
+    >>> detection_agreement(members)["agreement"].round(2).tolist()
+    [0.67]
     """
     called = member_names(names, len(members))
     tables = [

@@ -90,6 +90,9 @@ def scaled(image: RgbImage, scale: float) -> RgbImage:
     Args:
         image: (H, W, 3) RGB.
         scale: Factor for both sides.
+
+    >>> scaled(np.zeros((30, 40, 3), np.uint8), 0.5).shape
+    (15, 20, 3)
     """
     import cv2
 
@@ -105,6 +108,9 @@ def titled(image: RgbImage, title: str) -> RgbImage:
     Args:
         image: (H, W, 3) RGB.
         title: The text.
+
+    >>> titled(np.zeros((96, 96, 3), np.uint8), "truth").shape
+    (117, 96, 3)
     """
     band = text_band(image.shape[1], [(shortened(title, image.shape[1]), INK)])
     return np.concatenate([band, image])
@@ -119,6 +125,9 @@ def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> RgbImage:
 
     Returns:
         (lines x line height, `width`, 3) RGB.
+
+    >>> text_band(200, [("truth", INK), ("prediction", WRONG)]).shape
+    (42, 200, 3)
     """
     from PIL import Image, ImageDraw
 
@@ -152,6 +161,9 @@ def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> RgbImage:
 
     Returns:
         (rows x row height, `width`, 3) RGB.
+
+    >>> legend(120, [("Metal", (200, 0, 0)), ("Glass", (0, 0, 200))]).shape
+    (46, 120, 3)
     """
     from PIL import Image, ImageDraw
 
@@ -191,6 +203,9 @@ def stacked(panels: Sequence[RgbImage]) -> RgbImage:
 
     Args:
         panels: Each (H, W, 3) RGB.
+
+    >>> stacked([np.zeros((20, 30, 3), np.uint8), np.zeros((10, 30, 3), np.uint8)]).shape
+    (42, 30, 3)
     """
     return image_grid(panels, 1, margin=0)
 

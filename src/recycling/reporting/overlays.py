@@ -209,6 +209,9 @@ def crop_tile(crop: RgbImage, truth: str, predictions: Sequence[tuple[str, float
     Returns:
         (H, 160, 3) RGB; a prediction is green where it is right and red where it is wrong, and so
         is the frame by the last one.
+
+    >>> crop_tile(np.zeros((40, 60, 3), np.uint8), "Metal", [("Glass", 0.7)]).shape
+    (202, 160, 3)
     """
     lines = [(shortened(f"is {truth}", _CROP_SIDE), INK)]
     for prediction, probability in predictions:

@@ -55,7 +55,12 @@ class Scored(NamedTuple):
 
 
 def ranked(scores: TaskScores) -> list[Scored]:
-    """All members and ensembles of a task, the best first; equal scores in the order of names."""
+    """All members and ensembles of a task, the best first; equal scores in the order of names.
+
+    >>> scores = TaskScores(metric="mAP50", members={"a": 0.4, "b": 0.5}, ensemble=0.6)
+    >>> [row.name for row in ranked(scores)]
+    ['ensemble', 'b', 'a']
+    """
     sizes = scores.get("sizes", {})
 
     def scored(key: str, name: str, score: float | None, kind: Kind) -> Scored:

@@ -94,6 +94,11 @@ def take_shot(rng: Generator, scene: Scene, *, steady: bool) -> Shot:
 
     Returns:
         The shot. Objects that moved out of view are left out.
+
+    >>> rng = np.random.default_rng(0)
+    >>> scene = compose_scene(rng, [4, 8], size=96)  # glass, and a battery
+    >>> take_shot(rng, scene, steady=True).rgb.shape
+    (96, 96, 3)
     """
     down, right = (0, 0) if steady else rng.integers(-4, 5, 2)
     gain = 1.0 if steady else rng.uniform(0.92, 1.08)
@@ -124,6 +129,11 @@ def outline(mask: Mask) -> list[list[float]]:
 
     Returns:
         COCO polygons ``[x1, y1, x2, y2, ...]`` in pixels, one a visible piece.
+
+    >>> mask = np.zeros((4, 4), np.bool_)
+    >>> mask[1:3, 1:] = True
+    >>> outline(mask)
+    [[4.0, 1.0, 1.0, 1.0, 1.0, 3.0, 4.0, 3.0]]
     """
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(steps == 1)

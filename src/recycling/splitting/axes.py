@@ -56,7 +56,16 @@ def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES
 
 
 def category_counts(annotations: Annotations) -> pd.DataFrame:
-    """How many annotations of each category an image has; columns are the categories' names."""
+    """How many annotations of each category an image has; columns are the categories' names.
+
+    >>> annotations = Annotations(
+    ...     images=pd.DataFrame({"image_id": [1, 2]}),
+    ...     annotations=pd.DataFrame({"image_id": [1, 1, 2], "category_id": [7, 7, 8]}),
+    ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
+    ... )
+    >>> category_counts(annotations).loc[1].to_dict()
+    {'Metal': 2, 'Glass': 0}
+    """
     on_images, categories = annotations.annotations, annotations.categories
     counts = pd.crosstab(on_images["image_id"], on_images["category_id"]).reindex(
         index=_image_index(annotations), columns=categories["category_id"], fill_value=0

@@ -39,6 +39,11 @@ def shared_images(
 
     Returns:
         How many, and which; a test image is paired with the train image of the lowest id.
+
+    >>> train = pd.DataFrame({"image_id": [1, 2], "sha256": ["a", "b"], "phash": ["0f", "3c"]})
+    >>> test = pd.DataFrame({"image_id": [1, 2], "sha256": ["b", "c"], "phash": ["3c", "ff"]})
+    >>> shared_images(train, test, max_distance=None)
+    SharedImages(searched=2, exact=1, near=0, pairs=[(2, 1)])
     """
     train, test = train.sort_values("image_id"), test.sort_values("image_id")
     files = train.dropna(subset="sha256").drop_duplicates("sha256")

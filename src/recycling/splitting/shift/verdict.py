@@ -63,7 +63,11 @@ def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
 
 
 def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
-    """That a part has too few images, and that their files may be the reason."""
+    """That a part has too few images, and that their files may be the reason.
+
+    >>> not_measured("test", n_images=3, n_left_out=0, needed=20)
+    'Not measured: 3 test images have features, and 20 are needed'
+    """
     of_files = f"; the files of {n_left_out} more were not read: are they there?"
     return (
         f"Not measured: {n_images} {part} images have features, and {needed} are needed"
@@ -72,7 +76,11 @@ def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
 
 
 def shared_sentence(shared: SharedImages) -> str:
-    """What test images the train part holds, and one of them."""
+    """What test images the train part holds, and one of them.
+
+    >>> shared_sentence(SharedImages(searched=80, exact=0, near=0, pairs=[]))
+    'None of 80 test images is, or looks like, a train image'
+    """
     if not shared.searched:
         return "Whether test images are in train is not known: no files were read"
     if not shared.pairs:
@@ -86,7 +94,11 @@ def shared_sentence(shared: SharedImages) -> str:
 
 
 def short_number(value: float) -> str:
-    """Three digits, or all those before the point: 0.328, 98,491."""
+    """Three digits, or all those before the point: 0.328, 98,491.
+
+    >>> short_number(0.32784), short_number(98491.2)
+    ('0.328', '98,491')
+    """
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
