@@ -1,4 +1,4 @@
-"""Pictures show the truth beside the prediction, in each category's own colour."""
+"""Images show the truth beside the prediction, in each category's own colour."""
 
 import cv2
 import numpy as np
@@ -17,12 +17,12 @@ from recycling.reporting import (
     classification_grid,
     detection_grid,
     image_grid,
-    overlay_crops,
     overlay_detections,
     overlay_label_maps,
     segmentation_grid,
 )
 from recycling.reporting.layout import RIGHT, WRONG, category_colours, display_scale, legend
+from recycling.reporting.overlays import crop_tile
 
 SIZE = 96
 NAMES = ["Metal", "Glass", "Paper"]
@@ -170,8 +170,8 @@ def test_label_maps_of_another_size_are_fitted_to_the_image(truth):
 
 
 def test_right_crops_are_green_and_wrong_ones_red():
-    drawn = overlay_crops([GREY, GREY], ["Metal", "Glass"], ["Metal", "Paper"], [0.9, 0.4])
-    left, right = panels(drawn)
+    left = crop_tile(GREY, "Metal", [("Metal", 0.9)])
+    right = crop_tile(GREY, "Glass", [("Paper", 0.4)])
     assert (has_colour(left, RIGHT), has_colour(left, WRONG)) == (True, False)
     assert (has_colour(right, RIGHT), has_colour(right, WRONG)) == (False, True)
 

@@ -9,7 +9,7 @@ from recycling.reporting.figures import (
 )
 from recycling.reporting.grids import classification_grid, detection_grid, segmentation_grid
 from recycling.reporting.layout import RgbImage, image_grid
-from recycling.reporting.overlays import overlay_crops, overlay_detections, overlay_label_maps
+from recycling.reporting.overlays import overlay_detections, overlay_label_maps
 from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
@@ -29,7 +29,6 @@ __all__ = [
     "detection_grid",
     "image_grid",
     "likeness_figure",
-    "overlay_crops",
     "overlay_detections",
     "overlay_label_maps",
     "report_page",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
+from recycling.annotations import Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
-from recycling.reporting.grids import crop, grid_with_legend, read_image
+from recycling.reporting.grids import crop_grid, grid_with_legend, read_image
 from recycling.reporting.layout import (
     GAP,
     INK,
@@ -21,7 +21,6 @@ from recycling.reporting.layout import (
 )
 from recycling.reporting.overlays import (
     counted,
-    crop_tile,
     detections_panel,
     label_map_panel,
     pixel_agreement,
@@ -154,23 +153,11 @@ def changed_crops(
         ValueError: An image cannot be read, or a change is of no annotation of the truth.
     """
     shown = changes[changes["change"] > 0].head(n)
-    annotations = truth.annotations.set_index("annotation_id")
-    _check_known(shown, annotations.index, "annotation")
+    _check_known(shown, truth.annotations["annotation_id"], "annotation")
     if shown.empty:
         return _nothing()
-    file_names = dict(zip(truth.images["image_id"], truth.images["file_name"], strict=True))
-    names = truth.categories.set_index("category_id")["name"]
-    tables = [table.set_index("annotation_id")[list(names)] for table in (best, ensemble)]
-    tiles = []
-    for annotation_id in shown["item_id"].tolist():
-        row = annotations.loc[annotation_id]
-        image = read_image(folder, file_names[row["image_id"]])
-        real = str(names[row["category_id"]])
-        scores = [table.loc[annotation_id] for table in tables]
-        predictions = [(str(row.idxmax()), float(row.max())) for row in scores]
-        tiles.append(crop_tile(crop(image, row[BOX].tolist()), real, predictions))
     heading = "What each crop is, what the best member took it for, and below what the ensemble did"
-    grid = image_grid(tiles, 8)
+    grid = crop_grid(truth, folder, shown["item_id"].tolist(), [best, ensemble])
     band = text_band(max(grid.shape[1], 720), [(heading, INK)])
     return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), grid])
 
@@ -188,7 +175,7 @@ def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[in
     ]
 
 
-def _check_known(shown: pd.DataFrame, known: pd.Index, what: str) -> None:
+def _check_known(shown: pd.DataFrame, known: pd.Series | pd.Index, what: str) -> None:
     unknown = shown["item_id"][~shown["item_id"].isin(known)]
     if len(unknown):
         raise ValueError(

@@ -11,9 +11,9 @@ from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
 from recycling.reporting.layout import GAP, RgbImage, image_grid, stacked, titled
 from recycling.reporting.overlays import (
+    crop_tile,
     label_legend,
     label_map_panels,
-    overlay_crops,
     overlay_detections,
 )
 
@@ -115,23 +115,54 @@ def classification_grid(
     annotations = truth.annotations
     predicted = annotations[annotations["annotation_id"].isin(probabilities["annotation_id"])]
     shown = _spread(predicted, "annotation_id", n)
-    scores = probabilities.set_index("annotation_id").loc[shown["annotation_id"]]
-    file_names = dict(_images(truth.images))
+    return crop_grid(truth, folder, shown["annotation_id"].tolist(), [probabilities])
+
+
+def crop_grid(
+    truth: Annotations,
+    folder: ImageFolder,
+    annotation_ids: Sequence[int],
+    models: Sequence[ClassProbabilities],
+) -> RgbImage:
+    """Crops in a grid, each over what it is and what one or more models take it for.
+
+    Args:
+        truth: Annotations with the crops' categories and boxes.
+        folder: The folder that the images are in.
+        annotation_ids: The crops.
+        models: The class probabilities of each model; the last one decides the frame's colour.
+
+    Returns:
+        (H, W, 3) RGB: eight crops a row.
+
+    Raises:
+        FileNotFoundError: An image is not there.
+        ValueError: An image cannot be read.
+    """
+    annotations = truth.annotations.set_index("annotation_id").loc[list(annotation_ids)]
+    file_names = annotations["image_id"].map(dict(_images(truth.images)))
     names = truth.categories.set_index("category_id")["name"]
-    images = {
-        image_id: read_image(folder, file_names[image_id])
-        for image_id in shown["image_id"].unique().tolist()
-    }
-    return overlay_crops(
-        [
-            crop(images[image_id], box)
-            for image_id, box in zip(
-                shown["image_id"].tolist(), shown[BOX].to_numpy().tolist(), strict=True
-            )
-        ],
-        shown["category_id"].map(names).tolist(),
-        [str(name) for name in scores.idxmax(axis="columns")],
-        scores.max(axis="columns").tolist(),
+    crops = zip(
+        file_names,
+        annotations[BOX].to_numpy().tolist(),
+        annotations["category_id"].map(names),
+        *(_best_classes(table, annotation_ids, list(names)) for table in models),
+        strict=True,
+    )
+    tiles = [
+        crop_tile(crop(read_image(folder, file_name), box), true_name, predictions)
+        for file_name, box, true_name, *predictions in crops
+    ]
+    return image_grid(tiles, 8)
+
+
+def _best_classes(
+    probabilities: ClassProbabilities, annotation_ids: Sequence[int], names: list[str]
+) -> list[tuple[str, float]]:
+    """The most likely class of each crop, and its probability."""
+    scores = probabilities.set_index("annotation_id").loc[list(annotation_ids), names]
+    return list(
+        zip(scores.idxmax(axis="columns").astype(str), scores.max(axis="columns"), strict=True)
     )
 
 

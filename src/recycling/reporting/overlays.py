@@ -21,7 +21,6 @@ from recycling.reporting.layout import (
     category_colours,
     display_scale,
     font_path,
-    image_grid,
     legend,
     readable_on,
     scaled,
@@ -171,31 +170,6 @@ def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) ->
         for value in present
     ]
     return legend(width, entries or [("background only", WHITE)])
-
-
-def overlay_crops(
-    crops: Sequence[RgbImage],
-    truths: Sequence[str],
-    predictions: Sequence[str],
-    probabilities: Sequence[float],
-    *,
-    columns: int = 8,
-) -> RgbImage:
-    """Classified crops in a grid: green frames are right, red ones wrong.
-
-    Args:
-        crops: Each (H, W, 3) RGB, of any size.
-        truths: The true category of each.
-        predictions: The predicted category of each.
-        probabilities: The probability that the model gave to its prediction.
-        columns: How many crops there are in a row.
-
-    Returns:
-        The grid; under each crop its truth and its prediction.
-    """
-    rows = zip(crops, truths, predictions, probabilities, strict=True)
-    tiles = [crop_tile(crop, truth, [(name, score)]) for crop, truth, name, score in rows]
-    return image_grid(tiles, columns)
 
 
 def crop_tile(crop: RgbImage, truth: str, predictions: Sequence[tuple[str, float]]) -> RgbImage:

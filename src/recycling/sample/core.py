@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.files import new_folder
-from recycling.progress import progress_bar
+from recycling.progress import track
 from recycling.sample.defects import Json, plant_in_annotations, plant_in_files
 from recycling.sample.objects import CLASSES
 from recycling.sample.scenes import Shot, compose_scene, outline, take_shot
@@ -154,12 +154,9 @@ def _build(folder: Path, settings: SampleSettings) -> None:
         _Part("test", 2, settings.test_images, 20001),
     )
     made: dict[str, Json] = {}
-    with progress_bar() as progress:
-        task = progress.add_task("sample", total=sum(part.n_images for part in parts), note="")
-        for part in parts:
-            progress.update(task, note=part.name)
-            (folder / "images" / part.name).mkdir(parents=True)
-            made[part.name] = _make_part(folder, part, settings, lambda: progress.advance(task))
+    for part in parts:
+        (folder / "images" / part.name).mkdir(parents=True)
+        made[part.name] = _make_part(folder, part, settings)
     made["pool"]["annotations"] = []
     rng = np.random.default_rng([settings.seed, 99])
     try:
@@ -173,22 +170,21 @@ def _build(folder: Path, settings: SampleSettings) -> None:
     _write_json(folder / SETTINGS_FILE, _identity(settings), indent=1)
 
 
-def _make_part(
-    folder: Path, part: _Part, settings: SampleSettings, advance: Callable[[], None]
-) -> Json:
+def _make_part(folder: Path, part: _Part, settings: SampleSettings) -> Json:
     images: list[Json] = []
     annotations: list[Json] = []
-    for group, shot in _shots(part, settings):
+    shots = track(_shots(part, settings), f"sample, {part.name}", total=part.n_images)
+    for group, shot in shots:
         image_id = part.first_id + len(images)
         file_name = f"{part.name}/{len(images) + 1:04d}.jpg"
         _write_jpeg(folder / "images" / file_name, shot.rgb, settings.jpeg_quality)
-        side = settings.image_size
+        height, width = shot.rgb.shape[:2]
         images.append(
             {
                 "id": image_id,
                 "file_name": file_name,
-                "width": side,
-                "height": side,
+                "width": width,
+                "height": height,
                 "group": group,
             }
         )
@@ -204,7 +200,6 @@ def _make_part(
                     "iscrowd": 0,
                 }
             )
-        advance()
     info = {"description": "Drawn scenes of waste, made by recycling.sample", "version": "1.0"}
     categories = [
         {"id": index + 1, "name": shape.name, "supercategory": shape.name}
