@@ -56,7 +56,7 @@ def cleaning_examples(
         checks: What `check_images` found; schema `recycling.annotations.IMAGE_CHECKS`.
         audit: What the rules did; schema `recycling.annotations.AUDIT`.
         would: What each rule that is off would do; the same schema.
-        n: Examples of a rule; of every reason before a second one of any.
+        n: Examples of a rule; every reason has one before any has two.
 
     Returns:
         (H, W, 3) RGB: a heading and a row of examples for each rule that does something. What is
@@ -86,7 +86,7 @@ class _Scene:
         self.names = dict(zip(raw.categories["category_id"], raw.categories["name"], strict=True))
         added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
         for category_id, after in zip(added["subject_id"], added["after"], strict=True):
-            self.names.setdefault(category_id, _parsed(after)["name"])
+            self.names.setdefault(category_id, _parse(after)["name"])
         self.folder = folder
         self.checks = checks
         first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
@@ -119,23 +119,23 @@ def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool)
     band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
-    tiles = [_tile(scene, subject, row) for row in _varied(shown, n).to_dict("records")]
+    tiles = [_tile(scene, subject, row) for row in _one_of_each_reason(shown, n).to_dict("records")]
     return stacked([band, image_grid(tiles, n, margin=0)])
 
 
-def _varied(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    """`n` rows, one of every reason before a second one of any."""
+def _one_of_each_reason(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """`n` rows; every reason has one before any has two."""
     again = rows.groupby("reason").cumcount()
     return rows.loc[again.sort_values(kind="stable").index[:n]]
 
 
 def _tile(scene: _Scene, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     number = int(row["subject_id"])
-    before, after = _parsed(row["before"]), _parsed(row["after"])
+    before, after = _parse(row["before"]), _parse(row["after"])
     if subject == "image":
-        tile = _of_image(scene, number, after)
+        tile = _image_tile(scene, number, after)
     else:
-        tile = _of_annotation(scene, number, before, after)
+        tile = _annotation_tile(scene, number, before, after)
     lines = [(f"{subject} {number}", INK)]
     named = [
         str(scene.names[values["category_id"]])
@@ -169,12 +169,12 @@ def wrapped(text: str, width: int, count: int) -> list[str]:
     return lines
 
 
-def _parsed(text: Any) -> dict[str, Any]:
+def _parse(text: Any) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
     return values
 
 
-def _of_image(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> RgbImage:
+def _image_tile(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> RgbImage:
     """The image, beside the one that it repeats or joins."""
     duplicate = _duplicate_of(scene, image_id, after)
     shown = [image_id] if duplicate is None else [duplicate, image_id]
@@ -198,11 +198,11 @@ def _duplicate_of(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> int
     return None if duplicate == image_id else duplicate
 
 
-def _of_annotation(
+def _annotation_tile(
     scene: _Scene, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
 ) -> RgbImage:
     """The surroundings of an annotation, with its box, and its mask where that is what changed."""
-    # Earlier rules may have changed it: what the audit says of it comes first.
+    # Earlier rules may have changed it, so the audit's values go before the raw ones.
     was = scene.annotation(annotation_id) | before
     now = was | after if after else {}
     image = scene.image(was["image_id"])

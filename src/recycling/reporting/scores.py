@@ -1,4 +1,4 @@
-"""The scores of a run: their form, their order, their table."""
+"""The scores of a run, ranked and as a table."""
 
 from __future__ import annotations
 

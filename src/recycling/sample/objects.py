@@ -1,7 +1,7 @@
 """How each class of waste looks: ten small painters.
 
-A class is told by its outline and its texture. Colours are drawn for each object from one wide
-range, so that no colour stands for a class.
+Outline and texture tell the class. Colours are drawn at random for each object from one wide range,
+so that no colour stands for a class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How even folds are."""
+"""How evenly categories and other columns are spread over folds."""
 
 from __future__ import annotations
 

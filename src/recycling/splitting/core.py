@@ -1,4 +1,4 @@
-"""The values of the room: which fold holds which image, and what is raised where none can."""
+"""The table of folds, and the error where images cannot be split."""
 
 from __future__ import annotations
 

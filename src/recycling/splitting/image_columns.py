@@ -1,4 +1,4 @@
-"""What is known of each image: columns of the images table, and keys of its `extra` JSON."""
+"""Values of each image: columns of the images table, and keys of its `extra` JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether folds leak: what must stay together, and does not."""
+"""Whether folds leak: groups, duplicates and near-duplicates that are in two folds."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ CATEGORY_SHARES = Schema(
     ),
 )
 
-# Shares are written with two decimals, so that those of many categories do not sum to 100 exactly.
+# Shares are written with two decimals, so those of many categories do not sum to exactly 100.
 _DECIMALS = 2
 _SUM_TOLERANCE = 1.0
 

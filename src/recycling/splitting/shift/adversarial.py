@@ -137,11 +137,11 @@ class AdversarialValidation(Settings):
 
 
 class ShiftSummary(TypedDict):
-    """What a comparison of train and test comes to.
+    """The outcome of a comparison of train and test images.
 
     Attributes:
-        verdict: In a sentence.
-        shared: In a sentence, what test images are in the train part.
+        verdict: The outcome in a sentence.
+        shared: Which test images are in the train part, in a sentence.
         auc: How well a classifier tells the parts apart; None, like what follows, if not measured.
         low: Lower end of its 95 % interval.
         high: Upper end.
@@ -178,12 +178,13 @@ class ShiftSummary(TypedDict):
 
 @dataclass(frozen=True)
 class Shift:
-    """How train and test differ.
+    """How train and test images differ.
 
     Attributes:
-        features: By which features; schema `SHIFT`.
-        likeness: Which images; schema `TEST_LIKENESS`. No rows if nothing was measured.
-        summary: In short.
+        features: What each feature tells; schema `SHIFT`.
+        likeness: How much each image looks like a test image; schema `TEST_LIKENESS`. No rows if
+            nothing was measured.
+        summary: The outcome in numbers and sentences.
     """
 
     features: ShiftFeatures
@@ -200,8 +201,8 @@ def adversarial_validation(
 ) -> Shift:
     """Compare train and test images by features that need no label.
 
-    Images of a group, and images that look alike, are held out together: were one of two twins in
-    the train part and one in the test part, a classifier would learn the wrong answer by heart.
+    Images of a group, and images that look alike, are held out together. Of two near-duplicates,
+    one in train and one in test, a classifier would otherwise learn the wrong answer by heart.
     A group's name means the same in both parts.
 
     Args:

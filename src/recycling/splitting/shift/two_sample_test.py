@@ -32,15 +32,15 @@ class TwoSampleTest:
     """The outcome of a classifier two-sample test.
 
     Attributes:
-        probability: (n,) that a row is of the second sample, both given equal weight; by a
-            classifier that did not see the row's group.
+        probability: (n,) that a row is of the second sample, if both samples had equal weight; by
+            a classifier that was not trained on the row's group.
         auc: Area under the ROC curve of these probabilities; 0.5 is a guess, 1 is perfect.
         low: Lower end of its 95 % interval.
         high: Upper end.
         chance: The AUC that permuted labels exceed in 5 of 100 cases.
-        p_value: How often permuted labels give this AUC or a higher one.
-        importance: (features,) how much AUC is lost when a feature's values are permuted. Of
-            features that say the same, each has little: the others make up for it.
+        p_value: The share of permuted labels that give this AUC or a higher one.
+        importance: (features,) the AUC that is lost when a feature's values are permuted. Features
+            that correlate have little each, as one makes up for another.
     """
 
     probability: NDArray[np.float64]
@@ -63,10 +63,10 @@ def classifier_two_sample_test(
 ) -> TwoSampleTest:
     """Cross-validate a small classifier, and again on permuted labels.
 
-    Labels are permuted from group to group within a fold, and classifiers are trained anew on each
-    permutation. Permuting the probabilities alone would be faster and wrong: the AUCs of folds
-    depend on one another, as their classifiers share training rows, and chance would be called a
-    difference twice as often as it should.
+    Labels are permuted between groups within a fold, and classifiers are trained anew on each
+    permutation. To permute the probabilities alone would be faster, but wrong: classifiers of
+    different folds share training rows, so their AUCs depend on one another, and chance would be
+    called a difference twice as often as it should.
 
     Args:
         features: (n, features); NaN where a value is missing.
@@ -78,7 +78,7 @@ def classifier_two_sample_test(
         random_state: Seed of folds and permutations.
 
     Returns:
-        How well, how surely, and by which features.
+        The AUC with its interval, what chance gives, and the importance of each feature.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -215,7 +215,7 @@ def _permuted_labels(
 
 
 def _underestimated(aucs: NDArray[np.float64], standard_errors: NDArray[np.float64]) -> float:
-    """By which factor AUCs of permuted labels spread more than their standard errors say.
+    """The factor by which AUCs of permuted labels spread more than their standard errors say.
 
     The standard error takes the classifiers as given; on other rows they would have come out
     differently.

@@ -1,4 +1,4 @@
-"""What a comparison of train and test comes to, in words."""
+"""The outcome of a comparison of train and test images, in words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LESS_AND_MORE = {
     "blue": ("less blue", "bluer"),
 }
 
-_SAYS_THE_SAME = {
+_IMPLIED_BY = {
     "height": "width",
     "red": "brightness",
     "green": "brightness",
@@ -38,7 +38,7 @@ _SAYS_THE_SAME = {
 
 
 def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
-    """Whether the parts can be told apart, by what, and what that means.
+    """Whether a classifier tells the parts apart, by which features, and what that means.
 
     Args:
         result: What the classifier could do.
@@ -107,8 +107,8 @@ def _named(features: pd.DataFrame) -> str:
     named = features[(features["auc"] >= NAMED).fillna(False)].sort_values(
         "auc", ascending=False, kind="stable"
     )
-    # Where a feature that says the same is named, this one need not be.
-    repeats = named["feature"].map(_SAYS_THE_SAME).isin(named["feature"])
+    # A feature that another named one implies need not be named.
+    repeats = named["feature"].map(_IMPLIED_BY).isin(named["feature"])
     rows = named[~repeats][["feature", "train_mean", "test_mean"]].head(MOST_NAMED)
     phrases = [
         f"{_LESS_AND_MORE[feature][int(test_mean > train_mean)]} ({feature.replace('_', ' ')} "
