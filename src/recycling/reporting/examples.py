@@ -62,9 +62,9 @@ def cleaning_examples(
         (H, W, 3) RGB: a heading and a row of examples for each rule that does something. What is
         dropped has an orange box only, what is changed the new one in blue.
     """
-    scene = _Scene(raw, folder, checks, pd.concat([audit, would]))
+    lookup = _Lookup(raw, folder, checks, pd.concat([audit, would]))
     rows = [
-        _row(scene, str(rule), part, n, enabled=enabled)
+        _row(lookup, str(rule), part, n, enabled=enabled)
         for table, enabled in ((audit, True), (would, False))
         for rule, part in table.groupby("rule", sort=False)
     ]
@@ -75,7 +75,7 @@ def cleaning_examples(
     return image_grid(rows, 1)
 
 
-class _Scene:
+class _Lookup:
     """The raw annotations, looked up by id, and the names of all categories."""
 
     def __init__(
@@ -106,7 +106,7 @@ class _Scene:
             return np.full((image["height"], image["width"], 3), _NO_IMAGE, dtype=np.uint8)
 
 
-def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
+def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
     subjects = part["subject"].unique()
     subject = next(name for name in _PLURALS if name in subjects)
     shown = part[part["subject"] == subject]
@@ -119,7 +119,9 @@ def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool)
     band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
-    tiles = [_tile(scene, subject, row) for row in _one_of_each_reason(shown, n).to_dict("records")]
+    tiles = [
+        _tile(lookup, subject, row) for row in _one_of_each_reason(shown, n).to_dict("records")
+    ]
     return stacked([band, image_grid(tiles, n, margin=0)])
 
 
@@ -129,18 +131,18 @@ def _one_of_each_reason(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     return rows.loc[again.sort_values(kind="stable").index[:n]]
 
 
-def _tile(scene: _Scene, subject: str, row: Mapping[Any, Any]) -> RgbImage:
+def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     number = int(row["subject_id"])
     before, after = _parse(row["before"]), _parse(row["after"])
     if subject == "image":
-        tile = _image_tile(scene, number, after)
+        tile = _image_tile(lookup, number, after)
     else:
-        tile = _annotation_tile(scene, number, before, after)
+        tile = _annotation_tile(lookup, number, before, after)
     lines = [(f"{subject} {number}", INK)]
     named = [
-        str(scene.names[values["category_id"]])
+        str(lookup.names[values["category_id"]])
         for values in (before, after)
-        if row["action"] == "change" and values.get("category_id") in scene.names
+        if row["action"] == "change" and values.get("category_id") in lookup.names
     ]
     lines += [(shortened(" > ".join(named), _TILE), INK)] if named else []
     words = wrapped(str(row["reason"]), _TILE, 3 - len(lines))
@@ -174,14 +176,14 @@ def _parse(text: Any) -> dict[str, Any]:
     return values
 
 
-def _image_tile(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> RgbImage:
+def _image_tile(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> RgbImage:
     """The image, beside the one that it repeats or joins."""
-    duplicate = _duplicate_of(scene, image_id, after)
+    duplicate = _duplicate_of(lookup, image_id, after)
     shown = [image_id] if duplicate is None else [duplicate, image_id]
     width = (_TILE - 4 * (len(shown) - 1)) // len(shown)
     tile = np.full((_TILE, _TILE, 3), _NO_IMAGE, dtype=np.uint8)
     for index, shown_id in enumerate(shown):
-        image = scene.image(shown_id)
+        image = lookup.image(shown_id)
         small = scaled(image, min(width / image.shape[1], _TILE / image.shape[0]))
         top = (_TILE - small.shape[0]) // 2
         left = index * (width + 4) + (width - small.shape[1]) // 2
@@ -189,23 +191,23 @@ def _image_tile(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> RgbIm
     return tile
 
 
-def _duplicate_of(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> int | None:
+def _duplicate_of(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> int | None:
     if "group" in after:
-        duplicate = scene.of_group.get(after["group"])
+        duplicate = lookup.of_group.get(after["group"])
     else:
-        same = scene.checks.loc[scene.checks["image_id"] == image_id, "duplicate_of"].dropna()
+        same = lookup.checks.loc[lookup.checks["image_id"] == image_id, "duplicate_of"].dropna()
         duplicate = int(same.iloc[0]) if len(same) else None
     return None if duplicate == image_id else duplicate
 
 
 def _annotation_tile(
-    scene: _Scene, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
+    lookup: _Lookup, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
 ) -> RgbImage:
     """The surroundings of an annotation, with its box, and its mask where that is what changed."""
     # Earlier rules may have changed it, so the audit's values go before the raw ones.
-    was = scene.annotation(annotation_id) | before
+    was = lookup.annotation(annotation_id) | before
     now = was | after if after else {}
-    image = scene.image(was["image_id"])
+    image = lookup.image(was["image_id"])
     boxes = [[values[edge] for edge in BOX] for values in (was, now) if values]
     left, top, side = _surroundings(np.array(boxes))
     scale = _TILE / side
