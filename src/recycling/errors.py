@@ -1,4 +1,4 @@
-"""All that is wrong with a file or a folder, told in one line."""
+"""All that is wrong with a file or a folder, in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_SHOWN = 3  # places named for each kind of fault
+_SHOWN = 3  # locations named for each kind of fault
 
 
 class Faults:
@@ -29,32 +29,39 @@ class Faults:
     def __init__(self, where: str | Path, error: type[Exception]) -> None:
         self._where = where
         self._error = error
-        self._places: dict[str, list[str]] = {}
+        self._locations: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, kind: str, place: str) -> None:
+    def add(self, kind: str, location: str) -> None:
         """Note one fault.
 
         Args:
             kind: What is wrong and what to do, the same words for all faults of a kind.
-            place: Which file, image, row, id or number it is in.
+            location: Which file, image, row, id or number it is in.
         """
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        shown = self._places.setdefault(kind, [])
+        shown = self._locations.setdefault(kind, [])
         if len(shown) < _SHOWN:
-            shown.append(place)
+            shown.append(location)
 
-    def add_where(self, bad: NDArray[np.bool_], kind: str, place: Callable[[int], str]) -> None:
+    def add_where(self, bad: NDArray[np.bool_], kind: str, location: Callable[[int], str]) -> None:
         """Note a fault for each true value, without a text for those that are not shown.
 
         Args:
             bad: (things,).
             kind: What is wrong with them and what to do.
-            place: Gives the place of one, by its number.
+            location: Gives the location of a fault, by its number.
+
+        >>> faults = Faults("boxes.csv", ValueError)
+        >>> faults.add_where(np.arange(9) > 2, "a negative width, correct it", "row {}".format)
+        >>> faults.raise_if_any()
+        Traceback (most recent call last):
+        ...
+        ValueError: boxes.csv: 6 faults: 6 x a negative width, correct it: row 3, row 4, row 5, ...
         """
         rows = np.flatnonzero(bad)
         for row in rows[:_SHOWN]:
-            self.add(kind, place(int(row)))
+            self.add(kind, location(int(row)))
         if len(rows) > _SHOWN:
             self._counts[kind] += len(rows) - _SHOWN
 
@@ -69,7 +76,7 @@ class Faults:
             return
         total = sum(self._counts.values())
         parts = [
-            f"{count} x {kind}: {', '.join(self._places[kind])}"
+            f"{count} x {kind}: {', '.join(self._locations[kind])}"
             + (", ..." if count > _SHOWN else "")
             for kind, count in self._counts.items()
         ]

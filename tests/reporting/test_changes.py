@@ -20,10 +20,10 @@ __all__ = ["folder", "truth"]  # fixtures
 METAL, GLASS, PAPER = category_colours(3)
 
 
-def thirds(picture):
+def thirds(image):
     """The three panels of a sheet with one row, less what is around them."""
-    side = (picture.shape[1] - 2 * 12 - 2 * 12) // 3
-    return [picture[:, 12 + i * (side + 12) : 12 + i * (side + 12) + side] for i in range(3)]
+    side = (image.shape[1] - 2 * 12 - 2 * 12) // 3
+    return [image[:, 12 + i * (side + 12) : 12 + i * (side + 12) + side] for i in range(3)]
 
 
 def test_boxes_are_shown_as_truth_member_and_ensemble(truth, folder):
@@ -32,10 +32,10 @@ def test_boxes_are_shown_as_truth_member_and_ensemble(truth, folder):
     ensemble.loc[ensemble["image_id"] == 13, "category_id"] = 9
     best.loc[best["image_id"] == 13, "category_id"] = 8
     changes = detection_changes(best, Detections(ensemble))
-    picture = changed_boxes(truth, folder, best, Detections(ensemble), changes)
-    for panel, colour in zip(thirds(picture), (METAL, GLASS, PAPER), strict=True):
-        assert [has_colour(panel, one) for one in (METAL, GLASS, PAPER)] == [
-            one == colour for one in (METAL, GLASS, PAPER)
+    image = changed_boxes(truth, folder, best, Detections(ensemble), changes)
+    for panel, colour in zip(thirds(image), (METAL, GLASS, PAPER), strict=True):
+        assert [has_colour(panel, other) for other in (METAL, GLASS, PAPER)] == [
+            other == colour for other in (METAL, GLASS, PAPER)
         ]
 
 
@@ -68,9 +68,9 @@ def test_masks_are_shown_as_truth_member_and_ensemble(truth, folder):
 
     best, ensemble = full(2), full(3)
     changes = label_map_changes(best, ensemble)
-    picture = changed_masks(truth, folder, best, ensemble, changes)
+    image = changed_masks(truth, folder, best, ensemble, changes)
     # Legend and outlines keep the plain colours; the fields are mixed with the grey below.
-    middle = [panel[panel.shape[0] // 2 - 100, 20].astype(int) for panel in thirds(picture)]
+    middle = [panel[panel.shape[0] // 2 - 100, 20].astype(int) for panel in thirds(image)]
     assert np.ptp(middle[0]) <= 4
     for colour, pixel in zip((GLASS, PAPER), middle[1:], strict=True):
         mixed = 0.6 * np.array(colour) + 0.4 * 128
@@ -83,18 +83,18 @@ def test_crops_are_framed_by_whether_the_ensemble_is_right(truth, folder):
     wrong = right.assign(**{NAMES[0]: right[NAMES[1]], NAMES[1]: right[NAMES[0]]})
     better = changed_crops(truth, folder, wrong, right, probability_changes(wrong, right))
     worse = changed_crops(truth, folder, right, wrong, probability_changes(right, wrong))
-    for picture, frame in ((better, RIGHT), (worse, WRONG)):
+    for image, frame in ((better, RIGHT), (worse, WRONG)):
         # Left edge of the first crop, below the heading: inside the frame of four pixels.
-        assert tuple(picture[120, 14]) == frame
-        assert has_colour(picture, RIGHT)
-        assert has_colour(picture, WRONG)
+        assert tuple(image[120, 14]) == frame
+        assert has_colour(image, RIGHT)
+        assert has_colour(image, WRONG)
 
 
 def test_an_ensemble_that_changed_nothing_is_one_sentence(truth, folder):
     found = detections_of(truth, 0.9)
-    picture = changed_boxes(truth, folder, found, found, detection_changes(found, found))
-    assert picture.shape[0] < 30
-    assert picture.min() < 100
+    image = changed_boxes(truth, folder, found, found, detection_changes(found, found))
+    assert image.shape[0] < 30
+    assert image.min() < 100
 
 
 def test_a_change_on_an_unknown_image_is_one_line(truth, folder):

@@ -1,4 +1,4 @@
-"""What cleaning does is shown on the pictures themselves."""
+"""What cleaning does is shown on the images themselves."""
 
 import numpy as np
 import pandas as pd
@@ -28,12 +28,12 @@ def _box(number, image_id, bbox, **rest):
 
 @pytest.fixture
 def raw():
-    """One annotation without an area, one that leaves its picture, and two whole ones."""
+    """One annotation without an area, one that leaves its image, and two whole ones."""
     return from_coco(
         {
             "images": [
-                {"id": one, "file_name": f"{one}.png", "width": SIDE, "height": SIDE}
-                for one in (1, 2)
+                {"id": image_id, "file_name": f"{image_id}.png", "width": SIDE, "height": SIDE}
+                for image_id in (1, 2)
             ],
             "annotations": [
                 _box(1, 1, [20, 20, 0, 10]),
@@ -58,32 +58,32 @@ def _cleaned(raw, **settings):
     return clean(raw, IMAGE_CHECKS.empty(), Cleaning.model_validate(settings))
 
 
-def _has(picture, colour):
-    return bool((picture == np.array(colour)).all(axis=-1).any())
+def _has(image, colour):
+    return bool((image == np.array(colour)).all(axis=-1).any())
 
 
-def test_each_rule_that_does_something_has_its_row_of_pictures(raw, folder):
+def test_each_rule_that_does_something_has_its_row_of_images(raw, folder):
     _, audit = _cleaned(raw)
-    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
-    assert picture.shape[0] > audit["rule"].nunique() * TILE
-    assert _has(picture, BEFORE)
-    assert _has(picture, AFTER)
-    assert _has(picture, (0, 160, 0))
+    image = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert image.shape[0] > audit["rule"].nunique() * TILE
+    assert _has(image, BEFORE)
+    assert _has(image, AFTER)
+    assert _has(image, (0, 160, 0))
 
 
 def test_what_is_dropped_has_no_box_after(raw, folder):
     _, audit = _cleaned(raw, clip_boxes={"enabled": False})
-    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
-    assert _has(picture, BEFORE)
-    assert not _has(picture, AFTER)
+    image = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert _has(image, BEFORE)
+    assert not _has(image, AFTER)
 
 
-def test_without_photographs_the_boxes_are_drawn_on_grey(raw, folder, tmp_path):
+def test_without_images_the_boxes_are_drawn_on_grey(raw, folder, tmp_path):
     _, audit = _cleaned(raw)
     missing = ImageFolder(tmp_path / "nowhere")
-    picture = cleaning_examples(raw, missing, IMAGE_CHECKS.empty(), audit, NOTHING)
-    assert not _has(picture, (0, 160, 0))
-    assert _has(picture, BEFORE)
+    image = cleaning_examples(raw, missing, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert not _has(image, (0, 160, 0))
+    assert _has(image, BEFORE)
 
 
 def test_every_reason_is_shown_before_any_is_shown_twice(raw, folder):
@@ -101,8 +101,8 @@ def test_every_reason_is_shown_before_any_is_shown_twice(raw, folder):
 
 
 def test_nothing_to_show_is_said(raw, folder):
-    picture = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), NOTHING, NOTHING)
-    assert (picture < 128).any()
+    image = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), NOTHING, NOTHING)
+    assert (image < 128).any()
 
 
 def test_the_report_lists_every_rule_and_says_which_are_off(raw):

@@ -1,4 +1,4 @@
-"""Pictures show the truth beside the prediction, in each category's own colour."""
+"""Images show the truth beside the prediction, in each category's own colour."""
 
 import cv2
 import numpy as np
@@ -14,15 +14,15 @@ from recycling.predictions import (
     LabelMaps,
 )
 from recycling.reporting import (
-    classification_sheet,
-    contact_sheet,
-    detection_sheet,
-    overlay_crops,
+    classification_grid,
+    detection_grid,
+    image_grid,
     overlay_detections,
     overlay_label_maps,
-    segmentation_sheet,
+    segmentation_grid,
 )
 from recycling.reporting.layout import RIGHT, WRONG, category_colours, display_scale, legend
+from recycling.reporting.overlays import crop_tile
 
 SIZE = 96
 NAMES = ["Metal", "Glass", "Paper"]
@@ -170,8 +170,8 @@ def test_label_maps_of_another_size_are_fitted_to_the_image(truth):
 
 
 def test_right_crops_are_green_and_wrong_ones_red():
-    drawn = overlay_crops([GREY, GREY], ["Metal", "Glass"], ["Metal", "Paper"], [0.9, 0.4])
-    left, right = panels(drawn)
+    left = crop_tile(GREY, "Metal", [("Metal", 0.9)])
+    right = crop_tile(GREY, "Glass", [("Paper", 0.4)])
     assert (has_colour(left, RIGHT), has_colour(left, WRONG)) == (True, False)
     assert (has_colour(right, RIGHT), has_colour(right, WRONG)) == (False, True)
 
@@ -183,24 +183,24 @@ def test_a_sheet_keeps_every_panel_whole():
         np.full((*size, 3), colour, dtype=np.uint8)
         for size, colour in zip(sizes, colours, strict=True)
     ]
-    sheet = contact_sheet(images, 2)
+    sheet = image_grid(images, 2)
     for (height, width), colour in zip(sizes, colours, strict=True):
         assert int((sheet == colour).all(axis=2).sum()) == height * width
 
 
 def test_an_empty_sheet_is_refused():
     with pytest.raises(ValueError, match="at least one image"):
-        contact_sheet([], 2)
+        image_grid([], 2)
 
 
 def test_sheets_spread_their_images_evenly_and_always_the_same(truth, folder):
     found = detections_of(truth, 0.8)
-    sheet = detection_sheet(truth, folder, found, n=3)
-    np.testing.assert_array_equal(sheet, detection_sheet(truth, folder, found, n=3))
+    sheet = detection_grid(truth, folder, found, n=3)
+    np.testing.assert_array_equal(sheet, detection_grid(truth, folder, found, n=3))
     for number in (10, 14, 19):
         (folder.path / f"{number}.png").rename(folder.path / f"{number}.gone")
         with pytest.raises(FileNotFoundError, match=rf"{number}.png: no such image"):
-            detection_sheet(truth, folder, found, n=3)
+            detection_grid(truth, folder, found, n=3)
         (folder.path / f"{number}.gone").rename(folder.path / f"{number}.png")
 
 
@@ -208,17 +208,17 @@ def test_only_images_with_a_prediction_are_on_the_sheet_of_label_maps(truth, fol
     blank = np.zeros((SIZE, SIZE), dtype=np.uint8)
     for number in range(10, 18):
         (folder.path / f"{number}.png").unlink()
-    sheet = segmentation_sheet(truth, folder, LabelMaps([18, 19], lambda _: blank))
+    sheet = segmentation_grid(truth, folder, LabelMaps([18, 19], lambda _: blank))
     assert has_colour(sheet, category_colours(3)[2])
     with pytest.raises(ValueError, match="nothing to draw"):
-        segmentation_sheet(truth, folder, LabelMaps([], lambda _: blank))
+        segmentation_grid(truth, folder, LabelMaps([], lambda _: blank))
 
 
 def test_a_sheet_of_crops_marks_the_wrong_ones(truth, folder):
     values = np.tile(np.array([0.8, 0.1, 0.1], dtype=np.float32), (10, 1))
     table = pd.DataFrame(values, columns=NAMES)
     table.insert(0, "annotation_id", range(10))
-    sheet = classification_sheet(truth, folder, ClassProbabilities(table), n=5)
+    sheet = classification_grid(truth, folder, ClassProbabilities(table), n=5)
     assert has_colour(sheet, RIGHT)
     assert has_colour(sheet, WRONG)
 
@@ -226,7 +226,7 @@ def test_a_sheet_of_crops_marks_the_wrong_ones(truth, folder):
 def test_a_file_that_is_no_image_is_named(truth, folder):
     (folder.path / "10.png").write_text("no image")
     with pytest.raises(ValueError, match=r"10\.png: cannot be read as an image"):
-        detection_sheet(truth, folder, detections_of(truth, 0.8), n=1)
+        detection_grid(truth, folder, detections_of(truth, 0.8), n=1)
 
 
 def test_categories_beyond_ten_have_colours_of_their_own():

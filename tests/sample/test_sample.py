@@ -83,7 +83,7 @@ def test_same_seed_gives_the_same_bytes_and_force_builds_again(sample: Path) -> 
     assert [path.name for path in sample.parent.iterdir()] == ["sample"]
 
 
-def test_another_seed_gives_other_pictures(sample: Path, other: Path) -> None:
+def test_another_seed_gives_other_images(sample: Path, other: Path) -> None:
     first, second = digests(sample / "images"), digests(other / "images")
     assert not set(first.values()) & set(second.values())
 
@@ -100,11 +100,11 @@ def test_layout(sample: Path) -> None:
     assert read(sample, "pool")["annotations"] == []
 
 
-def test_every_picture_has_the_size_that_its_row_says(sample: Path) -> None:
+def test_every_image_has_the_size_that_its_row_says(sample: Path) -> None:
     for part in PARTS:
         for image in read(sample, part)["images"]:
-            picture = cv2.imread(str(sample / "images" / image["file_name"]))
-            assert picture.shape == (image["height"], image["width"], 3) == (192, 192, 3)
+            pixels = cv2.imread(str(sample / "images" / image["file_name"]))
+            assert pixels.shape == (image["height"], image["width"], 3) == (192, 192, 3)
 
 
 def test_ids_are_unique_across_the_parts(sample: Path) -> None:
@@ -143,7 +143,7 @@ def test_masks_match_boxes_and_areas(sample: Path) -> None:
             assert (x + width, y + height) == (columns[-1] + 1, rows[-1] + 1)
 
 
-def test_visible_masks_of_one_picture_do_not_overlap(sample: Path) -> None:
+def test_visible_masks_of_one_image_do_not_overlap(sample: Path) -> None:
     covered = {image["id"]: np.zeros((192, 192), int) for image in read(sample, "test")["images"]}
     for row in read(sample, "test")["annotations"]:
         covered[row["image_id"]] += decode(row, 192)
@@ -187,7 +187,7 @@ def test_imbalance_follows_the_real_set_softened(sample: Path) -> None:
     assert 1.5 < counts[commonest] / counts[rarest] < 8
 
 
-def test_group_holds_near_identical_pictures_and_strangers_differ(sample: Path) -> None:
+def test_group_holds_near_identical_images_and_strangers_differ(sample: Path) -> None:
     copies = {entry["image_id"] for entry in defects(sample, "duplicate_image")}
     groups: dict[str, list[np.ndarray]] = {}
     for part in PARTS:
@@ -207,9 +207,9 @@ def test_group_holds_near_identical_pictures_and_strangers_differ(sample: Path) 
     assert np.median(strangers) < 0.5
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def likeness(image: np.ndarray, other: np.ndarray) -> float:
     """The best correlation over the shifts that a group's camera can make."""
-    middle = cv2.GaussianBlur(one, (0, 0), 2)[12:-12, 12:-12]
+    middle = cv2.GaussianBlur(image, (0, 0), 2)[12:-12, 12:-12]
     return float(
         cv2.matchTemplate(cv2.GaussianBlur(other, (0, 0), 2), middle, cv2.TM_CCOEFF_NORMED).max()
     )
@@ -285,7 +285,7 @@ def test_wrong_labels_have_the_reserved_ids_whatever_the_seed(
 
 
 def clean_coco() -> dict[str, Any]:
-    """A hundred pictures with one object of each class, without a fault."""
+    """A hundred images with one object of each class, without a fault."""
     images = [
         {"id": n, "file_name": f"train/{n:04d}.jpg", "width": 192, "height": 192, "group": f"g{n}"}
         for n in range(1, 101)
@@ -312,7 +312,7 @@ def clean_coco() -> dict[str, Any]:
 
 def test_planting_changes_what_is_listed_and_nothing_else() -> None:
     before, train = clean_coco(), clean_coco()
-    listed, _ = plant_in_annotations(train, np.random.default_rng(0))
+    listed = plant_in_annotations(train, np.random.default_rng(0))
     changed: list[tuple[int, int, int]] = []
     moved: set[int] = set()
     for old, new in zip(before["annotations"], train["annotations"][:1000], strict=True):
@@ -335,7 +335,7 @@ def test_planting_changes_what_is_listed_and_nothing_else() -> None:
     assert sorted(changed) == sorted(expected)
     assert moved == {e["annotation_id"] for e in listed if e.get("detail") == "partly"}
     added = {row["id"] for row in train["annotations"][1000:]}
-    assert len(added) == 1 + 3 + 10  # a box outside, boxes of no area, the copied picture's ten
+    assert len(added) == 1 + 3 + 10  # a box outside, boxes of no area, the copied image's ten
 
 
 def test_set_too_small_for_the_defects_is_refused() -> None:
@@ -357,7 +357,7 @@ def test_misspelt_category_is_used_by_the_listed_annotations(sample: Path) -> No
     assert entry["right_category"] == "Plastic bag"
 
 
-def test_no_picture_has_two_defects(sample: Path) -> None:
+def test_no_image_has_two_defects(sample: Path) -> None:
     image_of = {row["id"]: row["image_id"] for row in read(sample, "train")["annotations"]}
     touched: list[int] = []
     for entry in read(sample, "defects"):

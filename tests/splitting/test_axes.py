@@ -14,11 +14,18 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
-from splitting.photographs import IDS, photographs, shuffled, tables, with_extra, with_images
+from splitting.annotated_images import (
+    IDS,
+    annotated_images,
+    shuffled,
+    tables,
+    with_extra,
+    with_images,
+)
 
 
 def test_axes_say_what_is_on_each_image():
-    annotations = photographs(n_images=60)
+    annotations = annotated_images(n_images=60)
     columns = balance_columns(annotations, AXES)
     on = annotations.annotations
     areas = {}
@@ -77,7 +84,7 @@ def test_area_is_that_of_the_mask_where_there_is_one():
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6))
 def test_axes_do_not_depend_on_the_order_of_rows(seed):
-    annotations = photographs(n_images=30)
+    annotations = annotated_images(n_images=30)
     columns = balance_columns(annotations, AXES)
     other = balance_columns(shuffled(annotations, seed), AXES)
     pd.testing.assert_frame_equal(other.loc[columns.index][columns.columns], columns)
@@ -109,7 +116,7 @@ def of_images(annotations, name):
 
 
 def test_a_column_of_the_images_table_is_an_axis():
-    annotations = with_images(photographs(n_images=6), width=[640, 480, 640, 640, 480, 640])
+    annotations = with_images(annotated_images(n_images=6), width=[640, 480, 640, 640, 480, 640])
     assert of_images(annotations, "width").to_dict("list") == {
         "480": [0, 1, 0, 0, 1, 0],
         "640": [1, 0, 1, 1, 0, 1],
@@ -118,7 +125,7 @@ def test_a_column_of_the_images_table_is_an_axis():
 
 def test_a_key_that_the_file_had_on_its_images_is_an_axis_and_no_value_is_a_value():
     keys = [{"place": "beach"}, {"place": "road"}, {"place": None}, {"other": 1}, None]
-    annotations = with_extra(photographs(n_images=5), keys)
+    annotations = with_extra(annotated_images(n_images=5), keys)
     assert of_images(annotations, "place").to_dict("list") == {
         "beach": [1, 0, 0, 0, 0],
         "road": [0, 1, 0, 0, 0],
@@ -127,12 +134,12 @@ def test_a_key_that_the_file_had_on_its_images_is_an_axis_and_no_value_is_a_valu
 
 
 def test_an_image_without_a_value_is_not_taken_for_one_whose_value_is_missing():
-    annotations = with_extra(photographs(n_images=2), [{"lid": "missing"}, {}])
+    annotations = with_extra(annotated_images(n_images=2), [{"lid": "missing"}, {}])
     assert of_images(annotations, "lid").to_dict("list") == {"missing": [1, 0], "(missing)": [0, 1]}
 
 
 def test_a_few_numbers_are_values_and_many_are_terciles():
-    annotations = photographs(n_images=30)
+    annotations = annotated_images(n_images=30)
     few = with_extra(annotations, [{"stars": i % 3, "indoor": i % 2 == 0} for i in range(30)])
     assert of_images(few, "stars").columns.tolist() == ["0", "1", "2"]
     assert of_images(few, "indoor").sum().to_dict() == {"false": 15, "true": 15}
@@ -143,7 +150,7 @@ def test_a_few_numbers_are_values_and_many_are_terciles():
 
 
 def test_an_unknown_column_is_refused_with_those_that_there_are():
-    annotations = with_extra(photographs(n_images=3), [{"place": "road"}, {"date": 1}, None])
+    annotations = with_extra(annotated_images(n_images=3), [{"place": "road"}, {"date": 1}, None])
     with pytest.raises(SplitError) as failure:
         of_images(annotations, "camera")
     assert str(failure.value) == (
@@ -153,7 +160,7 @@ def test_an_unknown_column_is_refused_with_those_that_there_are():
 
 
 def test_a_column_of_texts_that_hardly_two_images_share_is_refused():
-    annotations = photographs(n_images=120)
+    annotations = annotated_images(n_images=120)
     named = with_images(annotations, file_name=[f"{i}.jpg" for i in range(120)])
     with pytest.raises(SplitError, match=r"'images.file_name' has 120 different values on 120"):
         of_images(named, "file_name")
@@ -161,11 +168,11 @@ def test_a_column_of_texts_that_hardly_two_images_share_is_refused():
 
 def test_an_unknown_axis_is_refused_with_those_that_there_are():
     with pytest.raises(SplitError, match=r"no axis 'size'; there are category_counts, .* images\."):
-        balance_columns(photographs(n_images=3), ["size"])
+        balance_columns(annotated_images(n_images=3), ["size"])
 
 
 def test_folds_are_balanced_by_a_key_of_the_images_and_its_deviation_is_measured():
-    annotations = photographs(n_images=600, group_size=2)
+    annotations = annotated_images(n_images=600, group_size=2)
     rng = np.random.default_rng(5)
     places = rng.choice(["beach", "road", "forest"], 600, p=[0.7, 0.2, 0.1])
     annotations = with_extra(annotations, [{"place": place} for place in places])

@@ -21,13 +21,13 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
-from splitting.photographs import (
+from splitting.annotated_images import (
     BREAKS_GROUPS,
     IDS,
     METHODS,
     NAMES,
     WITH_GROUPS,
-    photographs,
+    annotated_images,
     shuffled,
     tables,
     with_images,
@@ -38,7 +38,7 @@ AREAS = ("area_tercile", "box_area_tercile")
 
 @pytest.mark.parametrize("method", WITH_GROUPS)
 def test_groups_never_cross_folds(method):
-    annotations = photographs()
+    annotations = annotated_images()
     folds = make_folds(annotations, Splitting(method=method, n_splits=4))
     check_leaks(annotations, folds)
     by_group = annotations.images.merge(folds, on="image_id").groupby("group")["fold"].nunique()
@@ -47,7 +47,7 @@ def test_groups_never_cross_folds(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_image_is_in_one_of_the_folds(method):
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     folds = make_folds(annotations, Splitting(method=method, n_splits=4))
     assert folds.equals(FOLDS.conform(folds, where="test"))
     assert sorted(annotations.images["image_id"]) == folds["image_id"].tolist()
@@ -56,14 +56,14 @@ def test_every_image_is_in_one_of_the_folds(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_order_of_the_tables_does_not_matter(method):
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     settings = Splitting(method=method, n_splits=4, seed=3)
     assert make_folds(annotations, settings).equals(make_folds(shuffled(annotations), settings))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_seed_decides(method):
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     first, again, other = (
         make_folds(annotations, Splitting(method=method, n_splits=4, seed=seed))
         for seed in (0, 0, 1)
@@ -73,7 +73,7 @@ def test_the_seed_decides(method):
 
 
 def test_ours_is_the_most_even_method_on_every_axis():
-    annotations = photographs(n_images=1000, group_size=2)
+    annotations = annotated_images(n_images=1000, group_size=2)
     deviation = {
         method: max_deviation(annotations, make_folds(annotations, Splitting(method=method)))
         for method in WITH_GROUPS
@@ -85,7 +85,7 @@ def test_ours_is_the_most_even_method_on_every_axis():
 
 
 def test_only_the_axes_asked_for_are_balanced():
-    annotations = photographs(n_images=600, group_size=1)
+    annotations = annotated_images(n_images=600, group_size=1)
     settings = Splitting(axes=("area_tercile",))
     deviation = max_deviation(annotations, make_folds(annotations, settings))
     deviation = deviation.set_index("axis")["deviation"]
@@ -94,7 +94,7 @@ def test_only_the_axes_asked_for_are_balanced():
 
 
 def test_the_balance_table_holds_the_shares_of_each_part():
-    annotations = photographs(n_images=90)
+    annotations = annotated_images(n_images=90)
     folds = make_folds(annotations, Splitting(n_splits=3))
     table = balance_table(annotations, folds).set_index(["fold", "category"])
     on = annotations.annotations.merge(folds, on="image_id")
@@ -109,7 +109,7 @@ def test_the_balance_table_holds_the_shares_of_each_part():
 
 
 def test_the_largest_deviation_of_an_image_axis_is_a_share_of_images():
-    annotations = photographs(n_images=90)
+    annotations = annotated_images(n_images=90)
     folds = make_folds(annotations, Splitting(n_splits=3))
     presence = balance_columns(annotations)["category_presence"]
     fold = folds.set_index("image_id")["fold"].loc[presence.index]
@@ -119,7 +119,7 @@ def test_the_largest_deviation_of_an_image_axis_is_a_share_of_images():
 
 
 def test_an_image_in_no_fold_is_named():
-    annotations = photographs()
+    annotations = annotated_images()
     folds = make_folds(annotations, Splitting(n_splits=4))
     fewer = Folds(folds[folds["image_id"] != 1017])
     for measure in (check_leaks, balance_table, max_deviation):
@@ -129,7 +129,7 @@ def test_an_image_in_no_fold_is_named():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_category_without_annotations_is_named_and_changes_nothing(method, caplog):
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     on = annotations.annotations[annotations.annotations["category_id"] != 11]
     rare = Annotations(annotations.images, on, annotations.categories)
     folds = make_folds(rare, Splitting(method=method))
@@ -141,13 +141,13 @@ def test_a_category_without_annotations_is_named_and_changes_nothing(method, cap
 
 def test_more_folds_than_groups_are_refused():
     with pytest.raises(SplitError, match="n_splits is 5, but the 240 images form 4 groups"):
-        make_folds(photographs(group_size=60), Splitting())
+        make_folds(annotated_images(group_size=60), Splitting())
 
 
 @pytest.mark.parametrize("method", BREAKS_GROUPS)
 def test_a_method_that_breaks_groups_is_refused_where_there_are_groups(method):
     with pytest.raises(SplitError) as failure:
-        make_folds(photographs(), Splitting(method=method))
+        make_folds(annotated_images(), Splitting(method=method))
     assert str(failure.value) == (
         f"method {method!r} breaks groups, and group 'shot 0' has 3 images; use a method that "
         "keeps them whole: hold_out, joint_labels, multilabel_stratified_group, random, "
@@ -156,7 +156,7 @@ def test_a_method_that_breaks_groups_is_refused_where_there_are_groups(method):
 
 
 def test_classes_too_small_for_the_folds_are_refused_in_the_name_of_the_method():
-    annotations = photographs(n_images=9, group_size=1)
+    annotations = annotated_images(n_images=9, group_size=1)
     with pytest.raises(SplitError, match="method 'stratified': n_splits=9 cannot be greater"):
         make_folds(annotations, Splitting(method="stratified", n_splits=9))
 
@@ -168,7 +168,7 @@ def counts_by_fold(annotations, folds, label):
 
 
 def test_stratified_spreads_images_by_their_rarest_category():
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     total = annotations.annotations["category_id"].value_counts()
     on = annotations.annotations.assign(total=annotations.annotations["category_id"].map(total))
     rarest = on.sort_values("total").groupby("image_id")["category_id"].first()
@@ -196,7 +196,7 @@ def test_equally_rare_categories_do_not_depend_on_the_order_of_their_table():
 
 
 def test_in_joint_labels_a_category_counts_once_on_an_image():
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     on = annotations.annotations
     again = on.sample(200, random_state=0, replace=True)
     again = again.assign(annotation_id=range(10_000, 10_200))
@@ -206,7 +206,7 @@ def test_in_joint_labels_a_category_counts_once_on_an_image():
 
 
 def test_joint_labels_are_spread_evenly():
-    annotations = photographs(n_images=900, group_size=1)
+    annotations = annotated_images(n_images=900, group_size=1)
     columns = balance_columns(annotations)
     kind = (
         columns["area_tercile"].idxmax(axis=1)

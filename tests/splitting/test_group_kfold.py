@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recycling.splitting import MultilabelStratifiedGroupKFold, group_kfold
-from recycling.splitting.group_kfold import deal_groups
+from recycling.splitting.group_kfold import assign_groups
 
 
 def folds_of(splitter, y, groups):
@@ -109,7 +109,7 @@ def test_folds_are_of_one_size_where_groups_of_several_sizes_allow_it():
     assert np.bincount(fold).tolist() == [14, 14]
 
 
-def labelled_photographs(n=1500, seed=0):
+def labelled_images(n=1500, seed=0):
     """Counts of eight labels, the rarest on a few rows, in groups of up to five."""
     rng = np.random.default_rng(seed)
     y = rng.poisson(np.geomspace(0.01, 1.5, 8), (n, 8))
@@ -117,7 +117,7 @@ def labelled_photographs(n=1500, seed=0):
 
 
 def test_folds_are_far_more_even_than_at_random():
-    y, groups = labelled_photographs()
+    y, groups = labelled_images()
     fold = folds_of(MultilabelStratifiedGroupKFold(5, shuffle=True, random_state=0), y, groups)
     chance = np.random.default_rng(0).integers(0, 5, groups.max() + 1)[groups]
     ours = squared_deviation(y, fold, 5)
@@ -137,12 +137,12 @@ def test_disturbing_folds_that_no_swap_improves_makes_them_more_even(monkeypatch
         return (deviation / (y**2).sum(axis=0)).sum()
 
     disturbed = [unevenness(seed) for seed in range(3)]
-    monkeypatch.setattr(group_kfold, "KICKS", 0)
+    monkeypatch.setattr(group_kfold, "PERTURBATIONS", 0)
     assert max(disturbed) < min(unevenness(seed) for seed in range(3))
 
 
 def test_same_seed_same_folds_and_another_seed_others():
-    y, groups = labelled_photographs()
+    y, groups = labelled_images()
     first = folds_of(MultilabelStratifiedGroupKFold(5, shuffle=True, random_state=1), y, groups)
     again = folds_of(MultilabelStratifiedGroupKFold(5, shuffle=True, random_state=1), y, groups)
     other = folds_of(MultilabelStratifiedGroupKFold(5, shuffle=True, random_state=2), y, groups)
@@ -151,13 +151,13 @@ def test_same_seed_same_folds_and_another_seed_others():
 
 
 def test_without_shuffle_folds_are_the_same_every_time():
-    y, groups = labelled_photographs()
+    y, groups = labelled_images()
     splitter = MultilabelStratifiedGroupKFold(5, shuffle=False)
     assert np.array_equal(folds_of(splitter, y, groups), folds_of(splitter, y, groups))
 
 
 def test_the_unit_of_a_column_does_not_matter():
-    y, groups = labelled_photographs()
+    y, groups = labelled_images()
     areas = np.random.default_rng(0).lognormal(size=(len(y), 1))
     splitter = MultilabelStratifiedGroupKFold(5, shuffle=True, random_state=0)
     pixels = folds_of(splitter, np.hstack([y, areas * 2.0**20]), groups)
@@ -174,7 +174,7 @@ def test_a_vector_of_class_labels_is_stratified():
 
 
 def test_the_labels_of_groups_may_be_of_any_kind():
-    y, groups = labelled_photographs(300)
+    y, groups = labelled_images(300)
     splitter = MultilabelStratifiedGroupKFold(3, shuffle=True, random_state=0)
     numbers = folds_of(splitter, y, groups)
     names = np.array([f"{group:05}" for group in groups])
@@ -187,14 +187,14 @@ def test_the_labels_of_groups_may_be_of_any_kind():
 def test_rows_without_groups_are_dealt_by_share_to_within_one(problem, share):
     y, _, _, seed = problem
     rng = np.random.default_rng(seed)
-    fold = deal_groups(y, np.arange(len(y)), np.array([share, 1 - share]), rng)
+    fold = assign_groups(y, np.arange(len(y)), np.array([share, 1 - share]), rng)
     assert abs((fold == 0).sum() - share * len(y)) <= 1
 
 
 def test_each_share_holds_its_part_of_every_label():
-    y, groups = labelled_photographs()
+    y, groups = labelled_images()
     shares = np.array([0.6, 0.3, 0.1])
-    fold = deal_groups(y, groups, shares, np.random.default_rng(0))
+    fold = assign_groups(y, groups, shares, np.random.default_rng(0))
     sums = np.array([y[fold == k].sum(axis=0) for k in range(3)])
     assert np.abs(sums - np.outer(shares, y.sum(axis=0))).max() <= 2
     assert not set(groups[fold == 0]) & set(groups[fold != 0])

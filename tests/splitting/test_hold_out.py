@@ -13,7 +13,7 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
-from splitting.photographs import photographs, shuffled, with_extra, with_images
+from splitting.annotated_images import annotated_images, shuffled, with_extra, with_images
 
 
 def held_out(annotations, hold_out, **others):
@@ -27,14 +27,14 @@ def held_out(annotations, hold_out, **others):
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.05, 0.95), st.integers(0, 100))
 def test_a_share_of_the_images_is_held_out_to_within_one(share, seed):
-    annotations = photographs(n_images=60, group_size=1)
+    annotations = annotated_images(n_images=60, group_size=1)
     images = held_out(annotations, {"share": share}, seed=seed)
     assert abs(len(images) - 60 * share) <= 1
     assert held_out(shuffled(annotations), {"share": share}, seed=seed) == images
 
 
 def test_a_share_is_balanced_on_the_axes_and_keeps_groups_whole():
-    annotations = photographs(n_images=900, group_size=3)
+    annotations = annotated_images(n_images=900, group_size=3)
     settings = Splitting(method="hold_out", hold_out={"share": 0.15})
     folds = make_folds(annotations, settings)
     check_leaks(annotations, folds)
@@ -47,18 +47,18 @@ def test_a_share_is_balanced_on_the_axes_and_keeps_groups_whole():
 
 
 def test_the_seed_decides_which_share():
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     first, again, other = (held_out(annotations, {"share": 0.2}, seed=s) for s in (0, 0, 1))
     assert first == again != other
 
 
 def test_images_are_held_out_by_id():
-    annotations = photographs(group_size=1)
+    annotations = annotated_images(group_size=1)
     assert held_out(annotations, {"image_ids": [1003, 1200]}) == {1003, 1200}
 
 
 def test_images_are_held_out_by_their_columns():
-    annotations = photographs(n_images=6, group_size=1)
+    annotations = annotated_images(n_images=6, group_size=1)
     ids = annotations.images["image_id"].tolist()
     annotations = with_images(annotations, width=[640, 480, 640, 480, 800, 800])
     annotations = with_extra(
@@ -84,13 +84,13 @@ def test_images_are_held_out_by_their_columns():
 )
 def test_what_cannot_be_held_out_is_refused(hold_out, message):
     with pytest.raises(SplitError) as failure:
-        held_out(photographs(), hold_out)
+        held_out(annotated_images(), hold_out)
     assert message in str(failure.value)
     assert "\n" not in str(failure.value)
 
 
 def test_a_group_that_would_be_cut_is_named_with_the_images_left_out():
-    annotations = photographs()
+    annotations = annotated_images()
     group = annotations.images[annotations.images["group"] == "shot 4"]
     one, *others = sorted(group["image_id"])
     with pytest.raises(SplitError) as failure:
@@ -102,13 +102,13 @@ def test_a_group_that_would_be_cut_is_named_with_the_images_left_out():
 
 
 def test_two_groups_are_enough():
-    annotations = photographs(group_size=120)
+    annotations = annotated_images(group_size=120)
     assert len(held_out(annotations, {"share": 0.5})) == 120
 
 
 def test_one_group_cannot_be_divided():
     with pytest.raises(SplitError, match="'hold_out' makes 2 parts, but the 240 images form 1"):
-        held_out(photographs(group_size=240), {"share": 0.5})
+        held_out(annotated_images(group_size=240), {"share": 0.5})
 
 
 @pytest.mark.parametrize(

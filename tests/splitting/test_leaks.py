@@ -7,7 +7,7 @@ from PIL import Image
 
 from recycling.annotations import IMAGE_CHECKS, ImageFolder, check_images
 from recycling.splitting import FOLDS, Folds, SplitError, Splitting, check_leaks, make_folds
-from splitting.photographs import photographs, with_images
+from splitting.annotated_images import annotated_images, with_images
 
 
 def checks_of(image_ids, sha256, phash):
@@ -18,13 +18,13 @@ def checks_of(image_ids, sha256, phash):
 
 def in_folds(fold):
     """Annotations of images 1000, 1001, ... in groups of one, and folds as given."""
-    annotations = photographs(n_images=len(fold), group_size=1)
+    annotations = annotated_images(n_images=len(fold), group_size=1)
     table = pd.DataFrame({"image_id": range(1000, 1000 + len(fold)), "fold": fold})
     return annotations, Folds(FOLDS.conform(table, where="test"))
 
 
 def test_a_group_that_leaks_is_named_with_its_images_and_folds():
-    annotations = photographs()
+    annotations = annotated_images()
     folds = make_folds(annotations, Splitting(n_splits=4))
     group = annotations.images["group"].iloc[0]
     members = sorted(annotations.images["image_id"][annotations.images["group"] == group])
@@ -90,15 +90,15 @@ def test_images_that_could_not_be_read_and_images_not_split_are_no_leak():
 
 def test_copies_and_smaller_copies_are_found_in_a_folder_of_images(tmp_path):
     rng = np.random.default_rng(0)
-    photograph, other = (
+    image, other = (
         Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((80, 60))
         for _ in range(2)
     )
     annotations, folds = in_folds([0, 0, 1, 1])
     annotations = with_images(annotations, file_name=annotations.images["image_id"].astype(str))
-    for name, picture in (("1000", photograph), ("1001", other), ("1002", other)):
-        picture.save(tmp_path / name, "png")
-    photograph.resize((40, 30)).save(tmp_path / "1003", "png")
+    for name, content in (("1000", image), ("1001", other), ("1002", other)):
+        content.save(tmp_path / name, "png")
+    image.resize((40, 30)).save(tmp_path / "1003", "png")
 
     def leak():
         checks = check_images(annotations.images, ImageFolder(tmp_path))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from recycling.splitting import Splitting, make_folds
 from recycling.splitting.settings import METHODS, KFolds, splitting_method
-from splitting.photographs import photographs
+from splitting.annotated_images import annotated_images
 
 CONFIGURATION = Path(__file__).parents[2] / "conf/base/parameters_splitting.yml"
 
@@ -28,7 +28,7 @@ def test_any_method_can_be_chosen_without_touching_another_line_of_the_configura
         changed["hold_out"] = {"share": 0.2}
     settings = Splitting.model_validate(changed)
     assert settings.method == method
-    folds = make_folds(photographs(group_size=1), settings)
+    folds = make_folds(annotated_images(group_size=1), settings)
     assert set(folds["fold"]) == set(range(settings.n_parts))
     assert set(settings.validation_folds) <= set(folds["fold"])
 
@@ -47,7 +47,7 @@ def test_a_method_of_ones_own_is_used_through_yaml(base, monkeypatch):
         return (np.arange(len(annotations.images)) + settings.first) % settings.n_splits
 
     settings = Splitting.model_validate({**base, **yaml.safe_load("{method: by_row, n_splits: 3}")})
-    folds = make_folds(photographs(n_images=7, group_size=1), settings)
+    folds = make_folds(annotated_images(n_images=7, group_size=1), settings)
     assert folds["fold"].tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert Splitting(method="by_row", first=2).first == 2
     with pytest.raises(

@@ -128,7 +128,7 @@ def test_check_cv_takes_it_as_it_is():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     """Features, indicators of three labels that follow from them, and groups of two rows."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(120, 3))
@@ -138,8 +138,8 @@ def pictures():
 SPLITTER = MultilabelStratifiedGroupKFold(3, shuffle=True, random_state=4)
 
 
-def test_it_works_in_cross_validation(pictures):
-    features, labels, groups = pictures
+def test_it_works_in_cross_validation(images):
+    features, labels, groups = images
     model = KNeighborsClassifier()
     scores = cross_val_score(model, features, labels, groups=groups, cv=SPLITTER)
     assert scores.shape == (3,)
@@ -156,16 +156,16 @@ def test_it_works_in_cross_validation(pictures):
         assert not set(groups[train]) & set(groups[test])
 
 
-def test_it_works_in_a_search(pictures):
-    features, labels, groups = pictures
+def test_it_works_in_a_search(images):
+    features, labels, groups = images
     search = GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1, 5]}, cv=SPLITTER)
     search.fit(features, labels, groups=groups)
     assert search.n_splits_ == 3
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_groups_reach_it_through_metadata_routing(pictures):
-    features, labels, groups = pictures
+def test_groups_reach_it_through_metadata_routing(images):
+    features, labels, groups = images
     model = make_pipeline(StandardScaler(), LogisticRegression())
     labels = labels[:, 1]
     plain = cross_val_score(model, features, labels, groups=groups, cv=SPLITTER)
@@ -177,8 +177,8 @@ def test_groups_reach_it_through_metadata_routing(pictures):
     assert search.cv_results_["mean_test_score"] == pytest.approx(plain.mean())
 
 
-def test_it_takes_tables_lists_and_arrays_of_other_libraries(pictures):
-    _, labels, groups = pictures
+def test_it_takes_tables_lists_and_arrays_of_other_libraries(images):
+    _, labels, groups = images
     expected = [test.tolist() for _, test in SPLITTER.split(labels, labels, groups)]
     forms = [
         (pd.DataFrame(labels), pd.DataFrame(labels), pd.Series(groups)),
@@ -192,9 +192,9 @@ def test_it_takes_tables_lists_and_arrays_of_other_libraries(pictures):
             assert [test.tolist() for _, test in SPLITTER.split(*form)] == expected
 
 
-def test_it_takes_tensors(pictures):
+def test_it_takes_tensors(images):
     torch = pytest.importorskip("torch")
-    _, labels, groups = pictures
+    _, labels, groups = images
     expected = [test.tolist() for _, test in SPLITTER.split(labels, labels, groups)]
     tensors = (torch.tensor(labels), torch.tensor(labels), torch.tensor(groups))
     assert [test.tolist() for _, test in SPLITTER.split(*tensors)] == expected

@@ -114,7 +114,7 @@ def test_a_box_over_the_top_left_edge_is_found(good):
     assert failures_of(good) == {"annotations.overhang": ["annotation_id 101"]}
 
 
-def test_rounding_at_the_edge_of_a_picture_is_no_fault(good):
+def test_rounding_at_the_edge_of_a_image_is_no_fault(good):
     good.annotations.loc[0, "x_max"] = 100 + 1e-9
     assert AnnotationsValidator("raw").validate(good) is good
 

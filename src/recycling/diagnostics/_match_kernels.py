@@ -18,17 +18,20 @@ Ints = NDArray[np.int64]
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def count_matches(
     pointer_a: Ints, boxes_a: Floats, pointer_b: Ints, boxes_b: Floats, iou_threshold: float
-) -> int:
-    """How many boxes of a and b pair off, one to one, the best pair first.
+) -> Ints:
+    """How many boxes of a and b match one to one in each group, the best match first.
 
     Args:
         pointer_a: (groups + 1,), where each group (one category on one image) begins in `boxes_a`.
         boxes_a: (boxes, 4).
         pointer_b: The same for b.
         boxes_b: The same for b.
-        iou_threshold: Least intersection over union of a pair.
+        iou_threshold: Least intersection over union of a match.
+
+    Returns:
+        (groups,) matches.
     """
-    n_matches = 0
+    n_matches = np.zeros(len(pointer_a) - 1, np.int64)
     for group in range(len(pointer_a) - 1):
         first_a, first_b = pointer_a[group], pointer_b[group]
         n_a, n_b = pointer_a[group + 1] - first_a, pointer_b[group + 1] - first_b
@@ -46,7 +49,7 @@ def count_matches(
             if not used_a[a] and not used_b[b]:
                 used_a[a] = True
                 used_b[b] = True
-                n_matches += 1
+                n_matches[group] += 1
     return n_matches
 
 

@@ -1,4 +1,4 @@
-"""Where an ensemble says something else than one of its members does."""
+"""Where an ensemble differs from one of its members."""
 
 from __future__ import annotations
 
@@ -37,23 +37,28 @@ def detection_changes(
     member_threshold: float = 0.3,
     ensemble_threshold: float = 0.3,
 ) -> Changes:
-    """The share of boxes on each image that do not pair off.
+    """The share of boxes on each image that match no box of the other.
 
     Args:
         member: One member's detections.
         ensemble: The ensemble's.
-        iou_threshold: Boxes of one category pair off if their intersection over union is this or
-            more.
+        iou_threshold: Boxes of one category match if their intersection over union is this or more.
         member_threshold: The member's boxes below this score are left out.
         ensemble_threshold: The ensemble's boxes below this score are left out. Fusing lowers the
             scores of boxes that few members found, so this may be lower.
 
     Returns:
-        Images on which either has a box, those with the most boxes that do not pair off first;
+        Images on which either has a box, those with the most unmatched boxes first;
         schema `CHANGES`.
 
     Raises:
         TableError: Either is not a table of detections.
+
+    >>> boxes = pd.DataFrame({"image_id": [1, 1], "category_id": 7, "score": [0.9, 0.6]}).assign(
+    ...     x_min=[0.0, 50.0], y_min=0.0, x_max=[40.0, 90.0], y_max=40.0
+    ... )
+    >>> detection_changes(Detections(boxes), Detections(boxes[:1]))["change"].round(2).tolist()
+    [0.33]
     """
     from recycling.diagnostics import _match_kernels
 
@@ -68,15 +73,13 @@ def detection_changes(
     if len(a) + len(b) == 0:
         return Changes(CHANGES.empty())
     group_image, (pointer_a, boxes_a), (pointer_b, boxes_b) = boxes_by_group(a, b)
-    images, first = np.unique(group_image, return_index=True)
-    change, alone = [], []
-    for start, stop in zip(first, [*first[1:], len(group_image)], strict=True):
-        part_a, part_b = pointer_a[start : stop + 1], pointer_b[start : stop + 1]
-        pairs = _match_kernels.count_matches(part_a, boxes_a, part_b, boxes_b, float(iou_threshold))
-        boxes = int(part_a[-1] - part_a[0] + part_b[-1] - part_b[0])
-        alone.append(boxes - 2 * int(pairs))
-        change.append(alone[-1] / boxes)
-    return _ranked(images, change, by=alone)
+    n_matches = _match_kernels.count_matches(
+        pointer_a, boxes_a, pointer_b, boxes_b, float(iou_threshold)
+    )
+    images, image_of_group = np.unique(group_image, return_inverse=True)
+    n_boxes = np.bincount(image_of_group, np.diff(pointer_a) + np.diff(pointer_b))
+    unmatched = n_boxes - 2 * np.bincount(image_of_group, n_matches)
+    return _ranked(images, unmatched / n_boxes, by=unmatched)
 
 
 def label_map_changes(member: LabelMaps, ensemble: LabelMaps) -> Changes:
@@ -118,6 +121,13 @@ def probability_changes(member: ClassProbabilities, ensemble: ClassProbabilities
     Raises:
         EnsemblingError: They differ in crops or classes.
         TableError: Either is not a table of class probabilities.
+
+    >>> a = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.75, 0.25], "Glass": [0.25, 0.75]})
+    >>> b = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.75, 0.75], "Glass": [0.25, 0.25]})
+    >>> probability_changes(ClassProbabilities(a), ClassProbabilities(b))
+       item_id  change
+    0        2     0.5
+    1        1     0.0
     """
     crops, _, probabilities = aligned_probabilities([member, ensemble], _NAMES)
     before, after = probabilities.astype(np.float64)
@@ -129,7 +139,7 @@ def probability_changes(member: ClassProbabilities, ensemble: ClassProbabilities
 def _ranked(
     item_ids: Sequence[int] | NDArray[np.int64],
     change: Sequence[float] | NDArray[np.float64],
-    by: Sequence[float] | None = None,
+    by: NDArray[np.number] | None = None,
 ) -> Changes:
     """The table, those first for which `by` is largest; the change itself where it is None."""
     frame = pd.DataFrame({"item_id": item_ids, "change": change})

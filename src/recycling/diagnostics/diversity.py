@@ -1,7 +1,7 @@
-"""How much the members of an ensemble say the same.
+"""How often the members of an ensemble agree.
 
-An ensemble gains from members that err in different places. An agreement near 1 means that a
-member adds little.
+An ensemble gains from members that make different errors. An agreement near 1 means that a member
+adds little.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ def probability_agreement(
     Raises:
         EnsemblingError: The members differ in crops or classes.
         TableError: A member is not a table of class probabilities.
+
+    >>> a = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.9, 0.2], "Glass": [0.1, 0.8]})
+    >>> b = pd.DataFrame({"annotation_id": [1, 2], "Metal": [0.7, 0.6], "Glass": [0.3, 0.4]})
+    >>> probability_agreement([ClassProbabilities(a), ClassProbabilities(b)], names=["a", "b"])
+      member_a member_b  agreement
+    0        a        b        0.5
     """
     called = member_names(names, len(members))
     _, _, probabilities = aligned_probabilities(members, called)
@@ -104,15 +110,15 @@ def detection_agreement(
     score_threshold: float = 0.0,
     names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The share of two detectors' boxes that pair off.
+    """The share of two detectors' boxes that match.
 
-    Boxes of one category on one image pair off one to one, those that overlap most first. The
-    agreement is twice the pairs over the boxes of both, which is the F1 score of either one with
-    the other as truth.
+    Boxes of one category on one image match one to one, those that overlap most first. The
+    agreement is twice the matches over the boxes of both: the F1 score of either with the other as
+    truth.
 
     Args:
         members: One table of detections a member.
-        iou_threshold: Boxes pair off if their intersection over union is this or more.
+        iou_threshold: Boxes match if their intersection over union is this or more.
         score_threshold: Boxes below this score are left out. A detector that keeps very many weak
             boxes seems to disagree with everyone without it.
         names: What to call the members.
@@ -123,6 +129,13 @@ def detection_agreement(
     Raises:
         EnsemblingError: No members, or not one name a member.
         TableError: A member is not a table of detections.
+
+    >>> boxes = pd.DataFrame({"image_id": [1, 1], "category_id": 7, "score": [0.9, 0.6]}).assign(
+    ...     x_min=[0.0, 50.0], y_min=0.0, x_max=[40.0, 90.0], y_max=40.0
+    ... )
+    >>> members = [Detections(boxes), Detections(boxes[:1])]
+    >>> detection_agreement(members)["agreement"].round(2).tolist()
+    [0.67]
     """
     called = member_names(names, len(members))
     tables = [
@@ -185,7 +198,7 @@ def _by_pair(table: pd.DataFrame, column: str) -> dict[frozenset[str], float]:
 
 
 def _connected(pairs: Sequence[frozenset[str]]) -> list[list[str]]:
-    """Members that hang together by pairs, each group in alphabetical order."""
+    """Connected components of the pairs, each in alphabetical order."""
     groups: list[set[str]] = []
     for pair in pairs:
         touching = [group for group in groups if group & pair]
@@ -201,13 +214,13 @@ def _alike(
     of: str,
 ) -> str:
     pairs = [frozenset(pair) for pair in combinations(group, 2)]
-    said = f"agree on {_range([agreed[pair] for pair in pairs])} of the {of}"
+    facts = f"agree on {_range([agreed[pair] for pair in pairs])} of the {of}"
     if errors is not None:
         known = [errors[pair] for pair in pairs if pair in errors]
-        said += f" and their errors correlate by {_range(known)}"
+        facts += f" and their errors correlate by {_range(known)}"
     times = "twice" if len(group) == 2 else f"{len(group)} times"
     names = f"{', '.join(group[:-1])} and {group[-1]}"
-    return f"{names} {said}: they are one model {times}; add another kind of network"
+    return f"{names} {facts}: they are one model {times}; add another kind of network"
 
 
 def _range(values: Sequence[float]) -> str:
@@ -226,8 +239,8 @@ def _paired_share(a: pd.DataFrame, b: pd.DataFrame, iou_threshold: float) -> flo
     from recycling.diagnostics import _match_kernels
 
     _, boxes_a, boxes_b = boxes_by_group(a, b)
-    n_pairs = _match_kernels.count_matches(*boxes_a, *boxes_b, float(iou_threshold))
-    return 2 * int(n_pairs) / (len(a) + len(b))
+    n_matches = _match_kernels.count_matches(*boxes_a, *boxes_b, float(iou_threshold))
+    return 2 * int(n_matches.sum()) / (len(a) + len(b))
 
 
 Grouped: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]

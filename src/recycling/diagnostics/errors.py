@@ -1,4 +1,4 @@
-"""Whether models err on the same things: an ensemble gains from those that do not."""
+"""Whether models make the same errors: an ensemble gains from those that do not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ register_table("error_correlation", ERROR_CORRELATION, ErrorCorrelation)
 def crop_error_correlation(
     truth: Annotations, members: Mapping[str, ClassProbabilities]
 ) -> ErrorCorrelation:
-    """How far two classifiers take the same crops for something else.
+    """How far two classifiers misclassify the same crops.
 
     Args:
         truth: The annotations whose crops were classified; crowd regions are left out.
@@ -66,7 +66,7 @@ def crop_error_correlation(
 def pixel_error_correlation(
     truth: Annotations, members: Mapping[str, LabelMaps]
 ) -> ErrorCorrelation:
-    """How far two segmentation models take the same pixels for something else.
+    """How far two segmentation models misclassify the same pixels.
 
     One image's maps are in memory at a time.
 

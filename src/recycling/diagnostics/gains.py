@@ -36,6 +36,9 @@ def best_member(members: Mapping[str, Metrics]) -> str:
 
     Raises:
         EvaluationError: There are no members.
+
+    >>> best_member({"a": Metrics("mIoU", 0.5, {}, {}), "b": Metrics("mIoU", 0.6, {}, {})})
+    'b'
     """
     if not members:
         raise EvaluationError("there are no members to choose the best of; give at least one")
@@ -55,6 +58,13 @@ def class_gains(ensemble: Metrics, members: Mapping[str, Metrics]) -> ClassGains
 
     Raises:
         EvaluationError: There are no members, or a metric is another one than the ensemble's.
+
+    >>> ensemble = Metrics("mIoU", 0.7, {"Metal": 0.8, "Glass": 0.6}, {})
+    >>> members = {"a": Metrics("mIoU", 0.5, {"Metal": 0.5, "Glass": 0.5}, {})}
+    >>> class_gains(ensemble, members)[["category", "over_best"]].round(2)
+      category  over_best
+    0    Metal        0.3
+    1    Glass        0.1
     """
     best = members[best_member(members)]
     for name, metrics in members.items():

@@ -96,13 +96,18 @@ def compare_with_leaderboard(
     Raises:
         EvaluationError: A name is unknown or has no validation score, a board is neither public nor
             private, or a score is no number.
+
+    >>> validation = {"a": 0.50, "b": 0.55, "c": 0.61}
+    >>> comparison = compare_with_leaderboard(validation, {"a": 0.41, "b": 0.45, "c": 0.50})
+    >>> comparison.sentences[1]
+    'public: 3 models are too few to say which one is out of line; that needs 6'
     """
     points = _points(validation, leaderboard, where)
     sentences: list[str] = []
     residuals = [LEADERBOARD_RESIDUALS.empty()]
     for board, of_board in points.groupby("board", sort=False):
-        said, rows = _compared(str(board), of_board, limit)
-        sentences += said
+        of_this_board, rows = _compared(str(board), of_board, limit)
+        sentences += of_this_board
         residuals += rows
     if points.empty:
         sentences.append(f"{where} holds no score, so there is nothing to compare validation with")

@@ -79,7 +79,11 @@ def score_thresholds(
 
 
 def best_threshold(thresholds: ScoreThresholds) -> float:
-    """The threshold with the best F1; of equals, the lowest."""
+    """The threshold with the best F1; of equals, the lowest.
+
+    >>> best_threshold(ScoreThresholds(pd.DataFrame({"threshold": [0.0, 0.4], "f1": [0.2, 0.6]})))
+    0.4
+    """
     return float(thresholds["threshold"].iloc[int(thresholds["f1"].to_numpy().argmax())])
 
 

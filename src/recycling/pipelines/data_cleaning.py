@@ -18,7 +18,7 @@ from recycling.annotations import (
     rule_report,
     what_if,
 )
-from recycling.reporting import Picture, cleaning_examples, cleaning_figure
+from recycling.reporting import RgbImage, cleaning_examples, cleaning_figure
 
 PARTS = ("train", "pool", "test")
 
@@ -81,7 +81,7 @@ def report_cleaning(
     checks: ImageChecks,
     rules: Cleaning,
     audit: Audit,
-) -> tuple[RuleReport, Figure, Picture]:
+) -> tuple[RuleReport, Figure, RgbImage]:
     """Count and show what each rule did, and what those that are off would have done."""
     would = what_if(annotations, checks, rules)
     return (

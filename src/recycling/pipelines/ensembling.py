@@ -31,14 +31,14 @@ from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan
 from recycling.predictions import Predictions, to_submission
 from recycling.registry import PickedSettings
 from recycling.reporting import (
-    Picture,
+    RgbImage,
     Summary,
     TaskScores,
-    classification_sheet,
-    detection_sheet,
+    classification_grid,
+    detection_grid,
     likeness_figure,
     scores_figure,
-    segmentation_sheet,
+    segmentation_grid,
 )
 
 
@@ -122,12 +122,12 @@ def submitter(task: Task) -> Callable[..., pd.DataFrame]:
     return with_types(write_submission, predictions=PREDICTIONS[task], settings=FORMAT[task])
 
 
-def drawer(task: Task) -> Callable[..., Picture]:
+def drawer(task: Task) -> Callable[..., RgbImage]:
     """A node function that draws predictions."""
 
-    def draw_predictions(predictions: Any, test: Annotations, folder: ImageFolder) -> Picture:
+    def draw_predictions(predictions: Any, test: Annotations, folder: ImageFolder) -> RgbImage:
         """Draw what is true and what is predicted side by side."""
-        return SHEET[task](test, folder, predictions)
+        return GRID[task](test, folder, predictions)
 
     return with_types(draw_predictions, predictions=PREDICTIONS[task])
 
@@ -191,10 +191,10 @@ def draw_scores(summary: Summary) -> Figure:
     return scores_figure(summary)
 
 
-SHEET: dict[Task, Callable[..., Picture]] = {
-    "cls": classification_sheet,
-    "det": detection_sheet,
-    "seg": segmentation_sheet,
+GRID: dict[Task, Callable[..., RgbImage]] = {
+    "cls": classification_grid,
+    "det": detection_grid,
+    "seg": segmentation_grid,
 }
 AGREEMENT: dict[Task, Callable[..., pd.DataFrame]] = {
     "cls": probability_agreement,

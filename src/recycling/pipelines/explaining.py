@@ -53,7 +53,7 @@ from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.registry import PickedSettings
 from recycling.reporting import (
-    Picture,
+    RgbImage,
     changed_boxes,
     changed_crops,
     changed_masks,
@@ -232,12 +232,12 @@ def gain_by_class(ensemble: Metrics, **members: Metrics) -> ClassGains:
     return class_gains(ensemble, members)
 
 
-def changes_drawer(task: Task) -> Callable[..., Picture]:
+def changes_drawer(task: Task) -> Callable[..., RgbImage]:
     """A node function that draws where an ensemble changed most against its best member."""
 
     def draw_changes(
         truth: Annotations, folder: ImageFolder, ranking: Ranking, fused: Any, **members: Any
-    ) -> Picture:
+    ) -> RgbImage:
         """Draw the images or crops where the ensemble changed most against its best member."""
         name = str(ranking.sort_values("rank")["member"].iloc[0])
         return CHANGED[task](truth, folder, name, members[name], fused)
@@ -248,7 +248,7 @@ def changes_drawer(task: Task) -> Callable[..., Picture]:
 
 def _changed_boxes(
     truth: Annotations, folder: ImageFolder, name: str, best: Detections, fused: Detections
-) -> Picture:
+) -> RgbImage:
     # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
     best_at = fused_at = 0.3
     if _is_known(truth):
@@ -271,7 +271,7 @@ def _changed_boxes(
 
 def _changed_masks(
     truth: Annotations, folder: ImageFolder, name: str, best: LabelMaps, fused: LabelMaps
-) -> Picture:
+) -> RgbImage:
     changes = label_map_changes(best, fused)
     return changed_masks(truth, folder, best, fused, changes, best_name=name)
 
@@ -282,7 +282,7 @@ def _changed_classes(
     name: str,
     best: ClassProbabilities,
     fused: ClassProbabilities,
-) -> Picture:
+) -> RgbImage:
     return changed_crops(truth, folder, best, fused, probability_changes(best, fused))
 
 
@@ -311,7 +311,7 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
         interval: Interval,
         error_correlation: ErrorCorrelation,
         class_gains: ClassGains,
-        changes: Picture,
+        changes: RgbImage,
         score_thresholds: ScoreThresholds | None = None,
         choices: Choices | None = None,
         search_history: History | None = None,
@@ -339,7 +339,7 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
     return write_report
 
 
-CHANGED: dict[Task, Callable[..., Picture]] = {
+CHANGED: dict[Task, Callable[..., RgbImage]] = {
     "cls": _changed_classes,
     "det": _changed_boxes,
     "seg": _changed_masks,

@@ -7,34 +7,33 @@ from recycling.reporting.figures import (
     cleaning_figure,
     scores_figure,
 )
-from recycling.reporting.layout import Picture, contact_sheet
-from recycling.reporting.overlays import overlay_crops, overlay_detections, overlay_label_maps
+from recycling.reporting.grids import classification_grid, detection_grid, segmentation_grid
+from recycling.reporting.layout import RgbImage, image_grid
+from recycling.reporting.overlays import overlay_detections, overlay_label_maps
 from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
-from recycling.reporting.sheets import classification_sheet, detection_sheet, segmentation_sheet
 from recycling.reporting.shift import shift_figure
 
 __all__ = [
-    "Picture",
+    "RgbImage",
     "Summary",
     "TaskScores",
     "balance_figure",
     "changed_boxes",
     "changed_crops",
     "changed_masks",
-    "classification_sheet",
+    "classification_grid",
     "cleaning_examples",
     "cleaning_figure",
-    "contact_sheet",
-    "detection_sheet",
+    "detection_grid",
+    "image_grid",
     "likeness_figure",
-    "overlay_crops",
     "overlay_detections",
     "overlay_label_maps",
     "report_page",
     "scores_figure",
     "scores_table",
-    "segmentation_sheet",
+    "segmentation_grid",
     "shift_figure",
 ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
+from recycling.annotations import Annotations, ImageFolder, to_label_map
 from recycling.diagnostics.changes import Changes
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.reporting.grids import crop_grid, grid_with_legend, read_image
 from recycling.reporting.layout import (
     GAP,
     INK,
-    Picture,
-    contact_sheet,
+    RgbImage,
+    image_grid,
     side_by_side,
     stacked,
     text_band,
@@ -20,13 +21,11 @@ from recycling.reporting.layout import (
 )
 from recycling.reporting.overlays import (
     counted,
-    crop_tile,
     detections_panel,
     label_map_panel,
     pixel_agreement,
     truth_panel,
 )
-from recycling.reporting.sheets import crop, read_image, sheet_with_legend
 
 _NO_CHANGE = "the ensemble changed nothing against its best member"
 
@@ -42,7 +41,7 @@ def changed_boxes(
     best_name: str = "best member",
     best_threshold: float = 0.3,
     ensemble_threshold: float = 0.3,
-) -> Picture:
+) -> RgbImage:
     """True boxes, the best member's and the ensemble's, where they changed most.
 
     Args:
@@ -78,7 +77,7 @@ def changed_boxes(
             title = f"{name}: {counted(len(found), 'box', 'boxes')} of {min_score:.2f} and up"
             panels.append(detections_panel(image, found, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the boxes differ"))
-    return contact_sheet(rows, 1) if rows else _nothing()
+    return image_grid(rows, 1) if rows else _nothing()
 
 
 def changed_masks(
@@ -90,7 +89,7 @@ def changed_masks(
     n: int = 4,
     *,
     best_name: str = "best member",
-) -> Picture:
+) -> RgbImage:
     """True label maps, the best member's and the ensemble's, where they changed most.
 
     Args:
@@ -123,7 +122,7 @@ def changed_masks(
             title = f"{name}: {pixel_agreement(real, label_map):.0%} of the pixels right"
             panels.append(label_map_panel(image, label_map, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the pixels differ"))
-    return sheet_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
+    return grid_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
 
 
 def changed_crops(
@@ -133,7 +132,7 @@ def changed_crops(
     ensemble: ClassProbabilities,
     changes: Changes,
     n: int = 24,
-) -> Picture:
+) -> RgbImage:
     """The crops that the ensemble takes for something else than its best member does.
 
     Args:
@@ -154,25 +153,13 @@ def changed_crops(
         ValueError: An image cannot be read, or a change is of no annotation of the truth.
     """
     shown = changes[changes["change"] > 0].head(n)
-    annotations = truth.annotations.set_index("annotation_id")
-    _check_known(shown, annotations.index, "annotation")
+    _check_known(shown, truth.annotations["annotation_id"], "annotation")
     if shown.empty:
         return _nothing()
-    file_names = dict(zip(truth.images["image_id"], truth.images["file_name"], strict=True))
-    names = truth.categories.set_index("category_id")["name"]
-    tables = [table.set_index("annotation_id")[list(names)] for table in (best, ensemble)]
-    tiles = []
-    for annotation_id in shown["item_id"].tolist():
-        row = annotations.loc[annotation_id]
-        image = read_image(folder, file_names[row["image_id"]])
-        real = str(names[row["category_id"]])
-        scores = [table.loc[annotation_id] for table in tables]
-        predictions = [(str(each.idxmax()), float(each.max())) for each in scores]
-        tiles.append(crop_tile(crop(image, row[BOX].tolist()), real, predictions))
     heading = "What each crop is, what the best member took it for, and below what the ensemble did"
-    sheet = contact_sheet(tiles, 8)
-    band = text_band(max(sheet.shape[1], 720), [(heading, INK)])
-    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), sheet])
+    grid = crop_grid(truth, folder, shown["item_id"].tolist(), [best, ensemble])
+    band = text_band(max(grid.shape[1], 720), [(heading, INK)])
+    return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), grid])
 
 
 def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[int, str, float]]:
@@ -188,7 +175,7 @@ def _most_changed(truth: Annotations, changes: Changes, n: int) -> list[tuple[in
     ]
 
 
-def _check_known(shown: pd.DataFrame, known: pd.Index, what: str) -> None:
+def _check_known(shown: pd.DataFrame, known: pd.Series | pd.Index, what: str) -> None:
     unknown = shown["item_id"][~shown["item_id"].isin(known)]
     if len(unknown):
         raise ValueError(
@@ -197,5 +184,5 @@ def _check_known(shown: pd.DataFrame, known: pd.Index, what: str) -> None:
         )
 
 
-def _nothing() -> Picture:
+def _nothing() -> RgbImage:
     return text_band(640, [(_NO_CHANGE, INK)])

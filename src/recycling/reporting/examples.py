@@ -11,20 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
+from recycling.reporting.grids import read_image
 from recycling.reporting.layout import (
     GAP,
     INK,
-    PAPER,
-    Picture,
+    WHITE,
     Rgb,
-    contact_sheet,
-    fitting,
+    RgbImage,
+    image_grid,
     scaled,
+    shortened,
     stacked,
     text_band,
 )
 from recycling.reporting.overlays import counted
-from recycling.reporting.sheets import read_image
 
 BEFORE: Rgb = (217, 119, 74)
 AFTER: Rgb = (24, 100, 171)
@@ -33,10 +33,10 @@ AFTER: Rgb = (24, 100, 171)
 _PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
 _DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 _TILE = 210
-_FIELD: Rgb = (233, 236, 239)  # where there is no image
+_NO_IMAGE: Rgb = (233, 236, 239)  # where there is no image
 _QUIET: Rgb = (134, 142, 150)
 _SURROUNDINGS = 0.6  # of the box's longer side, on each side
-_LEAST_SURROUNDINGS = 24  # pixels
+_MIN_SURROUNDINGS = 24  # pixels
 _SMALL = 8  # pixels on the tile; a smaller box is ringed instead
 
 
@@ -47,24 +47,24 @@ def cleaning_examples(
     audit: pd.DataFrame,
     would: pd.DataFrame,
     n: int = 5,
-) -> Picture:
+) -> RgbImage:
     """Some of what each rule did, and of what each rule that is off would do.
 
     Args:
         raw: The annotations before cleaning.
-        folder: The folder of their images; where one cannot be read, the field is grey.
+        folder: The folder of their images; where one cannot be read, the tile is grey.
         checks: What `check_images` found; schema `recycling.annotations.IMAGE_CHECKS`.
         audit: What the rules did; schema `recycling.annotations.AUDIT`.
         would: What each rule that is off would do; the same schema.
-        n: Examples of a rule; of every reason before a second one of any.
+        n: Examples of a rule; every reason has one before any has two.
 
     Returns:
         (H, W, 3) RGB: a heading and a row of examples for each rule that does something. What is
         dropped has an orange box only, what is changed the new one in blue.
     """
-    scene = _Scene(raw, folder, checks, pd.concat([audit, would]))
+    lookup = _Lookup(raw, folder, checks, pd.concat([audit, would]))
     rows = [
-        _row(scene, str(rule), part, n, enabled=enabled)
+        _row(lookup, str(rule), part, n, enabled=enabled)
         for table, enabled in ((audit, True), (would, False))
         for rule, part in table.groupby("rule", sort=False)
     ]
@@ -72,10 +72,10 @@ def cleaning_examples(
         return text_band(
             n * _TILE, [("cleaning changes nothing, and no rule that is off would", INK)]
         )
-    return contact_sheet(rows, 1)
+    return image_grid(rows, 1)
 
 
-class _Scene:
+class _Lookup:
     """The raw annotations, looked up by id, and the names of all categories."""
 
     def __init__(
@@ -86,7 +86,7 @@ class _Scene:
         self.names = dict(zip(raw.categories["category_id"], raw.categories["name"], strict=True))
         added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
         for category_id, after in zip(added["subject_id"], added["after"], strict=True):
-            self.names.setdefault(category_id, _parsed(after)["name"])
+            self.names.setdefault(category_id, _parse(after)["name"])
         self.folder = folder
         self.checks = checks
         first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
@@ -97,124 +97,132 @@ class _Scene:
         rows = self.annotations[self.annotations["annotation_id"] == annotation_id]
         return {str(key): value for key, value in rows.to_dict("records")[0].items()}
 
-    def image(self, image_id: int) -> Picture:
-        """The image, or a grey field of its size."""
+    def image(self, image_id: int) -> RgbImage:
+        """The image, or a grey image of its size."""
         image = self.images[image_id]
         try:
             return read_image(self.folder, image["file_name"])
         except (OSError, ValueError):
-            return np.full((image["height"], image["width"], 3), _FIELD, dtype=np.uint8)
+            return np.full((image["height"], image["width"], 3), _NO_IMAGE, dtype=np.uint8)
 
 
-def _row(scene: _Scene, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> Picture:
+def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
     subjects = part["subject"].unique()
     subject = next(name for name in _PLURALS if name in subjects)
     shown = part[part["subject"] == subject]
     counts = part.groupby(["subject", "action"], sort=False).size().reset_index(name="count")
-    said = ", ".join(
+    changes = ", ".join(
         f"{_DONE[action] if enabled else action} {counted(count, name, _PLURALS[name])}"
         for name, action, count in counts.itertuples(index=False)
     )
-    heading = f"{rule}: {said}" if enabled else f"{rule} is off; it would {said}"
+    heading = f"{rule}: {changes}" if enabled else f"{rule} is off; it would {changes}"
     band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
-    tiles = [_tile(scene, subject, row) for row in _varied(shown, n).to_dict("records")]
-    return stacked([band, contact_sheet(tiles, n, margin=0)])
+    tiles = [
+        _tile(lookup, subject, row) for row in _one_of_each_reason(shown, n).to_dict("records")
+    ]
+    return stacked([band, image_grid(tiles, n, margin=0)])
 
 
-def _varied(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    """`n` rows, one of every reason before a second one of any."""
+def _one_of_each_reason(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """`n` rows; every reason has one before any has two."""
     again = rows.groupby("reason").cumcount()
     return rows.loc[again.sort_values(kind="stable").index[:n]]
 
 
-def _tile(scene: _Scene, subject: str, row: Mapping[Any, Any]) -> Picture:
+def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     number = int(row["subject_id"])
-    before, after = _parsed(row["before"]), _parsed(row["after"])
+    before, after = _parse(row["before"]), _parse(row["after"])
     if subject == "image":
-        field = _of_image(scene, number, after)
+        tile = _image_tile(lookup, number, after)
     else:
-        field = _of_annotation(scene, number, before, after)
+        tile = _annotation_tile(lookup, number, before, after)
     lines = [(f"{subject} {number}", INK)]
     named = [
-        str(scene.names[values["category_id"]])
+        str(lookup.names[values["category_id"]])
         for values in (before, after)
-        if row["action"] == "change" and values.get("category_id") in scene.names
+        if row["action"] == "change" and values.get("category_id") in lookup.names
     ]
-    lines += [(fitting(" > ".join(named), _TILE), INK)] if named else []
-    words = fitting_lines(str(row["reason"]), _TILE, 3 - len(lines))
+    lines += [(shortened(" > ".join(named), _TILE), INK)] if named else []
+    words = wrapped(str(row["reason"]), _TILE, 3 - len(lines))
     lines += [(line, _QUIET) for line in words]
-    return np.concatenate([field, text_band(_TILE, lines)])
+    return np.concatenate([tile, text_band(_TILE, lines)])
 
 
-def fitting_lines(text: str, width: int, count: int) -> list[str]:
-    """`text` in at most `count` lines that are `width` pixels wide; the last one may be cut."""
+def wrapped(text: str, width: int, count: int) -> list[str]:
+    """`text` in at most `count` lines that are `width` pixels wide; the last one may be cut.
+
+    >>> wrapped("drawn around no object at all", 120, 2)
+    ['drawn around', 'no object at all']
+    """
     lines: list[str] = []
     words = text.split()
     while words and len(lines) < count - 1:
         taken = 1
-        while taken < len(words) and not fitting(" ".join(words[: taken + 1]), width).endswith("…"):
+        while taken < len(words) and not shortened(" ".join(words[: taken + 1]), width).endswith(
+            "…"
+        ):
             taken += 1
-        lines.append(fitting(" ".join(words[:taken]), width))
+        lines.append(shortened(" ".join(words[:taken]), width))
         words = words[taken:]
     if words:
-        lines.append(fitting(" ".join(words), width))
+        lines.append(shortened(" ".join(words), width))
     return lines
 
 
-def _parsed(text: Any) -> dict[str, Any]:
+def _parse(text: Any) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
     return values
 
 
-def _of_image(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> Picture:
+def _image_tile(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> RgbImage:
     """The image, beside the one that it repeats or joins."""
-    twin = _twin(scene, image_id, after)
-    shown = [image_id] if twin is None else [twin, image_id]
+    duplicate = _duplicate_of(lookup, image_id, after)
+    shown = [image_id] if duplicate is None else [duplicate, image_id]
     width = (_TILE - 4 * (len(shown) - 1)) // len(shown)
-    field = np.full((_TILE, _TILE, 3), _FIELD, dtype=np.uint8)
-    for place, shown_id in enumerate(shown):
-        image = scene.image(shown_id)
+    tile = np.full((_TILE, _TILE, 3), _NO_IMAGE, dtype=np.uint8)
+    for index, shown_id in enumerate(shown):
+        image = lookup.image(shown_id)
         small = scaled(image, min(width / image.shape[1], _TILE / image.shape[0]))
         top = (_TILE - small.shape[0]) // 2
-        left = place * (width + 4) + (width - small.shape[1]) // 2
-        field[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return field
+        left = index * (width + 4) + (width - small.shape[1]) // 2
+        tile[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return tile
 
 
-def _twin(scene: _Scene, image_id: int, after: Mapping[str, Any]) -> int | None:
+def _duplicate_of(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> int | None:
     if "group" in after:
-        twin = scene.of_group.get(after["group"])
+        duplicate = lookup.of_group.get(after["group"])
     else:
-        same = scene.checks.loc[scene.checks["image_id"] == image_id, "duplicate_of"].dropna()
-        twin = int(same.iloc[0]) if len(same) else None
-    return None if twin == image_id else twin
+        same = lookup.checks.loc[lookup.checks["image_id"] == image_id, "duplicate_of"].dropna()
+        duplicate = int(same.iloc[0]) if len(same) else None
+    return None if duplicate == image_id else duplicate
 
 
-def _of_annotation(
-    scene: _Scene, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
-) -> Picture:
+def _annotation_tile(
+    lookup: _Lookup, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
+) -> RgbImage:
     """The surroundings of an annotation, with its box, and its mask where that is what changed."""
-    # Earlier rules may have changed it: what the audit says of it comes first.
-    was = scene.annotation(annotation_id) | before
+    # Earlier rules may have changed it, so the audit's values go before the raw ones.
+    was = lookup.annotation(annotation_id) | before
     now = was | after if after else {}
-    image = scene.image(was["image_id"])
+    image = lookup.image(was["image_id"])
     boxes = [[values[edge] for edge in BOX] for values in (was, now) if values]
     left, top, side = _surroundings(np.array(boxes))
     scale = _TILE / side
     canvas = _window(image, left, top, side)
     if "segmentation" in after:
-        whole, left_over = (_mask(values, image) for values in (was, now))
-        _tint(canvas, _window(whole & ~left_over, left, top, side), BEFORE)
-        _tint(canvas, _window(left_over, left, top, side), AFTER)
-    field = scaled(canvas, scale)[:_TILE, :_TILE]
+        old, new = (_mask(values, image) for values in (was, now))
+        _tint(canvas, _window(old & ~new, left, top, side), BEFORE)
+        _tint(canvas, _window(new, left, top, side), AFTER)
+    tile = scaled(canvas, scale)[:_TILE, :_TILE]
     for box, colour in zip(boxes, (BEFORE, AFTER), strict=False):
-        _draw_box(field, (np.array(box) - [left, top, left, top]) * scale, colour)
-    return field
+        _draw_box(tile, (np.array(box) - [left, top, left, top]) * scale, colour)
+    return tile
 
 
-def _mask(values: Mapping[str, Any], image: Picture) -> NDArray[np.bool_]:
+def _mask(values: Mapping[str, Any], image: RgbImage) -> NDArray[np.bool_]:
     text = values["segmentation"] if isinstance(values["segmentation"], str) else None
     return annotation_mask(text, [values[edge] for edge in BOX], *image.shape[:2])
 
@@ -223,14 +231,14 @@ def _surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
     """Left, top and side of the square to show, whole pixels."""
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     longer = float((high - low).max())
-    side = round(longer + 2 * max(_SURROUNDINGS * longer, _LEAST_SURROUNDINGS))
+    side = round(longer + 2 * max(_SURROUNDINGS * longer, _MIN_SURROUNDINGS))
     left, top = np.floor((low + high - side) / 2).astype(int).tolist()
     return left, top, side
 
 
 def _window(image: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
     """A square of an image; what lies outside it is grey, or false."""
-    outside = _FIELD if image.ndim == 3 else False
+    outside = _NO_IMAGE if image.ndim == 3 else False
     window = np.full((side, side, *image.shape[2:]), outside, dtype=image.dtype)
     height, width = image.shape[:2]
     x_min, y_min = max(left, 0), max(top, 0)
@@ -242,17 +250,17 @@ def _window(image: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]
     return window
 
 
-def _tint(canvas: Picture, mask: NDArray[np.bool_], colour: Rgb) -> None:
+def _tint(canvas: RgbImage, mask: NDArray[np.bool_], colour: Rgb) -> None:
     mixed = 0.4 * canvas[mask] + 0.6 * np.array(colour)
     canvas[mask] = mixed.astype(np.uint8)
 
 
-def _draw_box(field: Picture, corners: NDArray[np.float64], colour: Rgb) -> None:
+def _draw_box(tile: RgbImage, corners: NDArray[np.float64], colour: Rgb) -> None:
     import cv2
 
     x_min, y_min, x_max, y_max = np.rint(corners).astype(int).tolist()
-    for ink, thickness in ((PAPER, 4), (colour, 2)):
+    for ink, thickness in ((WHITE, 4), (colour, 2)):
         if max(x_max - x_min, y_max - y_min) < _SMALL:
-            cv2.circle(field, (x_min, y_min), _SMALL, ink, thickness, cv2.LINE_AA)
+            cv2.circle(tile, (x_min, y_min), _SMALL, ink, thickness, cv2.LINE_AA)
         else:
-            cv2.rectangle(field, (x_min, y_min), (x_max, y_max), ink, thickness, cv2.LINE_AA)
+            cv2.rectangle(tile, (x_min, y_min), (x_max, y_max), ink, thickness, cv2.LINE_AA)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.reporting.scores import TITLES, Summary, TaskScores, ranked
-from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, PALE, QUIET, new_figure, quieten
+from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, PALE, QUIET, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,23 +36,23 @@ def balance_figure(balance: pd.DataFrame, deviations: pd.DataFrame) -> Figure:
     names = list(order.sort_values(kind="stable").index)
     figure = new_figure(2.2 + 2.6 * len(folds), 1.3 + 0.34 * len(names))
     axes = figure.subplots(1, len(folds), sharex=True, sharey=True, squeeze=False)[0]
-    places = np.arange(len(names))
+    positions = np.arange(len(names))
     for fold, axis in zip(folds, axes, strict=True):
         shares = balance[balance["fold"] == fold].set_index("category").reindex(names)
-        axis.barh(places + 0.2, shares["train"], 0.38, color=PALE, label="train")
-        axis.barh(places - 0.2, shares["validation"], 0.38, color=ACCENT, label="validation")
+        axis.barh(positions + 0.2, shares["train"], 0.38, color=PALE, label="train")
+        axis.barh(positions - 0.2, shares["validation"], 0.38, color=ACCENT, label="validation")
         worst = (shares["validation"] - shares["train"]).abs().max()
         axis.set_title(f"fold {fold}\nat most {worst:.2f} points apart", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.xaxis.set_major_formatter("{x:.0f}%")
-        axis.set_yticks(places, names)
-        quieten(axis, grid="x")
+        axis.set_yticks(positions, names)
+        despine(axis, grid="x")
     figure.supxlabel("share of the annotations", fontsize=10)
-    said = [
+    entries = [
         f"{axis.replace('_', ' ')} {deviation:.2f}"
         for axis, deviation in deviations[["axis", "deviation"]].itertuples(index=False)
     ]
-    lines = [", ".join(said[start : start + 4]) for start in range(0, len(said), 4)]
+    lines = [", ".join(entries[start : start + 4]) for start in range(0, len(entries), 4)]
     figure.suptitle(
         "\n".join(["Folds, and how far one is from the whole at most, in points:", *lines]),
         fontsize=11,
@@ -139,7 +139,7 @@ def _stacked_counts(axis: Axes, counts: pd.DataFrame, *, pale: int) -> None:
     axis.set_xlim(0, 1.1 * left.max())
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    quieten(axis, grid="x")
+    despine(axis, grid="x")
     for label in axis.get_yticklabels()[:pale]:
         label.set_color(QUIET)
 
@@ -149,13 +149,13 @@ def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
     names = [row.name for row in rows]
     values = [row.score or 0 for row in rows]
     axis.barh(names, values, 0.62, color=[_BAR[row.kind] for row in rows])
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         weight = "bold" if row.kind == "ensemble" else "normal"
-        said = " no truth" if row.score is None else f" {row.score:.3f}"
-        axis.text(row.score or 0, place, said, va="center", fontsize=9, weight=weight)
+        text = " no truth" if row.score is None else f" {row.score:.3f}"
+        axis.text(row.score or 0, position, text, va="center", fontsize=9, weight=weight)
     for label, row in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row.kind == "ensemble" else "normal")
     axis.set_xlim(0, 1.08)
     axis.set_xticks(np.linspace(0, 1, 6))
     axis.set_title(f"{title}: {scores['metric']}", fontsize=10, loc="left")
-    quieten(axis, grid="x")
+    despine(axis, grid="x")

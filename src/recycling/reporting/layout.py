@@ -1,9 +1,9 @@
-"""Images put together: colours of categories, titles, legends, sheets."""
+"""Images put together: colours of categories, titles, legends, grids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-Picture: TypeAlias = NDArray[np.uint8]
+RgbImage: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 Rgb: TypeAlias = tuple[int, int, int]
 
 INK: Rgb = (33, 37, 41)
-PAPER: Rgb = (255, 255, 255)
+WHITE: Rgb = (255, 255, 255)
 RIGHT: Rgb = (27, 120, 55)
 WRONG: Rgb = (178, 24, 43)
 
 GAP = 12
-"""Pixels between the images of a sheet, and around them."""
+"""Pixels between the images of a grid, and around it."""
 
 MIN_SIDE = 384
 MAX_SIDE = 640
+"""Pixels of the longer side of a drawn image, so that labels can be read."""
 
-_TEXT = 15
+_FONT_SIZE = 15  # pixels
 # Ten hues that stay apart from one another, and from soil, grass and stone.
 _TEN = (
     "#2f7ed8", "#ff7f0e", "#2ca02c", "#e41a1c", "#a64dff",
@@ -45,11 +46,14 @@ def category_colours(count: int) -> list[Rgb]:
 
     Returns:
         Ten chosen colours; from the eleventh on, hues a golden angle apart.
+
+    >>> category_colours(2)
+    [(47, 126, 216), (255, 127, 14)]
     """
     import colorsys
 
     chosen: list[Rgb] = [
-        (int(each[1:3], 16), int(each[3:5], 16), int(each[5:7], 16)) for each in _TEN[:count]
+        (int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)) for code in _TEN[:count]
     ]
     for index in range(len(chosen), count):
         hue = index * 0.6180339887498949 % 1
@@ -60,23 +64,35 @@ def category_colours(count: int) -> list[Rgb]:
 
 
 def readable_on(colour: Rgb) -> Rgb:
-    """Ink or paper, whichever is easier to read on `colour`."""
+    """Dark or white text, whichever is easier to read on `colour`.
+
+    >>> readable_on((255, 240, 0)), readable_on((0, 0, 160))
+    ((33, 37, 41), (255, 255, 255))
+    """
+    # The weights are those of luma in ITU-R BT.601.
     red, green, blue = colour
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else PAPER
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else WHITE
 
 
 def display_scale(height: int, width: int) -> float:
-    """By how much to scale an image so that its longer side is from 384 to 640 pixels."""
+    """By how much to scale an image so that its longer side is from 384 to 640 pixels.
+
+    >>> display_scale(100, 50), display_scale(500, 400), display_scale(1000, 2000)
+    (3.84, 1.0, 0.32)
+    """
     longer = max(height, width)
     return min(max(longer, MIN_SIDE), MAX_SIDE) / longer
 
 
-def scaled(image: Picture, scale: float) -> Picture:
+def scaled(image: RgbImage, scale: float) -> RgbImage:
     """An image, scaled smoothly.
 
     Args:
         image: (H, W, 3) RGB.
         scale: Factor for both sides.
+
+    >>> scaled(np.zeros((30, 40, 3), np.uint8), 0.5).shape
+    (15, 20, 3)
     """
     import cv2
 
@@ -86,19 +102,21 @@ def scaled(image: Picture, scale: float) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
 
 
-def titled(image: Picture, title: str, colour: Rgb = INK) -> Picture:
+def titled(image: RgbImage, title: str) -> RgbImage:
     """An image under a line of text, which is cut where the image ends.
 
     Args:
         image: (H, W, 3) RGB.
         title: The text.
-        colour: The text's colour.
+
+    >>> titled(np.zeros((96, 96, 3), np.uint8), "truth").shape
+    (117, 96, 3)
     """
-    band = text_band(image.shape[1], [(fitting(title, image.shape[1]), colour)])
+    band = text_band(image.shape[1], [(shortened(title, image.shape[1]), INK)])
     return np.concatenate([band, image])
 
 
-def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> Picture:
+def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> RgbImage:
     """Lines of text on white.
 
     Args:
@@ -107,27 +125,34 @@ def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> Picture:
 
     Returns:
         (lines x line height, `width`, 3) RGB.
+
+    >>> text_band(200, [("truth", INK), ("prediction", WRONG)]).shape
+    (42, 200, 3)
     """
     from PIL import Image, ImageDraw
 
-    step = _TEXT + 6
-    band = Image.new("RGB", (width, step * len(lines)), PAPER)
+    step = _FONT_SIZE + 6
+    band = Image.new("RGB", (width, step * len(lines)), WHITE)
     draw = ImageDraw.Draw(band)
     for row, (text, colour) in enumerate(lines):
-        draw.text((1, row * step + step // 2), text, fill=colour, font=font(_TEXT), anchor="lm")
+        draw.text((1, row * step + step // 2), text, fill=colour, font=_font(), anchor="lm")
     return np.asarray(band, dtype=np.uint8)
 
 
-def fitting(text: str, width: int) -> str:
-    """`text`, or as much of its beginning as `width` pixels hold, with an ellipsis."""
-    if font(_TEXT).getlength(text) <= width:
+def shortened(text: str, width: int) -> str:
+    """`text`, or as much of its beginning as `width` pixels hold, with an ellipsis.
+
+    >>> shortened("a name too long for its image", 100)
+    'a name to…'
+    """
+    if _font().getlength(text) <= width:
         return text
-    while text and font(_TEXT).getlength(text + "…") > width:
+    while text and _font().getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
-def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> Picture:
+def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> RgbImage:
     """Names beside squares of their colour, in as many rows as `width` asks for.
 
     Args:
@@ -136,49 +161,56 @@ def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> Picture:
 
     Returns:
         (rows x row height, `width`, 3) RGB.
+
+    >>> legend(120, [("Metal", (200, 0, 0)), ("Glass", (0, 0, 200))]).shape
+    (46, 120, 3)
     """
     from PIL import Image, ImageDraw
 
-    step, square = _TEXT + 8, _TEXT - 2
-    places: list[tuple[int, int, str, Rgb]] = []
+    step, square = _FONT_SIZE + 8, _FONT_SIZE - 2
+    positions: list[tuple[int, int, str, Rgb]] = []
     x = row = 0
     for name, colour in entries:
-        label = fitting(name, width - square - 6)
-        taken = square + 6 + round(font(_TEXT).getlength(label))
+        label = shortened(name, width - square - 6)
+        taken = square + 6 + round(_font().getlength(label))
         if x and x + taken > width:
             x, row = 0, row + 1
-        places.append((x, row * step, label, colour))
+        positions.append((x, row * step, label, colour))
         x += taken + 16
-    band = Image.new("RGB", (width, step * (row + 1)), PAPER)
+    band = Image.new("RGB", (width, step * (row + 1)), WHITE)
     draw = ImageDraw.Draw(band)
-    for left, top, label, colour in places:
+    for left, top, label, colour in positions:
         edge = top + (step - square) // 2
         draw.rectangle((left, edge, left + square - 1, edge + square - 1), fill=colour)
-        draw.text(
-            (left + square + 6, top + step // 2), label, fill=INK, font=font(_TEXT), anchor="lm"
-        )
+        draw.text((left + square + 6, top + step // 2), label, fill=INK, font=_font(), anchor="lm")
     return np.asarray(band, dtype=np.uint8)
 
 
-def side_by_side(panels: Sequence[Picture]) -> Picture:
+def side_by_side(panels: Sequence[RgbImage]) -> RgbImage:
     """Images in one row, tops level, on white.
 
     Args:
         panels: Each (H, W, 3) RGB.
+
+    >>> side_by_side([np.zeros((20, 30, 3), np.uint8), np.zeros((10, 30, 3), np.uint8)]).shape
+    (20, 72, 3)
     """
-    return contact_sheet(panels, len(panels), margin=0)
+    return image_grid(panels, len(panels), margin=0)
 
 
-def stacked(panels: Sequence[Picture]) -> Picture:
+def stacked(panels: Sequence[RgbImage]) -> RgbImage:
     """Images in one column, left edges level, on white.
 
     Args:
         panels: Each (H, W, 3) RGB.
+
+    >>> stacked([np.zeros((20, 30, 3), np.uint8), np.zeros((10, 30, 3), np.uint8)]).shape
+    (42, 30, 3)
     """
-    return contact_sheet(panels, 1, margin=0)
+    return image_grid(panels, 1, margin=0)
 
 
-def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = GAP) -> Picture:
+def image_grid(panels: Sequence[RgbImage], columns: int, *, margin: int = GAP) -> RgbImage:
     """Images of any size in a grid, on white.
 
     Args:
@@ -191,6 +223,9 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = GAP)
 
     Raises:
         ValueError: There is no image, or no column.
+
+    >>> image_grid([np.zeros((20, 30, 3), np.uint8)] * 5, columns=2).shape
+    (108, 96, 3)
     """
     if not panels or columns < 1:
         raise ValueError("a contact sheet needs at least one image and one column")
@@ -198,23 +233,23 @@ def contact_sheet(panels: Sequence[Picture], columns: int, *, margin: int = GAP)
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     heights = [max(panel.shape[0] for panel in row) for row in rows]
     widths = [max(panel.shape[1] for panel in panels[column::columns]) for column in range(columns)]
-    sheet = np.full(
+    grid = np.full(
         (
             sum(heights) + GAP * (len(rows) - 1) + 2 * margin,
             sum(widths) + GAP * (columns - 1) + 2 * margin,
             3,
         ),
-        PAPER,
+        WHITE,
         dtype=np.uint8,
     )
     top = margin
     for row, height in zip(rows, heights, strict=True):
         left = margin
         for panel, width in zip(row, widths, strict=False):
-            sheet[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
+            grid[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
             left += width + GAP
         top += height + GAP
-    return sheet
+    return grid
 
 
 def font_path() -> Path:
@@ -224,9 +259,8 @@ def font_path() -> Path:
     return Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
-@lru_cache(maxsize=8)
-def font(size: int) -> FreeTypeFont:
-    """The font of all text, `size` pixels high."""
+@cache
+def _font() -> FreeTypeFont:
     from PIL import ImageFont
 
-    return ImageFont.truetype(str(font_path()), size)
+    return ImageFont.truetype(str(font_path()), _FONT_SIZE)

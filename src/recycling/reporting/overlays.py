@@ -13,19 +13,18 @@ from recycling.annotations import BOX, Annotations
 from recycling.predictions import IGNORE, Detections, LabelMap
 from recycling.reporting.layout import (
     INK,
-    PAPER,
     RIGHT,
+    WHITE,
     WRONG,
-    Picture,
     Rgb,
+    RgbImage,
     category_colours,
-    contact_sheet,
     display_scale,
-    fitting,
     font_path,
     legend,
     readable_on,
     scaled,
+    shortened,
     side_by_side,
     stacked,
     text_band,
@@ -42,13 +41,13 @@ _CROP_SIDE = 160
 
 
 def overlay_detections(
-    image: Picture,
+    image: RgbImage,
     truth: Annotations,
     detections: Detections,
     categories: pd.DataFrame,
     *,
     min_score: float = 0.3,
-) -> Picture:
+) -> RgbImage:
     """The true boxes of an image beside the detected ones.
 
     Args:
@@ -76,7 +75,7 @@ def overlay_detections(
     )
 
 
-def truth_panel(image: Picture, annotations: pd.DataFrame, categories: pd.DataFrame) -> Picture:
+def truth_panel(image: RgbImage, annotations: pd.DataFrame, categories: pd.DataFrame) -> RgbImage:
     """An image with its true boxes, under how many there are.
 
     Args:
@@ -90,8 +89,8 @@ def truth_panel(image: Picture, annotations: pd.DataFrame, categories: pd.DataFr
 
 
 def detections_panel(
-    image: Picture, detections: pd.DataFrame, categories: pd.DataFrame, title: str
-) -> Picture:
+    image: RgbImage, detections: pd.DataFrame, categories: pd.DataFrame, title: str
+) -> RgbImage:
     """An image with detected boxes and their scores, under a title.
 
     Args:
@@ -110,8 +109,8 @@ def detections_panel(
 
 
 def overlay_label_maps(
-    image: Picture, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
-) -> Picture:
+    image: RgbImage, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
+) -> RgbImage:
     """The true label map of an image beside the predicted one, over a legend.
 
     Args:
@@ -129,8 +128,8 @@ def overlay_label_maps(
 
 
 def label_map_panels(
-    image: Picture, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
-) -> Picture:
+    image: RgbImage, truth: LabelMap, prediction: LabelMap, categories: pd.DataFrame
+) -> RgbImage:
     """The two panels of `overlay_label_maps`, without the legend."""
     agreed = f"prediction: {pixel_agreement(truth, prediction):.0%} of the pixels agree"
     return side_by_side(
@@ -142,8 +141,8 @@ def label_map_panels(
 
 
 def label_map_panel(
-    image: Picture, label_map: LabelMap, categories: pd.DataFrame, title: str
-) -> Picture:
+    image: RgbImage, label_map: LabelMap, categories: pd.DataFrame, title: str
+) -> RgbImage:
     """An image with a label map over it, under a title.
 
     Args:
@@ -155,7 +154,7 @@ def label_map_panel(
     return titled(_with_labels(image, label_map, categories), title)
 
 
-def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> Picture:
+def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> RgbImage:
     """The legend of the values that occur in label maps; the background has no colour.
 
     Args:
@@ -170,35 +169,10 @@ def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) ->
         ("ignored", _IGNORED) if value == IGNORE else (names[value - 1], colours[value - 1])
         for value in present
     ]
-    return legend(width, entries or [("background only", PAPER)])
+    return legend(width, entries or [("background only", WHITE)])
 
 
-def overlay_crops(
-    crops: Sequence[Picture],
-    truths: Sequence[str],
-    predictions: Sequence[str],
-    probabilities: Sequence[float],
-    *,
-    columns: int = 8,
-) -> Picture:
-    """Classified crops in a grid: green frames are right, red ones wrong.
-
-    Args:
-        crops: Each (H, W, 3) RGB, of any size.
-        truths: The true category of each.
-        predictions: The predicted category of each.
-        probabilities: The probability that the model gave to its prediction.
-        columns: How many crops there are in a row.
-
-    Returns:
-        The grid; under each crop its truth and its prediction.
-    """
-    rows = zip(crops, truths, predictions, probabilities, strict=True)
-    tiles = [crop_tile(crop, truth, [(said, score)]) for crop, truth, said, score in rows]
-    return contact_sheet(tiles, columns)
-
-
-def crop_tile(crop: Picture, truth: str, predictions: Sequence[tuple[str, float]]) -> Picture:
+def crop_tile(crop: RgbImage, truth: str, predictions: Sequence[tuple[str, float]]) -> RgbImage:
     """A crop over what it is, and what one or more models take it for.
 
     Args:
@@ -209,11 +183,14 @@ def crop_tile(crop: Picture, truth: str, predictions: Sequence[tuple[str, float]
     Returns:
         (H, 160, 3) RGB; a prediction is green where it is right and red where it is wrong, and so
         is the frame by the last one.
+
+    >>> crop_tile(np.zeros((40, 60, 3), np.uint8), "Metal", [("Glass", 0.7)]).shape
+    (202, 160, 3)
     """
-    lines = [(fitting(f"is {truth}", _CROP_SIDE), INK)]
+    lines = [(shortened(f"is {truth}", _CROP_SIDE), INK)]
     for prediction, probability in predictions:
-        said = f"{fitting(prediction, _CROP_SIDE - 40)} {probability:.2f}"
-        lines.append((said, RIGHT if prediction == truth else WRONG))
+        text = f"{shortened(prediction, _CROP_SIDE - 40)} {probability:.2f}"
+        lines.append((text, RIGHT if prediction == truth else WRONG))
     return np.concatenate([_framed(crop, lines[-1][1]), text_band(_CROP_SIDE, lines)])
 
 
@@ -235,8 +212,8 @@ def _category_names(table: pd.DataFrame, categories: pd.DataFrame) -> list[str]:
 
 
 def _with_boxes(
-    image: Picture, boxes: pd.DataFrame, labels: Sequence[str], categories: pd.DataFrame
-) -> Picture:
+    image: RgbImage, boxes: pd.DataFrame, labels: Sequence[str], categories: pd.DataFrame
+) -> RgbImage:
     import supervision as sv
 
     scale = display_scale(*image.shape[:2])
@@ -268,7 +245,7 @@ def _palette(colours: Sequence[Rgb]) -> sv.ColorPalette:
     return sv.ColorPalette([sv.Color(*colour) for colour in colours])
 
 
-def _with_labels(image: Picture, label_map: LabelMap, categories: pd.DataFrame) -> Picture:
+def _with_labels(image: RgbImage, label_map: LabelMap, categories: pd.DataFrame) -> RgbImage:
     import cv2
     import supervision as sv
 
@@ -289,7 +266,7 @@ def _with_labels(image: Picture, label_map: LabelMap, categories: pd.DataFrame) 
     return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
 
 
-def _swapped(image: Picture) -> Picture:
+def _swapped(image: RgbImage) -> RgbImage:
     """RGB to BGR or back: supervision draws on BGR, as OpenCV does."""
     return np.ascontiguousarray(image[..., ::-1])
 
@@ -300,16 +277,20 @@ def pixel_agreement(truth: LabelMap, prediction: LabelMap) -> float:
     Args:
         truth: (H, W) label map.
         prediction: A label map of the same proportions.
+
+    >>> truth = np.array([[0, 1], [1, 255]], np.uint8)
+    >>> round(pixel_agreement(truth, np.array([[0, 1], [0, 1]], np.uint8)), 2)
+    0.67
     """
     import cv2
 
     height, width = truth.shape
     same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST)
-    counted = truth != IGNORE
-    return float((same_size == truth)[counted].mean()) if counted.any() else 1.0
+    is_known = truth != IGNORE
+    return float((same_size == truth)[is_known].mean()) if is_known.any() else 1.0
 
 
-def _framed(crop: Picture, colour: Rgb) -> Picture:
+def _framed(crop: RgbImage, colour: Rgb) -> RgbImage:
     frame = 4
     inside = _CROP_SIDE - 2 * frame
     fitted = scaled(crop, inside / max(crop.shape[:2]))

@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recycling.reporting.layout import Picture
+from recycling.reporting.layout import RgbImage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +57,10 @@ def render_table(table: pd.DataFrame, formats: Mapping[str, str]) -> Markup:
         table: One row a row; the columns' names are the headings.
         formats: How numbers are written, by column, such as ``.4f``; such a column is set to the
             right, and every other is text.
+
+    >>> page = render_table(pd.DataFrame({"model": ["a"], "mAP50": [0.5]}), {"mAP50": ".4f"})
+    >>> ">0.5000</td>" in page
+    True
     """
     headings = table.columns.astype(str).tolist()
     columns = [
@@ -69,12 +73,16 @@ def render_table(table: pd.DataFrame, formats: Mapping[str, str]) -> Markup:
 
 
 def render_list(sentences: Iterable[str]) -> Markup:
-    """A list of sentences, which come without full stops; nothing where there is none."""
+    """A list of sentences, which come without full stops; nothing where there is none.
+
+    >>> "<li>a & b agree" in render_list(["a & b agree"]).unescape()
+    True
+    """
     # They begin as they are, in small letters too: many begin with the name of a model.
     return render("list.html", sentences=list(sentences))
 
 
-def render_image(drawn: Figure | Picture, description: str) -> Markup:
+def render_image(drawn: Figure | RgbImage, description: str) -> Markup:
     """An image that is part of the page.
 
     Args:

@@ -1,4 +1,4 @@
-"""The scores of a run: their form, their order, their table."""
+"""The scores of a run, ranked and as a table."""
 
 from __future__ import annotations
 
@@ -55,7 +55,12 @@ class Scored(NamedTuple):
 
 
 def ranked(scores: TaskScores) -> list[Scored]:
-    """All members and ensembles of a task, the best first; equal scores in the order of names."""
+    """All members and ensembles of a task, the best first; equal scores in the order of names.
+
+    >>> scores = TaskScores(metric="mAP50", members={"a": 0.4, "b": 0.5}, ensemble=0.6)
+    >>> [row.name for row in ranked(scores)]
+    ['ensemble', 'b', 'a']
+    """
     sizes = scores.get("sizes", {})
 
     def scored(key: str, name: str, score: float | None, kind: Kind) -> Scored:
@@ -93,8 +98,8 @@ def scores_table(summary: Summary) -> Table:
     table.add_column("")
     for task in (name for name in TITLES if name in summary):
         rows = ranked(summary[task])
-        for place, row in enumerate(rows):
-            first = place == 0
+        for index, row in enumerate(rows):
+            first = index == 0
             table.add_row(
                 TITLES[task] if first else "",
                 summary[task]["metric"] if first else "",
@@ -103,6 +108,6 @@ def scores_table(summary: Summary) -> Table:
                 *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
                 "[green]best[/green]" if row.score == rows[0].score is not None else "",
                 style=None if row.kind == "member" else "bold",
-                end_section=place == len(rows) - 1,
+                end_section=index == len(rows) - 1,
             )
     return table

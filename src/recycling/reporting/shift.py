@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recycling.reporting.style import ACCENT, INK, PALE, QUIET, new_figure, quieten
+from recycling.reporting.style import ACCENT, INK, PALE, QUIET, despine, new_figure
 from recycling.splitting.shift.verdict import short_number
 
 if TYPE_CHECKING:
@@ -67,28 +67,28 @@ def _roc_curve(axis: Axes, likeness: pd.DataFrame, summary: ShiftSummary) -> Non
     axis.set_aspect("equal", anchor="N")
     axis.set_xticks([0, 0.5, 1])
     axis.set_yticks([0, 0.5, 1])
-    quieten(axis)
+    despine(axis)
 
 
 def _features(axis: Axes, features: pd.DataFrame) -> None:
     """Two bars a feature, what it tells alone and with the others; its means on the right."""
-    places = np.arange(len(features))[::-1]
+    positions = np.arange(len(features))[::-1]
     alone = features["auc"].to_numpy(dtype=float, na_value=np.nan) - 0.5
     lost = features["importance"].to_numpy(dtype=float, na_value=np.nan).clip(min=0)
-    axis.barh(places + 0.19, alone, 0.36, color=ACCENT, label="the feature alone")
-    axis.barh(places - 0.19, lost, 0.36, color=PALE, label="lost when it is shuffled")
-    axis.set_yticks(places, [name.replace("_", " ") for name in features["feature"]])
+    axis.barh(positions + 0.19, alone, 0.36, color=ACCENT, label="the feature alone")
+    axis.barh(positions - 0.19, lost, 0.36, color=PALE, label="lost when it is shuffled")
+    axis.set_yticks(positions, [name.replace("_", " ") for name in features["feature"]])
     axis.set_xlim(0, 0.5)
     axis.set_xticks(np.linspace(0, 0.5, 6))
     axis.set_xlabel("AUC above a guess", fontsize=9)
     axis.set_title("By which features", fontsize=10)
-    quieten(axis, grid="x")
+    despine(axis, grid="x")
     means = axis.twinx()
     means.set_ylim(axis.get_ylim())
     columns = features[["train_mean", "test_mean"]].itertuples(index=False, name=None)
-    means.set_yticks(places, [f"{_mean(train)} \u2192 {_mean(test)}" for train, test in columns])
+    means.set_yticks(positions, [f"{_mean(train)} \u2192 {_mean(test)}" for train, test in columns])
     means.set_ylabel("mean, train \u2192 test", fontsize=9)
-    quieten(means)
+    despine(means)
     axis.legend(loc="upper right", bbox_to_anchor=(1, -0.1), ncols=2, frameon=False, fontsize=9)
 
 

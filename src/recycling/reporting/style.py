@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#212529"
-QUIET = "#868e96"
-PALE = "#adb5bd"
-ACCENT = "#1864ab"
-LOSS = "#d9774a"
+INK = "#212529"  # text
+QUIET = "#868e96"  # text and lines that matter less
+PALE = "#adb5bd"  # what is compared with
+ACCENT = "#1864ab"  # what the figure is about
+LOSS = "#d9774a"  # what got worse, or is out of line
 GREEN = "#69a96b"
 
 _GRID = "#e9ecef"
@@ -30,7 +30,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
 
 
-def quieten(axis: Axes, grid: Literal["x", "both"] | None = None) -> None:
+def despine(axis: Axes, grid: Literal["x", "both"] | None = None) -> None:
     """Take the frame and the ticks off an axis.
 
     Args:

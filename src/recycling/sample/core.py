@@ -1,9 +1,9 @@
-"""The whole sample: three parts, their pictures, and the list of planted defects."""
+"""The whole sample: three parts, their images, and the list of planted defects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.files import new_folder
-from recycling.progress import progress_bar
+from recycling.progress import track
 from recycling.sample.defects import Json, plant_in_annotations, plant_in_files
 from recycling.sample.objects import CLASSES
-from recycling.sample.scenes import Mask, Shot, compose_scene, outline, take_shot
+from recycling.sample.scenes import Shot, compose_scene, outline, take_shot
 
 GENERATOR_VERSION = 2
-"""Goes up with every change that makes other pictures or annotations from the same settings."""
+"""Goes up with every change that makes other images or annotations from the same settings."""
 
 SETTINGS_FILE = "settings.json"
 
@@ -34,10 +34,10 @@ class SampleSettings:
 
     Attributes:
         seed: The same seed and settings give the same bytes.
-        image_size: Side of the pictures, pixels.
-        train_images: Pictures with labels; one more is added, a planted duplicate.
-        pool_images: Pictures without labels.
-        test_images: Pictures with labels that training never sees.
+        image_size: Side of the images, pixels.
+        train_images: Images with labels; one more is added, a planted duplicate.
+        pool_images: Images without labels.
+        test_images: Images with labels that training never sees.
         balance: The classes' shares go with the real set's counts to this power: 1 is the real
             imbalance, 0 none.
         jpeg_quality: 1 to 100.
@@ -154,41 +154,37 @@ def _build(folder: Path, settings: SampleSettings) -> None:
         _Part("test", 2, settings.test_images, 20001),
     )
     made: dict[str, Json] = {}
-    with progress_bar() as progress:
-        task = progress.add_task("sample", total=sum(part.n_images for part in parts), note="")
-        for part in parts:
-            progress.update(task, note=part.name)
-            (folder / "images" / part.name).mkdir(parents=True)
-            made[part.name] = _make_part(folder, part, settings, lambda: progress.advance(task))
+    for part in parts:
+        (folder / "images" / part.name).mkdir(parents=True)
+        made[part.name] = _make_part(folder, part, settings)
     made["pool"]["annotations"] = []
     rng = np.random.default_rng([settings.seed, 99])
     try:
-        defects, files = plant_in_annotations(made["train"], rng)
+        defects = plant_in_annotations(made["train"], rng)
     except ValueError as error:
         raise SampleError(f"sample settings: {error}") from error
-    plant_in_files(folder / "images", files)
+    plant_in_files(folder / "images", defects)
     for name, coco in made.items():
         _write_json(folder / f"{name}.json", coco)
     _write_json(folder / "defects.json", defects, indent=1)
     _write_json(folder / SETTINGS_FILE, _identity(settings), indent=1)
 
 
-def _make_part(
-    folder: Path, part: _Part, settings: SampleSettings, advance: Callable[[], None]
-) -> Json:
+def _make_part(folder: Path, part: _Part, settings: SampleSettings) -> Json:
     images: list[Json] = []
     annotations: list[Json] = []
-    for group, shot in _shots(part, settings):
+    shots = track(_shots(part, settings), f"sample, {part.name}", total=part.n_images)
+    for group, shot in shots:
         image_id = part.first_id + len(images)
         file_name = f"{part.name}/{len(images) + 1:04d}.jpg"
         _write_jpeg(folder / "images" / file_name, shot.rgb, settings.jpeg_quality)
-        side = settings.image_size
+        height, width = shot.rgb.shape[:2]
         images.append(
             {
                 "id": image_id,
                 "file_name": file_name,
-                "width": side,
-                "height": side,
+                "width": width,
+                "height": height,
                 "group": group,
             }
         )
@@ -198,13 +194,12 @@ def _make_part(
                     "id": part.first_id + len(annotations),
                     "image_id": image_id,
                     "category_id": class_index + 1,
-                    "bbox": _bounds(mask),
+                    "bbox": [float(edge) for edge in cv2.boundingRect(mask.astype(np.uint8))],
                     "area": float(mask.sum()),
                     "segmentation": outline(mask),
                     "iscrowd": 0,
                 }
             )
-        advance()
     info = {"description": "Drawn scenes of waste, made by recycling.sample", "version": "1.0"}
     categories = [
         {"id": index + 1, "name": shape.name, "supercategory": shape.name}
@@ -220,14 +215,14 @@ def _make_part(
 
 
 def _shots(part: _Part, settings: SampleSettings) -> Iterator[tuple[str, Shot]]:
-    """Group and shot of each picture; every fourth scene is taken two or three times."""
-    deck = _deck(np.random.default_rng([settings.seed, part.number]), settings.balance)
+    """Group and shot of each image; every fourth scene is taken two or three times."""
+    classes = _class_sequence(np.random.default_rng([settings.seed, part.number]), settings.balance)
     left = part.n_images
     scene_number = 0
     while left > 0:
         rng = np.random.default_rng([settings.seed, part.number, scene_number])
         n_objects = int(rng.choice([2, 3, 4, 5], p=[0.1, 0.3, 0.35, 0.25]))
-        scene = compose_scene(rng, [next(deck) for _ in range(n_objects)], settings.image_size)
+        scene = compose_scene(rng, [next(classes) for _ in range(n_objects)], settings.image_size)
         n_shots = 2 + scene_number // 4 % 2 if scene_number % 4 == 3 else 1
         for shot_number in range(min(n_shots, left)):
             shot = take_shot(rng, scene, steady=shot_number == 0)
@@ -236,8 +231,8 @@ def _shots(part: _Part, settings: SampleSettings) -> Iterator[tuple[str, Shot]]:
         scene_number += 1
 
 
-def _deck(rng: np.random.Generator, balance: float) -> Iterator[int]:
-    """Class after class, without end: all ten first, then in their shares, evenly spread."""
+def _class_sequence(rng: np.random.Generator, balance: float) -> Iterator[int]:
+    """Indices of classes without end: each once at first, then by their shares, evenly spread."""
     counts = np.array([shape.real_count for shape in CLASSES], np.float64) ** balance
     copies = np.maximum(np.round(counts / counts.sum() * 200), 1).astype(int)
     yield from (int(index) for index in rng.permutation(len(CLASSES)))
@@ -247,17 +242,9 @@ def _deck(rng: np.random.Generator, balance: float) -> Iterator[int]:
         yield from np.repeat(np.arange(len(CLASSES)), copies)[order].tolist()
 
 
-def _bounds(mask: Mask) -> list[float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    x, y = int(columns[0]), int(rows[0])
-    return [float(x), float(y), float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)]
-
-
 def _write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise SampleError(f"{path}: could not be encoded as JPEG")
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     path.write_bytes(data.tobytes())
 
 

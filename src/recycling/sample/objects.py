@@ -1,7 +1,7 @@
 """How each class of waste looks: ten small painters.
 
-A class is told by its outline and its texture. Colours are drawn for each object from one wide
-range, so that no colour stands for a class.
+Outline and texture tell the class. Colours are drawn at random for each object from one wide range,
+so that no colour stands for a class.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-Picture: TypeAlias = NDArray[np.floating[Any]]
+Image: TypeAlias = NDArray[np.floating[Any]]
 """(H, W, 3) RGB, 0 to 255."""
 
 Plane: TypeAlias = NDArray[np.floating[Any]]
@@ -22,8 +23,6 @@ Plane: TypeAlias = NDArray[np.floating[Any]]
 
 Colour: TypeAlias = NDArray[np.floating[Any]]
 """(3,) RGB, 0 to 255."""
-
-Random: TypeAlias = np.random.Generator
 
 SIDE = 176
 """Objects are painted at this many pixels and made smaller afterwards, which smooths edges."""
@@ -43,7 +42,7 @@ class Sprite:
         opacity: How much it covers what lies below, (SIDE, SIDE), 0 to 1.
     """
 
-    rgb: Picture
+    rgb: Image
     silhouette: Plane
     opacity: Plane
 
@@ -56,14 +55,14 @@ class ObjectClass:
         name: As the AI Stages sets name it.
         real_count: Annotations of it in the real set; the sample's imbalance comes from these.
         paint: Makes one object.
-        smallest: Length of the smaller ones, pixels of a 192 px picture.
+        smallest: Length of the smaller ones, pixels of a 192 px image.
         largest: Length of the larger ones.
         slender: Whether one that lies across another object cuts it in two.
     """
 
     name: str
     real_count: int
-    paint: Callable[[Random], Sprite]
+    paint: Callable[[Generator], Sprite]
     smallest: float
     largest: float
     slender: bool = False
@@ -72,7 +71,7 @@ class ObjectClass:
 # Each painter works on the square from (-1, -1), top left, to (1, 1), bottom right.
 
 
-def paint_general_trash(rng: Random) -> Sprite:
+def paint_general_trash(rng: Generator) -> Sprite:
     """Jagged debris patched together from scraps of several colours."""
     n_spikes = int(rng.integers(7, 11))
     angles = np.linspace(0, 2 * np.pi, 2 * n_spikes, endpoint=False)
@@ -90,7 +89,7 @@ def paint_general_trash(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette)
 
 
-def paint_paper(rng: Random) -> Sprite:
+def paint_paper(rng: Generator) -> Sprite:
     """A sheet, or a receipt, with lines of print and a dog-eared corner."""
     half = 0.36 if rng.random() < 0.3 else rng.uniform(0.62, 0.75)
     top, bottom = -0.95, 0.95
@@ -113,7 +112,7 @@ def paint_paper(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette)
 
 
-def paint_paper_pack(rng: Random) -> Sprite:
+def paint_paper_pack(rng: Generator) -> Sprite:
     """A gable-top carton: three faces, a crimped ridge, a printed block."""
     edge = rng.uniform(0.1, 0.25)
     front = [[-0.58, -0.35], [edge, -0.35], [edge, 0.95], [-0.58, 0.95]]
@@ -138,7 +137,7 @@ def paint_paper_pack(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette)
 
 
-def paint_metal(rng: Random) -> Sprite:
+def paint_metal(rng: Generator) -> Sprite:
     """A can: mirror-like upright bands between two rims, an open lid with its tab."""
     half = rng.uniform(0.5, 0.6)
     dent = rng.uniform(0.0, 0.09)
@@ -179,7 +178,7 @@ def paint_metal(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette)
 
 
-def paint_glass(rng: Random) -> Sprite:
+def paint_glass(rng: Generator) -> Sprite:
     """A bottle with a long neck: see-through in the middle, a bright and a dark edge."""
     body, neck = rng.uniform(0.27, 0.33), rng.uniform(0.1, 0.125)
     shoulder = rng.uniform(-0.2, -0.02)
@@ -204,7 +203,7 @@ def paint_glass(rng: Random) -> Sprite:
     return _finish(rng, np.clip(rgb, 0, 255).astype(np.float32), silhouette, opacity)
 
 
-def paint_plastic(rng: Random) -> Sprite:
+def paint_plastic(rng: Generator) -> Sprite:
     """A PET bottle, or a cup with its lid, with level ribs all the way down."""
     ribs = float(rng.integers(5, 7))
     base, cap = _pair(rng)
@@ -235,7 +234,7 @@ def paint_plastic(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette, np.full((SIDE, SIDE), 0.94, np.float32))
 
 
-def paint_styrofoam(rng: Random) -> Sprite:
+def paint_styrofoam(rng: Generator) -> Sprite:
     """A thick block with a chipped corner, made of beads."""
     lean, drop = rng.uniform(0.2, 0.35), rng.uniform(0.3, 0.42)
     height = rng.uniform(0.45, 0.72)
@@ -264,7 +263,7 @@ def paint_styrofoam(rng: Random) -> Sprite:
     return _finish(rng, rgb, silhouette)
 
 
-def paint_plastic_bag(rng: Random) -> Sprite:
+def paint_plastic_bag(rng: Generator) -> Sprite:
     """A limp shopping bag: two handles, a wrinkled, bulging body, creases that fan out."""
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     bulge = 1 + sum(
@@ -298,7 +297,7 @@ def paint_plastic_bag(rng: Random) -> Sprite:
     return _finish(rng, np.clip(rgb, 0, 255).astype(np.float32), silhouette, opacity)
 
 
-def paint_battery(rng: Random) -> Sprite:
+def paint_battery(rng: Generator) -> Sprite:
     """A lying cylinder in two tones, with a bright ring, a plus sign and a metal nub."""
     half = rng.uniform(0.3, 0.36)
     joint = rng.uniform(0.15, 0.3)
@@ -323,7 +322,7 @@ def paint_battery(rng: Random) -> Sprite:
     return _finish(rng, np.clip(rgb, 0, 255).astype(np.float32), silhouette)
 
 
-def paint_clothing(rng: Random) -> Sprite:
+def paint_clothing(rng: Generator) -> Sprite:
     """A T-shirt in a striped, checked or chequered cloth."""
     waist, sleeve = rng.uniform(0.45, 0.55), rng.uniform(-0.12, 0.05)
     right = np.array(
@@ -369,7 +368,7 @@ CLASSES: tuple[ObjectClass, ...] = (
 
 
 def _colour(
-    rng: Random,
+    rng: Generator,
     saturation: tuple[float, float] = (0.1, 0.7),
     value: tuple[float, float] = (0.5, 1.0),
 ) -> Colour:
@@ -378,14 +377,14 @@ def _colour(
     return np.asarray(cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2RGB)[0, 0] * 255)
 
 
-def _pair(rng: Random) -> tuple[Colour, Colour]:
+def _pair(rng: Generator) -> tuple[Colour, Colour]:
     """Two colours that can be told apart, whatever their hues: one light, one dark, or turned."""
     light = _colour(rng, (0.05, 0.5), (0.85, 1.0))
     dark = _colour(rng, (0.4, 0.8), (0.3, 0.6))
     return (light, dark) if rng.random() < 0.5 else (dark, light)
 
 
-def _plain(colour: Colour) -> Picture:
+def _plain(colour: Colour) -> Image:
     return np.broadcast_to(colour.astype(np.float32), (SIDE, SIDE, 3)).copy()
 
 
@@ -403,12 +402,12 @@ def _disc(x: float, y: float, radius_x: float, radius_y: float) -> Plane:
     return (((_X - x) / radius_x) ** 2 + ((_Y - y) / radius_y) ** 2 <= 1).astype(np.float32)
 
 
-def _polygon(rgb: Picture, points: Sequence[Sequence[float]], colour: Colour) -> None:
+def _polygon(rgb: Image, points: Sequence[Sequence[float]], colour: Colour) -> None:
     cv2.fillPoly(rgb, [_pixels(points)], _scalar(colour))
 
 
 def _rectangle(
-    rgb: Picture,
+    rgb: Image,
     x_min: float,
     y_min: float,
     x_max: float,
@@ -419,7 +418,7 @@ def _rectangle(
 
 
 def _ellipse(
-    rgb: Picture, x: float, y: float, radius_x: float, radius_y: float, colour: Colour
+    rgb: Image, x: float, y: float, radius_x: float, radius_y: float, colour: Colour
 ) -> None:
     centre = _pixels([[x, y]])[0]
     axes = (max(round(radius_x * SIDE / 2), 1), max(round(radius_y * SIDE / 2), 1))
@@ -427,7 +426,7 @@ def _ellipse(
 
 
 def _line(
-    rgb: Picture,
+    rgb: Image,
     points: Sequence[Sequence[float]] | NDArray[np.floating[Any]],
     colour: Colour,
     width: float,
@@ -441,7 +440,7 @@ def _scalar(colour: Colour) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _noise(rng: Random, cells: int) -> Plane:
+def _noise(rng: Generator, cells: int) -> Plane:
     """Smooth noise, 0 to 1, of about `cells` bumps a side."""
     small = rng.random((cells, cells), dtype=np.float32)
     return np.asarray(
@@ -449,7 +448,7 @@ def _noise(rng: Random, cells: int) -> Plane:
     ).clip(0, 1)
 
 
-def _fold(rng: Random, rgb: Picture, n_folds: int, strength: float) -> None:
+def _fold(rng: Generator, rgb: Image, n_folds: int, strength: float) -> None:
     """Darken one side of a few straight creases, in place."""
     for _ in range(n_folds):
         angle = rng.uniform(0, np.pi)
@@ -457,7 +456,7 @@ def _fold(rng: Random, rgb: Picture, n_folds: int, strength: float) -> None:
         rgb *= (1 - strength * np.clip(1 - np.abs(offset) / 0.5, 0, 1) * (offset > 0))[..., None]
 
 
-def _finish(rng: Random, rgb: Picture, silhouette: Plane, opacity: Plane | None = None) -> Sprite:
+def _finish(rng: Generator, rgb: Image, silhouette: Plane, opacity: Plane | None = None) -> Sprite:
     """Light from one side, a little dirt, and a darker edge."""
     angle = rng.uniform(0, 2 * np.pi)
     light = 1 + 0.14 * (_X * np.cos(angle) + _Y * np.sin(angle))

@@ -9,9 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import shapely
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from recycling.sample.objects import CLASSES, Picture, Plane, Random, Sprite
+from recycling.sample.objects import CLASSES, Image, Plane, Sprite
 
 Mask = NDArray[np.bool_]
 """(H, W): True where an object is seen."""
@@ -33,19 +34,19 @@ class Scene:
     """What stands before the camera.
 
     Attributes:
-        rgb: The picture with its margin, (H, W, 3), 0 to 255.
+        rgb: The image with its margin, (H, W, 3), 0 to 255.
         class_indices: The class of each object, in painting order: the later ones cover.
         masks: What of each object no later one covers, (H, W) each, with the margin.
     """
 
-    rgb: Picture
+    rgb: Image
     class_indices: tuple[int, ...]
     masks: tuple[Mask, ...]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph of a scene.
+    """One image of a scene.
 
     Attributes:
         rgb: (size, size, 3) uint8.
@@ -58,8 +59,8 @@ class Shot:
     masks: tuple[Mask, ...]
 
 
-def compose_scene(rng: Random, class_indices: Sequence[int], size: int) -> Scene:
-    """Lay one object of each class in `class_indices` on a random ground.
+def compose_scene(rng: Generator, class_indices: Sequence[int], size: int) -> Scene:
+    """Put one object of each class in `class_indices` on a random ground.
 
     Args:
         rng: Where all chance comes from.
@@ -67,32 +68,37 @@ def compose_scene(rng: Random, class_indices: Sequence[int], size: int) -> Scene
         size: Side of the shots to be taken, pixels.
 
     Returns:
-        The scene. Painting order is chosen here; a place is sought where no object hides another.
+        The scene. The painting order is random; positions are sought where no object hides another.
     """
     side = size + 2 * MARGIN
     rgb = _ground(rng, side)
     owner = np.full((side, side), -1, np.int16)
-    plan = _plan(rng, class_indices, size)
-    for order, item in enumerate(plan):
+    placements = _placements(rng, class_indices, size)
+    for order, item in enumerate(placements):
         sprite = CLASSES[item.class_index].paint(rng)
-        rgb, silhouette = _place(rng, rgb, owner, sprite, item, size)
+        rgb, silhouette = _place_object(rng, rgb, owner, sprite, item, size)
         owner[silhouette] = order
     rgb = _light(rng, rgb)
-    masks = tuple(_without_crumbs(owner == order) for order in range(len(plan)))
-    return Scene(rgb, tuple(item.class_index for item in plan), masks)
+    masks = tuple(_without_small_pieces(owner == order) for order in range(len(placements)))
+    return Scene(rgb, tuple(item.class_index for item in placements), masks)
 
 
-def take_shot(rng: Random, scene: Scene, *, steady: bool) -> Shot:
-    """Photograph a scene.
+def take_shot(rng: Generator, scene: Scene, *, steady: bool) -> Shot:
+    """Take an image of a scene.
 
     Args:
         rng: Where noise and movement come from.
-        scene: What is photographed.
+        scene: What is in view.
         steady: Whether the camera stands still; otherwise it moves by a few pixels, and the light
             changes a little.
 
     Returns:
         The shot. Objects that moved out of view are left out.
+
+    >>> rng = np.random.default_rng(0)
+    >>> scene = compose_scene(rng, [4, 8], size=96)  # glass, and a battery
+    >>> take_shot(rng, scene, steady=True).rgb.shape
+    (96, 96, 3)
     """
     down, right = (0, 0) if steady else rng.integers(-4, 5, 2)
     gain = 1.0 if steady else rng.uniform(0.92, 1.08)
@@ -104,12 +110,12 @@ def take_shot(rng: Random, scene: Scene, *, steady: bool) -> Shot:
     rgb = scene.rgb[window] * gain
     grain = rng.standard_normal((*rgb.shape[:2], 4), np.float32)
     rgb = rgb + 3.0 * grain[..., 3:] + 1.5 * grain[..., :3]
-    masks = [_without_crumbs(mask[window]) for mask in scene.masks]
-    seen = [place for place, mask in enumerate(masks) if mask.any()]
+    masks = [_without_small_pieces(mask[window]) for mask in scene.masks]
+    seen = [index for index, mask in enumerate(masks) if mask.any()]
     return Shot(
         np.clip(np.round(rgb), 0, 255).astype(np.uint8),
-        tuple(scene.class_indices[place] for place in seen),
-        tuple(masks[place] for place in seen),
+        tuple(scene.class_indices[index] for index in seen),
+        tuple(masks[index] for index in seen),
     )
 
 
@@ -123,6 +129,11 @@ def outline(mask: Mask) -> list[list[float]]:
 
     Returns:
         COCO polygons ``[x1, y1, x2, y2, ...]`` in pixels, one a visible piece.
+
+    >>> mask = np.zeros((4, 4), np.bool_)
+    >>> mask[1:3, 1:] = True
+    >>> outline(mask)
+    [[4.0, 1.0, 1.0, 1.0, 1.0, 3.0, 4.0, 3.0]]
     """
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(steps == 1)
@@ -136,8 +147,8 @@ def outline(mask: Mask) -> list[list[float]]:
 
 
 @dataclass(frozen=True)
-class _Item:
-    """An object to be laid: how long, and where its centre may come to lie."""
+class _Placement:
+    """An object to be placed: its length, and the range of its centre."""
 
     class_index: int
     length: float
@@ -147,8 +158,8 @@ class _Item:
     angle: float
 
 
-def _plan(rng: Random, class_indices: Sequence[int], size: int) -> list[_Item]:
-    """Sizes, rough places and painting order; in some scenes one object crosses another."""
+def _placements(rng: Generator, class_indices: Sequence[int], size: int) -> list[_Placement]:
+    """Sizes, ranges of positions and painting order; in some scenes an object crosses another."""
     order = [int(index) for index in rng.permutation(np.asarray(class_indices))]
     scale = size / 192
     crowd = 1.08 if len(order) <= 3 else 0.94
@@ -164,35 +175,44 @@ def _plan(rng: Random, class_indices: Sequence[int], size: int) -> list[_Item]:
     for index in order:
         shape = CLASSES[index]
         length = rng.uniform(shape.smallest, shape.largest) * scale * crowd
-        items.append(_Item(index, length, (near, far), (near, far), 0.8, _angle(rng)))
+        items.append(_Placement(index, length, (near, far), (near, far), 0.8, _angle(rng)))
     if has_tiny:
         last = items.pop()
         length = rng.uniform(*TINY) * max(scale, 1.0)
-        items.append(_Item(last.class_index, length, (near, far), (near, far), 0.8, last.angle))
+        items.append(
+            _Placement(last.class_index, length, (near, far), (near, far), 0.8, last.angle)
+        )
     if crossing:
         x, y = rng.uniform(MARGIN + 0.3 * size, MARGIN + 0.7 * size, 2)
         below, above = CLASSES[broad[0]], CLASSES[slender[0]]
-        items.insert(0, _Item(broad[0], below.largest * scale, (x, x), (y, y), 0.0, _angle(rng)))
+        items.insert(
+            0, _Placement(broad[0], below.largest * scale, (x, x), (y, y), 0.0, _angle(rng))
+        )
         spread = 0.03 * size
         length = max(above.largest, 84) * scale
         upright = 0.0 if above.name == "Glass" else 90.0
         turn = upright + rng.choice([0.0, 90.0]) + rng.normal(0, 15)
         where_x, where_y = (x - spread, x + spread), (y - spread, y + spread)
-        items.insert(1, _Item(slender[0], length, where_x, where_y, 0.3, float(turn)))
+        items.insert(1, _Placement(slender[0], length, where_x, where_y, 0.3, float(turn)))
     return items
 
 
-def _angle(rng: Random) -> float:
+def _angle(rng: Generator) -> float:
     """Degrees: mostly near upright, now and then lying on a side."""
     return float(rng.normal(0, 18) + rng.choice([0, 90, -90, 180], p=[0.8, 0.08, 0.08, 0.04]))
 
 
-def _place(
-    rng: Random, rgb: Picture, owner: NDArray[np.int16], sprite: Sprite, item: _Item, size: int
-) -> tuple[Picture, Mask]:
-    """Find a place that leaves the earlier objects visible enough, and paint there.
+def _place_object(
+    rng: Generator,
+    rgb: Image,
+    owner: NDArray[np.int16],
+    sprite: Sprite,
+    item: _Placement,
+    size: int,
+) -> tuple[Image, Mask]:
+    """Paint an object where the earlier ones stay visible enough.
 
-    The best of a number of tries is taken where none is good enough.
+    Positions are drawn at random until one is good enough; else the best of them is taken.
     """
     before = np.bincount(owner[owner >= 0].ravel()) if (owner >= 0).any() else np.zeros(0, int)
     inside = np.zeros(owner.shape, bool)
@@ -217,7 +237,7 @@ def _place(
     return _paint(rgb, patch, shape, best[1], best[2])
 
 
-def _turned(sprite: Sprite, item: _Item) -> tuple[Picture, Plane]:
+def _turned(sprite: Sprite, item: _Placement) -> tuple[Image, Plane]:
     """The object at its size and angle: premultiplied RGB with opacity, and its silhouette."""
     side = max(round(item.length), 4)
     patch = np.dstack([sprite.rgb * sprite.opacity[..., None], sprite.opacity])
@@ -243,8 +263,8 @@ def _window(plane: NDArray[Any], top: int, left: int, shape: Plane) -> tuple[NDA
     return part, mask > 0.5
 
 
-def _paint(rgb: Picture, patch: Picture, shape: Plane, top: int, left: int) -> tuple[Picture, Mask]:
-    """Lay the patch and its shadow; the new picture, and the object's mask in it."""
+def _paint(rgb: Image, patch: Image, shape: Plane, top: int, left: int) -> tuple[Image, Mask]:
+    """Paint the patch and its shadow; the new image, and the object's mask in it."""
     reach = patch.shape[0]
     silhouette = np.zeros(rgb.shape[:2], np.float32)
     layer = np.zeros((*rgb.shape[:2], 4), np.float32)
@@ -264,7 +284,7 @@ def _paint(rgb: Picture, patch: Picture, shape: Plane, top: int, left: int) -> t
     return laid, silhouette > 0.5
 
 
-def _without_crumbs(mask: Mask) -> Mask:
+def _without_small_pieces(mask: Mask) -> Mask:
     """Drop pieces that are too small to annotate; a piece is a set of side-by-side pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     kept = stats[:, cv2.CC_STAT_AREA] >= SMALLEST_PIECE
@@ -291,7 +311,7 @@ def _polygons_of(shape: shapely.Geometry) -> shapely.MultiPolygon:
     return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])
 
 
-def _light(rng: Random, rgb: Picture) -> Picture:
+def _light(rng: Generator, rgb: Image) -> Image:
     """Uneven light over the whole scene, and a slight tint."""
     side = rgb.shape[0]
     line = np.linspace(-1, 1, side, dtype=np.float32)
@@ -301,21 +321,21 @@ def _light(rng: Random, rgb: Picture) -> Picture:
     return np.asarray(lit, np.float32)
 
 
-def _ground(rng: Random, side: int) -> Picture:
+def _ground(rng: Generator, side: int) -> Image:
     paint = _GROUNDS[int(rng.integers(len(_GROUNDS)))]
     rgb = paint(rng, side)
-    return np.asarray(np.clip(_litter(rng, rgb), 0, 255), np.float32)
+    return np.asarray(np.clip(_add_clutter(rng, rgb), 0, 255), np.float32)
 
 
-def _asphalt(rng: Random, side: int) -> Picture:
-    grey = rng.uniform(70, 130) + 18 * _rough(rng, side, 12) + rng.normal(0, 11, (side, side))
+def _asphalt(rng: Generator, side: int) -> Image:
+    grey = rng.uniform(70, 130) + 18 * _noise(rng, side, 12) + rng.normal(0, 11, (side, side))
     rgb = np.dstack([grey + rng.uniform(-6, 6) for _ in range(3)])
     return np.asarray(rgb, np.float32)
 
 
-def _grass(rng: Random, side: int) -> Picture:
+def _grass(rng: Generator, side: int) -> Image:
     base = np.array([rng.uniform(60, 105), rng.uniform(95, 130), rng.uniform(40, 70)])
-    rgb: Picture = (base * (1 + 0.15 * _rough(rng, side, 10))[..., None]).astype(np.float32)
+    rgb: Image = (base * (1 + 0.15 * _noise(rng, side, 10))[..., None]).astype(np.float32)
     starts = rng.integers(0, side, (420, 2))
     leans = rng.normal(0, 3, 420)
     for (x, y), lean, light in zip(starts, leans, rng.uniform(0.6, 1.45, 420), strict=True):
@@ -324,7 +344,7 @@ def _grass(rng: Random, side: int) -> Picture:
     return rgb
 
 
-def _tiles(rng: Random, side: int) -> Picture:
+def _tiles(rng: Generator, side: int) -> Image:
     pitch = int(rng.integers(34, 58))
     base = rng.uniform(125, 200) + rng.uniform(-14, 14, 3)
     count = side // pitch + 2
@@ -332,7 +352,7 @@ def _tiles(rng: Random, side: int) -> Picture:
     shift_y, shift_x = rng.integers(0, pitch, 2)
     rows = (np.arange(side) + shift_y) // pitch
     columns = (np.arange(side) + shift_x) // pitch
-    tone = tones[rows[:, None], columns[None, :]] * (1 + 0.06 * _rough(rng, side, 16))
+    tone = tones[rows[:, None], columns[None, :]] * (1 + 0.06 * _noise(rng, side, 16))
     grout = ((np.arange(side) + shift_y) % pitch < 2)[:, None] | (
         (np.arange(side) + shift_x) % pitch < 2
     )[None, :]
@@ -340,22 +360,22 @@ def _tiles(rng: Random, side: int) -> Picture:
     return np.asarray((rgb + rng.normal(0, 3, (side, side, 1))), np.float32)
 
 
-def _sand(rng: Random, side: int) -> Picture:
+def _sand(rng: Generator, side: int) -> Image:
     base = np.array([rng.uniform(170, 210), rng.uniform(145, 175), rng.uniform(105, 135)])
     y, x = np.mgrid[:side, :side].astype(np.float32)
-    ripple = np.sin(y / rng.uniform(7, 12) + 3 * _rough(rng, side, 5) + x / 60)
-    tone = 1 + 0.045 * ripple + 0.07 * _rough(rng, side, 9) + rng.normal(0, 0.045, (side, side))
+    ripple = np.sin(y / rng.uniform(7, 12) + 3 * _noise(rng, side, 5) + x / 60)
+    tone = 1 + 0.045 * ripple + 0.07 * _noise(rng, side, 9) + rng.normal(0, 0.045, (side, side))
     return np.asarray((base * tone[..., None]), np.float32)
 
 
-def _wood(rng: Random, side: int) -> Picture:
+def _wood(rng: Generator, side: int) -> Image:
     base = np.array([rng.uniform(130, 180), rng.uniform(95, 130), rng.uniform(60, 90)])
     plank = int(rng.integers(30, 52))
     tones = rng.uniform(0.85, 1.1, side // plank + 1)
     across = np.arange(side)
     y, x = np.mgrid[:side, :side].astype(np.float32)
-    grain = np.sin(x / 1.7 + 6 * _rough(rng, side, 4) + y / 40)
-    tone = tones[across // plank][None, :] * (1 + 0.05 * grain + 0.06 * _rough(rng, side, 14))
+    grain = np.sin(x / 1.7 + 6 * _noise(rng, side, 4) + y / 40)
+    tone = tones[across // plank][None, :] * (1 + 0.05 * grain + 0.06 * _noise(rng, side, 14))
     tone = np.where((across % plank < 2)[None, :], 0.55, tone)
     rgb = base * tone[..., None]
     if rng.random() < 0.5:
@@ -363,13 +383,13 @@ def _wood(rng: Random, side: int) -> Picture:
     return np.asarray((rgb + rng.normal(0, 3, (side, side, 1))), np.float32)
 
 
-_GROUNDS: tuple[Callable[[Random, int], Picture], ...] = (_asphalt, _grass, _tiles, _sand, _wood)
+_GROUNDS: tuple[Callable[[Generator, int], Image], ...] = (_asphalt, _grass, _tiles, _sand, _wood)
 
 
-def _litter(rng: Random, rgb: Picture) -> Picture:
-    """Things that are no objects: stains, cracks, pebbles, fallen leaves."""
+def _add_clutter(rng: Generator, rgb: Image) -> Image:
+    """Add what is no object: stains, cracks, pebbles, fallen leaves."""
     side = rgb.shape[0]
-    stain = _rough(rng, side, 4)
+    stain = _noise(rng, side, 4)
     rgb = rgb * (1 - 0.16 * np.clip(stain - 0.45, 0, 1))[..., None]
     rgb = np.ascontiguousarray(rgb.astype(np.float32))
     for _ in range(int(rng.integers(0, 3))):
@@ -386,7 +406,7 @@ def _litter(rng: Random, rgb: Picture) -> Picture:
     return rgb
 
 
-def _rough(rng: Random, side: int, cells: int) -> Plane:
+def _noise(rng: Generator, side: int, cells: int) -> Plane:
     """Smooth noise, about -1 to 1, of about `cells` bumps a side."""
     small = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
     return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Annotated
 
@@ -56,15 +56,21 @@ def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES
 
 
 def category_counts(annotations: Annotations) -> pd.DataFrame:
-    """How many annotations of each category an image has; columns are the categories' names."""
-    rows = pd.Index(annotations.images["image_id"]).get_indexer(annotations.annotations["image_id"])
-    categories = annotations.categories
-    columns = pd.Index(categories["category_id"]).get_indexer(
-        annotations.annotations["category_id"]
+    """How many annotations of each category an image has; columns are the categories' names.
+
+    >>> annotations = Annotations(
+    ...     images=pd.DataFrame({"image_id": [1, 2]}),
+    ...     annotations=pd.DataFrame({"image_id": [1, 1, 2], "category_id": [7, 7, 8]}),
+    ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
+    ... )
+    >>> category_counts(annotations).loc[1].to_dict()
+    {'Metal': 2, 'Glass': 0}
+    """
+    on_images, categories = annotations.annotations, annotations.categories
+    counts = pd.crosstab(on_images["image_id"], on_images["category_id"]).reindex(
+        index=_image_index(annotations), columns=categories["category_id"], fill_value=0
     )
-    counts = np.zeros((len(annotations.images), len(categories)), dtype=np.int64)
-    np.add.at(counts, (rows, columns), 1)
-    return pd.DataFrame(counts, index=_image_index(annotations), columns=list(categories["name"]))
+    return counts.astype("int64").set_axis(list(categories["name"]), axis="columns")
 
 
 def category_presence(annotations: Annotations) -> pd.DataFrame:
@@ -103,10 +109,7 @@ def box_area_tercile(annotations: Annotations) -> pd.DataFrame:
 def number_of_categories(annotations: Annotations) -> pd.DataFrame:
     """How many distinct categories an image has; columns are the numbers, with 8 for 8 and over."""
     numbers = category_presence(annotations).sum(axis="columns").clip(upper=MANY_CATEGORIES)
-    return pd.DataFrame(
-        {str(number): (numbers == number).astype("int64") for number in sorted(numbers.unique())},
-        index=_image_index(annotations),
-    )
+    return _indicators(annotations, numbers.astype(str), map(str, sorted(numbers.unique())))
 
 
 def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
@@ -120,27 +123,21 @@ def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
     """
     axis = f"{OF_IMAGES}{name}"
     values = image_column(annotations.images, name, where=f"axis {axis!r}")
-    given = values.dropna()
-    if all(_is_number(value) for value in given) and given.nunique() > MANY_NUMBERS:
-        numbers = given.astype("float64")
-        third = _thirds(numbers.to_numpy())
-        label = pd.Series(np.array(TERCILES)[third], index=given.index, dtype=object)
-        order = list(TERCILES)
+    present = values.dropna()
+    if all(_is_number(value) for value in present) and present.nunique() > MANY_NUMBERS:
+        labels, order = _terciles(present.astype("float64")), list(TERCILES)
     else:
-        label = given.map(as_label)
-        order = sorted(set(label))
+        labels = present.map(as_label)
+        order = sorted(set(labels))
     if len(order) > MANY_VALUES:
         raise SplitError(
             f"axis {axis!r} has {len(order)} different values on {len(values)} images, more than "
             f"the {MANY_VALUES} that can be balanced; leave it out"
         )
-    label = label.reindex(values.index)
-    indicators = {name: (label == name).to_numpy(np.int64) for name in order}
-    if label.isna().any():
+    if len(present) < len(values):
         # Whatever the texts are, this column is none of them.
-        missing = "missing" if "missing" not in order else "(missing)"
-        indicators[missing] = label.isna().to_numpy(np.int64)
-    return pd.DataFrame(indicators, index=_image_index(annotations))
+        order.append("missing" if "missing" not in order else "(missing)")
+    return _indicators(annotations, labels.reindex(values.index, fill_value=order[-1]), order)
 
 
 def _columns_of(annotations: Annotations, axis: str) -> pd.DataFrame:
@@ -156,18 +153,23 @@ def _area_terciles(
 ) -> pd.DataFrame:
     """Indicators of the third of each image, from areas of annotations."""
     summed = pd.Series(area).groupby(image_id.to_numpy()).sum()
-    of_image = summed.reindex(_image_index(annotations), fill_value=0.0).to_numpy()
-    third = _thirds(of_image)
-    return pd.DataFrame(
-        {name: (third == i).astype(np.int64) for i, name in enumerate(TERCILES)},
-        index=_image_index(annotations),
-    )
+    of_image = summed.reindex(_image_index(annotations), fill_value=0.0)
+    return _indicators(annotations, _terciles(of_image), TERCILES)
 
 
-def _thirds(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    """0, 1 or 2: the third of the values that each belongs to; equal values share one."""
-    edges = np.quantile(values, [1 / 3, 2 / 3]) if len(values) else [0.0, 0.0]
-    return np.searchsorted(edges, values)
+def _terciles(values: pd.Series[float]) -> pd.Series[str]:
+    """The third of the values that each belongs to; equal values share one."""
+    edges = values.quantile([1 / 3, 2 / 3])
+    third = np.searchsorted(edges, values)
+    return pd.Series(np.array(TERCILES, dtype=object)[third], index=values.index)
+
+
+def _indicators(
+    annotations: Annotations, labels: pd.Series[str], order: Iterable[str]
+) -> pd.DataFrame:
+    """A column a label, in this order: 1 for the images that have it."""
+    indicators = {label: (labels == label).to_numpy(np.int64) for label in order}
+    return pd.DataFrame(indicators, index=_image_index(annotations))
 
 
 def _image_index(annotations: Annotations) -> pd.Index[int]:

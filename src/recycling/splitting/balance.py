@@ -1,4 +1,4 @@
-"""How even folds are."""
+"""How evenly categories and other columns are spread over folds."""
 
 from __future__ import annotations
 
@@ -58,6 +58,19 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
 
     Raises:
         SplitError: An image is in no fold.
+
+    >>> annotations = Annotations(
+    ...     images=pd.DataFrame({"image_id": [1, 2]}),
+    ...     annotations=pd.DataFrame({"image_id": [1, 1, 2], "category_id": [7, 7, 8]}),
+    ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
+    ... )
+    >>> folds = Folds(pd.DataFrame({"image_id": [1, 2], "fold": [0, 1]}))
+    >>> balance_table(annotations, folds)[["fold", "category", "train", "validation"]]
+       fold category  train  validation
+    0     0    Metal    0.0       100.0
+    1     0    Glass  100.0         0.0
+    2     1    Metal  100.0         0.0
+    3     1    Glass    0.0       100.0
     """
     fold = fold_of_image(annotations, folds)
     counts = category_counts(annotations)

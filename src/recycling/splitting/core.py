@@ -1,4 +1,4 @@
-"""The values of the room: which fold holds which image, and what is raised where none can."""
+"""The table of folds, and the error where images cannot be split."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def fold_of_image(annotations: Annotations, folds: Folds) -> pd.Series[int]:
 
     Raises:
         SplitError: An image is in no fold.
+
+    >>> images = pd.DataFrame({"image_id": [2, 1]})
+    >>> folds = Folds(pd.DataFrame({"image_id": [1, 2], "fold": [0, 1]}))
+    >>> fold_of_image(Annotations(images, pd.DataFrame(), pd.DataFrame()), folds).to_dict()
+    {2: 1, 1: 0}
     """
     image_ids = annotations.images["image_id"]
     outside = image_ids[~image_ids.isin(folds["image_id"])]

@@ -2,9 +2,9 @@
 
 scikit-learn's `StratifiedGroupKFold` balances one label and keeps groups whole;
 iterative-stratification balances many labels and breaks groups. This does both. Like Sechidis et
-al., "On the Stratification of Multi-Label Data" (ECML 2011), it deals out the rarest first;
-then it swaps groups between folds for as long as that helps, and again after a few random swaps
-(iterated local search; Lourenço, Martin and Stützle 2003).
+al., "On the Stratification of Multi-Label Data" (ECML 2011), it assigns the rarest first. Then it
+swaps groups between folds for as long as that helps, and again after a few random swaps (iterated
+local search; Lourenço, Martin and Stützle 2003).
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from sklearn.utils.validation import check_array, column_or_1d
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 SAMPLE = 256
-"""How many groups of a fold are tried against as many of another at once."""
+"""How many groups of a fold are compared with as many of another at once."""
 
 MAX_SWEEPS = 200
-"""A stop for the search, in rounds over the pairs of folds; it ends by itself long before."""
+"""Most rounds over the pairs of folds; the search ends by itself long before."""
 
 EXACT = 2.0**52
 """Whole numbers below this add and multiply exactly in float64, in any order, on any machine."""
 
-KICKS = 20
-"""How often folds that no swap improves are disturbed, and improved again."""
+PERTURBATIONS = 20
+"""How often folds that no swap improves are perturbed, and improved again."""
 
-KICKED = 8
-"""How many groups change places in a disturbance."""
+PERTURBED_GROUPS = 8
+"""How many groups change folds in a perturbation."""
 
 LEVELS = 1024
 """Steps that a column is rounded to, where it does not hold counts up to this."""
@@ -56,8 +56,8 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
 
     Args:
         n_splits: Number of folds, at least 2.
-        shuffle: Whether groups that are alike are dealt in random order, and not in that of
-            their labels.
+        shuffle: Whether groups that are alike are assigned in random order, and not in that
+            of their labels.
         random_state: Seed of that order; only with `shuffle`. As everywhere in scikit-learn, a
             number gives the same folds each time, and None takes the seed from `numpy.random`.
 
@@ -140,7 +140,7 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         if np.ndim(y) == 1:
             _check_classes(y, self.n_splits)
         shares = np.full(self.n_splits, 1 / self.n_splits)
-        fold = deal_groups(y, groups, shares, self._generator(), shuffle=self.shuffle)
+        fold = assign_groups(y, groups, shares, self._generator(), shuffle=self.shuffle)
         for k in range(self.n_splits):
             yield fold == k
 
@@ -153,7 +153,7 @@ class MultilabelStratifiedGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         return np.random.default_rng(self.random_state)
 
 
-def deal_groups(
+def assign_groups(
     y: Any,
     groups: Any,
     shares: NDArray[np.float64],
@@ -176,6 +176,11 @@ def deal_groups(
     Raises:
         ValueError: `y` is negative or not a number, a group is missing, or there are fewer
             groups than folds.
+
+    >>> y = [[1, 0], [1, 0], [0, 2], [0, 2]]
+    >>> fold = assign_groups(y, list("abcd"), np.array([0.5, 0.5]), np.random.default_rng(0))
+    >>> int(fold[0] + fold[1]), int(fold[2] + fold[3])
+    (1, 1)
     """
     missing = pd.isna(np.asarray(groups, dtype=object))
     if missing.any():
@@ -189,7 +194,7 @@ def deal_groups(
     sums = _sums_by_group(_as_columns(y), group_of_row, len(labels))
     # The matrices are so small that more threads would mostly wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _assign(sums, shares, rng, shuffle=shuffle)[group_of_row]
+        return _search(sums, shares, rng, shuffle=shuffle)[group_of_row]
 
 
 def _check_classes(y: Any, n_splits: int) -> None:
@@ -238,17 +243,21 @@ def _sums_by_group(
         (groups + 1, 1 + columns) first the number of rows, then the sums of those columns that
         are not all zeros; and at the end a group that is empty.
     """
-    held = np.flatnonzero(columns.any(axis=0))
-    sums = np.zeros((n_groups + 1, 1 + len(held)))
+    used = np.flatnonzero(columns.any(axis=0))
+    sums = np.zeros((n_groups + 1, 1 + len(used)))
     sums[:n_groups, 0] = np.bincount(group_of_row, minlength=n_groups)
-    for index, column in enumerate(held, start=1):
+    for index, column in enumerate(used, start=1):
         whole = _whole_numbers(columns[:, column])
         sums[:n_groups, index] = np.bincount(group_of_row, weights=whole, minlength=n_groups)
     return sums
 
 
 def _whole_numbers(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts up to `LEVELS` as they are; anything else rounded to that many steps."""
+    """Counts up to `LEVELS` as they are; anything else rounded to that many steps.
+
+    >>> _whole_numbers(np.array([1.0, 2.0])), _whole_numbers(np.array([0.5, 1.0]))
+    (array([1., 2.]), array([ 512., 1024.]))
+    """
     largest = column.max()
     rounded = np.rint(column)
     if largest <= LEVELS and np.array_equal(column, rounded):
@@ -256,7 +265,7 @@ def _whole_numbers(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.rint(column * (LEVELS / largest)))
 
 
-def _assign(
+def _search(
     sums: NDArray[np.float64],
     shares: NDArray[np.float64],
     rng: np.random.Generator,
@@ -278,19 +287,19 @@ def _assign(
     weights = _weights(sums)
     # To the nearest whole number, for the sake of exact sums.
     excess = -np.rint(np.outer(shares, sums.sum(axis=0)))
-    best = _deal(sums, weights, _rarest_first(sums, rng, shuffle=shuffle), excess)
+    best = _assign_rarest_first(sums, weights, _rarest_first(sums, rng, shuffle=shuffle), excess)
     _swap(sums, weights, best, excess, rng)
-    least = _cost(excess, weights)
-    for _ in range(KICKS):
-        fold, there = best.copy(), excess.copy()
-        kicked = rng.choice(len(fold), min(KICKED, len(fold)), replace=False)
-        fold[kicked] = fold[rng.permutation(kicked)]
-        np.subtract.at(there, best[kicked], sums[kicked])
-        np.add.at(there, fold[kicked], sums[kicked])
-        _swap(sums, weights, fold, there, rng)
-        cost = _cost(there, weights)
-        if cost < least:
-            best, excess, least = fold, there, cost
+    lowest_cost = _cost(excess, weights)
+    for _ in range(PERTURBATIONS):
+        fold, excess_here = best.copy(), excess.copy()
+        moved = rng.choice(len(fold), min(PERTURBED_GROUPS, len(fold)), replace=False)
+        fold[moved] = fold[rng.permutation(moved)]
+        np.subtract.at(excess_here, best[moved], sums[moved])
+        np.add.at(excess_here, fold[moved], sums[moved])
+        _swap(sums, weights, fold, excess_here, rng)
+        cost = _cost(excess_here, weights)
+        if cost < lowest_cost:
+            best, excess, lowest_cost = fold, excess_here, cost
     return best
 
 
@@ -321,7 +330,7 @@ def _rarest_first(
     return order
 
 
-def _deal(
+def _assign_rarest_first(
     sums: NDArray[np.float64],
     weights: NDArray[np.float64],
     order: NDArray[np.intp],
@@ -363,7 +372,7 @@ def _swap(
 ) -> None:
     """Swap groups between pairs of folds, in `fold`, until no pair of folds gains by it.
 
-    Giving a group away for nothing is a swap with an empty group, so there is one kind of step.
+    Moving one group is a swap with an empty group, so there is one kind of step.
 
     Args:
         sums: (groups + 1, columns) what each group holds; the last one is empty.
@@ -372,20 +381,20 @@ def _swap(
         excess: (folds, columns) what each fold holds beyond its share; kept up to date.
         rng: Where samples come from.
     """
-    nobody = len(fold)
+    empty = len(fold)  # the number of the empty group
     pairs = list(combinations(range(len(excess)), 2))
     since_gain = 0
     for step in range(MAX_SWEEPS * len(pairs)):
         if since_gain == len(pairs):
             break
         a, b = pairs[step % len(pairs)]
-        of_a = np.append(_sample(np.flatnonzero(fold == a), rng), nobody)
-        of_b = np.append(_sample(np.flatnonzero(fold == b), rng), nobody)
+        of_a = np.append(_sample(np.flatnonzero(fold == a), rng), empty)
+        of_b = np.append(_sample(np.flatnonzero(fold == b), rng), empty)
         moves = _swaps_between(sums, weights, excess[a], excess[b], of_a, of_b)
         for from_a, from_b in moves:
-            if from_a != nobody:
+            if from_a != empty:
                 fold[from_a] = b
-            if from_b != nobody:
+            if from_b != empty:
                 fold[from_b] = a
         since_gain = 0 if moves else since_gain + 1
 
@@ -418,14 +427,15 @@ def _swaps_between(
         The swaps in order: the group that left the one fold, the group that left the other.
     """
     a, b = sums[of_a], sums[of_b]
-    apart = _weighted_squares(a, b, weights)
+    distance = _weighted_squares(a, b, weights)
     swaps: list[tuple[int, int]] = []
     while True:
-        # With d = b - a moving over, half the change of the sum of squares is d * (lean + d).
-        lean = excess_a - excess_b
-        change = apart + b @ (weights * lean) - (a @ (weights * lean))[:, None]
+        # A swap moves d = b - a from one fold to the other. The sum of squares of both changes by
+        # (x + d)^2 - x^2 + (y - d)^2 - y^2 = 2 * d * (x - y + d); half of it is enough.
+        gap = excess_a - excess_b
+        change = distance + b @ (weights * gap) - (a @ (weights * gap))[:, None]
         more_rows = b[:, 0] - a[:, :1]
-        size_change = more_rows * (lean[0] + more_rows)
+        size_change = more_rows * (gap[0] + more_rows)
         best_size = size_change.min()
         change[size_change > best_size] = np.inf
         i, j = divmod(int(change.argmin()), change.shape[1])
@@ -436,13 +446,13 @@ def _swaps_between(
         moved = b[j] - a[i]
         excess_a += moved
         excess_b -= moved
-        # The last place stays empty, so that a group can always be given away for nothing.
+        # The last row stays empty, so that a group can always move without another in exchange.
         if i < len(of_a) - 1:
             of_a[i], a[i] = from_b, sums[from_b]
-            apart[i] = _weighted_squares(a[i : i + 1], b, weights)[0]
+            distance[i] = _weighted_squares(a[i : i + 1], b, weights)[0]
         if j < len(of_b) - 1:
             of_b[j], b[j] = from_a, sums[from_a]
-            apart[:, j] = _weighted_squares(a, b[j : j + 1], weights)[:, 0]
+            distance[:, j] = _weighted_squares(a, b[j : j + 1], weights)[:, 0]
 
 
 def _weighted_squares(

@@ -1,4 +1,4 @@
-"""What is known of each image: columns of the images table, and keys of its `extra` JSON."""
+"""Values of each image: columns of the images table, and keys of its `extra` JSON."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def image_column(images: pd.DataFrame, name: str, *, where: str) -> pd.Series[An
 
     Raises:
         SplitError: No image has it; the message lists what there is.
+
+    >>> images = pd.DataFrame({"image_id": [1, 2], "extra": ['{"camera": "left"}', None]})
+    >>> image_column(images, "camera", where="axes").tolist()
+    ['left', None]
     """
     columns = [column for column in images.columns if column != "extra"]
     if name in columns:

@@ -1,4 +1,4 @@
-"""Whether folds leak: what must stay together, and does not."""
+"""Whether folds leak: groups, duplicates and near-duplicates that are in two folds."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def _check_groups(images: pd.DataFrame) -> None:
     if len(crossing):
         group = crossing.index[0]
         members = images[images["group"] == group].sort_values(["fold", "image_id"])
-        places = [
+        members_shown = [
             f"{image} in fold {fold}"
             for image, fold in zip(members["image_id"], members["fold"], strict=True)
         ]
-        shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
+        shown = ", ".join(members_shown[:5]) + (", ..." if len(members_shown) > 5 else "")
         raise SplitError(
             f"folds: group {group!r} crosses folds (image {shown}); {len(crossing)} of "
             f"{images['group'].nunique()} groups do; split by group"
@@ -100,5 +100,5 @@ def _n_pairs(sizes: pd.Series[int]) -> int:
 
 
 def _named(first: pd.Series, second: pd.Series) -> str:
-    places = (f"{image['image_id']} (fold {image['fold']})" for image in (first, second))
-    return f"images {' and '.join(places)}"
+    labels = (f"{image['image_id']} (fold {image['fold']})" for image in (first, second))
+    return f"images {' and '.join(labels)}"

@@ -51,7 +51,7 @@ def stratify_samples(
         annotations: The images.
         samples: `image_id`, and the columns that together are the label. An image without a
             sample is one sample of its own kind.
-        settings: Of the method. Its seed decides in which order groups that are alike are dealt.
+        settings: Of the method. Its seed decides in which order groups that are alike are assigned.
 
     Returns:
         (images,) the fold of each image.

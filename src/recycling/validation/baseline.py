@@ -23,7 +23,7 @@ CATEGORY_SHARES = Schema(
     ),
 )
 
-# Shares are written with two decimals, so that those of many categories do not sum to 100 exactly.
+# Shares are written with two decimals, so those of many categories do not sum to exactly 100.
 _DECIMALS = 2
 _SUM_TOLERANCE = 1.0
 
@@ -42,6 +42,15 @@ def category_shares(data: Annotations, baseline: Mapping[str, float]) -> pd.Data
     Returns:
         A row for each category of either side, by name, rounded as a baseline is; schema
         `CATEGORY_SHARES`. A category that is unknown on one side has a share of 0 there.
+
+    >>> data = Annotations(
+    ...     images=pd.DataFrame(),
+    ...     annotations=pd.DataFrame({"category_id": [7, 7, 7, 8]}),
+    ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
+    ... )
+    >>> shares = category_shares(data, {"Metal": 70.0, "Glass": 30.0})
+    >>> dict(zip(shares["category_name"], shares["drift"], strict=True))
+    {'Metal': 5.0, 'Glass': -5.0}
     """
     shares = {"share": _shares(data), "baseline": pd.Series(baseline, dtype="float64")}
     frame = pd.DataFrame(shares).fillna(0.0).round(_DECIMALS)

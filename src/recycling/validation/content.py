@@ -1,4 +1,4 @@
-"""Annotations known again by their content, so that they are checked once."""
+"""A digest of annotations, so that the same ones are checked once."""
 
 from __future__ import annotations
 

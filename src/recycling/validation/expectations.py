@@ -166,6 +166,9 @@ def expected_of_shares(drift: float) -> list[Expected]:
 
     Args:
         drift: How far a share may be from the baseline, percentage points.
+
+    >>> expected_of_shares(2.0)[0].name
+    'category_shares.drift'
     """
     return [
         Expected(

@@ -176,7 +176,7 @@ class AnnotationsValidator:
         return read_baseline(self.baseline)
 
     def _check(self, data: Annotations, shares: Mapping[str, float] | None) -> list[Finding]:
-        _quieten(logging.getLogger("great_expectations"))
+        _silence(logging.getLogger("great_expectations"))
         tables = tables_to_check(data)
         if shares is not None:
             tables[CATEGORY_SHARES.name] = category_shares(data, shares)
@@ -281,8 +281,8 @@ def _in_project(path: str) -> Path:
     return Path(os.path.relpath(project / path))
 
 
-def _quieten(library: logging.Logger) -> None:
-    """It tells of hundreds of its own functions as it is imported; a level set by hand stays."""
+def _silence(library: logging.Logger) -> None:
+    """It logs hundreds of its own functions on import; a level set by hand stays."""
     if library.level == logging.NOTSET:
         library.setLevel(logging.WARNING)
 

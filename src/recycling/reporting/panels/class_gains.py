@@ -12,7 +12,7 @@ from recycling.diagnostics import ClassGains, best_member
 from recycling.evaluation import Metrics
 from recycling.reporting.pages import render_image, render_table
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, INK, LOSS, PALE, new_figure, quieten
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,25 +62,28 @@ def class_gains_figure(gains: ClassGains, best: str, metric: str) -> Figure:
     rows = gains.sort_values("over_best", kind="stable")
     figure = new_figure(8, 1.7 + 0.4 * len(rows))
     axis = figure.subplots()
-    places = np.arange(len(rows))
+    positions = np.arange(len(rows))
     over_best, over_mean = rows["over_best"].to_numpy(), rows["over_mean"].to_numpy()
     bars = axis.barh(
-        places + 0.18, over_best, 0.36, color=[LOSS if gain < 0 else ACCENT for gain in over_best]
+        positions + 0.18,
+        over_best,
+        0.36,
+        color=[LOSS if gain < 0 else ACCENT for gain in over_best],
     )
-    axis.barh(places - 0.18, over_mean, 0.36, color=PALE)
-    said = [f"{gain:+.3f}" if round(gain, 3) else "0" for gain in over_best]
-    axis.bar_label(bars, said, padding=4, fontsize=8, color=INK)
+    axis.barh(positions - 0.18, over_mean, 0.36, color=PALE)
+    labels = [f"{gain:+.3f}" if round(gain, 3) else "0" for gain in over_best]
+    axis.bar_label(bars, labels, padding=4, fontsize=8, color=INK)
     axis.axvline(0, color=INK, linewidth=0.8)
     # Room for the numbers at the ends of the bars.
     reach = max(float(np.abs([over_best, over_mean]).max()), 0.01) * 1.25
     low = min(over_best.min(), over_mean.min(), 0.0)
     high = max(over_best.max(), over_mean.max(), 0.0)
     axis.set_xlim(low - 0.16 * reach if low < 0 else 0, high + 0.16 * reach if high > 0 else 0.01)
-    axis.set_yticks(places, rows["category"])
+    axis.set_yticks(positions, rows["category"])
     axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.set_xlabel(f"gain or loss of {_OF_A_CLASS.get(metric, metric)}", fontsize=9)
     axis.set_title("The ensemble, class by class", fontsize=12)
-    quieten(axis, grid="x")
+    despine(axis, grid="x")
     _legend(figure, best, losses=bool((over_best < 0).any()))
     return figure
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from recycling.diagnostics import LeaderboardComparison
 from recycling.reporting.pages import render_image, render_list
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, INK, LOSS, PALE, new_figure, quieten
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,4 +89,4 @@ def _board(axis: Axes, points: pd.DataFrame, line: pd.DataFrame) -> None:
         )
     axis.set_xlabel("validation", fontsize=9)
     axis.set_ylabel("leaderboard", fontsize=9)
-    quieten(axis, grid="both")
+    despine(axis, grid="both")

@@ -14,7 +14,7 @@ from recycling.diagnostics import Agreement, ErrorCorrelation
 from recycling.evaluation import Metrics
 from recycling.reporting.pages import render_image
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import INK, new_figure, quieten
+from recycling.reporting.style import INK, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def likeness_figure(
         axis.set_title(title, fontsize=11)
         if np.isnan(values[~np.eye(len(names), dtype=bool)]).any():
             axis.set_xlabel("-: one of the two is right, or wrong, everywhere", fontsize=8)
-        quieten(axis)
+        despine(axis)
     colour_bar = figure.colorbar(shades, ax=list(axes), fraction=0.03, shrink=0.8)
     colour_bar.outline.set_visible(False)
     colour_bar.ax.tick_params(labelsize=8, length=0)

@@ -13,7 +13,7 @@ from recycling.diagnostics import Contributions
 from recycling.evaluation import Metrics
 from recycling.reporting.pages import render_image, render_table
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, INK, LOSS, PALE, new_figure, quieten
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,14 +67,14 @@ def contributions_figure(contributions: Contributions, metric: str) -> Figure:
     figure = new_figure(8, 1.4 + 0.36 * len(rows))
     axis = figure.subplots()
     columns = rows[["contribution", "low", "high"]].to_numpy(dtype=float).tolist()
-    for place, (contribution, low, high) in enumerate(columns):
+    for position, (contribution, low, high) in enumerate(columns):
         colour = PALE if low <= 0 <= high else ACCENT if contribution > 0 else LOSS
-        axis.plot([low, high], [place, place], color=colour, linewidth=2.5)
-        axis.plot([contribution], [place], "o", color=colour, markersize=7)
+        axis.plot([low, high], [position, position], color=colour, linewidth=2.5)
+        axis.plot([contribution], [position], "o", color=colour, markersize=7)
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(rows)), rows["member"].tolist())
     axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.set_xlabel(f"{metric} of the ensemble less that without the member", fontsize=9)
     axis.set_title("What each member adds (grey: it may be nothing)", fontsize=12)
-    quieten(axis, grid="x")
+    despine(axis, grid="x")
     return figure

@@ -26,8 +26,8 @@ def score(metrics: Metrics, interval: Mapping[str, float] | None = None) -> list
     """The score with its interval, and that of each size of objects, where boxes were scored."""
     if isnan(metrics.score):
         return [render_text(_NO_SCORE), *_sizes(metrics)]
-    said = render_text(_SCORE, metric=metrics.metric, score=metrics.score, interval=interval)
-    return [said, *_sizes(metrics)]
+    sentence = render_text(_SCORE, metric=metrics.metric, score=metrics.score, interval=interval)
+    return [sentence, *_sizes(metrics)]
 
 
 def _sizes(metrics: Metrics) -> list[Markup]:

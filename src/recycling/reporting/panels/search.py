@@ -12,7 +12,7 @@ from markupsafe import Markup
 from recycling.ensembling import ALL_FOLDS, Choices, History
 from recycling.reporting.pages import render_image, render_table, render_text
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, INK, LOSS, PALE, QUIET, new_figure, quieten
+from recycling.reporting.style import ACCENT, INK, LOSS, PALE, QUIET, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +55,9 @@ def _of_the_chosen(history: History) -> pd.DataFrame:
 def _best_trials(history: History) -> list[Markup]:
     trials = _of_the_chosen(history)
     best = trials.sort_values("score", ascending=False, kind="stable").head(_SHOWN)
-    said = "<p>{{ shown }} of {{ '{:,}'.format(total) }} trials.</p>"
+    template = "<p>{{ shown }} of {{ '{:,}'.format(total) }} trials.</p>"
     return [
-        render_text(said, shown=len(best), total=len(trials)),
+        render_text(template, shown=len(best), total=len(trials)),
         render_table(best, {"trial": "", "score": ".4g", "best": ".4g"}),
     ]
 
@@ -86,13 +86,13 @@ def _verdict(choices: Choices) -> str:
     """What the most thorough way of choosing gains, and whether the simpler one does as well."""
     last = choices.iloc[-1]
     greedy = choices[choices["how"] == "greedy"]
-    said = (
+    verdict = (
         f"{last['how'].capitalize()}: {last['gain']:+.3f} ± {last['gain_error']:.3f} over the "
         "best member, on parts that it was not chosen on"
     )
     if last["how"] == "search" and len(greedy):
-        said += f"; greedy selection: {greedy['gain'].iloc[0]:+.3f}"
-    return said
+        verdict += f"; greedy selection: {greedy['gain'].iloc[0]:+.3f}"
+    return verdict
 
 
 def _trials(axis: Axes, trials: pd.DataFrame, choices: Choices) -> None:
@@ -112,7 +112,7 @@ def _trials(axis: Axes, trials: pd.DataFrame, choices: Choices) -> None:
     axis.set_xlabel("trial", fontsize=10)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
-    quieten(axis, grid="x")
+    despine(axis, grid="x")
 
 
 def _range(needed: list[float], scores: pd.Series) -> tuple[float, float]:
@@ -127,18 +127,18 @@ def _range(needed: list[float], scores: pd.Series) -> tuple[float, float]:
 
 def _held_out(axis: Axes, choices: Choices) -> None:
     folds = [column for column in choices.columns if column.startswith("fold ")]
-    places = np.arange(len(choices))[::-1]
-    for place, (_, row) in zip(places, choices.iterrows(), strict=True):
+    positions = np.arange(len(choices))[::-1]
+    for position, (_, row) in zip(positions, choices.iterrows(), strict=True):
         colour = _COLOUR[str(row["how"])]
-        axis.plot(row[folds], [place] * len(folds), "o", color=colour, alpha=0.35, markersize=6)
-        axis.plot(row["held_out_score"], place, "D", color=colour, markersize=8)
-        axis.plot(row["training_score"], place, "o", markersize=9, color=INK, fillstyle="none")
+        axis.plot(row[folds], [position] * len(folds), "o", color=colour, alpha=0.35, markersize=6)
+        axis.plot(row["held_out_score"], position, "D", color=colour, markersize=8)
+        axis.plot(row["training_score"], position, "o", markersize=9, color=INK, fillstyle="none")
         axis.text(
-            row["held_out_score"], place + 0.18, f"{row['held_out_score']:.3f}",
+            row["held_out_score"], position + 0.18, f"{row['held_out_score']:.3f}",
             ha="center", va="bottom", fontsize=9, color=INK,
         )  # fmt: skip
-    axis.set_yticks(places, choices["how"].tolist())
+    axis.set_yticks(positions, choices["how"].tolist())
     axis.set_ylim(-0.5, len(choices) - 0.3)
     axis.set_title("Score on held-out parts", fontsize=10, loc="left")
     axis.set_xlabel("dots: parts; diamond: their mean; ring: on the parts chosen on", fontsize=9)
-    quieten(axis, grid="x")
+    despine(axis, grid="x")

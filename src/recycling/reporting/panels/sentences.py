@@ -29,12 +29,12 @@ def sentences(
     choices: Choices | None = None,
 ) -> list[Markup]:
     """How the ensemble was chosen, which members are alike, and what a score threshold costs."""
-    said = []
+    lines = []
     if choices is not None:
-        said.append(choice_sentence(choices))
+        lines.append(choice_sentence(choices))
     if agreement is not None:
         errors = None if isnan(metrics.score) else error_correlation
-        said += alike_sentences(agreement, errors, of=objects)
+        lines += alike_sentences(agreement, errors, of=objects)
     if score_thresholds is not None and len(score_thresholds):
-        said.append(threshold_sentence(score_thresholds))
-    return [render_list(said)]
+        lines.append(threshold_sentence(score_thresholds))
+    return [render_list(lines)]

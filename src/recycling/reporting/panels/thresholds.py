@@ -10,7 +10,7 @@ from markupsafe import Markup
 from recycling.diagnostics import ScoreThresholds, best_threshold, threshold_sentence
 from recycling.reporting.pages import render_image, render_table
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, new_figure, quieten
+from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +39,9 @@ def thresholds_figure(thresholds: ScoreThresholds) -> Figure:
     Returns:
         The accuracy above, with a mark at the best F1, and the boxes an image below.
     """
-    said = threshold_sentence(thresholds)
+    title = threshold_sentence(thresholds)
     figure = new_figure(8, 5.4)
-    figure.suptitle(fill(said[:1].upper() + said[1:], 95), fontsize=10, color=INK)
+    figure.suptitle(fill(title[:1].upper() + title[1:], 95), fontsize=10, color=INK)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])
     table = thresholds.rename(columns=_HEADINGS).set_index("threshold")
     for name, colour in _COLOUR.items():
@@ -71,5 +71,5 @@ def thresholds_figure(thresholds: ScoreThresholds) -> Figure:
     below.set_xlabel("score threshold: boxes below it are left out", fontsize=9)
     for axis in (above, below):
         axis.axvline(best, color=QUIET, linewidth=0.8, linestyle="--")
-        quieten(axis, grid="both")
+        despine(axis, grid="both")
     return figure

@@ -97,9 +97,9 @@ def hold_out(annotations: Annotations, settings: HoldOutPart) -> NDArray[np.int6
 def _share(
     annotations: Annotations, share: float, axes: Sequence[str], seed: int
 ) -> NDArray[np.bool_]:
-    from recycling.splitting.group_kfold import deal_groups
+    from recycling.splitting.group_kfold import assign_groups
 
-    fold: NDArray[np.int64] = deal_groups(
+    fold: NDArray[np.int64] = assign_groups(
         balance_columns(annotations, axes).to_numpy(),
         annotations.images["group"].to_numpy(dtype=object),
         np.array([share, 1 - share]),

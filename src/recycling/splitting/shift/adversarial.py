@@ -137,11 +137,11 @@ class AdversarialValidation(Settings):
 
 
 class ShiftSummary(TypedDict):
-    """What a comparison of train and test comes to.
+    """The outcome of a comparison of train and test images.
 
     Attributes:
-        verdict: In a sentence.
-        shared: In a sentence, what test images are in the train part.
+        verdict: The outcome in a sentence.
+        shared: Which test images are in the train part, in a sentence.
         auc: How well a classifier tells the parts apart; None, like what follows, if not measured.
         low: Lower end of its 95 % interval.
         high: Upper end.
@@ -178,12 +178,13 @@ class ShiftSummary(TypedDict):
 
 @dataclass(frozen=True)
 class Shift:
-    """How train and test differ.
+    """How train and test images differ.
 
     Attributes:
-        features: By which features; schema `SHIFT`.
-        likeness: Which images; schema `TEST_LIKENESS`. No rows if nothing was measured.
-        summary: In short.
+        features: What each feature tells; schema `SHIFT`.
+        likeness: How much each image looks like a test image; schema `TEST_LIKENESS`. No rows if
+            nothing was measured.
+        summary: The outcome in numbers and sentences.
     """
 
     features: ShiftFeatures
@@ -200,8 +201,8 @@ def adversarial_validation(
 ) -> Shift:
     """Compare train and test images by features that need no label.
 
-    Images of a group, and images that look alike, are held out together: were one of two twins in
-    the train part and one in the test part, a classifier would learn the wrong answer by heart.
+    Images of a group, and images that look alike, are held out together. Of two near-duplicates,
+    one in train and one in test, a classifier would otherwise learn the wrong answer by heart.
     A group's name means the same in both parts.
 
     Args:
@@ -262,16 +263,16 @@ def _too_few(
 ) -> str:
     """Why there is nothing to compare, if there is not."""
     for part in ("train", "test"):
-        here = images[images["part"] == part]
+        of_part = images[images["part"] == part]
         n_left_out = int((left_out == part).sum())
-        if len(here) < MIN_IMAGES:
-            return not_measured(part, len(here), n_left_out, MIN_IMAGES)
-        n_groups = here["group"].nunique()
+        if len(of_part) < MIN_IMAGES:
+            return not_measured(part, len(of_part), n_left_out, MIN_IMAGES)
+        n_groups = of_part["group"].nunique()
         if n_groups < 2 * settings.n_splits:
             return (
-                f"Not measured: the {len(here)} {part} images form {n_groups} groups (images that "
-                f"look alike are one), and {settings.n_splits} folds need {2 * settings.n_splits}; "
-                "set fewer n_splits or a smaller near_duplicate_distance"
+                f"Not measured: the {len(of_part)} {part} images form {n_groups} groups (images "
+                f"that look alike are one), and {settings.n_splits} folds need "
+                f"{2 * settings.n_splits}; set fewer n_splits or a smaller near_duplicate_distance"
             )
     return ""
 
@@ -295,14 +296,14 @@ def _feature_table(
     rows = []
     for i, feature in enumerate(settings.features):
         values = images[feature].to_numpy(dtype=np.float64, na_value=np.nan)
-        there = ~np.isnan(values)
-        train, test = values[there & ~in_test], values[there & in_test]
+        known = ~np.isnan(values)
+        train, test = values[known & ~in_test], values[known & in_test]
         difference = auc = None
         if len(train) and len(test):
             if np.ptp(train) or np.ptp(test):
                 spread = np.sqrt((train.var() + test.var()) / 2)
                 difference = (test.mean() - train.mean()) / spread
-            auc = area_under_curve(values[there], in_test[there], groups[there])[0]
+            auc = area_under_curve(values[known], in_test[known], groups[known])[0]
         rows.append(
             {
                 "feature": feature,
@@ -311,8 +312,8 @@ def _feature_table(
                 "difference": difference,
                 "auc": max(auc, 1 - auc) if auc is not None else None,
                 "importance": result.importance[i] if result else None,
-                "train_missing": _share(~there[~in_test]),
-                "test_missing": _share(~there[in_test]),
+                "train_missing": _share(~known[~in_test]),
+                "test_missing": _share(~known[in_test]),
             }
         )
     table = SHIFT.conform(pd.DataFrame(rows), where="shift")

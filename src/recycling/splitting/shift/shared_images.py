@@ -1,4 +1,4 @@
-"""Images of the test part that the train part has, too: they flatter a score."""
+"""Test images that are in the train part as well: they make a score look better than it is."""
 
 from __future__ import annotations
 
@@ -38,14 +38,19 @@ def shared_images(
             images that look alike; None: only images of the same bytes count.
 
     Returns:
-        How many, and which; a test image is paired with the train image of the lowest id.
+        Their numbers and the pairs; a test image is paired with the train image of the lowest id.
+
+    >>> train = pd.DataFrame({"image_id": [1, 2], "sha256": ["a", "b"], "phash": ["0f", "3c"]})
+    >>> test = pd.DataFrame({"image_id": [1, 2], "sha256": ["b", "c"], "phash": ["3c", "ff"]})
+    >>> shared_images(train, test, max_distance=None)
+    SharedImages(searched=2, exact=1, near=0, pairs=[(2, 1)])
     """
     train, test = train.sort_values("image_id"), test.sort_values("image_id")
     files = train.dropna(subset="sha256").drop_duplicates("sha256")
     partner = test["sha256"].map(files.set_index("sha256")["image_id"])
     exact = partner.notna()
     if max_distance is not None:
-        partner = partner.fillna(test["phash"].map(_like(train, test, max_distance)))
+        partner = partner.fillna(test["phash"].map(_first_match(train, test, max_distance)))
     near = partner.notna() & ~exact
     pairs = [
         (int(train_id), int(test_id))
@@ -56,8 +61,8 @@ def shared_images(
     return SharedImages(searched, int(exact.sum()), int(near.sum()), pairs)
 
 
-def _like(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
-    """The train image of the lowest id that is like the test images of a hash, by hash."""
+def _first_match(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
+    """By perceptual hash of test images, the lowest id of the train images that look like it."""
     # Each hash once: of a thousand blank images in both parts there are a million pairs.
     distinct = [part.dropna(subset="phash").drop_duplicates("phash") for part in (train, test)]
     both = pd.concat(distinct, ignore_index=True)

@@ -32,15 +32,15 @@ class TwoSampleTest:
     """The outcome of a classifier two-sample test.
 
     Attributes:
-        probability: (n,) that a row is of the second sample, both given equal weight; by a
-            classifier that did not see the row's group.
+        probability: (n,) that a row is of the second sample, if both samples had equal weight; by
+            a classifier that was not trained on the row's group.
         auc: Area under the ROC curve of these probabilities; 0.5 is a guess, 1 is perfect.
         low: Lower end of its 95 % interval.
         high: Upper end.
         chance: The AUC that permuted labels exceed in 5 of 100 cases.
-        p_value: How often permuted labels give this AUC or a higher one.
-        importance: (features,) how much AUC is lost when a feature's values are permuted. Of
-            features that say the same, each has little: the others make up for it.
+        p_value: The share of permuted labels that give this AUC or a higher one.
+        importance: (features,) the AUC that is lost when a feature's values are permuted. Features
+            that correlate have little each, as one makes up for another.
     """
 
     probability: NDArray[np.float64]
@@ -63,10 +63,10 @@ def classifier_two_sample_test(
 ) -> TwoSampleTest:
     """Cross-validate a small classifier, and again on permuted labels.
 
-    Labels are permuted from group to group within a fold, and classifiers are trained anew on each
-    permutation. Permuting the probabilities alone would be faster and wrong: the AUCs of folds
-    depend on one another, as their classifiers share training rows, and chance would be called a
-    difference twice as often as it should.
+    Labels are permuted between groups within a fold, and classifiers are trained anew on each
+    permutation. To permute the probabilities alone would be faster, but wrong: classifiers of
+    different folds share training rows, so their AUCs depend on one another, and chance would be
+    called a difference twice as often as it should.
 
     Args:
         features: (n, features); NaN where a value is missing.
@@ -78,7 +78,7 @@ def classifier_two_sample_test(
         random_state: Seed of folds and permutations.
 
     Returns:
-        How well, how surely, and by which features.
+        The AUC with its interval, what chance gives, and the importance of each feature.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -202,7 +202,7 @@ def _permuted_labels(
     fold: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Labels dealt anew to the groups of each fold, whose share of either sample stays as it is.
+    """Labels permuted among the groups of each fold, whose share of either sample stays as it is.
 
     A group that has rows of both samples counts as two.
     """
@@ -215,7 +215,7 @@ def _permuted_labels(
 
 
 def _underestimated(aucs: NDArray[np.float64], standard_errors: NDArray[np.float64]) -> float:
-    """By which factor AUCs of permuted labels spread more than their standard errors say.
+    """The factor by which AUCs of permuted labels spread more than their standard errors say.
 
     The standard error takes the classifiers as given; on other rows they would have come out
     differently.
@@ -246,19 +246,15 @@ def _importance(
 
     Unlike scikit-learn's, which takes one model, the AUC is that of all folds together.
     """
-    n_rows, n_features = features.shape
-    feature = np.arange(n_features)
-    lost = np.zeros((N_REPEATS, n_features))
+    rows = np.arange(len(features))
+    lost = np.zeros((N_REPEATS, features.shape[1]))
     for repeat in range(N_REPEATS):
-        guesses = np.empty((n_features, n_rows))
-        for k, model in enumerate(models):
-            of_fold = np.flatnonzero(fold == k)
-            # As many copies of the fold as features, each with another one permuted.
-            copies = np.tile(features[of_fold], (n_features, 1, 1))
-            copies[feature, :, feature] = features[rng.permutation(of_fold)].T
-            guess = model.predict_proba(copies.reshape(-1, n_features))[:, 1]
-            guesses[:, of_fold] = guess.reshape(n_features, -1)
-        lost[repeat] = [
-            auc - area_under_curve(guess, labels, np.arange(n_rows))[0] for guess in guesses
-        ]
+        order = rows.copy()
+        for k in range(len(models)):
+            order[fold == k] = rng.permutation(rows[fold == k])
+        for feature in range(features.shape[1]):
+            permuted = features.copy()
+            permuted[:, feature] = features[order, feature]
+            guess = _predict(models, permuted, fold)
+            lost[repeat, feature] = auc - area_under_curve(guess, labels, rows)[0]
     return np.asarray(lost.mean(axis=0))

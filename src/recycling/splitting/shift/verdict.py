@@ -1,4 +1,4 @@
-"""What a comparison of train and test comes to, in words."""
+"""The outcome of a comparison of train and test images, in words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LESS_AND_MORE = {
     "blue": ("less blue", "bluer"),
 }
 
-_SAYS_THE_SAME = {
+_IMPLIED_BY = {
     "height": "width",
     "red": "brightness",
     "green": "brightness",
@@ -38,7 +38,7 @@ _SAYS_THE_SAME = {
 
 
 def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
-    """Whether the parts can be told apart, by what, and what that means.
+    """Whether a classifier tells the parts apart, by which features, and what that means.
 
     Args:
         result: What the classifier could do.
@@ -63,7 +63,11 @@ def verdict(result: TwoSampleTest, features: pd.DataFrame) -> str:
 
 
 def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
-    """That a part has too few images, and that their files may be the reason."""
+    """That a part has too few images, and that their files may be the reason.
+
+    >>> not_measured("test", n_images=3, n_left_out=0, needed=20)
+    'Not measured: 3 test images have features, and 20 are needed'
+    """
     of_files = f"; the files of {n_left_out} more were not read: are they there?"
     return (
         f"Not measured: {n_images} {part} images have features, and {needed} are needed"
@@ -72,7 +76,11 @@ def not_measured(part: str, n_images: int, n_left_out: int, needed: int) -> str:
 
 
 def shared_sentence(shared: SharedImages) -> str:
-    """What test images the train part holds, and one of them."""
+    """What test images the train part holds, and one of them.
+
+    >>> shared_sentence(SharedImages(searched=80, exact=0, near=0, pairs=[]))
+    'None of 80 test images is, or looks like, a train image'
+    """
     if not shared.searched:
         return "Whether test images are in train is not known: no files were read"
     if not shared.pairs:
@@ -86,7 +94,11 @@ def shared_sentence(shared: SharedImages) -> str:
 
 
 def short_number(value: float) -> str:
-    """Three digits, or all those before the point: 0.328, 98,491."""
+    """Three digits, or all those before the point: 0.328, 98,491.
+
+    >>> short_number(0.32784), short_number(98491.2)
+    ('0.328', '98,491')
+    """
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -95,8 +107,8 @@ def _named(features: pd.DataFrame) -> str:
     named = features[(features["auc"] >= NAMED).fillna(False)].sort_values(
         "auc", ascending=False, kind="stable"
     )
-    # Where a feature that says the same is named, this one need not be.
-    repeats = named["feature"].map(_SAYS_THE_SAME).isin(named["feature"])
+    # A feature that another named one implies need not be named.
+    repeats = named["feature"].map(_IMPLIED_BY).isin(named["feature"])
     rows = named[~repeats][["feature", "train_mean", "test_mean"]].head(MOST_NAMED)
     phrases = [
         f"{_LESS_AND_MORE[feature][int(test_mean > train_mean)]} ({feature.replace('_', ' ')} "

@@ -33,7 +33,7 @@ def tables(images, annotations, categories):
     )
 
 
-def photographs(n_images=240, group_size=3, seed=0):
+def annotated_images(n_images=240, group_size=3, seed=0):
     """Images in groups, some bare, with up to a dozen annotations of skewed categories."""
     rng = np.random.default_rng(seed)
     image_id = rng.permutation(n_images) + 1000

@@ -1,4 +1,4 @@
-"""Sheets of several images: predictions beside the truth, for each of the three tasks."""
+"""Grids of several images: predictions beside the truth, for each of the three tasks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
-from recycling.reporting.layout import GAP, Picture, contact_sheet, stacked, titled
+from recycling.reporting.layout import GAP, RgbImage, image_grid, stacked, titled
 from recycling.reporting.overlays import (
+    crop_tile,
     label_legend,
     label_map_panels,
-    overlay_crops,
     overlay_detections,
 )
 
@@ -21,14 +21,14 @@ from recycling.reporting.overlays import (
 _SURROUNDINGS = 0.1
 
 
-def detection_sheet(
+def detection_grid(
     truth: Annotations,
     folder: ImageFolder,
     detections: Detections,
     n: int = 6,
     *,
     min_score: float = 0.3,
-) -> Picture:
+) -> RgbImage:
     """True and detected boxes of some images.
 
     Args:
@@ -56,15 +56,15 @@ def detection_sheet(
             min_score=min_score,
         )
         panels.append(titled(pair, file_name))
-    return contact_sheet(panels, 2)
+    return image_grid(panels, 2)
 
 
-def segmentation_sheet(
+def segmentation_grid(
     truth: Annotations,
     folder: ImageFolder,
     label_maps: Mapping[int, LabelMap],
     n: int = 6,
-) -> Picture:
+) -> RgbImage:
     """True and predicted label maps of some images, over one legend.
 
     Args:
@@ -90,12 +90,12 @@ def segmentation_sheet(
             read_image(folder, file_name), true_map, predicted_map, truth.categories
         )
         panels.append(titled(pair, file_name))
-    return sheet_with_legend(panels, 2, present, truth.categories)
+    return grid_with_legend(panels, 2, present, truth.categories)
 
 
-def classification_sheet(
+def classification_grid(
     truth: Annotations, folder: ImageFolder, probabilities: ClassProbabilities, n: int = 24
-) -> Picture:
+) -> RgbImage:
     """Some crops with what they are and what the model says.
 
     Args:
@@ -115,29 +115,60 @@ def classification_sheet(
     annotations = truth.annotations
     predicted = annotations[annotations["annotation_id"].isin(probabilities["annotation_id"])]
     shown = _spread(predicted, "annotation_id", n)
-    scores = probabilities.set_index("annotation_id").loc[shown["annotation_id"]]
-    file_names = dict(_images(truth.images))
+    return crop_grid(truth, folder, shown["annotation_id"].tolist(), [probabilities])
+
+
+def crop_grid(
+    truth: Annotations,
+    folder: ImageFolder,
+    annotation_ids: Sequence[int],
+    models: Sequence[ClassProbabilities],
+) -> RgbImage:
+    """Crops in a grid, each over what it is and what one or more models take it for.
+
+    Args:
+        truth: Annotations with the crops' categories and boxes.
+        folder: The folder that the images are in.
+        annotation_ids: The crops.
+        models: The class probabilities of each model; the last one decides the frame's colour.
+
+    Returns:
+        (H, W, 3) RGB: eight crops a row.
+
+    Raises:
+        FileNotFoundError: An image is not there.
+        ValueError: An image cannot be read.
+    """
+    annotations = truth.annotations.set_index("annotation_id").loc[list(annotation_ids)]
+    file_names = annotations["image_id"].map(dict(_images(truth.images)))
     names = truth.categories.set_index("category_id")["name"]
-    images = {
-        image_id: read_image(folder, file_names[image_id])
-        for image_id in shown["image_id"].unique().tolist()
-    }
-    return overlay_crops(
-        [
-            crop(images[image_id], box)
-            for image_id, box in zip(
-                shown["image_id"].tolist(), shown[BOX].to_numpy().tolist(), strict=True
-            )
-        ],
-        shown["category_id"].map(names).tolist(),
-        [str(name) for name in scores.idxmax(axis="columns")],
-        scores.max(axis="columns").tolist(),
+    crops = zip(
+        file_names,
+        annotations[BOX].to_numpy().tolist(),
+        annotations["category_id"].map(names),
+        *(_best_classes(table, annotation_ids, list(names)) for table in models),
+        strict=True,
+    )
+    tiles = [
+        crop_tile(crop(read_image(folder, file_name), box), true_name, predictions)
+        for file_name, box, true_name, *predictions in crops
+    ]
+    return image_grid(tiles, 8)
+
+
+def _best_classes(
+    probabilities: ClassProbabilities, annotation_ids: Sequence[int], names: list[str]
+) -> list[tuple[str, float]]:
+    """The most likely class of each crop, and its probability."""
+    scores = probabilities.set_index("annotation_id").loc[list(annotation_ids), names]
+    return list(
+        zip(scores.idxmax(axis="columns").astype(str), scores.max(axis="columns"), strict=True)
     )
 
 
-def sheet_with_legend(
-    panels: Sequence[Picture], columns: int, values: Iterable[int], categories: pd.DataFrame
-) -> Picture:
+def grid_with_legend(
+    panels: Sequence[RgbImage], columns: int, values: Iterable[int], categories: pd.DataFrame
+) -> RgbImage:
     """Images with label maps in a grid, over one legend.
 
     Args:
@@ -146,13 +177,13 @@ def sheet_with_legend(
         values: The values that occur in the label maps.
         categories: Schema `CATEGORIES`; its order gives the colours.
     """
-    sheet = contact_sheet(panels, columns)
-    key = label_legend(sheet.shape[1] - 2 * GAP, values, categories)
+    grid = image_grid(panels, columns)
+    legend = label_legend(grid.shape[1] - 2 * GAP, values, categories)
     below = ((0, GAP), (GAP, GAP), (0, 0))
-    return stacked([sheet, np.pad(key, below, constant_values=255)])
+    return stacked([grid, np.pad(legend, below, constant_values=255)])
 
 
-def read_image(folder: ImageFolder, file_name: str) -> Picture:
+def read_image(folder: ImageFolder, file_name: str) -> RgbImage:
     """One image, upright.
 
     Args:
@@ -194,12 +225,15 @@ def _images(images: pd.DataFrame) -> list[tuple[int, str]]:
     return list(zip(images["image_id"].tolist(), images["file_name"].tolist(), strict=True))
 
 
-def crop(image: Picture, box: Sequence[float]) -> Picture:
+def crop(image: RgbImage, box: Sequence[float]) -> RgbImage:
     """What is in a box, and a little around it.
 
     Args:
         image: (H, W, 3) RGB.
         box: `x_min, y_min, x_max, y_max`, pixels.
+
+    >>> crop(np.zeros((100, 200, 3), np.uint8), [10, 20, 60, 40]).shape
+    (24, 60, 3)
     """
     height, width = image.shape[:2]
     x_min, y_min, x_max, y_max = box
