@@ -10,6 +10,7 @@ BENCHMARKS = (
     "wbf",
     "first_call",
     "soft_nms",
+    "scoring",
     "hard_vote",
     "soft_vote",
     "submission",

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         ("wbf", "weighted boxes fusion"),
         ("first_call", "the first call in a process"),
         ("soft_nms", "Soft-NMS"),
+        ("scoring", "mAP"),
         ("hard_vote", "vote"),
         ("soft_vote", "soft vote"),
         ("submission", "masks"),

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from evaluation.found_boxes import IDS, NAMES, detections_of, truth_of
-from recycling.annotations import ANNOTATIONS, Annotations
+from recycling.annotations import ANNOTATIONS, BOX, Annotations
 from recycling.evaluation import (
     SIZES,
     EvaluationError,
@@ -49,7 +49,7 @@ def reference(truth, detections):
         }
         coco.createIndex()
         ordered = detections.sort_values(
-            ["image_id", "category_id", "score", "x_min"], ascending=[True, True, False, True]
+            ["image_id", "category_id", "score", *BOX], ascending=[True, True, False, *[True] * 4]
         )
         evaluation = COCOeval(coco, coco.loadRes(entries(ordered)), "bbox")
         evaluation.evaluate()
@@ -90,6 +90,84 @@ def test_scores_are_those_of_pycocotools(seed):
     assert metrics.per_class == pytest.approx(
         {name: precision[:, by_id[i]].mean() for name, i in zip(NAMES[:3], IDS[:3], strict=True)}
     )
+
+
+def world(seed):
+    """A few images on a grid: overlaps at the thresholds, equal scores, crowds, many boxes."""
+    rng = np.random.default_rng(seed)
+    truth = truth_of(rng, int(rng.integers(1, 6)), int(rng.integers(1, 40)))
+    step = rng.choice([1, 8, 20])
+
+    def on_grid(table):
+        corner = np.round(rng.uniform(0, 100, (len(table), 2)) / step) * step
+        size = (1 + np.round(rng.uniform(0, 100, (len(table), 2)) / step)) * step
+        return table.assign(
+            x_min=corner[:, 0],
+            y_min=corner[:, 1],
+            x_max=corner[:, 0] + size[:, 0],
+            y_max=corner[:, 1] + size[:, 1],
+        )
+
+    objects = on_grid(truth.annotations).assign(
+        iscrowd=rng.random(len(truth.annotations)) < rng.choice([0.0, 0.2])
+    )
+    objects["area"] = (objects["x_max"] - objects["x_min"]) * (objects["y_max"] - objects["y_min"])
+    objects.loc[objects.index[0], "iscrowd"] = False
+    near = objects.sample(int(rng.integers(0, 300)), replace=True, random_state=seed)
+    columns = ["image_id", "category_id", *BOX]
+    found = near[columns].reset_index(drop=True)
+    shift = rng.integers(-1, 2, (len(found), 4)) * step * (rng.random((len(found), 4)) < 0.4)
+    found[BOX] += shift
+    strange = rng.random(len(found)) < 0.3
+    found[strange] = on_grid(found[strange])
+    found.loc[rng.random(len(found)) < 0.5, "category_id"] = IDS[0]
+    scores = np.round(rng.random(len(found)), int(rng.choice([1, 6])))
+    detections = Detections(DETECTIONS.conform(found.assign(score=scores), where="test"))
+    return Annotations(
+        truth.images, ANNOTATIONS.conform(objects, where="test"), truth.categories
+    ), (detections)
+
+
+def check_world(seed):
+    truth, detections = world(seed)
+    expected = reference(truth, detections).eval["precision"][..., -1]
+    metrics = map50(truth, detections)
+    at_50, at_75 = expected[0, :, :, 0], expected[5, :, :, 0]
+    assert metrics.score == pytest.approx(at_50[at_50 > -1].mean(), abs=1e-9)
+    assert metrics.details["mAP75"] == pytest.approx(at_75[at_75 > -1].mean(), abs=1e-9)
+    for index, name in enumerate(("mAP", *(f"mAP_{size}" for size in SIZES))):
+        of_size = expected[..., index]
+        if (of_size > -1).any():
+            assert metrics.details[name] == pytest.approx(of_size[of_size > -1].mean(), abs=1e-9)
+        else:
+            assert name not in metrics.details
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_scores_of_a_drawn_world_are_those_of_pycocotools(seed):
+    check_world(seed)
+
+
+@pytest.mark.slow
+def test_scores_of_two_thousand_worlds_are_those_of_pycocotools():
+    for seed in range(40, 2000):
+        check_world(seed)
+
+
+def test_ids_of_any_size_give_the_same_scores():
+    rng = np.random.default_rng(5)
+    truth = truth_of(rng)
+    detections = detections_of(truth, rng)
+
+    def large(table):
+        return table.assign(image_id=table["image_id"] + 2**62, category_id=table["category_id"])
+
+    shifted = Annotations(
+        large(truth.images.assign(category_id=0)).drop(columns="category_id"),
+        large(truth.annotations),
+        truth.categories,
+    )
+    assert map50(shifted, Detections(large(detections))) == map50(truth, detections)
 
 
 def test_perfect_boxes_score_one_even_for_the_annotation_with_id_0():

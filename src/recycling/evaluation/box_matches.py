@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.evaluation.boxes import check_detections, coco_evaluation, in_evaluation_order
+from recycling.evaluation.box_matching import (
+    IGNORED,
+    RECALLS,
+    RIGHT,
+    by_category,
+    match,
+    n_threads,
+)
 from recycling.evaluation.faults import naming_member
 from recycling.predictions import Detections
 
-_MOST_OF_CATEGORY = 100  # detections of one category on one image that COCO's mAP counts
-_RECALLS = np.linspace(0, 1, 101)
-_BLOCK = 4_000_000  # numbers in memory at a time
+_DRAWS_AT_A_TIME = 16  # for a thread
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,27 @@ class BoxMatches:
         Returns:
             (draws,), NaN where a draw has no object.
         """
-        total, counted = np.zeros(len(draws)), np.zeros(len(draws))
-        for category in np.unique(self.object_category):
-            precision = self._average_precision(draws, int(category))
-            defined = ~np.isnan(precision)
-            total[defined] += precision[defined]
-            counted += defined
-        result = np.full(len(draws), np.nan)
-        np.divide(total, counted, out=result, where=counted > 0)
+        from recycling.evaluation.box_kernels import mean_precision_of_draws
+
+        present = np.zeros((self.n_images, self.n_categories))
+        np.add.at(present, (self.object_image, self.object_category), 1.0)
+        objects = np.rint(draws @ present).astype(np.int64)
+        result = np.empty(len(draws))
+
+        def score_some(start: int) -> None:
+            some = slice(start, start + _DRAWS_AT_A_TIME)
+            mean_precision_of_draws(
+                draws[some],
+                self.image,
+                self.hit,
+                self._bounds,
+                objects[some],
+                RECALLS,
+                result[some],
+            )
+
+        with ThreadPoolExecutor(n_threads()) as threads:
+            list(threads.map(score_some, range(0, len(draws), _DRAWS_AT_A_TIME)))
         return result
 
     def scores_above(self, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,38 +111,13 @@ class BoxMatches:
             total += [_area(hits[:n], wrong[:n], n_objects) for n in left]
         return total / len(categories)
 
-    def _average_precision(self, draws: NDArray[np.int64], category: int) -> NDArray[np.float64]:
-        """(draws,) Average precision of one category, NaN where a draw has no object of it.
-
-        An image that was drawn twice adds each of its detections twice: COCO's curve through these
-        points only ever bends at the last copy of a hit, so weights do what copies would.
-        """
-        own = self._of_category(category)
-        image, hit = self.image[own], self.hit[own]
-        n_objects = draws @ np.bincount(
-            self.object_image[self.object_category == category], minlength=self.n_images
-        )
-        result = np.empty(len(draws))
-        step = max(1, _BLOCK // max(len(image), 1))
-        for start in range(0, len(draws), step):
-            times = draws[start : start + step].astype(np.int32)[:, image]
-            seen = np.cumsum(times, axis=1, dtype=np.int32)[:, hit]
-            hits = np.cumsum(times[:, hit], axis=1, dtype=np.int32)
-            for row in range(len(times)):
-                n = n_objects[start + row]
-                result[start + row] = _area(hits[row], seen[row] - hits[row], n) if n else np.nan
-        return result
-
     def _of_category(self, category: int) -> slice:
         return slice(self._bounds[category], self._bounds[category + 1])
 
     @cached_property
-    def _bounds(self) -> list[int]:
+    def _bounds(self) -> NDArray[np.int64]:
         """Where the detections of each category begin, and the end."""
-        bounds: list[int] = np.searchsorted(
-            self.category, np.arange(self.n_categories + 1)
-        ).tolist()
-        return bounds
+        return np.searchsorted(self.category, np.arange(self.n_categories + 1))
 
 
 def match_boxes(
@@ -146,61 +139,30 @@ def match_boxes(
     result = {}
     for name, detections in members.items():
         with naming_member(name):
-            check_detections(truth, detections)
             result[name] = _matches(truth, detections, iou_threshold)
     return result
 
 
 def _matches(truth: Annotations, detections: Detections, iou_threshold: float) -> BoxMatches:
-    found = in_evaluation_order(detections)
-    evaluation = coco_evaluation(truth, found)
-    parameters = evaluation.params
-    parameters.iouThrs = np.array([iou_threshold])
-    parameters.areaRng, parameters.areaRngLbl = parameters.areaRng[:1], parameters.areaRngLbl[:1]
-    parameters.maxDets = [_MOST_OF_CATEGORY]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    # Keys are the numbers of a detection and its object, from 1, as "12_7".
-    pairs: NDArray[np.int64] = (
-        np.array([key.split("_") for key in evaluation.eval["matched"]], dtype=np.int64)
-        .reshape(-1, 2) - 1
-    )  # fmt: skip
-    crowd = truth.annotations["iscrowd"].to_numpy(dtype=bool)
-    on_crowd = crowd[pairs[:, 1]]
-    score = found["score"].to_numpy(dtype=np.float64)
-    hit = np.zeros(len(found), dtype=bool)
-    hit[pairs[~on_crowd, 0]] = True
-    rank = found.groupby(["image_id", "category_id"]).cumcount().to_numpy()
-    counted: NDArray[np.bool_] = rank < _MOST_OF_CATEGORY
-    counted[pairs[on_crowd, 0]] = False
-    # COCO leaves out a box of negative area that found nothing.
-    area = (found["x_max"] - found["x_min"]) * (found["y_max"] - found["y_min"])
-    counted &= hit | (area >= 0).to_numpy()
-    found_score = np.full(len(crowd), -1.0)
-    found_score[pairs[~on_crowd, 1]] = score[pairs[~on_crowd, 0]]
-
-    image, category = _rows(truth, found)
-    object_image, object_category = _rows(truth, truth.annotations)
-    order = np.lexsort((-score, category))
-    order = order[counted[order]]
+    matching = match(truth, detections, iou_thresholds=[iou_threshold])
+    outcome, found = matching.outcome[0, 0], matching.found[0]
+    order, _ = by_category(matching.category, matching.score, len(truth.categories))
+    order = order[outcome[order] != IGNORED]
+    hit = outcome == RIGHT
+    found_score = np.full(len(matching.object_image), -1.0)
+    found_score[found[hit]] = matching.score[hit]
+    counts = ~truth.annotations["iscrowd"].to_numpy(dtype=bool)
     return BoxMatches(
         n_images=len(truth.images),
         n_categories=len(truth.categories),
-        image=image[order],
-        category=category[order],
-        score=score[order],
+        image=matching.image[order],
+        category=matching.category[order],
+        score=matching.score[order],
         hit=hit[order],
-        object_image=object_image[~crowd],
-        object_category=object_category[~crowd],
-        found_score=found_score[~crowd],
+        object_image=matching.object_image[counts],
+        object_category=matching.object_category[counts],
+        found_score=found_score[counts],
     )
-
-
-def _rows(truth: Annotations, table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row of the image and of the category of each row, in the truth's tables."""
-    image = pd.Index(truth.images["image_id"]).get_indexer(table["image_id"])
-    category = pd.Index(truth.categories["category_id"]).get_indexer(table["category_id"])
-    return image.astype(np.int64), category.astype(np.int64)
 
 
 def _area(hits: NDArray[Any], wrong: NDArray[Any], n_objects: int) -> float:
@@ -216,5 +178,5 @@ def _area(hits: NDArray[Any], wrong: NDArray[Any], n_objects: int) -> float:
         return 0.0
     precision = hits / np.maximum(hits + wrong, 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    first = np.searchsorted(hits / n_objects, _RECALLS, side="left")
-    return float(best[first[first < n]].sum() / len(_RECALLS))
+    first = np.searchsorted(hits / n_objects, RECALLS, side="left")
+    return float(best[first[first < n]].sum() / len(RECALLS))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recycling.ensembling.boxes.instance_masks import SEGMENTATION, fused_segmentations
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.predictions import DETECTIONS, Detections
+from recycling.predictions.ordering import order_by_score
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -253,7 +254,9 @@ def _best_first(
     takes_part = (columns["score"] >= score_threshold) & (weight > 0)
     has_area = (edges[2] - edges[0]) * (edges[3] - edges[1]) > 0
     group = image if class_agnostic else image * len(category_ids) + category
-    row = _in_order(np.flatnonzero(takes_part & has_area), group, score, (*edges, category, weight))
+    row = order_by_score(
+        np.flatnonzero(takes_part & has_area), group, score, (*edges, category, weight)
+    )
     return Boxes(
         offsets=np.append(np.flatnonzero(np.diff(group[row], prepend=-1)), len(row)),
         row=row,
@@ -274,7 +277,7 @@ def _by_score(boxes: Boxes, fused: Fused) -> Fused:
     """Fused boxes by image and then by score, highest first; equal scores by coordinates."""
     every = np.arange(len(fused.best))
     image = boxes.image[fused.best]
-    order = _in_order(every, image, fused.score, (*fused.edges, fused.category))
+    order = order_by_score(every, image, fused.score, (*fused.edges, fused.category))
     place = np.full(len(order) + 1, -1)  # the last is for the boxes of no cluster, whose is -1
     place[order] = every
     return Fused(
@@ -292,26 +295,6 @@ def _result(boxes: Boxes, fused: Fused) -> Columns:
     category_id = boxes.category_ids[fused.category]
     values = (image_id, category_id, fused.score, *fused.edges)
     return dict(zip(DETECTIONS.names, values, strict=True))
-
-
-def _in_order(rows: Ints, group: Ints, score: Floats, ties: Sequence[NDArray[Any]]) -> Ints:
-    """Some rows by group, then by score, highest first.
-
-    Equal scores are put in the order of `ties`, coordinates above all, so that neither the order
-    of the members nor that of their rows matters.
-    """
-    # One number, which sorts many times faster than a table: the group less up to a half.
-    number = group[rows] - score[rows] / (2 * score.max(initial=0.0) or 1.0)
-    order = np.argsort(number)
-    number, rows = number[order], rows[order]
-    same = number[1:] == number[:-1]
-    if same.any():
-        # Scores are equal, or so close that this number is: these few are sorted by everything.
-        tied = np.append(same, False) | np.append(False, same)
-        some = rows[tied]
-        keys = (some, *(tie[some] for tie in reversed(ties)), -score[some], group[some])
-        rows[tied] = some[np.lexsort(keys)]
-    return rows
 
 
 def _weight_matrix(weights: Weights | None, names: Sequence[str], category_ids: Ints) -> Floats:

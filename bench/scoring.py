@@ -1,0 +1,168 @@
+"""mAP from tables beside ``faster-coco-eval``, and what a bootstrap of it takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from bench.comparison import Row, by_turns, show
+from recycling.annotations import ANNOTATIONS, BOX, CATEGORIES, IMAGES, Annotations
+from recycling.evaluation import draw_images, image_scores, map50
+from recycling.evaluation.metric import BoxMetric
+from recycling.predictions import DETECTIONS, Detections
+
+SIDE, N_CATEGORIES = 1024, 10
+N_DRAWS = 1000
+
+
+def run(*, quick: bool) -> list[Row]:
+    n_images, n_boxes, turns = (50, 3_000, 1) if quick else (5_000, 300_000, 3)
+    truth, detections = scene(n_images, n_boxes)
+    map50(truth, detections)  # compiles
+    calls = {"ours": lambda: map50(truth, detections), "peer": lambda: peer(truth, detections)}
+    timed = by_turns(turns, calls)
+    (our_seconds, ours), (peer_seconds, theirs) = timed["ours"], timed["peer"]
+    assert abs(ours.details["mAP"] - theirs[0]) < 1e-9
+    assert abs(ours.score - theirs[1]) < 1e-9
+    what = f"mAP of {n_boxes:,} boxes on {n_images:,} images"
+    row = Row(what, "faster-coco-eval", peer_seconds, our_seconds, 20)
+    show("from the same tables; all thresholds and sizes, equal to 1e-9", [row])
+    show_bootstrap(truth, detections, n_draws=20 if quick else N_DRAWS)
+    return [row]
+
+
+def show_bootstrap(truth: Annotations, detections: Detections, *, n_draws: int) -> None:
+    """Print what drawing the images again and again takes."""
+    draws = draw_images(len(truth.images), n_draws=n_draws)
+    table = Table("metric", "draws", "s to match", "s to draw", "at most")
+    for name, most in (("map50", 1.0), ("map50_95", 15.0)):
+        settings = BoxMetric.model_validate({"metric": name})
+        start = time.perf_counter()
+        scores = image_scores(settings, truth, {"a": detections})["a"]
+        matched = time.perf_counter()
+        scores.scores(draws[:1])
+        ready = time.perf_counter()
+        scores.scores(draws)
+        done = time.perf_counter()
+        table.add_row(
+            name, f"{n_draws:,}", f"{matched - start:.2f}", f"{done - ready:.2f}", f"{most:g} s"
+        )
+    table.title = "bootstrap of the same boxes"
+    Console(width=110).print(table)
+
+
+def scene(n_images: int, n_boxes: int) -> tuple[Annotations, Detections]:
+    """Objects at random, seven on an image, and boxes of which four in ten are near one."""
+    rng = np.random.default_rng(0)
+    n_objects = 7 * n_images
+    boxes = boxes_at_random(rng, n_objects)
+    objects = table_of(
+        boxes, rng.integers(0, n_images, n_objects), rng.integers(1, N_CATEGORIES + 1, n_objects)
+    )
+    rows = objects.assign(
+        annotation_id=range(n_objects),
+        area=(boxes[:, 2:] - boxes[:, :2]).prod(axis=1),
+        segmentation=None,
+        iscrowd=rng.random(n_objects) < 0.01,
+        source="human",
+        score=1.0,
+        extra=None,
+    )
+    ids = list(range(n_images))
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "file_name": [f"{image_id}.jpg" for image_id in ids],
+            "width": SIDE,
+            "height": SIDE,
+            "group": [str(image_id) for image_id in ids],
+            "extra": None,
+        }
+    )
+    numbers = list(range(1, N_CATEGORIES + 1))
+    categories = pd.DataFrame(
+        {
+            "category_id": numbers,
+            "name": [f"category {number}" for number in numbers],
+            "supercategory": "",
+            "extra": None,
+        }
+    )
+    truth = Annotations(
+        IMAGES.conform(images, where="images"),
+        ANNOTATIONS.conform(rows, where="annotations"),
+        CATEGORIES.conform(categories, where="categories"),
+    )
+    near = objects.iloc[rng.integers(0, n_objects, int(0.4 * n_boxes))]
+    jittered = near.assign(**(near[BOX] + rng.normal(0, 8, (len(near), 4))))
+    n_far = n_boxes - len(near)
+    far = table_of(
+        boxes_at_random(rng, n_far),
+        rng.integers(0, n_images, n_far),
+        rng.integers(1, N_CATEGORIES + 1, n_far),
+    )
+    found = pd.concat([jittered, far], ignore_index=True)
+    found = found.assign(score=rng.random(len(found)))
+    return truth, Detections(DETECTIONS.conform(found, where="detections"))
+
+
+def boxes_at_random(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """(n, 4) boxes of 8 to 300 pixels a side."""
+    size = np.exp(rng.uniform(np.log(8), np.log(300), (n, 2)))
+    corner = rng.uniform(0, SIDE - 300, (n, 2))
+    return np.hstack([corner, corner + size])
+
+
+def table_of(
+    boxes: NDArray[np.float64], image_id: NDArray[np.int64], category_id: NDArray[np.int64]
+) -> pd.DataFrame:
+    return pd.DataFrame(boxes, columns=BOX).assign(image_id=image_id, category_id=category_id)
+
+
+def peer(truth: Annotations, detections: Detections) -> tuple[float, float]:
+    """The library's mAP and mAP50; it takes dictionaries."""
+    from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
+
+    objects = zip(
+        entries(truth.annotations),
+        truth.annotations["area"].tolist(),
+        truth.annotations["iscrowd"].tolist(),
+        strict=True,
+    )
+    known = COCO(
+        {
+            "images": [{"id": image_id} for image_id in truth.images["image_id"].tolist()],
+            "annotations": [
+                {**entry, "id": number, "area": area, "iscrowd": int(is_crowd)}
+                for number, (entry, area, is_crowd) in enumerate(objects, start=1)
+            ],
+            "categories": [{"id": number} for number in truth.categories["category_id"].tolist()],
+        }
+    )
+    found = [
+        {**entry, "score": score}
+        for entry, score in zip(entries(detections), detections["score"].tolist(), strict=True)
+    ]
+    evaluation = COCOeval_faster(known, known.loadRes(found), iouType="bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    at_50 = precision[0]
+    return float(precision[precision > -1].mean()), float(at_50[at_50 > -1].mean())
+
+
+def entries(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as COCO's files have them."""
+    x_min, y_min, x_max, y_max = (table[name].to_numpy() for name in BOX)
+    boxes = np.column_stack([x_min, y_min, x_max - x_min, y_max - y_min]).tolist()
+    ids = zip(table["image_id"].tolist(), table["category_id"].tolist(), boxes, strict=True)
+    return [
+        {"image_id": image_id, "category_id": category_id, "bbox": box}
+        for image_id, category_id, box in ids
+    ]
