@@ -30,6 +30,7 @@ from recycling.predictions.formats.classes import (
     write_classes_csv,
 )
 from recycling.predictions.formats.rows import MissingImages
+from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.predictions.probability_maps import (
     ProbabilityMaps,
     ProbabilityPlanes,
@@ -71,6 +72,8 @@ __all__ = [
     "ProbabilityPlanes",
     "ProbableLabelMaps",
     "SubmissionError",
+    "UnusualBoxes",
+    "check_boxes",
     "class_probabilities_to_submission",
     "detections_to_submission",
     "label_maps_to_submission",

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
-from recycling.predictions.core import Predictions
+from recycling.predictions.core import Detections, Predictions
 from recycling.predictions.formats.rows import MissingImages
+from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.registry import PickedSettings, Registry
 
 
@@ -98,6 +100,7 @@ def read_submission(
     categories: pd.DataFrame,
     *,
     missing_images: MissingImages = "error",
+    unusual_boxes: UnusualBoxes = "error",
 ) -> Predictions:
     """Read predictions from a file that was written for the competition.
 
@@ -107,12 +110,17 @@ def read_submission(
         images: The images that were to be predicted; for classes the crops.
         categories: The categories; their order is that of labels.
         missing_images: Whether an image without a row is an error or is gone on without.
+        unusual_boxes: Whether boxes that do not look like boxes on their images are an error; see
+            `check_boxes`.
 
     Raises:
         SubmissionError: One line that counts all faults of the file by kind and names the first
             images of each.
     """
     picked: Format = settings.picked
-    return picked.read(
+    predictions = picked.read(
         path, images, categories, missing_images=missing_images, **settings.arguments()
     )
+    if isinstance(settings, BoxFormat):
+        check_boxes(cast(Detections, predictions), images, path, unusual=unusual_boxes)
+    return predictions
