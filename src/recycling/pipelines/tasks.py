@@ -70,5 +70,7 @@ def with_types(
 
 
 def predicted_rows(task: Task, annotations: Annotations) -> pd.DataFrame:
-    """What is predicted: the crops, which are annotations, for classes; else the images."""
-    return annotations.annotations if task == "cls" else annotations.images
+    """What is predicted: for classes the crops, which are annotations of one object; else images."""
+    if task != "cls":
+        return annotations.images
+    return annotations.annotations[~annotations.annotations["iscrowd"]].reset_index(drop=True)

@@ -66,6 +66,11 @@ class Member:
         return f"{self.namespace}.out_of_fold_metrics"
 
     @property
+    def held_out_part(self) -> str:
+        """The dataset of those labelled images, of which its out-of-fold predictions are."""
+        return f"{self.namespace}.held_out_part"
+
+    @property
     def pool_predictions(self) -> str:
         """The dataset of its predictions on the unlabelled images."""
         return f"{self.namespace}.pool_predictions"

@@ -120,7 +120,7 @@ class _Boxes:
     def outside(self) -> tuple[str, bool] | None:
         """The fault that the centres of boxes are outside their images."""
         centre = (self._low + self._high) / 2
-        out = ((centre < 0) | (centre > self._sizes)).any(axis=1)
+        out: NDArray[np.bool_] = np.any((centre < 0) | (centre > self._sizes), axis=1)
         if not out.any():
             return None
         names = pd.unique(self._images["file_name"].to_numpy()[self._row[out]])

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recycling.predictions.core import Detections, Predictions
 from recycling.predictions.formats.rows import MissingImages
@@ -29,10 +31,13 @@ class Format:
             settings by keyword; gives the table.
         read: Takes the file, the images (or crops), the categories, `missing_images` and its
             settings by keyword; gives the predictions.
+        rows_in: Takes the file and the images (or crops); gives the rows of those that the file
+            predicts. Without it a file counts as one that predicts all.
     """
 
     write: Callable[..., pd.DataFrame]
     read: Callable[..., Predictions]
+    rows_in: Callable[[str | Path, pd.DataFrame], NDArray[np.int64]] | None = None
 
 
 CLASS_FORMATS: Registry[Format] = Registry("submission format of classes")

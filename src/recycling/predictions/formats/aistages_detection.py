@@ -8,6 +8,8 @@ the table of categories, from 0. An image without boxes has a row with an empty 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +23,7 @@ from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
+    images_in,
     kind_of_word,
     opened,
     write_csv,
@@ -239,9 +242,9 @@ def _check_boxes(
     """Note each box that has a fault, once, under the first that it has."""
     label, score, x_min, y_min, x_max, y_max = boxes.T
 
-    def place(box: int, what: str) -> str:
+    def place(box: int, what: Callable[[int], str]) -> str:
         number = box - int(np.searchsorted(row, row[box]))
-        return f"{rows.name_of(row[box])} (box {number}: {what})"
+        return f"{rows.name_of(row[box])} (box {number}: {what(box)})"
 
     def strange(box: int) -> str:
         names = ("label", *_NUMBERS)
@@ -253,8 +256,8 @@ def _check_boxes(
         return f"{axis}_min {_shown(low[box])}, {axis}_max {_shown(high[box])}"
 
     good = np.ones(len(boxes), dtype=np.bool_)
-    for bad, kind, what in (
-        (~np.isfinite(boxes).all(axis=1), "a number is not finite", strange),
+    checks: tuple[tuple[NDArray[np.bool_], str, Callable[[int], str]], ...] = (
+        (np.any(~np.isfinite(boxes), axis=1), "a number is not finite", strange),
         (
             (label < 0) | (label >= n_categories) | (label != np.floor(label)),
             f"no such label, they go from 0 to {n_categories - 1}",
@@ -270,8 +273,9 @@ def _check_boxes(
             "the sides of a box are the wrong way round, they are x_min y_min x_max y_max",
             sides,
         ),
-    ):
-        faults.add_where(good & bad, kind, lambda box, what=what: place(box, what(box)))
+    )
+    for bad, kind, what in checks:
+        faults.add_where(good & bad, kind, partial(place, what=what))
         good &= ~bad
 
 
@@ -294,5 +298,5 @@ def _shown(number: float) -> str:
 
 
 BOX_FORMATS.register("aistages_detection", AistagesDetection)(
-    Format(detections_to_submission, read_detections_csv)
+    Format(detections_to_submission, read_detections_csv, images_in)
 )

@@ -25,6 +25,7 @@ from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
+    images_in,
     kind_of_word,
     opened,
 )
@@ -350,5 +351,5 @@ def _write(
 
 
 MASK_FORMATS.register("aistages_segmentation", AistagesSegmentation)(
-    Format(_write, read_label_maps_csv)
+    Format(_write, read_label_maps_csv, images_in)
 )

@@ -85,6 +85,28 @@ def read_class_probabilities_csv(
     return ClassProbabilities(CLASS_PROBABILITIES.conform(table, where=str(path)))
 
 
+def crops_in(path: str | Path, annotations: pd.DataFrame) -> NDArray[np.int64]:
+    """Which crops a file has rows of.
+
+    Args:
+        path: The CSV file.
+        annotations: The crops, with `annotation_id`.
+
+    Returns:
+        Their rows in the table, ascending.
+
+    Raises:
+        SubmissionError: The file cannot be read, or has no column of crops.
+    """
+    path = Path(path)
+    frame = _read_texts(path)
+    if ID not in frame.columns:
+        raise SubmissionError(f"{path}: no column {ID!r}")
+    crops = annotations[ID].to_numpy(dtype=np.int64)
+    _, found = _rows_of_crops(frame[ID], crops, Faults(path, SubmissionError))
+    return np.sort(found)
+
+
 def checked_probabilities(
     probabilities: ClassProbabilities, where: str
 ) -> tuple[pd.DataFrame, list[str], NDArray[np.float64]]:
@@ -231,8 +253,9 @@ def _probabilities(frame: pd.DataFrame, names: list[str], faults: Faults) -> NDA
     numbers_all = np.isfinite(values).all(axis=1)
     in_range = _is_probability(values).all(axis=1)
     faults.add_where(~in_range, _kind_of_numbers(values[numbers_all]), described)
+    off = np.array(np.abs(sums - 1) > SUM_TOLERANCE, dtype=np.bool_)
     faults.add_where(
-        in_range & (np.abs(sums - 1) > SUM_TOLERANCE),
+        in_range & off,
         f"the probabilities of a crop sum to 1 within {SUM_TOLERANCE}, divide them by their sum "
         "(scores of one class against the rest, a sigmoid each, need a softmax instead)",
         lambda row: f"crop {frame[ID].iloc[row]} (sum {sums[row]:.6g})",

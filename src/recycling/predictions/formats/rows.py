@@ -93,8 +93,43 @@ def find_rows(
     Raises:
         SubmissionError: The header is wrong.
     """
-    body, name_first = _header(content, path)
     names = [str(name) for name in images["file_name"]]
+    known, found = _found(content, path, names, faults)
+    known.say_rewritten(path, "images")
+    note_missing("image", names, found, path, missing, faults)
+    order = sorted(found)
+    return Rows(
+        np.array(order, dtype=np.int64),
+        np.array([found[row][0] for row in order], dtype=np.int64),
+        np.array([found[row][1] for row in order], dtype=np.int64),
+        names,
+    )
+
+
+def images_in(path: str | Path, images: pd.DataFrame) -> NDArray[np.int64]:
+    """Which images a file has rows of.
+
+    Args:
+        path: The CSV file.
+        images: The images, with `file_name`.
+
+    Returns:
+        Their rows in the table, ascending.
+
+    Raises:
+        SubmissionError: The file cannot be read, or its header is wrong.
+    """
+    path = Path(path)
+    names = [str(name) for name in images["file_name"]]
+    _, found = _found(opened(path), path, names, Faults(path, SubmissionError))
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _found(
+    content: mmap.mmap, path: Path, names: list[str], faults: Faults
+) -> tuple[KnownNames, dict[int, tuple[int, int]]]:
+    """Where the PredictionString of each image is, by the image's row."""
+    body, name_first = _header(content, path)
     known = KnownNames(names)
     found: dict[int, tuple[int, int]] = {}
     for number, (start, stop) in enumerate(_lines(content, body), 2):
@@ -113,15 +148,7 @@ def find_rows(
             faults.add("the image has a second row, keep one", place)
         else:
             found[row] = text
-    known.say_rewritten(path, "images")
-    note_missing("image", names, found, path, missing, faults)
-    order = sorted(found)
-    return Rows(
-        np.array(order, dtype=np.int64),
-        np.array([found[row][0] for row in order], dtype=np.int64),
-        np.array([found[row][1] for row in order], dtype=np.int64),
-        names,
-    )
+    return known, found
 
 
 def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
