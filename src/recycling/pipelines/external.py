@@ -12,10 +12,11 @@ from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
+from recycling.evaluation import Metrics
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
-from recycling.pipelines.tasks import FORMAT, PREDICTIONS, predicted_rows, with_types
+from recycling.pipelines.tasks import FORMAT, METRIC, PREDICTIONS, predicted_rows, with_types
 from recycling.plan import ExternalMember
-from recycling.predictions import ExternalMembers, Predictions
+from recycling.predictions import ClassProbabilities, ExternalMembers, Predictions
 from recycling.registry import PickedSettings
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def external_nodes(member: ExternalMember) -> list[Node]:
         node(reader(task, member.model),
              [f"{task}.external.test", "test.annotations", submission],
              [member.test_predictions, test_part], name="read_test", namespace=space),
-        node(SCORE_TEST[task], [test_part, member.test_predictions, metric],
+        node(part_scorer(task), [test_part, member.test_predictions, metric],
              member.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
     if member.has_out_of_fold:
@@ -84,6 +85,22 @@ def out_of_fold_reader(task: Task, name: str) -> Callable[..., tuple[Predictions
 
     returns = GenericAlias(tuple, (PREDICTIONS[task], Annotations))
     return with_types(read_predictions, settings=FORMAT[task], returns=returns)
+
+
+def part_scorer(task: Task) -> Callable[..., Metrics]:
+    """A node function that scores predictions on those test images, or crops, that a file has."""
+
+    def score_test(
+        truth: Annotations, predictions: Predictions, metric: PickedSettings
+    ) -> Metrics:
+        """Score predictions on the test images, which may be without annotations."""
+        if task == "cls" and isinstance(predictions, pd.DataFrame):
+            # A crop that the file lacks has the same probability for every class.
+            known = predictions["annotation_id"].isin(truth.annotations["annotation_id"])
+            predictions = ClassProbabilities(predictions[known])
+        return SCORE_TEST[task](truth, predictions, metric)
+
+    return with_types(score_test, predictions=PREDICTIONS[task], metric=METRIC[task])
 
 
 def _part(task: Task, known: Annotations, covered: pd.DataFrame) -> Annotations:

@@ -250,12 +250,11 @@ def _probabilities(frame: pd.DataFrame, names: list[str], faults: Faults) -> NDA
         text = visible(frame[names[column]].iloc[row])
         return f"crop {frame[ID].iloc[row]} ({names[column]}: {text})"
 
-    numbers_all = np.isfinite(values).all(axis=1)
-    in_range = _is_probability(values).all(axis=1)
-    faults.add_where(~in_range, _kind_of_numbers(values[numbers_all]), described)
-    off = np.array(np.abs(sums - 1) > SUM_TOLERANCE, dtype=np.bool_)
+    finite = np.isfinite(values).all(axis=1)
+    in_range = np.asarray(_is_probability(values).all(axis=1))
+    faults.add_where(~in_range, _kind_of_numbers(values[finite]), described)
     faults.add_where(
-        in_range & off,
+        in_range & np.asarray(np.abs(sums - 1) > SUM_TOLERANCE),
         f"the probabilities of a crop sum to 1 within {SUM_TOLERANCE}, divide them by their sum "
         "(scores of one class against the rest, a sigmoid each, need a softmax instead)",
         lambda row: f"crop {frame[ID].iloc[row]} (sum {sums[row]:.6g})",
