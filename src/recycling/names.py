@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 def composed(name: str) -> str:
-    """The name in Unicode's composed form (NFC), in which names are compared.
+    r"""The name in Unicode's composed form (NFC), in which names are compared.
 
-    >>> composed("e\\u0301") == "\\xe9"
+    >>> composed("e\u0301") == "\xe9"
     True
     """
     return unicodedata.normalize("NFC", name)
 
 
 def loosely(name: str) -> str:
-    """The name without what tools disagree on: Unicode form, separators, case, a leading ``./``.
+    r"""The name without what tools disagree on: Unicode form, separators, case, a leading ``./``.
 
-    >>> loosely(".\\\\Test\\\\0001.JPG")
+    >>> loosely(".\\Test\\0001.JPG")
     'test/0001.jpg'
     """
     folders = composed(name).replace("\\", "/").split("/")
@@ -38,7 +38,7 @@ def loosely(name: str) -> str:
 
 
 class KnownNames:
-    """Finds which of some names another name means.
+    r"""Finds which of some names another name means.
 
     A name is first taken literally, then in composed form, then as `loosely` compares: it means
     the one known name that differs from it in nothing else. Where several do, it means none.
@@ -48,9 +48,9 @@ class KnownNames:
 
     Example:
         >>> known = KnownNames(["test/0001.jpg", "test/a.jpg", "test/A.jpg"])
-        >>> known.find("test\\\\0001.JPG"), known.find("test\\\\a.jpg"), known.find("2.jpg")
+        >>> known.find("test\\0001.JPG"), known.find("test\\a.jpg"), known.find("2.jpg")
         (0, None, None)
-        >>> known.candidates("test\\\\a.jpg")
+        >>> known.candidates("test\\a.jpg")
         ['test/a.jpg', 'test/A.jpg']
     """
 

@@ -91,7 +91,8 @@ def test_boxes_of_a_square_image_are_refused(boxes):
 
 
 def test_swapped_axes_are_named(boxes):
-    swapped = boxes.rename(columns=dict(zip(SIDES, ["y_min", "x_min", "y_max", "x_max"])))
+    names = {"x_min": "y_min", "y_min": "x_min", "x_max": "y_max", "y_max": "x_max"}
+    swapped = boxes.rename(columns=names)
     with pytest.raises(SubmissionError, match="x and y swapped"):
         check_boxes(swapped, IMAGES, "team.csv")
 

@@ -28,7 +28,7 @@ def external_nodes(member: ExternalMember) -> list[Node]:
     submission, test_part = f"params:submission.{task}", f"{member.namespace}.test_part"
     nodes = [
         node(reader(task, member.model),
-             [f"{task}.external.test", "test.annotations", submission],
+             [f"{task}.external.test", member.test, submission],
              [member.test_predictions, test_part], name="read_test", namespace=space),
         node(part_scorer(task), [test_part, member.test_predictions, metric],
              member.test_metrics, name="score_test", namespace=space),
@@ -90,9 +90,7 @@ def out_of_fold_reader(task: Task, name: str) -> Callable[..., tuple[Predictions
 def part_scorer(task: Task) -> Callable[..., Metrics]:
     """A node function that scores predictions on those test images, or crops, that a file has."""
 
-    def score_test(
-        truth: Annotations, predictions: Predictions, metric: PickedSettings
-    ) -> Metrics:
+    def score_test(truth: Annotations, predictions: Predictions, metric: PickedSettings) -> Metrics:
         """Score predictions on the test images, which may be without annotations."""
         if task == "cls" and isinstance(predictions, pd.DataFrame):
             # A crop that the file lacks has the same probability for every class.

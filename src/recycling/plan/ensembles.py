@@ -232,6 +232,7 @@ def _resolved(
         learns="nothing" if method is None else method.learns,
         search=search,
         leaderboard=f"{task}.leaderboard" if name == FINAL and known else None,
+        test=members[0].test if members else "test.annotations",
     )
 
 

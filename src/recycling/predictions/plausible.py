@@ -124,6 +124,7 @@ class _Boxes:
         if not out.any():
             return None
         names = pd.unique(self._images["file_name"].to_numpy()[self._row[out]])
+        first = f"{self._box(int(out.argmax()))}; images {listed(map(shown_name, names), 3)}"
         swapped = (centre[:, ::-1] >= 0) & (centre[:, ::-1] <= self._sizes)
         cause = (
             "x and y swapped? write x_min y_min x_max y_max"
@@ -131,8 +132,8 @@ class _Boxes:
             else "pixels of an image of another size? write pixels of the image as it is"
         )
         return (
-            f"{out.sum()} of {len(out)} boxes have their centre outside the image "
-            f"({self._box(int(out.argmax()))}; images {listed(map(shown_name, names), 3)}): {cause}",
+            f"{out.sum()} of {len(out)} boxes have their centre outside the image ({first}): "
+            f"{cause}",
             bool(out.mean() >= _FEW),
         )
 

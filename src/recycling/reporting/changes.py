@@ -165,7 +165,7 @@ def changed_crops(
     for annotation_id in shown["item_id"].tolist():
         row = annotations.loc[annotation_id]
         image = read_image(folder, file_names[row["image_id"]])
-        real = str(names[row["category_id"]])
+        real = str(names[row["category_id"]]) if row["source"] == "human" else ""
         scores = [table.loc[annotation_id] for table in tables]
         predictions = [(str(each.idxmax()), float(each.max())) for each in scores]
         tiles.append(crop_tile(crop(image, row[BOX].tolist()), real, predictions))

@@ -203,17 +203,18 @@ def crop_tile(crop: Picture, truth: str, predictions: Sequence[tuple[str, float]
 
     Args:
         crop: (H, W, 3) RGB, of any size.
-        truth: Its true category.
+        truth: Its true category, or "" where that is not known.
         predictions: What each model predicts, and with which probability.
 
     Returns:
         (H, 160, 3) RGB; a prediction is green where it is right and red where it is wrong, and so
         is the frame by the last one.
     """
-    lines = [(fitting(f"is {truth}", _CROP_SIDE), INK)]
+    lines = [(fitting(f"is {truth}" if truth else "not labelled", _CROP_SIDE), INK)]
     for prediction, probability in predictions:
         said = f"{fitting(prediction, _CROP_SIDE - 40)} {probability:.2f}"
-        lines.append((said, RIGHT if prediction == truth else WRONG))
+        colour = RIGHT if prediction == truth else WRONG
+        lines.append((said, colour if truth else INK))
     return np.concatenate([_framed(crop, lines[-1][1]), text_band(_CROP_SIDE, lines)])
 
 

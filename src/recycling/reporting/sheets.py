@@ -129,7 +129,8 @@ def classification_sheet(
                 shown["image_id"].tolist(), shown[BOX].to_numpy().tolist(), strict=True
             )
         ],
-        shown["category_id"].map(names).tolist(),
+        # What a model proposed is no truth.
+        shown["category_id"].map(names).where(shown["source"] == "human", "").tolist(),
         [str(name) for name in scores.idxmax(axis="columns")],
         scores.max(axis="columns").tolist(),
     )

@@ -1,8 +1,8 @@
 """The competition's CSV files of boxes."""
 
-import numpy as np
 import unicodedata
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
@@ -267,8 +267,7 @@ def test_images_without_a_row_have_no_boxes_where_that_was_asked_for(tmp_path, c
     boxes = read(path, missing_images="skip")
     pd.testing.assert_frame_equal(boxes, detections([9, 3, 0.5, 1, 2, 3, 4]))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: 2 of 3 images have no row; going on without them: "
-        "test/0000.jpg, test/0001.jpg"
+        f"{path}: 2 of 3 images have no row; going on without them: test/0000.jpg, test/0001.jpg"
     ]
 
 

@@ -164,7 +164,10 @@ def test_any_file_name_of_an_image_comes_back(tmp_path, name):
         ("0 1.0 1 2", "not a class number, .*'1.0', item 1"),
         ("0 1,2 0", "not a class number, .*'1,2', item 1"),
         ("0 1 2\t0 1", "numbers have tab between them, write a space: .*'2<tab>0', item 2"),
-        ("0 1 2 0\u00a0", r"numbers have no-break space U\+00A0 .*'0<no-break space U\+00A0>', item 3"),
+        (
+            "0 1 2 0\u00a0",
+            r"numbers have no-break space U\+00A0 .*'0<no-break space U\+00A0>', item 3",
+        ),
         ("0 1 2 " + "9" * 5000, "no such class, .*'9+ ... .4,960 characters. ... 9+', item 3"),
     ],
 )

@@ -152,15 +152,21 @@ BIG = pd.DataFrame({"annotation_id": [2**53, 2**53 + 1]})
 
 
 def test_ids_above_2_to_the_53_are_told_apart(tmp_path):
-    path = file_of(tmp_path, f"{2**53 + 1},Paper", f"{2**53},Metal", header="annotation_id,category")
+    path = file_of(
+        tmp_path, f"{2**53 + 1},Paper", f"{2**53},Metal", header="annotation_id,category"
+    )
     table = read_class_probabilities_csv(path, BIG, CATEGORIES)
     assert table["annotation_id"].tolist() == [2**53, 2**53 + 1]
     assert table[["Paper", "Metal"]].to_numpy().tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_big_id_that_went_through_a_float_is_refused(tmp_path):
-    path = file_of(tmp_path, f"{2**53}.0,Paper", f"{2**53 + 1},Metal", header="annotation_id,category")
-    with pytest.raises(SubmissionError, match="2.53 and written as a decimal.*'?9007199254740992.0"):
+    path = file_of(
+        tmp_path, f"{2**53}.0,Paper", f"{2**53 + 1},Metal", header="annotation_id,category"
+    )
+    with pytest.raises(
+        SubmissionError, match="2.53 and written as a decimal.*'?9007199254740992.0"
+    ):
         read_class_probabilities_csv(path, BIG, CATEGORIES)
 
 
@@ -174,7 +180,9 @@ def test_classes_are_found_by_other_spellings_and_that_is_said(tmp_path, caplog,
     categories = pd.DataFrame({"category_id": [7, 3], "name": ["\u00c9t\u00e9", "Metal"]})
     by_name = header.endswith("category")
     lines = ["5,E\u0301t\u00e9", "3,METAL"] if by_name else ["5,1,0", "3,0,1"]
-    table = read_class_probabilities_csv(file_of(tmp_path, *lines, header=header), CROPS, categories)
+    table = read_class_probabilities_csv(
+        file_of(tmp_path, *lines, header=header), CROPS, categories
+    )
     assert table["\u00c9t\u00e9"].tolist() == [1, 0]
     assert "2 names of classes are spelt in another way" in caplog.text
 

@@ -248,7 +248,9 @@ def _check_boxes(
 
     def strange(box: int) -> str:
         names = ("label", *_NUMBERS)
-        return next(f"{name} {v:g}" for name, v in zip(names, boxes[box], strict=True) if not np.isfinite(v))
+        return next(
+            f"{name} {v:g}" for name, v in zip(names, boxes[box], strict=True) if not np.isfinite(v)
+        )
 
     def sides(box: int) -> str:
         axis = "x" if x_min[box] > x_max[box] else "y"

@@ -67,7 +67,7 @@ def read_class_probabilities_csv(
     path = Path(path)
     faults = Faults(path, SubmissionError)
     names = [str(name) for name in categories["name"]]
-    frame = _read_texts(path)
+    frame = read_texts(path)
     by_name, frame = _columns(frame, names, path)
     crops = annotations[ID].to_numpy(dtype=np.int64)
     lines, found = _rows_of_crops(frame[ID], crops, faults)
@@ -99,7 +99,7 @@ def crops_in(path: str | Path, annotations: pd.DataFrame) -> NDArray[np.int64]:
         SubmissionError: The file cannot be read, or has no column of crops.
     """
     path = Path(path)
-    frame = _read_texts(path)
+    frame = read_texts(path)
     if ID not in frame.columns:
         raise SubmissionError(f"{path}: no column {ID!r}")
     crops = annotations[ID].to_numpy(dtype=np.int64)
@@ -135,7 +135,12 @@ def checked_probabilities(
     return table, classes, values
 
 
-def _read_texts(path: Path) -> pd.DataFrame:
+def read_texts(path: Path) -> pd.DataFrame:
+    """A CSV file as texts.
+
+    Raises:
+        SubmissionError: There is no such file, or it is empty or no CSV file.
+    """
     try:
         return pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
     except pd.errors.EmptyDataError as error:

@@ -244,14 +244,14 @@ def note_missing(
 
 
 def kind_of_word(text: str, otherwise: str) -> str:
-    """What is wrong with a word that is no number: a character that looks like a space, or else.
+    r"""What is wrong with a word that is no number: a character that looks like a space, or else.
 
     Args:
         text: The word.
         otherwise: What is wrong where there is no such character.
 
     Example:
-        >>> kind_of_word("0\\t1", "not a number"), kind_of_word("O", "not a number")
+        >>> kind_of_word("0\t1", "not a number"), kind_of_word("O", "not a number")
         ('numbers have tab between them, write a space', 'not a number')
     """
     for character in text:

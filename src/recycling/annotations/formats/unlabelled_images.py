@@ -1,0 +1,100 @@
+"""Images without labels, such as a competition's test set: a folder, or a CSV file of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    AnnotationError,
+    Annotations,
+)
+from recycling.annotations.formats.sidecars import PICTURES, picture_size
+from recycling.errors import Faults, listed, visible
+from recycling.progress import track
+
+
+def read_unlabelled_images(
+    folder: str | Path, *, names: str | Path | None = None, file_name: str = "file_name"
+) -> Annotations:
+    """Read the images of a folder, or those that a CSV file names, as annotations without any.
+
+    Args:
+        folder: The folder of images; also the image folder that goes with the result.
+        names: A CSV file with a row an image, such as the competition's sample submission; by
+            default all images in the folder and below it, in the order of their names. Hidden
+            files are passed over.
+        file_name: The column of file names.
+
+    Returns:
+        The images, numbered from 1, each a group of its own; no annotations, no categories. Sizes
+        are those of the images as a viewer shows them.
+
+    Raises:
+        AnnotationError: The folder or the file is missing, there is no image, or one is named
+            twice, missing or unreadable. One line that counts all faults by kind.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise AnnotationError(f"{root}: no such folder; it holds the images")
+    where = root if names is None else Path(names)
+    found = _below(root) if names is None else _named(Path(names), file_name)
+    if not found:
+        raise AnnotationError(f"{where}: there is no image; add some")
+    faults = Faults(where, AnnotationError)
+    sizes = []
+    for row, name in enumerate(track(found, "reading images")):
+        size, path = None, root / name
+        if name in found[:row] if names is not None else False:
+            faults.add("an image is named twice, keep one row", visible(name))
+        elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            faults.add("the file name leaves the folder, make it a path below it", visible(name))
+        elif not path.is_file():
+            faults.add(f"no such file in {root}, correct the name or add it", visible(name))
+        elif (size := picture_size(path)) is None:
+            faults.add("the image cannot be read, replace it", visible(name))
+        sizes.append(size or (1, 1))
+    faults.raise_if_any()
+    ids = range(1, len(found) + 1)
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "file_name": found,
+            "width": [width for width, _ in sizes],
+            "height": [height for _, height in sizes],
+            "group": [str(number) for number in ids],
+            "extra": None,
+        }
+    )
+    return Annotations(
+        images=IMAGES.conform(images, where=str(where)),
+        annotations=ANNOTATIONS.empty(),
+        categories=CATEGORIES.empty(),
+    )
+
+
+def _below(root: Path) -> list[str]:
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() in PICTURES and not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def _named(path: Path, column: str) -> Sequence[str]:
+    try:
+        table = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas raises several of the latter
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise AnnotationError(f"{path}: cannot be read: {reason}") from error
+    if column not in table.columns:
+        raise AnnotationError(
+            f"{path}: no column {column!r}; there are {listed(table.columns)}: set file_name"
+        )
+    return [str(name).strip() for name in table[column]]
