@@ -27,6 +27,8 @@ class UnlabelledImagesDataset(PathDataset[Annotations]):
         filepath: The folder; the entry of the images names it, too.
         names: A CSV file with a row an image; by default all images in and below the folder.
         file_name: Its column of file names.
+        classes: The names of the categories, in the order of the labelled images. Boxes and masks
+            are submitted by it; classifiers know their own.
         common: As for `PathDataset`, without a version.
     """
 
@@ -38,11 +40,15 @@ class UnlabelledImagesDataset(PathDataset[Annotations]):
         filepath: str | Path,
         names: str | Path | None = None,
         file_name: str = "file_name",
+        classes: list[str] | None = None,
         **common: Unpack[PathOptions],
     ) -> None:
         super().__init__(filepath=filepath, **common)
         self.names = None if names is None else local_path(names, "names")
         self.file_name = file_name
+        self.classes = [str(name) for name in classes or ()]
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
-        return read_unlabelled_images(path, names=self.names, file_name=self.file_name)
+        return read_unlabelled_images(
+            path, names=self.names, file_name=self.file_name, classes=self.classes
+        )

@@ -30,6 +30,14 @@ def test_a_folder_of_images(folder):
     assert found.categories.empty
 
 
+def test_classes_may_be_named(folder):
+    found = read_unlabelled_images(folder, classes=["blue", "red"])
+    assert found.categories[["category_id", "name"]].to_numpy().tolist() == [
+        [0, "blue"],
+        [1, "red"],
+    ]
+
+
 def test_a_file_gives_images_and_their_order(folder, tmp_path):
     names = tmp_path / "sample_submission.csv"
     names.write_text("ID,target\nmore/c.JPG,0\na.png,0\n")

@@ -20,7 +20,11 @@ from recycling.progress import track
 
 
 def read_unlabelled_images(
-    folder: str | Path, *, names: str | Path | None = None, file_name: str = "file_name"
+    folder: str | Path,
+    *,
+    names: str | Path | None = None,
+    file_name: str = "file_name",
+    classes: Sequence[str] = (),
 ) -> Annotations:
     """Read the images of a folder, or those that a CSV file names, as annotations without any.
 
@@ -30,10 +34,11 @@ def read_unlabelled_images(
             default all images in the folder and below it, in the order of their names. Hidden
             files are passed over.
         file_name: The column of file names.
+        classes: The names of the categories, in the order of the labelled images; ids from 0.
 
     Returns:
-        The images, numbered from 1, each a group of its own; no annotations, no categories. Sizes
-        are those of the images as a viewer shows them.
+        The images, numbered from 1, each a group of its own; no annotations. Sizes are those of
+        the images as a viewer shows them.
 
     Raises:
         AnnotationError: The folder or the file is missing, there is no image, or one is named
@@ -71,10 +76,13 @@ def read_unlabelled_images(
             "extra": None,
         }
     )
+    categories = pd.DataFrame({"category_id": range(len(classes)), "name": list(classes)})
     return Annotations(
         images=IMAGES.conform(images, where=str(where)),
         annotations=ANNOTATIONS.empty(),
-        categories=CATEGORIES.empty(),
+        categories=CATEGORIES.conform(
+            categories.assign(supercategory="", extra=None), where=str(where)
+        ),
     )
 
 
