@@ -19,6 +19,7 @@ from recycling.predictions import (
     Detections,
     ExternalMembers,
     LabelMaps,
+    SubmissionError,
 )
 from recycling.typed import GraphTypeError, check_types
 
@@ -72,6 +73,28 @@ def test_class_probabilities_come_back_as_they_were_and_classes_as_certain(tmp_p
     entries.save("submission", expected)
     assert path.read_text().split() == ["annotation_id,category", "1,Metal", "2,Paper", "3,Paper"]
     assert entries.load("submission")["Metal"].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("part", "missing"), [("test", "error"), ("out_of_fold", "skip")])
+def test_out_of_fold_files_may_hold_some_folds(tmp_path, part, missing):
+    dataset = ExternalMembersDataset(filepath=tmp_path, part=part)
+    assert dataset.missing_images == missing
+    assert (
+        ExternalMembersDataset(filepath=tmp_path, part=part, missing_images="error").missing_images
+        == "error"
+    )
+
+
+def test_boxes_that_are_shares_are_refused_unless_they_are_meant(tmp_path, annotations, caplog):
+    (tmp_path / "a.csv").write_text(
+        "PredictionString,image_id\n0 0.5 0.1 0.1 0.9 0.9,1.png\n,2.png\n,3.png\n"
+    )
+    known = (BoxFormat.model_validate({}), annotations.images, annotations.categories)
+    with pytest.raises(SubmissionError, match="a.csv: on 1 of 1 images .* shares of the image"):
+        ExternalMembersDataset(filepath=tmp_path).load().read("a", *known)
+    meant = ExternalMembersDataset(filepath=tmp_path, unusual_boxes="warn").load()
+    assert len(meant.read("a", *known)) == 1
+    assert "shares of the image" in caplog.text
 
 
 def test_external_files_are_members_read_when_asked_for(tmp_path, annotations):

@@ -231,6 +231,47 @@ def test_what_learns_out_of_fold_goes_without_a_file_that_it_does_not_name(
     assert [each.name for each in files.ensembles_of("cls")] == [FINAL]
 
 
+WEIGHTED = {"ensembling": {"det": {"weights": "score"}}}
+
+
+def test_an_ensemble_that_weighs_by_scores_goes_without_a_file_that_has_none(tmp_path, caplog):
+    files = {"det": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan({**models(), **WEIGHTED}, "models.yml", files)
+    assert names(plan, "det", FINAL) == ["yolox.fold0"]
+    assert "models.yml: ensembles.final weighs its members by their out-of-fold" in caplog.text
+    assert "'theirs.csv' has no out-of-fold predictions; add theirs.oof.csv, or set" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        WEIGHTED,
+        {**models(), **WEIGHTED, "ensembles": {"final": ["yolox", "theirs"]}},
+        {"ensembles": {"final": {"members": "all", "det": {"weights": "score"}}}},
+    ],
+    ids=["alone", "named", "settings of its own"],
+)
+def test_a_weight_that_cannot_be_known_stops_before_the_first_node(parameters, tmp_path):
+    files = {"det": {"theirs": tmp_path / "theirs.csv"}}
+    with pytest.raises(PlanError, match=r"'theirs\.csv' has no out-of-fold .*theirs\.oof\.csv"):
+        read_plan(parameters, "models.yml", files)
+
+
+def test_a_file_without_out_of_fold_predictions_is_used_where_nothing_is_learnt(tmp_path, caplog):
+    files = {"det": {"theirs": tmp_path / "theirs.csv"}}
+    for weights in ("equal", {"yolox": 2, "theirs": 1}):
+        parameters = {**models(), "ensembling": {"det": {"weights": weights}}}
+        plan = read_plan(parameters, "models.yml", files)
+        assert names(plan, "det", FINAL) == ["yolox.fold0", "theirs.csv"]
+    assert caplog.records == []
+
+
+def test_a_member_that_no_weight_is_given_to_is_named(tmp_path):
+    parameters = {**models(), "ensembling": {"det": {"weights": {"yolox": 2}}}}
+    with pytest.raises(PlanError, match=r"ensembles\.final: 'theirs\.csv' has no weight.*yolox"):
+        read_plan(parameters, "models.yml", {"det": {"theirs": tmp_path / "theirs.csv"}})
+
+
 def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so():
     parameters = {
         "models": {"a": CLASSIFIER},

@@ -42,7 +42,7 @@ def label_maps(size=256):
 
 
 def probabilities():
-    table = pd.DataFrame(np.float32([[0.2, 0.8], [1 / 3, 0.1]]), columns=["Paper", "Metal"])
+    table = pd.DataFrame(np.float32([[0.2, 0.8], [1 / 3, 2 / 3]]), columns=["Paper", "Metal"])
     table.insert(0, "annotation_id", CROPS["annotation_id"])
     return CLASS_PROBABILITIES.conform(table, where="test")
 

@@ -32,6 +32,7 @@ from recycling.datasets.submissions import (
     ExternalMembersDataset,
     LabelMapsCsvDataset,
 )
+from recycling.datasets.unlabelled_images import UnlabelledImagesDataset
 from recycling.datasets.values import (
     AnnotationsDataset,
     CheckpointDataset,
@@ -67,5 +68,6 @@ __all__ = [
     "RunFolderDataset",
     "TableDataset",
     "TextDataset",
+    "UnlabelledImagesDataset",
     "YoloDataset",
 ]

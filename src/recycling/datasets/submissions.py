@@ -22,6 +22,8 @@ from recycling.predictions import (
     ExternalPart,
     LabelMaps,
     MissingImages,
+    UnusualBoxes,
+    check_boxes,
     members_in,
     read_class_probabilities_csv,
     read_detections_csv,
@@ -83,9 +85,11 @@ class DetectionsCsvDataset(SubmissionDataset[Detections]):
 
     def read(self, path: Path) -> Detections:  # noqa: D102
         known = self.known()
-        return read_detections_csv(
+        boxes = read_detections_csv(
             path, known.images, known.categories, missing_images=self.missing_images
         )
+        check_boxes(boxes, known.images, path)
+        return boxes
 
     def write(self, data: Detections, path: Path) -> None:  # noqa: D102
         known = self.known()
@@ -174,7 +178,11 @@ class ExternalMembersDataset(OptionalPathDataset[ExternalMembers]):
     Args:
         filepath: The folder.
         part: Which of the two kinds of file to take.
-        missing_images: Whether an image that a file lacks is an error or is gone on without.
+        missing_images: Whether an image that a file lacks is an error or is gone on without. By
+            default it is an error for test images; files of out-of-fold predictions may hold the
+            images of some folds, and count for these.
+        unusual_boxes: Whether boxes that do not look like boxes in pixels of their images (shares,
+            pixels of another size) stop the run, or are warned of.
         common: As for `PathDataset`, without a version.
     """
 
@@ -185,16 +193,23 @@ class ExternalMembersDataset(OptionalPathDataset[ExternalMembers]):
         *,
         filepath: str | Path,
         part: ExternalPart = "test",
-        missing_images: MissingImages = "error",
+        missing_images: MissingImages | None = None,
+        unusual_boxes: UnusualBoxes = "error",
         **common: Unpack[PathOptions],
     ) -> None:
         super().__init__(filepath=filepath, **common)
         self.part = one_of(part, ExternalPart, "part", filepath)
+        if missing_images is None:
+            missing_images = "skip" if self.part == "out_of_fold" else "error"
         self.missing_images = one_of(missing_images, MissingImages, "missing_images", filepath)
+        self.unusual_boxes = one_of(unusual_boxes, UnusualBoxes, "unusual_boxes", filepath)
 
     def read(self, path: Path) -> ExternalMembers:  # noqa: D102
-        files = members_in(path, self.part)
-        return ExternalMembers(files, missing_images=self.missing_images)
+        return ExternalMembers(
+            members_in(path, self.part),
+            missing_images=self.missing_images,
+            unusual_boxes=self.unusual_boxes,
+        )
 
 
 def _checked_size(size: Any, filepath: str | Path) -> int:

@@ -19,6 +19,7 @@ from recycling.ensembling.masks.image_members import check_same_images, stacked
 from recycling.ensembling.members import EnsemblingError, member_names
 from recycling.predictions import (
     DETECTIONS,
+    IGNORE,
     ClassProbabilities,
     Detections,
     LabelMaps,
@@ -77,7 +78,8 @@ def label_map_agreement(
 ) -> pd.DataFrame:
     """The share of pixels, over all images, to which two segmentation models give one label.
 
-    One image's maps are in memory at a time.
+    One image's maps are in memory at a time. Pixels that one of two leaves to others ("ignore")
+    do not count.
 
     Args:
         members: The label maps of each member, of the same images; where sizes differ, in the size
@@ -94,13 +96,19 @@ def label_map_agreement(
     check_same_images(members, called)
     n_members = len(members)
     same = np.zeros((n_members, n_members), dtype=np.int64)
-    n_pixels = 0
+    n_pixels = np.zeros_like(same)
     for image_id in members[0]:
         label_maps = stacked(members, image_id)
-        n_pixels += label_maps[0].size
+        said = label_maps != IGNORE
+        all_said = bool(said.all())
         for a, b in combinations(range(n_members), 2):
-            same[a, b] += np.count_nonzero(label_maps[a] == label_maps[b])
-    return _pairs(called, lambda a, b: float(same[a, b] / n_pixels) if n_pixels else 1.0)
+            alike = label_maps[a] == label_maps[b]
+            both = None if all_said else said[a] & said[b]
+            n_pixels[a, b] += alike.size if both is None else np.count_nonzero(both)
+            same[a, b] += np.count_nonzero(alike if both is None else alike & both)
+    return _pairs(
+        called, lambda a, b: float(same[a, b] / n_pixels[a, b]) if n_pixels[a, b] else 1.0
+    )
 
 
 def detection_agreement(

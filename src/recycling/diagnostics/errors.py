@@ -68,7 +68,8 @@ def pixel_error_correlation(
 ) -> ErrorCorrelation:
     """How far two segmentation models misclassify the same pixels.
 
-    One image's maps are in memory at a time.
+    One image's maps are in memory at a time. Pixels that a member leaves to others ("ignore")
+    count for nobody.
 
     Args:
         truth: The images that were predicted on, and what is on them.
@@ -86,13 +87,9 @@ def pixel_error_correlation(
     both = np.zeros((len(members), len(members)))
     n_pixels = 0
     for image_id, expected in true_label_maps(truth).items():
-        seen = expected != IGNORE
-        joint, count = _joint(
-            [
-                (of_size(label_maps[image_id], expected.shape) != expected)[seen]
-                for label_maps in members.values()
-            ]
-        )
+        predicted = [of_size(maps[image_id], expected.shape) for maps in members.values()]
+        seen = np.all([label_map != IGNORE for label_map in (expected, *predicted)], axis=0)
+        joint, count = _joint([(label_map != expected)[seen] for label_map in predicted])
         both += joint
         n_pixels += count
     return _correlation(list(members), both, n_pixels)

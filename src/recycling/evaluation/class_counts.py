@@ -15,7 +15,7 @@ from recycling.annotations.masks import label_maps as true_label_maps
 from recycling.evaluation.classes import matched_crops
 from recycling.evaluation.faults import naming_member
 from recycling.evaluation.masks import check_label_maps, image_confusion
-from recycling.predictions import ClassProbabilities, LabelMaps
+from recycling.predictions import IGNORE, ClassProbabilities, LabelMaps
 
 Counts: TypeAlias = NDArray[np.float64]
 """(draws, classes) pixels or crops; the scores of them are (draws,)."""
@@ -93,7 +93,7 @@ def count_pixels(
     """Count the pixels of each class that segmentation models got right, image by image.
 
     The truth of an image is painted once for all members; one image's maps are in memory at a
-    time.
+    time. An image that a member has not predicted, whose map is all "ignore", counts for nothing.
 
     Args:
         truth: The images that were predicted on, and what is on them.
@@ -115,8 +115,11 @@ def count_pixels(
     counts = {name: tuple(np.zeros(shape, dtype=np.int64) for _ in range(3)) for name in members}
     for row, (image_id, expected) in enumerate(true_label_maps(truth).items()):
         for name, (hits, true, predicted) in counts.items():
+            label_map = members[name][image_id]
+            if (label_map == IGNORE).all():
+                continue
             with naming_member(name):
-                square = image_confusion(expected, members[name][image_id], n_classes, image_id)
+                square = image_confusion(expected, label_map, n_classes, image_id)
             hits[row] = np.diag(square)
             true[row], predicted[row] = square.sum(axis=1), square.sum(axis=0)
     return {name: ClassCounts(score, *of_member) for name, of_member in counts.items()}

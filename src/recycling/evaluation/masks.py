@@ -104,6 +104,11 @@ def image_confusion(
     square = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
     if square[:, n_classes:].any():
         value = n_classes + int(square[:, n_classes:].any(axis=0).argmax())
+        if value == IGNORE:
+            raise EvaluationError(
+                f"label maps: image {image_id} has {square[:, IGNORE].sum()} pixels of value "
+                f'{IGNORE} ("ignore"): no member says what they are; have one predict the image'
+            )
         raise EvaluationError(
             f"label maps: image {image_id} has the value {value}, but there are "
             f"{n_classes - 1} categories, so values go from 0 to {n_classes - 1}"

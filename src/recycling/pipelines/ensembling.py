@@ -21,6 +21,7 @@ from recycling.diagnostics import (
 )
 from recycling.ensembling import Ranking, rank_members
 from recycling.evaluation import Metrics, scores_by_size
+from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
 from recycling.pipelines.external import external_nodes
 from recycling.pipelines.fusing import fuser
@@ -44,7 +45,8 @@ from recycling.reporting import (
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every ensemble of every task, and the summary of all scores."""
-    nodes = [n for member in plan.external for n in external_nodes(member)]
+    nodes = [*crop_nodes(plan.crops)]
+    nodes += [n for member in plan.external for n in external_nodes(member)]
     for ensemble in plan.ensembles:
         nodes += _ensemble(ensemble)
         if not ensemble.is_teacher:
@@ -78,7 +80,7 @@ def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
         *search_nodes(ensemble),
         node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space),
         node(SCORE_TEST[ensemble.task],
-             ["test.annotations", fused, metric_parameter(ensemble.task)],
+             [ensemble.test, fused, metric_parameter(ensemble.task)],
              f"{space}.test_metrics", name="score_test", namespace=space),
     ]  # fmt: skip
 
@@ -88,9 +90,9 @@ def _outcome(ensemble: EnsemblePlan) -> list[Node]:
     fused = f"{space}.test_predictions"
     predictions = {member.name: member.test_predictions for member in ensemble.members}
     return [
-        node(submitter(task), [fused, "test.annotations", f"params:submission.{task}"],
+        node(submitter(task), [fused, ensemble.test, f"params:submission.{task}"],
              f"{space}.submission", name="write_submission", namespace=space),
-        node(drawer(task), [fused, "test.annotations", "test.images"], f"{space}.overlays",
+        node(drawer(task), [fused, ensemble.test, "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
         node(comparer(task), predictions, f"{space}.agreement", name="compare_members",
              namespace=space),

@@ -48,7 +48,7 @@ from recycling.evaluation import (
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.pipelines.scoring import metric_parameter
-from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.plan import EnsemblePlan, Member
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.registry import PickedSettings
@@ -74,7 +74,7 @@ def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
         ensemble,
         {member.name: member.test_predictions for member in ensemble.members},
         {member.name: member.test_probabilities for member in ensemble.members},
-        "test.annotations",
+        ensemble.test,
     )
 
 
@@ -96,13 +96,13 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
     return [
         node(leaving_out(fuser(ensemble)), test_inputs(ensemble), f"{space}.without",
              name="fuse_without_each", namespace=space),
-        node(explainer(task), {"truth": "test.annotations", "fused": fused,
+        node(explainer(task), {"truth": ensemble.test, "fused": fused,
                              "without": f"{space}.without",
                              "metric": metric_parameter(task), **predictions},
              [f"{space}.{name}" for name in explained], name="explain", namespace=space),
         node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
              f"{space}.class_gains", name="compare_classes", namespace=space),
-        node(changes_drawer(task), {"truth": "test.annotations", "folder": "test.images",
+        node(changes_drawer(task), {"truth": ensemble.test, "folder": "test.images",
                                   "ranking": f"{space}.ranking", "fused": fused, **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
         node(page_writer(task, ensemble.name), {**page, **metrics}, f"{space}.report",
@@ -159,7 +159,7 @@ def explain_boxes(
     **members: Detections,
 ) -> tuple[Contributions, Interval, ErrorCorrelation, ScoreThresholds]:
     """Say what each detector adds, how far they err on the same, and what a threshold costs."""
-    if not _is_known(truth):
+    if not is_labelled(truth):
         return *_nothing_known(), ScoreThresholds(SCORE_THRESHOLDS.empty())
     scores = image_scores(metric, truth, _all(fused, without, members))
     matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
@@ -181,7 +181,7 @@ def explainer(task: Task) -> Callable[..., tuple[Any, ...]]:
         **members: Any,
     ) -> tuple[Contributions, Interval, ErrorCorrelation]:
         """Say what each member adds, and how far they err on the same crops or pixels."""
-        if not _is_known(truth):
+        if not is_labelled(truth):
             return _nothing_known()
         scores = image_scores(metric, truth, _all(fused, without, members))
         errors = crop_error_correlation if task == "cls" else pixel_error_correlation
@@ -189,10 +189,6 @@ def explainer(task: Task) -> Callable[..., tuple[Any, ...]]:
 
     own = PREDICTIONS[task]
     return with_types(explain, fused=own, metric=METRIC[task], members=own)
-
-
-def _is_known(truth: Annotations) -> bool:
-    return not truth.annotations["iscrowd"].all()
 
 
 def _nothing_known() -> tuple[Contributions, Interval, ErrorCorrelation]:
@@ -251,7 +247,7 @@ def _changed_boxes(
 ) -> RgbImage:
     # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
     best_at = fused_at = 0.3
-    if _is_known(truth):
+    if is_labelled(truth):
         matches = match_boxes(truth, {"best": best, "fused": fused})
         best_at, fused_at = (
             best_threshold(score_thresholds(matches[who])) for who in ("best", "fused")

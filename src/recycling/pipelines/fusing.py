@@ -24,7 +24,7 @@ from recycling.ensembling import (
 )
 from recycling.pipelines.out_of_fold import by_model, common_images, parts
 from recycling.pipelines.tasks import PREDICTIONS, with_types
-from recycling.plan import FUSION, EnsemblePlan
+from recycling.plan import FUSION, EnsemblePlan, ExternalMember
 from recycling.predictions import ClassProbabilities, Predictions, ProbabilityMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
@@ -34,6 +34,7 @@ Choice: TypeAlias = dict[str, Any]
 
 _OUT_OF_FOLD = "out of fold: "
 _PROBABILITIES = "probabilities: "
+_PART = "part: "
 
 
 def fuser(ensemble: EnsemblePlan) -> Callable[..., Predictions]:
@@ -78,7 +79,14 @@ def fusion_inputs(
     if ensemble.learns == "labels":
         inputs |= {"train": "train.annotations", "folds": "folds"}
         inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.members}
+        inputs |= parts_of_files(ensemble)
     return inputs
+
+
+def parts_of_files(ensemble: EnsemblePlan) -> dict[str, str]:
+    """The inputs that say which labelled images the files among the members predict."""
+    files = [member for member in ensemble.members if isinstance(member, ExternalMember)]
+    return {part_key(file.name): file.held_out_part for file in files}
 
 
 def fuse_members(
@@ -112,7 +120,7 @@ def fuse_by_labels(
     ranking: Ranking,
     train: Annotations,
     folds: Folds,
-    **predictions: ClassProbabilities,
+    **predictions: ClassProbabilities | Annotations,
 ) -> ClassProbabilities:
     """Learn on the members' out-of-fold probabilities whom to believe, and fuse accordingly.
 
@@ -122,16 +130,19 @@ def fuse_by_labels(
         train: The labelled crops.
         folds: The fold of each image.
         predictions: By name, each member's probabilities of what is fused; by `out_of_fold_key`,
-            those of the labelled crops that it has not seen.
+            those of the labelled crops that it has not seen; by `part_key`, which labelled crops
+            a file predicts.
     """
     names = ranking["member"].tolist()
-    images = common_images(train, folds, names)
+    tables: dict[str, Any] = predictions
+    files = {name: tables[key] for name in names if (key := part_key(name)) in tables}
+    images = common_images(train, folds, names, files)
     crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
     crops = crops[~crops["iscrowd"]].set_index("annotation_id")
     part_of = parts(images, folds).set_index("image_id")["fold"]
     category_names = train.categories.set_index("category_id")["name"]
-    learning = by_model({name: predictions[out_of_fold_key(name)] for name in names})
-    fused = by_model({name: predictions[name] for name in names})
+    learning = by_model({name: tables[out_of_fold_key(name)] for name in names})
+    fused = by_model({name: tables[name] for name in names})
     known = KnownLabels(
         out_of_fold=[_of_crops(own, crops.index) for own in learning.values()],
         labels=crops["category_id"].map(category_names),
@@ -171,6 +182,15 @@ def out_of_fold_key(name: str) -> str:
     'out of fold: resnet.fold0'
     """
     return f"{_OUT_OF_FOLD}{name}"
+
+
+def part_key(name: str) -> str:
+    """The input that says which labelled images a file predicts.
+
+    >>> part_key("colleague.csv")
+    'part: colleague.csv'
+    """
+    return f"{_PART}{name}"
 
 
 def probabilities_key(name: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from recycling.annotations import Annotations
 from recycling.ensembling import model_of, parts_of
+from recycling.errors import listed
 from recycling.plan import PlanError
 from recycling.predictions import LabelMaps, ProbabilityMaps
 from recycling.splitting import Folds
@@ -53,34 +54,49 @@ def joined_tables(members: Mapping[str, Table]) -> dict[str, Table]:
     return {model: cast(Table, pd.concat(own, ignore_index=True)) for model, own in folds}
 
 
-def common_images(train: Annotations, folds: Folds, names: Iterable[str]) -> pd.DataFrame:
+def common_images(
+    train: Annotations,
+    folds: Folds,
+    names: Iterable[str],
+    parts_of_files: Mapping[str, Annotations] | None = None,
+) -> pd.DataFrame:
     """The images that every model has predicted without having seen them.
 
     Args:
         train: The labelled images.
         folds: The fold of each.
-        names: The members: a model and its fold, or a file that covers all images.
+        names: The members: a model and its fold, or a file.
+        parts_of_files: For files, what they predict; one that is not named predicts all images.
 
     Raises:
         PlanError: There is none.
     """
+    in_a_fold = set(folds.loc[folds["fold"] >= 0, "image_id"])
     common = set(train.images["image_id"])
     covered: dict[str, set[int]] = {}
     for name in names:
-        of_fold = (
-            folds["fold"] == int(name.rsplit(".fold", 1)[1])
-            if ".fold" in name
-            else folds["fold"] >= 0
-        )
-        covered.setdefault(model_of(name), set()).update(folds.loc[of_fold, "image_id"])
+        images = in_a_fold
+        if ".fold" in name:
+            fold = int(name.rsplit(".fold", 1)[1])
+            images = set(folds.loc[folds["fold"] == fold, "image_id"])
+        elif parts_of_files and name in parts_of_files:
+            images = in_a_fold & _wholly_in(parts_of_files[name], train)
+        covered.setdefault(model_of(name), set()).update(images)
     for images in covered.values():
         common &= images
     if not common:
         raise PlanError(
-            f"models {', '.join(covered)} have no fold in common, so they cannot be compared out "
-            "of fold; train them on the same folds"
+            f"models {listed(covered)} have no fold in common, so they cannot be compared out "
+            "of fold; train them on the same folds, and have files predict these"
         )
     return train.images[train.images["image_id"].isin(common)]
+
+
+def _wholly_in(part: Annotations, train: Annotations) -> set[int]:
+    """The images of a part of the labelled images that have all their objects there."""
+    objects = train.annotations[~train.annotations["iscrowd"]]
+    lacking = objects[~objects["annotation_id"].isin(part.annotations["annotation_id"])]
+    return set(part.images["image_id"]) - set(lacking["image_id"])
 
 
 def parts(images: pd.DataFrame, folds: Folds, n_parts: int = 5, seed: int = 0) -> pd.DataFrame:

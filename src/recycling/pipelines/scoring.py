@@ -7,7 +7,7 @@ from math import nan
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.evaluation import Metrics, evaluate, metric_of
-from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.predictions import Predictions
 from recycling.registry import PickedSettings
 
@@ -28,7 +28,7 @@ def score(truth: Annotations, predictions: Predictions, metric: PickedSettings) 
 
 def score_test(truth: Annotations, predictions: Predictions, metric: PickedSettings) -> Metrics:
     """Score predictions on the test images, which may be without annotations."""
-    if truth.annotations["iscrowd"].all():
+    if not is_labelled(truth):
         return Metrics(metric_of(metric).title, nan, {}, {})
     return evaluate(metric, truth, predictions)
 

@@ -25,6 +25,8 @@ from recycling.evaluation import evaluate
 from recycling.pipelines.fusing import (
     Choice,
     image_sizes,
+    part_key,
+    parts_of_files,
     predictions_and_probabilities,
     probabilities_key,
 )
@@ -56,6 +58,7 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
         "metric": metric_parameter(ensemble.task),
     }
     inputs |= {m.name: m.out_of_fold_predictions for m in ensemble.members}
+    inputs |= parts_of_files(ensemble)
     if ensemble.search.probabilities:
         inputs |= {probabilities_key(m.name): m.out_of_fold_probabilities for m in ensemble.members}
     outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
@@ -110,13 +113,15 @@ def problem_of(
         settings: Those of the search.
         train: The labelled images.
         folds: The fold of each.
-        members: The out-of-fold predictions of each member, by its name, and by
-            `probabilities_key` the probabilities beside label maps; soft votes are tried where all
-            members have some.
+        members: The out-of-fold predictions of each member, by its name; by `probabilities_key`
+            the probabilities beside label maps: soft votes are tried where all members have some;
+            by `part_key` which labelled images a file predicts.
         metric: What fused predictions are scored by.
     """
-    predictions, planes = predictions_and_probabilities(members)
-    images = common_images(train, folds, predictions)
+    files = {name: members[key] for name in members if (key := part_key(name)) in members}
+    of_members = {key: own for key, own in members.items() if key not in map(part_key, files)}
+    predictions, planes = predictions_and_probabilities(of_members)
+    images = common_images(train, folds, predictions, files)
     part_of = parts(images, folds, settings.parts, settings.seed)
     methods = settings.methods(task)
 

@@ -69,6 +69,21 @@ def with_types(
     return typed
 
 
+def is_labelled(annotations: Annotations) -> bool:
+    """Whether there is an object that a person labelled: what models made is no truth."""
+    rows = annotations.annotations
+    return bool((~rows["iscrowd"] & (rows["source"] == "human")).any())
+
+
 def predicted_rows(task: Task, annotations: Annotations) -> pd.DataFrame:
-    """What is predicted: the crops, which are annotations, for classes; else the images."""
-    return annotations.annotations if task == "cls" else annotations.images
+    """What is predicted: images, or for classes the crops, which are annotations of one object.
+
+    Crops have the `file_name` of their image beside the columns of annotations.
+    """
+    if task != "cls":
+        return annotations.images
+    crops = annotations.annotations[~annotations.annotations["iscrowd"]].reset_index(drop=True)
+    names = annotations.images.set_index("image_id")["file_name"]
+    # Its categories are the names of all images, also of those without a crop.
+    all_names = pd.CategoricalDtype(names.drop_duplicates().tolist())
+    return crops.assign(file_name=crops["image_id"].map(names).astype(all_names))

@@ -23,8 +23,9 @@ from recycling.backends import (
 )
 from recycling.backends.shared.model import Task
 from recycling.evaluation import evaluate
+from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
-from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, predicted_rows, with_types
 from recycling.plan import TASKS, Plan, PlanError, TrainingPlan
 from recycling.predictions import LabelMaps, Predictions, ProbabilityMaps, ProbableLabelMaps
 from recycling.registry import PickedSettings
@@ -36,7 +37,8 @@ logger = logging.getLogger(__name__)
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     trainings = [training for training in plan.trainings if training.task == task]
-    return Pipeline([n for training in trainings for n in _chain(training)])
+    crops = crop_nodes(plan.crops) if task == "cls" and trainings else []
+    return Pipeline([*crops, *(n for training in trainings for n in _chain(training))])
 
 
 def _chain(training: TrainingPlan) -> list[Node]:
@@ -70,11 +72,11 @@ def _chain(training: TrainingPlan) -> list[Node]:
         node(trainer(task, space), inputs, training.checkpoint, name="train", namespace=space),
         node(known_predictor, [training.checkpoint, f"{space}.held_out_part", "train.images"],
              out_of_fold, name="predict_out_of_fold", namespace=space),
-        node(known_predictor, [training.checkpoint, "test.annotations", "test.images"],
+        node(known_predictor, [training.checkpoint, training.test, "test.images"],
              test, name="predict_test", namespace=space),
         node(SCORE[task], [f"{space}.held_out_part", training.out_of_fold_predictions, metric],
              training.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
-        node(SCORE_TEST[task], ["test.annotations", training.test_predictions, metric],
+        node(SCORE_TEST[task], [training.test, training.test_predictions, metric],
              training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
     if not training.retrained:
@@ -187,7 +189,12 @@ def predictor(task: Task) -> Callable[[Checkpoint, Annotations, ImageFolder], Pr
                 f"{checkpoint.folder}: the model knows {', '.join(known)}, and the images are "
                 f"annotated with {', '.join(named)}; train the model again"
             )
-        crops = annotations.annotations[~annotations.annotations["iscrowd"]]
+        crops = predicted_rows("cls", annotations)
+        if task == "cls" and crops.empty:
+            raise BackendError(
+                f"no box is annotated on any of the {len(annotations.images)} images to classify; "
+                "set crops.test to images (whole images), or to a detector that proposes boxes"
+            )
         images = Images(annotations.images, folder, crops if task == "cls" else None)
         return backend_for(checkpoint.backend).predict(checkpoint, images)
 

@@ -1,5 +1,6 @@
 """What `models.yml` and the parameters say, resolved into plain records before anything runs."""
 
+from recycling.plan.crops import Crops
 from recycling.plan.ensembles import FUSION, Ensemble, Search
 from recycling.plan.models import start_of
 from recycling.plan.parameters import ParameterError, PlanError
@@ -8,6 +9,7 @@ from recycling.plan.records import (
     FINAL,
     TASKS,
     TEACHER,
+    CropPlan,
     EnsemblePlan,
     ExternalMember,
     Member,
@@ -22,6 +24,8 @@ __all__ = [
     "FUSION",
     "TASKS",
     "TEACHER",
+    "CropPlan",
+    "Crops",
     "Ensemble",
     "EnsemblePlan",
     "ExternalMember",

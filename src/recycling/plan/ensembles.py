@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from recycling.backends.shared.model import Task
 from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion, method_of
 from recycling.ensembling.methods import Method
+from recycling.errors import listed
 from recycling.plan.models import check_name
 from recycling.plan.parameters import PlanError, faults, nearest
 from recycling.plan.records import (
@@ -210,6 +211,8 @@ def _resolved(
     # A file holds no predictions on the pool, which a teacher is asked for.
     meant = [m for m in members if name != TEACHER or isinstance(m, TrainingPlan)]
     chosen = tuple(member for member in meant if described.means(member))
+    if method is not None:
+        chosen = _with_weight(name, described, chosen, _weights(described, task, parameters), where)
     search = _search(name, described, task, chosen, where)
     if method is not None and method.takes == "probabilities":
         _check_probabilities(name, chosen, where)
@@ -229,6 +232,7 @@ def _resolved(
         learns="nothing" if method is None else method.learns,
         search=search,
         leaderboard=f"{task}.leaderboard" if name == FINAL and known else None,
+        test=members[0].test if members else "test.annotations",
     )
 
 
@@ -284,6 +288,53 @@ def _with_out_of_fold(
             raise PlanError(f"{lacking} or leave it out")
         logger.warning("%s; this ensemble goes without it", lacking)
     return [member for member in members if member.has_out_of_fold]
+
+
+def _weights(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Any:
+    """How much members count in an ensemble: `equal`, `score`, or a number by name."""
+    settings = described.fusion(task)
+    if settings is None:
+        given = (parameters.get("ensembling") or {}).get(task) or {}
+        try:
+            settings = FUSION[task].model_validate(given)
+        except ValidationError:  # the check of the parameters says what is wrong
+            return "equal"
+    return getattr(settings, "weights", "equal")
+
+
+def _with_weight(
+    name: str, described: Ensemble, members: tuple[Member, ...], weights: Any, where: str
+) -> tuple[Member, ...]:
+    """The members whose weight is known.
+
+    An ensemble that weighs by scores goes without a file that it does not name and that has none.
+
+    Raises:
+        PlanError: Another member has no weight, or none has.
+    """
+    if isinstance(weights, Mapping):
+        for member in members:
+            if member.name not in weights and member.model not in weights:
+                raise PlanError(
+                    f"{where}: ensembles.{name}: {member.name!r} has no weight, they are given to "
+                    f"{listed(weights)}; add one, or leave it out"
+                )
+    if weights != "score":
+        return members
+    lacking = [member for member in members if not member.has_out_of_fold]
+    if not lacking:
+        return members
+    said = (
+        f"{where}: ensembles.{name} weighs its members by their out-of-fold scores, and "
+        f"{listed(repr(member.name) for member in lacking)} "
+        f"{'has' if len(lacking) == 1 else 'have'} no out-of-fold predictions; add "
+        f"{lacking[0].model}.oof.csv, or set weights to equal or to numbers (ensembling.TASK."
+        "weights, or those of the ensemble)".replace("TASK", lacking[0].task)
+    )
+    if len(lacking) == len(members) or any(described.names(member) for member in lacking):
+        raise PlanError(said)
+    logger.warning("%s; this ensemble goes without", said)
+    return tuple(member for member in members if member.has_out_of_fold)
 
 
 def _check_teacher(teacher: Ensemble, members: Sequence[Member], where: str) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
+from recycling.plan.crops import read_crops
 from recycling.plan.ensembles import check_patterns, read_ensembles, resolve_ensembles
 from recycling.plan.models import read_models, start_of, usable_models
 from recycling.plan.parameters import PlanError
 from recycling.plan.records import (
     TASKS,
+    CropPlan,
     ExternalMember,
+    Member,
     Plan,
     PseudoLabelPlan,
     TrainingPlan,
     out_of_fold_file,
 )
+
+AnyMember = TypeVar("AnyMember", bound=Member)
 
 Files = Mapping[Task, Mapping[str, Path]]
 """For each task, the external files of predictions, by name."""
@@ -48,6 +54,10 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
     models = usable_models(known, where)
     external = _external(files or {}, {*known, *described})
     trainings = _trainings(models)
+    crops = _crops(parameters, described, (*trainings, *external), where)
+    if crops is not None:
+        trainings = tuple(_about_crops(training, crops) for training in trainings)
+        external = tuple(_about_crops(member, crops) for member in external)
     members = (*trainings, *external)
     # Models that are left out because their library is missing are no fault of an ensemble.
     names = {*known, *(m.model for m in members), *(m.name for m in members)}
@@ -67,7 +77,24 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
             if ensemble.is_teacher
         ),
         leaderboard=frozenset(task for task in TASKS if boards.get(task)),
+        crops=crops,
     )
+
+
+def _crops(
+    parameters: Mapping[str, Any], ensembles: Iterable[str], members: Sequence[Member], where: str
+) -> CropPlan | None:
+    """Where the crops come from; None also where nobody classifies."""
+    detecting = [member for member in members if member.task == "det"]
+    detectors = {member.name: member.namespace for member in detecting}
+    if detecting:
+        detectors |= {name: f"det.{name}" for name in ensembles}
+    crops = read_crops(parameters, detectors, where)
+    return crops if any(member.task == "cls" for member in members) else None
+
+
+def _about_crops(member: AnyMember, crops: CropPlan) -> AnyMember:
+    return replace(member, test=crops.dataset) if member.task == "cls" else member
 
 
 def _external(files: Files, taken: set[str]) -> tuple[ExternalMember, ...]:

@@ -26,6 +26,7 @@ class Member:
         namespace: The namespace of its nodes and datasets.
         has_out_of_fold: Whether there are predictions on labelled images that it has not seen.
         has_probabilities: Whether there are class probabilities for each pixel of its masks.
+        test: The dataset of the test images, and of what is asked about them.
     """
 
     task: Task
@@ -34,6 +35,7 @@ class Member:
     namespace: str
     has_out_of_fold: bool = field(default=True, kw_only=True)
     has_probabilities: bool = field(default=False, kw_only=True)
+    test: str = field(default="test.annotations", kw_only=True)
 
     @property
     def test_predictions(self) -> str:
@@ -64,6 +66,11 @@ class Member:
     def out_of_fold_metrics(self) -> str:
         """The dataset of its scores on labelled images that it has not seen."""
         return f"{self.namespace}.out_of_fold_metrics"
+
+    @property
+    def held_out_part(self) -> str:
+        """The dataset of those labelled images, of which its out-of-fold predictions are."""
+        return f"{self.namespace}.held_out_part"
 
     @property
     def pool_predictions(self) -> str:
@@ -135,6 +142,7 @@ class EnsemblePlan:
         learns: What its method takes from labels.
         search: How it is searched for, if it is.
         leaderboard: The dataset that compares validation and leaderboard, on its report.
+        test: The dataset of the test images, and of what is asked about them.
     """
 
     task: Task
@@ -145,6 +153,7 @@ class EnsemblePlan:
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
     search: SearchPlan | None = None
     leaderboard: str | None = None
+    test: str = "test.annotations"
 
     @property
     def namespace(self) -> str:
@@ -171,6 +180,19 @@ class PseudoLabelPlan:
 
 
 @dataclass(frozen=True)
+class CropPlan:
+    """Where the crops of the test images come from, if they are not annotated.
+
+    Attributes:
+        proposals: The dataset of the detections that are classified; None for whole images.
+        dataset: The dataset of the crops.
+    """
+
+    proposals: str | None
+    dataset: str = "cls.test_crops"
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is to be trained, labelled and fused.
 
@@ -181,6 +203,7 @@ class Plan:
         ensembles: One for each ensemble and task that has a member for it.
         pseudo_labels: One for each task that has a teacher.
         leaderboard: The tasks of which leaderboard scores are known.
+        crops: Where the crops to classify come from, if they are not annotated.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -189,6 +212,7 @@ class Plan:
     ensembles: tuple[EnsemblePlan, ...] = ()
     pseudo_labels: tuple[PseudoLabelPlan, ...] = ()
     leaderboard: frozenset[Task] = frozenset()
+    crops: CropPlan | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -29,7 +29,13 @@ from recycling.predictions.formats.classes import (
     class_probabilities_to_submission,
     write_classes_csv,
 )
+from recycling.predictions.formats.classified_boxes import classified_boxes_to_submission
+from recycling.predictions.formats.image_classes import (
+    image_classes_to_submission,
+    read_image_classes_csv,
+)
 from recycling.predictions.formats.rows import MissingImages
+from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.predictions.probability_maps import (
     ProbabilityMaps,
     ProbabilityPlanes,
@@ -71,13 +77,18 @@ __all__ = [
     "ProbabilityPlanes",
     "ProbableLabelMaps",
     "SubmissionError",
+    "UnusualBoxes",
+    "check_boxes",
     "class_probabilities_to_submission",
+    "classified_boxes_to_submission",
     "detections_to_submission",
+    "image_classes_to_submission",
     "label_maps_to_submission",
     "members_in",
     "probability_planes",
     "read_class_probabilities_csv",
     "read_detections_csv",
+    "read_image_classes_csv",
     "read_label_map_stack",
     "read_label_maps_csv",
     "read_planes",

@@ -14,7 +14,8 @@ import pandas as pd
 from recycling.errors import Faults
 from recycling.predictions.core import Predictions, SubmissionError
 from recycling.predictions.formats.rows import MissingImages
-from recycling.predictions.submission import read_submission
+from recycling.predictions.plausible import UnusualBoxes
+from recycling.predictions.submission import ClassFormat, Format, read_submission
 from recycling.registry import PickedSettings
 
 logger = logging.getLogger(__name__)
@@ -30,13 +31,19 @@ class ExternalMembers(UserDict[str, Path]):
     Args:
         files: The file of each member.
         missing_images: Whether an image without a row is an error or is gone on without.
+        unusual_boxes: Whether boxes that do not look like boxes on their images are an error.
     """
 
     def __init__(
-        self, files: Mapping[str, Path], *, missing_images: MissingImages = "error"
+        self,
+        files: Mapping[str, Path],
+        *,
+        missing_images: MissingImages = "error",
+        unusual_boxes: UnusualBoxes = "error",
     ) -> None:
         super().__init__(files)
         self._missing = missing_images
+        self._unusual = unusual_boxes
 
     def read(
         self,
@@ -54,8 +61,33 @@ class ExternalMembers(UserDict[str, Path]):
             categories: The categories.
         """
         return read_submission(
-            settings, self[name], images, categories, missing_images=self._missing
+            settings,
+            self[name],
+            images,
+            categories,
+            missing_images=self._missing,
+            unusual_boxes=self._unusual,
         )
+
+    def covered(self, name: str, settings: PickedSettings, images: pd.DataFrame) -> pd.DataFrame:
+        """Those of the images that one member predicts, where it may lack some.
+
+        Args:
+            name: The member's name.
+            settings: The format of its file.
+            images: The images that were to be predicted; for classes the crops.
+
+        Raises:
+            SubmissionError: It predicts none of them.
+        """
+        picked: Format = settings.picked
+        if self._missing == "error" or picked.rows_in is None:
+            return images
+        covered = images.iloc[picked.rows_in(self[name], images)]
+        if covered.empty and not images.empty:
+            what = "crops" if isinstance(settings, ClassFormat) else "images"
+            raise SubmissionError(f"{self[name]}: has a row of none of the {len(images)} {what}")
+        return covered
 
 
 def members_in(folder: Path, part: ExternalPart = "test") -> dict[str, Path]:

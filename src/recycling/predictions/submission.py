@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from recycling.predictions.core import Predictions
+from recycling.predictions.core import Detections, Predictions
 from recycling.predictions.formats.rows import MissingImages
+from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.registry import PickedSettings, Registry
 
 
@@ -27,10 +31,13 @@ class Format:
             settings by keyword; gives the table.
         read: Takes the file, the images (or crops), the categories, `missing_images` and its
             settings by keyword; gives the predictions.
+        rows_in: Takes the file and the images (or crops); gives the rows of those that the file
+            predicts. Without it a file counts as one that predicts all.
     """
 
     write: Callable[..., pd.DataFrame]
     read: Callable[..., Predictions]
+    rows_in: Callable[[str | Path, pd.DataFrame], NDArray[np.int64]] | None = None
 
 
 CLASS_FORMATS: Registry[Format] = Registry("submission format of classes")
@@ -98,6 +105,7 @@ def read_submission(
     categories: pd.DataFrame,
     *,
     missing_images: MissingImages = "error",
+    unusual_boxes: UnusualBoxes = "error",
 ) -> Predictions:
     """Read predictions from a file that was written for the competition.
 
@@ -107,12 +115,17 @@ def read_submission(
         images: The images that were to be predicted; for classes the crops.
         categories: The categories; their order is that of labels.
         missing_images: Whether an image without a row is an error or is gone on without.
+        unusual_boxes: Whether boxes that do not look like boxes on their images are an error; see
+            `check_boxes`.
 
     Raises:
         SubmissionError: One line that counts all faults of the file by kind and names the first
             images of each.
     """
     picked: Format = settings.picked
-    return picked.read(
+    predictions = picked.read(
         path, images, categories, missing_images=missing_images, **settings.arguments()
     )
+    if isinstance(settings, BoxFormat):
+        check_boxes(cast(Detections, predictions), images, path, unusual=unusual_boxes)
+    return predictions

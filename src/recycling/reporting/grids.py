@@ -145,7 +145,8 @@ def crop_grid(
     crops = zip(
         file_names,
         annotations[BOX].to_numpy().tolist(),
-        annotations["category_id"].map(names),
+        # What a model proposed is no truth.
+        annotations["category_id"].map(names).where(annotations["source"] == "human", ""),
         *(_best_classes(table, annotation_ids, list(names)) for table in models),
         strict=True,
     )

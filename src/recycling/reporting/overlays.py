@@ -177,7 +177,7 @@ def crop_tile(crop: RgbImage, truth: str, predictions: Sequence[tuple[str, float
 
     Args:
         crop: (H, W, 3) RGB, of any size.
-        truth: Its true category.
+        truth: Its true category, or "" where that is not known.
         predictions: What each model predicts, and with which probability.
 
     Returns:
@@ -187,10 +187,11 @@ def crop_tile(crop: RgbImage, truth: str, predictions: Sequence[tuple[str, float
     >>> crop_tile(np.zeros((40, 60, 3), np.uint8), "Metal", [("Glass", 0.7)]).shape
     (202, 160, 3)
     """
-    lines = [(shortened(f"is {truth}", _CROP_SIDE), INK)]
+    lines = [(shortened(f"is {truth}" if truth else "not labelled", _CROP_SIDE), INK)]
     for prediction, probability in predictions:
         text = f"{shortened(prediction, _CROP_SIDE - 40)} {probability:.2f}"
-        lines.append((text, RIGHT if prediction == truth else WRONG))
+        colour = RIGHT if prediction == truth else WRONG
+        lines.append((text, colour if truth else INK))
     return np.concatenate([_framed(crop, lines[-1][1]), text_band(_CROP_SIDE, lines)])
 
 

@@ -1,5 +1,7 @@
 """The competition's CSV files of boxes."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,18 +134,20 @@ def test_any_file_name_of_an_image_comes_back(tmp_path_factory, name):
         (("0 0.5 1 2 3 4 1",), "a row is cut off, .*: image test/0000.jpg \\(7 numbers\\)"),
         (
             ("0 0.5 1 2 3 4", "0 1 1 1 1 1 2 0.5 1 2 3 4"),
-            "no such label, they go from 0 to 1: image test/0001.jpg \\(box 1: 2 0.5 1 2 3 4\\)",
+            "no such label, they go from 0 to 1: image test/0001.jpg \\(box 1: label 2\\)",
         ),
-        (("-1 0.5 1 2 3 4",), "no such label, .*box 0: -1 0.5"),
-        (("0.5 0.5 1 2 3 4",), "no such label, .*box 0: 0.5 0.5"),
-        (("0 1.5 1 2 3 4",), "a score is from 0 to 1: .*box 0: 0 1.5"),
-        (("0 -0.1 1 2 3 4",), "a score is from 0 to 1: .*box 0: 0 -0.1"),
-        (("0 0.5 1 2 nan 4",), "a number is not finite: .*box 0: 0 0.5 1 2 nan"),
-        (("0 0.5 1 2 inf 4",), "a number is not finite: .*box 0: 0 0.5 1 2 inf"),
-        (("0 0.5 9 2 3 4",), "the sides of a box are the wrong way round: .*0 0.5 9 2 3 4"),
-        (("0 2 9 2 nan 4",), "a number is not finite: .*0 2 9 2 nan 4"),
-        (("0 2 9 2 3 4",), "a score is from 0 to 1: .*0 2 9 2 3 4"),
-        (("0 0.5 1 9 3 4",), "the sides of a box are the wrong way round: .*0 0.5 1 9 3 4"),
+        (("-1 0.5 1 2 3 4",), "no such label, .*box 0: label -1\\)"),
+        (("0.5 0.5 1 2 3 4",), "no such label, .*box 0: label 0.5\\)"),
+        (("0 1.5 1 2 3 4",), "a score is from 0 to 1: .*box 0: score 1.5\\)"),
+        (("0 -0.1 1 2 3 4",), "a score .* logits: .*box 0: score -0.1\\)"),
+        (("0 0.5 1 2 nan 4",), "a number is not finite: .*box 0: x_max nan\\)"),
+        (("0 0.5 1 2 inf 4",), "a number is not finite: .*box 0: x_max inf\\)"),
+        (("0 0.5 9 2 3 4",), "the sides .* wrong way round, .*x_min 9, x_max 3\\)"),
+        (("0 2 9 2 nan 4",), "a number is not finite: .*x_max nan\\)"),
+        (("0 1.0000001 1 2 3 4",), "a score is from 0 to 1: .*box 0: score 1.0000001\\)"),
+        (("0 97.5 1 2 3 4",), "a score .* percentages: divide them by 100: .*score 97.5\\)"),
+        (("0 2 9 2 3 4",), "a score is from 0 to 1: .*score 2\\)"),
+        (("0 0.5 1 9 3 4",), "the sides .* wrong way round, .*y_min 9, y_max 4\\)"),
         (
             ("", "", "0 0.5 1 2 3 x"),
             "not a number: image test/0002.jpg \\('x', item 5 of its row\\)",
@@ -155,6 +159,41 @@ def test_a_fault_in_a_row_is_named_with_file_and_image(tmp_path, rows, fault):
     with pytest.raises(SubmissionError, match=f"team.csv: 1 fault: 1 x {fault}") as caught:
         read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_row_with_tabs_names_the_character_in_a_short_message(tmp_path):
+    path = boxes_file(tmp_path, "\t".join(["0 0.5 1 2 3 4".replace(" ", "\t")] * 5000))
+    with pytest.raises(SubmissionError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert "1 fault: 1 x numbers have tab between them, write a space: image test/0000.jpg" in said
+    assert "'0<tab>0.5<tab>1" in said
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize("name", ["test\\0000.jpg", "./test/0000.JPG", "Test/0000.jpg"])
+def test_an_image_is_found_by_another_spelling_of_its_name_and_that_is_said(tmp_path, caplog, name):
+    lines = [f"0 0.5 1 2 3 4,{name}", ",test/0001.jpg", ",test/0002.jpg"]
+    boxes = read(file_of(tmp_path, *lines, header=HEADER))
+    pd.testing.assert_frame_equal(boxes, detections([4, 7, 0.5, 1, 2, 3, 4]))
+    (record,) = caplog.records
+    assert "team.csv: 1 names of images are spelt in another way" in record.getMessage()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_unicode_forms_of_a_name_are_one_image(tmp_path, form):
+    names = ["사진 1.jpg", "사진 2.jpg", "é.jpg"]
+    images = IMAGES.assign(file_name=[unicodedata.normalize(form, name) for name in names])
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    lines = [f"0 0.5 1 2 3 {n},{unicodedata.normalize(other, x)}" for n, x in enumerate(names, 3)]
+    boxes = read_detections_csv(file_of(tmp_path, *lines, header=HEADER), images, CATEGORIES)
+    assert boxes[["image_id", "y_max"]].to_numpy().tolist() == [[4, 3], [2, 4], [9, 5]]
+
+
+def test_a_name_with_a_blank_at_its_end_is_shown_so_that_it_is_seen(tmp_path):
+    lines = [",test/0000.jpg ", ",test/0001.jpg", ",test/0002.jpg"]
+    with pytest.raises(SubmissionError, match="image 'test/0000.jpg ' .line 2."):
+        read(file_of(tmp_path, *lines, header=HEADER))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +237,7 @@ def test_all_faults_of_a_file_are_told_at_once_counted_by_kind(tmp_path):
     assert "7 faults: 1 x a row is cut off" in said
     assert "1 x not a number" in said
     assert "5 x a score is from 0 to 1: " in said
-    assert said.endswith("(box 2: 0 2 1 2 3 4), ...")
+    assert said.endswith("(box 2: score 2), ...")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +267,7 @@ def test_images_without_a_row_have_no_boxes_where_that_was_asked_for(tmp_path, c
     boxes = read(path, missing_images="skip")
     pd.testing.assert_frame_equal(boxes, detections([9, 3, 0.5, 1, 2, 3, 4]))
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: 2 of 3 images have no row; going on without them"
+        f"{path}: 2 of 3 images have no row; going on without them: test/0000.jpg, test/0001.jpg"
     ]
 
 

@@ -8,6 +8,8 @@ the table of categories, from 0. An image without boxes has a row with an empty 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.errors import Faults
+from recycling.errors import Faults, cut, visible
 from recycling.predictions.core import DETECTIONS, Detections, SubmissionError
 from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
+    images_in,
+    kind_of_word,
     opened,
     write_csv,
 )
@@ -176,25 +180,22 @@ def _boxes(
     words = np.flatnonzero(begins)
     bounds = np.searchsorted(words, row_starts)
     counts = np.diff(bounds)
+    row_of_word = np.repeat(np.arange(len(rows)), counts)
+    numbers, none = _numbers(joined, words)
+    whole = counts % _FIELDS == 0
+    readable = np.ones(len(rows), dtype=np.bool_)
+    readable[row_of_word[none]] = False
     faults.add_where(
-        counts % _FIELDS != 0,
+        readable & ~whole,
         f"a row is cut off, each box takes {_FIELDS} numbers "
         "(label, score, x_min, y_min, x_max, y_max)",
         lambda row: f"{rows.name_of(row)} ({counts[row]} numbers)",
     )
-    row_of_word = np.repeat(np.arange(len(rows)), counts)
-    numbers, none = _numbers(joined, words)
-    faults.add_where(
-        none,
-        "not a number",
-        lambda word: (
-            f"{rows.name_of(row_of_word[word])} ({_word(joined, words, word)!r}, item "
-            f"{word - bounds[row_of_word[word]]} of its row)"
-        ),
-    )
-    whole = counts % _FIELDS == 0
-    whole[row_of_word[none]] = False
-    kept = whole[row_of_word]
+    for word in np.flatnonzero(none):
+        row, text = row_of_word[word], cut(_word(joined, words, word), 40)
+        place = f"{rows.name_of(row)} ({visible(text)}, item {word - bounds[row]} of its row)"
+        faults.add(kind_of_word(text, "not a number"), place)
+    kept = (readable & whole)[row_of_word]
     return numbers[kept].reshape(-1, _FIELDS), row_of_word[kept][::_FIELDS]
 
 
@@ -241,26 +242,63 @@ def _check_boxes(
     """Note each box that has a fault, once, under the first that it has."""
     label, score, x_min, y_min, x_max, y_max = boxes.T
 
-    def described(box: int) -> str:
-        values = " ".join(f"{value:g}" for value in boxes[box])
-        return (
-            f"{rows.name_of(row[box])} (box {box - int(np.searchsorted(row, row[box]))}: {values})"
+    def place(box: int, what: Callable[[int], str]) -> str:
+        number = box - int(np.searchsorted(row, row[box]))
+        return f"{rows.name_of(row[box])} (box {number}: {what(box)})"
+
+    def strange(box: int) -> str:
+        names = ("label", *_NUMBERS)
+        return next(
+            f"{name} {v:g}" for name, v in zip(names, boxes[box], strict=True) if not np.isfinite(v)
         )
 
+    def sides(box: int) -> str:
+        axis = "x" if x_min[box] > x_max[box] else "y"
+        low, high = (x_min, x_max) if axis == "x" else (y_min, y_max)
+        return f"{axis}_min {_shown(low[box])}, {axis}_max {_shown(high[box])}"
+
     good = np.ones(len(boxes), dtype=np.bool_)
-    for bad, kind in (
-        (~np.isfinite(boxes).all(axis=1), "a number is not finite"),
+    checks: tuple[tuple[NDArray[np.bool_], str, Callable[[int], str]], ...] = (
+        (np.any(~np.isfinite(boxes), axis=1), "a number is not finite", strange),
         (
             (label < 0) | (label >= n_categories) | (label != np.floor(label)),
             f"no such label, they go from 0 to {n_categories - 1}",
+            lambda box: f"label {_shown(label[box])}",
         ),
-        ((score < 0) | (score > 1), "a score is from 0 to 1"),
-        ((x_min > x_max) | (y_min > y_max), "the sides of a box are the wrong way round"),
-    ):
-        faults.add_where(good & bad, kind, described)
+        (
+            (score < 0) | (score > 1),
+            _kind_of_scores(score),
+            lambda box: f"score {_shown(score[box])}",
+        ),
+        (
+            (x_min > x_max) | (y_min > y_max),
+            "the sides of a box are the wrong way round, they are x_min y_min x_max y_max",
+            sides,
+        ),
+    )
+    for bad, kind, what in checks:
+        faults.add_where(good & bad, kind, partial(place, what=what))
         good &= ~bad
 
 
+def _kind_of_scores(score: NDArray[np.float64]) -> str:
+    """What to say of scores that are not from 0 to 1, with the likely cause where there is one."""
+    if len(score) and (score < 0).any():
+        return "a score is from 0 to 1, these may be logits: apply a sigmoid"
+    if len(score) and 2 < score.max() <= 100:
+        return "a score is from 0 to 1, these may be percentages: divide them by 100"
+    return "a score is from 0 to 1"
+
+
+def _shown(number: float) -> str:
+    """A number with all its digits.
+
+    >>> _shown(1.0000001), _shown(12.0)
+    ('1.0000001', '12')
+    """
+    return repr(float(number)).removesuffix(".0")
+
+
 BOX_FORMATS.register("aistages_detection", AistagesDetection)(
-    Format(detections_to_submission, read_detections_csv)
+    Format(detections_to_submission, read_detections_csv, images_in)
 )

@@ -18,18 +18,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from recycling.errors import Faults
+from recycling.errors import Faults, cut, visible
 from recycling.files import new_file
 from recycling.predictions.core import IGNORE, LabelMap, LabelMaps, SubmissionError
 from recycling.predictions.formats.rows import (
     MissingImages,
     Rows,
     find_rows,
+    images_in,
+    kind_of_word,
     opened,
 )
 from recycling.predictions.submission import MASK_FORMATS, Format, MaskFormat
 
 _SPACE = np.uint8(255)  # stands for a space among class numbers, which are below it
+_WORD = 40  # characters of a word that a message shows
 _WORDS = np.array([f"{number} ".encode() for number in range(256)], dtype="S4")
 
 
@@ -269,8 +272,9 @@ def _checked_numbers(
     words = [word for word in text.split(b" ") if word]
 
     def note(kind: str, item: int) -> None:
-        word = words[item].decode(errors="replace")[:20]
-        faults.add(kind, f"{name} ({word!r}, item {item} of its row)")
+        word = cut(words[item].decode(errors="replace"), _WORD)
+        kind = kind_of_word(word, kind)
+        faults.add(kind, f"{name} ({visible(word)}, item {item} of its row)")
 
     strange = [item for item, word in enumerate(words) if not word.isdigit()]
     if strange:
@@ -347,5 +351,5 @@ def _write(
 
 
 MASK_FORMATS.register("aistages_segmentation", AistagesSegmentation)(
-    Format(_write, read_label_maps_csv)
+    Format(_write, read_label_maps_csv, images_in)
 )

@@ -11,6 +11,7 @@ import pandas as pd
 from recycling.predictions.core import ClassProbabilities
 from recycling.predictions.formats.class_table import (
     checked_probabilities,
+    crops_in,
     read_class_probabilities_csv,
 )
 from recycling.predictions.formats.rows import write_csv
@@ -51,5 +52,5 @@ def _write(
 
 
 CLASS_FORMATS.register("class_probabilities", Probabilities)(
-    Format(_write, read_class_probabilities_csv)
+    Format(_write, read_class_probabilities_csv, crops_in)
 )

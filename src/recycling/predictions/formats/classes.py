@@ -13,6 +13,7 @@ from recycling.predictions.formats.class_table import (
     CATEGORY,
     ID,
     checked_probabilities,
+    crops_in,
     read_class_probabilities_csv,
 )
 from recycling.predictions.formats.rows import write_csv
@@ -76,4 +77,4 @@ def _write(
     return class_probabilities_to_submission(probabilities)
 
 
-CLASS_FORMATS.register("classes", Classes)(Format(_write, read_class_probabilities_csv))
+CLASS_FORMATS.register("classes", Classes)(Format(_write, read_class_probabilities_csv, crops_in))

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.errors import Faults
+from recycling.errors import Faults, character_name, listed
 from recycling.files import new_file
+from recycling.names import KnownNames, shown_name
 from recycling.predictions.core import SubmissionError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Rows:
 
     def name_of(self, number: int) -> str:
         """What to call a row in a message."""
-        return f"image {self.names[self.row[number]]}"
+        return f"image {shown_name(self.names[self.row[number]])}"
 
 
 def opened(path: Path) -> mmap.mmap:
@@ -77,7 +78,7 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 def find_rows(
     content: mmap.mmap, path: Path, images: pd.DataFrame, missing: MissingImages, faults: Faults
 ) -> Rows:
-    """Find the row of each image.
+    """Find the row of each image, whose name is compared as `KnownNames` does.
 
     Args:
         content: The file.
@@ -92,27 +93,9 @@ def find_rows(
     Raises:
         SubmissionError: The header is wrong.
     """
-    body, name_first = _header(content, path)
     names = [str(name) for name in images["file_name"]]
-    row_of = {name: row for row, name in enumerate(names)}
-    found: dict[int, tuple[int, int]] = {}
-    for number, (start, stop) in enumerate(_lines(content, body), 2):
-        fields = _two_fields(content, start, stop)
-        name, text = (fields if name_first else fields[::-1]) if fields else (None, None)
-        file_name = _text(content, name) if name else ""
-        row = row_of.get(file_name)
-        # A name with a comma that is no image's is more likely a row cut in three.
-        if text is None or (row is None and "," in file_name):
-            faults.add(f"a row has not the two columns {_NAME} and {_TEXT}", f"line {number}")
-        elif row is None:
-            faults.add(
-                "the image is not one of those to predict, remove its row",
-                f"image {file_name} (line {number})",
-            )
-        elif row in found:
-            faults.add("the image has a second row, keep one", f"image {file_name} (line {number})")
-        else:
-            found[row] = text
+    known, found = _found(content, path, names, faults)
+    known.say_rewritten(path, "images")
     note_missing("image", names, found, path, missing, faults)
     order = sorted(found)
     return Rows(
@@ -121,6 +104,51 @@ def find_rows(
         np.array([found[row][1] for row in order], dtype=np.int64),
         names,
     )
+
+
+def images_in(path: str | Path, images: pd.DataFrame) -> NDArray[np.int64]:
+    """Which images a file has rows of.
+
+    Args:
+        path: The CSV file.
+        images: The images, with `file_name`.
+
+    Returns:
+        Their rows in the table, ascending.
+
+    Raises:
+        SubmissionError: The file cannot be read, or its header is wrong.
+    """
+    path = Path(path)
+    names = [str(name) for name in images["file_name"]]
+    _, found = _found(opened(path), path, names, Faults(path, SubmissionError))
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _found(
+    content: mmap.mmap, path: Path, names: list[str], faults: Faults
+) -> tuple[KnownNames, dict[int, tuple[int, int]]]:
+    """Where the PredictionString of each image is, by the image's row."""
+    body, name_first = _header(content, path)
+    known = KnownNames(names)
+    found: dict[int, tuple[int, int]] = {}
+    for number, (start, stop) in enumerate(_lines(content, body), 2):
+        fields = _two_fields(content, start, stop)
+        name, text = (fields if name_first else fields[::-1]) if fields else (None, None)
+        file_name = _text(content, name) if name else ""
+        row = known.find(file_name)
+        # A name with a comma that is no image's is more likely a row cut in three.
+        if text is None or (row is None and "," in file_name):
+            faults.add(f"a row has not the two columns {_NAME} and {_TEXT}", f"line {number}")
+        elif row is None:
+            kind = "the image is not one of those to predict, remove its row"
+            known.note_unknown(file_name, "image", f"line {number}", kind, faults)
+        elif row in found:
+            place = f"image {shown_name(file_name)} (line {number})"
+            faults.add("the image has a second row, keep one", place)
+        else:
+            found[row] = text
+    return known, found
 
 
 def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
@@ -201,13 +229,32 @@ def note_missing(
         faults.add_where(
             lacking,
             f"the {what} has no row, predict it too or set missing_images to skip",
-            lambda row: f"{what} {names[row]}",
+            lambda row: f"{what} {shown_name(str(names[row]))}",
         )
     elif lacking.any():
+        first = [shown_name(str(names[row])) for row in np.flatnonzero(lacking)]
         logger.warning(
-            "%s: %d of %d %ss have no row; going on without them",
+            "%s: %d of %d %ss have no row; going on without them: %s",
             path,
             lacking.sum(),
             len(names),
             what,
+            listed(first, 3),
         )
+
+
+def kind_of_word(text: str, otherwise: str) -> str:
+    r"""What is wrong with a word that is no number: a character that looks like a space, or else.
+
+    Args:
+        text: The word.
+        otherwise: What is wrong where there is no such character.
+
+    Example:
+        >>> kind_of_word("0\t1", "not a number"), kind_of_word("O", "not a number")
+        ('numbers have tab between them, write a space', 'not a number')
+    """
+    for character in text:
+        if not character.isprintable() or (character.isspace() and character != " "):
+            return f"numbers have {character_name(character)} between them, write a space"
+    return otherwise

@@ -1,0 +1,87 @@
+"""Images without labels, such as a competition's test set: a folder, or a CSV file of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from recycling.annotations.core import AnnotationError, Annotations
+from recycling.annotations.formats.found_images import FoundImage, as_annotations
+from recycling.annotations.images.facts import IMAGE_SUFFIXES, image_size
+from recycling.errors import Faults, listed, visible
+from recycling.progress import track
+
+
+def read_unlabelled_images(
+    folder: str | Path,
+    *,
+    names: str | Path | None = None,
+    file_name: str = "file_name",
+    classes: Sequence[str] = (),
+) -> Annotations:
+    """Read the images of a folder, or those that a CSV file names, as annotations without any.
+
+    Args:
+        folder: The folder of images; also the image folder that goes with the result.
+        names: A CSV file with a row an image, such as the competition's sample submission; by
+            default all images in the folder and below it, in the order of their names. Hidden
+            files are passed over.
+        file_name: The column of file names.
+        classes: The names of the categories, in the order of the labelled images; ids from 0.
+
+    Returns:
+        The images, numbered from 1, each a group of its own; no annotations. Sizes are those of
+        the images as a viewer shows them.
+
+    Raises:
+        AnnotationError: The folder or the file is missing, there is no image, or one is named
+            twice, missing or unreadable. One line that counts all faults by kind.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise AnnotationError(f"{root}: no such folder; it holds the images")
+    where = root if names is None else Path(names)
+    found = _below(root) if names is None else _named(Path(names), file_name)
+    if not found:
+        raise AnnotationError(f"{where}: there is no image; add some")
+    faults = Faults(where, AnnotationError)
+    sizes, seen = [], set()
+    for name in track(found, "reading images"):
+        size, path = None, root / name
+        if name in seen:
+            faults.add("an image is named twice, keep one row", visible(name))
+        elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            faults.add("the file name leaves the folder, make it a path below it", visible(name))
+        elif not path.is_file():
+            faults.add(f"no such file in {root}, correct the name or add it", visible(name))
+        elif (size := image_size(path)) is None:
+            faults.add("the image cannot be read, replace it", visible(name))
+        sizes.append(size or (1, 1))
+        seen.add(name)
+    faults.raise_if_any()
+    images = [FoundImage(name, size, []) for name, size in zip(found, sizes, strict=True)]
+    return as_annotations(images, dict(enumerate(classes)), where=where, source="human")
+
+
+def _below(root: Path) -> list[str]:
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def _named(path: Path, column: str) -> Sequence[str]:
+    try:
+        table = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas raises several of the latter
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise AnnotationError(f"{path}: cannot be read: {reason}") from error
+    if column not in table.columns:
+        raise AnnotationError(
+            f"{path}: no column {column!r}; there are {listed(table.columns)}: set file_name"
+        )
+    return [str(name).strip() for name in table[column]]
