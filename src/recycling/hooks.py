@@ -131,10 +131,13 @@ class UpToDateHooks:
     Kedro asks only whether an output is there. For ``--only-missing-outputs`` one counts as missing
     as well where it was made of other inputs, parameters or records than there are now, or follows
     from one that was. While a node works its outputs are locked, so that two runs never mix.
+
+    Args:
+        folder: Where records are kept; by default, where the project's configuration says.
     """
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._run: _Run | None = None
 
     @hook_impl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import gc
 import hashlib
 import importlib.metadata
@@ -171,6 +172,12 @@ def _absolute(name: str, package: str) -> str:
 
 
 def _read(file: Path) -> list[Any]:
+    facts = file.stat()
+    return _read_once(file, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.cache
+def _read_once(file: Path, size: int, mtime_ns: int) -> list[Any]:
     """The hash of a module's tree, what it imports, and whether it reads all that is beside it."""
     try:
         tree = ast.parse(file.read_bytes())
