@@ -66,6 +66,7 @@ class Project:
         (self.members / "own.csv").write_text("1\n")
         self.raw("raw one")
         self.fails = False
+        self.custom_imports: list[str] = []
 
     def raw(self, text: str) -> None:
         (self.folder / "raw.txt").write_text(text)
@@ -81,6 +82,7 @@ class Project:
                 "recipes": RecipesDataset(filepath=self.folder / "recipes"),
                 "external": ExternalMembersDataset(filepath=self.members),
                 "params:fusion": MemoryDataset(self.fusion),
+                "params:custom_imports": MemoryDataset(self.custom_imports),
                 "fused": JsonDataset(filepath=files / "fused.json"),
                 "submission": TextDataset(filepath=files / "submission.csv"),
             }

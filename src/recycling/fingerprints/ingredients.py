@@ -39,7 +39,7 @@ Facts: TypeAlias = dict[str, Any]
 
 NOT_OF_ENTRIES = {
     "type", "filepath", "versioned", "version", "credentials", "fs_args", "metadata", "validator",
-    "required", "common",
+    "required", "common", "args",
 }  # fmt: skip
 """What a catalog entry says that does not alter what is loaded or saved."""
 
@@ -424,9 +424,12 @@ def _entry(dataset: AbstractDataset[Any, Any], cache: ContentCache) -> Facts:
         if isinstance(value, Path) and not name.startswith("_")
     }
     arguments = inspect.signature(kind.__init__).parameters
+    config = dataset._init_config()
+    # Kedro keeps what an inherited constructor takes under these names.
+    config |= config.pop("kwargs", {})
     said = {
         name: as_json(value)
-        for name, value in dataset._init_config().items()
+        for name, value in config.items()
         if name not in NOT_OF_ENTRIES
         and name not in paths
         and value is not None
