@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
+from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, DatasetError
+from kedro.pipeline import Pipeline
 
 from recycling.errors import one_line
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from recycling.backends.shared.anchor_proposal import AnchorReport
     from recycling.backends.shared.model import Task
     from recycling.backends.shared.recipes import RecipeFacts
+    from recycling.fingerprints.state import Kind
 
 
 @click.group(name="recycling")
@@ -82,15 +87,105 @@ def message_for_user(error: BaseException) -> str | None:
 
 
 @contextmanager
+def _context(env: str | None) -> Iterator[KedroContext]:
+    """The context of an environment, whose pipelines are known within."""
+    with KedroSession.create(env=env) as session:
+        yield cast(KedroSession, session).load_context()
+
+
+@contextmanager
 def _catalog(env: str | None) -> Iterator[DataCatalog]:
     """The catalog of an environment, whose pipelines are known within."""
-    with KedroSession.create(env=env) as session:
-        yield cast(DataCatalog, cast(KedroSession, session).load_context().catalog)
+    with _context(env) as context:
+        yield cast(DataCatalog, context.catalog)
+
+
+def _run(stale_code: bool, **options: Any) -> Any:
+    """Kedro's own, with an option that the hooks read off the command line."""
+    options["only_missing_outputs"] |= stale_code
+    return cast(Callable[..., Any], kedro_run.callback)(**options)
 
 
 run = copy.copy(kedro_run)
-run.callback = one_line_errors(cast(Callable[..., Any], kedro_run.callback))
+run.callback = one_line_errors(_run)
+run.params = [
+    *kedro_run.params,
+    click.Option(
+        ["--stale-code"],
+        is_flag=True,
+        help="Like --only-missing-outputs, and make anew what was made by other code or libraries.",
+    ),
+]
+for _option in run.params:
+    if _option.name == "only_missing_outputs":
+        cast(click.Option, _option).help = (
+            "Run only nodes whose outputs are missing or stale: made of other inputs or parameters "
+            "than there are now."
+        )
 cli.add_command(run)
+
+
+@cli.command()
+@env_option
+@click.option(
+    "--pipelines", "names", default="__default__", help="Which, with commas; by default all."
+)
+@click.option("--all", "show_all", is_flag=True, help="List the outputs that are up to date too.")
+@one_line_errors
+def status(env: str | None, names: str, show_all: bool) -> None:
+    """List what is stale (and why), missing or failed, without a run."""
+    from recycling.fingerprints import (
+        ContentCache,
+        Graph,
+        Records,
+        code_line,
+        failed_nodes,
+        states,
+        unknown_line,
+    )
+    from recycling.hooks import SampleHooks, records_folder
+
+    with _context(env) as context:
+        pipeline = _pipelines(names)
+        catalog = cast(DataCatalog, context.catalog)
+        folder = records_folder(context)
+        sample = SampleHooks()
+        sample.after_context_created(context)
+        sample.before_pipeline_run(pipeline, catalog)
+        graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
+        records = Records(folder)
+        found = states(graph, records)
+        raised = failed_nodes(graph, records)
+        if folder.is_dir():
+            graph.cache.save()
+    for state in [*found, *raised]:
+        if state.kind != "made" or show_all:
+            _echo(f"{state.kind:<8} {state.name}" + (f": {state.why}" if state.why else ""))
+    counts = Counter(state.kind for state in found)
+    kinds: list[Kind] = ["made", "stale", "missing", "failed"]
+    click.echo(
+        ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind] or kind == "made")
+    )
+    for line in (unknown_line(found), code_line(found)):
+        if line is not None:
+            _echo(line)
+
+
+def _echo(line: str) -> None:
+    """Print a line in 80 columns; what is longer goes on below."""
+    click.echo(textwrap.fill(line, 80, subsequent_indent=" " * 9, break_on_hyphens=False))
+
+
+def _pipelines(names: str) -> Pipeline:
+    """The pipelines of these names, with commas, as one."""
+    from kedro.framework.project import pipelines
+
+    found = Pipeline([])
+    for name in filter(None, map(str.strip, names.split(","))):
+        if name not in pipelines:
+            raise KedroCliError(f"no pipeline {name!r}; known: {', '.join(sorted(pipelines))}")
+        found += pipelines[name]
+    return found
 
 
 @cli.command()
@@ -99,16 +194,13 @@ cli.add_command(run)
 @one_line_errors
 def types(env: str | None, pipeline: str) -> None:
     """Check that the types along the graph agree, without a run."""
-    from kedro.framework.project import pipelines
     from rich.console import Console
     from rich.table import Table
 
     from recycling.typed import check_types, type_name
 
     with _catalog(env) as catalog:
-        if pipeline not in pipelines:
-            raise KedroCliError(f"no pipeline {pipeline!r}; known: {', '.join(sorted(pipelines))}")
-        edges = check_types(pipelines[pipeline], catalog)
+        edges = check_types(_pipelines(pipeline), catalog)
     table = Table("dataset", "from", "to", "type")
     for edge in edges:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass, field
+from inspect import isgeneratorfunction
 from pathlib import Path
+from threading import Lock
+from time import perf_counter
 from typing import Any, cast
 
+import click
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -17,23 +22,23 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling import pipeline_registry
-from recycling.backends import (
-    BackendError,
-    Checkpoint,
-    Model,
-    Recipes,
-    changed_settings,
-    how_to_install,
-)
+from recycling.backends import BackendError, Model, Recipes, how_to_install
 from recycling.backends.shared.recipes import read_head
-from recycling.datasets import (
-    CheckpointDataset,
-    FigureDataset,
-    ImageDataset,
-    PathDataset,
-)
+from recycling.datasets import FigureDataset, ImageDataset, PathDataset
 from recycling.datasets.core import OptionalPathDataset
-from recycling.plan import start_of
+from recycling.fingerprints import (
+    ContentCache,
+    Graph,
+    Ingredients,
+    Locks,
+    Records,
+    State,
+    code_line,
+    record_of,
+    states,
+    summary,
+    unknown_line,
+)
 from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
 from recycling.typed import check_types
 
@@ -42,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 class PreflightError(ValueError):
     """A run cannot succeed: one line, which file or key, what is wrong, what to do."""
+
+
+class MixedRunsError(RuntimeError):
+    """Two runs have written the same output: one line, which, what to do."""
 
 
 class PlanHooks:
@@ -116,24 +125,84 @@ class SampleHooks:
                 catalog[name] = dataset
 
 
-class OutdatedHooks:
-    """Lets ``--only-missing-outputs`` make anew what follows from a model that has changed.
+class UpToDateHooks:
+    """Keeps a record of how each output was made, and has stale ones made anew.
 
-    Kedro asks only whether an output is there. One counts as missing as well where it follows from
-    a model whose settings or recipe have changed since its training, or is older than the model.
+    Kedro asks only whether an output is there. For ``--only-missing-outputs`` one counts as missing
+    as well where it was made of other inputs, parameters or records than there are now, or follows
+    from one that was. While a node works its outputs are locked, so that two runs never mix.
+
+    Args:
+        folder: Where records are kept; by default, where the project's configuration says.
     """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._run: _Run | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where records are kept."""
+        self._folder = records_folder(context)
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Compare each model that is there with what `models.yml` says now."""
-        if not run_params.get("only_missing_outputs"):
-            return
-        for node in pipeline.nodes:
-            for name in node.outputs:
-                if isinstance(catalog.get(name), CheckpointDataset) and catalog.exists(name):
-                    _find_outdated(name, node, pipeline, catalog)
+        """Say what is stale, and have it count as missing, where only that is to be made."""
+        assert self._folder is not None
+        self._run = run = _Run(self._folder, pipeline, catalog)
+        if run_params.get("only_missing_outputs"):
+            found = states(run.graph, run.records, stale_code=_asked_for("stale_code"))
+            say_states(found)
+            for state in found:
+                if state.kind in ("stale", "failed"):
+                    # For this one object: what the files are is not altered before they are
+                    # replaced.
+                    vars(catalog.get(state.name))["_exists"] = _is_not_there
+            run.graph.cache.save()
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Lock what the node takes and makes, and look at what it takes, before it does."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """The same for a node that takes nothing."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """A node that makes nothing has ended."""
+        if self._run is not None and not node.outputs:
+            self._run.end(node)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Write the record of an output."""
+        if self._run is not None:
+            self._run.saved(dataset_name, node)
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Note that a node has raised."""
+        if self._run is not None:
+            self._run.fail(node, error)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Note whose inputs could not be loaded or outputs not be saved, and unlock all."""
+        if self._run is not None:
+            self._run.stop(error)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Keep what was found out about files."""
+        if self._run is not None:
+            self._run.stop()
 
 
 class PreflightHooks:
@@ -190,57 +259,119 @@ class ConsoleHooks:
             self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
 
 
-def _find_outdated(name: str, node: Node, pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Have a model's checkpoint, or what has not been made since it was, count as missing.
+class _Run:
+    """What is known of one run: what each of its nodes took, and what it has locked."""
 
-    Args:
-        name: The checkpoint.
-        node: What makes it.
-        pipeline: What is run.
-        catalog: With the checkpoint and what follows from it.
-    """
-    checkpoint: Checkpoint = catalog.load(name)
-    made = cast(CheckpointDataset, catalog.get(name)).written("checkpoint.json") or 0.0
-    is_used = any(name in node.inputs for node in pipeline.nodes)
-    follow = sorted(pipeline.from_inputs(name).all_outputs()) if is_used else []
-    who = name.removesuffix(".checkpoint")
-    if (change := _change(checkpoint, made, node, catalog)) is not None:
-        logger.warning("%s: %s; it and all that follows from it are made anew", who, change)
-        outdated = [name, *follow]
-    else:
-        outdated = [output for output in follow if (_time_of(catalog.get(output)) or made) < made]
-        if outdated:
-            logger.warning(
-                "%s: %s older than this model and made anew: %s",
-                who,
-                "1 output is" if len(outdated) == 1 else f"{len(outdated)} outputs are",
-                ", ".join(outdated[:5]) + (", ..." if len(outdated) > 5 else ""),
+    def __init__(self, folder: Path, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        self.records = Records(folder)
+        self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
+        self._folder = folder
+        # Those of a pipeline that is run alone are made by others.
+        self._made = pipeline.all_outputs().union(*(p.all_outputs() for p in pipelines.values()))
+        self._at_work: dict[str, _Work] = {}
+        self._took: dict[str, Ingredients] = {}
+        self._content: dict[str, str | None] = {}
+
+    def begin(self, node: Node) -> None:
+        """Lock what a node takes and makes, once, and look at what it takes."""
+        work = self._at_work.setdefault(node.name, _Work(Locks(self._folder), perf_counter()))
+        with work.beginning:  # inputs may be loaded by several threads
+            if not work.has_begun:
+                work.has_begun = True
+                self._begin(node, work)
+
+    def _begin(self, node: Node, work: _Work) -> None:
+        taken = [name for name in node.inputs if name in self._made and self.graph.stored(name)]
+        work.locks.acquire(
+            dict.fromkeys(taken, False) | dict.fromkeys(self.graph.stored_outputs(node), True)
+        )
+        self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
+        for name in taken:
+            self._check_unmixed(name, took)
+
+    def saved(self, name: str, node: Node) -> None:
+        """Write the record of an output; after the last one, let others have them."""
+        work, dataset = self._at_work[node.name], self.graph.stored(name)
+        if dataset is not None:
+            vars(dataset).pop("_exists", None)
+            made = self._took[node.name]
+            seconds = perf_counter() - work.began
+            record = record_of(self.graph, node.name, name, made, seconds)
+            self.records.write(name, record, self.graph.code(made))
+            self._content[name] = record.content
+        work.saved.add(name)
+        # A generator saves each of its outputs many times, till the run ends for all we know.
+        if work.saved.issuperset(node.outputs) and not isgeneratorfunction(node.func):
+            self.end(node)
+
+    def end(self, node: Node) -> None:
+        """A node has done its work."""
+        self.records.succeed(node.name)
+        self._at_work.pop(node.name).locks.release()
+
+    def fail(self, node: Node, error: BaseException) -> None:
+        """A node has raised."""
+        self.records.fail(node.name, error)
+        if (work := self._at_work.pop(node.name, None)) is not None:
+            work.locks.release()
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """The run has ended; what is still at work has failed if it ended with an error."""
+        for name, work in list(self._at_work.items()):
+            if error is not None:
+                self.records.fail(name, error)
+            work.locks.release()
+        self._at_work.clear()
+        self.graph.cache.save()
+
+    def _taken_by(self, node: Node) -> Ingredients:
+        """What a node took whose output is in memory; if another process ran it, would take."""
+        took = self._took.get(node.name)
+        return took if took is not None else self.graph.ingredients(node, self._taken_by)
+
+    def _check_unmixed(self, name: str, took: Ingredients) -> None:
+        now = took.inputs.get(name, {}).get("content")
+        if self._content.setdefault(name, now) != now:
+            raise MixedRunsError(
+                f"{name}: another run has written it while this one was under way; start this one "
+                "again, with --only-missing-outputs to keep what it has made"
             )
-    for output in outdated:
-        if (dataset := catalog.get(output)) is not None:
-            # For this one object: what the files are is not altered before they are replaced.
-            vars(dataset)["_exists"] = lambda: False
 
 
-def _change(checkpoint: Checkpoint, made: float, node: Node, catalog: DataCatalog) -> str | None:
-    """What has changed since a model was trained, on one line."""
-    key = next(name for name in node.inputs if name.startswith("params:models."))
-    model: Model = catalog.load(key)
-    # What another model's weights are called is known only once they are there.
-    besides = {"pretrained"} if start_of(model) is not None else set()
-    if (change := changed_settings(checkpoint, model, besides)) is not None:
-        return change
-    recipes: Recipes = catalog.load("recipes")
-    recipe = recipes.find(model.backend, model.recipe)
-    return f"{shown(recipe)} has been written to" if recipe.stat().st_mtime > made else None
+@dataclass
+class _Work:
+    """One node at work: its locks, when it began, and what it has saved."""
+
+    locks: Locks
+    began: float
+    saved: set[str] = field(default_factory=set)
+    has_begun: bool = False
+    beginning: Lock = field(default_factory=Lock)
 
 
-def _time_of(dataset: Any) -> float | None:
-    """When the value of a dataset was written, in seconds; None where that is not known."""
-    if isinstance(dataset, PathDataset):
-        return dataset.written()
-    path = getattr(dataset, "_filepath", None)  # one of Kedro's own
-    return Path(str(path)).stat().st_mtime if path and Path(str(path)).exists() else None
+def records_folder(context: KedroContext) -> Path:
+    """Where records of outputs are kept: beside the outputs of the environment."""
+    config = cast(OmegaConfigLoader, context.config_loader)
+    return Path(context.project_path) / str(config["globals"]["data"]) / ".made"
+
+
+def say_states(found: list[State]) -> None:
+    """Say how many outputs are up to date, how many are stale and why, and what is not known."""
+    is_stale = any(state.kind in ("stale", "failed") for state in found)
+    logger.log(logging.WARNING if is_stale else logging.INFO, "%s", summary(found))
+    for line in (unknown_line(found), code_line(found)):
+        if line is not None:
+            logger.warning("%s", line)
+
+
+def _asked_for(option: str) -> bool:
+    """Whether the command line has a flag that Kedro does not hand to hooks."""
+    command = click.get_current_context(silent=True)
+    return bool(command and command.params.get(option))
+
+
+def _is_not_there() -> bool:
+    return False
 
 
 def _check_input(name: str, catalog: DataCatalog) -> None:

@@ -5,17 +5,17 @@ import warnings
 
 from recycling.hooks import (
     ConsoleHooks,
-    OutdatedHooks,
     PlanHooks,
     PreflightHooks,
     SampleHooks,
+    UpToDateHooks,
 )
 
 # Kedro 1.7 calls it by its old name, and so would warn in every command.
 warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 
-HOOKS = (ConsoleHooks(), OutdatedHooks(), PreflightHooks(), SampleHooks(), PlanHooks())
-"""Run last to first: read the plan, fall back to the shipped sample, check, find the outdated,
+HOOKS = (ConsoleHooks(), UpToDateHooks(), PreflightHooks(), SampleHooks(), PlanHooks())
+"""Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
 report."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

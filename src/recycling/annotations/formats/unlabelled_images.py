@@ -70,7 +70,8 @@ def _below(root: Path) -> list[str]:
     return sorted(
         path.as_posix()
         for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.parts)
     )
 
 

@@ -1,0 +1,125 @@
+"""Code that has changed since an output was made: said, and acted on when that is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+import pytest
+
+from recycling.fingerprints import ContentCache, code_line
+from recycling.fingerprints.code import Code, library_versions
+
+MODULES = {
+    "__init__": "",
+    "nodes": "from mine import shapes\n\ndef area(side):\n    return shapes.square(side)\n",
+    "shapes": '"""Shapes."""\n\n\ndef square(side):\n    from mine.numbers import times\n'
+    "    return times(side, side)\n",
+    "numbers": "def times(one, other):\n    # A product.\n    return one * other\n",
+    "aside": "X = 1\n",
+    "things/__init__": "from recycling.registry import import_modules\n"
+    "import_modules(__name__, __path__)\n",
+    "things/first": "from ..numbers import times\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of a user's own."""
+    for name, text in MODULES.items():
+        path = tmp_path / "mine" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    return tmp_path / "mine"
+
+
+def reached(package, module="mine.nodes"):
+    return Code(ContentCache(package / ".cache")).reached_from([module])
+
+
+def test_imports_count_wherever_they_are(package):
+    assert set(reached(package)) == {"mine", "mine.nodes", "mine.shapes", "mine.numbers"}
+
+
+def test_a_package_that_imports_all_of_its_modules_counts_all(package):
+    assert {"mine.things.first", "mine.numbers"} <= set(reached(package, "mine.things"))
+
+
+def test_comments_docstrings_and_layout_do_not_count(package):
+    before = reached(package)
+    (package / "numbers.py").write_text(
+        '"""Numbers."""\n\ndef times(one, other):\n    "It."\n    return (one *\n        other)\n'
+    )
+    assert reached(package) == before
+
+
+def test_a_changed_module_is_told_from_the_others(package):
+    before = reached(package)
+    (package / "numbers.py").write_text("def times(one, other):\n    return one + other\n")
+    after = reached(package)
+    assert [name for name in after if after[name] != before[name]] == ["mine.numbers"]
+
+
+def test_what_a_node_of_the_project_reaches_is_found_without_importing_it(tmp_path):
+    code = Code(ContentCache(tmp_path / "cache.json"))
+    found = code.reached_from(["recycling.pipelines.training"])
+    # One imported inside a function, one named as a text in a config.
+    assert "recycling.backends.mmengine_backend.session" in found
+    assert any("mmengine_backend.networks." in name for name in found)
+    # One of a package that imports all of its modules.
+    assert "recycling.ensembling.boxes.nms" in code.reached_from(["recycling.pipelines.fusing"])
+
+
+def test_versions_are_those_of_what_the_project_asks_for():
+    import numpy as np
+
+    found = library_versions()
+    assert found["numpy"] == np.__version__
+    assert "python" in found
+
+
+@pytest.fixture
+def custom(project, package):
+    """The project with a module of a user's own, after it has been edited."""
+    project.custom_imports = ["mine.numbers"]
+    project.run(only_missing=False)
+    path = package / "numbers.py"
+    path.write_text(path.read_text().replace("# A product.", "# Their product."))
+    assert code_line(list(project.states().values())) is None
+    path.write_text(path.read_text().replace("*", "+"))
+    return project
+
+
+def test_changed_code_is_reported_and_makes_nothing_anew(custom, caplog):
+    assert custom.run() == []
+    assert "code has changed since 7 outputs were made (mine.numbers)" in caplog.text
+    assert "`kedro run --stale-code` makes them anew" in caplog.text
+
+
+def test_changed_code_makes_outputs_stale_when_that_is_asked_for(custom):
+    state = custom.states(stale_code=True)["fused"]
+    assert (state.kind, state.why) == ("stale", "code changed (mine.numbers)")
+
+
+def test_the_option_of_the_command_is_what_asks_for_it(custom):
+    from recycling.cli import run
+
+    command = click.Context(run)
+    command.params["stale_code"] = True
+    with command:
+        assert len(custom.run()) == 7
+    assert custom.run() == []
+
+
+def test_another_version_of_a_library_is_reported(project):
+    path = project.made / "fused.json"
+    record = json.loads(path.read_text())
+    record["versions"]["numpy"] = "1.0"
+    path.write_text(json.dumps(record))
+    line = code_line(list(project.states().values()))
+    version = library_versions()["numpy"]
+    assert line is not None
+    assert line.startswith(f"code has changed since 1 output was made (numpy 1.0 -> {version})")

@@ -1,0 +1,103 @@
+"""Two runs at once in one checkout."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from recycling.fingerprints import Locks
+
+FORK = multiprocessing.get_context("fork")
+
+
+def write_alone(folder: Path, mark: str) -> None:
+    """Write an output in two steps, with a pause between: others would come in between."""
+    for _ in range(5):
+        locks = Locks(folder / ".made")
+        locks.acquire({"fused": True})
+        with (folder / "log").open("a") as log:
+            log.write(f"{mark} begins\n")
+            log.flush()
+            time.sleep(0.01)
+            log.write(f"{mark} ends\n")
+        locks.release()
+        time.sleep(0.001)
+
+
+def test_two_processes_that_want_one_output_never_overlap(tmp_path):
+    processes = [FORK.Process(target=write_alone, args=(tmp_path, mark)) for mark in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 20
+    for begin, end in zip(lines[::2], lines[1::2], strict=True):
+        assert re.fullmatch(r"\w begins", begin)
+        assert end == f"{begin[0]} ends"
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds an output, till it is killed."""
+    holds, held = FORK.Pipe()
+
+    def hold() -> None:
+        Locks(tmp_path).acquire({"fused": True, "raw": False})
+        held.send(None)
+        time.sleep(60)
+
+    process = FORK.Process(target=hold)
+    process.start()
+    holds.recv()
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_run_says_once_what_it_waits_for_and_goes_on_when_the_other_is_killed(
+    tmp_path, holder, caplog
+):
+    started = time.monotonic()
+    killer = FORK.Process(target=lambda: (time.sleep(0.3), os.kill(holder.pid, signal.SIGKILL)))
+    killer.start()
+    locks = Locks(tmp_path)
+    locks.acquire({"fused": False})
+    assert time.monotonic() - started >= 0.3
+    locks.release()
+    killer.join()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"waits for fused, which process {holder.pid} writes"
+    ]
+
+
+@pytest.mark.usefixtures("holder")
+def test_what_is_only_read_is_shared(tmp_path, caplog):
+    locks = Locks(tmp_path)
+    locks.acquire({"raw": False, "submission": True})
+    locks.release()
+    assert caplog.text == ""
+
+
+def test_outputs_are_unlocked_when_a_node_fails_and_when_it_has_saved(project):
+    def free() -> bool:
+        locks = Locks(project.made)
+        names = [path.stem for path in project.made.glob("*.lock")]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            locks.acquire(dict.fromkeys(names, True))
+            os._exit(0)
+        return bool(names) and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert free()
+    project.fusion, project.fails = {"method": "wbf"}, True
+    with pytest.raises(ValueError, match="no such image"):
+        project.run()
+    assert free()
