@@ -12,6 +12,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared import reproducible as shared
+from recycling.backends.shared.threads import threads_kept
 
 TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
 """Loggers that have something to say while a detector trains."""
@@ -42,7 +43,7 @@ def library(log: Path | None = None) -> Iterator[None]:
         loggers[0].warning("%s: %s", category.__name__, message)
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threads_kept():
             warnings.showwarning = write_down
             _import()
             yield

@@ -20,6 +20,7 @@ from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.job import Job, scorer
 from recycling.backends.shared.resume import state_of
 from recycling.backends.shared.speed import Speed
+from recycling.backends.shared.threads import set_threads
 from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
 from recycling.progress import progress_bar
 
@@ -84,6 +85,7 @@ class _Training:
         self.job = job
         iterations = job.config.SOLVER.MAX_ITER
         self.network = _build(job)
+        set_threads(self.network, job.model)
         self.average: Any = None
         if job.model.ema is not None:
             averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(job.model.ema)  # type: ignore[no-untyped-call]

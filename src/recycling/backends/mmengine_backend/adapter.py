@@ -31,6 +31,7 @@ from recycling.backends.shared.checkpoint_folder import read_facts, with_setting
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin, flat, identity_of, state_of
+from recycling.backends.shared.threads import set_threads
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
 
@@ -163,6 +164,7 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
     model = job.model
     runner = _build(job)
+    set_threads(runner.model, model)
     best = None if model.early_stopping is None else BestEpoch(model.early_stopping, job.name)
     guard = StopAtFailingLoss(job.work_dir)
     metrics = MetricsLog(job.work_dir, model.batch_size, best)

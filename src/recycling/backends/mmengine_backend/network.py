@@ -14,6 +14,7 @@ from recycling.backends.mmengine_backend.memory_format import use_fastest_memory
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
+from recycling.backends.shared.threads import set_threads
 
 MAX_SIDE_OF_LOGITS = 1024
 """Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
@@ -94,6 +95,7 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
     use_fastest_memory_format(module)
+    set_threads(module, trained.model)
     module.to("cuda" if torch.cuda.is_available() else "cpu")
     return ready(module, config, trained)
 

@@ -15,6 +15,7 @@ from typing import Any
 from recycling.backends.mmengine_backend.pretrained import checked_loading
 from recycling.backends.mmengine_backend.replaced import replaced
 from recycling.backends.shared.reproducible import reproducible
+from recycling.backends.shared.threads import threads_kept
 
 REGISTERING = tuple(
     f"recycling.backends.mmengine_backend.{name}"
@@ -48,7 +49,7 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
         _import(backend)
         with (
             reproducible(deterministic=deterministic),
-            _threads(),
+            threads_kept(),
             _only_weights(),
             checked_loading(),
             replaced(importlib.import_module("mmengine.config.utils"), "load", _read_once),
@@ -114,19 +115,6 @@ def _read_once(path: str) -> Any:
     That is 0.9 of the time of reading a recipe; the files belong to the installed library.
     """
     return importlib.import_module("mmengine.fileio").load(path)
-
-
-@contextmanager
-def _threads() -> Iterator[None]:
-    """Compute with as many threads as there are processors, or as ``OMP_NUM_THREADS`` says."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
