@@ -99,3 +99,25 @@ def test_anchors_that_fit_the_boxes_are_proposed_as_a_setting(project):
     assert proposed > usual
     setting = yaml.safe_load(result.stdout.rpartition("or: ")[2])
     Anchors.model_validate(setting["anchors"])
+
+
+def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):
+    result = kedro(project, "status", "--pipelines", "splitting,training_det")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "missing  det.yolox.fold0.checkpoint" in lines
+    assert lines[-1].startswith("0 made, ")
+    assert max(len(line) for line in lines if not line.startswith("[")) <= 80
+    record = project / "data/.made/fold_balance.json"
+    try:
+        balance = project / "data/08_reporting/fold_balance.parquet"
+        balance.parent.mkdir(parents=True, exist_ok=True)
+        balance.touch()
+        result = kedro(project, "status", "--pipelines", "splitting", "--all")
+        assert "stale    fold_balance: follows from folds" in result.stdout.splitlines()
+        assert not record.exists()
+        unknown = kedro(project, "status", "--pipelines", "splittin")
+        assert unknown.returncode == 1
+        assert "no pipeline 'splittin'; known: " in unknown.stderr
+    finally:
+        balance.unlink()

@@ -131,6 +131,23 @@ def test_without_a_record_a_checkpoint_still_knows_its_settings(project, caplog)
     assert "epochs: 12 -> 13" in caplog.text
 
 
+def test_without_a_record_what_is_older_than_its_model_is_made_again(project, caplog):
+    shutil.rmtree(project.made)
+    os.utime(project.folder / "data/b/p.json", (1_000_000_000, 1_000_000_000))
+    assert project.run() == ["predict b", "fuse", "submit"]
+    assert "cls.b.fold0.predictions: older than cls.b.fold0.checkpoint" in caplog.text
+
+
+def test_without_a_record_what_a_failed_node_should_have_made_is_not_taken_as_made(project):
+    project.fails = True
+    with pytest.raises(ValueError, match="no such image"):
+        project.run(only_missing=False)
+    (project.made / "fused.json").unlink()
+    assert project.states()["fused"].kind == "failed"
+    project.fails = False
+    assert project.run() == ["fuse", "submit"]
+
+
 def test_what_follows_from_a_missing_output_is_made_again(project):
     (project.folder / "data/a/p.json").unlink()
     assert project.run() == ["predict a", "fuse", "submit"]

@@ -11,7 +11,7 @@ from kedro.io import DatasetError
 from kedro.pipeline.node import Node
 
 from recycling.backends import Model, changed_settings
-from recycling.datasets import CheckpointDataset
+from recycling.datasets import CheckpointDataset, PathDataset
 from recycling.fingerprints.ingredients import Graph
 from recycling.fingerprints.records import Records, changed_code, reason
 from recycling.plan import start_of
@@ -71,8 +71,9 @@ def states(graph: Graph, records: Records, *, stale_code: bool = False) -> list[
                 follows[name] = name
         failure = records.failure(node.name)
         for name in graph.stored_outputs(node) if failure is not None else ():
-            if found[name].kind != "made":
+            if found[name].kind != "made" or not found[name].has_record:
                 found[name] = State(name, "failed", failure or "")
+                follows[name] = name
     return list(found.values())
 
 
@@ -103,6 +104,8 @@ def _state(
         return State(name, "stale", f"code changed ({listed([*modules, *libraries])})")
     if before is not None:
         return State(name, "stale", f"follows from {before}", is_root=False)
+    if record is None and (newer := _newer_input(name, node, graph)) is not None:
+        return State(name, "stale", f"older than {newer}", has_record=False)
     return State(
         name,
         "made",
@@ -128,6 +131,25 @@ def _other_checkpoint(name: str, node: Node, graph: Graph) -> str | None:
     return changed_settings(checkpoint, model, besides)
 
 
+def _newer_input(name: str, node: Node, graph: Graph) -> str | None:
+    """An input of an output without a record that has been made after it.
+
+    A checkpoint says itself what it was made of, as far as that is settings: the times of files
+    that were copied train nothing again.
+    """
+    dataset = graph.stored(name)
+    if not isinstance(dataset, PathDataset) or isinstance(dataset, CheckpointDataset):
+        return None
+    written = dataset.written()
+    for other in node.inputs:
+        source = graph.stored(other) if other in graph.makers else None
+        inside = "checkpoint.json" if isinstance(source, CheckpointDataset) else ""
+        made = source.written(inside) if isinstance(source, PathDataset) else None
+        if None not in (written, made) and cast(float, made) > cast(float, written):
+            return other
+    return None
+
+
 def summary(found: Sequence[State]) -> str:
     """How many outputs are up to date, stale and missing, on one line, with the first reasons."""
     counts = Counter(state.kind for state in found)
@@ -145,7 +167,8 @@ def reasons(found: Iterable[State], limit: int = 3) -> list[str]:
     of: dict[str, list[str]] = {}
     for state in found:
         if state.kind in ("stale", "failed") and state.is_root:
-            of.setdefault(state.why, []).append(state.name)
+            why = f"failed: {state.why}" if state.kind == "failed" else state.why
+            of.setdefault(why, []).append(state.name)
     lines = [f"{_first(names)}: {why}" for why, names in of.items()]
     if not lines:
         return ["what follows from those that are missing"]
