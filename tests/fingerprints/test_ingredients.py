@@ -66,7 +66,7 @@ def folder(tmp_path):
 def test_a_training_is_made_of_annotations_folds_its_own_recipe_and_its_own_settings(folder):
     made = trainings(folder)["a"]
     assert set(made.inputs) == {"train.annotations", "folds", "recipe resnet18_narrow"}
-    assert set(made.parameters) == {"models.a"}
+    assert set(made.parameters) == {"evaluation.cls", "models.a"}
     assert made.bound["cls.a.fold0.training_part"] == {"fold": 0}
     json.dumps(made.to_dict())
 
