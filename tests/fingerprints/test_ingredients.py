@@ -77,6 +77,12 @@ def test_a_setting_of_one_model_is_none_of_the_other(folder):
     assert after["b"] == before["b"]
 
 
+def test_what_a_task_is_judged_by_is_of_trainings_that_stop_early(folder):
+    made = trainings(folder, early_stopping={"patience": 2})
+    assert set(made["a"].parameters) == {"models.a", "evaluation.cls"}
+    assert set(made["b"].parameters) == {"models.b"}
+
+
 def test_other_folds_of_a_model_leave_the_one_that_is_trained_as_it_is(folder):
     assert trainings(folder, folds=[0, 1]) == trainings(folder)
 
