@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from recycling.files import write_json
+from recycling.files import write_json, write_text
 from recycling.fingerprints.content import hash_of
 from recycling.fingerprints.ingredients import Facts, Graph, Ingredients, as_now
 
@@ -69,8 +69,9 @@ class Records:
         """
         code = self.folder / "code" / f"{record.code}.json"
         if not code.exists():
-            write_json(code, dict(modules))
-        write_json(self._path(name), {"format": FORMAT, **asdict(record)})
+            write_text(code, json.dumps(modules))
+        # In one line: indented, it would be written by Python instead of C.
+        write_text(self._path(name), json.dumps({"format": FORMAT, **asdict(record)}))
 
     def read(self, name: str) -> Record | str | None:
         """The record of an output; None where there is none, or why it cannot be read."""
