@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -137,18 +136,17 @@ def library_versions() -> dict[str, str]:
 
 
 def _root(top: str) -> Path | None:
-    """The folder of a package of the project, or the file of a single module."""
-    module = sys.modules.get(top)
-    try:
-        file = module.__file__ if module is not None else getattr(find_spec(top), "origin", None)
-    except (ImportError, ValueError, AttributeError):
+    """The folder of a package of the project, or the file of a single module.
+
+    Of the project is what its nodes are in and what these import, but for what is installed.
+    """
+    if top in sys.stdlib_module_names:
         return None
+    file = getattr(sys.modules.get(top), "__file__", None)
     if file is None or not file.endswith(".py"):
         return None
     path = Path(file)
-    if top != PROJECT and (
-        "site-packages" in path.parts or path.parent == Path(ast.__file__).parent
-    ):
+    if top != PROJECT and "site-packages" in path.parts:
         return None
     return path.parent if path.name == "__init__.py" else path
 
