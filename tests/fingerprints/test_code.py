@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 
 import click
 import pytest
@@ -33,7 +34,9 @@ def package(tmp_path, monkeypatch):
         path.write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    return tmp_path / "mine"
+    import_module("mine")  # as what registers something is, before anything runs
+    yield tmp_path / "mine"
+    del sys.modules["mine"]
 
 
 def reached(package, module="mine.nodes"):
@@ -42,6 +45,11 @@ def reached(package, module="mine.nodes"):
 
 def test_imports_count_wherever_they_are(package):
     assert set(reached(package)) == {"mine", "mine.nodes", "mine.shapes", "mine.numbers"}
+
+
+def test_what_is_installed_is_not_of_the_project(package):
+    (package / "shapes.py").write_text("import json.decoder, numpy.linalg\n")
+    assert set(reached(package)) == {"mine", "mine.nodes", "mine.shapes"}
 
 
 def test_a_package_that_imports_all_of_its_modules_counts_all(package):

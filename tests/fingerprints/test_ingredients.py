@@ -66,7 +66,7 @@ def folder(tmp_path):
 def test_a_training_is_made_of_annotations_folds_its_own_recipe_and_its_own_settings(folder):
     made = trainings(folder)["a"]
     assert set(made.inputs) == {"train.annotations", "folds", "recipe resnet18_narrow"}
-    assert set(made.parameters) == {"evaluation.cls", "models.a"}
+    assert set(made.parameters) == {"models.a"}
     assert made.bound["cls.a.fold0.training_part"] == {"fold": 0}
     json.dumps(made.to_dict())
 
@@ -75,6 +75,12 @@ def test_a_setting_of_one_model_is_none_of_the_other(folder):
     before, after = trainings(folder), trainings(folder, batch_size=4)
     assert after["a"] != before["a"]
     assert after["b"] == before["b"]
+
+
+def test_what_a_task_is_judged_by_is_of_trainings_that_stop_early(folder):
+    made = trainings(folder, early_stopping={"patience": 2})
+    assert set(made["a"].parameters) == {"models.a", "evaluation.cls"}
+    assert set(made["b"].parameters) == {"models.b"}
 
 
 def test_other_folds_of_a_model_leave_the_one_that_is_trained_as_it_is(folder):

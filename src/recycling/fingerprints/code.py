@@ -7,12 +7,12 @@ import functools
 import gc
 import hashlib
 import importlib.metadata
+import os
 import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ from recycling.fingerprints.content import ContentCache
 
 PROJECT = "recycling"
 
-_FINDERS = ("import_modules", "iter_modules")
+_FINDERS = (b"import_modules(", b"iter_modules(")
 """A package that calls one of these reads all of its modules."""
+
+_NAMES = re.compile(rf"[\"']({PROJECT}(?:\.\w+)+)[\"']".encode())
+"""Names of modules, and of what is in them, in texts."""
 
 
 class Code:
     """The modules of the project, and what each imports, wherever in the file it does.
 
-    Modules are read, not imported. A module also counts where its name is a text in the code, as in
-    the configs of trainings. Other libraries count by their versions.
+    Modules are read once, and not imported. A module also counts where its name is a text in the
+    code, as in the configs of trainings. Other libraries count by their versions.
 
     Args:
         cache: Knows files that have not changed.
@@ -36,8 +39,8 @@ class Code:
 
     def __init__(self, cache: ContentCache) -> None:
         self._cache = cache
-        self._files: dict[str, Path | None] = {}
-        self._roots: dict[str, Path | None] = {}
+        self._files: dict[str, dict[str, Path]] = {}
+        self._facts_of: dict[Path, list[Any]] = {}
         self._imports: dict[str, tuple[str, ...]] = {}
         self._reached: dict[frozenset[str], dict[str, str]] = {}
 
@@ -71,7 +74,7 @@ class Code:
             for text in self._facts(file)[1]:
                 named.update(self._modules(_absolute(str(text), package)))
             if self._facts(file)[2] and file.name == "__init__.py":
-                named.update(_inside(package, file.parent))
+                named.update(self._inside(package))
             self._imports[name] = tuple(sorted(named - {name}))
         return self._imports[name]
 
@@ -83,29 +86,24 @@ class Code:
             if self._file(prefix) is not None:
                 yield prefix
 
+    def _inside(self, package: str) -> Iterator[str]:
+        for name in self._files[package.partition(".")[0]]:
+            parent, _, own = name.rpartition(".")
+            if parent == package and not own.startswith("_"):
+                yield name
+
     def _facts(self, file: Path) -> list[Any]:
-        found: list[Any] = self._cache.of(file, "code", _read)
-        return found
+        # Once a run: what runs is what was imported, whatever is edited meanwhile.
+        if file not in self._facts_of:
+            self._facts_of[file] = self._cache.of(file, "code", _read)
+        return self._facts_of[file]
 
     def _file(self, name: str) -> Path | None:
         """The file of a module of the project; None for one of a library, or that is none."""
-        if name not in self._files:
-            self._files[name] = self._find(name)
-        return self._files[name]
-
-    def _find(self, name: str) -> Path | None:
-        top, _, rest = name.partition(".")
-        if top not in self._roots:
-            self._roots[top] = _root(top)
-        if (root := self._roots[top]) is None:
-            return None
-        if root.is_file():
-            return root if not rest else None
-        inside = root.joinpath(*rest.split(".")) if rest else root
-        for path in (inside / "__init__.py", inside.with_suffix(".py")):
-            if path.is_file():
-                return path
-        return None
+        top = name.partition(".")[0]
+        if top not in self._files:
+            self._files[top] = _modules_of(top)
+        return self._files[top].get(name)
 
 
 def tree_hash(source: bytes | str) -> str:
@@ -138,28 +136,36 @@ def library_versions() -> dict[str, str]:
 
 
 def _root(top: str) -> Path | None:
-    """The folder of a package of the project, or the file of a single module."""
-    module = sys.modules.get(top)
-    try:
-        file = module.__file__ if module is not None else getattr(find_spec(top), "origin", None)
-    except (ImportError, ValueError, AttributeError):
+    """The folder of a package of the project, or the file of a single module.
+
+    Of the project is what its nodes are in and what these import, but for what is installed.
+    """
+    if top in sys.stdlib_module_names:
         return None
+    file = getattr(sys.modules.get(top), "__file__", None)
     if file is None or not file.endswith(".py"):
         return None
     path = Path(file)
-    if top != PROJECT and (
-        "site-packages" in path.parts or path.parent == Path(ast.__file__).parent
-    ):
+    if top != PROJECT and "site-packages" in path.parts:
         return None
     return path.parent if path.name == "__init__.py" else path
 
 
-def _inside(package: str, folder: Path) -> Iterator[str]:
-    for path in folder.iterdir():
-        name = path.stem if path.suffix == ".py" else path.name
-        is_module = path.suffix == ".py" or (path / "__init__.py").is_file()
-        if is_module and not name.startswith(("_", ".")):
-            yield f"{package}.{name}"
+def _modules_of(top: str) -> dict[str, Path]:
+    """The file of every module of a package of the project, by name."""
+    root = _root(top)
+    if root is None or root.is_file():
+        return {} if root is None else {top: root}
+    found = {}
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name.isidentifier()]
+        package = ".".join((top, *Path(folder).relative_to(root).parts))
+        for name in files:
+            if name == "__init__.py":
+                found[package] = Path(folder, name)
+            elif name.endswith(".py"):
+                found[f"{package}.{name[:-3]}"] = Path(folder, name)
+    return found
 
 
 def _absolute(name: str, package: str) -> str:
@@ -179,33 +185,39 @@ def _read(file: Path) -> list[Any]:
 @functools.cache
 def _read_once(file: Path, size: int, mtime_ns: int) -> list[Any]:
     """The hash of a module's tree, what it imports, and whether it reads all that is beside it."""
+    source = file.read_bytes()
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return [hashlib.sha256(file.read_bytes()).hexdigest()[:16], [], False]
-    named: set[str] = set()
-    finds = False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            named.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
+        return [hashlib.sha256(source).hexdigest()[:16], [], False]
+    named = {name.decode() for name in _NAMES.findall(source)}
+    for statement in _statements(tree):
+        if isinstance(statement, ast.Import):
+            named.update(alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            base = "." * statement.level + (statement.module or "")
             dot = "" if base.endswith(".") else "."
-            named.update(f"{base}{dot}{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(rf"{PROJECT}(\.\w+)+", node.value):
-                named.add(node.value)
-        elif isinstance(node, ast.Name) and node.id in _FINDERS:
-            finds = True
+            named.update(f"{base}{dot}{alias.name}" for alias in statement.names)
+    finds = any(finder in source for finder in _FINDERS)
     return [_hash(tree), sorted(named), finds]
 
 
 def _hash(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            vars(node)["body"] = [each for each in body if not _is_text(each)]
+    for statement in [tree, *_statements(tree)]:
+        if isinstance(body := getattr(statement, "body", None), list):
+            vars(statement)["body"] = [each for each in body if not _is_text(each)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, at whatever depth; expressions are not entered, which hold none."""
+    open_ = [tree]
+    while open_:
+        parent = open_.pop()
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if isinstance(inside := getattr(parent, block, None), list):
+                open_ += inside
+                yield from inside
 
 
 def _is_text(statement: ast.AST) -> bool:

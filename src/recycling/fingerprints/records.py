@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from recycling.files import write_json
+from recycling.files import write_json, write_text
 from recycling.fingerprints.content import hash_of
 from recycling.fingerprints.ingredients import Facts, Graph, Ingredients, as_now
 
@@ -69,8 +69,9 @@ class Records:
         """
         code = self.folder / "code" / f"{record.code}.json"
         if not code.exists():
-            write_json(code, dict(modules))
-        write_json(self._path(name), {"format": FORMAT, **asdict(record)})
+            write_text(code, json.dumps(modules))
+        # In one line: indented, it would be written by Python instead of C.
+        write_text(self._path(name), json.dumps({"format": FORMAT, **asdict(record)}))
 
     def read(self, name: str) -> Record | str | None:
         """The record of an output; None where there is none, or why it cannot be read."""
@@ -235,12 +236,31 @@ def _parameter_change(name: str, before: Any, now: Any) -> str:
     changes = _changes(before, now, name)
     key, was, is_ = changes[0]
     more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
-    return f"parameter {key} changed ({_shown(was)} -> {_shown(is_)}){more}"
+    return f"parameter {key} changed ({_change(was, is_)}){more}"
 
 
 def _first_change(before: Any, now: Any) -> str:
     key, was, is_ = (_changes(before, now, "") or [("", before, now)])[0]
-    return f"{key.lstrip('.')}: {_shown(was)} -> {_shown(is_)}".removeprefix(": ")
+    return f"{key.lstrip('.')}: {_change(was, is_)}".removeprefix(": ")
+
+
+def _change(before: Any, now: Any) -> str:
+    """Both values; of lists what has come and gone, where that is all.
+
+    >>> _change("nms", "soft_nms"), _change(["a", "b"], ["b", "c"]), _change([1, 2], [2, 1])
+    ('nms -> soft_nms', 'with c, without a', '[1, 2] -> [2, 1]')
+    """
+    if isinstance(before, list) and isinstance(now, list):
+        come = [_shown(each) for each in now if each not in before]
+        gone = [_shown(each) for each in before if each not in now]
+        words = [
+            f"{word} {', '.join(all_)}"
+            for word, all_ in (("with", come), ("without", gone))
+            if all_
+        ]
+        if words:
+            return _shown(", ".join(words))
+    return f"{_shown(before)} -> {_shown(now)}"
 
 
 def _changes(before: Any, now: Any, name: str) -> list[tuple[str, Any, Any]]:

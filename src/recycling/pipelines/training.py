@@ -38,10 +38,11 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     trainings = [training for training in plan.trainings if training.task == task]
     crops = crop_nodes(plan.crops) if task == "cls" and trainings else []
-    return Pipeline([*crops, *(n for training in trainings for n in _chain(training))])
+    chains = (_chain(training, plan.models[training.model]) for training in trainings)
+    return Pipeline([*crops, *(node for chain in chains for node in chain)])
 
 
-def _chain(training: TrainingPlan) -> list[Node]:
+def _chain(training: TrainingPlan, model: Model) -> list[Node]:
     space, task = training.namespace, training.task
     predict, metric = PREDICT[task], metric_parameter(task)
     # A model without probabilities has a chain without them.
@@ -59,8 +60,9 @@ def _chain(training: TrainingPlan) -> list[Node]:
         "training_part": f"{space}.training_part",
         "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
-        "metric": metric,
     }
+    if model.early_stopping is not None:  # no other training depends on what it is judged by
+        inputs["metric"] = metric
     if training.pseudo_labels is not None:
         inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
     if training.start is not None:
@@ -119,7 +121,7 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
         training_part: Annotations,
         held_out_part: Annotations,
         images: ImageFolder,
-        metric: PickedSettings,
+        metric: PickedSettings | None = None,
         pseudo_labels: Annotations | None = None,
         pool_images: ImageFolder | None = None,
         start: Checkpoint | None = None,
@@ -145,7 +147,7 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
             model = model.model_copy(update={"pretrained": str(start.weights)})
         held_out = LabeledImages(held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
-        score = partial(_score, metric, held_out_part)
+        score = None if metric is None else partial(_score, metric, held_out_part)
         data = TrainingData(parts, held_out, training_part.categories, score)
         recipe = recipes.find(model.backend, model.recipe)
         _warn_of_missing_categories(namespace, parts)
