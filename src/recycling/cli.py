@@ -14,6 +14,8 @@ from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, DatasetError
 
+from recycling.errors import one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -71,11 +73,11 @@ def message_for_user(error: BaseException) -> str | None:
     ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
     kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
     if ours:
-        return _one_line(ours[0])
+        return one_line(ours[0])
     if isinstance(error, DatasetError) or kedros:
-        return _one_line(kedros[0])
+        return one_line(kedros[0])
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
-        return _one_line(error)
+        return one_line(error)
     return None
 
 
@@ -84,10 +86,6 @@ def _catalog(env: str | None) -> Iterator[DataCatalog]:
     """The catalog of an environment, whose pipelines are known within."""
     with KedroSession.create(env=env) as session:
         yield cast(DataCatalog, cast(KedroSession, session).load_context().catalog)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 run = copy.copy(kedro_run)

@@ -1,14 +1,109 @@
-"""All that is wrong with a file or a folder, in one line."""
+"""All that is wrong with a file or a folder, told in one line that is short enough to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+ITEMS, CHARACTERS = 10, 300
+"""What a message shows at most: items of a list, and characters of one value."""
+
 _SHOWN = 3  # locations named for each kind of fault
+_LINE = 3000  # characters of a whole message
+# Nothing is matched twice (`++`): a message may be long. An apostrophe opens no quotation.
+_OPENS, _CLOSES = r"(?<![^\s(\[{:=])", r"(?![^\s)\]},;:.])"
+_ITEM = r"""(?:'[^']*+'|"[^"]*+"|[^\s,;:()\[\]{}'"]++)"""
+_LIST = re.compile(rf"{_OPENS}{_ITEM}(?:, {_ITEM}){{{ITEMS},}}+")
+_LONG = rf"{{{CHARACTERS},}}+"
+_VALUE = re.compile(rf"{_OPENS}(?:'[^']{_LONG}'|\"[^\"]{_LONG}\"){_CLOSES}|\S{_LONG}")
+_CONTROLS = {"\t": "tab", "\n": "line feed", "\r": "carriage return", "\0": "null"}
+
+
+def cut(text: str, most: int = CHARACTERS) -> str:
+    """A text with its middle left out where it is longer than a message should show.
+
+    Args:
+        text: Any text.
+        most: How many of its characters are shown, those at its ends.
+
+    Example:
+        >>> cut("a" * 5000, most=6)
+        'aaaa ... (4,994 characters) ... aa'
+    """
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail]} ... ({len(text) - most:,} characters) ... {text[-tail:]}"
+
+
+def listed(items: Iterable[object], most: int = ITEMS) -> str:
+    """The first items of a list, each cut, and how many more there are.
+
+    Args:
+        items: What is listed, in order.
+        most: How many are shown.
+
+    Example:
+        >>> listed(["Paper", "Metal", "Glass"], most=2)
+        'Paper, Metal, ... (1 more)'
+    """
+    texts = [str(item) for item in items]
+    shown = ", ".join(cut(text) for text in texts[:most])
+    return shown if len(texts) <= most else f"{shown}, ... ({len(texts) - most:,} more)"
+
+
+def visible(text: str) -> str:
+    r"""A text in quotes, in which characters that cannot be seen are named.
+
+    What is written in decomposed form (NFD: letter and accent as two characters, as macOS names
+    files) looks like the composed one, so it is said.
+
+    Args:
+        text: Any text, as found in a file; cut where it is long.
+
+    Example:
+        >>> visible("0\t1"), visible("7\xa0")
+        ("'0<tab>1'", "'7<no-break space U+00A0>'")
+    """
+    named = "".join(
+        character if character.isprintable() else f"<{character_name(character)}>"
+        for character in cut(text)
+    )
+    decomposed = " (decomposed, NFD)" if unicodedata.normalize("NFC", text) != text else ""
+    return f"'{named}'{decomposed}"
+
+
+def character_name(character: str) -> str:
+    r"""What a character is called, with its code where that is not a common one.
+
+    >>> character_name("\t"), character_name("\u200b")
+    ('tab', 'zero width space U+200B')
+    """
+    if character in _CONTROLS:
+        return _CONTROLS[character]
+    name = unicodedata.name(character, "character").lower()
+    return f"{name} U+{ord(character):04X}"
+
+
+def one_line(error: BaseException | str) -> str:
+    r"""A message as one line: lists cut at ten items, values at 300 characters.
+
+    Args:
+        error: The message, or an error that has it.
+
+    Example:
+        >>> one_line("no such model;\n known: " + ", ".join("abcdefghijklm"))
+        'no such model; known: a, b, c, d, e, f, g, h, i, j, ... (3 more)'
+    """
+    line = " ".join(str(error).split())
+    line = _LIST.sub(lambda found: listed(re.findall(_ITEM, found[0])), line)
+    line = _VALUE.sub(lambda found: cut(found[0]), line)
+    return cut(line, _LINE)
 
 
 class Faults:
@@ -42,7 +137,7 @@ class Faults:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         shown = self._locations.setdefault(kind, [])
         if len(shown) < _SHOWN:
-            shown.append(location)
+            shown.append(cut(location))
 
     def add_where(self, bad: NDArray[np.bool_], kind: str, location: Callable[[int], str]) -> None:
         """Note a fault for each true value, without a text for those that are not shown.
@@ -75,11 +170,13 @@ class Faults:
         if not self._counts:
             return
         total = sum(self._counts.values())
-        parts = [
-            f"{count} x {kind}: {', '.join(self._locations[kind])}"
+        kinds = [
+            f"{count} x {cut(kind)}: {', '.join(self._locations[kind])}"
             + (", ..." if count > _SHOWN else "")
             for kind, count in self._counts.items()
         ]
+        more = f"; and faults of {len(kinds) - ITEMS} more kinds" if len(kinds) > ITEMS else ""
         raise self._error(
-            f"{self._where}: {total} fault{'s' if total > 1 else ''}: {'; '.join(parts)}"
+            f"{self._where}: {total} fault{'s' if total > 1 else ''}: "
+            f"{'; '.join(kinds[:ITEMS])}{more}"
         )
