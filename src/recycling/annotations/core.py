@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,22 @@ CATEGORIES = Schema(
 
 SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIES}
 """The tables of `Annotations`, by their attributes' names."""
+
+
+def own_group(image_id: int, taken: Collection[str]) -> str:
+    """The group of an image that has none: a group of its own.
+
+    Args:
+        image_id: The image.
+        taken: The groups that other images are in.
+
+    >>> own_group(11, {"7"}), own_group(11, {"11"})
+    ('11', 'image 11')
+    """
+    group = str(image_id)
+    while group in taken:
+        group = f"image {group}"
+    return group
 
 
 class AnnotationError(ValueError):
