@@ -116,6 +116,11 @@ class Annotations:
         )
         return replace(self, images=images, annotations=table)
 
+    def objects(self) -> Annotations:
+        """The same annotations without crowd regions, which count as no objects."""
+        table = self.annotations
+        return replace(self, annotations=table[~table["iscrowd"]].reset_index(drop=True))
+
     def conform(self, prefix: str = "") -> Annotations:
         """The same annotations, with each table in the form of its schema.
 

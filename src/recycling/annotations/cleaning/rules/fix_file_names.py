@@ -9,6 +9,7 @@ import pandas as pd
 from recycling.annotations.cleaning.audit import NO_AUDIT, changed
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.core import Annotations
+from recycling.names import shown_name
 
 _RULE = "fix_file_names"
 
@@ -36,7 +37,7 @@ def fix_file_names(annotations: Annotations, checks: pd.DataFrame) -> Cleaned:
         return annotations, NO_AUDIT
     before = images[rows]
     after = before.assign(file_name=before["image_id"].map(names).astype("string"))
-    reasons = ["the file is spelt in another way"] * len(before)
+    reasons = [f"the file is {shown_name(name)}" for name in after["file_name"]]
     audit = changed(_RULE, "image", before, after, reasons)
     file_names = images["file_name"].where(~rows, after["file_name"])
     return replace(annotations, images=images.assign(file_name=file_names)), audit
