@@ -21,8 +21,8 @@ def check_leaks(
     """Check that nothing that must stay together is in two folds.
 
     That is a group, and entries of one file; and, where `checks` are given, images of the same
-    bytes and images that look alike. For a hold-out this holds between fold 0 and fold 1. Images that the checks do not
-    have, or could not read, are only checked by group.
+    bytes and images that look alike. For a hold-out this holds between fold 0 and fold 1. Images
+    that the checks do not have, or could not read, are only checked by group and file name.
 
     Args:
         annotations: The images, with their groups.

@@ -257,3 +257,33 @@ def test_a_data_yaml_among_the_labels_is_refused(tmp_path, monkeypatch):
     with pytest.raises(AnnotationError, match="data.yaml: lies among the labels"):
         write_yolo(coco({}), "labels", tmp_path / "labels" / "data.yaml")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "box"),
+    [
+        ("0 0.75 0.5 0.5004 0.5", [99.96, 25, 200.04, 75]),
+        ("0 0.5 0.5 1.0004 1", [-0.04, 0, 200.04, 100]),
+        ("0 0.5 -1e-7 0.5 0.02", [50, -1.00001, 150, 0.99999]),
+    ],
+)
+def test_shares_a_little_outside_are_left_to_cleaning(folders, line, box):
+    (folders[0] / "a.txt").write_text(line)
+    found = read_yolo(*folders).annotations[BOX].to_numpy()[0]
+    np.testing.assert_allclose(found, box, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"), [("0 0.5 0.5 1.02 0.5", "1.02"), ("0 0.5 0.5 0.5 -0.25", "-0.25"),
+                        ("0 320 240 100 100", "320")],
+)  # fmt: skip
+def test_values_that_are_no_shares_are_shown(folders, line, shown):
+    (folders[0] / "a.txt").write_text(line)
+    message = refused(folders)
+    assert f"1 x {shown} is not from 0 to 1" in message
+    assert "a.txt line 1" in message
+
+
+def test_a_score_above_1_is_shown(folders):
+    (folders[0] / "a.txt").write_text("0 0.5 0.5 0.5 0.5 1.0004")
+    assert "score 1.0004 is not from 0 to 1" in refused(folders, scores=True)
