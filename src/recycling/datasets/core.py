@@ -94,7 +94,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         try:
             self._system, there = url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:  # a package is missing, or the protocol unknown
-            raise DatasetError(f"{filepath}: cannot be reached: {error}") from error
+            raise DatasetError(f"{filepath}: cannot be reached: {why_unreachable(error)}") from error
         # Kedro keeps paths, in which the two slashes of http:// would become one.
         path = path if self._protocol in _HTTP else there
         super().__init__(PurePosixPath(path), version, self._system.exists, self._system.glob)
