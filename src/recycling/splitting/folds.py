@@ -85,7 +85,7 @@ def _check_groups(annotations: Annotations, settings: Splitting) -> None:
             "cannot be even",
             len(large),
             len(annotations.images),
-            listed(f"{shown_name(group)} ({size} images)" for group, size in large.items()),
+            listed(f"{shown_name(str(group))} ({size} images)" for group, size in large.items()),
         )
     if not METHODS[settings.method].thing.keeps_groups and sizes.iloc[0] > 1:
         others = [name for name, method in METHODS.items() if method.thing.keeps_groups]

@@ -66,15 +66,15 @@ def _check_groups(images: pd.DataFrame) -> None:
 
 def _check_files(images: pd.DataFrame) -> None:
     """Refuse entries of one file in two folds, whether or not it is at hand."""
-    file = first_of_same(images)
-    crossing = images[images["fold"].groupby(file).transform("nunique") > 1]
+    images = images.assign(file=first_of_same(images))
+    crossing = images[images.groupby("file")["fold"].transform("nunique") > 1]
     if len(crossing):
         first = crossing.iloc[0]
-        same = crossing[file[crossing.index] == file[first.name]]
+        same = crossing[crossing["file"] == first["file"]]
         second = same[same["fold"] != first["fold"]].iloc[0]
         raise SplitError(
             f"folds: {_named(first, second)} are one file, {shown_name(first['file_name'])}; "
-            f"{file[crossing.index].nunique()} files are in several folds; switch on the cleaning "
+            f"{crossing['file'].nunique()} files are in several folds; switch on the cleaning "
             "rule drop_duplicate_images or group_near_duplicates"
         )
 

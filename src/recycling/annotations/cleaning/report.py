@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import NewType
+from typing import NewType, cast
 
 import pandas as pd
 
-from recycling.annotations.cleaning.audit import tables
+from recycling.annotations.cleaning.audit import Subject, tables
 from recycling.annotations.cleaning.core import Cleaning
 from recycling.annotations.core import Annotations
 from recycling.errors import listed
@@ -67,7 +67,7 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
         parts = [
             f"{len(part)} of {totals[subject]} {_PLURALS[subject]} {_DONE[action]} "
             f"({listed(_names(part, raw, file_names), _SHOWN)})"
-            for (subject, action), part in of_rule.groupby(["subject", "action"], sort=False)
+            for (subject, action), part in _by_subject(of_rule)
         ]
         lines.append(f"{rule}: {', '.join(parts)}")
     crowds = raw.annotations["iscrowd"]
@@ -77,6 +77,13 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
             "left out of training and evaluation and count as no objects"
         )
     return lines
+
+
+def _by_subject(
+    audit: pd.DataFrame,
+) -> Iterator[tuple[tuple[Subject, str], pd.DataFrame]]:
+    for key, part in audit.groupby(["subject", "action"], sort=False):
+        yield cast("tuple[Subject, str]", key), part
 
 
 def _names(part: pd.DataFrame, raw: Annotations, file_names: Mapping[int, str]) -> Iterator[str]:

@@ -184,8 +184,8 @@ def _phash(upright: Image.Image) -> str | None:
     import imagehash
     from PIL.Image import Resampling
 
-    low, high = upright.convert("L").resize(_HASHED, Resampling.LANCZOS).getextrema()
-    return None if high - low <= _FLAT else str(imagehash.phash(upright))
+    grey = np.asarray(upright.convert("L").resize(_HASHED, Resampling.LANCZOS))
+    return None if np.ptp(grey) <= _FLAT else str(imagehash.phash(upright))
 
 
 def _looks(image: Image.Image) -> dict[str, float]:

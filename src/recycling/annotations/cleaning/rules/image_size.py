@@ -214,12 +214,12 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
     )
     images = annotations.images
     shown = {image_id: placement.shown for image_id, placement in placements.items()}
-    rows = images["image_id"].isin(list(shown))
-    before = images[rows]
+    resized = images["image_id"].isin(list(shown))
+    before = images[resized]
     sizes = np.array([shown[image_id] for image_id in before["image_id"].tolist()])
     after = before.assign(width=sizes[:, 0], height=sizes[:, 1])
     reasons = [f"the image is {reason[image_id]}" for image_id in before["image_id"].tolist()]
-    sides = {side: images[side].where(~rows, after[side]) for side in ("width", "height")}
+    sides = {side: images[side].where(~resized, after[side]) for side in ("width", "height")}
     return replace(moved, images=images.assign(**sides)), combined(
         [changed(_RULE, "image", before, after, reasons), audit]
     )
