@@ -288,6 +288,8 @@ def test_a_cache_never_changes_a_result(tmp_path_factory, runs):
                 now = next(clock)
                 os.utime(path, (now, now))
         images = images_table(*sorted(names))
+        if not any((folder.path / name).exists() for name in names):
+            continue  # none at hand is another matter
         expected = check_images(images, folder, max_pixels=max_pixels)
         checks = check_images(images, folder, max_pixels=max_pixels, cache=cache)
         pd.testing.assert_frame_equal(checks, expected)

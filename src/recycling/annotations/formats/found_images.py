@@ -142,18 +142,18 @@ def _measure(
     """Fill in the areas, once every outline is known to be sound."""
     faults = Faults(where, AnnotationError)
     numbers = table["image_id"].tolist()
+    table["segmentation"] = table["segmentation"].astype("string")
     check_segmentations(
-        table.assign(segmentation=table["segmentation"].astype("string")),
+        table,
         image_table,
         faults,
         lambda row: f"{images[numbers[row] - 1].file_name}, annotation {row + 1}",
     )
     faults.raise_if_any()
+    texts = [None if pd.isna(text) else text for text in table["segmentation"]]
     table["area"] = [
         annotation_area(text, box, *images[number - 1].size[::-1])
-        for text, box, number in zip(
-            table["segmentation"], table[BOX].to_numpy().tolist(), numbers, strict=True
-        )
+        for text, box, number in zip(texts, table[BOX].to_numpy().tolist(), numbers, strict=True)
     ]
 
 
