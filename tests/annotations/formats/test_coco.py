@@ -183,7 +183,10 @@ def _set(section, row, key, value):
         (_set("annotations", 0, "segmentation", [[1, 2, 3]]), "segmentation is neither"),
         (_set("annotations", 0, "segmentation", [[1, 2, 3, "4"]]), "segmentation is neither"),
         (_set("annotations", 0, "segmentation", {"counts": "x"}), "segmentation is neither"),
-        (_set("annotations", 3, "segmentation", {"size": [2, 2], "counts": "22"}), "RLE of 2 x 2"),
+        (
+            _set("annotations", 3, "segmentation", {"size": [2, 2], "counts": "22"}),
+            "RLE of another size.*2 x 2 on 8 x 6",
+        ),
         (_set("annotations", 0, "__absent__", []), "'__absent__' is reserved"),
         (_set("images", 0, "width", 0), r"width is not positive.*images\[0\] \(id 1\) has 0"),
         (_set("images", 0, "height", -3), "height is not positive.*has -3"),

@@ -193,33 +193,36 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
         if fault is None:
             good.append(line)
         else:
-            faults.add(fault, f"{file.sidecar_name} line {number}")
+            kind, value = fault
+            place = f"{file.sidecar_name} line {number}"
+            faults.add(kind, f"{place} has {value}" if value else place)
     return good
 
 
-def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> str | None:
-    """What is wrong with one line, and what to do."""
+def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> tuple[str, str] | None:
+    """What is wrong with one line and what to do, and the value that shows it."""
     count = len(fields) - scores  # without the score
     if count != 5 and (count < 7 or count % 2 == 0):
         return (
             f"{len(fields)} fields, neither a box ({5 + scores}) nor a polygon ({7 + scores}, "
             f"{9 + scores}, ...), correct it"
             + (", or read it with scores=True" if not scores and len(fields) == 6 else "")
-        )
+        ), ""
     try:
         class_id, *values = map(_number, fields)
     except ValueError:
-        return "a field is not a number, correct it"
+        return "a field is not a number, correct it", ""
     if not isfinite(class_id) or class_id % 1:
-        return f"class {fields[0]} is not a whole number, correct it"
+        return f"class {fields[0]} is not a whole number, correct it", ""
     if class_id not in names:
-        return f"class {class_id:.0f} has no name in data.yaml, add it or correct the line"
+        return f"class {class_id:.0f} has no name in data.yaml, add it or correct the line", ""
     if scores and not 0 <= (score := values.pop()) <= 1:
-        return f"score {score:g} is not from 0 to 1, correct it"
+        return "the score is not from 0 to 1, correct it", f"{score:.10g}"
     # Rounding puts an edge a little outside; cleaning clips it, as it does a box of COCO.
     far = [value for value in values if not -_OVER <= value <= 1 + _OVER]
     if far:
-        return f"{far[0]:.10g} is not from 0 to 1, write shares of the image's sides, not pixels"
+        kind = "a value is not from 0 to 1, write shares of the image's sides, not pixels"
+        return kind, f"{far[0]:.10g}"
     return None
 
 
