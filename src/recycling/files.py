@@ -271,3 +271,17 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def why_unreachable(error: Exception) -> str:
+    """Why fsspec cannot open a URL, in one line, with what to install where a package is missing.
+
+    >>> why_unreachable(ImportError('HTTPFileSystem requires "requests" and "aiohttp"'))
+    'HTTPFileSystem requires "requests" and "aiohttp"; install the extra: pip install ".[remote]"'
+    """
+    reason = str(error).splitlines()[0] if str(error).strip() else type(error).__name__
+    if not isinstance(error, ImportError):
+        return reason
+    if "aiohttp" in reason:
+        return f'{reason}; install the extra: pip install ".[remote]"'
+    return f"{reason}; README.md says more under URLs"

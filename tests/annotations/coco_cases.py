@@ -19,8 +19,8 @@ any_json = st.recursive(
 _floats = st.floats(-1e6, 1e6)
 _decimals = st.decimals(-999, 999, places=2).map(float)
 _numbers = _floats | _decimals | st.integers(-(2**40), 2**40)
-# pycocotools lists every pixel of an edge, so these stay near the picture.
-_places = st.floats(-1e3, 1e3) | _decimals | st.integers(-1000, 1000)
+# No polygon reaches further beyond an image than its shorter side.
+_places = st.floats(-10, 20) | st.decimals(-10, 20, places=2).map(float) | st.integers(-10, 20)
 _polygon = st.lists(st.tuples(_places, _places), min_size=3, max_size=4).map(
     lambda corners: [number for corner in corners for number in corner]
 )

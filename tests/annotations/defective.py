@@ -78,7 +78,7 @@ def defective(draw, max_annotations=14):
         "categories": [{"id": one + 1, "name": name} for one, name in enumerate(NAMES)],
         "annotations": [{"id": one, **entry} for one, entry in zip(ids, entries, strict=True)],
     }
-    problems = [None, None, None, "truncated", "size_mismatch"]
+    problems = [None, None, None, "truncated"]
     looks = {
         "problem": problems,
         "sha256": [None, "a", "b", "c", "d"],
@@ -94,6 +94,16 @@ def defective(draw, max_annotations=14):
             },
         }
     ).reindex(columns=IMAGE_CHECKS.names)
+    sizes = st.sampled_from(
+        [(None, None), (WIDTH, HEIGHT), (2 * WIDTH, 2 * HEIGHT), (HEIGHT, WIDTH)]
+    )
+    seen = [draw(sizes) for _ in image_ids]
+    checks = checks.assign(
+        width=[width for width, _ in seen],
+        height=[height for _, height in seen],
+        orientation=6,
+        found_as=[draw(st.sampled_from([None, f"B/{one}.PNG"])) for one in image_ids],
+    )
     return from_coco(document, where="test"), IMAGE_CHECKS.conform(checks, where="test")
 
 
@@ -138,8 +148,11 @@ def cleanings(draw):
             ]
         },
         "drop_area_range": {"min_area": 5, "max_area": 100},
+        "image_size": {"action": draw(st.sampled_from(["drop", "rescale"]))},
+        "drop_duplicate_images": {"labels": draw(st.sampled_from(["keep", "drop"]))},
     }
     order = draw(st.permutations(RULES))
-    on = draw(st.sets(st.sampled_from(RULES), min_size=1))
+    # These boxes are as odd as one that stops a run.
+    on = draw(st.sets(st.sampled_from(sorted({*RULES} - {"check_boxes"})), min_size=1))
     switches = {rule: {**settings.get(rule, {}), "enabled": rule in on} for rule in RULES}
     return Cleaning.model_validate({"order": order, **switches})

@@ -37,7 +37,8 @@ def annotated_images(n_images=240, group_size=3, seed=0):
     """Images in groups, some bare, with up to a dozen annotations of skewed categories."""
     rng = np.random.default_rng(seed)
     image_id = rng.permutation(n_images) + 1000
-    images = pd.DataFrame({"image_id": image_id, "width": 100, "height": 100, "file_name": "a"})
+    images = pd.DataFrame({"image_id": image_id, "width": 100, "height": 100})
+    images["file_name"] = [f"{own}.jpg" for own in image_id]
     images["group"] = [f"shot {i // group_size}" for i in range(n_images)]
     on = np.repeat(image_id, rng.poisson(3, n_images))
     side = rng.uniform(5, 50, (len(on), 2))

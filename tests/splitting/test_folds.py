@@ -276,3 +276,62 @@ def test_the_competition_in_groups_of_three_is_split_evenly(aistages):
     folds = make_folds(grouped, Splitting(axes=AXES))
     check_leaks(grouped, folds)
     assert max_deviation(grouped, folds, AXES)["deviation"].max() <= 0.3
+
+
+def _like(objects, *, crowds=0, n_images=10, groups=None):
+    """Images of 100 x 100 pixels with `objects` of a category each, and as many crowd regions."""
+    images = pd.DataFrame({"image_id": range(n_images), "width": 100, "height": 100})
+    images["file_name"] = images["image_id"].map("{}.jpg".format)
+    images["group"] = groups or images["image_id"].astype(str)
+    rows = [
+        (image, NAMES_OF[image % 2], crowd)
+        for image in range(n_images)
+        for crowd in [False] * objects + [True] * crowds
+    ]
+    table = pd.DataFrame(rows, columns=["image_id", "category_id", "iscrowd"])
+    box = {"x_min": 1, "y_min": 1, "x_max": 11, "y_max": 11, "area": 100}
+    table = table.assign(annotation_id=range(len(table)), **box)
+    categories = pd.DataFrame({"category_id": NAMES_OF, "name": ["Paper", "Metal"]})
+    return tables(images, table, categories.assign(supercategory=""))
+
+
+NAMES_OF = [4, 9]
+
+
+@pytest.mark.parametrize("method", ["stratified_group", "joint_labels"])
+def test_a_fold_that_stays_empty_stops_the_run(method):
+    groups = ["0"] * 4 + ["1"] * 3 + ["2", "3", "4"]
+    annotations = _like(1, n_images=10, groups=groups)
+    one_kind = annotations.annotations.assign(category_id=4)
+    annotations = Annotations(annotations.images, one_kind, annotations.categories)
+    with pytest.raises(SplitError, match=rf"method '{method}' leaves fold \d+ of 4 empty"):
+        make_folds(annotations, Splitting(method=method, n_splits=4))
+
+
+def test_a_group_with_more_than_a_fifth_of_the_images_is_warned_of(caplog):
+    make_folds(_like(1, groups=["big"] * 3 + [str(n) for n in range(7)]), Splitting(n_splits=3))
+    assert "1 groups hold more than a fifth of the 10 images each" in caplog.text
+    assert "big (3 images)" in caplog.text
+
+
+def test_a_group_with_a_fifth_of_the_images_is_not(caplog):
+    make_folds(_like(1, groups=["pair"] * 2 + [str(n) for n in range(8)]), Splitting(n_splits=3))
+    assert "more than a fifth" not in caplog.text
+
+
+def test_crowd_regions_are_no_objects_to_folds():
+    objects, with_crowds = _like(2), _like(2, crowds=3)
+    for axis in AXES:
+        pd.testing.assert_frame_equal(
+            balance_columns(objects, [axis]), balance_columns(with_crowds, [axis])
+        )
+    for method in METHODS:
+        settings = Splitting(method=method, n_splits=2)
+        folds = make_folds(objects, settings)
+        assert make_folds(with_crowds, settings).equals(folds)
+        assert balance_table(with_crowds, folds).equals(balance_table(objects, folds))
+
+
+def test_categories_of_crowd_regions_alone_are_warned_of(caplog):
+    make_folds(_like(0, crowds=1), Splitting(n_splits=2))
+    assert "2 of 2 categories have no annotation" in caplog.text

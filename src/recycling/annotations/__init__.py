@@ -3,7 +3,7 @@
 from recycling.annotations.cleaning.audit import AUDIT, Audit
 from recycling.annotations.cleaning.core import Cleaning, clean, what_if
 from recycling.annotations.cleaning.replay import replay, undo
-from recycling.annotations.cleaning.report import RULE_REPORT, RuleReport, rule_report
+from recycling.annotations.cleaning.report import RULE_REPORT, RuleReport, change_lines, rule_report
 from recycling.annotations.core import (
     ANNOTATIONS,
     BOX,
@@ -65,6 +65,7 @@ __all__ = [
     "RuleReport",
     "annotation_area",
     "annotation_mask",
+    "change_lines",
     "check_images",
     "clean",
     "from_coco",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,22 @@ SCHEMAS = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": CATEGORIE
 """The tables of `Annotations`, by their attributes' names."""
 
 
+def own_group(image_id: int, taken: Collection[str]) -> str:
+    """The group of an image that has none: a group of its own.
+
+    Args:
+        image_id: The image.
+        taken: The groups that other images are in.
+
+    >>> own_group(11, {"7"}), own_group(11, {"11"})
+    ('11', 'image 11')
+    """
+    group = str(image_id)
+    while group in taken:
+        group = f"image {group}"
+    return group
+
+
 class AnnotationError(ValueError):
     """An annotation file is not what it should be: one line, the file, the row, the fault."""
 
@@ -99,6 +115,11 @@ class Annotations:
             for rows in (self.images, self.annotations)
         )
         return replace(self, images=images, annotations=table)
+
+    def objects(self) -> Annotations:
+        """The same annotations without crowd regions, which count as no objects."""
+        table = self.annotations
+        return replace(self, annotations=table[~table["iscrowd"]].reset_index(drop=True))
 
     def conform(self, prefix: str = "") -> Annotations:
         """The same annotations, with each table in the form of its schema.

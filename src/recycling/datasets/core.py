@@ -15,7 +15,7 @@ from fsspec.core import url_to_fs
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_and_path
 
-from recycling.files import upload
+from recycling.files import upload, why_unreachable
 
 Value = TypeVar("Value")
 
@@ -94,7 +94,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         try:
             self._system, there = url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:  # a package is missing, or the protocol unknown
-            raise DatasetError(f"{filepath}: cannot be reached: {error}") from error
+            reason = why_unreachable(error)
+            raise DatasetError(f"{filepath}: cannot be reached: {reason}") from error
         # Kedro keeps paths, in which the two slashes of http:// would become one.
         path = path if self._protocol in _HTTP else there
         super().__init__(PurePosixPath(path), version, self._system.exists, self._system.glob)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
 
@@ -13,12 +15,15 @@ from recycling.annotations import (
     ImageChecks,
     ImageFolder,
     RuleReport,
+    change_lines,
     check_images,
     clean,
     rule_report,
     what_if,
 )
 from recycling.reporting import RgbImage, cleaning_examples, cleaning_figure
+
+logger = logging.getLogger(__name__)
 
 PARTS = ("train", "pool", "test")
 
@@ -44,7 +49,7 @@ def _clean_part(part: str) -> list[Node]:
         ),
         node(
             clean_annotations,
-            [raw, checks, f"params:{rules}"],
+            [raw, f"{part}.images", checks, f"params:{rules}"],
             [f"{part}.annotations", f"{part}.cleaning_audit"],
             name="clean_annotations",
             namespace=part,
@@ -68,10 +73,12 @@ def check_image_files(
 
 
 def clean_annotations(
-    annotations: Annotations, checks: ImageChecks, rules: Cleaning
+    annotations: Annotations, folder: ImageFolder, checks: ImageChecks, rules: Cleaning
 ) -> tuple[Annotations, Audit]:
-    """Apply the rules of cleaning in order, with an audit row for each change."""
+    """Apply the rules of cleaning in order, with an audit row for each change, and say it."""
     cleaned, audit = clean(annotations, checks, rules)
+    for line in change_lines(audit, annotations):
+        logger.warning("%s: %s", folder.path, line)
     return cleaned, Audit(audit)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations, ImageFolder, to_label_map
+from recycling.annotations.images import decoding
 from recycling.predictions import ClassProbabilities, Detections, LabelMap
 from recycling.reporting.layout import GAP, RgbImage, image_grid, stacked, titled
 from recycling.reporting.overlays import (
@@ -198,18 +199,13 @@ def read_image(folder: ImageFolder, file_name: str) -> RgbImage:
         FileNotFoundError: It is not there.
         ValueError: It is not an image.
     """
-    import cv2
-
     path = folder.path / file_name
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such image; the overlays need the image folder that the "
             "annotations belong to"
         )
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise ValueError(f"{path}: cannot be read as an image; remove it or replace it")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return decoding.read_image(path)
 
 
 def _spread(table: pd.DataFrame, key: str, n: int) -> pd.DataFrame:

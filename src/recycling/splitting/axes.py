@@ -46,12 +46,13 @@ def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES
 
     Returns:
         int64, one row an image, indexed by `image_id` in the order of the images; columns
-        (axis, value), counts or indicators.
+        (axis, value), counts or indicators. Crowd regions are no objects: they count for nothing.
 
     Raises:
         SplitError: There is no such axis or column, or a column has too many values.
     """
-    tables = {axis: _columns_of(annotations, axis) for axis in axes}
+    objects = annotations.objects()
+    tables = {axis: _columns_of(objects, axis) for axis in axes}
     return pd.concat(tables, axis="columns", names=["axis", "value"])
 
 

@@ -61,7 +61,9 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
 
     >>> annotations = Annotations(
     ...     images=pd.DataFrame({"image_id": [1, 2]}),
-    ...     annotations=pd.DataFrame({"image_id": [1, 1, 2], "category_id": [7, 7, 8]}),
+    ...     annotations=pd.DataFrame(
+    ...         {"image_id": [1, 1, 2], "category_id": [7, 7, 8], "iscrowd": False}
+    ...     ),
     ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
     ... )
     >>> folds = Folds(pd.DataFrame({"image_id": [1, 2], "fold": [0, 1]}))
@@ -73,7 +75,7 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
     3     1    Glass    0.0       100.0
     """
     fold = fold_of_image(annotations, folds)
-    counts = category_counts(annotations)
+    counts = category_counts(annotations.objects())
     whole = _percent(counts.sum())
     parts = [
         pd.DataFrame(

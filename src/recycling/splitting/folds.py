@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 import recycling.splitting.methods  # noqa: F401  # so that they are in the registry
 from recycling.annotations import Annotations
+from recycling.errors import listed
+from recycling.names import shown_name
 from recycling.splitting.core import FOLDS, Folds, SplitError
 from recycling.splitting.settings import METHODS, KFolds, Splitting
 
 logger = logging.getLogger(__name__)
+
+LARGE_GROUP = 1 / 5
+"""Share of the images from which a group is warned of: with five folds it fills more than one."""
 
 
 def make_folds(annotations: Annotations, settings: Splitting) -> Folds:
     """Split the images into folds that never share a group.
 
     The folds depend on the images, their groups and the settings, not on the order of the rows.
+    Crowd regions are no objects: they count for nothing.
 
     Args:
         annotations: The images and what is on them.
@@ -28,17 +36,19 @@ def make_folds(annotations: Annotations, settings: Splitting) -> Folds:
         `settings.validation_folds`.
 
     Raises:
-        SplitError: There are fewer groups than folds, the method cannot keep the groups whole, an
-            axis is not there, or what is to be held out is not.
+        SplitError: There are fewer groups than folds, a fold stays empty, the method cannot keep
+            the groups whole, an axis is not there, or what is to be held out is not.
     """
-    _check_categories(annotations)
+    objects = annotations.objects()
+    _check_categories(objects)
     _check_groups(annotations, settings)
     annotations = Annotations(
         images=annotations.images.sort_values("image_id", ignore_index=True),
-        annotations=annotations.annotations.sort_values("annotation_id", ignore_index=True),
+        annotations=objects.annotations.sort_values("annotation_id", ignore_index=True),
         categories=annotations.categories.sort_values("category_id", ignore_index=True),
     )
     fold = METHODS[settings.method].thing.split(annotations, settings)
+    _check_no_fold_is_empty(annotations, fold, settings)
     table = pd.DataFrame({"image_id": annotations.images["image_id"], "fold": fold})
     return Folds(FOLDS.conform(table, where="folds"))
 
@@ -48,8 +58,11 @@ def _check_categories(annotations: Annotations) -> None:
     used = categories["category_id"].isin(annotations.annotations["category_id"])
     if not used.all():
         logger.warning(
-            "categories without any annotation: %s; nothing can be learned of them",
-            ", ".join(categories["name"][~used]),
+            "%d of %d categories have no annotation (crowd regions do not count), nothing can be "
+            "learned of them: %s",
+            (~used).sum(),
+            len(used),
+            listed(map(shown_name, categories["name"][~used])),
         )
 
 
@@ -65,9 +78,32 @@ def _check_groups(annotations: Annotations, settings: Splitting) -> None:
             f"{asked}, but the {len(annotations.images)} images form {len(sizes)} groups, which "
             f"stay whole; ask for {len(sizes)} folds or fewer"
         )
+    large = sizes[(sizes > 1) & (sizes > len(annotations.images) * LARGE_GROUP)]
+    if len(large):
+        logger.warning(
+            "%d groups hold more than a fifth of the %d images each, and stay whole: %s; folds "
+            "cannot be even",
+            len(large),
+            len(annotations.images),
+            listed(f"{shown_name(str(group))} ({size} images)" for group, size in large.items()),
+        )
     if not METHODS[settings.method].thing.keeps_groups and sizes.iloc[0] > 1:
         others = [name for name, method in METHODS.items() if method.thing.keeps_groups]
         raise SplitError(
             f"method {settings.method!r} breaks groups, and group {sizes.index[0]!r} has "
             f"{sizes.iloc[0]} images; use a method that keeps them whole: {', '.join(others)}"
+        )
+
+
+def _check_no_fold_is_empty(
+    annotations: Annotations, fold: NDArray[np.int64], settings: Splitting
+) -> None:
+    empty = sorted(set(range(settings.n_parts)) - set(fold.tolist()))
+    if empty:
+        sizes = annotations.images["group"].value_counts()
+        raise SplitError(
+            f"method {settings.method!r} leaves fold {', '.join(map(str, empty))} of "
+            f"{settings.n_parts} empty: {len(annotations.images)} images form {len(sizes)} groups, "
+            f"the largest of {sizes.iloc[0]}; ask for fewer folds or use another method, such as "
+            "multilabel_stratified_group"
         )

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import Annotations
+from recycling.annotations.images.same_files import first_of_same
+from recycling.names import shown_name
 from recycling.splitting.core import Folds, SplitError, fold_of_image
 
 
@@ -18,9 +20,9 @@ def check_leaks(
 ) -> None:
     """Check that nothing that must stay together is in two folds.
 
-    That is a group; and, where `checks` are given, images of the same bytes and images that look
-    alike. For a hold-out this holds between fold 0 and fold 1. Images that the checks do not
-    have, or could not read, are only checked by group.
+    That is a group, and entries of one file; and, where `checks` are given, images of the same
+    bytes and images that look alike. For a hold-out this holds between fold 0 and fold 1. Images
+    that the checks do not have, or could not read, are only checked by group and file name.
 
     Args:
         annotations: The images, with their groups.
@@ -35,6 +37,7 @@ def check_leaks(
     """
     fold = fold_of_image(annotations, folds)
     _check_groups(annotations.images.assign(fold=fold.to_numpy()))
+    _check_files(annotations.images.assign(fold=fold.to_numpy()))
     if checks is None:
         return
     found = checks[checks["image_id"].isin(fold.index)].sort_values("image_id", ignore_index=True)
@@ -58,6 +61,21 @@ def _check_groups(images: pd.DataFrame) -> None:
         raise SplitError(
             f"folds: group {group!r} crosses folds (image {shown}); {len(crossing)} of "
             f"{images['group'].nunique()} groups do; split by group"
+        )
+
+
+def _check_files(images: pd.DataFrame) -> None:
+    """Refuse entries of one file in two folds, whether or not it is at hand."""
+    images = images.assign(file=first_of_same(images))
+    crossing = images[images.groupby("file")["fold"].transform("nunique") > 1]
+    if len(crossing):
+        first = crossing.iloc[0]
+        same = crossing[crossing["file"] == first["file"]]
+        second = same[same["fold"] != first["fold"]].iloc[0]
+        raise SplitError(
+            f"folds: {_named(first, second)} are one file, {shown_name(first['file_name'])}; "
+            f"{crossing['file'].nunique()} files are in several folds; switch on the cleaning "
+            "rule drop_duplicate_images or group_near_duplicates"
         )
 
 

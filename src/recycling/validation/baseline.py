@@ -61,10 +61,10 @@ def category_shares(data: Annotations, baseline: Mapping[str, float]) -> pd.Data
 
 
 def _shares(data: Annotations) -> pd.Series:
-    """Percent of the annotations for each category, by name; 0 if there are no annotations."""
+    """Percent of the objects for each category, by name; 0 if there are none."""
     categories = data.categories.drop_duplicates("category_id").dropna(subset="name")
     names = categories.set_index("category_id")["name"]
-    counts = data.annotations["category_id"].map(names).value_counts()
+    counts = data.objects().annotations["category_id"].map(names).value_counts()
     counts = counts.reindex(names.unique(), fill_value=0)
     return 100.0 * counts / max(int(counts.sum()), 1)
 

@@ -112,6 +112,7 @@ ALL = {
     },
     "remove_overlaps": {"enabled": True},
     "drop_area_range": {"enabled": True, "min_area": 2},
+    "drop_duplicate_images": {"labels": "drop"},
 }
 
 

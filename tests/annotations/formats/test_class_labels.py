@@ -287,3 +287,21 @@ def test_the_graph_knows_what_they_load(catalog, entry):
     assert check_types(Pipeline([node(count, entry, "n")]), catalog)
     with pytest.raises(GraphTypeError, match="Folds"):
         check_types(Pipeline([node(split, entry, "n")]), catalog)
+
+
+def test_file_names_spelt_in_another_way_are_found_and_said(tmp_path, caplog):
+    draw(tmp_path / "images/sub/a.png")
+    (tmp_path / "a.csv").write_text("file_name,label\nsub\\A.PNG,can\n")
+    found = read_class_csv(tmp_path / "a.csv", tmp_path / "images")
+    assert found.images["file_name"].tolist() == ["sub/a.png"]
+    assert "1 file names are spelt in another way" in caplog.text
+
+
+def test_a_picture_without_a_group_joins_none_that_is_called_like_its_number():
+    from recycling.annotations.formats.found_images import FoundImage, as_annotations
+
+    images = [FoundImage("a", (4, 4), [], "2"), FoundImage("b", (4, 4), [])]
+    assert as_annotations(images, {}, where="test", source="human").images["group"].tolist() == [
+        "2",
+        "image 2",
+    ]

@@ -183,7 +183,10 @@ def _set(section, row, key, value):
         (_set("annotations", 0, "segmentation", [[1, 2, 3]]), "segmentation is neither"),
         (_set("annotations", 0, "segmentation", [[1, 2, 3, "4"]]), "segmentation is neither"),
         (_set("annotations", 0, "segmentation", {"counts": "x"}), "segmentation is neither"),
-        (_set("annotations", 3, "segmentation", {"size": [2, 2], "counts": "22"}), "RLE of 2 x 2"),
+        (
+            _set("annotations", 3, "segmentation", {"size": [2, 2], "counts": "22"}),
+            "RLE of another size.*2 x 2 on 8 x 6",
+        ),
         (_set("annotations", 0, "__absent__", []), "'__absent__' is reserved"),
         (_set("images", 0, "width", 0), r"width is not positive.*images\[0\] \(id 1\) has 0"),
         (_set("images", 0, "height", -3), "height is not positive.*has -3"),
@@ -235,3 +238,42 @@ def test_taco_comes_back_as_it_was(tmp_path):
     path = Path(os.environ["TACO_ROOT"]) / "annotations.json"
     write_coco(read_coco(path), tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_bytes()) == json.loads(path.read_bytes())
+
+
+def _grouped(*groups):
+    """Images 1, 2, ...; one that is given `...` says nothing of a group."""
+    images = [
+        {"id": own, "file_name": f"{own}.png", "width": 8, "height": 6}
+        | ({} if group is ... else {"group": group})
+        for own, group in enumerate(groups, 1)
+    ]
+    return {"images": images, "annotations": [], "categories": []}
+
+
+@pytest.mark.parametrize("nothing", [..., None, "", "  "])
+@pytest.mark.parametrize("group", [2, "2"])
+def test_no_group_means_a_group_of_its_own(nothing, group):
+    document = _grouped(group, nothing, nothing)
+    annotations = from_coco(document, where="test")
+    assert annotations.images["group"].tolist() == ["2", "image 2", "3"]
+    assert to_coco(annotations) == document
+
+
+def test_an_image_that_says_its_own_number_is_in_the_group_of_that_name():
+    document = _grouped(2, "2", 2, ...)
+    annotations = from_coco(document, where="test")
+    assert annotations.images["group"].tolist() == ["2", "2", "2", "4"]
+    assert to_coco(annotations) == document
+
+
+def test_a_name_that_is_taken_twice_is_left_alone():
+    document = _grouped(3, "image 3", ...)
+    annotations = from_coco(document, where="test")
+    assert annotations.images["group"].nunique() == 3
+    assert to_coco(annotations) == document
+
+
+def test_ids_that_occur_twice_name_the_option_that_helps(document):
+    document["annotations"][1]["id"] = document["annotations"][0]["id"]
+    with pytest.raises(AnnotationError, match="duplicate_ids: renumber"):
+        from_coco(document, where="test")

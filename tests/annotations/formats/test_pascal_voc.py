@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -254,3 +255,73 @@ def test_two_categories_of_one_name_are_not_merged_in_silence(tmp_path):
     raw.categories["name"] = ["Glass", "Metal", "Glass"]
     with pytest.raises(AnnotationError, match="two categories of one name.*: Glass"):
         write_pascal_voc(raw, tmp_path / "xml")
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+@pytest.mark.parametrize(
+    "encoding", ["cp949", "euc-kr", "gb2312", "gbk", "big5", "shift_jis", "latin-1", "utf-8"]
+)
+def test_files_in_any_encoding_that_python_knows_are_read(folders, encoding, quote):
+    name = {"cp949": "캔", "euc-kr": "캔", "shift_jis": "缶", "latin-1": "é"}.get(encoding, "瓶")
+    head = f"<?xml version={quote}1.0{quote} encoding={quote}{encoding}{quote}?>"
+    text = head + document(OBJECT.replace("Glass", name))
+    (folders[0] / "a.xml").write_bytes(text.encode(encoding))
+    assert read_pascal_voc(*folders).categories["name"].tolist() == [name]
+
+
+def test_files_in_utf_16_are_read_and_those_that_only_say_so_too(folders):
+    text = '<?xml version="1.0" encoding="utf-16"?>' + document(OBJECT)
+    for encoding in ("utf-16", "utf-8", "utf-8-sig"):
+        (folders[0] / "a.xml").write_bytes(text.encode(encoding))
+        assert len(read_pascal_voc(*folders).annotations) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "fault"),
+    [
+        ("klingon", b"", "Python knows no such encoding.*a.xml.*klingon"),
+        ("hex", b"", "Python knows no such encoding.*a.xml.*hex"),
+        ("cp949", b"\xff\xff", "damaged or not XML.*a.xml .*codec can't decode"),
+    ],
+)
+def test_an_encoding_that_cannot_be_read_is_a_fault_with_the_file(
+    folders, encoding, content, fault
+):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    (folders[0] / "a.xml").write_bytes(head + content + document(OBJECT).encode())
+    assert re.search(fault, refused(folders))
+
+
+def test_the_text_of_tags_is_trimmed(folders):
+    wide = OBJECT.replace(">Glass<", ">\n  Glass\u00a0 <").replace(">5<", ">\n 5 <")
+    (folders[0] / "a.xml").write_text(document(wide, OBJECT), encoding="utf-8")
+    found = read_pascal_voc(*folders)
+    assert found.categories["name"].tolist() == ["Glass"]
+    assert found.annotations[BOX].to_numpy().tolist() == [[1, 1, 5, 4]] * 2
+    (folders[0] / "a.xml").write_text(document(wide), encoding="utf-8")
+    assert len(read_pascal_voc(*folders, categories=["Glass"]).annotations) == 1
+
+
+def test_tags_are_read_by_name_not_by_place(folders):
+    shuffled = """<object><bndbox><ymax>4</ymax><xmax>5</xmax><ymin>2</ymin><xmin>3</xmin></bndbox>
+      <polygon><y1>2</y1><x1>3</x1><y2>2</y2><x2>5</x2><x3>5</x3><y3>4</y3></polygon>
+      <polygon><x10>3</x10><x2>5</x2><x1>5</x1><y1>2</y1><y2>4</y2><y10>6</y10></polygon>
+      <name>Glass</name></object>"""
+    (folders[0] / "a.xml").write_text(document(shuffled))
+    found = read_pascal_voc(*folders).annotations
+    assert found[BOX].to_numpy().tolist() == [[2, 1, 5, 4]]
+    assert json.loads(found["segmentation"].iloc[0]) == [[2, 1, 4, 1, 4, 3], [4, 1, 4, 3, 2, 5]]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "<x1>1</x1><y1>1</y1><x2>2</x2><y2>2</y2><x3>2</x3><y4>4</y4>",
+        "<x1>1</x1><y1>1</y1><x1>2</x1><y1>2</y1><x3>2</x3><y3>4</y3>",
+        "<a1>1</a1><y1>1</y1><x2>2</x2><y2>2</y2><x3>2</x3><y3>4</y3>",
+    ],
+)
+def test_points_that_lack_a_side_are_a_fault(folders, points):
+    broken = OBJECT.replace("</object>", f"<polygon>{points}</polygon></object>")
+    (folders[0] / "a.xml").write_text(document(broken))
+    assert "<polygon> is not" in refused(folders)

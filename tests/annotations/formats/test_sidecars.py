@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,8 @@ def test_a_table_that_breaks_its_schema_is_not_written(form, labels):
 
 
 def test_a_damaged_rle_is_named_and_nothing_is_written(form, labels):
-    document = coco({"area": 1, "segmentation": {"size": [6, 8], "counts": [1]}})
+    document = coco({})
+    document.annotations["segmentation"] = '{"size":[6,8],"counts":[1]}'
     assert "annotation 1: segmentation is an RLE" in refused(form.write, document, labels)
     assert not labels.exists()
     assert [path.name for path in labels.parent.iterdir()] == []
@@ -254,7 +256,8 @@ def test_a_folder_is_replaced_as_a_whole(form, labels):
 def test_a_refused_write_keeps_what_was_there(form, labels):
     form.write(coco({}), labels)
     before = (labels / f"a{form.suffix}").read_text()
-    bad = coco({}, {"area": 1, "segmentation": {"size": [6, 8], "counts": [1]}})
+    bad = coco({}, {})
+    bad.annotations["segmentation"] = [None, '{"size":[6,8],"counts":[1]}']
     refused(form.write, bad, labels)
     assert (labels / f"a{form.suffix}").read_text() == before
 
@@ -306,3 +309,42 @@ def test_annotations_can_be_marked_as_pseudo_labels(labels, images):
     write_yolo(document, labels.with_name("yolo"), data_yaml)
     yolo = read_yolo(labels.with_name("yolo"), images, data_yaml, source="pseudo")
     assert [*voc.annotations["source"], *yolo.annotations["source"]] == ["pseudo", "pseudo"]
+
+
+def test_files_that_an_operating_system_puts_there_are_passed_over_with_a_count(
+    form, labels, images, caplog
+):
+    document = coco({})
+    form.write(document, labels)
+    draw(images, document)
+    for path in (images / "._a.png", labels / f"._a{form.suffix}", labels / ".DS_Store"):
+        path.write_bytes(b"\x00\x05\x16\x07")
+    assert len(form.read(labels, images).annotations) == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert f"{images}: 1 files that an operating system put there are passed over: ._a.png" in said
+    assert any(line.startswith(f"{labels}: 2 files that an operating") for line in said)
+    form.write(document, labels)  # such files are no reason to refuse either
+    assert len(form.read(labels, images).annotations) == 1
+
+
+@pytest.mark.parametrize("form_of_name", ["NFC", "NFD"])
+def test_a_file_goes_with_the_image_whose_name_is_spelt_otherwise(
+    form, labels, images, form_of_name, caplog
+):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form_of_name]
+    document = coco({}, names=(unicodedata.normalize(form_of_name, "캔.png"), "b.png"))
+    form.write(document, labels)
+    written = labels / unicodedata.normalize(form_of_name, f"캔{form.suffix}")
+    written.rename(labels / unicodedata.normalize(other, f"캔{form.suffix}"))
+    found = form.read(labels, draw(images, document))
+    name = found.images.set_index("image_id")["file_name"][found.annotations["image_id"].iloc[0]]
+    assert name == document.images["file_name"].iloc[0]
+    assert "1 names of images are spelt in another way" in caplog.text
+
+
+def test_two_files_of_one_image_are_a_fault(form, labels, images):
+    document = coco({}, names=("a.png", "b.png"))
+    form.write(document, labels)
+    draw(images, document)
+    (labels / f"b{form.suffix}").rename(labels / f"A{form.suffix}")
+    assert "two annotation files of one image" in refused(form.read, labels, images)

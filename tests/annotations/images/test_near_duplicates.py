@@ -16,7 +16,11 @@ from recycling.annotations.images.near_duplicates import near_duplicate_links
 
 def _checks(hashes):
     return pd.DataFrame(
-        {"image_id": range(1, len(hashes) + 1), "phash": pd.array(hashes, dtype="string")}
+        {
+            "image_id": range(1, len(hashes) + 1),
+            "phash": pd.array(hashes, dtype="string"),
+            "sha256": None,
+        }
     )
 
 

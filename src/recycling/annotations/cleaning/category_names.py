@@ -8,6 +8,8 @@ from difflib import get_close_matches
 import pandas as pd
 
 from recycling.annotations.core import AnnotationError, Annotations
+from recycling.errors import listed, visible
+from recycling.names import composed
 
 
 def id_of_category(annotations: Annotations, name: str, where: str) -> int:
@@ -22,7 +24,7 @@ def id_of_category(annotations: Annotations, name: str, where: str) -> int:
         AnnotationError: There is no category of that name; the message suggests the nearest.
     """
     check_names([name], annotations.categories["name"], where)
-    matching = annotations.categories["name"] == name
+    matching = annotations.categories["name"].map(composed) == composed(name)
     return int(annotations.categories.loc[matching, "category_id"].iloc[0])
 
 
@@ -42,9 +44,9 @@ def check_names(wanted: Sequence[str], names: pd.Series, where: str) -> None:
     ...
     recycling.annotations.core.AnnotationError: relabel: no category 'Glas'; did you mean 'Glass'?
     """
-    known = names.tolist()
-    for name in wanted:
+    known = list(map(composed, names))
+    for name in map(composed, wanted):
         if name not in known:
-            near = ", ".join(map(repr, get_close_matches(name, known) or known))
+            near = listed(map(visible, get_close_matches(name, known) or known))
             hint = f"did you mean {near}?" if known else "there are none"
-            raise AnnotationError(f"{where}: no category {name!r}; {hint}")
+            raise AnnotationError(f"{where}: no category {visible(name)}; {hint}")

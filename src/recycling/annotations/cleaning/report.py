@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import NewType
+from collections.abc import Iterator, Mapping
+from typing import NewType, cast
 
 import pandas as pd
 
+from recycling.annotations.cleaning.audit import Subject, tables
 from recycling.annotations.cleaning.core import Cleaning
+from recycling.annotations.core import Annotations
+from recycling.errors import listed
+from recycling.names import shown_name
 from recycling.tables import Column, Schema, register_table
 
 RuleReport = NewType("RuleReport", pd.DataFrame)
@@ -40,6 +45,63 @@ RULE_REPORT = Schema(
 register_table("rule_report", RULE_REPORT, RuleReport)
 
 _EXAMPLES = 5
+_SHOWN = 3  # names of subjects in a line
+_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
+_PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
+
+
+def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
+    """What cleaning did, a line a rule: how many of what, and the first of them by name.
+
+    Args:
+        audit: What `clean` gave; schema `recycling.annotations.AUDIT`.
+        raw: What it was given.
+
+    Returns:
+        The lines, in the order of the audit; none where nothing was done.
+    """
+    totals = {subject: len(table) for subject, table in tables(raw).items()}
+    file_names = dict(zip(raw.images["image_id"], raw.images["file_name"], strict=True))
+    lines = []
+    for rule, of_rule in audit.groupby("rule", sort=False):
+        parts = [
+            f"{len(part)} of {totals[subject]} {_PLURALS[subject]} {_DONE[action]} "
+            f"({listed(_names(part, raw, file_names), _SHOWN)})"
+            for (subject, action), part in _by_subject(of_rule)
+        ]
+        lines.append(f"{rule}: {', '.join(parts)}")
+    crowds = raw.annotations["iscrowd"]
+    if crowds.any() and 2 * crowds.sum() > len(crowds):
+        lines.append(
+            f"{crowds.sum()} of {len(crowds)} annotations are crowd regions (iscrowd), which are "
+            "left out of training and evaluation and count as no objects"
+        )
+    return lines
+
+
+def _by_subject(
+    audit: pd.DataFrame,
+) -> Iterator[tuple[tuple[Subject, str], pd.DataFrame]]:
+    for key, part in audit.groupby(["subject", "action"], sort=False):
+        yield cast("tuple[Subject, str]", key), part
+
+
+def _names(part: pd.DataFrame, raw: Annotations, file_names: Mapping[int, str]) -> Iterator[str]:
+    """What a user knows each subject by; of the first, also why it was changed."""
+    of_annotation = raw.annotations.set_index("annotation_id")["image_id"]
+    of_category = raw.categories.set_index("category_id")["name"]
+    for number, (subject, own, reason) in enumerate(
+        zip(part["subject"], part["subject_id"].tolist(), part["reason"], strict=True)
+    ):
+        if number >= _SHOWN:
+            name = str(own)  # is only counted
+        elif subject == "image":
+            name = shown_name(file_names[own])
+        elif subject == "category":
+            name = shown_name(of_category[own]) if own in of_category.index else str(own)
+        else:
+            name = f"{own} on {shown_name(file_names[of_annotation[own]])}"
+        yield name if number else f"{name}: {reason}"
 
 
 def rule_report(rules: Cleaning, audit: pd.DataFrame, would: pd.DataFrame) -> RuleReport:

@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from recycling.annotations.core import ANNOTATIONS, AnnotationError, Annotations
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    BOX,
+    AnnotationError,
+    Annotations,
+    own_group,
+)
 from recycling.annotations.masks import annotation_area
+from recycling.annotations.outlines import check_segmentations
+from recycling.errors import Faults
+from recycling.names import composed
 from recycling.tables import TableError
 
 
@@ -81,14 +91,18 @@ def as_annotations(
        annotation_id  image_id  category_id  area
     0              1         1            7   2.0
     """
-    id_of_name: dict[int | str, int] = {name: number for number, name in categories.items()}
+    names = {number: composed(name) for number, name in categories.items()}
+    id_of_name: dict[int | str, int] = {name: number for number, name in names.items()}
+    groups = {image.group for image in images if image.group is not None}
     rows: list[tuple[Any, ...]] = []
     for image_id, image in enumerate(images, 1):
-        width, height = image.size
         for annotation in image.annotations:
             text = _json(annotation.polygons)
-            area = annotation_area(text, annotation.box, height, width)
-            category_id = id_of_name.get(annotation.category, annotation.category)
+            area = np.nan  # drawn only where all outlines are known to be sound
+            category = annotation.category
+            if isinstance(category, str):
+                category = composed(category)
+            category_id = id_of_name.get(category, category)
             ids = (len(rows) + 1, image_id, category_id)
             extra = _json(annotation.extra)
             rows.append((*ids, *annotation.box, area, text, False, source, annotation.score, extra))
@@ -98,23 +112,49 @@ def as_annotations(
             "file_name": [image.file_name for image in images],
             "width": [image.size[0] for image in images],
             "height": [image.size[1] for image in images],
-            "group": [image.group or str(number) for number, image in enumerate(images, 1)],
+            "group": [
+                own_group(number, groups) if image.group is None else image.group
+                for number, image in enumerate(images, 1)
+            ],
             "extra": None,
         }
     )
     category_table = pd.DataFrame(
         {
             "category_id": list(categories),
-            "name": list(categories.values()),
+            "name": list(names.values()),
             "supercategory": supercategory,
             "extra": None,
         }
     )
-    tables = Annotations(image_table, pd.DataFrame(rows, columns=ANNOTATIONS.names), category_table)
+    table = pd.DataFrame(rows, columns=ANNOTATIONS.names)
+    _measure(table, images, image_table, where)
+    tables = Annotations(image_table, table, category_table)
     try:
         return tables.conform(f"{where}, ")
     except TableError as error:
         raise AnnotationError(str(error)) from error
+
+
+def _measure(
+    table: pd.DataFrame, images: Sequence[FoundImage], image_table: pd.DataFrame, where: str | Path
+) -> None:
+    """Fill in the areas, once every outline is known to be sound."""
+    faults = Faults(where, AnnotationError)
+    numbers = table["image_id"].tolist()
+    table["segmentation"] = table["segmentation"].astype("string")
+    check_segmentations(
+        table,
+        image_table,
+        faults,
+        lambda row: f"{images[numbers[row] - 1].file_name}, annotation {row + 1}",
+    )
+    faults.raise_if_any()
+    texts = [None if pd.isna(text) else text for text in table["segmentation"]]
+    table["area"] = [
+        annotation_area(text, box, *images[number - 1].size[::-1])
+        for text, box, number in zip(texts, table[BOX].to_numpy().tolist(), numbers, strict=True)
+    ]
 
 
 def _json(value: Any) -> str | None:

@@ -1,21 +1,20 @@
 """Read and write Pascal VOC: one XML file an image, boxes and polygons in pixels.
 
-supervision turns boxes and polygons into the file's numbers and back, object by object: VOC counts
-pixels from 1, and a box's maximum is the last pixel that it holds. Its `DetectionDataset` is not
-used, because it paints every polygon into a mask of the whole image, all in memory at once, makes
-two objects of a mask in two parts, sees no subfolders and drops files that have no image.
+supervision turns boxes and polygons into the file's numbers, object by object: VOC counts pixels
+from 1, and a box's maximum is the last pixel that it holds. Its `DetectionDataset` is not used,
+because it paints every polygon into a mask of the whole image, all in memory at once, makes two
+objects of a mask in two parts, sees no subfolders and drops files that have no image.
 
 Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
@@ -28,7 +27,7 @@ from recycling.annotations.formats.sidecars import (
     read_sidecars,
     write_sidecars,
 )
-from recycling.annotations.images.facts import image_size
+from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
 
 if TYPE_CHECKING:
@@ -38,7 +37,13 @@ _PASCAL_VOC = SidecarFormat("Pascal VOC", ".xml")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
 """What VOC says of an object beside its place; kept in `extra`."""
+_POINT = re.compile("([xy])([0-9]+)")
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECLARATION = re.compile(
+    rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*?(?P<pseudo>\sencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["'])"""
+)
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932"}
+"""What is meant where an older encoding is declared: https://encoding.spec.whatwg.org/#names"""
 _LARGEST = 1e9  # pixels; no image is wider
 _DEPTH = 3  # the readers of this project and the training libraries load images as RGB
 
@@ -143,11 +148,16 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-    from defusedxml.ElementTree import parse  # type: ignore[import-untyped]
+    from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
     try:
-        root: Element = parse(path).getroot()
-    except (ParseError, DefusedXmlException, UnicodeError, OSError) as error:
+        root: Element = fromstring(_utf8(path.read_bytes()))
+    except LookupError as error:
+        faults.add(
+            "Python knows no such encoding, correct it or convert the file", f"{name} ({error})"
+        )
+        return None
+    except (ParseError, DefusedXmlException, UnicodeError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         faults.add("damaged or not XML, correct or remove it", f"{name} ({reason})")
         return None
@@ -155,6 +165,25 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
         faults.add("the root is not <annotation>, is this Pascal VOC?", f"{name} (<{root.tag}>)")
         return None
     return root
+
+
+def _utf8(content: bytes) -> bytes:
+    """An XML document in UTF-8 that is in any encoding that Python knows.
+
+    The parser knows those of one byte a letter only, beside UTF-8 and UTF-16.
+
+    Raises:
+        LookupError: There is no such encoding.
+        UnicodeDecodeError: The document is not in the encoding that it declares.
+    """
+    declared = _DECLARATION.match(content)
+    if declared is None:  # UTF-8, or UTF-16 of two bytes a letter
+        return content
+    encoding = codecs.lookup(declared["encoding"].decode("ascii")).name
+    if encoding.startswith("utf"):
+        encoding = "utf-8"  # .NET writes utf-16 into files of UTF-8
+    body = content[: declared.start("pseudo")] + content[declared.end("pseudo") :]
+    return body.decode(_SUPERSETS.get(encoding, encoding)).encode()
 
 
 def _size(root: Element) -> tuple[int, int] | None:
@@ -165,29 +194,36 @@ def _size(root: Element) -> tuple[int, int] | None:
 
 
 def _objects(root: Element, file_name: str, faults: Faults) -> Iterator[FoundAnnotation]:
-    from supervision.dataset.formats.pascal_voc import detections_from_xml_obj
-
-    good, polygons, extras = [], [], []
     for number, element in enumerate(root.findall("object"), 1):
         fault = _fault(element)
         if fault is not None:
             faults.add(fault, f"{file_name} object {number}")
-            root.remove(element)
             continue
-        good.append(element.findtext("name"))
-        extras.append({word: text for word in _FLAGS if (text := element.findtext(word))})
-        polygons.append([_vertices(polygon) for polygon in element.findall("polygon")])
-        for polygon in element.findall("polygon"):
-            element.remove(polygon)  # or supervision paints it into a mask
-    boxes = detections_from_xml_obj(root, [], (1, 1))[0].xyxy.astype(np.float64).tolist()
-    for name, box, of_object, extra in zip(good, boxes, polygons, extras, strict=True):
-        yield FoundAnnotation(str(name), box, of_object, extra=extra)
+        polygons = [
+            [side - 1 for point in _points(polygon) or () for side in point]
+            for polygon in element.findall("polygon")
+        ]
+        extra = {word: text for word in _FLAGS if (text := _text(element, word))}
+        yield FoundAnnotation(_text(element, "name"), _box(element), polygons, extra=extra)
+
+
+def _text(element: Element, path: str) -> str:
+    """What a tag holds, without the blanks and line breaks around it; "" where there is none."""
+    return (element.findtext(path) or "").strip()
+
+
+def _box(element: Element) -> list[float]:
+    """`x_min, y_min, x_max, y_max`, pixels from 0, of an object whose box has no fault.
+
+    VOC counts pixels from 1, and a box's maximum is the last pixel that it holds.
+    """
+    x_min, y_min, x_max, y_max = (float(_text(element, f"bndbox/{side}")) for side in _CORNERS)
+    return [x_min - 1, y_min - 1, x_max, y_max]
 
 
 def _fault(element: Element) -> str | None:
     """What is wrong with one object, and what to do."""
-    name = element.findtext("name")
-    if name is None or not name.strip():
+    if not _text(element, "name"):
         return "no <name>, add it"
     corners: dict[str, float] = {}
     for side in _CORNERS:
@@ -199,17 +235,25 @@ def _fault(element: Element) -> str | None:
         if corners[low] > corners[high]:
             return f"<{low}> is above <{high}>, swap them"
     for polygon in element.findall("polygon"):
-        numbers = [_number(child.text) for child in polygon.iter() if child is not polygon]
-        if len(numbers) < 6 or len(numbers) % 2 or None in numbers:
+        points = _points(polygon)
+        if points is None or len(points) < 3:
             return "<polygon> is not <x1>, <y1>, <x2>, ... of three points or more, correct it"
     return None
 
 
-def _vertices(polygon: Element) -> list[float]:
-    from supervision.dataset.formats.pascal_voc import parse_polygon_points
+def _points(polygon: Element) -> list[tuple[float, float]] | None:
+    """The points of a polygon, as the file counts them; None where it is none.
 
-    vertices: list[float] = (parse_polygon_points(polygon) - 1).ravel().tolist()
-    return vertices
+    Tags are read by name: a file may have all x before all y, or y before x.
+    """
+    sides: dict[str, dict[int, float]] = {"x": {}, "y": {}}
+    for child in polygon:
+        tag, value = _POINT.fullmatch(child.tag), _number(child.text)
+        if tag is None or value is None or int(tag[2]) in sides[tag[1]]:
+            return None
+        sides[tag[1]][int(tag[2])] = value
+    x, y = sides["x"], sides["y"]
+    return [(x[number], y[number]) for number in sorted(x)] if x.keys() == y.keys() else None
 
 
 def _number(text: str | None) -> float | None:

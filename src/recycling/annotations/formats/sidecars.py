@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +22,11 @@ from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageF
 from recycling.annotations.formats.coco.layout import ABSENT, COLUMN_KEYS
 from recycling.annotations.formats.found_images import FoundImage, as_annotations
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
+from recycling.annotations.images.found_files import files_below, is_litter
 from recycling.annotations.masks import annotation_mask
-from recycling.errors import Faults
+from recycling.errors import Faults, listed
 from recycling.files import new_folder
+from recycling.names import KnownNames, composed, shown_name
 from recycling.progress import track
 from recycling.tables import TableError
 
@@ -137,10 +138,10 @@ def read_sidecars(
     images = [read_image(file, faults) for file in track(files, f"reading {form.name}")]
     found = [(annotation.category, image) for image in images for annotation in image.annotations]
     if categories is None:
-        categories = dict(enumerate(sorted({str(category) for category, _ in found}), 1))
-    known = {*categories, *categories.values()}
+        categories = dict(enumerate(sorted({composed(str(name)) for name, _ in found}), 1))
+    known = {*categories, *map(composed, categories.values())}
     for category, image in found:
-        if category not in known:
+        if (composed(category) if isinstance(category, str) else category) not in known:
             kind = f"category {category!r} is not among those given, add it or correct it"
             faults.add(kind, image.file_name)
     faults.raise_if_any()
@@ -243,7 +244,7 @@ def check_writable(form: SidecarFormat, annotations: Annotations, folder: Path) 
 def _image_files(form: SidecarFormat, folder: Path, images: Path) -> list[ImageFile]:
     """Every image with its annotation file, in the order of file names."""
     names = _files_of(images, IMAGE_SUFFIXES, "image folder")
-    sidecars = {_stem(name): name for name in _files_of(folder, {form.suffix}, "annotation folder")}
+    found = _files_of(folder, {form.suffix}, "annotation folder")
     by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(_stem(name), []).append(name)
@@ -251,10 +252,21 @@ def _image_files(form: SidecarFormat, folder: Path, images: Path) -> list[ImageF
     for sharing in by_stem.values():
         if len(sharing) > 1:
             faults.add("two images share an annotation file, rename one", " and ".join(sharing))
-    for stem, name in sidecars.items():
-        if stem not in by_stem and name != form.not_a_sidecar:
-            faults.add(f"no image of that name in {images}, add it or remove the file", name)
+    stems = list(by_stem)
+    known = KnownNames(stems)
+    sidecars: dict[str, str] = {}
+    for name in found:
+        row = known.find(_stem(name))
+        if row is None and name != form.not_a_sidecar:
+            kind = f"no image of that name in {images}, add it or remove the file"
+            known.note_unknown(_stem(name), "image", name, kind, faults)
+        elif row is not None and stems[row] in sidecars:
+            kind = "two annotation files of one image, remove one"
+            faults.add(kind, f"{shown_name(sidecars[stems[row]])} and {shown_name(name)}")
+        elif row is not None:
+            sidecars[stems[row]] = name
     faults.raise_if_any()
+    known.say_rewritten(folder, "images")
     without = [name for name in names if _stem(name) not in sidecars]
     if without:
         _log.warning(
@@ -277,19 +289,20 @@ def _files_of(folder: Path, suffixes: set[str] | frozenset[str], what: str) -> l
     """Paths of a folder's files of some endings, below it, sorted."""
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: no such {what}; check the path")
-    names = sorted(name for name in _all_files(folder) if Path(name).suffix.lower() in suffixes)
+    found = files_below(folder)
+    litter = [name for name in found if is_litter(name)]
+    if litter:
+        _log.warning(
+            "%s: %d files that an operating system put there are passed over: %s",
+            folder, len(litter), listed(litter, 3),
+        )  # fmt: skip
+    names = [name for name in found if Path(name).suffix.lower() in suffixes and name not in litter]
     if not names:
         raise AnnotationError(
             f"{folder}: the {what} holds no file that ends in {', '.join(sorted(suffixes))}; "
             "check the path"
         )
     return names
-
-
-def _all_files(folder: Path) -> Iterator[str]:
-    for root, _, names in os.walk(folder, followlinks=True):
-        below = Path(root).relative_to(folder)
-        yield from ((below / name).as_posix() for name in names)
 
 
 def _stem(file_name: str) -> str:
@@ -306,7 +319,11 @@ def _sidecar_name(file_name: str, form: SidecarFormat) -> str:
 def _check_replaceable(form: SidecarFormat, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise AnnotationError(f"{folder}: is a file; give a folder")
-    others = [name for name in _all_files(folder) if Path(name).suffix.lower() != form.suffix]
+    others = [
+        name
+        for name in files_below(folder)
+        if Path(name).suffix.lower() != form.suffix and not is_litter(name)
+    ]
     if others:
         raise AnnotationError(
             f"{folder}: holds {len(others)} files that are not {form.suffix} files and would be "

@@ -9,7 +9,8 @@ import pandas as pd
 
 from recycling.annotations.core import AnnotationError, Annotations
 from recycling.annotations.formats.found_images import FoundImage, as_annotations
-from recycling.annotations.images.facts import IMAGE_SUFFIXES, image_size
+from recycling.annotations.images.decoding import image_size
+from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.errors import Faults, listed, visible
 from recycling.progress import track
 

@@ -30,12 +30,13 @@ from recycling.annotations.formats.sidecars import (
     read_sidecars,
     write_sidecars,
 )
-from recycling.annotations.images.facts import image_size
+from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
 from recycling.files import new_file
 
 # labelImg writes the names of classes among the labels.
 _YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
+_OVER = 0.01  # share of a side by which a line may leave its image
 _STEP = 1e-5  # supervision writes five decimals
 
 
@@ -54,7 +55,8 @@ def read_yolo(
     lines; a category's id is its number in `data.yaml`. Sizes are those of the images as a viewer
     shows them. A polygon becomes the segmentation, and its extent the box; an oriented box is a
     polygon of four corners. An edge that rounding put outside the image, by less than a
-    hundred-thousandth of its side, is put back; boxes that reach further are left to cleaning.
+    hundred-thousandth of its side, is put back; boxes that reach further, by a hundredth of it at
+    most, are left to cleaning.
 
     Args:
         labels_folder: The folder of label files; a ``classes.txt`` in it is not one.
@@ -69,8 +71,8 @@ def read_yolo(
     Raises:
         AnnotationError: A folder or `data.yaml` is missing or malformed, a label file or an image
             cannot be read, a label file has no image, or a line has a wrong number of fields, a
-            class without a name, or a value that is no share from 0 to 1. One line that counts all
-            faults by kind and names the first few of each.
+            class without a name, or a value that is no share from 0 to 1, by more than a hundredth.
+            One line that counts all faults by kind and names the first few of each.
     """
     folder = Path(labels_folder)
     names = _names(Path(data_yaml))
@@ -191,29 +193,36 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
         if fault is None:
             good.append(line)
         else:
-            faults.add(fault, f"{file.sidecar_name} line {number}")
+            kind, value = fault
+            place = f"{file.sidecar_name} line {number}"
+            faults.add(kind, f"{place} has {value}" if value else place)
     return good
 
 
-def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> str | None:
-    """What is wrong with one line, and what to do."""
+def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> tuple[str, str] | None:
+    """What is wrong with one line and what to do, and the value that shows it."""
     count = len(fields) - scores  # without the score
     if count != 5 and (count < 7 or count % 2 == 0):
         return (
             f"{len(fields)} fields, neither a box ({5 + scores}) nor a polygon ({7 + scores}, "
             f"{9 + scores}, ...), correct it"
             + (", or read it with scores=True" if not scores and len(fields) == 6 else "")
-        )
+        ), ""
     try:
         class_id, *values = map(_number, fields)
     except ValueError:
-        return "a field is not a number, correct it"
+        return "a field is not a number, correct it", ""
     if not isfinite(class_id) or class_id % 1:
-        return f"class {fields[0]} is not a whole number, correct it"
+        return f"class {fields[0]} is not a whole number, correct it", ""
     if class_id not in names:
-        return f"class {class_id:.0f} has no name in data.yaml, add it or correct the line"
-    if not all(0 <= value <= 1 for value in values):
-        return "a value is not from 0 to 1, write shares of the picture's sides, not pixels"
+        return f"class {class_id:.0f} has no name in data.yaml, add it or correct the line", ""
+    if scores and not 0 <= (score := values.pop()) <= 1:
+        return "the score is not from 0 to 1, correct it", f"{score:.10g}"
+    # Rounding puts an edge a little outside; cleaning clips it, as it does a box of COCO.
+    far = [value for value in values if not -_OVER <= value <= 1 + _OVER]
+    if far:
+        kind = "a value is not from 0 to 1, write shares of the image's sides, not pixels"
+        return kind, f"{far[0]:.10g}"
     return None
 
 

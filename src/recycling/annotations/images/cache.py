@@ -17,7 +17,7 @@ from recycling.files import new_file
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 """Of what is computed of a file: raise it with every change of `image_facts`."""
 
 _KEY = "recycling image cache"
@@ -54,14 +54,15 @@ def facts_of_files(
 
     Args:
         folder: Where the files are.
-        file_names: The files, relative to the folder, each once.
+        file_names: The files, relative to the folder; each is opened once.
         workers: Threads; by default one for each processor core.
         max_pixels: Largest image that is decoded, width times height.
         cache: What is known, and where it is kept; None to open every file.
 
     Returns:
-        One row a file, in the given order; schema `FACTS`.
+        One row a file, in the order of their first mention; schema `FACTS`.
     """
+    file_names = list(dict.fromkeys(file_names))
     with _ONE_SET:  # a second one would fight for the same cores, the same cache, the warnings
         folder = folder.resolve()
         now = time.time_ns()
@@ -116,7 +117,7 @@ def _known(cache: ImageCache | None, files: pd.DataFrame, max_pixels: int) -> pd
     if fault is not None:
         _log.warning("%s: not a cache of image checks (%s); it is made anew", cache.path, fault)
     unchanged = entries.merge(files, on=["path", "file_size", "modified"])
-    undecoded = unchanged["fault"].isna() & unchanged["phash"].isna()
+    undecoded = unchanged["fault"].isna() & unchanged["brightness"].isna()
     small_enough = unchanged["width"] * unchanged["height"] <= max_pixels
     return unchanged[~(undecoded & small_enough)]
 

@@ -9,7 +9,11 @@ import pandas as pd
 
 from recycling.annotations.core import AnnotationError, ImageFolder
 from recycling.annotations.images.cache import ImageCache, facts_of_files
-from recycling.annotations.images.facts import EXIF_TURNED, FILE_SIZE, IMAGE_COLUMNS
+from recycling.annotations.images.decoding import EXIF_TURNED
+from recycling.annotations.images.facts import FILE_SIZE, IMAGE_COLUMNS
+from recycling.annotations.images.found_files import found_files, is_url
+from recycling.errors import listed
+from recycling.names import shown_name
 from recycling.tables import Column, Schema, register_table
 
 _log = logging.getLogger(__name__)
@@ -31,6 +35,13 @@ IMAGE_CHECKS = Schema(
     (
         Column("image_id", "int64", "the image's number", unique=True),
         Column("file_name", "string", "path below the image folder, with forward slashes"),
+        Column(
+            "found_as",
+            "string",
+            "the file that it is, where it is called otherwise than the entry says: in separators, "
+            "Unicode form or case",
+            nullable=True,
+        ),
         Column("problem", "string", f"missing if none, else of {', '.join(PROBLEMS)}", True),
         Column("detail", "string", "the problem in words", nullable=True),
         Column("sha256", "string", "of the file; missing where it cannot be read", nullable=True),
@@ -41,10 +52,13 @@ IMAGE_CHECKS = Schema(
             nullable=True,
         ),
         FILE_SIZE,
+        Column("orientation", "Int64", "EXIF's number, if it has one", nullable=True),
         *IMAGE_COLUMNS,
     ),
 )
 register_table("image_checks", IMAGE_CHECKS, ImageChecks)
+
+_SHOWN = 3  # names in a warning
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, width times height; Pillow warns above the same figure."""
@@ -63,7 +77,9 @@ def check_images(
 
     The size that counts is the one a viewer shows, with the EXIF rotation applied: that is what
     the training libraries read. A header that announces more than `max_pixels` is refused before
-    anything is decoded.
+    anything is decoded. A file that is called otherwise than its entry says, but only in
+    separators, Unicode form or case, is that entry's. What is missing or damaged is logged, one
+    line a kind.
 
     Args:
         images: The images; schema `IMAGES`.
@@ -80,7 +96,8 @@ def check_images(
         folder is missing.
 
     Raises:
-        AnnotationError: The folder is not there.
+        AnnotationError: The folder is not there or holds none of the images, or the name of one
+            may mean several files.
     """
     if not folder.path.is_dir():
         message = f"{folder.path}: no such image folder; {len(images)} images were not checked"
@@ -89,12 +106,20 @@ def check_images(
         _log.warning(message)
         return IMAGE_CHECKS.empty()
     images = images.reset_index(drop=True)
-    code, file_names = pd.factorize(images["file_name"])
-    facts = facts_of_files(
-        folder.path, list(file_names), workers=workers, max_pixels=max_pixels, cache=cache
+    code, names = pd.factorize(images["file_name"])
+    found = found_files(folder.path, list(names))
+    facts = facts_of_files(folder.path, found, workers=workers, max_pixels=max_pixels, cache=cache)
+    # Two entries may be called otherwise and mean one file.
+    rows = facts.iloc[pd.factorize(pd.Series(found))[0][code]].reset_index(drop=True)
+    compared = _compared(images, rows, max_pixels)
+    is_other = pd.Series([name != own for name, own in zip(found, names, strict=True)])
+    found_as = pd.Series(found, dtype="string").where(is_other).iloc[code]
+    checks = IMAGE_CHECKS.conform(
+        _with_duplicates(compared.assign(found_as=found_as.to_numpy())), where="image checks"
     )
-    compared = _compared(images, facts.iloc[code].reset_index(drop=True), max_pixels)
-    return IMAGE_CHECKS.conform(_with_duplicates(compared), where="image checks")
+    _stop_if_none_is_there(checks, folder)
+    _say_what_is_wrong(checks, folder, images)
+    return checks
 
 
 def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
@@ -105,7 +130,7 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
     found = [_problem(max_pixels, *row) for row in zip(*columns, sizes, strict=True)]
     problem = pd.Series([problem for problem, _ in found], dtype="string")
     # An image that was decoded under a higher limit counts for no more than one that never was.
-    decoded = facts["phash"].notna() & ~problem.isin(["too_large"])
+    decoded = facts["brightness"].notna() & ~problem.isin(["too_large"])
     shown = facts[[column.name for column in IMAGE_COLUMNS]].where(decoded)
     return shown.assign(
         image_id=images["image_id"],
@@ -114,6 +139,7 @@ def _compared(images: pd.DataFrame, facts: pd.DataFrame, max_pixels: int) -> pd.
         detail=pd.Series([detail for _, detail in found], dtype="string"),
         sha256=facts["sha256"],
         file_size=facts["file_size"],
+        orientation=facts["orientation"],
     )
 
 
@@ -149,8 +175,10 @@ def _size_mismatch(
 
 def _with_duplicates(table: pd.DataFrame) -> pd.DataFrame:
     """Fill in `duplicate_of`, and the problem "duplicate" where there is no other."""
-    first = table.groupby("sha256", sort=False)["image_id"].transform("min").astype("Int64")
-    duplicate_of = first.mask(first == table["image_id"])
+    read = table[table["sha256"].notna()]  # a group of missing values would make floats of ids
+    first = read.groupby("sha256", sort=False)["image_id"].transform("min")
+    copies = first[first != read["image_id"]]
+    duplicate_of = copies.astype("Int64").reindex(table.index)
     copy = duplicate_of.notna() & table["problem"].isna()
     detail = "the same bytes as image " + duplicate_of.astype("string")
     return table.assign(
@@ -158,3 +186,58 @@ def _with_duplicates(table: pd.DataFrame) -> pd.DataFrame:
         problem=table["problem"].mask(copy, "duplicate"),
         detail=table["detail"].mask(copy, detail),
     )
+
+
+def _stop_if_none_is_there(checks: pd.DataFrame, folder: ImageFolder) -> None:
+    if checks.empty or (checks["problem"] != "missing").fillna(True).any():
+        return
+    name = checks["file_name"].iloc[0]
+    what = (
+        f"the first, {shown_name(name)}, is a URL: download the images, and make file_name the "
+        "path of each below the folder"
+        if is_url(name)
+        else f"the first, {shown_name(name)}, is not there; correct the image folder in the "
+        "catalog, or file_name"
+    )
+    raise AnnotationError(f"{folder.path}: holds none of the {len(checks)} images: {what}")
+
+
+def _say_what_is_wrong(checks: pd.DataFrame, folder: ImageFolder, images: pd.DataFrame) -> None:
+    """Log what is missing, what is damaged, and what no size can show; one line each."""
+    missing = checks[(checks["problem"] == "missing").fillna(False)]
+    if len(missing):
+        n_urls = sum(map(is_url, missing["file_name"]))
+        _log.warning(
+            "%s: %d of %d images are missing%s: %s",
+            folder.path,
+            len(missing),
+            len(checks),
+            f" ({n_urls} with a URL for a file_name)" if n_urls else "",
+            listed(map(shown_name, missing["file_name"]), _SHOWN),
+        )
+    damaged = checks[checks["problem"].isin(["unreadable", "truncated", "too_large"])]
+    if len(damaged):
+        kind = damaged["problem"].where(damaged["problem"] == "truncated", damaged["detail"])
+        kinds = [
+            f"{len(rows)} x {what} ({listed(map(shown_name, rows['file_name']), _SHOWN)})"
+            for what, rows in damaged.groupby(kind, sort=False)
+        ]
+        _log.warning(
+            "%s: %d of %d images cannot be used: %s",
+            folder.path, len(damaged), len(checks), listed(kinds),
+        )  # fmt: skip
+    fits = checks["width"].eq(images["width"]) & checks["height"].eq(images["height"])
+    square = checks["width"] == checks["height"]
+    turned = checks["orientation"].isin([2, 3, 4]) | (
+        checks["orientation"].isin(EXIF_TURNED) & square
+    )
+    unclear = checks[(turned & fits).fillna(False)]
+    if len(unclear):
+        _log.warning(
+            "%s: EXIF turns or mirrors %d of %d images in a way that no size shows: %s; boxes are "
+            "taken to be those of the images as a viewer shows them",
+            folder.path,
+            len(unclear),
+            len(checks),
+            listed(map(shown_name, unclear["file_name"]), _SHOWN),
+        )

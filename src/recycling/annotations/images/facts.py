@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from recycling.annotations.images.decoding import (
+    EXIF_TURNED,
+    UnreadableImageError,
+    as_rgb,
+    orientation,
+    turned,
+)
 from recycling.progress import track
 from recycling.tables import Column, Dtype, Schema
 
@@ -28,7 +35,11 @@ FILE_SIZE = Column("file_size", "Int64", "bytes; missing where there is no file"
 _DECODED: tuple[tuple[str, Dtype, str], ...] = (
     ("width", "Int64", "pixels, as shown: with the EXIF rotation applied"),
     ("height", "Int64", "pixels, as shown: with the EXIF rotation applied"),
-    ("phash", "string", "perceptual hash of the image as shown, 16 hex digits"),
+    (
+        "phash",
+        "string",
+        "perceptual hash of the image as shown, 16 hex digits; a flat one has none",
+    ),
     ("brightness", "Float64", "mean grey level, 0 to 1"),
     ("contrast", "Float64", "standard deviation of the grey level"),
     ("saturation", "Float64", "mean saturation (HSV), 0 to 1"),
@@ -44,16 +55,14 @@ IMAGE_COLUMNS = tuple(
 """What is known of an image once it is decoded."""
 
 IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
 )
-"""Endings of image files, those that supervision knows."""
+"""Endings of image files, those that supervision knows, and AVIF."""
 
-EXIF_TURNED = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
-
-_EXIF_ORIENTATION = 0x0112
 _LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 to 4 bits
 _THUMBNAIL = (128, 128)
+_HASHED = (32, 32)  # what the hash is made of
+_FLAT = 2  # grey levels of 255 that JPEG may add to a flat picture
 _BATCH = 4096  # files that wait for a thread at a time
 
 
@@ -74,25 +83,6 @@ FACTS = Schema(
         *IMAGE_COLUMNS,
     ),
 )
-
-
-def image_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of an image as a viewer shows it, pixels; None where it is unreadable.
-
-    Only the header is read.
-
-    Args:
-        path: The file.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in EXIF_TURNED
-    except Exception:  # decoders raise whatever they like on damaged headers
-        return None
-    return (height, width) if turned else (width, height)
 
 
 def look_at_files(
@@ -150,7 +140,6 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
 
 
 def _look_at(content: bytes, max_pixels: int) -> FileFacts:
-    import imagehash
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -167,46 +156,36 @@ def _look_at(content: bytes, max_pixels: int) -> FileFacts:
         if width * height > max_pixels:
             return {"width": width, "height": height}
         try:
+            written = orientation(image)
             image.load()
-            # Only now: some formats decode to find the EXIF block, some turn themselves.
-            orientation = _orientation(image)
-            width, height = image.size[::-1] if orientation in EXIF_TURNED else image.size
-            upright = _small_and_upright(image, orientation)
+            left = orientation(image)  # none where Pillow has turned it, as it does a TIFF
+            width, height = image.size[::-1] if left in EXIF_TURNED else image.size
+            rgb = as_rgb(image)
+            small = turned(rgb.reduce(max(1, min(rgb.size) // _LEAST_SIDE)), left)
+        except UnreadableImageError as error:
+            fault = {"fault": "unreadable", "detail": f"{error}"}
+            return {**fault, "width": width, "height": height}
         except Exception as error:  # likewise, on damaged data
             fault = {"fault": "truncated", "detail": _one_line(error)}
             return {**fault, "width": width, "height": height}
-    facts = {"orientation": orientation, "width": width, "height": height}
-    return {**facts, "phash": str(imagehash.phash(upright)), **_looks(upright)}
+    facts = {"orientation": written, "width": width, "height": height}
+    return {**facts, "phash": _phash(small), **_looks(small)}
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(f"{error}".split()) or type(error).__name__
 
 
-def _orientation(image: Image.Image) -> int | None:
-    try:
-        orientation: Any = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # a damaged EXIF block: viewers show the image as it is stored
-        return None
-    return int(orientation) if orientation in range(1, 9) else None
+def _phash(upright: Image.Image) -> str | None:
+    """The perceptual hash, 16 hex digits; None of a picture in which there is nothing to see.
 
+    Of a flat picture the hash is that of its noise, and the same for a black and a white one.
+    """
+    import imagehash
+    from PIL.Image import Resampling
 
-def _small_and_upright(image: Image.Image, orientation: int | None) -> Image.Image:
-    """The image in RGB, shrunk by a whole number, turned as a viewer shows it."""
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    small = rgb.reduce(max(1, min(rgb.size) // _LEAST_SIDE))
-    return small.transpose(turns[orientation]) if orientation in turns else small
+    grey = np.asarray(upright.convert("L").resize(_HASHED, Resampling.LANCZOS))
+    return None if np.ptp(grey) <= _FLAT else str(imagehash.phash(upright))
 
 
 def _looks(image: Image.Image) -> dict[str, float]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import IMAGES
+from recycling.annotations.images.same_files import first_of_same
 
 Rows = NDArray[np.int64]
 
@@ -25,14 +26,15 @@ _AT_A_TIME = 1 << 18  # pairs that are compared at a time: some 10 MB
 def near_duplicate_groups(
     images: pd.DataFrame, checks: pd.DataFrame, *, max_distance: int = 8
 ) -> pd.DataFrame:
-    """Put images that look alike into one group, so that no fold separates them.
+    """Put images that look alike, or are one file, into one group, so that no fold separates them.
 
     Likeness carries over: if A is like B and B like C, the three are one group. Existing groups
     are joined, never taken apart. A joined group takes the name of its image of the lowest id.
 
     Args:
         images: The images; schema `IMAGES`.
-        checks: What `check_images` found; images without a hash stay as they are.
+        checks: What `check_images` found; images without a hash look like none, but are grouped
+            with those of the same bytes or of the same file.
         max_distance: Largest number of differing bits, of 64, between hashes of like images.
 
     Returns:
@@ -43,7 +45,13 @@ def near_duplicate_groups(
     """
     images = images.reset_index(drop=True)
     hashes = images["image_id"].map(checks.set_index("image_id")["phash"])
-    component = _components(images["group"], *near_duplicate_links(hashes, max_distance))
+    first, second = near_duplicate_links(hashes, max_distance)
+    same = pd.Index(images["image_id"]).get_indexer(first_of_same(images, checks))
+    component = _components(
+        images["group"],
+        np.concatenate([first, same]),
+        np.concatenate([second, np.arange(len(images))]),
+    )
     lowest = images["image_id"].groupby(component).transform("idxmin")
     # A component of one group only is left alone, whatever its image of the lowest id.
     grown = images["group"].groupby(component).transform("nunique") > 1

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recycling.annotations import BOX, ImageFolder
+from recycling.annotations.images.decoding import UnreadableImageError, read_image
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.training_annotations import check_annotations
@@ -81,6 +84,30 @@ def naming_the_file(record: dict[str, Any]) -> Iterator[None]:
         raise BackendError(
             f"{record['file_name']}: cannot be used: {one_line(error)}; run data_cleaning"
         ) from error
+
+
+def read_record(record: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
+    """The image of a record, as everything in the project reads it.
+
+    Args:
+        record: The library's record of an image.
+        image_format: The order of the network's colours, ``BGR`` or ``RGB``.
+
+    Returns:
+        (H, W, 3).
+
+    Raises:
+        BackendError: It cannot be read.
+        detectron2.data.detection_utils.SizeMismatchError: It has another size than the record.
+    """
+    from detectron2.data.detection_utils import check_image_size
+
+    try:
+        image = read_image(record["file_name"])
+    except UnreadableImageError as error:
+        raise BackendError(f"{error}; run data_cleaning") from error
+    check_image_size(dict(record), image)
+    return np.ascontiguousarray(image[..., ::-1]) if image_format == "BGR" else image
 
 
 def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.data import DatasetMapper, detection_utils
+from detectron2.data import DatasetMapper
 from detectron2.data import transforms as T
 from detectron2.data.common import AspectRatioGroupedDataset
 from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSampler
 from detectron2.structures import BitMasks, Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from recycling.backends.detectron2_backend.records import naming_the_file
+from recycling.backends.detectron2_backend.records import naming_the_file, read_record
 from recycling.backends.shared.albumentations_list import AlbumentationsList
 from recycling.backends.shared.copies import check_sampled, copies_by_class, repeats_of
 from recycling.backends.shared.image_cache import ImageCache
@@ -206,8 +206,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         return sample
 
     def _read(self, record: Record) -> Any:
-        image = detection_utils.read_image(record["file_name"], format=self.image_format)
-        detection_utils.check_image_size(dict(record), image)
+        image = read_record(record, self.image_format)
         if self.resize is None:
             return image
         return self.resize.get_transform(image).apply_image(image)

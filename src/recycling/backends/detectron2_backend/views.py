@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from detectron2.data import DatasetMapper
 from detectron2.data import transforms as T
 from detectron2.layers import batched_nms
 from detectron2.structures import Instances
 
-from recycling.backends.detectron2_backend.records import naming_the_file
+from recycling.backends.detectron2_backend.records import naming_the_file, read_record
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 
@@ -26,20 +26,17 @@ class Views:
     def __init__(self, config: Any, model: Model) -> None:
         asked = model.test_time_augmentation or TestTimeAugmentation()
         sides = [scaled_side(model.image_size, scale) for scale in dict.fromkeys(asked.scales)]
-        self.mappers = [
-            DatasetMapper(
-                is_train=False,
-                augmentations=[T.ResizeShortestEdge(side, side)],
-                image_format=config.INPUT.FORMAT,
-            )
-            for side in sides
-        ]
+        self.image_format = config.INPUT.FORMAT
+        self.resizes = [T.ResizeShortestEdge(side, side) for side in sides]
         self.flip = asked.flip
 
     def __call__(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """The views of one image."""
         with naming_the_file(record):
-            views = [{**mapper(record), "flipped": False} for mapper in self.mappers]
+            image = read_record(record, self.image_format)
+        resized = [resize.get_transform(image).apply_image(image) for resize in self.resizes]
+        tensors = [torch.as_tensor(np.ascontiguousarray(one.transpose(2, 0, 1))) for one in resized]
+        views = [{**record, "image": tensor, "flipped": False} for tensor in tensors]
         if self.flip:
             views += [{**view, "image": view["image"].flip(-1), "flipped": True} for view in views]
         return views

@@ -15,9 +15,12 @@ from recycling.annotations.core import Annotations
 class DropBadImages(RuleSettings):
     """Drop images with a problem, and what is annotated on them."""
 
-    problems: tuple[
-        Literal["missing", "unreadable", "truncated", "too_large", "size_mismatch"], ...
-    ] = ("missing", "unreadable", "truncated", "too_large")
+    problems: tuple[Literal["missing", "unreadable", "truncated", "too_large"], ...] = (
+        "missing",
+        "unreadable",
+        "truncated",
+        "too_large",
+    )
 
 
 @cleaning_rule("drop_bad_images", DropBadImages, position=30, needs=("checks",))
@@ -29,7 +32,7 @@ def drop_bad_images(
     Args:
         annotations: The tables.
         checks: What `check_images` found.
-        problems: Of `recycling.annotations.PROBLEMS`.
+        problems: Of `recycling.annotations.PROBLEMS`; a size that differs is another rule's.
 
     Returns:
         The tables without them, and the audit.

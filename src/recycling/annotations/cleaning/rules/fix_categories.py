@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field, field_validator
@@ -15,6 +15,7 @@ from recycling.annotations.cleaning.category_names import check_names
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.cleaning.rows import with_rows, without_rows
 from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations
+from recycling.names import composed
 
 _RULE = "fix_categories"
 
@@ -32,6 +33,11 @@ class FixCategories(RuleSettings):
     order: tuple[str, ...] = Field(
         default=(), description="names in the order of class indices; others follow"
     )
+
+    @field_validator("names", "categories", "order", mode="before")
+    @classmethod
+    def _in_composed_form(cls, value: Any) -> Any:
+        return _composed(value)
 
     @field_validator("categories")
     @classmethod
@@ -55,8 +61,9 @@ def fix_categories(
 ) -> Cleaned:
     """Put category names right, merge categories, and put them in order.
 
-    First `names`: a misspelt category becomes the right one, or is merged into it where both
-    exist. Then `categories`, which speaks of names put right: what is listed under a target is
+    Names are put in Unicode's composed form (NFC) before anything else, here and in the settings.
+    Then `names`: a misspelt category becomes the right one, or is merged into it where both
+    exist. Last `categories`, which speaks of names put right: what is listed under a target is
     merged into it. A target that does not exist is created, so that the classes are the same
     whatever a file happens to hold. Ids never change their meaning: a merged category's id is
     gone, a created one gets an id after the highest.
@@ -76,11 +83,13 @@ def fix_categories(
     Raises:
         AnnotationError: A category is not mapped, or a name of `order` does not exist.
     """
-    if not (names or categories or order):
-        return annotations, NO_AUDIT
-    names, categories = names or {}, categories or {}
+    names, categories = _composed(names or {}), _composed(categories or {})
+    order = _composed(order)
     before = annotations.categories
-    right = before["name"].replace(dict(names))
+    in_form = before["name"].map(composed).astype("string")
+    if not (names or categories or order or (in_form != before["name"]).any()):
+        return annotations, NO_AUDIT
+    right = in_form.replace(dict(names))
     if categories:
         _check_mapped(right, categories, unmapped)
     targets = {source: target for target, sources in categories.items() for source in sources}
@@ -108,6 +117,15 @@ def fix_categories(
         ]
     )
     return replace(moved, categories=CATEGORIES.conform(after, where=_RULE)), audit
+
+
+def _composed(value: Any) -> Any:
+    """Names, in whatever they are, in Unicode's composed form."""
+    if isinstance(value, str):
+        return composed(value)
+    if isinstance(value, Mapping):
+        return {_composed(key): _composed(one) for key, one in value.items()}
+    return [_composed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _check_mapped(names: pd.Series, mapping: Mapping[str, Sequence[str]], unmapped: str) -> None:

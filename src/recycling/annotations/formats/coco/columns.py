@@ -26,6 +26,7 @@ from recycling.annotations.core import BOX
 from recycling.annotations.formats.coco.layout import (
     ABSENT,
     ENTRIES,
+    OWN_GROUP,
     box_corners,
     box_sizes,
     group_text,
@@ -189,8 +190,8 @@ class Chunk:
     def extra(self) -> pa.Array:
         """What no column holds, as JSON text, and the notes."""
         for row, rest in enumerate(self._rest):
-            if ABSENT in rest:
-                self.fault(row, f"the key {ABSENT!r} is reserved, rename it")
+            for key in {ABSENT, OWN_GROUP} & rest.keys():
+                self.fault(row, f"the key {key!r} is reserved, rename it")
         kept = {row: rest for row, rest in enumerate(self._rest) if rest}
         for row, notes in self._notes.items():
             kept[row] = kept.get(row, {}) | notes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from recycling.annotations.core import AnnotationError
-from recycling.files import new_file, upload
+from recycling.files import new_file, upload, why_unreachable
 
 _GZIP = b"\x1f\x8b"
 _GZIP_LEVEL = 6  # level 9 takes three times as long for two to four percent
@@ -95,7 +95,7 @@ def _resolved(path: str | Path, storage_options: Mapping[str, Any] | None) -> tu
     try:
         filesystem, name = url_to_fs(path, **(storage_options or {}))
     except (ImportError, ValueError) as error:  # the protocol's package is missing, or unknown
-        raise AnnotationError(f"{path}: cannot be reached: {_reason(error)}") from error
+        raise AnnotationError(f"{path}: cannot be reached: {why_unreachable(error)}") from error
     return name, None if isinstance(filesystem, LocalFileSystem) else filesystem
 
 

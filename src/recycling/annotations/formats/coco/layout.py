@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 ABSENT = "__absent__"
 """Key of `extra` that lists the keys which the file did not have and which were derived."""
 
+OWN_GROUP = "__own_group__"
+"""Key of `extra` with the group of an image that has none, where its id is another group's name."""
+
 
 class ImageEntry(Struct, forbid_unknown_fields=True, gc=False):
     """What an entry of "images" says in the keys that have a column."""
@@ -141,14 +144,19 @@ def group_text(group: Any, default: str) -> str | None:
 
     Args:
         group: What the file says.
-        default: The group of an image that says null.
+        default: The group of an image that says null, or an empty text.
 
     >>> group_text(7, "12"), group_text(None, "12"), group_text([], "12")
     ('7', '12', None)
     """
-    if group is None:
+    if is_no_group(group):
         return default
     return str(group) if type(group) is int or _is_text(group) else None
+
+
+def is_no_group(group: Any) -> bool:
+    """Whether what a file says of a group is that there is none."""
+    return group is None or (type(group) is str and not group.strip())
 
 
 def source_text(source: Any) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from msgspec import UNSET, Raw
 from numpy.typing import NDArray
 
-from recycling.annotations.core import BOX, SCHEMAS, AnnotationError, Annotations
+from recycling.annotations.core import BOX, SCHEMAS, AnnotationError, Annotations, own_group
 from recycling.annotations.formats.coco.columns import (
     CHUNK,
     NO_ID,
@@ -33,8 +33,9 @@ from recycling.annotations.formats.coco.columns import (
     entry_name,
     image_columns,
 )
-from recycling.annotations.formats.coco.layout import ENTRIES, json_text
+from recycling.annotations.formats.coco.layout import ENTRIES, OWN_GROUP, is_no_group, json_text
 from recycling.annotations.masks import annotation_area
+from recycling.annotations.outlines import check_segmentations
 from recycling.errors import Faults
 from recycling.tables import TableError
 
@@ -154,7 +155,10 @@ def tables_of(
     for section in (images, categories, annotations):
         ids = section.ids
         bad = ids.duplicated().to_numpy() & (ids != NO_ID).to_numpy()
-        section.add_faults(bad, "id used twice, give each its own", faults)
+        kind = "id used twice, give each its own"
+        if section is annotations:
+            kind += ", or set duplicate_ids: renumber (in the catalog entry) to give new ones"
+        section.add_faults(bad, kind, faults)
     for name, other in (("image", images), ("category", categories)):
         if other.is_there:
             values = annotations.table[f"{name}_id"]
@@ -162,6 +166,7 @@ def tables_of(
             kind = f"unknown {name}_id, add the {name} to {other.name!r} or remove the annotation"
             annotations.add_faults(bad, kind, faults, values)
     faults.raise_if_any()
+    _give_own_groups(images.table)
     extra = {key: value for key, value in document.items() if key not in ENTRIES}
     return Annotations(images.table, annotations.table, categories.table, extra)
 
@@ -179,6 +184,14 @@ def completed(tables: Annotations, *, where: str) -> Annotations:
     images, annotations, categories = map(
         _in_one_piece, (tables.images, tables.annotations, tables.categories)
     )
+    faults = Faults(where, AnnotationError)
+    check_segmentations(
+        annotations,
+        images,
+        faults,
+        lambda row: f"annotation id {annotations['annotation_id'].iloc[row]}",
+    )
+    faults.raise_if_any()
     if annotations["area"].hasnans:
         annotations = annotations.assign(area=_derived_areas(annotations, images, where))
     try:
@@ -310,6 +323,24 @@ def _renumber(table: pd.DataFrame, where: str) -> None:
         len(renumbered),
         shown,
     )
+
+
+def _give_own_groups(images: pd.DataFrame) -> None:
+    """Give images without a group another one than their id where that names a group, in place."""
+    ids = images["image_id"].astype("string")
+    of_own = (images["group"] == ids).to_numpy(dtype=bool)
+    taken = set(images["group"][~of_own])
+    groups, extra = images["group"].tolist(), images["extra"].tolist()
+    rows = np.flatnonzero(of_own & ids.isin(taken).to_numpy(dtype=bool)).tolist()
+    for row in rows:
+        kept = {} if pd.isna(extra[row]) else json.loads(extra[row])
+        if not is_no_group(kept.get("group")):
+            continue  # it says that it is in the group of that name
+        groups[row] = own_group(images["image_id"].iloc[row], taken)
+        extra[row] = json_text(kept | {OWN_GROUP: groups[row]})
+    if rows:
+        images["group"] = _text_column(pa.array(groups, TEXT))
+        images["extra"] = _text_column(pa.array(extra, TEXT, from_pandas=True))
 
 
 def _in_one_piece(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from recycling.annotations.formats.coco.layout import (
     ABSENT,
     COLUMN_KEYS,
     ENTRIES,
+    OWN_GROUP,
     AnnotationEntry,
     CategoryEntry,
     ImageEntry,
@@ -115,8 +116,12 @@ def _image_entries(table: pd.DataFrame) -> _Entries:
 
     def with_extra(row: int, kept: dict[str, Any]) -> dict[str, Any]:
         entry = _object(entries[row])
-        if "group" in kept and group_text(kept["group"], str(ids[row])) == groups[row]:
-            entry["group"] = kept["group"]
+        if "group" in kept:
+            default = kept.get(OWN_GROUP, str(ids[row]))
+            if group_text(kept["group"], default) == groups[row]:
+                entry["group"] = kept["group"]
+        elif kept.get(OWN_GROUP) == groups[row]:
+            del entry["group"]
         return _with_rest(entry, kept, "images")
 
     return entries, with_extra
@@ -194,8 +199,8 @@ def _same_box(corners: list[float], kept: list[float]) -> bool:
 
 
 def _with_rest(entry: dict[str, Any], kept: dict[str, Any], section: str) -> dict[str, Any]:
-    known = COLUMN_KEYS[section]
-    return entry | {k: v for k, v in kept.items() if k not in known and k != ABSENT}
+    known = {*COLUMN_KEYS[section], ABSENT, OWN_GROUP}
+    return entry | {key: value for key, value in kept.items() if key not in known}
 
 
 def _object(entry: Struct) -> dict[str, Any]:
@@ -246,7 +251,7 @@ def _are_rest(name: str, extras: Any, texts: list[str | None]) -> list[bool | No
     """
     if not _are_json([text for text in texts if text is not None]):
         return [False] * len(texts)
-    keys = "|".join(sorted({ABSENT, *COLUMN_KEYS[name]}))
+    keys = "|".join(sorted({ABSENT, OWN_GROUP, *COLUMN_KEYS[name]}))
     mentioned = pc.match_substring_regex(extras, rf'^[^{{]|^\{{\s*\}}|"(?:{keys})"|\\u00[2-7]')
     are_rest: list[bool | None] = pc.invert(mentioned).to_pylist()
     return are_rest

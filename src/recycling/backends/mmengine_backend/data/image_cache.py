@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.annotations.images.decoding import UnreadableImageError, read_image
 from recycling.backends.core import BackendError
 from recycling.backends.shared.image_cache import ImageCache
 
@@ -16,15 +16,15 @@ CACHE = ImageCache()
 
 
 def decoded(path: str) -> NDArray[np.uint8]:
-    """An image from its file, in BGR, (H, W, 3).
+    """An image from its file, upright, in BGR, (H, W, 3).
 
     Raises:
         BackendError: The file is no image.
     """
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise BackendError(f"{path}: not an image that can be read; run data_cleaning")
-    return np.asarray(image, dtype=np.uint8)
+    try:
+        return np.ascontiguousarray(read_image(path)[..., ::-1])
+    except UnreadableImageError as error:
+        raise BackendError(f"{error}; run data_cleaning") from error
 
 
 @lru_cache(maxsize=1)

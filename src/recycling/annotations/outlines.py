@@ -1,0 +1,107 @@
+"""Whether segmentations can be drawn on their images, found out before anything is drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recycling.annotations.core import AnnotationError
+from recycling.annotations.masks import segmentation_rle
+from recycling.errors import Faults
+
+_AT_A_TIME = 20_000  # annotations, which keeps their numbers below a gigabyte
+
+
+def check_segmentations(
+    annotations: pd.DataFrame, images: pd.DataFrame, faults: Faults, name_of: Callable[[int], str]
+) -> None:
+    """Note outlines that reach far beyond their image, and RLEs of another size than it.
+
+    pycocotools takes memory and time for every pixel of an outline's length, and fails with a
+    segmentation fault where that is too much.
+
+    Args:
+        annotations: Schema `ANNOTATIONS`, of which the segmentations are looked at.
+        images: Schema `IMAGES`; every image that an annotation is on.
+        faults: Takes what is wrong.
+        name_of: How to name the annotation in a row.
+    """
+    sizes = images.set_index("image_id")[["width", "height"]]
+    texts = pa.array(annotations["segmentation"], pa.large_string(), from_pandas=True)
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    for start in range(0, len(annotations), _AT_A_TIME):
+        part = texts.slice(start, _AT_A_TIME)
+        image_ids = annotations["image_id"].iloc[start : start + _AT_A_TIME]
+        limits = sizes.loc[image_ids].to_numpy(dtype=np.float64)
+        rows = np.flatnonzero(_starts_with(part, "[["))
+        _check_polygons(part, rows, limits, faults, lambda row, n=start: name_of(row + n))  # type: ignore[misc]
+        rows = np.flatnonzero(_starts_with(part, "{"))
+        _check_rles(part, rows, limits, faults, lambda row, n=start: name_of(row + n))  # type: ignore[misc]
+
+
+def _starts_with(texts: pa.Array, beginning: str) -> NDArray[np.bool_]:
+    found = pc.fill_null(pc.starts_with(texts, beginning), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _check_polygons(
+    texts: pa.Array,
+    rows: NDArray[np.intp],
+    limits: NDArray[np.float64],
+    faults: Faults,
+    name_of: Callable[[int], str],
+) -> None:
+    """Note polygons that reach further beyond their image than the image is wide or high."""
+    if not len(rows):
+        return
+    flat = pc.replace_substring_regex(texts.take(rows), r"[\[\]\s]+", "")
+    without_gaps = pc.utf8_trim(pc.replace_substring_regex(flat, ",,+", ","), ",")
+    numbers = pc.split_pattern(without_gaps, ",")
+    ends = numbers.offsets.to_numpy()
+    values = pc.cast(_without_empty(numbers.flatten()), pa.float64()).to_numpy(zero_copy_only=False)
+    # Each polygon has as many x as y, so that in a row they take turns.
+    sides = limits[np.repeat(rows, np.diff(ends)), (np.arange(len(values)) - ends[0]) % 2]
+    beyond = np.maximum(-values, values - sides) > sides
+    for row in np.unique(np.searchsorted(ends, np.flatnonzero(beyond), side="right") - 1).tolist():
+        far = values[ends[row] : ends[row + 1]][beyond[ends[row] : ends[row + 1]]][0]
+        width, height = limits[rows[row]]
+        faults.add(
+            "a polygon reaches further beyond its image than the image is wide or high, correct it",
+            f"{name_of(int(rows[row]))} has {far:g} on {width:.0f} x {height:.0f} pixels",
+        )
+
+
+def _without_empty(numbers: pa.Array) -> pa.Array:
+    """No corner at all counts as one that lies in the image."""
+    return pc.if_else(pc.equal(numbers, ""), "0", numbers)
+
+
+def _check_rles(
+    texts: pa.Array,
+    rows: NDArray[np.intp],
+    limits: NDArray[np.float64],
+    faults: Faults,
+    name_of: Callable[[int], str],
+) -> None:
+    """Note RLEs of another size than their image, or whose counts do not add up to it."""
+    for row in rows.tolist():
+        width, height = limits[row].astype(int).tolist()
+        text = texts[row].as_py()
+        if (size := json.loads(text)["size"]) != [height, width]:
+            is_turned = ": height and width are swapped" if size == [width, height] else ""
+            faults.add(
+                "an RLE of another size than its image, correct either",
+                f"{name_of(row)} has {size[1]} x {size[0]} on {width} x {height} pixels{is_turned}",
+            )
+            continue
+        try:
+            segmentation_rle(text, height, width)
+        except AnnotationError as error:
+            faults.add(f"{error}", name_of(row))
