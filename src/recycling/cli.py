@@ -14,6 +14,8 @@ from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, DatasetError
 
+from recycling.new_data import new_data
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -93,6 +95,8 @@ def _one_line(error: BaseException) -> str:
 run = copy.copy(kedro_run)
 run.callback = one_line_errors(cast(Callable[..., Any], kedro_run.callback))
 cli.add_command(run)
+new_data.callback = one_line_errors(cast(Callable[..., Any], new_data.callback))
+cli.add_command(new_data)
 
 
 @cli.command()

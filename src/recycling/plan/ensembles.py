@@ -207,8 +207,13 @@ def _resolved(
     method = None if described.search is not None else _method(described, task, parameters)
     if described.search is not None or (method is not None and method.learns == "labels"):
         members = _with_out_of_fold(name, described, members, where)
-    # A file holds no predictions on the pool, which a teacher is asked for.
-    meant = [m for m in members if name != TEACHER or isinstance(m, TrainingPlan)]
+    # A file holds no predictions on the pool, which a teacher is asked for; nor does a training on
+    # all images, which is for the submission.
+    meant = [
+        m
+        for m in members
+        if name != TEACHER or (isinstance(m, TrainingPlan) and m.fold is not None)
+    ]
     chosen = tuple(member for member in meant if described.means(member))
     search = _search(name, described, task, chosen, where)
     if method is not None and method.takes == "probabilities":
@@ -274,7 +279,7 @@ def _with_out_of_fold(
             f"{where}: ensembles.teacher is {what}; give it other settings, it labels the pool"
         )
     for member in members:
-        if member.has_out_of_fold or not described.means(member):
+        if member.judged_by or not described.means(member):
             continue
         lacking = (
             f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
@@ -283,7 +288,7 @@ def _with_out_of_fold(
         if described.names(member):
             raise PlanError(f"{lacking} or leave it out")
         logger.warning("%s; this ensemble goes without it", lacking)
-    return [member for member in members if member.has_out_of_fold]
+    return [member for member in members if member.judged_by]
 
 
 def _check_teacher(teacher: Ensemble, members: Sequence[Member], where: str) -> None:
