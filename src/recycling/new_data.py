@@ -161,6 +161,10 @@ def _seen(source: Source, tables: Annotations, folder: Path) -> Iterator[str]:
     )
     yield f"{part}: categories: {_counted(counts, str)}"
     checks = check_images(tables.images, ImageFolder(source.images), missing_folder="warn")
+    for problem, own in checks.dropna(subset=["problem"]).groupby("problem", sort=False):
+        files = ", ".join(name[:80] for name in own["file_name"].head(3))
+        more = " ..." if len(own) > 3 else ""
+        yield f"{part}: does not fit: {len(own)} images: {problem}: {files}{more}"
     rules = Cleaning.model_validate(_RULES[part])
     try:
         _, audit = clean(tables, checks, rules)
@@ -229,7 +233,7 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
         "# What `kedro new-data` recognised. `train` is labelled, `test` never trained on.\n"
     ]
     for part in ("train", "pool", "test"):
-        source = by_part.get(part)  # type: ignore[call-overload]
+        source = by_part.get(part)
         entries.append(
             _missing(part, by_part["train"], project)
             if source is None

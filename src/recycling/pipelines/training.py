@@ -121,7 +121,7 @@ def _chain_of_all(training: TrainingPlan) -> list[Node]:
 
 def _besides(training: TrainingPlan) -> dict[str, str]:
     """Further inputs of a training: what it also learns from, and what it starts from."""
-    inputs = {}
+    inputs: dict[str, str] = {}
     if training.pseudo_labels is not None:
         inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
     if training.start is not None:

@@ -138,7 +138,7 @@ def _one_a_part(folder: Path, candidates: Sequence[Source], remarks: list[str]) 
         only = next(iter(by_part.values()))
         remarks.append(f"{only.path.name}: taken as train, as there is no other")
         by_part = {"train": Source(only.format, only.path, only.images, "train", only.options)}
-    return list(by_part.values())
+    return [by_part[part] for part in ("train", "pool", "test") if part in by_part]
 
 
 def _part_of(path: PurePath) -> Part | Literal["validation"] | None:
@@ -284,7 +284,9 @@ def _same_stems(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Pa
         for image in by_stem.get(path.stem, ()):
             if image.with_suffix("").as_posix().endswith(f"/{below.as_posix()}"):
                 counted[image.parents[len(below.parts) - 1]] += 1
-    return counted.most_common(1)[0][0] if counted else root
+    # labels/train and images/train hold files of the same names as labels/test and images/test.
+    own = set(root.parts)
+    return max(counted, key=lambda at: (counted[at], len(own & set(at.parts)))) if counted else root
 
 
 def _beginning(path: Path) -> bytes:

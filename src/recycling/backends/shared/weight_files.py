@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,10 @@ def _reason(file: Path, message: str) -> str:
 
 def _safetensors(file: Path) -> dict[str, Any]:
     try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        safetensors, in_torch = (import_module(f"safetensors{part}") for part in ("", ".torch"))
     except ImportError as error:
         raise BackendError(f"{file}: needs safetensors; pip install safetensors") from error
     try:
-        return dict(load_file(file))
-    except (OSError, SafetensorError) as error:
+        return dict(in_torch.load_file(file))
+    except (OSError, safetensors.SafetensorError) as error:
         raise BackendError(f"{file}: cannot be read: {error}; get it again") from error
