@@ -7,6 +7,8 @@ import logging
 from typing import Any
 
 import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
 from recycling.backends import Checkpoint, Recipes, RunFolder, changed_settings
@@ -15,6 +17,7 @@ from recycling.pipelines import ensembling, training
 from recycling.pipelines.ensembling import ranker
 from recycling.pipelines.training import epochs_of, trainer_on_all
 from recycling.plan import FINAL, TEACHER, PlanError, TrainingPlan, read_plan
+from recycling.typed import check_types
 
 DETECTOR = {
     "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 9,
@@ -77,14 +80,31 @@ def test_it_is_ranked_and_searched_by_what_its_folds_earned() -> None:
     assert "det.yolox.fold_all.out_of_fold_predictions" not in inputs["det.final.search"]
     ranking = ranker(["fcos.fold0", "yolox.fold_all", "colleague.csv"])(
         **{
-            "yolox.fold0": Metrics("mAP50", 0.4, {}),
-            "yolox.fold1": Metrics("mAP50", 0.7, {}),
-            "fcos.fold0": Metrics("mAP50", 0.5, {}),
+            "yolox.fold0": Metrics("mAP50", 0.4, {}, {}),
+            "yolox.fold1": Metrics("mAP50", 0.7, {}, {}),
+            "fcos.fold0": Metrics("mAP50", 0.5, {}, {}),
         }
     )
     scores = dict(zip(ranking["member"], ranking["score"], strict=True))
     assert scores["yolox.fold_all"] == pytest.approx(0.55)
-    assert ranking["member"].tolist() == ["yolox.fold_all", "fcos.fold0", "colleague.csv"]
+    ranks = dict(zip(ranking["member"], ranking["rank"], strict=True))
+    assert sorted(ranks, key=ranks.__getitem__) == [
+        "yolox.fold_all",
+        "fcos.fold0",
+        "colleague.csv",
+    ]
+
+
+@pytest.mark.parametrize("search", [None, {"trials": 2}], ids=["settings", "search"])
+def test_the_types_of_its_graph_agree(search: Any) -> None:
+    described = {"members": "all", **({"search": search} if search else {})}
+    plan = _plan([0, 1, "all"], ensembles={"best": described})
+    loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
+    stored = {name: entry for name, entry in loader["catalog"].items() if "det." in name}
+    graph = training.create_pipeline(plan, "det") + ensembling.create_pipeline(plan)
+    edges = check_types(graph, DataCatalog.from_config(stored))
+    takers = {edge.taker.who for edge in edges if edge.dataset == "det.yolox.fold1.checkpoint"}
+    assert any("fold_all.train" in taker for taker in takers)
 
 
 def test_all_without_folds_is_one_line() -> None:
