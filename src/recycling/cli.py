@@ -19,6 +19,7 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
 from recycling.errors import one_line
+from recycling.new_data import new_data
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -123,6 +124,8 @@ for _option in run.params:
             "than there are now."
         )
 cli.add_command(run)
+new_data.callback = one_line_errors(cast(Callable[..., Any], new_data.callback))
+cli.add_command(new_data)
 
 
 @cli.command()

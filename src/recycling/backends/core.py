@@ -128,6 +128,17 @@ class Checkpoint:
         """
         return [str(category["name"]) for category in self._fact("categories")]
 
+    @property
+    def best_epoch(self) -> int | None:
+        """After how many epochs its weights were best; None where nothing looked.
+
+        Raises:
+            BackendError: The folder holds no checkpoint.
+        """
+        self._fact("model")
+        facts = json.loads((self.folder / "checkpoint.json").read_text())
+        return None if facts.get("best_epoch") is None else int(facts["best_epoch"])
+
     def _fact(self, *keys: str) -> Any:
         path = self.folder / "checkpoint.json"
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from kedro.pipeline import Node, Pipeline, node
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from recycling.annotations import (
     rule_report,
     what_if,
 )
+from recycling.annotations.same_categories import with_categories_of
 from recycling.reporting import RgbImage, cleaning_examples, cleaning_figure
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,15 @@ def _clean_part(part: str) -> list[Node]:
             namespace=part,
         ),
         node(
-            clean_annotations,
-            [raw, f"{part}.images", checks, f"params:{rules}"],
+            clean_annotations if part == "train" else cleaner_as_train(part),
+            # What is predicted on has the categories of what is learnt from.
+            [
+                raw,
+                f"{part}.images",
+                checks,
+                f"params:{rules}",
+                *(["train.annotations"] if part != "train" else []),
+            ],
             [f"{part}.annotations", f"{part}.cleaning_audit"],
             name="clean_annotations",
             namespace=part,
@@ -80,6 +89,23 @@ def clean_annotations(
     for line in change_lines(audit, annotations):
         logger.warning("%s: %s", folder.path, line)
     return cleaned, Audit(audit)
+
+
+def cleaner_as_train(part: str) -> Callable[..., tuple[Annotations, Audit]]:
+    """A node function that cleans what is predicted on: its categories become those of train."""
+
+    def clean_annotations_as_train(
+        annotations: Annotations,
+        folder: ImageFolder,
+        checks: ImageChecks,
+        rules: Cleaning,
+        train: Annotations,
+    ) -> tuple[Annotations, Audit]:
+        """Apply the rules of cleaning, then number the categories as in train, by name."""
+        cleaned, audit = clean_annotations(annotations, folder, checks, rules)
+        return with_categories_of(train, cleaned, part), audit
+
+    return clean_annotations_as_train
 
 
 def report_cleaning(

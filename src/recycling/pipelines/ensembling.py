@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import isnan
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -19,12 +20,13 @@ from recycling.diagnostics import (
     label_map_agreement,
     probability_agreement,
 )
-from recycling.ensembling import Ranking, rank_members
+from recycling.ensembling import Ranking, model_of, rank_members
 from recycling.evaluation import Metrics, scores_by_size
 from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
 from recycling.pipelines.external import external_nodes
 from recycling.pipelines.fusing import fuser
+from recycling.pipelines.out_of_fold import by_model
 from recycling.pipelines.scoring import SCORE_TEST, metric_parameter
 from recycling.pipelines.searching import search_nodes
 from recycling.pipelines.tasks import FORMAT, PREDICTIONS, predicted_rows, with_types
@@ -73,7 +75,7 @@ def create_pipeline(plan: Plan) -> Pipeline:
 def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
     space, members = ensemble.namespace, ensemble.members
     fused = f"{space}.test_predictions"
-    known = {m.name: m.out_of_fold_metrics for m in members if m.has_out_of_fold}
+    known = {m.name: m.out_of_fold_metrics for m in ensemble.judges}
     return [
         node(ranker([member.name for member in members]), known, f"{space}.ranking",
              name="rank_members", namespace=space),
@@ -106,8 +108,13 @@ def ranker(names: Sequence[str]) -> Callable[..., Ranking]:
     """A node function that ranks members, those without out-of-fold predictions last."""
 
     def rank(**metrics: Metrics) -> Ranking:
-        """Rank the members by their score on the fold that they have not seen."""
-        return rank_members({n: metrics[n].score if n in metrics else None for n in names})
+        """Rank the members by their score on the fold that they have not seen.
+
+        A model that has seen all of them has the mean score of its folds.
+        """
+        scores = {name: own.score for name, own in metrics.items()}
+        folds = {model: fmean(own) for model, own in by_model(scores).items()}
+        return rank_members({name: scores.get(name, folds.get(model_of(name))) for name in names})
 
     return rank
 

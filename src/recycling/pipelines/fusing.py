@@ -78,7 +78,7 @@ def fusion_inputs(
         inputs["images"] = images
     if ensemble.learns == "labels":
         inputs |= {"train": "train.annotations", "folds": "folds"}
-        inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.members}
+        inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.judges}
         inputs |= parts_of_files(ensemble)
     return inputs
 
@@ -135,13 +135,14 @@ def fuse_by_labels(
     """
     names = ranking["member"].tolist()
     tables: dict[str, Any] = predictions
+    judges = _judges(names, tables)
     files = {name: tables[key] for name in names if (key := part_key(name)) in tables}
-    images = common_images(train, folds, names, files)
+    images = common_images(train, folds, judges, files)
     crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
     crops = crops[~crops["iscrowd"]].set_index("annotation_id")
     part_of = parts(images, folds).set_index("image_id")["fold"]
     category_names = train.categories.set_index("category_id")["name"]
-    learning = by_model({name: tables[out_of_fold_key(name)] for name in names})
+    learning = by_model({name: tables[out_of_fold_key(name)] for name in judges})
     fused = by_model({name: tables[name] for name in names})
     known = KnownLabels(
         out_of_fold=[_of_crops(own, crops.index) for own in learning.values()],
@@ -246,6 +247,22 @@ def _of_members(choice: Choice, names: Iterable[str], fusion: type[PickedSetting
     alone = chosen.method == ALONE and len(taking) > 1
     method = str(fusion.default) if alone else chosen.method
     return Candidate(method, tuple(sorted(shares.items())), chosen.settings)
+
+
+def _judges(names: Sequence[str], inputs: Iterable[str]) -> list[str]:
+    """Those with out-of-fold predictions: the members, or the folds of one that has seen all.
+
+    >>> _judges(["yolox.fold_all"], [out_of_fold_key("yolox.fold0"), "yolox.fold_all"])
+    ['yolox.fold0']
+    """
+    known = [name.removeprefix(_OUT_OF_FOLD) for name in inputs if name.startswith(_OUT_OF_FOLD)]
+    judges = [
+        judge
+        for name in names
+        for judge in ([name] if name in known else known)
+        if model_of(judge) == model_of(name)
+    ]
+    return list(dict.fromkeys(judges))
 
 
 def _of_crops(folds: Sequence[ClassProbabilities], crops: pd.Index) -> ClassProbabilities:

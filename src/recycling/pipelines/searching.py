@@ -57,10 +57,10 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
         "runs": "runs",
         "metric": metric_parameter(ensemble.task),
     }
-    inputs |= {m.name: m.out_of_fold_predictions for m in ensemble.members}
+    inputs |= {m.name: m.out_of_fold_predictions for m in ensemble.judges}
     inputs |= parts_of_files(ensemble)
     if ensemble.search.probabilities:
-        inputs |= {probabilities_key(m.name): m.out_of_fold_probabilities for m in ensemble.members}
+        inputs |= {probabilities_key(m.name): m.out_of_fold_probabilities for m in ensemble.judges}
     outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
     return [
         node(searcher(ensemble.task, ensemble.name), inputs, outputs, name="search",

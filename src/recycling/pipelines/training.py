@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 import pandas as pd
@@ -43,6 +45,8 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
 
 
 def _chain(training: TrainingPlan, model: Model) -> list[Node]:
+    if training.fold is None:
+        return _chain_of_all(training)
     space, task = training.namespace, training.task
     predict, metric = PREDICT[task], metric_parameter(task)
     # A model without probabilities has a chain without them.
@@ -63,10 +67,7 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
     }
     if model.early_stopping is not None:  # no other training depends on what it is judged by
         inputs["metric"] = metric
-    if training.pseudo_labels is not None:
-        inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
-    if training.start is not None:
-        inputs["start"] = training.start
+    inputs |= _besides(training)
     chain = [
         node(fold_selector(training.fold), ["train.annotations", "folds"],
              [f"{space}.training_part", f"{space}.held_out_part"],
@@ -87,6 +88,44 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
                  training.pool_predictions, name="predict_pool", namespace=space)
         )  # fmt: skip
     return chain
+
+
+def _chain_of_all(training: TrainingPlan) -> list[Node]:
+    """A model that sees all labelled images: its folds say how long, and how good it is."""
+    space, task = training.namespace, training.task
+    predict, test = (
+        (predict_masks_and_probabilities,
+         [training.test_predictions, training.test_probabilities])
+        if training.has_probabilities
+        else (PREDICT[task], training.test_predictions)
+    )  # fmt: skip
+    inputs = {
+        "model": training.settings,
+        "recipes": "recipes",
+        "runs": "runs",
+        "annotations": "train.annotations",
+        "images": "train.images",
+        **_besides(training),
+        **{fold.name: fold.checkpoint for fold in training.folds},
+    }
+    return [
+        node(trainer_on_all(space), inputs, training.checkpoint, name="train", namespace=space),
+        node(predict, [training.checkpoint, training.test, "test.images"], test,
+             name="predict_test", namespace=space),
+        node(SCORE_TEST[task],
+             [training.test, training.test_predictions, metric_parameter(task)],
+             training.test_metrics, name="score_test", namespace=space),
+    ]  # fmt: skip
+
+
+def _besides(training: TrainingPlan) -> dict[str, str]:
+    """Further inputs of a training: what it also learns from, and what it starts from."""
+    inputs: dict[str, str] = {}
+    if training.pseudo_labels is not None:
+        inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
+    if training.start is not None:
+        inputs["start"] = training.start
+    return inputs
 
 
 def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations, Annotations]]:
@@ -140,20 +179,99 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
             pool_images: Their files.
             start: The model whose weights it starts from.
         """
-        parts = [LabeledImages(training_part, images)]
-        if pseudo_labels is not None and pool_images is not None:
-            parts.append(LabeledImages(pseudo_labels, pool_images))
-        if start is not None:
-            model = model.model_copy(update={"pretrained": str(start.weights)})
         held_out = LabeledImages(held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
         score = None if metric is None else partial(_score, metric, held_out_part)
+        parts = _parts(training_part, images, pseudo_labels, pool_images)
         data = TrainingData(parts, held_out, training_part.categories, score)
-        recipe = recipes.find(model.backend, model.recipe)
-        _warn_of_missing_categories(namespace, parts)
-        return backend_for(model.backend).train(model, recipe, data, runs.path / namespace)
+        return _train(model, recipes, data, runs.path / namespace, start)
 
     return with_types(train, metric=METRIC[task])
+
+
+def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
+    """A node function that trains one model on all labelled images.
+
+    Args:
+        namespace: Names the folder of its logs.
+    """
+
+    def train_on_all(
+        model: Model,
+        recipes: Recipes,
+        runs: RunFolder,
+        annotations: Annotations,
+        images: ImageFolder,
+        pseudo_labels: Annotations | None = None,
+        pool_images: ImageFolder | None = None,
+        start: Checkpoint | None = None,
+        **folds: Checkpoint,
+    ) -> Checkpoint:
+        """Train a model on all labelled images, as long as its folds were best after.
+
+        Args:
+            model: Its settings.
+            recipes: Where its config is.
+            runs: Where its logs go, in a folder of its own.
+            annotations: The labelled images.
+            images: Their files.
+            pseudo_labels: Images that models have labelled, to learn from as well.
+            pool_images: Their files.
+            start: The model whose weights it starts from.
+            folds: The same model, trained on all folds but one each.
+        """
+        epochs, why = epochs_of(model, folds)
+        logger.info(
+            "%s: %d epochs on all %d labelled images: %s",
+            namespace, epochs, len(annotations.images), why,
+        )  # fmt: skip
+        model = model.model_copy(
+            update={"epochs": epochs, "early_stopping": None, "folds": ("all",)}
+        )
+        parts = _parts(annotations, images, pseudo_labels, pool_images)
+        # Nothing is held out, so that nothing can be scored.
+        nothing = LabeledImages(annotations.of_images([]), images)
+        data = TrainingData(parts, nothing, annotations.categories)
+        return _train(model, recipes, data, runs.path / namespace, start)
+
+    return train_on_all
+
+
+def epochs_of(model: Model, folds: Mapping[str, Checkpoint]) -> tuple[int, str]:
+    """How long a model trains on all images, and why.
+
+    Args:
+        model: Its settings.
+        folds: The same model by name, trained on all folds but one each. Where they stopped early,
+            it is the mean of their best epochs.
+    """
+    if model.early_stopping is None:
+        return model.epochs, f"as {', '.join(folds)}"
+    best = {name: checkpoint.best_epoch or model.epochs for name, checkpoint in folds.items()}
+    said = ", ".join(f"{name} after {epoch}" for name, epoch in best.items())
+    return max(1, round(fmean(best.values()))), f"the mean of where its folds were best ({said})"
+
+
+def _parts(
+    annotations: Annotations,
+    images: ImageFolder,
+    pseudo_labels: Annotations | None,
+    pool_images: ImageFolder | None,
+) -> list[LabeledImages]:
+    parts = [LabeledImages(annotations, images)]
+    if pseudo_labels is not None and pool_images is not None:
+        parts.append(LabeledImages(pseudo_labels, pool_images))
+    return parts
+
+
+def _train(
+    model: Model, recipes: Recipes, data: TrainingData, folder: Path, start: Checkpoint | None
+) -> Checkpoint:
+    if start is not None:
+        model = model.model_copy(update={"pretrained": str(start.weights)})
+    recipe = recipes.find(model.backend, model.recipe)
+    _warn_of_missing_categories(folder.name, data.train)
+    return backend_for(model.backend).train(model, recipe, data, folder)
 
 
 def _warn_of_missing_categories(namespace: str, parts: Sequence[LabeledImages]) -> None:

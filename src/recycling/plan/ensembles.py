@@ -208,8 +208,13 @@ def _resolved(
     method = None if described.search is not None else _method(described, task, parameters)
     if described.search is not None or (method is not None and method.learns == "labels"):
         members = _with_out_of_fold(name, described, members, where)
-    # A file holds no predictions on the pool, which a teacher is asked for.
-    meant = [m for m in members if name != TEACHER or isinstance(m, TrainingPlan)]
+    # A file holds no predictions on the pool, which a teacher is asked for; nor does a training on
+    # all images, which is for the submission.
+    meant = [
+        m
+        for m in members
+        if name != TEACHER or (isinstance(m, TrainingPlan) and m.fold is not None)
+    ]
     chosen = tuple(member for member in meant if described.means(member))
     if method is not None:
         chosen = _with_weight(name, described, chosen, _weights(described, task, parameters), where)
@@ -278,7 +283,7 @@ def _with_out_of_fold(
             f"{where}: ensembles.teacher is {what}; give it other settings, it labels the pool"
         )
     for member in members:
-        if member.has_out_of_fold or not described.means(member):
+        if member.judged_by or not described.means(member):
             continue
         lacking = (
             f"{where}: ensembles.{name} is {what} on out-of-fold predictions, and "
@@ -287,7 +292,7 @@ def _with_out_of_fold(
         if described.names(member):
             raise PlanError(f"{lacking} or leave it out")
         logger.warning("%s; this ensemble goes without it", lacking)
-    return [member for member in members if member.has_out_of_fold]
+    return [member for member in members if member.judged_by]
 
 
 def _weights(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Any:
@@ -321,7 +326,7 @@ def _with_weight(
                 )
     if weights != "score":
         return members
-    lacking = [member for member in members if not member.has_out_of_fold]
+    lacking = [member for member in members if not member.judged_by]
     if not lacking:
         return members
     said = (
@@ -334,7 +339,7 @@ def _with_weight(
     if len(lacking) == len(members) or any(described.names(member) for member in lacking):
         raise PlanError(said)
     logger.warning("%s; this ensemble goes without", said)
-    return tuple(member for member in members if member.has_out_of_fold)
+    return tuple(member for member in members if member.judged_by)
 
 
 def _check_teacher(teacher: Ensemble, members: Sequence[Member], where: str) -> None:

@@ -33,10 +33,14 @@ def read_models(parameters: Mapping[str, Any], where: str) -> dict[str, Model]:
     raw = parameters.get("models") or {}
     if not isinstance(raw, Mapping):
         raise PlanError(f"{where}: models should be a mapping from names to settings")
-    models = {str(name): _model(name, settings, where) for name, settings in raw.items()}
+    splitting = parameters.get("splitting")
+    models = {
+        str(name): _with_folds(str(name), _model(name, settings, where), splitting, where)
+        for name, settings in raw.items()
+    }
     for name, model in models.items():
         _check_start(name, models, where)
-        _check_folds(name, model, parameters.get("splitting"), where)
+        _check_folds(name, model, splitting, where)
     return models
 
 
@@ -64,6 +68,15 @@ def start_of(model: Model) -> str | None:
     'yolox'
     """
     return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
+
+
+def numbered(model: Model) -> list[int]:
+    """The folds that a model holds out, without the training on all images.
+
+    >>> numbered(Model.model_construct(folds=(0, 2, "all")))
+    [0, 2]
+    """
+    return [fold for fold in model.folds if fold != "all"]
 
 
 def check_name(section: str, name: Any, where: str) -> None:
@@ -102,16 +115,37 @@ def _check_start(name: str, known: Mapping[str, Model], where: str) -> None:
         seen.append(start)
 
 
+def _with_folds(name: str, model: Model, splitting: Any, where: str) -> Model:
+    """The model, with every fold where it asks for nothing but a training on all images.
+
+    Its folds say how long that training takes, and how good it is.
+    """
+    if model.folds != ("all",):
+        return model
+    settings = _splitting(splitting)
+    if settings is None:
+        raise PlanError(
+            f"{where}: models.{name}.folds is 'all', and splitting does not say how many there "
+            "are; name those that are held out as well: [0, all]"
+        )
+    return model.model_copy(update={"folds": (*settings.validation_folds, "all")})
+
+
+def _splitting(given: Any) -> Splitting | None:
+    """How folds are made; None where it is not said, or wrongly: the parameters are checked too."""
+    try:
+        return Splitting.model_validate(given) if isinstance(given, Mapping) else None
+    except ValidationError:
+        return None
+
+
 def _check_folds(name: str, model: Model, splitting: Any, where: str) -> None:
     """Stop where a model is to leave out a fold that there will not be."""
-    if not isinstance(splitting, Mapping):
-        return
-    try:
-        settings = Splitting.model_validate(splitting)
-    except ValidationError:  # the check of the parameters says what is wrong
+    settings = _splitting(splitting)
+    if settings is None:
         return
     last = settings.validation_folds[-1]
-    if max(model.folds) > last:
+    if max(numbered(model), default=0) > last:
         there_are = f"folds go from 0 to {last}" if last else "only fold 0 is held out"
         raise PlanError(
             f"{where}: models.{name}.folds is {list(model.folds)}, but with splitting.method "

@@ -11,7 +11,7 @@ from recycling.backends import Model
 from recycling.backends.shared.model import Task
 from recycling.plan.crops import read_crops
 from recycling.plan.ensembles import check_patterns, read_ensembles, resolve_ensembles
-from recycling.plan.models import read_models, start_of, usable_models
+from recycling.plan.models import numbered, read_models, start_of, usable_models
 from recycling.plan.parameters import PlanError
 from recycling.plan.records import (
     TASKS,
@@ -118,10 +118,10 @@ def _external(files: Files, taken: set[str]) -> tuple[ExternalMember, ...]:
 
 
 def _trainings(models: Mapping[str, Model]) -> tuple[TrainingPlan, ...]:
-    """One record for each model and fold."""
+    """One record for each model and fold, and for each model that sees all images."""
     tasks = {model.task for model in models.values()}
 
-    def training(name: str, fold: int) -> TrainingPlan:
+    def training(name: str, fold: int | None) -> TrainingPlan:
         model, start = models[name], start_of(models[name])
         task = model.task
         # A classifier looks at crops, and where detectors are at hand theirs are the boxes to crop.
@@ -129,8 +129,9 @@ def _trainings(models: Mapping[str, Model]) -> tuple[TrainingPlan, ...]:
         return TrainingPlan(
             task,
             name,
-            f"{name}.fold{fold}",
-            f"{task}.{name}.fold{fold}",
+            f"{name}.{_called(fold)}",
+            f"{task}.{name}.{_called(fold)}",
+            has_out_of_fold=fold is not None,
             has_probabilities=model.probabilities,
             fold=fold,
             pool="det.pseudo.annotations" if crops else "pool.annotations",
@@ -138,6 +139,15 @@ def _trainings(models: Mapping[str, Model]) -> tuple[TrainingPlan, ...]:
             pseudo_labels=(
                 f"{task}.pseudo.annotations" if model.train_on == "labeled+pseudo" else None
             ),
+            folds=() if fold is not None else tuple(training(name, n) for n in numbered(model)),
         )
 
-    return tuple(training(name, fold) for name, model in models.items() for fold in model.folds)
+    return tuple(
+        training(name, None if fold == "all" else fold)
+        for name, model in models.items()
+        for fold in model.folds
+    )
+
+
+def _called(fold: int | None) -> str:
+    return "fold_all" if fold is None else f"fold{fold}"

@@ -38,6 +38,11 @@ class Member:
     test: str = field(default="test.annotations", kw_only=True)
 
     @property
+    def judged_by(self) -> tuple[Member, ...]:
+        """Whose out-of-fold predictions say how good it is: its own, or those of its folds."""
+        return (self,) if self.has_out_of_fold else ()
+
+    @property
     def test_predictions(self) -> str:
         """The dataset of its predictions on the test images."""
         return f"{self.namespace}.test_predictions"
@@ -85,20 +90,28 @@ class ExternalMember(Member):
 
 @dataclass(frozen=True)
 class TrainingPlan(Member):
-    """One model, trained on all folds but one.
+    """One model, trained on all folds but one, or on all labelled images.
 
     Attributes:
-        fold: The fold that it does not see.
+        fold: The fold that it does not see; None where it sees all.
         pool: The annotations of the unlabelled images.
         start: The dataset of the checkpoint whose weights it starts from, if that is another
             model's.
         pseudo_labels: The dataset of the pseudo-labels that it learns from as well, if it does.
+        folds: Where it sees all images, the trainings of the same model on all folds but one: they
+            say how long it trains, and how good it is.
     """
 
-    fold: int
+    fold: int | None
     pool: str
     start: str | None = None
     pseudo_labels: str | None = None
+    folds: tuple[TrainingPlan, ...] = ()
+
+    @property
+    def judged_by(self) -> tuple[Member, ...]:
+        """Itself, or its folds."""
+        return (self,) if self.fold is not None else self.folds
 
     @property
     def settings(self) -> str:
@@ -159,6 +172,11 @@ class EnsemblePlan:
     def namespace(self) -> str:
         """The namespace of its nodes and datasets."""
         return f"{self.task}.{self.name}"
+
+    @property
+    def judges(self) -> tuple[Member, ...]:
+        """The members, and folds of members, whose out-of-fold predictions say how good it is."""
+        return tuple(dict.fromkeys(own for member in self.members for own in member.judged_by))
 
     @property
     def is_teacher(self) -> bool:

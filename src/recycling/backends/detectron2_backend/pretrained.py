@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 from recycling.backends.core import BackendError
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.weight_files import read_state
+from recycling.backends.shared.weight_layouts import Fit, check_fit, fit, say_fit
 from recycling.backends.shared.weights import find_weights
 
+logger = logging.getLogger(__name__)
+
 ZOO = "detectron2://"
+BACKBONE = "backbone.bottom_up."
 
 
 def find_start(model: Model, config: Any) -> Path | None:
@@ -41,27 +47,42 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
 
     Args:
         network: Changed in place.
-        path: A checkpoint of ours, or a file of detectron2's zoo.
+        path: A checkpoint of ours, a file of detectron2's zoo, or one that others wrote.
         name: What the model is called in a message.
 
     Raises:
         BackendError: The file cannot be read, or neither the backbone's weights nor half of the
             network's are in it: it is another model's.
     """
+    where = ""
+    if path.suffix == ".pkl":
+        fitted = _load_from_zoo(network, path, name)
+        check_fit(fitted, path, name, BACKBONE)
+    else:
+        found, where = read_state(path)
+        fitted = fit(network.state_dict(), found)
+        check_fit(fitted, path, name, BACKBONE)
+        network.load_state_dict(fitted.weights, strict=False)
+    say_fit(fitted, path, where, name)
+    if "torchvision" in fitted.how:
+        _warn_of_strides(network, name)
+
+
+def _load_from_zoo(network: Any, path: Path, name: str) -> Fit:
+    """Let the library load a file of its own, or of Caffe2's, whose names it matches."""
     from detectron2.checkpoint import DetectionCheckpointer
 
     class Checkpointer(DetectionCheckpointer):  # type: ignore[misc]
         """The library's, which would run the code in a file."""
 
         def _load_file(self, filename: str) -> Any:
-            return read_weights(Path(filename))
+            return read_arrays(Path(filename))
 
         def _load_model(self, checkpoint: Any) -> Any:
-            found = super()._load_model(checkpoint)
-            missing.update(found.missing_keys)
-            return found
+            loaded.append(super()._load_model(checkpoint))
+            return loaded[-1]
 
-    missing: set[str] = set()
+    loaded: list[Any] = []
     try:
         Checkpointer(network).load(str(path))
     except BackendError:
@@ -70,30 +91,39 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
         raise BackendError(f"{name}: pretrained {path}: {one_line(error)}") from error
     # Counters of batches, whole numbers, say nothing about whose weights they are.
     own = {key for key, tensor in network.state_dict().items() if tensor.is_floating_point()}
-    backbone = {key for key in own if key.startswith("backbone.bottom_up.")}
-    fitting = own - missing
-    if 2 * len(fitting) < len(own) and not (backbone and backbone <= fitting):
-        raise BackendError(
-            f"{name}: pretrained {path}: only {len(fitting)} of the network's {len(own)} weights "
-            "fit; it belongs to another model"
-        )
+    lacking = own & {key for found in loaded for key in found.missing_keys}
+    return Fit(
+        weights=dict.fromkeys(own - lacking),
+        how="as detectron2 matches names",
+        missing=tuple(sorted(lacking)),
+        other_shape=(),
+        unused=tuple(sorted(key for found in loaded for key in found.unexpected_keys)),
+        n_own=len(own),
+    )
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def _warn_of_strides(network: Any, name: str) -> None:
+    """Warn where torchvision's weights are of a network that strides elsewhere."""
+    for key, module in network.named_modules():
+        if key.endswith("res3.0") and hasattr(module, "conv3") and module.conv1.stride != (1, 1):
+            logger.warning(
+                "%s: torchvision's ResNet strides in its 3 x 3 convolutions and was trained on RGB "
+                "images; set options: {MODEL.RESNETS.STRIDE_IN_1X1: false} and INPUT.FORMAT, "
+                "MODEL.PIXEL_MEAN and MODEL.PIXEL_STD to match",
+                name,
+            )
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
     """What a file of weights holds, as the library's checkpointer takes it; no code in it is run.
 
     Args:
-        path: ``.pkl``, detectron2's own and Caffe2's form, or torch's.
+        path: ``.pkl``, detectron2's own or Caffe2's form.
 
     Raises:
         BackendError: The file cannot be read, or holds more than arrays.
     """
-    import torch
-
     try:
-        if path.suffix != ".pkl":
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            return content if "model" in content else {"model": content}
         with path.open("rb") as file:
             content = _ArraysOnly(file, encoding="latin1").load()
         if "model" in content and "__author__" in content:
@@ -102,7 +132,6 @@ def read_weights(path: Path) -> dict[str, Any]:
     except (
         OSError,
         EOFError,
-        RuntimeError,
         TypeError,
         ValueError,
         pickle.UnpicklingError,

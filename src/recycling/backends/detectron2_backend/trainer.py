@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from detectron2.engine import SimpleTrainer
 
+from recycling.backends.shared.failing_step import Step
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.speed import Speed
 
@@ -27,14 +28,18 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
         loader: Gives the batches.
         optimizer: Of torch.
         last: The number of all iterations.
+        step: Is told which step runs.
     """
 
-    def __init__(self, model: Model, network: Any, loader: Any, optimizer: Any, last: int) -> None:
+    def __init__(
+        self, model: Model, network: Any, loader: Any, optimizer: Any, last: int, step: Step
+    ) -> None:
         super().__init__(network, loader, optimizer)
         self.accumulate = model.accumulate
         self.dtype = DTYPES[model.precision]
         self.scaler = torch.amp.GradScaler("cuda", enabled=model.precision == "fp16")  # type: ignore[attr-defined]
         self.last = last
+        self.step = step
         self.batch: list[dict[str, Any]] = []
         self.speed = Speed()
         self.first = True
@@ -44,6 +49,8 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
         began = time.perf_counter()
         self.batch = next(self._data_loader_iter)
         waited = time.perf_counter() - began
+        self.step.iteration = int(self.iter) + 1
+        self.step.images = [record["file_name"] for record in self.batch]
         mixed = (
             nullcontext()
             if self.dtype == torch.float32

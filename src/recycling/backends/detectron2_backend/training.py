@@ -17,6 +17,7 @@ from recycling.backends.detectron2_backend.schedule import build_curve, build_op
 from recycling.backends.detectron2_backend.session import one_line, seed_epoch
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.best_epoch import BestEpoch
+from recycling.backends.shared.failing_step import Step, explained_step
 from recycling.backends.shared.job import Job, scorer
 from recycling.backends.shared.resume import state_of
 from recycling.backends.shared.speed import Speed
@@ -61,6 +62,7 @@ def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any]]:
     with (
         tracked(job.model, job.config, job.work_dir) as writers,
         progress_bar() as progress,
+        explained_step(training.step),
         unwrapped_errors(),
     ):
         total = job.config.SOLVER.MAX_ITER
@@ -95,6 +97,8 @@ class _Training:
         self.schedule = LRMultiplier(self.optimizer, curve, iterations)
         self.epoch = self.iteration = 0
         self.loss = math.nan
+        self.step = Step(job.work_dir)
+        self.step.network, self.step.iterations = self.network, iterations
         self.best: BestEpoch | None = None
         if job.model.early_stopping is not None:
             self.best = BestEpoch(job.model.early_stopping, job.name)
@@ -102,7 +106,9 @@ class _Training:
         state = {} if kept is None else read_state(kept)
         self.iteration = state.get("iteration", 0)
         loader = build_loader(job.model, job.config, job.stream, self.iteration)
-        self.trainer = Trainer(job.model, self.network, loader, self.optimizer, iterations)
+        self.trainer = Trainer(
+            job.model, self.network, loader, self.optimizer, iterations, self.step
+        )
         if state:
             self._put_back(state)
         keep_lines(job.work_dir / METRICS, "epoch", self.epoch)
@@ -128,6 +134,7 @@ class _Training:
         writer = JSONWriter(str(job.work_dir / "metrics.json"))
 
         def after_step(trainer: Any) -> None:
+            self.step.images = None
             self.loss = float(trainer.storage.latest()["total_loss"][0])
             losses.append(self.loss)
             if self.average is not None:

@@ -28,6 +28,7 @@ from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
+from recycling.backends.shared.failing_step import explained_step
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin, flat, identity_of, state_of
@@ -176,7 +177,7 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
             lambda network, trained, images: predict(ready(network, job.config, trained), images),
         )
         runner.register_hook(StopEarly(best, score))
-    with progress_bar() as progress, unwrapped_errors():
+    with progress_bar() as progress, explained_step(guard.step), unwrapped_errors():
         if is_main_process():
             runner.register_hook(ProgressLine(progress))
         try:
@@ -237,7 +238,7 @@ def _build(job: Job) -> Any:
         with session.silence():
             load()
         if start is not None and state is None:
-            load_pretrained(network_of(runner), start)
+            load_pretrained(network_of(runner), start, job.name)
 
     runner.load_or_resume = load_quietly
     for handler in list(runner.logger.handlers):

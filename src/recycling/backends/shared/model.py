@@ -34,6 +34,10 @@ SCORE_THRESHOLD = 0.01
 """What a detector's boxes score at least where a user says nothing."""
 
 
+def _listed(folds: Any) -> Any:
+    return (folds,) if folds == "all" else folds
+
+
 class Model(Settings):
     """One model of `models.yml`: task, library, recipe and settings.
 
@@ -44,7 +48,12 @@ class Model(Settings):
     task: Task
     backend: BackendName
     recipe: str = Field(description="a file below conf/recipes/<backend>/, without its suffix")
-    folds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    folds: Annotated[tuple[int | Literal["all"], ...], BeforeValidator(_listed)] = Field(
+        default=(0,),
+        min_length=1,
+        description="those that are held out, one training each; with 'all' one more on all "
+        "labelled images, 'all' alone: every fold, and it",
+    )
     train_on: Literal["labeled", "labeled+pseudo"] = "labeled"
     image_size: int = Field(ge=16, description="side of the square input, pixels")
     epochs: int = Field(ge=1)

@@ -188,7 +188,9 @@ def changed_settings(
     # A setting that was not there yet had no say: it is as its default.
     with suppress(ValidationError):
         before = Model.model_validate(before).model_dump(mode="json")
-    left_out = {*NOT_OF_RESULTS, *besides}
+    # A training on all images has its epochs from its folds, which say that theirs have changed.
+    of_folds = {"epochs", "early_stopping"} if list(before.get("folds", ())) == ["all"] else set()
+    left_out = {*NOT_OF_RESULTS, *besides, *of_folds}
     now = Identity(dict(flat(model.model_dump(mode="json", exclude=left_out))))
     return now.changes(dict(flat(before, left_out))) or None
 

@@ -14,7 +14,7 @@ METRICS = "metrics.jsonl"
 """One line of JSON for each epoch of a training, in the run's folder."""
 
 FAILED_BATCH = "failed_batch.json"
-"""The images of the batch whose loss was not a number."""
+"""The images of the batch whose step failed, or whose loss was not a number."""
 
 NAMED = 8
 """Most images of a failing batch that the error itself names."""
@@ -66,10 +66,24 @@ def failing_loss(
         images: The files of the last batch.
     """
     path = work_dir / FAILED_BATCH
-    write_text(path, json.dumps(list(images), indent=2) + "\n")
-    more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
+    write_batch(path, images)
     return BackendError(
         f"{work_dir.name}: the loss is {loss} at iteration {iteration} of {iterations}; lower "
         "optimizer.learning_rate or set optimizer.clip_grad_norm; the last batch is "
-        f"{', '.join(images[:NAMED])}{more} ({path})"
+        f"{named(images)} ({path})"
     )
+
+
+def write_batch(path: Path, images: Sequence[str]) -> None:
+    """Write down which images a batch is of."""
+    write_text(path, json.dumps(list(images), indent=2) + "\n")
+
+
+def named(images: Sequence[str]) -> str:
+    """The first images of a batch, and how many more there are.
+
+    >>> named(["1.png", "2.png"])
+    '1.png, 2.png'
+    """
+    more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
+    return f"{', '.join(images[:NAMED])}{more}"

@@ -1,0 +1,378 @@
+"""Which format the annotations in a folder are in, and where the images are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from recycling.annotations.core import AnnotationError
+from recycling.annotations.images.facts import IMAGE_SUFFIXES
+
+Format = Literal["COCO", "Pascal VOC", "YOLO", "class folders", "CSV"]
+Part = Literal["train", "pool", "test"]
+
+_WORDS: dict[str, Part | Literal["validation"]] = {
+    "train": "train", "training": "train", "trainval": "train",
+    "test": "test", "testing": "test",
+    "pool": "pool", "unlabeled": "pool", "unlabelled": "pool",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+}  # fmt: skip
+_FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "path", "image_path", "id")
+_LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "category_name", "species")
+_BOX_COLUMNS = ({"xmin", "x_min", "x1"}, {"ymax", "y_max", "y2"})
+_SAMPLE = 200
+_BEGINNING = 1 << 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """Annotations that were found.
+
+    Attributes:
+        format: Theirs.
+        path: The file, or the folder of files.
+        images: The folder of their images.
+        part: Which part of the data they are, as their path says; train where it says nothing.
+        options: What else is to be known to read them, as of the format's reader.
+    """
+
+    format: Format
+    path: Path
+    images: Path
+    part: Part = "train"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a folder holds.
+
+    Attributes:
+        sources: By format, the surest first; each has at most one for a part of the data.
+        remarks: What was found and does not fit: one line each.
+    """
+
+    sources: dict[Format, list[Source]]
+    remarks: list[str]
+
+
+def recognise(folder: Path) -> Recognised:
+    """Look at the files of a folder, and find annotations in it.
+
+    Args:
+        folder: Whose files are looked at, at any depth; hidden ones are passed over.
+
+    Raises:
+        AnnotationError: There is no such folder, or nothing in it is in a known format.
+
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> for name in ("cat", "dog"):
+        ...     (folder / name).mkdir()
+        ...     _ = (folder / name / "1.jpg").write_bytes(b"")
+        >>> list(recognise(folder).sources)
+        ['class folders']
+    """
+    if not folder.is_dir():
+        raise AnnotationError(f"{folder}: no such folder; check the path")
+    files = sorted(_files(folder))
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    remarks: list[str] = []
+    found: dict[Format, list[Source]] = {}
+    for name, look in _LOOKS.items():
+        candidates = look(folder, files, images, remarks)
+        if candidates:
+            found[name] = _one_a_part(folder, candidates, remarks)
+    if "class folders" in found and len(found) > 1:
+        # Folders that sort images by part, or hold labels beside them, are no classes.
+        del found["class folders"]
+    if not found:
+        kinds = Counter(path.suffix.lower() or "no ending" for path in files)
+        seen = ", ".join(f"{n} x {kind}" for kind, n in kinds.most_common(5)) or "nothing"
+        said = f"; {'; '.join(remarks[:3])}" if remarks else ""
+        raise AnnotationError(
+            f"{folder}: no annotations of a known format (COCO, Pascal VOC, YOLO, class folders, "
+            f"CSV of labels): it holds {seen}{said}"
+        )
+    return Recognised(found, remarks)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield from (Path(root) / name for name in names if not _is_hidden(name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db")
+
+
+def _one_a_part(folder: Path, candidates: Sequence[Source], remarks: list[str]) -> list[Source]:
+    """Which of the found is train, pool and test; what is more than that is said."""
+    by_part: dict[str, Source] = {}
+    for source in candidates:
+        shown = source.path.relative_to(folder).as_posix()
+        part = _part_of(source.path.relative_to(folder))
+        if part == "validation":
+            remarks.append(
+                f"{shown}: not used: folds are made of train (splitting); add it to train for that"
+            )
+        elif (part or "train") in by_part:
+            remarks.append(f"{shown}: not used: {by_part[part or 'train'].path.name} is taken")
+        else:
+            chosen = part or "train"
+            by_part[chosen] = Source(
+                source.format, source.path, source.images, chosen, source.options
+            )
+    if not by_part:  # all of it is called validation
+        by_part["train"] = candidates[0]
+    if "train" not in by_part:
+        only = next(iter(by_part.values()))
+        remarks.append(f"{only.path.name}: taken as train, as there is no other")
+        by_part = {"train": Source(only.format, only.path, only.images, "train", only.options)}
+    return [by_part[part] for part in ("train", "pool", "test") if part in by_part]
+
+
+def _part_of(path: PurePath) -> Part | Literal["validation"] | None:
+    for name in reversed([*path.parts[:-1], path.name.split(".")[0]]):
+        for word in re.split(r"[^a-z]+", name.lower()):
+            if word in _WORDS:
+                return _WORDS[word]
+    return None
+
+
+# COCO -------------------------------------------------------------------------------------------
+
+
+def _coco(
+    folder: Path, files: Sequence[Path], images: Sequence[Path], remarks: list[str]
+) -> list[Source]:
+    sources = []
+    for path in files:
+        if not path.name.lower().endswith((".json", ".json.gz")):
+            continue
+        names = _names_in_coco(path, remarks, folder)
+        if names is not None:
+            sources.append(Source("COCO", path, _folder_of(names, path.parent, images)))
+    return sources
+
+
+def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | None:
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if b'"images"' not in raw or b'"annotations"' not in raw:
+            return None
+        content = json.loads(raw)
+        rows = content["images"]
+        return [str(row.get("file_name", "")) for row in rows[:_SAMPLE]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        remarks.append(
+            f"{path.relative_to(folder).as_posix()}: not read as COCO: {type(error).__name__}: "
+            f"{str(error)[:120]}"
+        )
+        return None
+
+
+def _folder_of(names: Sequence[str], beside: Path, images: Sequence[Path]) -> Path:
+    """The folder below which most of the files lie; else that with the most images."""
+    candidates = list(dict.fromkeys([beside / "images", beside, *_parents(images, beside)]))
+    there = {path: sum((path / name).is_file() for name in names if name) for path in candidates}
+    best = max(candidates, key=lambda path: there[path])
+    if there[best]:
+        return best
+    counted = Counter(path.parent for path in images)
+    return counted.most_common(1)[0][0] if counted else beside / "images"
+
+
+def _parents(images: Sequence[Path], beside: Path) -> Iterator[Path]:
+    """The folders that images lie in, and those above."""
+    for own in dict.fromkeys(path.parent for path in images):
+        yield own
+        for above in own.parents:
+            if not above.is_relative_to(beside.parent):
+                break
+            yield above
+
+
+# A file for each image --------------------------------------------------------------------------
+
+
+def _pascal_voc(
+    _folder: Path, files: Sequence[Path], images: Sequence[Path], _remarks: list[str]
+) -> list[Source]:
+    xml = [
+        path
+        for path in files
+        if path.suffix.lower() == ".xml" and b"<annotation" in _beginning(path)
+    ]
+    return [
+        Source("Pascal VOC", root, _same_stems(root, own, images))
+        for root, own in _by_root(xml).items()
+    ]
+
+
+def _yolo(
+    folder: Path, files: Sequence[Path], images: Sequence[Path], remarks: list[str]
+) -> list[Source]:
+    labels = [
+        path
+        for path in files
+        if path.suffix == ".txt" and path.name != "classes.txt" and _is_labels(path)
+    ]
+    if not labels:
+        return []
+    named = [
+        path
+        for path in files
+        if path.suffix in (".yaml", ".yml") and re.search(rb"(?m)^names\s*:", _beginning(path))
+    ]
+    listed = [path for path in files if path.name in ("classes.txt", "obj.names")]
+    options: dict[str, Any]
+    if named:
+        options = {"data_yaml": named[0]}
+    elif listed:
+        options = {"names": listed[0].read_text(encoding="utf-8-sig").split("\n")}
+        options["names"] = [name.strip() for name in options["names"] if name.strip()]
+    else:
+        remarks.append(
+            f"{len(labels)} label files of YOLO ({labels[0].relative_to(folder).as_posix()}, ...), "
+            "but no data.yaml with names: write one"
+        )
+        return []
+    return [
+        Source("YOLO", root, _same_stems(root, own, images), options=options)
+        for root, own in _by_root(labels).items()
+    ]
+
+
+def _is_labels(path: Path) -> bool:
+    lines = [line for line in _beginning(path).splitlines() if line.strip()]
+    return all(re.fullmatch(rb"\d+(\s+[-+0-9.eE]+){4,}\s*", line.strip()) for line in lines[:5])
+
+
+def _by_root(files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The files by the folder that a reader is to be given: it looks below it, too."""
+    found: dict[Path, list[Path]] = {}
+    for path in files:
+        root = path.parent
+        for above in path.parents:
+            if above.name.lower() in ("labels", "annotations") and (
+                _part_of(path.parent.relative_to(above) / "x") is None
+            ):
+                root = above
+                break
+        found.setdefault(root, []).append(path)
+    return found
+
+
+def _same_stems(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Path:
+    """The folder below which most of the images of these files lie, at the same paths."""
+    by_stem: dict[str, list[Path]] = {}
+    for image in images:
+        by_stem.setdefault(image.stem, []).append(image)
+    counted: Counter[Path] = Counter()
+    for path in files[:_SAMPLE]:
+        below = path.relative_to(root).with_suffix("")
+        for image in by_stem.get(path.stem, ()):
+            if image.with_suffix("").as_posix().endswith(f"/{below.as_posix()}"):
+                counted[image.parents[len(below.parts) - 1]] += 1
+    # labels/train and images/train hold files of the same names as labels/test and images/test.
+    own = set(root.parts)
+    return max(counted, key=lambda at: (counted[at], len(own & set(at.parts)))) if counted else root
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_BEGINNING)
+    except OSError:
+        return b""
+
+
+# Labels of whole images -------------------------------------------------------------------------
+
+
+def _csv(
+    folder: Path, files: Sequence[Path], images: Sequence[Path], remarks: list[str]
+) -> list[Source]:
+    sources = []
+    for path in files:
+        if path.suffix.lower() != ".csv":
+            continue
+        shown = path.relative_to(folder).as_posix()
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = [row for row, _ in zip(csv.DictReader(file), range(_SAMPLE), strict=False)]
+        header = [name for name in (rows[0] if rows else {}) if name]
+        lower = {name.strip().lower(): name for name in header}
+        if all(names & lower.keys() for names in _BOX_COLUMNS):
+            remarks.append(f"{shown}: boxes in a CSV are not read; convert it to COCO")
+            continue
+        file_column = _file_column(header, rows, lower)
+        if file_column is None:
+            continue
+        label = next((lower[name] for name in _LABEL_COLUMNS if name in lower), None)
+        others = [name for name in header if name != file_column]
+        if label is None and len(others) == 1:
+            label = others[0]
+        if label is None:
+            remarks.append(
+                f"{shown}: no column of labels among {', '.join(others[:5]) or 'none'}; call it "
+                "label, or give labels in the catalog"
+            )
+            continue
+        names = [str(row[file_column]) for row in rows]
+        options = {"labels": [label], "file_name": file_column}
+        if len(others) > 1:
+            rest = [name for name in others if name != label]
+            remarks.append(f"{shown}: {label} is taken as the label; also there: {rest[:5]}")
+        sources.append(Source("CSV", path, _folder_of(names, path.parent, images), options=options))
+    return sources
+
+
+def _file_column(
+    header: Sequence[str], rows: Sequence[dict[str, Any]], lower: dict[str, str]
+) -> str | None:
+    """The column of names of images."""
+    for name in dict.fromkeys([*(lower[n] for n in _FILE_COLUMNS if n in lower), *header]):
+        values = [str(row[name] or "") for row in rows]
+        if values and all(Path(value).suffix.lower() in IMAGE_SUFFIXES for value in values):
+            return name
+    return None
+
+
+def _class_folders(
+    folder: Path, _files_: Sequence[Path], images: Sequence[Path], _remarks: list[str]
+) -> list[Source]:
+    """Folders whose folders, two or more, hold images and no folders."""
+    parents = Counter(path.parent.parent for path in images if path.parent != folder)
+    sources = []
+    for root in sorted(parents):
+        classes = {path.parent for path in images if path.parent.parent == root}
+        beside = any(path.parent == root for path in images)
+        deeper = any(
+            path.parent.parent != root and path.is_relative_to(own)
+            for own in classes
+            for path in images
+        )
+        words = [own.name.lower() for own in classes]
+        are_parts = all(word in _WORDS or word in ("images", "labels", "masks") for word in words)
+        if len(classes) > 1 and not beside and not deeper and not are_parts:
+            sources.append(Source("class folders", root, root))
+    return sources
+
+
+_LOOKS: dict[Format, Any] = {
+    "COCO": _coco,
+    "Pascal VOC": _pascal_voc,
+    "YOLO": _yolo,
+    "CSV": _csv,
+    "class folders": _class_folders,
+}

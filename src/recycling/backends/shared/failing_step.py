@@ -1,0 +1,112 @@
+"""A training step that fails inside a library: one line for it, the rest in the run's folder."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from recycling.backends.core import BackendError
+from recycling.backends.shared.training_log import FAILED_BATCH, named, write_batch
+from recycling.files import write_text
+
+TRACEBACK = "failed_step.txt"
+"""Where the library's own account of it is, in the run's folder."""
+
+LARGEST_WEIGHT = 1e6
+"""No network that learns has a larger one."""
+
+
+class Step:
+    """Where a training is: what the error of a step that fails tells.
+
+    Args:
+        work_dir: The run's folder; its name is what the model is called.
+
+    Attributes:
+        network: What is trained.
+        iteration: From 1.
+        iterations: Of the whole training.
+        images: The files of the batch of the step that runs; None between two steps.
+    """
+
+    def __init__(self, work_dir: Path) -> None:
+        self.work_dir = work_dir
+        self.network: Any = None
+        self.iteration = self.iterations = 0
+        self.images: Sequence[str] | None = None
+
+
+@contextmanager
+def explained_step(step: Step) -> Iterator[None]:
+    """Turn what a library raises during a training into one line; a `BackendError` passes.
+
+    Raises:
+        BackendError: Inside, something else was raised.
+    """
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:
+        write_text(step.work_dir / TRACEBACK, traceback.format_exc())
+        raise BackendError(_line(step, error)) from error
+
+
+def _line(step: Step, error: Exception) -> str:
+    reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
+    cause, remedy = _cause(step, error)
+    if step.images is None:
+        where, batch = f"after iteration {step.iteration}", ""
+    else:
+        where = f"at iteration {step.iteration}"
+        path = step.work_dir / FAILED_BATCH
+        write_batch(path, step.images)
+        batch = f"; the batch is {named(step.images)} ({path})"
+    where = f"{where} of {step.iterations}"
+    return (
+        f"{step.work_dir.name}: the training fails {where}: {cause or reason}; "
+        f"{remedy}{batch}; see {step.work_dir / TRACEBACK}"
+    )
+
+
+def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
+    """What is behind an error, where that is known, and what to do."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+        return "out of memory", (
+            "lower batch_size (and raise accumulate by as much), lower image_size, or set "
+            "precision: bf16"
+        )
+    if "more than 1 value per channel" in str(error):
+        return f"batch normalisation has one value a channel in {_images(step)}", (
+            "set batch_size to 2 or more and give it as many images to learn from, or choose a "
+            "recipe without batch normalisation"
+        )
+    if (weights := _wild_weights(step.network)) is not None:
+        return weights, "lower optimizer.learning_rate or set optimizer.clip_grad_norm"
+    return None, "change the setting that it speaks of, or choose another recipe"
+
+
+def _images(step: Step) -> str:
+    n = len(step.images or ())
+    return f"a batch of {n} image{'' if n == 1 else 's'}"
+
+
+def _wild_weights(network: Any) -> str | None:
+    """What has become of the weights, where they have left all bounds."""
+    import torch
+
+    if network is None:
+        return None
+    largest = 0.0
+    for tensor in network.parameters():
+        if tensor.numel() and tensor.is_floating_point():
+            if not bool(torch.isfinite(tensor).all()):
+                return "the weights are no longer numbers"
+            largest = max(largest, float(tensor.detach().abs().max()))
+    return f"the weights have grown to {largest:.0e}" if largest > LARGEST_WEIGHT else None

@@ -1,0 +1,353 @@
+"""What others call the weights of a network: prefixes, and the names of torchvision and timm."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recycling.backends.core import BackendError
+
+logger = logging.getLogger(__name__)
+
+NAMED = 3
+"""Most weights of a kind that a message names."""
+
+Rename = tuple[str, str]
+"""A regular expression that the whole name matches, and what takes its place."""
+
+_END = r"(weight|bias)"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a library calls the weights of a kind of network.
+
+    Attributes:
+        name: Whose names they are.
+        renames: To the names of the libraries here; names that none matches stay.
+        unfolds: A part of the name of weights whose inputs are four pixels a channel, which those
+            libraries count pixel by pixel and these here channel by channel.
+    """
+
+    name: str
+    renames: tuple[Rename, ...] = ()
+    unfolds: str | None = None
+
+    def renamed(self, name: str) -> str:
+        """What a weight is called here.
+
+        >>> LAYOUTS["timm's ResNet-D"].renamed("bn1.weight")
+        'stem.2.bn.weight'
+        """
+        for pattern, replacement in self.renames:
+            if match := re.fullmatch(pattern, name):
+                return match.expand(replacement)
+        return name
+
+
+_SWIN = (
+    (r"patch_embed\.proj\.(.+)", r"patch_embed.projection.\1"),
+    (r"layers\.(\d+)\.blocks\.(\d+)\.attn\.(.+)", r"stages.\1.blocks.\2.attn.w_msa.\3"),
+    (r"layers\.(.+)\.mlp\.fc1\.(.+)", r"stages.\1.ffn.layers.0.0.\2"),
+    (r"layers\.(.+)\.mlp\.fc2\.(.+)", r"stages.\1.ffn.layers.1.\2"),
+    (r"layers\.(.+)", r"stages.\1"),
+    (r"norm\.(.+)", r"norm3.\1"),
+)
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout("the network's own"),
+        Layout(
+            "torchvision's ResNet, for detectron2",
+            (
+                (r"conv1\.(.+)", r"stem.conv1.\1"),
+                (r"bn1\.(.+)", r"stem.conv1.norm.\1"),
+                *(
+                    (rf"layer{n}\.(\d+)\.{theirs}\.(?P<of>.+)", rf"res{n + 1}.\1.{ours}.\g<of>")
+                    for n in range(1, 5)
+                    for theirs, ours in (
+                        (r"conv(\d)", r"conv\2"),
+                        (r"bn(\d)", r"conv\2.norm"),
+                        ("downsample.0", "shortcut"),
+                        ("downsample.1", "shortcut.norm"),
+                    )
+                ),
+            ),
+        ),
+        Layout(
+            "timm's ResNet-D",
+            (
+                (r"conv1\.0\.(.+)", r"stem.0.conv.\1"),
+                (r"conv1\.1\.(.+)", r"stem.0.bn.\1"),
+                (r"conv1\.3\.(.+)", r"stem.1.conv.\1"),
+                (r"conv1\.4\.(.+)", r"stem.1.bn.\1"),
+                (r"conv1\.6\.(.+)", r"stem.2.conv.\1"),
+                (r"bn1\.(.+)", r"stem.2.bn.\1"),
+            ),
+        ),
+        Layout(
+            "timm's ResNet-D, for mmdet and mmseg",
+            ((r"conv1\.(\d)\.(.+)", r"stem.\1.\2"), (r"bn1\.(.+)", r"stem.7.\1")),
+        ),
+        Layout(
+            "timm's ConvNeXt",
+            (
+                (r"stem\.(.+)", r"downsample_layers.0.\1"),
+                (r"stages\.(\d+)\.downsample\.(.+)", r"downsample_layers.\1.\2"),
+                (r"stages\.(\d+)\.blocks\.(\d+)\.conv_dw\.(.+)", r"stages.\1.\2.depthwise_conv.\3"),
+                (
+                    r"stages\.(\d+)\.blocks\.(\d+)\.mlp\.fc(\d)\.(.+)",
+                    r"stages.\1.\2.pointwise_conv\3.\4",
+                ),
+                (r"stages\.(\d+)\.blocks\.(\d+)\.(.+)", r"stages.\1.\2.\3"),
+                (r"(?:head\.)?norm\.(.+)", r"norm3.\1"),
+            ),
+        ),
+        Layout(
+            "torchvision's ConvNeXt",
+            (
+                (r"features\.0\.(.+)", r"downsample_layers.0.\1"),
+                *((rf"features\.{2 * n}\.(.+)", rf"downsample_layers.{n}.\1") for n in range(1, 4)),
+                *(
+                    (rf"features\.{2 * n + 1}\.(\d+)\.{theirs}", rf"stages.{n}.\1.{ours}")
+                    for n in range(4)
+                    for theirs, ours in (
+                        (r"layer_scale", r"gamma"),
+                        (rf"block\.0\.{_END}", r"depthwise_conv.\2"),
+                        (rf"block\.2\.{_END}", r"norm.\2"),
+                        (rf"block\.3\.{_END}", r"pointwise_conv1.\2"),
+                        (rf"block\.5\.{_END}", r"pointwise_conv2.\2"),
+                    )
+                ),
+                (r"classifier\.0\.(.+)", r"norm3.\1"),
+            ),
+        ),
+        Layout(
+            "timm's Swin",
+            (
+                # Each stage begins with what here ends the one before.
+                *(
+                    (rf"layers\.{n}\.downsample\.(.+)", rf"stages.{n - 1}.downsample.\1")
+                    for n in range(1, 4)
+                ),
+                *_SWIN,
+            ),
+            unfolds="downsample.",
+        ),
+        Layout(
+            "torchvision's Swin",
+            (
+                (r"features\.0\.0\.(.+)", r"patch_embed.projection.\1"),
+                (r"features\.0\.2\.(.+)", r"patch_embed.norm.\1"),
+                *(
+                    (rf"features\.{2 * n}\.(.+)", rf"stages.{n - 1}.downsample.\1")
+                    for n in range(1, 4)
+                ),
+                *(
+                    (rf"features\.{2 * n + 1}\.(\d+)\.{theirs}", rf"stages.{n}.blocks.\1.{ours}")
+                    for n in range(4)
+                    for theirs, ours in (
+                        (r"attn\.(.+)", r"attn.w_msa.\2"),
+                        (r"mlp\.0\.(.+)", r"ffn.layers.0.0.\2"),
+                        (r"mlp\.3\.(.+)", r"ffn.layers.1.\2"),
+                        (r"(norm\d\..+)", r"\2"),
+                    )
+                ),
+                (r"norm\.(.+)", r"norm3.\1"),
+            ),
+            unfolds="downsample.",
+        ),
+        Layout("the official Swin", _SWIN, unfolds="downsample."),
+    )
+}
+"""The networks' own names first, so that they are taken where others fit no better."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which of a file's weights belong where in a network.
+
+    Attributes:
+        weights: The weights that fit, by the network's names.
+        how: What was done to the names, ``without 'module.'``; empty where nothing was.
+        missing: The network's weights that are not in the file.
+        other_shape: Those that are, in another shape, with both shapes.
+        unused: The file's weights that the network does not have.
+        n_own: How many weights the network has.
+    """
+
+    weights: Mapping[str, Any]
+    how: str
+    missing: tuple[str, ...]
+    other_shape: tuple[str, ...]
+    unused: tuple[str, ...]
+    n_own: int
+
+    def belongs(self, backbone: str) -> bool:
+        """Whether half of the network's weights fit, or its whole backbone's.
+
+        Args:
+            backbone: How the names of the backbone's weights begin.
+        """
+        lacking = [*self.missing, *(name.split(" ")[0] for name in self.other_shape)]
+        n_fitting = self.n_own - len(lacking)
+        in_backbone = any(name.startswith(backbone) for name in self.weights)
+        whole = in_backbone and not any(name.startswith(backbone) for name in lacking)
+        return 2 * n_fitting >= self.n_own or whole
+
+    def counts(self) -> str:
+        """How many were loaded, and which were not, on one line."""
+        lacking = len(self.missing) + len(self.other_shape)
+        parts = [f"{self.n_own - lacking} of the network's {self.n_own} weights are in it"]
+        parts += [
+            f"{what}: {len(names)} ({_first(names)})"
+            for what, names in (
+                ("missing", self.missing),
+                ("of another shape", self.other_shape),
+                ("not the network's", self.unused),
+            )
+            if names
+        ]
+        return (f"read {self.how}, " if self.how else "") + "; ".join(parts)
+
+
+def fit(own: Mapping[str, Any], found: Mapping[str, Any]) -> Fit:
+    """Find the network's weights among those of a file, whoever named them.
+
+    Of all prefixes to take off, layouts to translate and prefixes to put on, that one is taken
+    with which most of the network's weights fit in name and shape.
+
+    Args:
+        own: The state dict of the network.
+        found: That of the file.
+
+    Example:
+        >>> import torch
+        >>> own = {"backbone.conv1.weight": torch.zeros(2, 2), "head.fc.weight": torch.zeros(3, 2)}
+        >>> fit(own, {"module.conv1.weight": torch.ones(2, 2)}).how
+        "without 'module.', with 'backbone.'"
+    """
+    own = {name: tensor for name, tensor in own.items() if _counts(name)}
+    found = {name: tensor for name, tensor in found.items() if _counts(name)}
+    shapes = {name: _shape(tensor) for name, tensor in own.items()}
+    best: tuple[int, str, Layout, str] = (-1, "", LAYOUTS["the network's own"], "")
+    for strip in ("", *_prefixes(found)):
+        inner = [(name.removeprefix(strip), _shape(tensor))
+                 for name, tensor in found.items() if name.startswith(strip)]  # fmt: skip
+        for layout in LAYOUTS.values():
+            renamed = [(layout.renamed(name), shape) for name, shape in inner]
+            for add in ("", *_prefixes(own)):
+                n = sum(shapes.get(add + name) == shape for name, shape in renamed)
+                if n > best[0]:
+                    best = (n, strip, layout, add)
+                if n == len(shapes):
+                    return _fitted(own, found, strip, layout, add)
+    return _fitted(own, found, *best[1:])
+
+
+def check_fit(fitted: Fit, path: Path, name: str, backbone: str) -> None:
+    """Refuse the weights of another model.
+
+    Args:
+        fitted: Which of them fit.
+        path: Their file.
+        name: What the model is called in a message.
+        backbone: How the names of the backbone's weights begin.
+
+    Raises:
+        BackendError: Too few of them fit.
+    """
+    if not fitted.belongs(backbone):
+        raise BackendError(
+            f"{name}: pretrained {path}: it belongs to another model: {fitted.counts()}; give "
+            "weights of this one, or choose the recipe that they are of"
+        )
+
+
+def say_fit(fitted: Fit, path: Path, where: str, name: str) -> None:
+    """Say on one line what of a file was loaded.
+
+    Args:
+        fitted: Which weights fit.
+        path: Their file.
+        where: In which part of it they lay; empty where it has no parts.
+        name: What the model is called.
+    """
+    part = f" ({where})" if where else ""
+    logger.info("%s: pretrained %s%s: %s", name, path, part, fitted.counts())
+
+
+def _fitted(
+    own: Mapping[str, Any], found: Mapping[str, Any], strip: str, layout: Layout, add: str
+) -> Fit:
+    weights, other_shape, unused = {}, [], []
+    for theirs, tensor in found.items():
+        name = add + layout.renamed(theirs.removeprefix(strip))
+        if not theirs.startswith(strip) or name not in own:
+            unused.append(theirs)
+        elif _shape(own[name]) != _shape(tensor):
+            shapes = " for ".join(str(tuple(t.shape)) for t in (tensor, own[name]))
+            other_shape.append(f"{name} {shapes}")
+        else:
+            if layout.unfolds is not None and layout.unfolds in name:
+                tensor = _channel_by_channel(tensor)
+            weights[name] = tensor.reshape(own[name].shape)
+    there = {*weights, *(name.split(" ")[0] for name in other_shape)}
+    own_name = layout.name == "the network's own"
+    how = [
+        f"without {strip!r}" if strip else "",
+        "" if own_name else f"as {layout.name}",
+        f"with {add!r}" if add else "",
+    ]
+    return Fit(
+        weights,
+        ", ".join(part for part in how if part),
+        tuple(name for name in own if name not in there),
+        tuple(other_shape),
+        tuple(unused),
+        len(own),
+    )
+
+
+def _counts(name: str) -> bool:
+    """Whether a weight says whose it is: counters and tables of positions are computed."""
+    return not name.endswith(("num_batches_tracked", "relative_position_index", "attn_mask"))
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    """Without sides of one: a convolution of one pixel is a matrix, a scale is a vector."""
+    return tuple(side for side in tensor.shape if side != 1)
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """Beginnings that at least a quarter of the names share, whole words."""
+    counted: Counter[str] = Counter()
+    names = list(names)
+    for name in names:
+        words = name.split(".")
+        counted.update(".".join(words[:depth]) + "." for depth in range(1, min(4, len(words))))
+    return [prefix for prefix, n in counted.items() if 4 * n >= len(names)]
+
+
+def _channel_by_channel(tensor: Any) -> Any:
+    """Reorder inputs of (above, below) x (left, right) x channel to channel x row x column.
+
+    As the converters of mmdet do with the official weights.
+
+    Args:
+        tensor: (out, 4 C) of a matrix, or (4 C,) of a norm.
+    """
+    *out, inputs = tensor.shape
+    pixels = tensor.reshape(*out, 4, inputs // 4)[..., [0, 2, 1, 3], :]
+    return pixels.transpose(-1, -2).reshape(tensor.shape)
+
+
+def _first(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(name[:80] for name in names[:NAMED]) + more

@@ -1,0 +1,67 @@
+"""A step that fails inside a library is one line, with the batch and the account beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends import rectangles
+from backends.tiny_trainings import draw_pictures, train
+from recycling.annotations import LabeledImages
+from recycling.backends import BackendError
+
+pytest.importorskip("torch")
+CONSTANT = {"name": "constant", "warmup": 0}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "settings", "message"),
+    [
+        (
+            "mmseg",
+            {"batch_size": 1},
+            r"run: the training fails at iteration 1 of 16: batch normalisation has one value a "
+            r"channel in a batch of 1 image; set batch_size to 2 or more .* the batch is \S+\.png ",
+        ),
+        (
+            "mmdet",
+            {"optimizer": {"name": "AdamW", "learning_rate": 1e9}, "schedule": CONSTANT},
+            r"run: the training fails at iteration 3 of 4: the weights are no longer numbers; "
+            r"lower optimizer\.learning_rate or set optimizer\.clip_grad_norm; the batch is \S+, ",
+        ),
+    ],
+    ids=["a batch of one", "no number in an assignment"],
+)
+def test_a_failing_step_is_one_line_that_names_cause_and_batch(
+    backend: str,
+    settings: dict[str, Any],
+    message: str,
+    pictures: LabeledImages,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BackendError, match=message) as caught:
+        train(backend, pictures, tmp_path, **settings)
+    assert "\n" not in str(caught.value)
+    batch = json.loads((tmp_path / "run/failed_batch.json").read_text())
+    assert len(batch) == settings.get("batch_size", 4)
+    assert all(image in str(caught.value) for image in batch)
+    assert "Traceback" in (tmp_path / "run/failed_step.txt").read_text()
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_a_failing_step_of_detectron2_is_one_line_too(tmp_path: Path) -> None:
+    pytest.importorskip("detectron2")
+    part = rectangles.rectangles(tmp_path / "pictures", seed=0, n_images=2)
+    message = r"work: the training fails at iteration 1 of \d+: batch normalisation has one value"
+    with pytest.raises(BackendError, match=message) as caught:
+        rectangles.train(tmp_path / "work", rectangles.data_of(part), batch_size=1, image_size=32)
+    assert "\n" not in str(caught.value)
+    assert len(json.loads((tmp_path / "work/failed_batch.json").read_text())) == 1

@@ -1,0 +1,191 @@
+"""One command makes an environment for data of one's own, and says what is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from recycling.annotations import AnnotationError
+from recycling.annotations.formats.recognise import recognise
+from recycling.new_data import set_up
+
+
+def _image(path: Path, shade: int = 90) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (32, 24), (shade, 40, 200 - shade))
+    image.putpixel((shade % 32, 5), (255, 255, 255))
+    image.save(path)
+
+
+def _coco(folder: Path, name: str = "annotations.json", n: int = 3) -> None:
+    for i in range(n):
+        _image(folder / f"photos/{i}.png", 60 * i)
+    rows = [{"id": i, "file_name": f"{i}.png", "width": 32, "height": 24} for i in range(n)]
+    boxes = [
+        {"id": i, "image_id": i, "category_id": 4, "bbox": [2, 3, 9, 8], "area": 72, "iscrowd": 0}
+        for i in range(n)
+    ]
+    categories = [{"id": 4, "name": "Paper"}, {"id": 9, "name": "Metal"}]
+    content = {"images": rows, "annotations": boxes, "categories": categories}
+    (folder / name).write_text(json.dumps(content))
+
+
+def _voc(folder: Path) -> None:
+    _image(folder / "JPEGImages/a.jpg")
+    (folder / "Annotations").mkdir()
+    (folder / "Annotations/a.xml").write_text(
+        "<annotation><size><width>32</width><height>24</height></size><object><name>Paper</name>"
+        "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
+        "</annotation>"
+    )
+
+
+def _yolo(folder: Path, *, named: bool = True) -> None:
+    for part in ("train", "val", "test"):
+        _image(folder / f"images/{part}/a.jpg")
+        (folder / f"labels/{part}").mkdir(parents=True)
+        (folder / f"labels/{part}/a.txt").write_text("1 0.5 0.5 0.25 0.25\n")
+    names = "names: [Paper, Metal]\n" if named else "Paper\nMetal\n"
+    (folder / ("data.yaml" if named else "classes.txt")).write_text(names)
+
+
+def _class_folders(folder: Path) -> None:
+    for name, shade in (("Paper", 10), ("Metal", 150)):
+        _image(folder / name / "a.jpg", shade)
+
+
+def _csv(folder: Path) -> None:
+    for i in range(2):
+        _image(folder / f"pictures/{i}.jpg", 70 * i)
+    (folder / "train.csv").write_text("filename,species\n0.jpg,Paper\n1.jpg,Metal\n")
+
+
+MAKERS = {
+    "COCO": _coco,
+    "Pascal VOC": _voc,
+    "YOLO": _yolo,
+    "class folders": _class_folders,
+    "CSV": _csv,
+}
+SEEN = {
+    "COCO": "train: COCO in annotations.json: 3 images, 3 annotations, 2 categories",
+    "Pascal VOC": "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories",
+    "YOLO": "train: YOLO in labels/train: 1 images, 1 annotations, 2 categories",
+    "class folders": "train: class folders in .: 2 images, 2 annotations, 2 categories",
+    "CSV": "train: CSV in train.csv: 2 images, 2 annotations, 2 categories",
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_format_is_recognised_read_and_written_down(name: str, tmp_path: Path) -> None:
+    from recycling import datasets
+
+    (tmp_path / "mine").mkdir()
+    MAKERS[name](tmp_path / "mine")
+    lines = list(set_up(tmp_path / "mine", tmp_path / "project"))
+    assert lines[0] == SEEN[name]
+    assert "sizes 32 x 24 (" in lines[1]
+    assert lines[-1] == "next: kedro run --env mine --pipelines data_cleaning,splitting"
+    conf = tmp_path / "project/conf/mine"
+    entry = yaml.safe_load((conf / "catalog_data.yml").read_text())["train.raw_annotations"]
+    kind = getattr(datasets, entry.pop("type").rsplit(".", 1)[1])
+    for key in ("validator", "metadata"):
+        entry.pop(key)
+    assert "Paper" in kind(**entry).load().categories["name"].tolist()
+    assert yaml.safe_load((conf / "models.yml").read_text()) == {"models": {}}
+    assert yaml.safe_load((conf / "globals.yml").read_text())["data"] == "data/mine"
+
+
+def test_categories_are_counted_and_what_cleaning_would_do_is_said(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    (tmp_path / "photos/1.png").write_bytes(b"not an image")
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[2] == "train: categories: Paper (3), Metal (0)"
+    assert lines[3].startswith("train: does not fit: 1 images: ")
+    assert lines[3].endswith(": 1.png")
+    assert "drop_bad_images: drop 1 images" in lines[4]
+    assert "drop_bad_images: drop 1 annotations" in lines[4]
+
+
+def test_parts_are_told_by_their_names_and_validation_is_said_not_to_be_used(
+    tmp_path: Path,
+) -> None:
+    _yolo(tmp_path)
+    found = recognise(tmp_path)
+    assert {s.part: s.path.name for s in found.sources["YOLO"]} == {
+        "train": "train",
+        "test": "test",
+    }
+    assert [s.images.relative_to(tmp_path).as_posix() for s in found.sources["YOLO"]] == [
+        "images/train",
+        "images/test",
+    ]
+    (remark,) = found.remarks
+    assert remark.startswith("labels/val: not used: folds are made of train")
+
+
+def test_a_part_that_is_not_there_is_not_the_samples(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    list(set_up(tmp_path, tmp_path / "project"))
+    catalog = yaml.safe_load((tmp_path / "project/conf/mine/catalog_data.yml").read_text())
+    for part in ("pool", "test"):
+        assert not Path(catalog[f"{part}.raw_annotations"]["filepath"]).exists()
+        assert str(tmp_path) in catalog[f"{part}.images"]["filepath"]
+
+
+def test_names_of_classes_in_a_text_file_become_those_of_the_environment(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert "train: categories: Paper (0), Metal (1)" in lines
+    written = yaml.safe_load((tmp_path / "project/conf/mine/data.yaml").read_text())
+    assert written["names"] == ["Paper", "Metal"]
+
+
+def test_where_several_formats_fit_it_is_said_and_another_can_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    _coco(tmp_path)
+    _voc(tmp_path)
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[0] == (
+        'not sure: COCO, Pascal VOC all fit; taken as COCO, else give --format "Pascal VOC"'
+    )
+    lines = list(set_up(tmp_path, tmp_path / "project", wanted="Pascal VOC", force=True))
+    assert lines[0] == "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: _image(folder / "a.jpg"), r"no annotations of a known format .* 1 x \.jpg"),
+        (lambda folder: (folder / "boxes.csv").write_text("file,xmin,ymax\na.jpg,1,4\n"),
+         r"boxes in a CSV are not read; convert it to COCO"),
+        (lambda folder: (_yolo(folder), (folder / "data.yaml").unlink()), "no data.yaml with"),
+        (lambda folder: folder.rmdir(), "no such folder"),
+    ],
+    ids=["images alone", "boxes in CSV", "no names", "no folder"],
+)  # fmt: skip
+def test_what_is_not_recognised_is_one_line_and_nothing_is_written(
+    make: object, message: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    make(folder)  # type: ignore[operator]
+    with pytest.raises(AnnotationError, match=message) as caught:
+        list(set_up(folder, tmp_path / "project"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "project/conf").exists()
+
+
+def test_an_environment_that_is_there_is_kept(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    (tmp_path / "project/conf/mine").mkdir(parents=True)
+    with pytest.raises(
+        AnnotationError, match="conf/mine is there; choose another --env, or --force"
+    ):
+        list(set_up(tmp_path, tmp_path / "project"))
