@@ -121,3 +121,12 @@ def test_a_parameter_in_two_files_names_both(conf):
 def test_where_a_parameter_was_set(conf, key, where):
     (conf / "mine/parameters.yml").write_text("cleaning: {train: {}}")
     assert source_of(key, loader(conf, "mine", splitting={"n_splits": 3})) == where
+
+
+def test_recipes_and_baselines_are_where_the_configuration_is(conf, tmp_path):
+    (conf / "base/globals.yml").write_text("baselines: ${conf:base/baselines}")
+    (conf / "base/catalog.yml").write_text('a: {filepath: "${conf:recipes}"}')
+    moved = conf.rename(tmp_path / "elsewhere")
+    found, _ = loader(moved), loader(tmp_path / "another")
+    assert found["catalog"]["a"]["filepath"] == str(moved / "recipes")
+    assert found["globals"]["baselines"] == str(moved / "base/baselines")

@@ -55,6 +55,11 @@ REFUSED = {
     ),
     "--env tacoo": "--env: no environment 'tacoo' in conf; did you mean 'taco'?",
     "--runner ThreadRuner": "--runner: no runner 'ThreadRuner'; did you mean 'ThreadRunner'?",
+    "--runner ParallelRunner": (
+        "--runner: ParallelRunner cannot run this project: its nodes are made of models.yml "
+        "within this process, and cannot be sent to others; use ThreadRunner, or start one run for "
+        "each of several --namespaces"
+    ),
     "--runner nowhere.Runner": "--runner: nowhere.Runner: No module named 'nowhere'; "
     "write MODULE.CLASS",
     "--params splittin.n_splits=3": "--params: no parameter 'splittin'; did you mean 'splitting'?",

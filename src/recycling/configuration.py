@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,19 @@ class ConfigLoader(OmegaConfigLoader):
     """
 
     _replacing: frozenset[Path] = frozenset()  # the files of the environment that is run
+
+    def __init__(self, conf_source: str, *args: Any, **kwargs: Any) -> None:
+        # Recipes and baselines are where the configuration is, wherever that is.
+        inside = partial(_inside, conf_source)
+        OmegaConf.register_new_resolver("conf", inside, replace=True)
+        self._inside = inside
+        super().__init__(conf_source, *args, **kwargs)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Kedro's, with what `${conf:NAME}` is for this loader: resolvers are one for all."""
+        OmegaConf.register_new_resolver("conf", self._inside, replace=True)
+        found: dict[str, Any] = super().__getitem__(key)
+        return found
 
     def _resolve_from_raw_config(
         self,
@@ -157,6 +171,15 @@ class ConfigLoader(OmegaConfigLoader):
             for path in self._files(self._get_conf_env_path(env), ["*", "**/*"]):
                 found |= set(_ASKED.findall(self._fs.cat_file(path).decode("utf8", "replace")))
         return found
+
+
+def _inside(conf_source: str, name: str) -> str:
+    """A file or folder of the configuration.
+
+    >>> _inside("project/conf", "recipes")
+    'project/conf/recipes'
+    """
+    return (Path(conf_source) / name).as_posix()
 
 
 _ASKED = re.compile(r"\$\{runtime_params:\s*(\w+)")

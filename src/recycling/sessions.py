@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import kedro.runner
 from kedro.framework.context import KedroContext
-from kedro.framework.project import pipelines
+from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
 from kedro.pipeline import Pipeline
 
@@ -29,6 +32,12 @@ class NamedSession(KedroSession):
     """
 
     _asked: Mapping[str, Any] | None = None
+
+    def __init__(self, *args: Any, conf_source: str | None = None, **kwargs: Any) -> None:
+        """As Kedro's, but an archive of the configuration is unpacked: recipes are read by path."""
+        if conf_source is not None and Path(conf_source).is_file():
+            conf_source = _unpacked(conf_source)
+        super().__init__(*args, conf_source=conf_source, **kwargs)
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run the pipelines, as Kedro does.
@@ -54,6 +63,29 @@ class NamedSession(KedroSession):
         if self._asked is not None:
             check_names(self._asked)
         return context
+
+
+def _unpacked(archive: str) -> str:
+    """A folder of this process with the configuration of an archive, as `kedro package` makes one.
+
+    Raises:
+        UnknownNameError: It is no archive, or there is no configuration in it.
+    """
+    folder = Path(mkdtemp(prefix="recycling-conf-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        shutil.unpack_archive(archive, folder)
+    except (shutil.ReadError, ValueError, EOFError) as error:
+        raise UnknownNameError(
+            f"--conf-source: {archive}: not a readable archive: {error}"
+        ) from error
+    base = settings.CONFIG_LOADER_ARGS["base_env"]
+    found = sorted(path.parent for path in (*folder.glob(base), *folder.glob(f"*/{base}")))
+    if not found:
+        raise UnknownNameError(
+            f"--conf-source: {archive}: no folder {base!r} in it; pack the folder conf"
+        )
+    return str(found[0])
 
 
 def check_names(asked: Mapping[str, Any]) -> None:
@@ -134,8 +166,15 @@ def check_runner(name: str | None) -> None:
     """Check the name of a runner: one of Kedro's, or a class with its module.
 
     Raises:
-        UnknownNameError: There is none; one line, with near ones.
+        UnknownNameError: There is none; one line, with near ones. Or it is one that starts other
+            processes, which cannot be given the nodes.
     """
+    if name in ("ParallelRunner", "kedro.runner.ParallelRunner"):
+        raise UnknownNameError(
+            "--runner: ParallelRunner cannot run this project: its nodes are made of models.yml "
+            "within this process, and cannot be sent to others; use ThreadRunner, or start one run "
+            "for each of several --namespaces"
+        )
     known = [key for key in vars(kedro.runner) if key.endswith("Runner") and key[0] != "A"]
     if name is None or name in known:
         return
