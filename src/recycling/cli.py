@@ -20,6 +20,7 @@ from kedro.pipeline import Pipeline
 
 from recycling.errors import one_line
 from recycling.new_data import new_data
+from recycling.sessions import check_runner
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,6 +105,7 @@ def _catalog(env: str | None) -> Iterator[DataCatalog]:
 def _run(stale_code: bool, **options: Any) -> Any:
     """Kedro's own, with an option that the hooks read off the command line."""
     options["only_missing_outputs"] |= stale_code
+    check_runner(options["runner"])
     return cast(Callable[..., Any], kedro_run.callback)(**options)
 
 

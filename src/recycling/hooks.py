@@ -61,7 +61,7 @@ class PlanHooks:
         """Read `models.yml` of the environment, and check the parameters of its pipelines."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         config = cast(OmegaConfigLoader, context.config_loader)
-        pipeline_registry.activate(pipeline_registry.plan_of(config))
+        pipeline_registry.activate(pipeline_registry.plan_of(config, Path(context.project_path)))
         pipelines.configure("recycling.pipeline_registry")
         check_parameters(pipelines, config)
         track(config)

@@ -31,7 +31,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
     """
-    plan = _active or plan_of(configuration(Path.cwd(), os.environ.get("KEDRO_ENV")))
+    plan = _active or plan_of(configuration(Path.cwd(), os.environ.get("KEDRO_ENV")), Path.cwd())
     parts = _parts(plan)
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
@@ -59,18 +59,28 @@ def activate(plan: Plan) -> None:
 def configuration(project_path: Path, env: str | None) -> OmegaConfigLoader:
     """Kedro's configuration outside a session."""
     arguments: dict[str, Any] = dict(settings.CONFIG_LOADER_ARGS)
-    return OmegaConfigLoader(conf_source=str(project_path / "conf"), env=env, **arguments)
+    loader: OmegaConfigLoader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(project_path / settings.CONF_SOURCE), env=env, **arguments
+    )
+    return loader
 
 
-def plan_of(config: OmegaConfigLoader) -> Plan:
-    """Read the plan out of a configuration; faults name the file that they are in."""
+def plan_of(config: OmegaConfigLoader, project_path: Path) -> Plan:
+    """Read the plan out of a configuration; faults name the file that they are in.
+
+    Args:
+        config: The configuration, wherever it is.
+        project_path: The folder that `data/` with files of predictions is in.
+    """
     folders = [config.env or config.default_run_env, config.base_env]
     files = [Path(config.conf_source) / str(folder) / "models.yml" for folder in folders]
-    where = next((file for file in files if file.exists()), files[-1])
+    where = shown(next((file for file in files if file.exists()), files[-1]))
+    if {"models", "ensembles"} & set(config.runtime_params or {}):
+        where += " with --params"
     import_custom(config["parameters"].get("custom_imports") or [], config)
-    members = Path(config.conf_source).parent / str(config["globals"]["data"]) / "01_raw/members"
+    members = project_path / str(config["globals"]["data"]) / "01_raw/members"
     external = {task: members_in(members / task) for task in TASKS}
-    return read_plan(config["parameters"], shown(where), external)
+    return read_plan(config["parameters"], where, external)
 
 
 def import_custom(names: Any, config: OmegaConfigLoader) -> None:

@@ -378,3 +378,12 @@ def test_agreement_of_one_teacher_is_said_to_mean_nothing(annotations, caplog):
     both = {"a.fold0": maps, "b.fold0": maps}
     label_masks(annotations, annotations, settings, rank_members(dict.fromkeys(both, 0.5)), **both)
     assert "mask_agreement" not in caplog.text
+
+
+def test_the_interval_of_an_ensemble_is_among_the_scores_where_it_is_known():
+    own = Metrics("mIoU", 0.5, {}, {})
+    known = {"interval of final": {"low": 0.4, "high": 0.6}, "interval of mine": {}}
+    scores = scores_collector(["mine"])(final=own, mine=own, a=own, **known)
+    assert scores["intervals"] == {"final": (0.4, 0.6)}
+    assert scores["members"] == {"a": 0.5}
+    assert "intervals" not in scores_collector([])(final=own, a=own)

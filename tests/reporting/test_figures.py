@@ -1,5 +1,6 @@
 """Figures and the table of scores say what the numbers say."""
 
+import re
 from io import StringIO
 
 import pandas as pd
@@ -119,42 +120,54 @@ def test_no_text_covers_another(balance):
     assert overlapping(cleaning_figure(audit, audit[:0])) == []
 
 
-def test_the_table_marks_the_best_of_each_task():
-    console = Console(width=100, record=True, file=StringIO())
-    console.print(scores_table(SUMMARY))
-    lines = [line for line in console.export_text().splitlines() if "│" in line]
-    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
-    assert cells == [
-        ["classification", "macro F1", "ensemble", "0.8300", "best"],
-        ["", "", "ensemble, first round", "0.8200", ""],
-        ["", "", "resnet18", "0.8100", ""],
-        ["", "", "mobilenet", "0.7400", ""],
-        ["segmentation", "mIoU", "fcn", "0.5400", "best"],
-        ["", "", "ensemble", "0.5390", ""],
-        ["", "", "unet", "0.4800", ""],
+def printed(summary, width: int = 80) -> list[list[str]]:
+    """The cells of the rows, as they are printed on a terminal."""
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(scores_table(summary))
+    lines = console.export_text().splitlines()
+    assert max(len(line) for line in lines) <= width
+    return [re.split(r"  +", line.strip()) for line in lines if line.strip(" ─")]
+
+
+def test_the_table_has_a_block_a_task_ensembles_first_and_the_best_marked():
+    assert printed(SUMMARY) == [
+        ["classification", "macro F1"],
+        ["ensemble", "0.8300", "best"],
+        ["ensemble, first round", "0.8200"],
+        ["resnet18", "0.8100"],
+        ["mobilenet", "0.7400"],
+        ["segmentation", "mIoU"],
+        ["ensemble", "0.5390"],
+        ["fcn", "0.5400", "best"],
+        ["unet", "0.4800"],
     ]
 
 
 def test_ensembles_are_bold():
-    styles = [row.style for row in scores_table(SUMMARY).rows]
-    assert styles == ["bold", "bold", None, None, None, "bold", None]
+    styles = [row.style for table in scores_table(SUMMARY).renderables for row in table.rows]
+    assert styles == ["bold", "bold", None, None, "bold", None, None]
 
 
-def test_boxes_have_a_column_for_each_size_of_objects():
-    sizes = {"yolox": {"small": 0.1, "large": 0.75}, "final": {"small": 0.25, "large": 0.5}}
+def test_names_intervals_and_sizes_are_whole_in_80_columns():
+    sizes = {"yolox.fold0": {"small": 0.1, "large": 0.75}, "final": {"small": 0.25, "large": 0.5}}
+    long = "a_model_with_a_name_that_is_rather_longer_than_others.fold0"
     summary = {
-        "cls": SUMMARY["cls"],
-        "det": {"metric": "mAP50", "members": {"yolox": 0.5}, "ensemble": 0.6, "sizes": sizes},
+        "det": {
+            "metric": "mAP50",
+            "members": {"yolox.fold0": 0.5, long: 0.4},
+            "ensemble": 0.6,
+            "sizes": sizes,
+            "intervals": {"final": (0.55, 0.6512)},
+        },
     }
-    console = Console(width=120, record=True, file=StringIO())
-    console.print(scores_table(summary))
-    lines = [line for line in console.export_text().splitlines() if "│" in line]
-    cells = [[cell.strip() for cell in line.strip("│").split("│")][2:] for line in lines]
-    assert cells[-2:] == [
-        ["ensemble", "0.6000", "0.2500", "", "0.5000", "best"],
-        ["yolox", "0.5000", "0.1000", "", "0.7500", ""],
+    found = printed(summary)
+    assert found[:3] == [
+        ["detection", "mAP50", "95 % interval", "small", "medium", "large"],
+        ["ensemble", "0.6000", "0.550 to 0.651", "0.2500", "0.5000", "best"],
+        ["yolox.fold0", "0.5000", "0.1000", "0.7500"],
     ]
-    assert cells[0] == ["ensemble", "0.8300", "", "", "", "best"]
+    assert "".join(cells[0] for cells in found[3:]) == long
+    assert found[3][1:] == ["0.4000"]
 
 
 def test_what_has_no_truth_to_compare_with_comes_last_and_says_so():
@@ -166,14 +179,10 @@ def test_what_has_no_truth_to_compare_with_comes_last_and_says_so():
             "others": {"strict": 0.6},
         }
     }
-    console = Console(width=100, record=True, file=StringIO())
-    console.print(scores_table(summary))
-    lines = [line for line in console.export_text().splitlines() if "│" in line]
-    cells = [[cell.strip() for cell in line.strip("│").split("│")][2:] for line in lines]
-    assert cells == [
+    assert printed(summary)[1:] == [
+        ["ensemble", "no truth"],
         ["ensemble strict", "0.6000", "best"],
-        ["fcos", "0.5000", ""],
-        ["ensemble", "no truth", ""],
-        ["yolox", "no truth", ""],
+        ["fcos", "0.5000"],
+        ["yolox", "no truth"],
     ]
     assert texts(scores_figure(summary).axes[0]) == ["no truth", "no truth", "0.500", "0.600"]

@@ -44,6 +44,8 @@ from recycling.reporting import (
     segmentation_grid,
 )
 
+INTERVAL_OF = "interval of "  # before an ensemble's name; no member has a blank in its name
+
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every ensemble of every task, and the summary of all scores."""
@@ -59,6 +61,11 @@ def create_pipeline(plan: Plan) -> Pipeline:
             nodes.append(leaderboard_node(task, members))
         metrics = {member.name: member.test_metrics for member in members}
         metrics |= {each.name: f"{each.namespace}.test_metrics" for each in ensembles}
+        metrics |= {
+            INTERVAL_OF + each.name: f"{each.namespace}.interval"
+            for each in ensembles
+            if not each.is_teacher
+        }
         further = [each.name for each in ensembles if each.name not in (TEACHER, FINAL)]
         nodes.append(
             node(scores_collector(further), metrics, f"{task}.scores", name="collect_scores",
@@ -159,8 +166,11 @@ def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
 def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
     """A node function that collects the scores of members, teacher, final and further ensembles."""
 
-    def collect_scores(**metrics: Metrics) -> TaskScores:
+    def collect_scores(**found: Any) -> TaskScores:
         """Put the scores of a task's members and ensembles on the test part side by side."""
+        metrics: dict[str, Metrics] = {
+            name: value for name, value in found.items() if not name.startswith(INTERVAL_OF)
+        }
         score = {name: None if isnan(own.score) else own.score for name, own in metrics.items()}
         ensembles = (TEACHER, FINAL, *further)
         scores: TaskScores = {
@@ -175,6 +185,13 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
         sizes = {name: map50_by_size(own) for name, own in metrics.items()}
         if any(sizes.values()):
             scores["sizes"] = sizes
+        intervals = {name: found.get(INTERVAL_OF + name) for name in metrics}
+        if any(intervals.values()):
+            scores["intervals"] = {
+                name: (interval["low"], interval["high"])
+                for name, interval in intervals.items()
+                if interval
+            }
         return scores
 
     return collect_scores

@@ -13,6 +13,8 @@ from kedro.pipeline import Pipeline
 from kedro.validation import TypeExtractor
 from pydantic import BaseModel, ValidationError
 
+from recycling.plan.records import TASKS
+
 
 class PlanError(ValueError):
     """`models.yml` is not what it should be: one line, the file, the key, what to do."""
@@ -20,6 +22,30 @@ class PlanError(ValueError):
 
 class ParameterError(ValueError):
     """A parameter is not what its model asks for: one line, the file, the key, what is wrong."""
+
+
+SECTIONS = (
+    "cleaning",
+    "crops",
+    "custom_imports",
+    "ensembles",
+    "ensembling",
+    "evaluation",
+    "leaderboard",
+    "models",
+    "pseudo_labeling",
+    "shift",
+    "splitting",
+    "submission",
+    "wandb",
+)
+"""The parameters that the project reads, whether or not a file sets them."""
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "cleaning": ("train", "pool", "test"),
+    **dict.fromkeys(("ensembling", "evaluation", "leaderboard", "submission"), TASKS),
+}
+"""What the sections are divided by."""
 
 
 def check_parameters(pipelines: Mapping[str, Pipeline], config: OmegaConfigLoader) -> None:
@@ -34,21 +60,62 @@ def check_parameters(pipelines: Mapping[str, Pipeline], config: OmegaConfigLoade
     """
     types = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
     parameters = config["parameters"]
-    found = []
+    found = [
+        f"{source_of(f'{section}.{key}', config)}: no parameter '{section}.{key}'; "
+        f"{nearest(str(key), dict.fromkeys(known))}"
+        for section, known in _KEYS.items()
+        for key in parameters.get(section) or ()
+        if key not in known
+    ]
     for key, model in sorted(types.items()):
         value: Any = parameters
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
-            file = Path(config.conf_source) / str(config.base_env)
-            found.append(f"{shown(file)}: no parameter {key!r}; add it to a parameters file")
+            found.append(_missing(key, config))
         elif issubclass(model, BaseModel):
             try:
                 model.model_validate(value)
             except ValidationError as error:
-                found.append(faults(error, f"{shown(file_of(key, config))}: {key}", model))
+                where = source_of(_path_of(error, key), config)
+                found.append(faults(error, f"{where}: {key}", model))
     if found:
         raise ParameterError("; ".join(found))
+
+
+def source_of(key: str, config: OmegaConfigLoader) -> str:
+    """Where a parameter was set: `--params`, or the file of the environment, or both.
+
+    Args:
+        key: With its sections, as in `splitting.n_splits`.
+        config: The configuration of the environment.
+    """
+    given: Any = config.runtime_params or {}
+    for part in key.split("."):
+        if not isinstance(given, Mapping):
+            break
+        if part not in given:
+            return shown(file_of(key, config))
+        given = given[part]
+    file = shown(file_of(key, config))
+    return f"{file} with --params" if isinstance(given, Mapping) else "--params"
+
+
+def _path_of(error: ValidationError, key: str) -> str:
+    """The first value that is wrong, with its sections."""
+    return ".".join([key, *(str(part) for part in error.errors()[0]["loc"])])
+
+
+def _missing(key: str, config: OmegaConfigLoader) -> str:
+    file = file_of(key, config)
+    section, _, rest = key.partition(".")
+    base = Path(config.conf_source) / str(config.base_env)
+    if rest and file.is_file() and not file.is_relative_to(base):
+        return (
+            f"{shown(file)}: no parameter {key!r}; add it: {section!r} there replaces that of "
+            f"{shown(base)} whole"
+        )
+    return f"{shown(file)}: no parameter {key!r}; add it to a parameters file"
 
 
 def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
@@ -78,8 +145,9 @@ def nearest(name: str, known: Mapping[str, Any]) -> str:
     >>> nearest("yolo", {"yolox": 1, "fcos": 2}), nearest("detr", {"yolox": 1, "fcos": 2})
     ("did you mean 'yolox'?", 'known: fcos, yolox')
     """
-    near = get_close_matches(name, known)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    if near := get_close_matches(name, known):
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def file_of(key: str, config: OmegaConfigLoader) -> Path:
@@ -88,7 +156,7 @@ def file_of(key: str, config: OmegaConfigLoader) -> Path:
     for env in (config.env or config.default_run_env, config.base_env):
         files = [*root.glob(f"{env}/**/parameters*.y*ml"), *root.glob(f"{env}/**/models*.y*ml")]
         for file in sorted(files):
-            if key.split(".")[0] in (yaml.safe_load(file.read_text()) or {}):
+            if key.split(".")[0] in (yaml.safe_load(file.read_text("utf8")) or {}):
                 return file
     return root / str(config.base_env)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypeAlias
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 TITLES = {"cls": "classification", "det": "detection", "seg": "segmentation"}
@@ -29,6 +30,8 @@ class TaskScores(TypedDict):
         sizes: Of boxes, by the name of the member or ensemble (`final` is the last round's,
             `teacher` the first one's): the same metric for small, medium and large objects; a size
             of which the truth holds none is left out.
+        intervals: Where known, by the name of the ensemble as in `sizes`: between which two values
+            its score lies in 95 of 100 draws of other images.
     """
 
     metric: str
@@ -37,6 +40,7 @@ class TaskScores(TypedDict):
     teacher: NotRequired[float | None]
     others: NotRequired[Mapping[str, float | None]]
     sizes: NotRequired[Mapping[str, Mapping[str, float]]]
+    intervals: NotRequired[Mapping[str, tuple[float, float]]]
 
 
 Summary: TypeAlias = Mapping[str, TaskScores]
@@ -52,6 +56,7 @@ class Scored(NamedTuple):
     score: float | None
     kind: Kind
     sizes: Mapping[str, float] = {}
+    interval: tuple[float, float] | None = None
 
 
 def ranked(scores: TaskScores) -> list[Scored]:
@@ -61,10 +66,10 @@ def ranked(scores: TaskScores) -> list[Scored]:
     >>> [row.name for row in ranked(scores)]
     ['ensemble', 'b', 'a']
     """
-    sizes = scores.get("sizes", {})
+    sizes, intervals = scores.get("sizes", {}), scores.get("intervals", {})
 
     def scored(key: str, name: str, score: float | None, kind: Kind) -> Scored:
-        return Scored(name, score, kind, sizes.get(key, {}))
+        return Scored(name, score, kind, sizes.get(key, {}), intervals.get(key))
 
     rows = [scored(name, name, score, "member") for name, score in scores["members"].items()]
     rows.append(scored("final", "ensemble", scores["ensemble"], "ensemble"))
@@ -75,39 +80,47 @@ def ranked(scores: TaskScores) -> list[Scored]:
     return sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.name))
 
 
-def scores_table(summary: Summary) -> Table:
-    """The table at the end of a run.
+def scores_table(summary: Summary) -> Group:
+    """The tables at the end of a run, for a terminal of 80 columns.
 
     Args:
         summary: The scores by task, as in `summary.json`.
 
     Returns:
-        One row for each model and ensemble, the best of a task marked, ensembles in bold; where
-        boxes were scored by size, with a column a size.
+        One table a task. A row for each ensemble, then for each model, the best first and marked;
+        with the interval of the scores where one is known, and where boxes were scored by size, a
+        column a size.
     """
-    from rich.table import Table
+    from rich.console import Group
 
-    table = Table(title="Scores on the test part", title_justify="left", header_style="bold")
-    table.add_column("task")
-    table.add_column("metric")
-    table.add_column("model")
-    table.add_column("score", justify="right")
-    sizes = SIZES if any("sizes" in scores for scores in summary.values()) else ()
-    for size in sizes:
-        table.add_column(size, justify="right")
-    table.add_column("")
-    for task in (name for name in TITLES if name in summary):
-        rows = ranked(summary[task])
-        for index, row in enumerate(rows):
-            first = index == 0
-            table.add_row(
-                TITLES[task] if first else "",
-                summary[task]["metric"] if first else "",
-                row.name,
-                "no truth" if row.score is None else f"{row.score:.4f}",
-                *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
-                "[green]best[/green]" if row.score == rows[0].score is not None else "",
-                style=None if row.kind == "member" else "bold",
-                end_section=index == len(rows) - 1,
-            )
+    return Group(*(_task_table(task, summary[task]) for task in TITLES if task in summary))
+
+
+def _task_table(task: str, scores: TaskScores) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    rows = ranked(scores)
+    best = rows[0].score
+    sizes = SIZES if "sizes" in scores else ()
+    has_intervals = any(row.interval is not None for row in rows)
+    headers = [scores["metric"], *(["95 % interval"] if has_intervals else []), *sizes, ""]
+    table = Table(
+        # A name that is too long goes on in the next line; numbers stay whole.
+        Column(TITLES[task], overflow="fold", min_width=20),
+        *(Column(header, justify="right", no_wrap=True) for header in headers),
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for row in sorted(rows, key=lambda row: (row.name != "ensemble", row.kind == "member")):
+        low_high = "" if row.interval is None else "{:.3f} to {:.3f}".format(*row.interval)
+        table.add_row(
+            row.name,
+            "no truth" if row.score is None else f"{row.score:.4f}",
+            *([low_high] if has_intervals else []),
+            *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
+            "[green]best[/green]" if row.score == best is not None else "",
+            style=None if row.kind == "member" else "bold",
+        )
     return table
