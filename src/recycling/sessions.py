@@ -33,11 +33,12 @@ class NamedSession(KedroSession):
 
     _asked: Mapping[str, Any] | None = None
 
-    def __init__(self, *args: Any, conf_source: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As Kedro's, but an archive of the configuration is unpacked: recipes are read by path."""
-        if conf_source is not None and Path(conf_source).is_file():
-            conf_source = _unpacked(conf_source)
-        super().__init__(*args, conf_source=conf_source, **kwargs)
+        source = kwargs.get("conf_source")
+        if source is not None and Path(source).is_file():
+            kwargs["conf_source"] = _unpacked(source)
+        super().__init__(*args, **kwargs)
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run the pipelines, as Kedro does.

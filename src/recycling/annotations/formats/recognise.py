@@ -352,16 +352,12 @@ def _class_folders(
     folder: Path, _files_: Sequence[Path], images: Sequence[Path], _remarks: list[str]
 ) -> list[Source]:
     """Folders whose folders, two or more, hold images and no folders."""
-    parents = Counter(path.parent.parent for path in images if path.parent != folder)
+    holding = {path.parent for path in images}
+    above = {folder for own in holding for folder in own.parents}
     sources = []
-    for root in sorted(parents):
-        classes = {path.parent for path in images if path.parent.parent == root}
-        beside = any(path.parent == root for path in images)
-        deeper = any(
-            path.parent.parent != root and path.is_relative_to(own)
-            for own in classes
-            for path in images
-        )
+    for root in sorted({own.parent for own in holding - {folder}}):
+        classes = {own for own in holding if own.parent == root}
+        beside, deeper = root in holding, not classes.isdisjoint(above)
         words = [own.name.lower() for own in classes]
         are_parts = all(word in _WORDS or word in ("images", "labels", "masks") for word in words)
         if len(classes) > 1 and not beside and not deeper and not are_parts:
