@@ -59,12 +59,15 @@ class TrainingData:
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
             cannot be known. What a training with `early_stopping` asks after each epoch.
+        images_an_epoch: How many images an epoch takes, gone through again and again; None for
+            all of them once.
     """
 
     train: Sequence[LabeledImages]
     validation: LabeledImages
     categories: pd.DataFrame
     score: Callable[[Predictions], float] | None = None
+    images_an_epoch: int | None = None
 
     @property
     def class_names(self) -> list[str]:

@@ -21,6 +21,7 @@ from recycling.diagnostics.diversity import (
     label_map_agreement,
     probability_agreement,
 )
+from recycling.diagnostics.effect import Effect, measure_effect
 from recycling.diagnostics.errors import (
     ERROR_CORRELATION,
     ErrorCorrelation,
@@ -56,6 +57,7 @@ __all__ = [
     "Changes",
     "ClassGains",
     "Contributions",
+    "Effect",
     "ErrorCorrelation",
     "LeaderboardComparison",
     "ScoreThresholds",
@@ -70,6 +72,7 @@ __all__ = [
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
+    "measure_effect",
     "member_contributions",
     "object_error_correlation",
     "pixel_error_correlation",
