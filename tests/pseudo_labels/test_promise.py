@@ -45,7 +45,7 @@ def test_promises_are_kept_as_often_as_they_say(right, precision, starts):
     true_excess = excess(drawn_world(rng, 10_000, right), promise)
     kept, given = 0, 0
     for _ in range(300):
-        (threshold,) = promised_thresholds(drawn_world(rng, 100, right), promise)
+        (threshold,) = promised_thresholds(drawn_world(rng, 150, right), promise)
         given += not np.isnan(threshold)
         kept += np.isnan(threshold) or true_excess[threshold == GRID][0] <= 0
     assert binom.cdf(kept, 300, promise.confidence) > 0.01
@@ -68,7 +68,7 @@ def test_all_categories_together_keep_their_promise():
     true_excess = excess(drawn_world(rng, 10_000, 0.5), promise)
     kept, given = 0, 0
     for _ in range(100):
-        found = promised_thresholds(drawn_world(rng, 100, 0.5, categories=3), promise)
+        found = promised_thresholds(drawn_world(rng, 150, 0.5, categories=3), promise)
         given += not np.isnan(found).all()
         kept += all(np.isnan(own) or true_excess[own == GRID][0] <= 0 for own in found)
     assert binom.cdf(kept, 100, promise.confidence) > 0.01
