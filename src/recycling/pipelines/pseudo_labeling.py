@@ -366,7 +366,7 @@ def _fused(
     }
     ranks = {name: rank for rank, name in enumerate(own, 1)}
     # Alike for all, for a score would be one on the fold that is held out.
-    fused = fuse(fusion, own, ranks=ranks, scores=dict.fromkeys(own, 1.0), sizes=sizes)
+    fused = fuse(fusion, own, ranks=ranks, scores=dict.fromkeys(own, 1.0))
     return fused, _no_pixels
 
 
