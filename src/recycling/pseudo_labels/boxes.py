@@ -61,7 +61,7 @@ def annotate_boxes(
         The annotations, of images on which something is kept; and all detections, with their
         `fate`: "kept", "ignored" or "refused".
     """
-    least = thresholds.set_index("category_id")["threshold"].fillna(np.inf)
+    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
     keys = [detections["image_id"], detections["category_id"]]
     rank = detections["score"].groupby(keys).rank("first", ascending=False)
     is_kept = (detections["score"] >= detections["category_id"].map(least)) & (rank <= settings.cap)

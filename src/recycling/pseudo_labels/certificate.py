@@ -23,22 +23,22 @@ CERTIFICATE = Schema(
     (
         Column("category", "string", "the category's name"),
         Column(
-            "threshold", "float64", "least score of what is kept; missing: nothing", nullable=True
+            "threshold", "Float64", "least score of what is kept; missing: nothing", nullable=True
         ),
-        Column("precision", "float64", "promised share of right; missing: none", nullable=True),
-        Column("confidence", "float64", "chance that it is kept; missing: none", nullable=True),
+        Column("precision", "Float64", "promised share of right; missing: none", nullable=True),
+        Column("confidence", "Float64", "chance that it is kept; missing: none", nullable=True),
         Column("reason", "string", "why this threshold, or none"),
         Column("units", "int64", "held-out images, or groups, that it was learnt on", minimum=0),
-        Column("held_out", "float64", "share of right there; missing: nothing kept", nullable=True),
+        Column("held_out", "Float64", "share of right there; missing: nothing kept", nullable=True),
         Column("predicted", "int64", "predictions of the teachers", minimum=0),
         Column("kept", "int64", "those that became annotations", minimum=0),
         Column("ignored", "int64", "those of which nothing is learnt", minimum=0),
         Column("refused", "int64", "those that became nothing", minimum=0),
         Column(
-            "attained", "float64", "share of right by the truth; missing: unknown", nullable=True
+            "attained", "Float64", "share of right by the truth; missing: unknown", nullable=True
         ),
-        Column("recall", "float64", "share of what is there that was kept", nullable=True),
-        Column("iou", "float64", "masks: intersection over union of what was kept", nullable=True),
+        Column("recall", "Float64", "share of what is there that was kept", nullable=True),
+        Column("iou", "Float64", "masks: intersection over union of what was kept", nullable=True),
     ),
 )
 register_table("pseudo_label_certificate", CERTIFICATE, Certificate)
@@ -69,11 +69,12 @@ def certify(
         validate="one_to_one",
         suffixes=("_out", ""),
     )
-    held_out = 1 - table["wrong"] / table["kept_out"].where(table["kept_out"] > 0)
+    held_out = 1 - _divided(table["wrong"].to_numpy(), table["kept_out"].to_numpy())
     known = pd.DataFrame({"attained": np.nan, "recall": np.nan, "iou": np.nan}, index=table.index)
     if truth is not None:
         known = _MEASURES[task](annotations, truth, settings)
-    table = table.assign(held_out=held_out, **{str(name): known[name].to_numpy() for name in known})
+    found = {"held_out": held_out, **{str(name): known[name].to_numpy() for name in known}}
+    table = table.assign(**{name: pd.array(own, dtype="Float64") for name, own in found.items()})
     return Certificate(CERTIFICATE.conform(table[CERTIFICATE.names], where="certificate"))
 
 

@@ -64,7 +64,7 @@ def annotate_crops(
         crops, with their `fate`: "kept" or "refused".
     """
     best = _best(probabilities, categories)
-    least = thresholds.set_index("category_id")["threshold"].fillna(np.inf)
+    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
     boxes = crops.annotations.drop(columns=["category_id", "score"])
     rows = boxes.merge(best, on="annotation_id", validate="one_to_one")
     rank = (

@@ -34,10 +34,10 @@ THRESHOLDS = Schema(
         Column("category", "string", "the category's name"),
         Column("supercategory", "string", "the category's family"),
         Column(
-            "threshold", "float64", "least score of what is kept; missing: nothing", nullable=True
+            "threshold", "Float64", "least score of what is kept; missing: nothing", nullable=True
         ),
-        Column("precision", "float64", "promised share of right; missing: none", nullable=True),
-        Column("confidence", "float64", "chance that it is kept; missing: none", nullable=True),
+        Column("precision", "Float64", "promised share of right; missing: none", nullable=True),
+        Column("confidence", "Float64", "chance that it is kept; missing: none", nullable=True),
         Column(
             "units", "int64", "held-out images, or groups, on which something is kept", minimum=0
         ),
@@ -174,16 +174,16 @@ def choose_thresholds(
             "category_id": categories["category_id"],
             "category": categories["name"],
             "supercategory": categories["supercategory"],
-            "threshold": chosen,
-            "precision": None if promise is None else promise.precision,
-            "confidence": None if promise is None else promise.confidence,
+            "threshold": pd.array(chosen, dtype="Float64"),
+            "precision": pd.NA if promise is None else promise.precision,
+            "confidence": pd.NA if promise is None else promise.confidence,
             "units": [int((kept > 0).sum()) for kept, _ in shown],
             "kept": [float(kept.sum()) for kept, _ in shown],
             "wrong": [float(wrong.sum()) for _, wrong in shown],
             "reason": reasons,
         }
     )
-    table.loc[table["threshold"].isna(), ["precision", "confidence"]] = None
+    table.loc[table["threshold"].isna(), ["precision", "confidence"]] = pd.NA
     return Thresholds(THRESHOLDS.conform(table, where="thresholds"))
 
 
