@@ -189,3 +189,41 @@ def test_an_environment_that_is_there_is_kept(tmp_path: Path) -> None:
         AnnotationError, match="conf/mine is there; choose another --env, or --force"
     ):
         list(set_up(tmp_path, tmp_path / "project"))
+
+
+def test_ids_used_twice_are_read_said_and_read_again_by_the_run(tmp_path: Path, caplog) -> None:
+    from recycling.datasets import CocoDataset
+
+    _coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][2]["id"] = content["annotations"][0]["id"]
+    path.write_text(json.dumps(content))
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[0] == "train: COCO in annotations.json: 3 images, 3 annotations, 2 categories"
+    assert "1 annotations had an id that was taken and got a new one: 0 -> 2" in caplog.text
+    catalog = yaml.safe_load((tmp_path / "project/conf/mine/catalog_data.yml").read_text())
+    entry = catalog["train.raw_annotations"]
+    assert entry["duplicate_ids"] == "renumber"
+    read = CocoDataset(filepath=entry["filepath"], duplicate_ids=entry["duplicate_ids"]).load()
+    assert sorted(read.annotations["annotation_id"]) == [0, 1, 2]
+
+
+def test_sizes_are_those_of_the_images_and_what_stops_a_run_comes_before_it(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    for row in content["images"]:
+        row["width"], row["height"] = 24, 32
+    path.write_text(json.dumps(content))
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[1].endswith(": sizes 32 x 24 (3)")
+    assert any("cleaning does not fit: image_size: 3 of 3 images" in line for line in lines)
+    assert lines[-1].startswith("next: put right what does not fit, then kedro run --env mine")
+
+
+def test_a_file_of_predictions_is_said_to_be_one(tmp_path: Path) -> None:
+    _image(tmp_path / "images/a.jpg")
+    (tmp_path / "team.csv").write_text("PredictionString,image_id\n0 0.5 1 1 9 9,a.jpg\n")
+    with pytest.raises(AnnotationError, match=r"team\.csv: holds predictions \(PredictionString"):
+        list(set_up(tmp_path, tmp_path / "project"))

@@ -7,11 +7,11 @@ import logging
 from typing import Any
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
 from recycling.backends import Checkpoint, Recipes, RunFolder, changed_settings
+from recycling.configuration import ConfigLoader
 from recycling.evaluation import Metrics
 from recycling.pipelines import ensembling, training
 from recycling.pipelines.ensembling import ranker
@@ -99,7 +99,7 @@ def test_it_is_ranked_and_searched_by_what_its_folds_earned() -> None:
 def test_the_types_of_its_graph_agree(search: Any) -> None:
     described = {"members": "all", **({"search": search} if search else {})}
     plan = _plan([0, 1, "all"], ensembles={"best": described})
-    loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
+    loader = ConfigLoader("conf", base_env="base", default_run_env="base")
     stored = {name: entry for name, entry in loader["catalog"].items() if "det." in name}
     graph = training.create_pipeline(plan, "det") + ensembling.create_pipeline(plan)
     edges = check_types(graph, DataCatalog.from_config(stored))

@@ -315,6 +315,12 @@ def _csv(
         if all(names & lower.keys() for names in _BOX_COLUMNS):
             remarks.append(f"{shown}: boxes in a CSV are not read; convert it to COCO")
             continue
+        if "predictionstring" in lower:
+            remarks.append(
+                f"{shown}: holds predictions (PredictionString), no labels; to have them in an "
+                "ensemble, put it into data/01_raw/members/det or seg"
+            )
+            continue
         file_column = _file_column(header, rows, lower)
         if file_column is None:
             continue
