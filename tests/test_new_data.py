@@ -222,6 +222,48 @@ def test_sizes_are_those_of_the_images_and_what_stops_a_run_comes_before_it(tmp_
     assert lines[-1].startswith("next: put right what does not fit, then kedro run --env mine")
 
 
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        (b"\xef\xbb\xbf1 0.5 0.5 0.25 0.25\r\n", "1 images, 1 annotations"),
+        (b"1.0 0.5 0.5 0.25 0.25\n", "1 images, 1 annotations"),
+        (b"1 0,5 0,5 0,25 0,25\n", "a field is not a number, correct it: a.TXT line 1"),
+    ],
+    ids=["BOM", "class as float", "decimal commas"],
+)
+def test_labels_that_other_tools_write_are_read_or_their_fault_is_said(
+    content: bytes, seen: str, tmp_path: Path
+) -> None:
+    _image(tmp_path / "images/a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.TXT").write_bytes(content)
+    (tmp_path / "data.yaml").write_text("names: [Paper, Metal]\n")
+    try:
+        first = next(iter(set_up(tmp_path, tmp_path / "project")))
+    except AnnotationError as error:
+        first = str(error)
+    assert seen in first
+
+
+def test_pascal_voc_in_utf_16_is_recognised(tmp_path: Path) -> None:
+    _voc(tmp_path)
+    path = tmp_path / "Annotations/a.xml"
+    path.write_bytes(('<?xml version="1.0" encoding="utf-16"?>' + path.read_text()).encode("utf-16"))
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[0] == "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_csv_that_is_not_one_is_said_with_what_its_columns_are(
+    separator: str, tmp_path: Path
+) -> None:
+    _csv(tmp_path)
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text().replace(",", separator))
+    with pytest.raises(AnnotationError, match=r"train\.csv: no column of file names .*filename.sp"):
+        list(set_up(tmp_path, tmp_path / "project"))
+
+
 def test_a_file_of_predictions_is_said_to_be_one(tmp_path: Path) -> None:
     _image(tmp_path / "images/a.jpg")
     (tmp_path / "team.csv").write_text("PredictionString,image_id\n0 0.5 1 1 9 9,a.jpg\n")

@@ -166,18 +166,18 @@ def _seen(source: Source, tables: Annotations, folder: Path) -> Generator[str, N
         f"{part}: {source.format} in {shown}: {len(tables.images):,} images, "
         f"{len(tables.annotations):,} annotations, {len(tables.categories)} categories"
     )
-    objects = tables.annotations[~tables.annotations["iscrowd"]]
-    names = tables.categories.set_index("category_id")["name"]
-    counts = (
-        objects["category_id"].map(names).value_counts().reindex(names.to_numpy(), fill_value=0)
-    )
-    yield f"{part}: categories: {_counted(counts, str)}"
     checks = check_images(tables.images, ImageFolder(source.images), missing_folder="warn")
     at_hand = checks.dropna(subset=["width"])
     sizes, whose = (at_hand, "sizes") if len(at_hand) else (tables.images, "sizes by their entries")
     counts = sizes.groupby(["width", "height"]).size().sort_values(ascending=False)
     said = _counted(counts, lambda size: f"{size[0]} x {size[1]}")
     yield f"{part}: images in {source.images}: {whose} {said}"
+    objects = tables.annotations[~tables.annotations["iscrowd"]]
+    names = tables.categories.set_index("category_id")["name"]
+    counts = (
+        objects["category_id"].map(names).value_counts().reindex(names.to_numpy(), fill_value=0)
+    )
+    yield f"{part}: categories: {_counted(counts, str)}"
     for problem, own in checks.dropna(subset=["problem"]).groupby("problem", sort=False):
         files = ", ".join(name[:80] for name in own["file_name"].head(3))
         more = " ..." if len(own) > 3 else ""

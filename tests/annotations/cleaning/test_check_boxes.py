@@ -47,6 +47,15 @@ def test_corners_for_sizes_stop_with_their_row_and_the_setting():
     assert "annotation 1 on a.jpg (160 x 120) is [104, 45, 134, 81]" in message
 
 
+def test_corners_for_centres_stop():
+    # x_min, y_min, x_max, y_max, read as x_center, y_center, width, height
+    boxes = [
+        [x - (x + w) / 2, y - (y + h) / 2, x + w, y + h] for x, y, w, h in PIXELS * 3
+    ]
+    with pytest.raises(AnnotationError, match="where x_center, y_center, width, height belong"):
+        _clean(boxes, drop_duplicate_annotations={"enabled": False})
+
+
 def test_shares_of_some_images_alone_stop():
     with pytest.raises(AnnotationError, match="on 1 of 5 images all boxes lie within one pixel"):
         _clean([SHARES[0], *PIXELS], per_image=1)

@@ -149,6 +149,14 @@ def test_two_forms_of_a_category_become_one():
 # One file, several images
 
 
+def test_two_categories_of_one_name_become_one(tmp_path):
+    annotations = _annotations("a.png", "b.png", "c.png", categories=["Can", "Cup", "Can"])
+    cleaned, audit = clean(annotations, IMAGE_CHECKS.empty(), Cleaning())
+    assert cleaned.categories["name"].tolist() == ["Can", "Cup"]
+    assert cleaned.annotations["category_id"].tolist() == [0, 1, 0]
+    assert "fix_categories" in set(audit["rule"])
+
+
 def test_categories_that_differ_in_what_is_hard_to_see_are_said(tmp_path, caplog):
     _draw(tmp_path, "a.png", "b.png", "c.png")
     names = ["Plastic bag", "plastic_bag ", "Glass"]

@@ -18,6 +18,7 @@ from recycling.names import shown_name
 _RULE = "check_boxes"
 _TINY = 2  # pixels; no object can be told in less
 _SHARE = 1.01  # shares reach 1, and a little more where they were rounded
+_ENOUGH = 10  # boxes
 _SOME = 0.1  # of the images, or of the boxes
 _MULTIPLY = "multiply them by width and height"
 _SHARES = r"^\[(?:[\[\],\s]*(?:0?\.\d+|[01](?:\.0*)?|0\.\d+[eE]-\d+|\d(?:\.\d+)?[eE]-\d+)[\[\],\s]*)+$"
@@ -53,6 +54,7 @@ def check_boxes(annotations: Annotations) -> Cleaned:
         _tiny(corners, table),
         _tiny_outlines(table),
         _corners_for_sizes(corners, sizes.to_numpy(dtype=np.float64)),
+        _corners_for_centres(corners, sizes.to_numpy(dtype=np.float64)),
         _outside(corners, sizes.to_numpy(dtype=np.float64)),
     ):
         if fault is not None:
@@ -108,7 +110,7 @@ def _corners_for_sizes(
     start, sides = corners[:, :2], corners[:, 2:] - corners[:, :2]
     outside = (corners[:, 2:] > limits).any(axis=1)
     are_corners = (sides > start).all() and (sides <= limits).all()
-    if 2 * outside.sum() <= len(corners) or not are_corners:
+    if outside.mean() <= _many(len(corners)) or not are_corners:
         return None
     return (
         f"{outside.sum()} of {len(corners)} boxes reach outside their image, and none would if "
@@ -117,6 +119,29 @@ def _corners_for_sizes(
         int(outside.argmax()),
         "subtract the first two from the last two",
     )
+
+
+def _corners_for_centres(
+    corners: NDArray[np.float64], limits: NDArray[np.float64]
+) -> _Fault | None:
+    """What `_corners_for_sizes` finds, in formats that write the centre of a box and its size."""
+    centre, sides = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+    outside = (corners[:, 2:] > limits).any(axis=1)
+    are_corners = (sides > centre).all() and (sides <= limits * _SHARE).all()
+    if outside.mean() <= _many(len(corners)) or not are_corners:
+        return None
+    return (
+        f"{outside.sum()} of {len(corners)} boxes reach outside their image, and none would if "
+        "centre and size were the upper left and lower right corner: they are likely to be x_min, "
+        "y_min, x_max, y_max, where x_center, y_center, width, height belong",
+        int(outside.argmax()),
+        "write the centre and the size",
+    )
+
+
+def _many(n_boxes: int) -> float:
+    """The share of boxes outside that shows something, beside that all others fit: few may."""
+    return 0.25 if n_boxes >= _ENOUGH else 0.5
 
 
 def _outside(corners: NDArray[np.float64], limits: NDArray[np.float64]) -> _Fault | None:
