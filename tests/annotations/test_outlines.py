@@ -69,7 +69,7 @@ def test_rles_of_another_size_are_told_with_file_count_and_rows(tmp_path):
     assert (
         "annotation id 5 has 120 x 160 on 160 x 120 pixels: height and width are swapped" in message
     )
-    assert "1 x segmentation is an RLE whose counts do not add up to the picture" in message
+    assert "1 x segmentation is an RLE whose counts do not add up to the image" in message
 
 
 def test_pascal_voc_refuses_such_polygons_too(tmp_path):

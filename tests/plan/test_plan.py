@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
+from recycling.configuration import ConfigLoader
 from recycling.pipelines import ensembling, training
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan, PlanError, read_plan
 from recycling.typed import check_types
@@ -359,7 +359,7 @@ def test_the_types_of_a_graph_with_probabilities_agree(ensembles, model):
     if model is SEGMENTER and "final" in ensembles:
         return
     plan = read_plan({"models": {"a": model, "b": model}, "ensembles": ensembles}, "models.yml")
-    loader = OmegaConfigLoader("conf", base_env="base", default_run_env="base")
+    loader = ConfigLoader("conf", base_env="base", default_run_env="base")
     stored = {name: entry for name, entry in loader["catalog"].items() if "seg." in name}
     graph = training.create_pipeline(plan, "seg") + ensembling.create_pipeline(plan)
     edges = check_types(graph, DataCatalog.from_config(stored))

@@ -342,7 +342,7 @@ def test_set_too_small_for_the_defects_is_refused() -> None:
     train = clean_coco()
     train["images"] = train["images"][:5]
     train["annotations"] = train["annotations"][:50]
-    with pytest.raises(ValueError, match=r"train_images: too few pictures to plant .*; ask for"):
+    with pytest.raises(ValueError, match=r"train_images: too few images to plant .*; ask for"):
         plant_in_annotations(train, np.random.default_rng(0))
 
 

@@ -20,7 +20,7 @@ Rle: TypeAlias = dict[str, Any]
 """A compressed RLE as pycocotools takes and gives it: `size` (height, width) and `counts`."""
 
 _IGNORE = 255
-_BAD_COUNTS = "segmentation is an RLE whose counts do not add up to the picture, correct it"
+_BAD_COUNTS = "segmentation is an RLE whose counts do not add up to the image, correct it"
 _MAX_CATEGORIES = 254  # 0 is background, 255 is "ignore"
 
 

@@ -93,7 +93,7 @@ class _TrainingSet:
 
     def take_image(self, what: str) -> Json:
         if not self.free:
-            raise ValueError(f"train_images: too few pictures to plant {what}; ask for more")
+            raise ValueError(f"train_images: too few images to plant {what}; ask for more")
         return self.free.pop()
 
     def take_annotation(self, what: str, suits: Callable[[Json, Json], bool]) -> Json:
@@ -103,7 +103,7 @@ class _TrainingSet:
                 if suits(image, annotation):
                     self.free.pop(index)
                     return annotation
-        raise ValueError(f"train_images: too few pictures to plant {what}; ask for more")
+        raise ValueError(f"train_images: too few images to plant {what}; ask for more")
 
     def next_id(self) -> int:
         ids = (int(annotation["id"]) for annotation in self.annotations)
@@ -211,7 +211,7 @@ def _box_defect(kind: str, annotation: Json, detail: str) -> Json:
 
 
 def _truncated_image(dataset: _TrainingSet) -> Json:
-    image = dataset.take_image("a picture that is cut off")
+    image = dataset.take_image("an image that is cut off")
     return {
         "kind": "truncated_image",
         "image_id": image["id"],
@@ -221,7 +221,7 @@ def _truncated_image(dataset: _TrainingSet) -> Json:
 
 def _duplicate_image(dataset: _TrainingSet) -> Json:
     """A copy under a name, an id and a group of its own, with the annotations copied."""
-    original = dataset.take_image("a duplicated picture")
+    original = dataset.take_image("a duplicated image")
     image_id = max(image["id"] for image in dataset.images) + 1
     part = original["file_name"].split("/")[0]
     copy = {

@@ -218,8 +218,9 @@ def test_the_audit_says_where_each_subject_was_in_the_raw_tables(annotations, ch
 def test_rules_are_applied_in_the_configured_order(annotations, checks):
     order = ["drop_area_range", *[name for name in RULES if name != "drop_area_range"]]
     _, audit = _cleaned(annotations, checks, order=order, **ALL)
-    order.remove("drop_degenerate_boxes")  # the first rule has left it nothing to do
-    assert audit["rule"].drop_duplicates().tolist() == order
+    # The first rule has left the degenerate boxes nothing to do; names and sizes are right.
+    idle = {"drop_degenerate_boxes", "check_boxes", "fix_file_names", "image_size"}
+    assert audit["rule"].drop_duplicates().tolist() == [r for r in order if r not in idle]
     assert _rows(audit, "drop_area_range") == [
         ("annotation", 4, "drop"),
         ("annotation", 8, "drop"),
@@ -254,7 +255,7 @@ def test_settings_that_do_not_exist_are_refused(settings):
 def test_the_audit_holds_what_was_dropped_and_what_changed(annotations, checks):
     _, audit = _cleaned(annotations, checks, **ALL)
     row = audit[audit["rule"] == "clip_boxes"].iloc[0]
-    assert row["reason"] == "the box reaches outside its picture of 40 x 20 pixels"
+    assert row["reason"] == "the box reaches outside its image of 40 x 20 pixels"
     assert json.loads(row["before"]) == {"x_max": 50.0}
     assert json.loads(row["after"]) == {"x_max": 40.0}
     row = audit[audit["rule"] == "clip_boxes"].iloc[1]

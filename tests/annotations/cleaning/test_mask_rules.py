@@ -290,8 +290,11 @@ def _pixels(row):
 
 
 def test_a_mask_that_cannot_be_drawn_names_the_annotation():
-    bad = {"size": [HEIGHT, WIDTH], "counts": [1, 1]}
-    annotations = _annotations(_box(0, 0, 20, 20, **BAG), {**_box(1, 1, 3, 3), "segmentation": bad})
+    annotations = _annotations(_box(0, 0, 20, 20, **BAG), _box(1, 1, 3, 3))
+    bad = annotations.annotations.assign(
+        segmentation=f'{{"size":[{HEIGHT},{WIDTH}],"counts":[1,1]}}'
+    )
+    annotations = replace(annotations, annotations=bad)
     for rule in (recompute_from_mask, remove_overlaps, _relabelled):
-        with pytest.raises(AnnotationError, match=r"annotation 1 of image 1: .*do not add up"):
+        with pytest.raises(AnnotationError, match=r"annotation 0 of image 1: .*do not add up"):
             rule(annotations)

@@ -68,7 +68,11 @@ def test_a_rule_of_ones_own_is_checked_and_switched_off_like_any_other(drop_long
     ("settings", "where", "message"),
     [
         ({"clip_box": {}}, (), "no cleaning rule is called 'clip_box'; did you mean 'clip_boxes'"),
-        ({"polish": {}}, (), "no cleaning rule is called 'polish'; there are clip_boxes, drop_"),
+        (
+            {"polish": {}},
+            (),
+            "no cleaning rule is called 'polish'; there are check_boxes, clip_boxes",
+        ),
         ({"order": ["polish"]}, ("order", 0), "no cleaning rule is called 'polish'; there are"),
         (
             {"drop_degenerate_boxes": {"min_size": 3}},

@@ -114,17 +114,17 @@ def test_hidden_files_are_of_no_concern(folders):
     [
         (
             lambda root: (root / "passport").mkdir(),
-            "1 fault: 1 x a class folder without a picture, fill or remove it: passport",
+            "1 fault: 1 x a class folder without an image, fill or remove it: passport",
         ),
         (
             lambda root: (root / "letter/c.png").write_bytes(b"no picture"),
-            "1 fault: 1 x the picture cannot be read, replace it: letter/c.png",
+            "1 fault: 1 x the image cannot be read, replace it: letter/c.png",
         ),
         (
             lambda root: (root / "letter/c.txt").write_text(""),
-            r"1 x not a picture \(.*\), take it out: letter/c.txt",
+            r"1 x not an image \(.*\), take it out: letter/c.txt",
         ),
-        (lambda root: draw(root / "c.png"), "a picture beside the class folders, put it .*: c.png"),
+        (lambda root: draw(root / "c.png"), "an image beside the class folders, put it .*: c.png"),
         (
             lambda root: draw(root / "letter/more/c.png"),
             "a folder in a class folder, .*: letter/more",
@@ -182,9 +182,9 @@ def test_pictures_of_one_person_are_a_group_and_other_columns_are_kept(faces):
             "4.png,worn,old,ann",
             "no such file in .*images, correct the name or add it: line 5 .4.png",
         ),
-        ("bad.png,worn,old,ann", "the picture cannot be read, replace it: line 5 .bad.png"),
+        ("bad.png,worn,old,ann", "the image cannot be read, replace it: line 5 .bad.png"),
         ("1.png,worn,old,ann", "twice in the file, keep one row: line 5 .1.png"),
-        ("./1.png,none,old,ann", "two labels for one picture, keep one row: line 5 .1.png"),
+        ("./1.png,none,old,ann", "two labels for one image, keep one row: line 5 .1.png"),
         ("1.png,,old,ann", "no label, add its mask: line 5"),
         ("1.png,maybe,old,ann", "mask 'maybe' is none of its values, correct it: line 5"),
         (",worn,old,ann", "no file_name, add it: line 5"),
@@ -212,7 +212,7 @@ def test_all_faults_are_told_at_once(faces):
     ("text", "settings", "message"),
     [
         ("", {}, "the file is empty; it has not even a header"),
-        ("file_name,label\n", {}, "there is no row below the header; add the pictures"),
+        ("file_name,label\n", {}, "there is no row below the header; add the images"),
         ("file,label\n1.png,a\n", {}, "no column 'file_name'; the header is file,label"),
         ("file_name,label,label\n1.png,a,b\n", {}, "columns: 'label' occurs twice"),
         ("file_name,label\n1.png,a\n", {"values": {"age": ["old"]}}, "values of 'age' are given"),

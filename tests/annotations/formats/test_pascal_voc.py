@@ -24,9 +24,11 @@ from recycling.annotations import (
 )
 
 # Letters, marks, numbers, punctuation, symbols and spaces: what XML can hold.
-NAMES = st.text(
-    st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=8
-).filter(str.strip)
+NAMES = (
+    st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=8)
+    .map(str.strip)
+    .filter(bool)
+)
 
 OBJECT = """<object><name>Glass</name><bndbox>
   <xmin>2</xmin><ymin>2</ymin><xmax>5</xmax><ymax>4</ymax>

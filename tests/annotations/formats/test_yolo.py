@@ -218,7 +218,7 @@ def test_what_leaves_its_picture_is_clipped_and_counted(tmp_path, caplog):
         {"bbox": [-1, 0, 5, 6]}, {"segmentation": [[0, 0, 9, 0, 8, 6]]}, {"bbox": [0, 0, 8, 6]}
     )
     write_yolo(raw, tmp_path / "labels", tmp_path / "data.yaml")
-    assert "2 annotations that leave their picture (now clipped)" in caplog.text
+    assert "2 annotations that leave their image (now clipped)" in caplog.text
     back = read_yolo(
         tmp_path / "labels", draw(tmp_path / "images", raw), tmp_path / "data.yaml"
     ).annotations
@@ -227,7 +227,7 @@ def test_what_leaves_its_picture_is_clipped_and_counted(tmp_path, caplog):
 
 def test_what_lies_outside_its_picture_is_not_written(tmp_path):
     raw = coco({"bbox": [9, 0, 2, 2]}, {"bbox": [9, 0, 2, 2], "iscrowd": 1})
-    with pytest.raises(AnnotationError, match="no area in its picture.*: annotation 1$"):
+    with pytest.raises(AnnotationError, match="no area in its image.*: annotation 1$"):
         write_yolo(raw, tmp_path / "labels", tmp_path / "data.yaml")
     assert list(tmp_path.iterdir()) == []
 

@@ -67,9 +67,9 @@ def read_class_folders(
     found = [path for path in _visible(root) if path.is_dir()]
     for path in _visible(root):
         if not path.is_dir() and path.suffix.lower() in IMAGE_SUFFIXES:
-            faults.add("a picture beside the class folders, put it into one", path.name)
+            faults.add("an image beside the class folders, put it into one", path.name)
     if not found:
-        raise AnnotationError(f"{root}: holds no class folder; put pictures into CLASS/")
+        raise AnnotationError(f"{root}: holds no class folder; put images into CLASS/")
     names = _in_order(path.name for path in found) if classes is None else list(classes)
     _check_names(names, f"{root}: classes")
     for path in found:
@@ -83,7 +83,7 @@ def read_class_folders(
     ]
     images = [
         _labelled_image(root, file_name, name, file_name, faults)
-        for name, file_name in track(files, "reading labelled pictures")
+        for name, file_name in track(files, "reading labelled images")
     ]
     faults.raise_if_any()
     return as_annotations(images, dict(enumerate(names)), where=root, source=source)
@@ -146,14 +146,14 @@ def read_class_csv(
     images: list[FoundImage] = []
     seen: dict[str, str] = {}
     means = _files_meant(root, [row[file_name] for _, row in rows])
-    for line, row in track(rows, "reading labelled pictures"):
+    for line, row in track(rows, "reading labelled images"):
         if not _check_row(row, f"line {line}", known, file_name, group, faults):
             continue
         name = PurePosixPath(means[row[file_name]]).as_posix()
         where = f"line {line} ({name})"
         label = SEPARATOR.join(row[column] for column in labels)
         if name in seen:
-            fault = "twice in the file" if seen[name] == label else "two labels for one picture"
+            fault = "twice in the file" if seen[name] == label else "two labels for one image"
             faults.add(f"{fault}, keep one row", where)
             continue
         seen[name] = label
@@ -217,7 +217,7 @@ def _labelled_image(
     else:
         size = image_size(path)
         if size is None:
-            faults.add("the picture cannot be read, replace it", where)
+            faults.add("the image cannot be read, replace it", where)
     size = size or (1, 1)
     extra = {"attributes": attributes} if attributes else {}
     whole = FoundAnnotation(label, (0, 0, *size), extra=extra)
@@ -255,14 +255,14 @@ def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
     for path in _visible(folder):
         name = f"{folder.name}/{path.name}"
         if path.is_dir():
-            faults.add("a folder in a class folder, move its pictures up", name)
+            faults.add("a folder in a class folder, move its images up", name)
         elif path.suffix.lower() not in IMAGE_SUFFIXES:
-            faults.add(f"not a picture ({_ENDINGS}), take it out", name)
+            faults.add(f"not an image ({_ENDINGS}), take it out", name)
         else:
             yield path
         is_empty = False
     if is_empty:
-        faults.add("a class folder without a picture, fill or remove it", folder.name)
+        faults.add("a class folder without an image, fill or remove it", folder.name)
 
 
 # CSV
@@ -309,7 +309,7 @@ def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[st
         raise AnnotationError(f"{path}: the file is empty; it has not even a header")
     if not rows:
         faults.raise_if_any()
-        raise AnnotationError(f"{path}: there is no row below the header; add the pictures")
+        raise AnnotationError(f"{path}: there is no row below the header; add the images")
     return header, rows
 
 

@@ -29,6 +29,7 @@ from recycling.annotations.formats.sidecars import (
 )
 from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
+from recycling.names import composed
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -80,9 +81,10 @@ def read_pascal_voc(
             kind and names the first few of each.
     """
     folder = Path(annotations_folder)
-    if categories is not None and len(set(categories)) < len(categories):
+    names = None if categories is None else list(map(_name_in_xml, categories))
+    if names is not None and len(set(names)) < len(names):
         raise AnnotationError(f"{folder}: categories: a name occurs twice; give each once")
-    by_id = None if categories is None else dict(enumerate(categories, 1))
+    by_id = None if names is None else dict(enumerate(names, 1))
     return read_sidecars(
         _PASCAL_VOC, folder, images_folder, _read_image, categories=by_id, source=source
     )
@@ -122,6 +124,11 @@ def write_pascal_voc(annotations: Annotations, folder: str | Path) -> None:
             "category ids": sum(ids_as_read[names[i]] != i for i in used),
         },
     )
+
+
+def _name_in_xml(name: str) -> str:
+    """A category's name as it is read back: blanks around the text of a tag say nothing."""
+    return composed(name).strip()
 
 
 # Reading
@@ -271,7 +278,7 @@ def _writable_names(annotations: Annotations, folder: Path) -> dict[int, str]:
     """Category names by id."""
     categories = annotations.categories
     faults = Faults(folder, AnnotationError)
-    for name in categories.loc[categories["name"].duplicated(), "name"]:
+    for name in categories.loc[categories["name"].map(_name_in_xml).duplicated(), "name"]:
         faults.add("two categories of one name, which VOC cannot tell apart, rename one", name)
     for name in categories["name"].tolist():
         if _NOT_XML.search(name) or not name.strip():

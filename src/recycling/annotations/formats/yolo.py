@@ -265,7 +265,7 @@ def _check_inside(annotations: Annotations, folder: Path) -> None:
     outside = np.asarray((corners[:, 2:] <= corners[:, :2]).any(axis=1))
     faults = Faults(folder, AnnotationError)
     kind = (
-        "the box has no area in its picture, drop it with the rules drop_degenerate_boxes and "
+        "the box has no area in its image, drop it with the rules drop_degenerate_boxes and "
         "clip_boxes"
     )
     for annotation_id in table.loc[outside, "annotation_id"]:
@@ -299,7 +299,7 @@ def _losses(image: ImageToWrite) -> dict[str, int]:
             len(annotation.polygons) > 1 for annotation in found
         ),
         "RLEs (now contours)": sum(annotation.was_rle for annotation in found),
-        "annotations that leave their picture (now clipped)": sum(map(leaves_image, found)),
+        "annotations that leave their image (now clipped)": sum(map(leaves_image, found)),
         "annotations with keys of their own": sum(bool(annotation.extra) for annotation in found),
     }
 

@@ -169,7 +169,7 @@ def _size_mismatch(
         return None
     detail = f"the file is {shown[0]} x {shown[1]}, its entry says {expected[0]} x {expected[1]}"
     if shown == expected[::-1] and orientation in EXIF_TURNED:
-        detail += f": EXIF orientation {orientation} turns the picture, its entry does not"
+        detail += f": EXIF orientation {orientation} turns the image, its entry does not"
     return detail
 
 

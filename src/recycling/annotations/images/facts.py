@@ -62,7 +62,7 @@ IMAGE_SUFFIXES = frozenset(
 _LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 to 4 bits
 _THUMBNAIL = (128, 128)
 _HASHED = (32, 32)  # what the hash is made of
-_FLAT = 2  # grey levels of 255 that JPEG may add to a flat picture
+_FLAT = 2  # grey levels of 255 that JPEG may add to a flat image
 _BATCH = 4096  # files that wait for a thread at a time
 
 
@@ -177,9 +177,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _phash(upright: Image.Image) -> str | None:
-    """The perceptual hash, 16 hex digits; None of a picture in which there is nothing to see.
+    """The perceptual hash, 16 hex digits; None of an image in which there is nothing to see.
 
-    Of a flat picture the hash is that of its noise, and the same for a black and a white one.
+    Of a flat image the hash is that of its noise, and the same for a black and a white one.
     """
     import imagehash
     from PIL.Image import Resampling

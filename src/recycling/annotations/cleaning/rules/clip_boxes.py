@@ -43,13 +43,13 @@ def clip_boxes(annotations: Annotations) -> Cleaned:
         _RULE,
         reaching,
         dict(zip(BOX, inside[reaching].T, strict=True)),
-        [f"the box reaches outside its picture of {size}" for size in _sizes(limits[reaching])],
+        [f"the box reaches outside its image of {size}" for size in _sizes(limits[reaching])],
     )
     rest, drops = without_rows(
         after,
         _RULE,
         outside,
-        [f"the box lies wholly outside its picture of {size}" for size in _sizes(limits[outside])],
+        [f"the box lies wholly outside its image of {size}" for size in _sizes(limits[outside])],
     )
     return rest, combined([audit, drops])
 

@@ -63,7 +63,7 @@ def drop_duplicate_images(
         pairs = [f"{copy} and {kept[copy]}" for copy in dict.fromkeys(old)]
         raise AnnotationError(
             f"{_RULE}: {len(pairs)} images with annotations have the same bytes as others, by id: "
-            f"{listed(pairs, 3)}; give each picture one image, or set labels: keep or drop"
+            f"{listed(pairs, 3)}; give each image one image, or set labels: keep or drop"
         )
     moved, audit = annotations, NO_AUDIT
     if labels == "keep":

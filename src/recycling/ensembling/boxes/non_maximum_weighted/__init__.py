@@ -58,7 +58,7 @@ def non_maximum_weighted(
 
     The result is that of ``non_maximum_weighted`` in the ``ensemble-boxes`` package (1.0.9), but
 
-    - boxes are in pixels and nothing is clipped: a box may reach over the picture's edge;
+    - boxes are in pixels and nothing is clipped: a box may reach over the image's edge;
     - where scores are all 0, the best box stays as it is; the package divides 0 by 0;
     - among equal scores the box with the lowest `x_min` is taken first (then `y_min`, `x_max`,
       `y_max`, `category_id`), so that neither the order of the members nor that of their rows

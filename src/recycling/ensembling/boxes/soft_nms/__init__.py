@@ -84,7 +84,7 @@ def soft_nms(
     - a box has its lowered score, as in the paper; the package uses it to choose the boxes and
       then gives them the scores that they came with;
     - `score_threshold` holds for every decay; the package ignores it for its NMS;
-    - boxes are in pixels and nothing is clipped: a box may reach over the picture's edge;
+    - boxes are in pixels and nothing is clipped: a box may reach over the image's edge;
     - among equal scores the box is taken first whose score was the highest to begin with, then
       that with the lowest `x_min`, `y_min`, `x_max`, `y_max` and `category_id`, so that neither
       the order of the members nor that of their rows alters the result;

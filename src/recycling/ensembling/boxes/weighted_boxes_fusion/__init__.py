@@ -57,7 +57,7 @@ def weighted_boxes_fusion(
 
     The result is that of ``weighted_boxes_fusion`` in the ``ensemble-boxes`` package (1.0.9), but
 
-    - boxes are in pixels and nothing is clipped: a box may reach over the picture's edge;
+    - boxes are in pixels and nothing is clipped: a box may reach over the image's edge;
     - a score never leaves [0, 1] (its issues 40 and 43: with ``avg``, a heavy member that gives
       several boxes to one cluster lifts it above 1; here it is 1);
     - ``max`` divides by the largest weight (39) and only the ratio of the weights matters, whether
