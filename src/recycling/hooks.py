@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -121,8 +123,9 @@ class SampleHooks:
             logger.warning(
                 "data/ holds nothing that this run needs: it starts from the predictions in sample/"
             )
-            for name, dataset in shipped.items():
-                catalog[name] = dataset
+            with _quiet("kedro.io.data_catalog"):  # it warns of every dataset that is replaced
+                for name, dataset in shipped.items():
+                    catalog[name] = dataset
 
 
 class UpToDateHooks:
@@ -349,6 +352,18 @@ class _Work:
     beginning: Lock = field(default_factory=Lock)
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without the warnings of a logger."""
+    named = logging.getLogger(name)
+    level = named.level
+    named.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        named.setLevel(level)
+
+
 def records_folder(context: KedroContext) -> Path:
     """Where records of outputs are kept: beside the outputs of the environment."""
     config = cast(OmegaConfigLoader, context.config_loader)
@@ -386,6 +401,11 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
     dataset = catalog.get(name)
     if isinstance(dataset, PathDataset):
         where = dataset.url or shown(dataset.filepath)
+        if dataset.url is None and (kind := _other_kind(dataset.filepath)):
+            raise PreflightError(
+                f"{where}: {kind} (dataset {name!r}); correct its catalog entry, or put there what "
+                "it reads"
+            )
     else:
         where = str(dataset)
     makers = sorted(
@@ -399,6 +419,15 @@ def _check_input(name: str, catalog: DataCatalog) -> None:
         else "put it there (the sample data: make sample), or change its catalog entry"
     )
     raise PreflightError(f"{where}: not there (dataset {name!r}); {todo}")
+
+
+def _other_kind(path: Path) -> str | None:
+    """What lies at a path where a dataset does not find what it reads; None where nothing does."""
+    if path.is_dir():
+        return "is a folder, not a file"
+    if path.exists():
+        return "is a file, not a folder"
+    return "is a link to what is not there" if path.is_symlink() else None
 
 
 def _check_recipe(node: Node, catalog: DataCatalog) -> None:
