@@ -296,30 +296,32 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
                 strict=True,
             )
         )
-        self._table = annotations.annotations
-        self._rows: dict[Any, Any] = dict(self._table.groupby("image_id").indices)
         self._values = {category: index + 1 for index, category in enumerate(categories)}
+        # As lists: taking rows out of a table for each image takes longer than painting them.
+        table = annotations.annotations
+        self._rows: dict[Any, Any] = dict(table.groupby("image_id").indices)
+        self._ids = table["annotation_id"].tolist()
+        self._painted = [
+            _IGNORE if crowd else self._values[category_id]
+            for category_id, crowd in zip(
+                table["category_id"].tolist(), table["iscrowd"].tolist(), strict=True
+            )
+        ]
+        segmentation = table["segmentation"]
+        self._texts = segmentation.astype(object).where(segmentation.notna(), None).tolist()
+        self._boxes = table[BOX].to_numpy().tolist()
 
     def __getitem__(self, image_id: int) -> NDArray[np.uint8]:
         height, width = self._sizes[image_id]
         label_map = np.zeros((height, width), dtype=np.uint8)
-        rows = self._table.iloc[self._rows.get(image_id, [])]
-        texts = [None if pd.isna(text) else text for text in rows["segmentation"]]
-        for annotation_id, category_id, crowd, text, box in zip(
-            rows["annotation_id"].tolist(),
-            rows["category_id"].tolist(),
-            rows["iscrowd"].tolist(),
-            texts,
-            rows[BOX].to_numpy().tolist(),
-            strict=True,
-        ):
-            value = _IGNORE if crowd else self._values[category_id]
+        for row in self._rows.get(image_id, ()):
             try:
-                label_map[annotation_mask(text, box, height, width)] = value
+                mask = annotation_mask(self._texts[row], self._boxes[row], height, width)
             except AnnotationError as error:
                 raise AnnotationError(
-                    f"annotation {annotation_id} of image {image_id}: {error}"
+                    f"annotation {self._ids[row]} of image {image_id}: {error}"
                 ) from error
+            label_map[mask] = self._painted[row]
         return label_map
 
     def __iter__(self) -> Iterator[int]:
