@@ -8,7 +8,7 @@ Source: ``COCOeval.evaluateImg`` and ``COCOeval.accumulate`` of pycocotools 2.0.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from recycling.compiled import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

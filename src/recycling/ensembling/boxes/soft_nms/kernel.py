@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import exp
 
 import numpy as np
-from numba import njit
+from recycling.compiled import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

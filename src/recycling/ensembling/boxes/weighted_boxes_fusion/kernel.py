@@ -6,7 +6,7 @@ It calls no compiled function of another file: numba's cache notices changes to 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from recycling.compiled import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ compiler turns into vector instructions.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from recycling.compiled import njit
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]

@@ -6,7 +6,7 @@ They are summed a block of pixels at a time, where numpy would turn all planes i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from recycling.compiled import njit
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
