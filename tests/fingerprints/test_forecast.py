@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import shutil
 
@@ -98,6 +99,21 @@ def test_another_fold_takes_as_long_as_the_one_that_is_known(project):
     graph = graph_of(project)
     expected = forecast(graph, records, graph.pipeline.nodes)
     assert (expected.seconds, expected.unknown) == (100, ())
+
+
+def test_without_a_record_a_checkpoint_says_how_long_it_took(project):
+    project.run(only_missing=False)
+    for record in project.made.glob("*.json"):
+        record.unlink()
+    facts = project.folder / "data/a/checkpoint/checkpoint.json"
+    content = json.loads(facts.read_text())
+    more = {"seconds": 50.0, "peak_megabytes": 2048.0, "peak_megabytes_of": "GPU"}
+    facts.write_text(json.dumps({**content, **more}))
+    graph = graph_of(project)
+    expected = forecast(graph, Records(project.made), graph.pipeline.nodes)
+    assert (expected.seconds, expected.gpu_peak) == (50, 2048)
+    assert "a.train" not in expected.unknown
+    assert {"b.train", "a.predict", "submit"} <= set(expected.unknown)
 
 
 def test_outputs_that_exceed_what_is_free_do_not_fit(project):

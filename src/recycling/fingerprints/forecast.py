@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from kedro.pipeline.node import Node
 from recycling.backends import Model
 from recycling.datasets import CheckpointDataset, PathDataset
 from recycling.errors import listed
-from recycling.fingerprints.ingredients import Graph
+from recycling.fingerprints.ingredients import Facts, Graph
 from recycling.fingerprints.records import Record, Records
 from recycling.fingerprints.state import State
 
@@ -32,6 +34,7 @@ class Forecast:
         more: Bytes by which those exceed what they replace.
         free: Bytes that are free where outputs go.
         gpus: The GPUs: name, and free and whole memory in MiB.
+        gpu_peak: MiB that the largest of the trainings took of one before; 0 if that is not known.
     """
 
     nodes: int
@@ -42,6 +45,7 @@ class Forecast:
     more: int
     free: int
     gpus: tuple[tuple[str, int, int], ...] = ()
+    gpu_peak: float = 0.0
 
     @property
     def fits(self) -> bool:
@@ -59,6 +63,8 @@ class Forecast:
         parts.append(self._time())
         free = f"{_bytes(self.free)} are free"
         parts.append(f"writes about {_bytes(self.size)}, {free}" if self.size else free)
+        if self.gpus and self.gpu_peak:
+            parts.append(f"a training took {self.gpu_peak / 1024:.1f} GiB of a GPU")
         parts += [
             f"{name}: {free / 1024:.1f} of {whole / 1024:.1f} GiB free"
             for name, free, whole in self.gpus
@@ -87,26 +93,28 @@ def forecast(graph: Graph, records: Records, nodes: Sequence[Node]) -> Forecast:
         nodes: Those that will run.
     """
     earlier = _of_any_fold(records)
-    seconds, size, more, trainings = 0.0, 0, 0, 0
+    seconds, size, more, trainings, peak = 0.0, 0, 0, 0, 0.0
     unknown = []
     for node in nodes:
-        if not (outputs := graph.stored_outputs(node)):
-            continue  # nothing that is kept takes long
-        trains = False
+        outputs = graph.stored_outputs(node)
         before: Record | None = None
+        model: Facts = {}
         for name in outputs:
-            dataset = graph.stored(name)
-            trains |= isinstance(dataset, CheckpointDataset)
             record, like = earlier.get(name) or earlier.get(_any_fold(name)) or (None, name)
             before = before or record
             there = _size(graph, name)
             expected = there or _size(graph, like)
             size, more = size + expected, more + expected - there
-        trainings += trains
-        if before is None:
+            if isinstance(graph.stored(name), CheckpointDataset):
+                trainings += 1
+                model = _trained(graph, name) or _trained(graph, like)
+        if model.get("peak_megabytes_of") == "GPU":
+            peak = max(peak, model["peak_megabytes"])
+        took = model.get("seconds") if before is None else before.seconds
+        if took is not None:
+            seconds += took * _more_epochs(node, model, graph)
+        elif outputs:  # what keeps nothing takes no time that matters
             unknown.append(node.name)
-        else:
-            seconds += before.seconds * (_more_epochs(node, before, graph) if trains else 1)
     return Forecast(
         nodes=len(nodes),
         trainings=trainings,
@@ -116,6 +124,7 @@ def forecast(graph: Graph, records: Records, nodes: Sequence[Node]) -> Forecast:
         more=more,
         free=_free(records.folder),
         gpus=_gpus() if trainings else (),
+        gpu_peak=peak,
     )
 
 
@@ -155,15 +164,22 @@ def _any_fold(name: str) -> str:
     return re.sub(r"\.fold(\d+|_all)\.", ".fold*.", name)
 
 
-def _more_epochs(node: Node, before: Record, graph: Graph) -> float:
+def _trained(graph: Graph, name: str) -> Facts:
+    """What an earlier checkpoint says of its training; nothing where there is none."""
+    dataset = graph.catalog.get(name) if name in graph.catalog else None
+    path = dataset.stored if isinstance(dataset, CheckpointDataset) else None
+    with suppress(OSError, ValueError):
+        return dict(json.loads((path / "checkpoint.json").read_bytes())) if path else {}
+    return {}
+
+
+def _more_epochs(node: Node, trained: Facts, graph: Graph) -> float:
     """How many times as many epochs a training has now."""
+    epochs = trained.get("model", {}).get("epochs")
     for name in node.inputs:
-        if name.startswith("params:models."):
-            key = name.removeprefix("params:")
-            now, then = graph.parameter(key), before.ingredients.parameters.get(key)
-            epochs = then.get("epochs") if isinstance(then, dict) else None
-            if isinstance(now, Model) and epochs:
-                return float(now.epochs / epochs)
+        if epochs and name.startswith("params:models."):
+            now = graph.parameter(name.removeprefix("params:"))
+            return float(now.epochs / epochs) if isinstance(now, Model) else 1.0
     return 1.0
 
 
