@@ -71,6 +71,12 @@ REFUSED = {
         "conf/base/parameters_ensembling.yml with --params: no parameter 'ensembling.dett'; "
         "did you mean 'det'?"
     ),
+    "--namespaces cls.resnet18.fold0": (
+        "data/01_raw/sample/images: not there (dataset 'pool.images', nor are test.images, "
+        "train.images, train.raw_annotations); put it there (the sample data: make sample), or "
+        "change its catalog entry; then make folds, test.annotations, train.annotations with: "
+        "kedro run --to-outputs folds,test.annotations,train.annotations --only-missing-outputs"
+    ),
     "--env mine": (
         "conf/mine/parameters.yml: no parameter 'cleaning.test'; add it: 'cleaning' there replaces "
         "that of conf/base whole"

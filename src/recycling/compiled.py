@@ -50,7 +50,7 @@ class PassingCacheLocator(InTreeCacheLocator):  # type: ignore[misc]
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)
-        self._cache_path = os.path.join(_passing_folder(), self.get_suitable_cache_subpath(py_file))
+        self._cache_path = os.fspath(_passing_folder() / self.get_suitable_cache_subpath(py_file))
 
 
 def _shared_folder() -> Path:
@@ -58,8 +58,8 @@ def _shared_folder() -> Path:
 
 
 @cache
-def _passing_folder() -> str:
-    folder = mkdtemp(prefix="recycling-kernels-")
+def _passing_folder() -> Path:
+    folder = Path(mkdtemp(prefix="recycling-kernels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

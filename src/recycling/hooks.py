@@ -409,11 +409,8 @@ def _check_inputs(pipeline: Pipeline, catalog: DataCatalog, env: str | None) -> 
         for name in node.outputs
     }
     missing = [name for name in inputs if not _is_there(name, catalog)]
-    given = [name for name in missing if name not in makers]
-    if given:
-        raise PreflightError(_not_given(given, catalog))
     if missing:
-        raise PreflightError(_not_made(missing, makers, catalog, env))
+        raise PreflightError(_what_is_missing(missing, makers, catalog, env))
 
 
 def _is_there(name: str, catalog: DataCatalog) -> bool:
@@ -433,39 +430,41 @@ def _not_given(names: list[str], catalog: DataCatalog) -> str:
     )
 
 
-def _not_made(
+def _what_is_missing(
     missing: list[str], makers: Mapping[str, Node], catalog: DataCatalog, env: str | None
 ) -> str:
-    """What nodes make that do not run, and the command that runs them."""
-    needed, given, seen = [], [], set()
-    waiting = list(missing)
+    """What has to be put there, and the command that makes what nodes make that do not run."""
+    needed: set[str] = set()
+    given, seen, waiting = [], set(), list(missing)
     while waiting:
         if (name := waiting.pop()) in seen or _is_there(name, catalog):
             continue
         seen.add(name)
         if name in makers:
-            needed.append(makers[name])
+            needed.add(makers[name].name)
             waiting += makers[name].inputs
-        elif name in catalog:
+        elif name in catalog or name in missing:
             given.append(name)
-    options = "" if env is None else f" --env {env}"
-    if len(missing) <= MOST_OUTPUTS:
-        what = f"--to-outputs {','.join(missing)}"
+    made = [name for name in missing if name in makers]
+    if not made:
+        return _not_given(sorted(given), catalog)
+    if len(made) <= MOST_OUTPUTS:
+        what = f"--to-outputs {','.join(made)}"
     else:
-        names = {node.name for node in needed}
+        parts = {name: part for name, part in pipelines.items() if name != "__default__"}
         what = "--pipelines " + ",".join(
             name
-            for name, part in pipelines.items()
-            if name != "__default__" and names & {node.name for node in part.nodes}
+            for name, part in parts.items()
+            if not needed.isdisjoint(node.name for node in part.nodes)
         )
+    options = "" if env is None else f" --env {env}"
     command = f"kedro run{options} {what} --only-missing-outputs"
-    line = _shown_inputs(missing, catalog)
     if given:
-        return f"{line}; it needs {_not_given(sorted(given), catalog)}; then run: {command}"
-    return f"{line}; make it first with: {command}"
+        return f"{_not_given(sorted(given), catalog)}; then make {listed(made, 3)} with: {command}"
+    return f"{_shown_inputs(made, catalog)}; make it first with: {command}"
 
 
-MOST_OUTPUTS = 3
+MOST_OUTPUTS = 5
 """So many that a run lacks are made by their names; for more, whole pipelines are run."""
 
 

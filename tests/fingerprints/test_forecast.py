@@ -67,7 +67,7 @@ def test_with_only_missing_outputs_only_what_will_run_counts(project, caplog):
     caplog.clear()
     assert project.run() == ["submit"]
     (line,) = [text for text in caplog.messages if " node, " in text]
-    assert line.startswith("1 node, no trainings; about 1 second as before; writes about ")
+    assert line.startswith("1 node, no trainings; about 1 second as before; ")
     caplog.clear()
     assert project.run() == []
     assert not [text for text in caplog.messages if " nodes, " in text]

@@ -11,7 +11,6 @@ from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations

@@ -210,9 +210,9 @@ def _gpus() -> tuple[tuple[str, int, int], ...]:
 
 
 def gpus_in(answer: str) -> tuple[tuple[str, int, int], ...]:
-    """The GPUs that nvidia-smi lists: name, free and whole memory in MiB.
+    r"""The GPUs that nvidia-smi lists: name, free and whole memory in MiB.
 
-    >>> gpus_in("NVIDIA H100 80GB HBM3, 80995, 81559\\n")
+    >>> gpus_in("NVIDIA H100 80GB HBM3, 80995, 81559\n")
     (('NVIDIA H100 80GB HBM3', 80995, 81559),)
     """
     rows = [line.rsplit(", ", 2) for line in answer.splitlines()]

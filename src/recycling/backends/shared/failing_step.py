@@ -71,10 +71,11 @@ def enough_memory(checkpoint: Path) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        reason = shorten(str(error), 150, placeholder=" ...")
         raise BackendError(
-            f"{checkpoint}: out of memory while predicting ({shorten(str(error), 150, placeholder=" ...")}); end what else "
-            "uses it, predict without the GPU (CUDA_VISIBLE_DEVICES= before the command), or set a "
-            "lower batch_size or image_size in models.yml, which trains the model again"
+            f"{checkpoint}: out of memory while predicting ({reason}); end what else uses it, "
+            "predict without the GPU (CUDA_VISIBLE_DEVICES= before the command), or set a lower "
+            "batch_size or image_size in models.yml, which trains the model again"
         ) from error
 
 
