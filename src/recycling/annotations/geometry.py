@@ -75,6 +75,7 @@ class Placement:
         from recycling.annotations.images.decoding import turned
 
         rle = segmentation_rle(text, self.size[1], self.size[0])
+        assert rle is not None  # of polygons alone
         mask = turned(Image.fromarray(rle_mask(rle).astype(np.uint8)), self.orientation)
         shown = mask.resize(self.shown, Image.Resampling.NEAREST)
         return mask_to_segmentation(np.asarray(shown, dtype=np.bool_))
