@@ -35,6 +35,7 @@ from recycling.evaluation.metric import (
     evaluate,
     image_scores,
     metric_of,
+    score_of,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "metric_of",
     "miou",
     "score_interval",
+    "score_of",
     "score_of_all",
     "scores_by_size",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,7 @@ from recycling.ensembling import (
     mask_problem,
     search,
 )
-from recycling.evaluation import evaluate
+from recycling.evaluation import score_of
 from recycling.pipelines.fusing import (
     Choice,
     image_sizes,
@@ -125,8 +126,12 @@ def problem_of(
     part_of = parts(images, folds, settings.parts, settings.seed)
     methods = settings.methods(task)
 
+    @cache  # hundreds of ensembles are scored on the same few parts
+    def truth(image_ids: tuple[int, ...]) -> Annotations:
+        return train.of_images(list(image_ids))
+
     def score(fused: Any, image_ids: Any) -> float:
-        return evaluate(metric, train.of_images(image_ids), fused).score
+        return score_of(metric, truth(tuple(image_ids)), fused)
 
     if task == "cls":
         return _crop_problem(predictions, train, part_of, score, methods)

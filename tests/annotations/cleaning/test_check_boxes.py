@@ -15,7 +15,12 @@ def _clean(boxes, polygons=None, per_image=100, **settings):
         annotation["segmentation"] = [polygon]
     document = {
         "images": [
-            {"id": number, "file_name": f"{'abcdefghij'[number - 1]}.jpg", "width": 160, "height": 120}
+            {
+                "id": number,
+                "file_name": f"{'abcdefghij'[number - 1]}.jpg",
+                "width": 160,
+                "height": 120,
+            }
             for number in range(1, 11)
         ],
         "annotations": annotations,
@@ -49,9 +54,7 @@ def test_corners_for_sizes_stop_with_their_row_and_the_setting():
 
 def test_corners_for_centres_stop():
     # x_min, y_min, x_max, y_max, read as x_center, y_center, width, height
-    boxes = [
-        [x - (x + w) / 2, y - (y + h) / 2, x + w, y + h] for x, y, w, h in PIXELS * 3
-    ]
+    boxes = [[x - (x + w) / 2, y - (y + h) / 2, x + w, y + h] for x, y, w, h in PIXELS * 3]
     with pytest.raises(AnnotationError, match="where x_center, y_center, width, height belong"):
         _clean(boxes, drop_duplicate_annotations={"enabled": False})
 

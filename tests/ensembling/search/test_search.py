@@ -17,7 +17,7 @@ from recycling.ensembling.search.candidates import (
     Space,
     candidate,
 )
-from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, search
+from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, _quiet_optuna, search
 from recycling.ensembling.search.selection import (
     CHOICES,
     Scores,
@@ -483,3 +483,14 @@ def test_words_are_searched_as_well_as_numbers():
     found = search(replace(made_up, fuse=fuse), n_trials=15)
     assert dict(found.searched.chosen.settings) == {"mood": "good"}
     assert dict(found.greedy.chosen.settings) == {"mood": "bad"}
+
+
+def test_optuna_is_quiet_till_the_last_of_several_searches_at_once_ends():
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    with _quiet_optuna:
+        with _quiet_optuna:
+            pass
+        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO

@@ -17,6 +17,7 @@ from recycling.backends.detectron2_backend.state import identity
 from recycling.backends.detectron2_backend.training import DetectorJob, fit
 from recycling.backends.shared.albumentations_list import check_albumentations
 from recycling.backends.shared.checkpoint_folder import sha256_of_data, with_settings
+from recycling.backends.shared.failing_step import enough_memory
 from recycling.backends.shared.job import check_can_score, finish
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin
@@ -75,13 +76,14 @@ class Detectron2Backend:
             from the surest to the least sure.
 
         Raises:
-            BackendError: The folder is no whole checkpoint, or an image cannot be read.
+            BackendError: The folder is no whole checkpoint, an image cannot be read, or memory
+                runs out.
         """
         if images.crops is not None:
             raise BackendError(
                 f"{checkpoint.folder}: a detector looks at whole images; leave out the crops"
             )
-        with session.library():
+        with session.library(), enough_memory(checkpoint.folder):
             return predict(load_trained(checkpoint), images)
 
 

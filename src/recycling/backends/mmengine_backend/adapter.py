@@ -28,7 +28,7 @@ from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
-from recycling.backends.shared.failing_step import explained_step
+from recycling.backends.shared.failing_step import enough_memory, explained_step
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin, flat, identity_of, state_of
@@ -102,11 +102,11 @@ class MMEngineBackend:
             images: What to predict on; for a classifier with `crops`.
 
         Raises:
-            BackendError: The folder is no whole checkpoint or another library's, or an image
-                cannot be read.
+            BackendError: The folder is no whole checkpoint or another library's, an image
+                cannot be read, or memory runs out.
         """
         trained = read_facts(checkpoint, CONFIG)
-        with session.library(self.name):
+        with session.library(self.name), enough_memory(checkpoint.folder):
             return predict(load_network(checkpoint, trained, self.name), images)
 
 

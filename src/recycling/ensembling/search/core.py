@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, NewType
 
 import numpy as np
@@ -153,7 +153,7 @@ def search(
     _check_budget(n_trials, timeout_s)
     stop = None if timeout_s is None else time.monotonic() + timeout_s
     scores = Scores(problem)
-    with _quiet_optuna(), progress_bar() as progress:
+    with _quiet_optuna, progress_bar() as progress:
         best_member, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
         held_out = (None, *range(len(problem.parts)))
@@ -466,14 +466,31 @@ _BEGINNING = b'{"op_code":'
 _FOREIGN = "{}: not a journal of trials; delete it, or name another file"
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Let Optuna say nothing below a warning: the progress line says it."""
-    import optuna
+class _Quiet:
+    """Lets Optuna say nothing below a warning: the progress line says it.
 
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    Its verbosity is one for all threads, so it is put back when the last search ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._searches, self._before = Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        import optuna
+
+        with self._lock:
+            if not self._searches:
+                self._before = optuna.logging.get_verbosity()
+                optuna.logging.set_verbosity(max(self._before, optuna.logging.WARNING))
+            self._searches += 1
+
+    def __exit__(self, *_: object) -> None:
+        import optuna
+
+        with self._lock:
+            self._searches -= 1
+            if not self._searches:
+                optuna.logging.set_verbosity(self._before)
+
+
+_quiet_optuna = _Quiet()

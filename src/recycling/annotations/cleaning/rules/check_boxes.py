@@ -21,7 +21,9 @@ _SHARE = 1.01  # shares reach 1, and a little more where they were rounded
 _ENOUGH = 10  # boxes
 _SOME = 0.1  # of the images, or of the boxes
 _MULTIPLY = "multiply them by width and height"
-_SHARES = r"^\[(?:[\[\],\s]*(?:0?\.\d+|[01](?:\.0*)?|0\.\d+[eE]-\d+|\d(?:\.\d+)?[eE]-\d+)[\[\],\s]*)+$"
+_SHARES = (
+    r"^\[(?:[\[\],\s]*(?:0?\.\d+|[01](?:\.0*)?|0\.\d+[eE]-\d+|\d(?:\.\d+)?[eE]-\d+)[\[\],\s]*)+$"
+)
 """Polygons of numbers from 0 to 1, as JSON."""
 
 
@@ -104,9 +106,7 @@ def _tiny_outlines(table: pd.DataFrame) -> _Fault | None:
     )
 
 
-def _corners_for_sizes(
-    corners: NDArray[np.float64], limits: NDArray[np.float64]
-) -> _Fault | None:
+def _corners_for_sizes(corners: NDArray[np.float64], limits: NDArray[np.float64]) -> _Fault | None:
     start, sides = corners[:, :2], corners[:, 2:] - corners[:, :2]
     outside = (corners[:, 2:] > limits).any(axis=1)
     are_corners = (sides > start).all() and (sides <= limits).all()
