@@ -49,9 +49,9 @@ class World:
 
 
 def draw_kinds(rng: np.random.Generator) -> list[Kind]:
-    """One to five members, of which none to three are bad, but never all of several."""
+    """One to five members, of which none to three are bad."""
     n_members = int(rng.integers(1, 6))
-    n_bad = int(rng.integers(0, min(3, n_members - 1) + 1)) if n_members > 1 else 0
+    n_bad = int(rng.integers(0, min(3, n_members) + 1))
     bad = [BAD[int(number)] for number in rng.integers(0, len(BAD), n_bad)]
     return [*("good" for _ in range(n_members - n_bad)), *bad]  # type: ignore[list-item]
 
@@ -85,7 +85,7 @@ def draw_boxes(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) 
     hard = rng.normal(0, 1, len(objects)), rng.normal(0, 1, len(distractors))
 
     def member(kind: Kind) -> pd.DataFrame:
-        skill = rng.uniform(-0.8, 0.2) if kind == "poor" else rng.uniform(0.9, 1.8)
+        skill = rng.uniform(-1.2, -0.4) if kind == "poor" else rng.uniform(0.2, 1.2)
         n_own = rng.poisson(1.5 if kind != "poor" else 4.0, n_images)
         found = []
         for table, hardness, level in ((objects, hard[0], skill), (distractors, hard[1], -1.2)):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.calibration.core import Calibrator, Evidence, fit_curves
+from recycling.ensembling.calibration.core import Calibrator, Curves, Evidence
 from recycling.ensembling.members import EnsemblingError
 from recycling.predictions import Detections
 
@@ -39,7 +39,7 @@ def calibrate_boxes(method: str, known: Detections, right: NDArray[np.float64]) 
     for category_id in np.unique(category).tolist():
         own = (category == category_id) & ~np.isnan(right)
         evidence[category_id] = Evidence(score[own], right[own], np.ones(int(own.sum())))
-    curves = fit_curves(method, evidence)
+    curves = Curves(method, evidence)
 
     def calibrated(boxes: Detections) -> Detections:
         before, of = boxes["score"].to_numpy("float64"), boxes["category_id"].to_numpy()

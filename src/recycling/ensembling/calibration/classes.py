@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from recycling.ensembling.calibration.core import Calibrator, Evidence, fit_curves
+from recycling.ensembling.calibration.core import Calibrator, Curves, Evidence
 from recycling.ensembling.classes.probabilities import probability_table, scaled_rows
 from recycling.predictions import ClassProbabilities
 
@@ -34,7 +34,7 @@ def calibrate_classes(method: str, known: ClassProbabilities, labels: pd.Series)
     labelled = known[known["annotation_id"].isin(labels.index)]
     truth = labels.loc[labelled["annotation_id"]].to_numpy(dtype=object)
     classes = [column for column in known.columns if column != "annotation_id"]
-    curves = fit_curves(
+    curves = Curves(
         method,
         {
             name: Evidence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,7 +45,7 @@ def calibration(name: str) -> Callable[[Fit], Fit]:
 @calibration(NONE)
 def none(score: Floats, right: Floats, weight: Floats) -> Curve:
     """Leave scores as they are."""
-    return lambda score: score
+    return _as_it_is
 
 
 @dataclass(frozen=True)
@@ -62,60 +63,61 @@ class Evidence:
     weight: Floats
 
 
-@dataclass(frozen=True)
 class Curves:
     """A curve for each class, and one of all classes together for those with too few examples.
-
-    Attributes:
-        of_class: By class.
-        of_all: The other.
-    """
-
-    of_class: Mapping[Hashable, Curve]
-    of_all: Curve
-
-    def __getitem__(self, key: Hashable) -> Curve:
-        return self.of_class.get(key, self.of_all)
-
-
-def fit_curves(method: str, evidence: Mapping[Hashable, Evidence]) -> Curves:
-    """Learn a curve for each class.
 
     Args:
         method: The name of a calibration.
         evidence: By class.
 
-    Returns:
-        The curves; scores are left as they are where nothing at all says how right they are.
-
     Raises:
         RegistryError: No calibration is called so.
 
     Example:
-        >>> import numpy as np
         >>> score, right = np.repeat([0.2, 0.8], 40), np.tile([0.0, 1.0, 1.0, 1.0], 20)
-        >>> can = Evidence(score, right, np.ones(80))
-        >>> fit_curves("isotonic", {"can": can})["can"](np.array([0.2, 0.8])).round(2).tolist()
+        >>> curves = Curves("isotonic", {"can": Evidence(score, right, np.ones(80))})
+        >>> curves["can"](np.array([0.2, 0.8])).round(2).tolist()
+        [0.75, 0.75]
+        >>> curves["bag"](np.array([0.2, 0.8])).round(2).tolist()
         [0.75, 0.75]
     """
-    fit = CALIBRATIONS[method].thing
-    of_class = {
-        key: fit(own.score, own.right, own.weight)
-        for key, own in evidence.items()
-        if _examples(own) >= MIN_EXAMPLES
-    }
-    together = [
-        np.concatenate([getattr(own, name) for own in evidence.values()] or [np.empty(0)])
-        for name in ("score", "right", "weight")
-    ]
-    pooled = Evidence(*together)
-    return Curves(
-        of_class, fit(*together) if _examples(pooled) > 0 else CALIBRATIONS[NONE].thing(*together)
-    )
+
+    def __init__(self, method: str, evidence: Mapping[Hashable, Evidence]) -> None:
+        self.fit, self.evidence = CALIBRATIONS[method].thing, evidence
+        self.of_class: dict[Hashable, Curve] = {}
+
+    def __getitem__(self, key: Hashable) -> Curve:
+        """The curve of a class, learnt when it is first asked for."""
+        if key not in self.of_class:
+            own = self.evidence.get(key)
+            if own is not None and _n_examples(own) >= MIN_EXAMPLES:
+                self.of_class[key] = self._fitted(own)
+            else:
+                self.of_class[key] = self.of_all
+        return self.of_class[key]
+
+    @cached_property
+    def of_all(self) -> Curve:
+        """That of all classes; scores are left as they are where nothing says what is right."""
+        every = list(self.evidence.values())
+        if not every:
+            return _as_it_is
+        pooled = Evidence(
+            np.concatenate([own.score for own in every]),
+            np.concatenate([own.right for own in every]),
+            np.concatenate([own.weight for own in every]),
+        )
+        return self._fitted(pooled) if _n_examples(pooled) > 0 else _as_it_is
+
+    def _fitted(self, evidence: Evidence) -> Curve:
+        return self.fit(evidence.score, evidence.right, evidence.weight)
 
 
-def _examples(evidence: Evidence) -> float:
+def _as_it_is(score: Floats) -> Floats:
+    return score
+
+
+def _n_examples(evidence: Evidence) -> float:
     """How many there are of the rarer of right and wrong ones."""
-    counted = evidence.weight > 0
-    n_right = float((evidence.weight * evidence.right)[counted].sum())
+    n_right = float((evidence.weight * evidence.right).sum())
     return min(n_right, float(evidence.weight.sum()) - n_right)

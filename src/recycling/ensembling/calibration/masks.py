@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.ensembling.calibration.core import Calibrator, Evidence, fit_curves
+from recycling.ensembling.calibration.core import Calibrator, Curves, Evidence
 from recycling.ensembling.masks.image_members import stacked
 from recycling.predictions import IGNORE, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
@@ -82,7 +82,7 @@ def calibrate_masks(method: str, counts: NDArray[np.int64]) -> Calibrator:
         seen = weight > 0
         is_right = np.repeat([0.0, 1.0], STEPS)
         evidence[label] = Evidence(score[seen], is_right[seen], weight[seen])
-    curves = fit_curves(method, evidence)
+    curves = Curves(method, evidence)
     table = np.stack(
         [np.rint(255 * np.clip(curves[label](value), 0, 1)) for label in range(len(counts))]
         or [np.empty(STEPS)]
