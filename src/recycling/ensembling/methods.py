@@ -75,7 +75,7 @@ Calibrate: TypeAlias = Annotated[
 """How the members' scores are made comparable before they are fused; `fuse` does it."""
 
 
-def calibration_of(settings: PickedSettings) -> str:
+def calibration_of(settings: PickedSettings | None) -> str:
     """The calibration that settings ask for; `none` also where the method takes none.
 
     >>> calibration_of(BoxFusion.model_validate({"method": "nms", "calibrate": "platt"}))

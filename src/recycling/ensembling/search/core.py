@@ -23,6 +23,7 @@ import pandas as pd
 from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.methods import Searched
 from recycling.ensembling.search.candidates import (
+    CALIBRATE,
     Candidate,
     Fused,
     Setting,
@@ -133,7 +134,7 @@ def search(
     """Search for the best ensemble with Optuna's TPE sampler.
 
     It begins with what greedy selection chooses and with all members counting the same, by each
-    method. At the end, members are left out as long as that costs nothing. So on the parts that it
+    method, and by the first with calibrated scores. At the end, members are left out as long as that costs nothing. So on the parts that it
     chooses on it is never worse than greedy selection; whether it is better on others, the held-out
     scores say.
 
@@ -255,7 +256,7 @@ class _Search(Generic[Fused]):
             self.study.add_trials(self._kept.get_trials(deepcopy=False))
         problem = scores.problem
         self._tried = {chosen for chosen, _ in self.tried(None)}
-        starts = [start, *(_all_equal(problem, method) for method in problem.methods)]
+        starts = [start, *_starts(problem)]
         for first in list(dict.fromkeys(starts))[self.n_trials :]:
             self.study.enqueue_trial(_parameters(problem, first))
 
@@ -333,6 +334,21 @@ class _Search(Generic[Fused]):
 
 def _all_equal(problem: Problem[Fused], method: Space) -> Candidate:
     return candidate(method, dict.fromkeys(problem.names, 1))
+
+
+def _starts(problem: Problem[Fused]) -> list[Candidate]:
+    """All members counting the same, by each method, and by the first with scores calibrated."""
+    starts = [_all_equal(problem, method) for method in problem.methods]
+    for method in problem.methods:
+        calibrations = method.settings.get(CALIBRATE, ())
+        if isinstance(calibrations, tuple) and calibrations:
+            everybody = dict.fromkeys(problem.names, 1)
+            starts += [
+                candidate(method, everybody, method.defaults() | {CALIBRATE: name})
+                for name in calibrations
+            ]
+            break
+    return starts
 
 
 def _suggest(problem: Problem[Fused], trial: Trial) -> None:

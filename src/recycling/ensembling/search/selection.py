@@ -44,6 +44,7 @@ CHOICES = Schema(
         ),
         Column("gain", "float64", "held-out score less that of the default"),
         Column("gain_error", "float64", "standard error of the gain", minimum=0),
+        Column("unit", "string", "what the standard error is over"),
     ),
     open_ended=True,
 )
@@ -72,6 +73,7 @@ class Choice:
         held_out: (parts,), the score on each part of what was chosen on the others: honest.
         default: (parts,), the same of the default.
         gain_error: The standard error of the gain, as `Scores.gain_error` takes it.
+        unit: What that is over: ``400 images``.
         chosen_without: (parts,), what was chosen on the others.
         folds: (parts,), what the parts are called.
     """
@@ -82,6 +84,7 @@ class Choice:
     held_out: tuple[float, ...]
     default: tuple[float, ...]
     gain_error: float
+    unit: str
     chosen_without: tuple[Candidate, ...]
     folds: tuple[int, ...]
 
@@ -110,6 +113,7 @@ class Choice:
             "held_out_score": self.held_out_score,
             "gain": self.gain,
             "gain_error": self.gain_error,
+            "unit": self.unit,
             "held_out": dict(zip(folds, self.held_out, strict=True)),
             "chosen_without": {
                 fold: chosen.to_dict()
@@ -208,6 +212,7 @@ class Scores(Generic[Fused]):
             held_out=tuple(float(self.of(without[part], part)[part]) for part in parts),
             default=tuple(float(self.of(self.default, part)[part]) for part in parts),
             gain_error=self.gain_error(without),
+            unit=f"{len(parts)} parts" if self.problem.judge is None else self.problem.judge.unit,
             chosen_without=without,
             folds=self.problem.folds,
         )
@@ -353,6 +358,7 @@ def choices_table(choices: Sequence[Choice]) -> Choices:
             "held_out_score": choice.held_out_score,
             "gain": choice.gain,
             "gain_error": choice.gain_error,
+            "unit": choice.unit,
             **{f"fold {f}": s for f, s in zip(choice.folds, choice.held_out, strict=True)},
         }
         for choice in choices
@@ -380,23 +386,22 @@ def taken(choices: Choices) -> int:
     return 0 if score.isna().all() else int(score.fillna(-np.inf).to_numpy().argmax())
 
 
-def choice_sentence(choices: Choices, unit: str = "") -> str:
+def choice_sentence(choices: Choices) -> str:
     """Whether the default was kept, and what the best of the others is worth beside it.
 
     Args:
         choices: One row a way of choosing, the default's first; schema `CHOICES`.
-        unit: What the standard error is over: ``400 images``.
 
     Returns:
         A sentence without a full stop, like "kept the default: the best found (greedy) is 0.004 +-
-        0.007 better on held-out parts".
+        0.007 better on held-out parts (standard error over 400 images)".
     """
     row = taken(choices)
     others = choices.iloc[1:].sort_values("held_out_score", ascending=False, kind="stable")
     best = choices.iloc[row] if row else others.iloc[0]
     worth = f"{abs(best['gain']):.3f} +- {best['gain_error']:.3f}"
-    worth += f" {'better' if best['gain'] >= 0 else 'worse'}"
-    where = " on held-out parts" + (f" (standard error over {unit})" if unit else "")
+    worth = f"{worth} {'better' if best['gain'] >= 0 else 'worse'}"
+    where = f" on held-out parts (standard error over {best['unit']})"
     if row == 0:
         return f"kept the default: the best found ({best['how']}) is {worth}{where}"
     return (
