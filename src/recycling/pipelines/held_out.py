@@ -23,7 +23,7 @@ from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.searching import problem_of_gathered
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
 from recycling.plan import FUSION, EnsemblePlan, Search
-from recycling.predictions import LabelMaps
+from recycling.predictions import LabelMaps, ProbabilityMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
@@ -84,7 +84,15 @@ def held_out_fuser(task: Task) -> Callable[..., tuple[Annotations, Any, dict[str
 
     own = PREDICTIONS[task]
     returns = GenericAlias(tuple, (Annotations, own, dict[str, Any], dict[str, Any]))
-    return with_types(fuse_out_of_fold, settings=FUSION[task], metric=METRIC[task], returns=returns)
+    members = own | Annotations | (ProbabilityMaps if task == "seg" else own)
+    return with_types(
+        fuse_out_of_fold,
+        settings=FUSION[task],
+        search=Search,
+        metric=METRIC[task],
+        members=members,
+        returns=returns,
+    )
 
 
 def _ensembles(

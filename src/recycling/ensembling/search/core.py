@@ -134,9 +134,9 @@ def search(
     """Search for the best ensemble with Optuna's TPE sampler.
 
     It begins with what greedy selection chooses and with all members counting the same, by each
-    method, and by the first with calibrated scores. At the end, members are left out as long as that costs nothing. So on the parts that it
-    chooses on it is never worse than greedy selection; whether it is better on others, the held-out
-    scores say.
+    method and by the first with calibrated scores. At the end, members are left out as long as that
+    costs nothing. So on the parts that it chooses on it is never worse than greedy selection;
+    whether it is better on others, the held-out scores say.
 
     The same problem, seed and number of trials give the same result, whether or not the run was
     broken off and started again.
