@@ -20,7 +20,7 @@ from recycling.evaluation.bootstrap import (
     score_interval,
     score_of_all,
 )
-from recycling.evaluation.box_matches import BoxMatches, match_boxes
+from recycling.evaluation.box_matches import BoxMatches, match_boxes, right_boxes
 from recycling.evaluation.boxes import SIZES, scores_by_size
 from recycling.evaluation.class_counts import ClassCounts
 from recycling.evaluation.classes import confusion
@@ -63,6 +63,7 @@ __all__ = [
     "mean_dice",
     "metric_of",
     "miou",
+    "right_boxes",
     "score_interval",
     "score_of",
     "score_of_all",
