@@ -59,12 +59,21 @@ class TrainingData:
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
             cannot be known. What a training with `early_stopping` asks after each epoch.
+        images_an_epoch: How many images (for a classifier: crops) an epoch takes; the training
+            images are gone through in shuffled order, again and again. Two trainings with the
+            same number have the same steps and learning rates, however many images each has. None
+            takes each image once, or as often as the sampler says.
     """
 
     train: Sequence[LabeledImages]
     validation: LabeledImages
     categories: pd.DataFrame
     score: Callable[[Predictions], float] | None = None
+    images_an_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.images_an_epoch is not None and self.images_an_epoch < 1:
+            raise BackendError(f"images_an_epoch is {self.images_an_epoch}; give 1 or more")
 
     @property
     def class_names(self) -> list[str]:

@@ -230,7 +230,8 @@ def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
 
 def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
     prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
-    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "LabelMapDataset"}
+    boxes = "BoxesAndIgnoreRegions" if data.ignore_regions else "BaseDetDataset"
+    types = {"cls": "BaseDataset", "det": boxes, "seg": "LabelMapDataset"}
     return {
         "type": types[model.task],
         "ann_file": str(data.file.resolve()),

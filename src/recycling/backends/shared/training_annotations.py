@@ -45,3 +45,12 @@ def check_annotations(
                 f"{where}: annotation {row['annotation_id']} on image {row['image_id']} {fault} "
                 f"({int(bad.sum())} are like that); {advice}"
             )
+
+
+def is_pseudo(annotations: Annotations) -> bool:
+    """Whether models have labelled a part of the training data.
+
+    Args:
+        annotations: Of one part.
+    """
+    return bool((annotations.annotations["source"] == "pseudo").any())
