@@ -5,86 +5,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.heads import (
+    RECIPES,
+    REGION,
+    SIDE,
+    built,
+    config_of,
+    detector,
+    losses_of,
+    outputs_of,
+    samples,
+)
 from backends.loaded_trainings import samples_of
 from backends.tiny_trainings import draw_pictures
 from recycling.annotations import LabeledImages
-from recycling.backends import Model
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
-from recycling.backends.mmengine_backend.resolve import resolve
 
 pytest.importorskip("mmdet")
-
-RECIPES = Path(__file__).parents[2] / "conf/recipes/mmdet"
-OBJECT = [8.0, 8.0, 40.0, 44.0]
-REGION = [62.0, 54.0, 122.0, 122.0]
-SIDE = 128
 
 
 @pytest.fixture(scope="module", autouse=True)
 def library() -> Iterator[None]:
     with session.library("mmdet"):
         yield
-
-
-@cache
-def config_of(recipe: str) -> Any:
-    model = Model(
-        task="det",
-        backend="mmdet",
-        recipe=recipe,
-        image_size=SIDE,
-        epochs=1,
-        batch_size=2,
-        optimizer={"learning_rate": 1e-4},
-    )
-    data = TrainingSet(Path("train.json"), ["box", "disc"], n_samples=2, sha256="")
-    return resolve(model, RECIPES / f"{recipe}.py", data, Path("run")).model
-
-
-def built(recipe: str, name: str) -> Any:
-    """A head of a recipe, as its detector builds it."""
-    from mmengine.registry import MODELS
-
-    config = config_of(recipe)
-    train = config.get("train_cfg")  # FCOS has none
-    if name == "rpn_head":
-        train = train.rpn
-    elif name == "roi_head":
-        train = train.rcnn
-    head = {**config[name], "train_cfg": train, "test_cfg": None}
-    if name == "rpn_head":
-        head["num_classes"] = 1
-    return MODELS.build(head)
-
-
-def samples(*, marked: bool) -> list[Any]:
-    """Two images: one with an object, one without; a region in both, or in none."""
-    import torch
-    from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
-
-    made = []
-    for boxes, labels in (([OBJECT], [1]), ([], [])):
-        size = (SIDE, SIDE)
-        sample = DetDataSample(
-            metainfo={"img_shape": size, "pad_shape": size, "batch_input_shape": size}
-        )
-        sample.gt_instances = InstanceData(
-            bboxes=torch.tensor(boxes).reshape(-1, 4), labels=torch.tensor(labels).long()
-        )
-        regions = [REGION] if marked else []
-        sample.ignored_instances = InstanceData(
-            bboxes=torch.tensor(regions).reshape(-1, 4), labels=torch.zeros(len(regions)).long()
-        )
-        made.append(sample)
-    return made
 
 
 def fire(maps: Any, score: float) -> list[Any]:
@@ -106,21 +54,6 @@ def fire(maps: Any, score: float) -> list[Any]:
                     level[:, :, row, column] = score
         changed.append(level)
     return changed
-
-
-def losses_of(head: Any, outputs: Any, batch: list[Any]) -> float:
-    """All losses together, with the same random numbers each time."""
-    import torch
-
-    torch.manual_seed(0)
-    losses = head.loss_by_feat(
-        *outputs,
-        [sample.gt_instances for sample in batch],
-        [sample.metainfo for sample in batch],
-        [sample.ignored_instances for sample in batch],
-    )
-    levels = [loss if isinstance(loss, list) else [loss] for loss in losses.values()]
-    return float(sum(level.sum() for loss in levels for level in loss))
 
 
 @pytest.mark.parametrize(
@@ -146,35 +79,21 @@ def test_what_fires_in_an_ignore_region_costs_nothing(recipe: str, name: str, ep
     torch.manual_seed(1)
     MessageHub.get_current_instance().update_info("epoch", epoch)
     head = built(recipe, name)
-    channels = head.in_channels
-    strides = head.prior_generator.strides
-    if not isinstance(channels, (list, tuple)):
-        channels = [channels] * len(strides)
-    sides = [
-        max(1, SIDE // (stride[0] if isinstance(stride, tuple) else stride)) for stride in strides
-    ]
-    features = [torch.randn(2, n, side, side) for n, side in zip(channels, sides, strict=True)]
     with torch.no_grad():
-        plain = list(head(tuple(features)))
+        plain = outputs_of(head)
         score = 0.9 if recipe.startswith("tood") else 3.0
         fired = [fire(plain[0], score), *plain[1:]]
         if recipe.startswith("yolox"):
             fired[2] = fire(plain[2], score)
         before = [losses_of(head, outputs, samples(marked=True)) for outputs in (plain, fired)]
         assert before[0] != pytest.approx(before[1], rel=1e-3), "mmdet by itself learns it"
-        leave_out_ignore_regions(_detector(name, head), "det.test")
+        leave_out_ignore_regions(detector(name, head), "det.test")
         assert losses_of(head, plain, samples(marked=True)) == pytest.approx(
             losses_of(head, fired, samples(marked=True)), rel=1e-6
         )
         unmarked = [losses_of(head, outputs, samples(marked=False)) for outputs in (plain, fired)]
     assert unmarked[0] != pytest.approx(unmarked[1], rel=1e-3)
     assert before[0] == pytest.approx(unmarked[0], rel=1e-6), "unmarked, it learns as ever"
-
-
-def _detector(name: str, head: Any) -> Any:
-    from types import SimpleNamespace
-
-    return SimpleNamespace(**{name: head})
 
 
 @pytest.mark.parametrize("recipe", ["faster_rcnn_r50", "cascade_rcnn_r50"])
@@ -201,14 +120,14 @@ def test_proposals_in_an_ignore_region_are_no_background(recipe: str) -> None:
             losses = roi_head.loss(features, given, samples(marked=marked))
         return float(sum(value.sum() for name, value in losses.items() if "loss" in name))
 
-    leave_out_ignore_regions(_detector("roi_head", roi_head), "det.test")
+    leave_out_ignore_regions(detector("roi_head", roi_head), "det.test")
     marked = [loss(boxes, marked=True) for boxes in (outside, [*outside, *inside])]
     assert marked[0] == pytest.approx(marked[1], rel=1e-5)
     unmarked = [loss(boxes, marked=False) for boxes in (outside, [*outside, *inside])]
     assert unmarked[0] != pytest.approx(unmarked[1], rel=1e-3)
 
 
-def test_each_recipe_of_mmdet_can_or_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_recipe_of_mmdet_can_or_says_so() -> None:
     from recycling.backends.mmengine_backend.networks.detectors import ignore_regions
 
     known = {*ignore_regions.BY_ASSIGNER, "FCOSHead", "YOLOXHead"}
@@ -233,7 +152,7 @@ def test_a_head_that_cannot_is_said_on_one_line(caplog: pytest.LogCaptureFixture
         {"type": "CenterNetHead", "in_channels": 8, "feat_channels": 8, "num_classes": 2}
     )
     with caplog.at_level(logging.WARNING):
-        leave_out_ignore_regions(_detector("bbox_head", head), "det.center")
+        leave_out_ignore_regions(detector("bbox_head", head), "det.center")
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("det.center: CenterNetHead learns what is unmatched in ignore regions")
     assert "YOLOXHead" in line

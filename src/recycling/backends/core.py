@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -176,21 +176,22 @@ def unwrapped_errors() -> Iterator[None]:
         raise BackendError(str(error).strip().rsplit("BackendError: ", 1)[-1]) from error
 
 
-def refuse(model: Model, cannot: Iterable[str]) -> None:
+def refuse(model: Model, cannot: Mapping[str, str]) -> None:
     """Refuse settings that a backend cannot honour.
 
     Args:
         model: The settings.
-        cannot: The names of those that it cannot honour; they have to be at their defaults.
+        cannot: The names of those that it cannot honour, which have to be at their defaults, and
+            what to do where one is not.
 
     Raises:
         BackendError: One of them is set.
     """
-    for name in cannot:
+    for name, advice in cannot.items():
         default = Model.model_fields[name].default
         if getattr(model, name) != default:
             raise BackendError(
-                f"model {model.recipe!r}: {model.backend} cannot honour {name!r}; remove it"
+                f"model {model.recipe!r}: {model.backend} cannot honour {name!r}; {advice}"
             )
 
 

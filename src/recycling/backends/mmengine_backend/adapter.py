@@ -206,8 +206,13 @@ def _fit_to_data(network: Any, job: Job) -> None:
     """Let a detector learn as the training's boxes ask: ignore regions, and weights by score."""
     if job.model.task != "det":
         return
-    from recycling.backends.mmengine_backend.networks.detectors import ignore_regions
+    from recycling.backends.mmengine_backend.networks.detectors import (
+        ignore_regions,
+        score_weights,
+    )
 
+    if job.model.score_weights:
+        score_weights.weigh_by_score(network)
     if count_ignore_regions(job.data):
         ignore_regions.leave_out_ignore_regions(network, job.name)
 

@@ -25,6 +25,8 @@ from recycling.backends.mmengine_backend.settings.instance_masks import set_inst
 from recycling.backends.mmengine_backend.settings.losses import set_loss
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
+from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
+from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Schedule
 
@@ -124,6 +126,8 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     set_anchors(config, model, data)
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
+    set_soft_labels(config, model, data)
+    set_score_weights(config, model)
     set_sampler(config, model, data)
     set_image_cache(config, model)
     _check_options(model, config)
