@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from backends.heads import (
     samples,
 )
 from backends.loaded_trainings import samples_of
-from backends.tiny_trainings import draw_pictures
+from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends.mmengine_backend import session
 
@@ -206,3 +207,36 @@ def test_an_ignore_region_is_no_object_for_a_sampler(
 
     _, data = samples_of("mmdet", pictures, tmp_path)
     assert set().union(*classes_of(data)) == {0}
+
+
+def test_a_training_with_ignore_regions_is_another_one_and_says_so(
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        checkpoint = train("mmdet", pictures, tmp_path, batch_size=16)
+    said = [record.getMessage() for record in caplog.records if "ignore" in record.getMessage()]
+    # The pictures are there twice.
+    assert said == [
+        "run: nothing is learnt as background in 16 ignore regions (crowds, or what is unsure) on "
+        "16 images: 1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, 8.png, 1.png, 2.png, ... "
+        "(6 more)"
+    ]
+    facts = json.loads((checkpoint.folder.parent / "training.json").read_text())
+    assert facts["ignore regions"] == "16, left out of the background"
+    assert facts["recipe.train_dataloader.dataset.type"] == "BoxesAndIgnoreRegions"
+
+
+def test_a_segmenter_that_learns_whole_masks_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    from types import SimpleNamespace
+
+    from recycling.backends.mmengine_backend.networks.segmenters.ignored_pixels import (
+        say_what_cannot_ignore,
+    )
+
+    class MaskFormerHead:
+        """A head of that name."""
+
+    for head in (object(), MaskFormerHead()):
+        say_what_cannot_ignore(SimpleNamespace(decode_head=head), "seg.masks")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("seg.masks: MaskFormerHead learns that ignored pixels")

@@ -203,7 +203,11 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _fit_to_data(network: Any, job: Job) -> None:
-    """Let a detector learn as the training's boxes ask: ignore regions, and weights by score."""
+    """Let a network learn as the annotations ask: ignore regions, and weights by score."""
+    if job.model.task == "seg" and count_ignore_regions(job.data):
+        from recycling.backends.mmengine_backend.networks.segmenters import ignored_pixels
+
+        ignored_pixels.say_what_cannot_ignore(network, job.name)
     if job.model.task != "det":
         return
     from recycling.backends.mmengine_backend.networks.detectors import (
