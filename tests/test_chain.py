@@ -219,6 +219,7 @@ def ensembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("clone") / "recycling")
     result = kedro(project, "run", "--pipeline", "ensembling")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "Replacing dataset" not in result.stdout + result.stderr  # 40 lines, one a file
     return project
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recycling import configuration
 from recycling.configuration import ConfigLoader, ConfigurationError
 from recycling.plan.parameters import source_of
 from recycling.settings import CONFIG_LOADER_ARGS
@@ -75,7 +76,9 @@ def test_what_a_section_of_an_environment_leaves_out_is_said(conf, caplog):
     (conf / "mine/parameters_own.yml").write_text(
         "splitting: {n_splits: 4}\ncleaning: {train: {clip_boxes: {}}}\nmodels: {}"
     )
-    loader(conf, "mine")["parameters"]
+    configuration._say_once.cache_clear()
+    for _ in range(2):  # one command reads them several times, and says it once
+        loader(conf, "mine")["parameters"]
     assert [record.getMessage() for record in caplog.records] == [
         "conf/mine/parameters_own.yml: splitting replaces that of conf/base/parameters.yml whole; "
         "left at its default: splitting.method, splitting.seed",

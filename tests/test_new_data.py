@@ -189,3 +189,85 @@ def test_an_environment_that_is_there_is_kept(tmp_path: Path) -> None:
         AnnotationError, match="conf/mine is there; choose another --env, or --force"
     ):
         list(set_up(tmp_path, tmp_path / "project"))
+
+
+def test_ids_used_twice_are_read_said_and_read_again_by_the_run(tmp_path: Path, caplog) -> None:
+    from recycling.datasets import CocoDataset
+
+    _coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][2]["id"] = content["annotations"][0]["id"]
+    path.write_text(json.dumps(content))
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[0] == "train: COCO in annotations.json: 3 images, 3 annotations, 2 categories"
+    assert "1 annotations had an id that was taken and got a new one: 0 -> 2" in caplog.text
+    catalog = yaml.safe_load((tmp_path / "project/conf/mine/catalog_data.yml").read_text())
+    entry = catalog["train.raw_annotations"]
+    assert entry["duplicate_ids"] == "renumber"
+    read = CocoDataset(filepath=entry["filepath"], duplicate_ids=entry["duplicate_ids"]).load()
+    assert sorted(read.annotations["annotation_id"]) == [0, 1, 2]
+
+
+def test_sizes_are_those_of_the_images_and_what_stops_a_run_comes_before_it(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    for row in content["images"]:
+        row["width"], row["height"] = 24, 32
+    path.write_text(json.dumps(content))
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[1].endswith(": sizes 32 x 24 (3)")
+    assert any("cleaning does not fit: image_size: 3 of 3 images" in line for line in lines)
+    assert lines[-1].startswith("next: put right what does not fit, then kedro run --env mine")
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        (b"\xef\xbb\xbf1 0.5 0.5 0.25 0.25\r\n", "1 images, 1 annotations"),
+        (b"1.0 0.5 0.5 0.25 0.25\n", "1 images, 1 annotations"),
+        (b"1 0,5 0,5 0,25 0,25\n", "a field is not a number, correct it: a.TXT line 1"),
+    ],
+    ids=["BOM", "class as float", "decimal commas"],
+)
+def test_labels_that_other_tools_write_are_read_or_their_fault_is_said(
+    content: bytes, seen: str, tmp_path: Path
+) -> None:
+    _image(tmp_path / "images/a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.TXT").write_bytes(content)
+    (tmp_path / "data.yaml").write_text("names: [Paper, Metal]\n")
+    try:
+        first = next(iter(set_up(tmp_path, tmp_path / "project")))
+    except AnnotationError as error:
+        first = str(error)
+    assert seen in first
+
+
+def test_pascal_voc_in_utf_16_is_recognised(tmp_path: Path) -> None:
+    _voc(tmp_path)
+    path = tmp_path / "Annotations/a.xml"
+    path.write_bytes(
+        ('<?xml version="1.0" encoding="utf-16"?>' + path.read_text()).encode("utf-16")
+    )
+    lines = list(set_up(tmp_path, tmp_path / "project"))
+    assert lines[0] == "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_csv_that_is_not_one_is_said_with_what_its_columns_are(
+    separator: str, tmp_path: Path
+) -> None:
+    _csv(tmp_path)
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text().replace(",", separator))
+    with pytest.raises(AnnotationError, match=r"train\.csv: no column of file names .*filename.sp"):
+        list(set_up(tmp_path, tmp_path / "project"))
+
+
+def test_a_file_of_predictions_is_said_to_be_one(tmp_path: Path) -> None:
+    _image(tmp_path / "images/a.jpg")
+    (tmp_path / "team.csv").write_text("PredictionString,image_id\n0 0.5 1 1 9 9,a.jpg\n")
+    with pytest.raises(AnnotationError, match=r"team\.csv: holds predictions \(PredictionString"):
+        list(set_up(tmp_path, tmp_path / "project"))

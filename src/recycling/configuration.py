@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -198,13 +198,16 @@ def _say_left_out(base_configs: _Files, env_configs: _Files) -> None:
                 for both in (replaced, config)
             )
             if left_out := list(_missing(before, now, str(section))):
-                logger.info(
-                    "%s: %s replaces that of %s whole; left at its default: %s",
-                    shown(path),
-                    section,
-                    shown(file),
-                    listed(left_out, 5),
+                _say_once(
+                    f"{shown(path)}: {section} replaces that of {shown(file)} whole; left at its "
+                    f"default: {listed(left_out, 5)}"
                 )
+
+
+@cache
+def _say_once(line: str) -> None:
+    """One command reads the parameters several times."""
+    logger.info("%s", line)
 
 
 def _missing(before: Any, now: Any, key: str) -> Iterator[str]:

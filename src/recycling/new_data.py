@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from recycling.annotations import (
     Cleaning,
     ImageFolder,
     check_images,
+    check_images_are_left,
     clean,
     read_coco,
     read_pascal_voc,
@@ -86,10 +88,12 @@ def set_up(
     chosen, lines = _chosen(found, wanted, folder)
     yield from lines
     sources = found.sources[chosen]
+    read = [_read_as_it_is(source) for source in sources]
+    sources = [source for source, _ in read]
     files = _environment(sources, project, env)
-    tables = [(source, _read(source, folder)) for source in sources]
-    for source, found_there in tables:
-        yield from _seen(source, found_there, folder)
+    fits = True
+    for source, found_there in read:
+        fits &= yield from _seen(source, found_there, folder)
     for remark in found.remarks[:SHOWN]:
         yield f"does not fit: {remark}"
     if len(found.remarks) > SHOWN:
@@ -98,7 +102,8 @@ def set_up(
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(target / name, text)
     yield f"written: conf/{env} ({', '.join(sorted(files))})"
-    yield f"next: kedro run --env {env} --pipelines data_cleaning,splitting"
+    mended = "" if fits else "put right what does not fit, then "
+    yield f"next: {mended}kedro run --env {env} --pipelines data_cleaning,splitting"
 
 
 def _chosen(found: Recognised, wanted: Format | None, folder: Path) -> tuple[Format, list[str]]:
@@ -121,10 +126,19 @@ def _chosen(found: Recognised, wanted: Format | None, folder: Path) -> tuple[For
     ]
 
 
-def _read(source: Source, folder: Path) -> Annotations:
+def _read_as_it_is(source: Source) -> tuple[Source, Annotations]:
+    """The tables, and the source with what its entry needs for them to be read again."""
+    if source.format != "COCO":
+        return source, _read(source)
+    tables = read_coco(source.path, duplicate_ids="renumber")
+    if not tables.annotations["extra"].str.contains('"original_id"').any():
+        return source, tables
+    options = {**source.options, "duplicate_ids": "renumber"}  # which was warned of
+    return replace(source, options=options), tables
+
+
+def _read(source: Source) -> Annotations:
     path, images, options = source.path, source.images, dict(source.options)
-    if source.format == "COCO":
-        return read_coco(path)
     if source.format == "Pascal VOC":
         return read_pascal_voc(path, images)
     if source.format == "class folders":
@@ -145,33 +159,37 @@ def _read(source: Source, folder: Path) -> Annotations:
 # What is seen -----------------------------------------------------------------------------------
 
 
-def _seen(source: Source, tables: Annotations, folder: Path) -> Iterator[str]:
+def _seen(source: Source, tables: Annotations, folder: Path) -> Generator[str, None, bool]:
+    """What is seen, line by line; returns whether it can be cleaned as it is."""
     part, shown = source.part, source.path.relative_to(folder).as_posix()
     yield (
         f"{part}: {source.format} in {shown}: {len(tables.images):,} images, "
         f"{len(tables.annotations):,} annotations, {len(tables.categories)} categories"
     )
-    sizes = tables.images.groupby(["width", "height"]).size().sort_values(ascending=False)
-    said = _counted(sizes, lambda size: f"{size[0]} x {size[1]}")
-    yield f"{part}: images in {source.images}: sizes {said}"
+    checks = check_images(tables.images, ImageFolder(source.images), missing_folder="warn")
+    at_hand = checks.dropna(subset=["width"])
+    sizes, whose = (at_hand, "sizes") if len(at_hand) else (tables.images, "sizes by their entries")
+    counts = sizes.groupby(["width", "height"]).size().sort_values(ascending=False)
+    said = _counted(counts, lambda size: f"{size[0]} x {size[1]}")
+    yield f"{part}: images in {source.images}: {whose} {said}"
     objects = tables.annotations[~tables.annotations["iscrowd"]]
     names = tables.categories.set_index("category_id")["name"]
     counts = (
         objects["category_id"].map(names).value_counts().reindex(names.to_numpy(), fill_value=0)
     )
     yield f"{part}: categories: {_counted(counts, str)}"
-    checks = check_images(tables.images, ImageFolder(source.images), missing_folder="warn")
     for problem, own in checks.dropna(subset=["problem"]).groupby("problem", sort=False):
         files = ", ".join(name[:80] for name in own["file_name"].head(3))
         more = " ..." if len(own) > 3 else ""
         yield f"{part}: does not fit: {len(own)} images: {problem}: {files}{more}"
     rules = Cleaning.model_validate(_RULES[part])
     try:
-        _, audit = clean(tables, checks, rules)
+        cleaned, audit = clean(tables, checks, rules)
+        check_images_are_left(cleaned, audit, tables)
         report = rule_report(rules, audit, what_if(tables, checks, rules))
     except AnnotationError as error:
         yield f"{part}: cleaning does not fit: {error}"
-        return
+        return False
     done = report[report["rows"] > 0]
     for enabled, what in ((True, "cleaning would"), (False, "rules that are off would")):
         rows = done[done["enabled"] == enabled]
@@ -180,6 +198,7 @@ def _seen(source: Source, tables: Annotations, folder: Path) -> Iterator[str]:
             for row in rows.to_dict("records")
         ]
         yield f"{part}: {what}: {'; '.join(changes) or 'change nothing'}"
+    return True
 
 
 def _counted(counts: pd.Series, name: Any) -> str:
@@ -256,7 +275,7 @@ def _entry(source: Source, project: Path, env: str) -> str:
     if source.format == "YOLO":
         data_yaml = source.options.get("data_yaml", project / "conf" / env / "data.yaml")
         options["data_yaml"] = _absolute_or_beside(data_yaml, source.path)
-    if source.format == "CSV":
+    if source.format in ("COCO", "CSV"):
         options |= source.options
     lines = [
         f"{source.part}.raw_annotations:",

@@ -173,6 +173,16 @@ def test_a_figure_is_read_as_an_image(tmp_path):
         FigureDataset(filepath=tmp_path / "a.png").load()
 
 
+def test_characters_that_the_font_lacks_are_one_line_a_figure(tmp_path, caplog):
+    figure = Figure(figsize=(1, 1))
+    figure.suptitle("카페 Paper é 카")
+    FigureDataset(filepath=tmp_path / "a.png").save(figure)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'a.png'}: the font lacks 2 characters of its names, which are drawn as "
+        "boxes: 카 페"
+    ]
+
+
 def test_the_newest_version_is_where_it_says(tmp_path):
     dataset = JsonDataset(filepath=tmp_path / "a.json", version=Version(None, "one"))
     assert dataset.stored is None

@@ -90,3 +90,13 @@ def test_a_cache_that_is_cut_off_is_none(tmp_path, cache):
     path = tmp_path / "a.csv"
     path.write_text("one")
     assert fingerprint(path, ContentCache(tmp_path / ".cache.json")) == fingerprint(path, cache)
+
+
+def test_links_to_nowhere_and_to_themselves_are_no_files(tmp_path, cache):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one")
+    before = fingerprint(folder, cache), fingerprint_by_names(folder)
+    (folder / "b.txt").symlink_to("nowhere")
+    (folder / "c.txt").symlink_to("c.txt")
+    assert (fingerprint(folder, cache), fingerprint_by_names(folder)) == before

@@ -86,6 +86,22 @@ def test_without_images_the_boxes_are_drawn_on_grey(raw, folder, tmp_path):
     assert _has(image, BEFORE)
 
 
+def test_a_box_of_any_size_is_shown_around_its_image(folder):
+    raw = from_coco(
+        {
+            "images": [{"id": 1, "file_name": "1.png", "width": SIDE, "height": SIDE}],
+            "annotations": [_box(1, 1, [20, 20, 1e12, 10])],
+            "categories": [{"id": 1, "name": "Glass"}],
+        },
+        where="test",
+    )
+    _, audit = _cleaned(raw)
+    assert audit["rule"].tolist() == ["clip_boxes"]
+    sheet = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
+    assert (sheet == BEFORE).all(axis=-1).any()
+    assert (sheet == AFTER).all(axis=-1).any()
+
+
 def test_every_reason_is_shown_before_any_is_shown_twice(raw, folder):
     lists = [
         {"reason": "first", "annotation_ids": [2, 3], "category": "Paper"},

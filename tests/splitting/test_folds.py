@@ -336,3 +336,16 @@ def test_crowd_regions_are_no_objects_to_folds():
 def test_categories_of_crowd_regions_alone_are_warned_of(caplog):
     make_folds(_like(0, crowds=1), Splitting(n_splits=2))
     assert "2 of 2 categories have no annotation" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("groups", "todo"),
+    [
+        (["a", "b", "b", "b"], "form 2 groups, which stay whole; set splitting.n_splits to 2 or"),
+        (["a"] * 4, "form 1 group, which stays whole; add images of other groups"),
+    ],
+)
+def test_fewer_groups_than_folds_are_refused_with_what_to_set(groups, todo):
+    annotations = with_images(annotated_images(4, group_size=1), group=groups)
+    with pytest.raises(SplitError, match=todo):
+        make_folds(annotations, Splitting(method="stratified_group", n_splits=4))

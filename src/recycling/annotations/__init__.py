@@ -3,7 +3,13 @@
 from recycling.annotations.cleaning.audit import AUDIT, Audit
 from recycling.annotations.cleaning.core import Cleaning, clean, what_if
 from recycling.annotations.cleaning.replay import replay, undo
-from recycling.annotations.cleaning.report import RULE_REPORT, RuleReport, change_lines, rule_report
+from recycling.annotations.cleaning.report import (
+    RULE_REPORT,
+    RuleReport,
+    change_lines,
+    check_images_are_left,
+    rule_report,
+)
 from recycling.annotations.core import (
     ANNOTATIONS,
     BOX,
@@ -67,6 +73,7 @@ __all__ = [
     "annotation_mask",
     "change_lines",
     "check_images",
+    "check_images_are_left",
     "clean",
     "from_coco",
     "label_maps",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ from numpy.typing import NDArray
 
 from recycling.datasets.core import PathDataset
 from recycling.files import new_file, write_bytes, write_text
+
+logger = logging.getLogger(__name__)
+
+# Matplotlib says it of every character; here it is one line a figure.
+warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
 
 
 class JsonDataset(PathDataset[Any]):
@@ -98,7 +105,33 @@ class FigureDataset(PathDataset[Figure]):
     def write(self, data: Figure, path: Path) -> None:  # noqa: D102
         with new_file(path) as unfinished:
             data.savefig(unfinished, format="png")
+        if missing := _without_glyph(data):
+            logger.warning(
+                "%s: the font lacks %d characters of its names, which are drawn as boxes: %s",
+                path,
+                len(missing),
+                " ".join(missing[:10]),
+            )
 
     def preview(self) -> ImagePreview:
         """The image, for Kedro-Viz."""
         return ImagePreview(base64.b64encode(self.content()).decode())
+
+
+def _without_glyph(figure: Figure) -> list[str]:
+    """The characters of a figure's texts that its font does not have."""
+    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.text import Text
+
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+    by_font: dict[str, set[str]] = {}
+    for text in texts:
+        if not text.get_text().isascii():
+            font = findfont(text.get_fontproperties())
+            by_font.setdefault(font, set()).update(text.get_text())
+    return sorted(
+        character
+        for font, characters in by_font.items()
+        for character in characters - set(map(chr, get_font(font).get_charmap()))
+        if not character.isspace()
+    )

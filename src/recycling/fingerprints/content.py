@@ -161,7 +161,7 @@ def _files_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if not name.startswith("."):
-                with suppress(FileNotFoundError):  # a link to nowhere, or just removed
+                with suppress(OSError):  # a link to nowhere or to itself, or just removed
                     path = Path(parent, name)
                     yield path, path.stat()
 

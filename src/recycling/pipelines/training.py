@@ -188,7 +188,7 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
         n_images = None
         if control:
-            n_images = sum(len(part.annotations.images) for part in parts)
+            n_images = sum(_n_samples(task, part.annotations) for part in parts)
             parts, model = parts[:1], model.model_copy(update={"train_on": "labeled"})
         data = TrainingData(parts, held_out, training_part.categories, score, n_images)
         return _train(model, recipes, data, runs.path / namespace, start)
@@ -255,6 +255,11 @@ def epochs_of(model: Model, folds: Mapping[str, Checkpoint]) -> tuple[int, str]:
     best = {name: checkpoint.best_epoch or model.epochs for name, checkpoint in folds.items()}
     said = ", ".join(f"{name} after {epoch}" for name, epoch in best.items())
     return max(1, round(fmean(best.values()))), f"the mean of where its folds were best ({said})"
+
+
+def _n_samples(task: Task, annotations: Annotations) -> int:
+    """How many samples an epoch of all of it has: a classifier's are crops."""
+    return len(predicted_rows("cls", annotations) if task == "cls" else annotations.images)
 
 
 def _pseudo_parts(inputs: Mapping[str, Any]) -> list[LabeledImages]:

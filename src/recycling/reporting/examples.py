@@ -208,7 +208,13 @@ def _annotation_tile(
     was = lookup.annotation(annotation_id) | before
     now = was | after if after else {}
     image = lookup.image(was["image_id"])
-    boxes = [[values[edge] for edge in BOX] for values in (was, now) if values]
+    # No further than an image's side beyond it: a box may be of any size.
+    reach = np.tile(image.shape[1::-1], 2)
+    boxes = [
+        np.clip([values[edge] for edge in BOX], -reach, 2 * reach)
+        for values in (was, now)
+        if values
+    ]
     left, top, side = _surroundings(np.array(boxes))
     scale = _TILE / side
     canvas = _window(image, left, top, side)
@@ -218,7 +224,7 @@ def _annotation_tile(
         _tint(canvas, _window(new, left, top, side), AFTER)
     tile = scaled(canvas, scale)[:_TILE, :_TILE]
     for box, colour in zip(boxes, (BEFORE, AFTER), strict=False):
-        _draw_box(tile, (np.array(box) - [left, top, left, top]) * scale, colour)
+        _draw_box(tile, (box - [left, top, left, top]) * scale, colour)
     return tile
 
 

@@ -74,9 +74,14 @@ def _check_groups(annotations: Annotations, settings: Splitting) -> None:
             if isinstance(settings, KFolds)
             else f"method {settings.method!r} makes {settings.n_parts} parts"
         )
+        todo = (
+            f"set splitting.n_splits to {len(sizes)} or fewer"
+            if isinstance(settings, KFolds) and len(sizes) > 1
+            else "add images of other groups"
+        )
+        groups = f"{len(sizes)} groups, which stay" if len(sizes) > 1 else "1 group, which stays"
         raise SplitError(
-            f"{asked}, but the {len(annotations.images)} images form {len(sizes)} groups, which "
-            f"stay whole; ask for {len(sizes)} folds or fewer"
+            f"{asked}, but the {len(annotations.images)} images form {groups} whole; {todo}"
         )
     large = sizes[(sizes > 1) & (sizes > len(annotations.images) * LARGE_GROUP)]
     if len(large):

@@ -149,6 +149,47 @@ def test_two_forms_of_a_category_become_one():
 # One file, several images
 
 
+def test_two_categories_of_one_name_become_one(tmp_path):
+    annotations = _annotations("a.png", "b.png", "c.png", categories=["Can", "Cup", "Can"])
+    cleaned, audit = clean(annotations, IMAGE_CHECKS.empty(), Cleaning())
+    assert cleaned.categories["name"].tolist() == ["Can", "Cup"]
+    assert cleaned.annotations["category_id"].tolist() == [0, 1, 0]
+    assert "fix_categories" in set(audit["rule"])
+
+
+def test_categories_that_differ_in_what_is_hard_to_see_are_said(tmp_path, caplog):
+    _draw(tmp_path, "a.png", "b.png", "c.png")
+    names = ["Plastic bag", "plastic_bag ", "Glass"]
+    annotations = _annotations("a.png", "b.png", "c.png", categories=names)
+    checks = check_images(annotations.images, ImageFolder(tmp_path))
+    cleaned, _ = clean_annotations(annotations, ImageFolder(tmp_path), checks, Cleaning())
+    assert sorted(cleaned.categories["name"]) == sorted(names)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 1 categories differ from another only in case, blanks, '-' or '_', and stay "
+        "apart: 'plastic_bag ' and Plastic bag; if they are one, merge them in fix_categories "
+        "(names)"
+    ]
+    caplog.clear()
+    merged = Cleaning.model_validate({"fix_categories": {"names": {"plastic_bag ": "Plastic bag"}}})
+    clean_annotations(annotations, ImageFolder(tmp_path), checks, merged)
+    assert "stay apart" not in caplog.text
+
+
+def test_cleaning_that_leaves_no_image_stops_with_the_rule_and_the_first(tmp_path):
+    _draw(tmp_path, "a.png", "b.png")
+    annotations = _annotations("a.png", "b.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"<html>")
+    checks = check_images(annotations.images, ImageFolder(tmp_path))
+    with pytest.raises(AnnotationError) as caught:
+        clean_annotations(annotations, ImageFolder(tmp_path), checks, Cleaning())
+    message = str(caught.value)
+    assert message.startswith(
+        "cleaning leaves none of the 2 images: drop_bad_images: 2 of 2 images dropped (a.png: "
+    )
+    assert message.endswith("; correct them, or change these rules")
+
+
 def test_labels_of_both_entries_of_a_file_are_kept_on_one_image(tmp_path):
     _draw(tmp_path, "a.png", "b.png")
     cleaned, audit = _cleaned(_annotations("a.png", "b.png", "a.png"), tmp_path)

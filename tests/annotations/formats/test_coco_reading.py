@@ -245,3 +245,13 @@ def test_boxes_with_few_decimals_leave_nothing_in_extra():
     annotations = _read(json.dumps(document).encode())
     assert annotations.annotations["extra"].isna().all()
     assert to_coco(annotations) == document
+
+
+@pytest.mark.parametrize("id_of", [float, str], ids=["floats", "texts"])
+def test_ids_that_are_no_whole_numbers_are_the_only_fault_of_those_that_name_them(id_of):
+    document = json.loads(_CONTENT)
+    for image in document["images"]:
+        image["id"] = id_of(image["id"])
+    with pytest.raises(AnnotationError, match="id is not a whole number") as caught:
+        from_coco(document, where="test")
+    assert "unknown image_id" not in str(caught.value)

@@ -258,6 +258,10 @@ def test_a_file_without_the_right_header_is_refused(tmp_path, content, fault):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
+    loop = tmp_path / "loop.csv"
+    loop.symlink_to(loop)
+    with pytest.raises(SubmissionError, match="loop.csv: cannot be read: Too many levels"):
+        read(loop)
     with pytest.raises(SubmissionError, match="none.csv: cannot be read: No such file"):
         read(tmp_path / "none.csv")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NewType, cast
 
 import pandas as pd
 
 from recycling.annotations.cleaning.audit import Subject, tables
 from recycling.annotations.cleaning.core import Cleaning
-from recycling.annotations.core import Annotations
+from recycling.annotations.core import AnnotationError, Annotations
 from recycling.errors import listed
-from recycling.names import shown_name
+from recycling.names import composed, shown_name
 from recycling.tables import Column, Schema, register_table
 
 RuleReport = NewType("RuleReport", pd.DataFrame)
@@ -76,7 +78,45 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
             f"{crowds.sum()} of {len(crowds)} annotations are crowd regions (iscrowd), which are "
             "left out of training and evaluation and count as no objects"
         )
+    if alike := list(_alike_categories(audit, raw)):
+        lines.append(
+            f"{len(alike)} categories differ from another only in case, blanks, '-' or '_', and "
+            f"stay apart: {listed(alike, _SHOWN)}; if they are one, merge them in fix_categories "
+            "(names)"
+        )
     return lines
+
+
+def _alike_categories(audit: pd.DataFrame, raw: Annotations) -> Iterator[str]:
+    """Of the categories that cleaning kept, those that people may have meant as one."""
+    acted = audit[audit["subject"] == "category"]
+    gone = acted.loc[acted["action"] == "drop", "subject_id"]
+    first: dict[str, str] = {}
+    for name in raw.categories.loc[~raw.categories["category_id"].isin(gone), "name"]:
+        known = first.setdefault(re.sub(r"[\s_-]+", "", composed(name)).casefold(), name)
+        if known != name:
+            yield f"{shown_name(name)} and {shown_name(known)}"
+
+
+def check_images_are_left(cleaned: Annotations, audit: pd.DataFrame, raw: Annotations) -> None:
+    """Stop where cleaning dropped every image.
+
+    Args:
+        cleaned: What `clean` gave.
+        audit: What it gave beside.
+        raw: What it was given.
+
+    Raises:
+        AnnotationError: No image is left of some; one line, with the rules and the first image.
+    """
+    if len(cleaned.images) or raw.images.empty:
+        return
+    of_images = audit[(audit["subject"] == "image") & (audit["action"] == "drop")]
+    by_rule = change_lines(of_images, replace(raw, annotations=raw.annotations[:0]))
+    raise AnnotationError(
+        f"cleaning leaves none of the {len(raw.images)} images: {'; '.join(by_rule)}; correct "
+        "them, or change these rules"
+    )
 
 
 def _by_subject(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
@@ -211,7 +212,8 @@ def _pascal_voc(
     xml = [
         path
         for path in files
-        if path.suffix.lower() == ".xml" and b"<annotation" in _beginning(path)
+        if path.suffix.lower() == ".xml"
+        and b"<annotation" in _beginning(path).replace(b"\0", b"")  # UTF-16
     ]
     return [
         Source("Pascal VOC", root, _same_stems(root, own, images))
@@ -222,18 +224,18 @@ def _pascal_voc(
 def _yolo(
     folder: Path, files: Sequence[Path], images: Sequence[Path], remarks: list[str]
 ) -> list[Source]:
-    labels = [
-        path
-        for path in files
-        if path.suffix == ".txt" and path.name != "classes.txt" and _is_labels(path)
-    ]
-    if not labels:
-        return []
     named = [
         path
         for path in files
         if path.suffix in (".yaml", ".yml") and re.search(rb"(?m)^names\s*:", _beginning(path))
     ]
+    beside = {image.stem for image in images} if named else set()
+    texts = [path for path in files if path.suffix.lower() == ".txt" and path.name != "classes.txt"]
+    # Beside names, what lies there for an image is meant as labels: the reader says what is wrong.
+    labels = [path for path in texts if _is_labels(path)]
+    labels = labels or [path for path in texts if path.stem in beside]
+    if not labels:
+        return []
     listed = [path for path in files if path.name in ("classes.txt", "obj.names")]
     options: dict[str, Any]
     if named:
@@ -254,7 +256,8 @@ def _yolo(
 
 
 def _is_labels(path: Path) -> bool:
-    lines = [line for line in _beginning(path).splitlines() if line.strip()]
+    content = _beginning(path).removeprefix(codecs.BOM_UTF8)
+    lines = [line for line in content.splitlines() if line.strip()]
     return all(re.fullmatch(rb"\d+(\s+[-+0-9.eE]+){4,}\s*", line.strip()) for line in lines[:5])
 
 
@@ -315,8 +318,19 @@ def _csv(
         if all(names & lower.keys() for names in _BOX_COLUMNS):
             remarks.append(f"{shown}: boxes in a CSV are not read; convert it to COCO")
             continue
+        if "predictionstring" in lower:
+            remarks.append(
+                f"{shown}: holds predictions (PredictionString), no labels; to have them in an "
+                "ensemble, put it into data/01_raw/members/det or seg"
+            )
+            continue
         file_column = _file_column(header, rows, lower)
         if file_column is None:
+            read = f"its columns are read as {', '.join(header[:5])[:120]}" if header else "no row"
+            remarks.append(
+                f"{shown}: no column of file names with an ending ({read}); a CSV of labels has "
+                "commas, UTF-8, and a column such as file_name"
+            )
             continue
         label = next((lower[name] for name in _LABEL_COLUMNS if name in lower), None)
         others = [name for name in header if name != file_column]

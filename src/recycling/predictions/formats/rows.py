@@ -64,7 +64,7 @@ def opened(path: Path) -> mmap.mmap:
                 raise SubmissionError(f"{path}: the file is empty; it has not even a header")
             # It is closed when nobody looks at it any more: arrays may.
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise SubmissionError(f"{path}: cannot be read: {error.strerror}") from error
     return content
 

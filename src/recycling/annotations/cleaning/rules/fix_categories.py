@@ -61,7 +61,8 @@ def fix_categories(
 ) -> Cleaned:
     """Put category names right, merge categories, and put them in order.
 
-    Names are put in Unicode's composed form (NFC) before anything else, here and in the settings.
+    Names are put in Unicode's composed form (NFC) before anything else, here and in the settings;
+    categories of one name become one.
     Then `names`: a misspelt category becomes the right one, or is merged into it where both
     exist. Last `categories`, which speaks of names put right: what is listed under a target is
     merged into it. A target that does not exist is created, so that the classes are the same
@@ -87,7 +88,8 @@ def fix_categories(
     order = _composed(order)
     before = annotations.categories
     in_form = before["name"].map(composed).astype("string")
-    if not (names or categories or order or (in_form != before["name"]).any()):
+    is_right = (in_form == before["name"]).all() and not in_form.duplicated().any()
+    if is_right and not (names or categories or order):
         return annotations, NO_AUDIT
     right = in_form.replace(dict(names))
     if categories:

@@ -160,7 +160,7 @@ def tables_of(
             kind += ", or set duplicate_ids: renumber (in the catalog entry) to give new ones"
         section.add_faults(bad, kind, faults)
     for name, other in (("image", images), ("category", categories)):
-        if other.is_there:
+        if other.is_there and not (other.ids == NO_ID).any():  # else all of them are unknown
             values = annotations.table[f"{name}_id"]
             bad = ~values.isin(other.ids).to_numpy() & (values != NO_ID).to_numpy()
             kind = f"unknown {name}_id, add the {name} to {other.name!r} or remove the annotation"
