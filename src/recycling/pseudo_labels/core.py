@@ -94,7 +94,8 @@ class PseudoLabeling(Settings):
         ("pool",), min_length=1, description="which images: of the pool, of the test set, or both"
     )
     promise: Promise | None = Field(
-        default=Promise(), description="what is promised of what is kept; null for nothing"
+        default_factory=lambda: Promise(),
+        description="what is promised of what is kept; null for nothing",
     )
     score: float | None = Field(
         None, ge=0, le=1, description="a threshold for all categories, where nothing is promised"

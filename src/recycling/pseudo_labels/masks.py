@@ -107,7 +107,7 @@ def annotate_regions(
     Returns:
         The annotations; and all regions, with their `fate`: "kept", "ignored" or "refused".
     """
-    least = thresholds["threshold"].astype("float64").fillna(np.inf).to_numpy()
+    least = np.asarray(thresholds["threshold"].astype("float64").fillna(np.inf), dtype=np.float64)
     category_ids = categories["category_id"].to_numpy()
     rows = [
         {"image_id": image_id, **region}

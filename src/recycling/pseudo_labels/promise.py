@@ -85,7 +85,8 @@ def promised_thresholds(graded: Graded, promise: Promise) -> NDArray[np.float64]
         error /= n_categories
     allowed = 1 - promise.precision
     needed = -np.log(error)
-    evidence = log_evidence(graded.wrong - allowed * graded.kept, allowed, graded.cap)
+    losses = graded.wrong - allowed * graded.kept
+    evidence = log_evidence(losses, allowed, graded.cap)
     flawless = log_evidence(-allowed * graded.kept, allowed, graded.cap)
     found = np.full(n_categories, np.nan)
     for category in range(n_categories):
@@ -94,7 +95,8 @@ def promised_thresholds(graded: Graded, promise: Promise) -> NDArray[np.float64]
         if most < needed:
             continue
         begin = np.linspace(enough[0], len(GRID), promise.starts + 1)[:-1].astype(int)
-        passed = evidence[category] >= needed
+        # Also as it looks, it must be no more than allowed: what was won may be lost again.
+        passed = (evidence[category] >= needed) & (losses[:, category].mean(axis=0) <= 0)
         ends = np.array([start + _leading(passed[start:]) for start in begin])
         if len(ends := ends[ends > begin]):
             found[category] = GRID[ends.max() - 1]
