@@ -28,15 +28,15 @@ _MARGIN = 1.5  # with just enough units the first that is wrong would end it all
 class Promise(Settings):
     """What is promised of the pseudo-labels of a category."""
 
-    precision: float = Field(0.9, gt=0, lt=1, description="share of the kept that is right")
+    precision: float = Field(default=0.9, gt=0, lt=1, description="share of the kept that is right")
     confidence: float = Field(
-        0.9, gt=0, lt=1, description="chance that a promise is kept, over draws of labelled images"
+        default=0.9, gt=0, lt=1, description="chance that a promise is kept, over draws of labelled images"
     )
     together: bool = Field(
         default=False, description="whether `confidence` is that all categories keep it at once"
     )
     starts: int = Field(
-        1, ge=1, description="from how many thresholds the search for the lowest begins"
+        default=1, ge=1, description="from how many thresholds the search for the lowest begins"
     )
 
 
