@@ -30,7 +30,7 @@ class Promise(Settings):
 
     precision: float = Field(default=0.9, gt=0, lt=1, description="share of the kept that is right")
     confidence: float = Field(
-        default=0.9, gt=0, lt=1, description="chance that a promise is kept, over draws of labelled images"
+        default=0.9, gt=0, lt=1, description="chance that it is kept, over draws of labelled images"
     )
     together: bool = Field(
         default=False, description="whether `confidence` is that all categories keep it at once"
