@@ -123,7 +123,7 @@ def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
         in page
     )
     items = Page(page).items
-    assert items[0].startswith("chosen by search")
+    assert items[0].startswith("took search instead of the default: a 1, b 2 (nms)")
     assert items[0].endswith("a 1, b 2 (nms), +0.0500 over the best member.")
     assert items[1].startswith("a and b agree on 0.97 of the boxes")
     assert items[2].startswith("at threshold 0 mAP50 is 0.50")
@@ -275,8 +275,8 @@ def test_every_file_of_the_panels_is_read():
 
 
 def test_out_of_fold_scores_stand_beside_those_of_the_test_images_where_these_have_labels(whole):
-    explained = {**whole, "out_of_fold": True, "test_members": {"good.fold0": metrics(0.6),
-                                                              "good.fold1": metrics(0.7)}}  # fmt: skip
+    of_folds = {"good.fold0": metrics(0.6), "good.fold1": metrics(0.7)}
+    explained = {**whole, "out_of_fold": True, "test_members": of_folds}
     page = report_page("Detection: final", {**explained, "test_metrics": metrics(0.61)})
     assert "<strong>0.5123</strong> out of fold, 0.4800 to 0.5500 on other images." in page
     assert "On the test images: 0.6100." in page
