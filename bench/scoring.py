@@ -41,7 +41,10 @@ def run(*, quick: bool) -> list[Row]:
 
 def show_trial(truth: Annotations, detections: Detections, *, n_members: int = 3) -> None:
     """Print what a trial of the search takes: the boxes of all members are fused and scored."""
-    image = detections["image_id"].to_numpy()
+    # What a detector gives has its sides the right way round.
+    sides = detections[BOX].to_numpy().reshape(-1, 2, 2)
+    ordered = np.stack([sides.min(axis=1), sides.max(axis=1)], axis=1).reshape(-1, 4)
+    detections = Detections(detections.assign(**dict(zip(BOX, ordered.T, strict=True))))
     dealt = np.random.default_rng(1).integers(0, n_members, len(detections))
     members = {f"m{n}": Detections(detections[dealt == n]) for n in range(n_members)}
     ids = truth.images["image_id"].to_numpy()
@@ -66,7 +69,7 @@ def show_trial(truth: Annotations, detections: Detections, *, n_members: int = 3
         scores.of(chosen)
         times.append(time.perf_counter() - start)
     table = Table("what", "s", "at most", title="a trial of the search")
-    table.add_row(f"{len(image):,} boxes fused and scored", f"{np.median(times):.2f}", "0.4 s")
+    table.add_row(f"{len(detections):,} boxes fused and scored", f"{np.median(times):.2f}", "0.4 s")
     Console(width=110).print(table)
 
 

@@ -149,6 +149,17 @@ def test_no_image_an_epoch_is_refused(labeled: LabeledImages) -> None:
         data_of(labeled, images_an_epoch=0)
 
 
+def test_the_samples_of_both_parts_are_counted(
+    labeled: LabeledImages, pseudo: LabeledImages
+) -> None:
+    data = data_of(labeled, pseudo)
+    assert [data.n_samples(task) for task in ("cls", "det", "seg")] == [24, 12, 12]
+    rows = pseudo.annotations.annotations
+    rows = rows.assign(iscrowd=rows["image_id"] == 1)
+    some_ignored = replace(pseudo, annotations=replace(pseudo.annotations, annotations=rows))
+    assert data_of(labeled, some_ignored).n_samples("cls") == 22
+
+
 def rates(checkpoint: Checkpoint) -> list[float]:
     lines = (checkpoint.folder.parent / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["learning_rate"] for line in lines]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from recycling.annotations import ImageFolder, LabeledImages
-from recycling.backends.shared.model import Model
+from recycling.backends.shared.model import Model, Task
 from recycling.predictions import Predictions
 
 
@@ -74,6 +74,19 @@ class TrainingData:
     def __post_init__(self) -> None:
         if self.images_an_epoch is not None and self.images_an_epoch < 1:
             raise BackendError(f"images_an_epoch is {self.images_an_epoch}; give 1 or more")
+
+    def n_samples(self, task: Task) -> int:
+        """How many images there are to train on, or crops: what two trainings may share.
+
+        Args:
+            task: ``cls`` has one sample an object, the others one an image.
+
+        Returns:
+            A number for `images_an_epoch`; libraries may leave out images without objects.
+        """
+        if task != "cls":
+            return sum(len(part.annotations.images) for part in self.train)
+        return sum(len(part.annotations.objects().annotations) for part in self.train)
 
     @property
     def class_names(self) -> list[str]:

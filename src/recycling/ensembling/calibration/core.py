@@ -82,7 +82,7 @@ class Curves:
         [0.75, 0.75]
     """
 
-    def __init__(self, method: str, evidence: Mapping[Hashable, Evidence]) -> None:
+    def __init__(self, method: str, evidence: Mapping[Any, Evidence]) -> None:
         self.fit, self.evidence = CALIBRATIONS[method].thing, evidence
         self.of_class: dict[Hashable, Curve] = {}
 

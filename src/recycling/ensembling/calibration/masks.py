@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.ensembling.calibration.core import Calibrator, Curves, Evidence
 from recycling.ensembling.masks.image_members import stacked
-from recycling.predictions import IGNORE, LabelMaps
+from recycling.predictions import IGNORE, LabelMap
 from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
 
 STEPS = 256
@@ -17,7 +17,7 @@ STEPS = 256
 
 
 def count_planes(
-    known: ProbabilityMaps, truth: LabelMaps, image_ids: Iterable[int]
+    known: ProbabilityMaps, truth: Mapping[int, LabelMap], image_ids: Iterable[int]
 ) -> NDArray[np.int64]:
     """How many pixels of each probability are of the label, and how many are not.
 
@@ -34,7 +34,7 @@ def count_planes(
 
     Example:
         >>> planes = ProbabilityMaps([1], lambda _: np.array([[[55]], [[200]]], np.uint8))
-        >>> counts = count_planes(planes, LabelMaps([1], lambda _: np.ones((1, 1), np.uint8)), [1])
+        >>> counts = count_planes(planes, {1: np.ones((1, 1), np.uint8)}, [1])
         >>> counts[0, 55].tolist(), counts[1, 200].tolist()
         ([1, 0], [0, 1])
     """
@@ -91,7 +91,7 @@ def calibrate_masks(method: str, counts: NDArray[np.int64]) -> Calibrator:
     def calibrated(planes: ProbabilityMaps) -> ProbabilityMaps:
         def read(image_id: int) -> ProbabilityPlanes:
             own = planes[image_id]
-            return table[np.arange(len(own))[:, None, None], own]
+            return np.asarray(table[np.arange(len(own))[:, None, None], own], dtype=np.uint8)
 
         return ProbabilityMaps(list(planes), read)
 

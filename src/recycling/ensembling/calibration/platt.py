@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from recycling.ensembling.calibration.core import Curve, Floats, calibration
@@ -27,11 +29,15 @@ def platt(score: Floats, right: Floats, weight: Floats) -> Curve:
         >>> platt(score, right, np.ones(200))(np.array([0.1, 0.9])).round(2).tolist()
         [0.25, 0.75]
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     # scikit-learn's own penalty keeps the curve finite where scores tell right from wrong wholly.
-    # The solver is the quickest where there are many examples of one number.
-    model = LogisticRegression(solver="newton-cholesky").fit(_log_odds(score), right, weight)
+    # The quickest solver for many examples of one number. Where they are all alike it says that it
+    # falls back on the usual one, which is of no use to a reader.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(solver="newton-cholesky").fit(_log_odds(score), right, weight)
 
     def curve(score: Floats) -> Floats:
         return np.asarray(model.predict_proba(_log_odds(score))[:, 1], dtype=np.float64)

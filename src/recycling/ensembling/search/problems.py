@@ -50,6 +50,7 @@ from recycling.predictions import (
     DETECTIONS,
     ClassProbabilities,
     Detections,
+    LabelMap,
     LabelMaps,
 )
 from recycling.predictions.probability_maps import ProbabilityMaps
@@ -129,7 +130,7 @@ def mask_problem(
     methods: Sequence[str] | None = None,
     default: PickedSettings | None = None,
     judge: Judge[LabelMaps] | None = None,
-    truth: LabelMaps | None = None,
+    truth: Mapping[int, LabelMap] | None = None,
 ) -> Problem[LabelMaps]:
     """Choose among segmentation models. One image's maps are in memory at a time.
 
@@ -172,7 +173,9 @@ def mask_problem(
     part_of = _part_by_id(folds, "image_id")
     counts = cache(
         lambda name, part: count_planes(
-            planes[name], cast(LabelMaps, truth), part_of.index[part_of == part].tolist()
+            planes[name],
+            cast("Mapping[int, LabelMap]", truth),
+            part_of.index[part_of == part].tolist(),
         )
     )
 
@@ -382,9 +385,9 @@ def _cross_fitted(
     n_parts = part_of.nunique()
 
     @cache
-    def calibrated(name: str, method: str, held_out: int | None) -> pd.DataFrame:
+    def calibrated(name: str, method: str, held_out: int | None) -> Any:
         part = part_of.loc[tables[name][key]].to_numpy()
-        pieces = [
+        pieces: list[pd.DataFrame] = [
             learnt(name, method, others)(tables[name][part == number])
             for number, others in _learning_parts(n_parts, held_out).items()
         ]

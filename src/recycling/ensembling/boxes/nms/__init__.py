@@ -19,7 +19,6 @@ from recycling.ensembling.boxes.tables import (
 )
 from recycling.ensembling.members import check_share
 from recycling.ensembling.methods import (
-    NONE,
     BoxFusion,
     Calibrate,
     MemberWeights,
@@ -46,7 +45,7 @@ class NMSSettings(BoxFusion):
     score_threshold: Share = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
-    calibrate: Calibrate = NONE
+    calibrate: Calibrate = "none"
 
 
 @box_method("nms", NMSSettings)

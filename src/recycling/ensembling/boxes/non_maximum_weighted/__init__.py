@@ -17,7 +17,6 @@ from recycling.ensembling.boxes.tables import (
 )
 from recycling.ensembling.members import check_share
 from recycling.ensembling.methods import (
-    NONE,
     BoxFusion,
     Calibrate,
     MemberWeights,
@@ -45,7 +44,7 @@ class NonMaximumWeightedSettings(BoxFusion):
     score_threshold: Annotated[Share, Searched(0.0, 0.1, 0.01, first=0.0)] = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
-    calibrate: Calibrate = NONE
+    calibrate: Calibrate = "none"
 
 
 @box_method("non_maximum_weighted", NonMaximumWeightedSettings)

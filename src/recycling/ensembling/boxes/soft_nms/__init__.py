@@ -20,7 +20,6 @@ from recycling.ensembling.boxes.tables import (
 )
 from recycling.ensembling.members import EnsemblingError, check_share
 from recycling.ensembling.methods import (
-    NONE,
     BoxFusion,
     Calibrate,
     MemberWeights,
@@ -57,7 +56,7 @@ class SoftNMSSettings(BoxFusion):
     score_threshold: Annotated[Share, Searched(0.0, 0.01, 0.001, first=0.001)] = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
-    calibrate: Calibrate = NONE
+    calibrate: Calibrate = "none"
 
     @model_validator(mode="after")
     def _decay_takes_what_is_set(self) -> SoftNMSSettings:

@@ -15,7 +15,6 @@ from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import (
 )
 from recycling.ensembling.members import EnsemblingError, check_share
 from recycling.ensembling.methods import (
-    NONE,
     BoxFusion,
     Calibrate,
     MemberWeights,
@@ -45,7 +44,7 @@ class WeightedBoxesFusionSettings(BoxFusion):
     confidence: Confidence = "avg"
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
-    calibrate: Calibrate = NONE
+    calibrate: Calibrate = "none"
 
 
 @box_method("weighted_boxes_fusion", WeightedBoxesFusionSettings)
