@@ -67,7 +67,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         first = of_task[again]["pretrained"].removeprefix("model:")
         models |= {first: of_task[first], again: of_task[again]}
     path.write_text(yaml.safe_dump({**configuration, "models": models}))
-    parameters = {"pseudo_labeling": {"box_score": 0.0, "label_score": 0.1, "mask_area": 1}}
+    # Of one epoch nothing can be promised.
+    rounds = {"pseudo": {"promise": None, "score": 0.0, "mask_area": 1, "truth": "pool.truth"}}
+    parameters = {"pseudo_labeling": rounds}
     (project / "conf/local").mkdir(exist_ok=True)
     (project / "conf/local/parameters_pseudo_labeling.yml").write_text(yaml.safe_dump(parameters))
     return project
@@ -151,10 +153,32 @@ def test_the_second_round_learns_from_the_pseudo_labels(finished):
     project, _ = finished
     for task in FEW:
         table = pd.read_parquet(
-            project / f"data/05_model_input/{task}/pseudo_labels/annotations.parquet"
+            project / f"data/05_model_input/{task}/pseudo/fold0/pool/annotations.parquet"
         )
         assert len(table) > 0
         assert set(table["source"]) == {"pseudo"}
+        reports = project / f"data/08_reporting/{task}"
+        certificate = pd.read_parquet(reports / "pseudo_fold0_pool_certificate.parquet")
+        assert certificate["kept"].sum() == (~table["iscrowd"]).sum()
+        assert certificate["attained"].notna().any()  # the sample's truth is known
+        page = (reports / "pseudo_fold0_pool_certificate.html").read_text()
+        assert "the threshold is set, and nothing is promised" in page
+
+
+def test_the_run_says_what_pseudo_labels_do_beside_a_twin(finished):
+    project, _ = finished
+    path = project / "data/08_reporting/det/pseudo_effect_yolox_pseudo.json"
+    effect = json.loads(path.read_text())
+    assert effect["sentence"].startswith("pseudo-labels, yolox_pseudo: ")
+    assert effect["seeds"] == 1
+    assert "no verdict" in effect["sentence"]
+    steps = [
+        json.loads(
+            (project / f"data/06_models/det/{name}/fold0/checkpoint/checkpoint.json").read_text()
+        )
+        for name in ("yolox_pseudo", "yolox_pseudo_control")
+    ]
+    assert steps[0]["iterations"] == steps[1]["iterations"]
 
 
 def test_groups_never_cross_folds(finished):

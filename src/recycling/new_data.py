@@ -232,6 +232,11 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
             "# need a test part (and a pool) in catalog_data.yml.\n"
             "models: {}\n"
         ),
+        "parameters_pseudo_labeling.yml": (
+            "# Rounds of pseudo-labels: see conf/base/parameters_pseudo_labeling.yml.\n"
+            "pseudo_labeling:\n"
+            "  pseudo: {promise: {precision: 0.9, confidence: 0.9}}\n"
+        ),
         "parameters_cleaning.yml": (
             "# Rules of cleaning: see conf/base/parameters_cleaning.yml. To merge or rename\n"
             "# categories: fix_categories, as in conf/taco.\n"

@@ -92,13 +92,15 @@ def test_the_fold_that_is_held_out_is_bound():
 
 
 def test_records_and_partials_become_json():
-    plan = TrainingPlan("cls", "a", "a.fold0", "cls.a.fold0", fold=0, pool="pool.annotations")
+    plan = TrainingPlan(
+        "cls", "a", "a.fold0", "cls.a.fold0", fold=0, start="cls.b.fold0.checkpoint"
+    )
 
     def takes(plan, path):
         return plan, path
 
     bound = bound_to(functools.partial(takes, plan, path=Path("a/b")))
-    assert bound["0"]["pool"] == "pool.annotations"
+    assert bound["0"]["start"] == "cls.b.fold0.checkpoint"
     assert bound["path"] == "a/b"
 
 

@@ -28,12 +28,10 @@ from recycling.pipelines.explaining import (
 from recycling.pipelines.fusing import fuse_as_chosen, fuse_by_labels, fuse_members
 from recycling.pipelines.held_out import held_out_fuser
 from recycling.pipelines.out_of_fold import common_images, joined, parts, probabilities_key
-from recycling.pipelines.pseudo_labeling import label_masks
 from recycling.pipelines.scoring import SCORE_TEST
 from recycling.pipelines.searching import problem_of
 from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
-from recycling.pseudo_labels import PseudoLabeling
 
 
 def probabilities(paper):
@@ -372,19 +370,6 @@ def test_soft_votes_are_searched_for_where_every_member_has_probabilities(annota
 def test_the_probabilities_of_several_folds_are_one(annotations):
     first, second = (segmenter(annotations.of_images(ids), 0.5)[0] for ids in ([1], [2, 3]))
     assert list(joined([first, second])) == [1, 2, 3]
-
-
-def test_agreement_of_one_teacher_is_said_to_mean_nothing(annotations, caplog):
-    maps = segmenter(annotations, 0.9)[1]
-    settings = PseudoLabeling()
-    label_masks(
-        annotations, annotations, settings, rank_members({"a.fold0": 0.5}), **{"a.fold0": maps}
-    )
-    assert "mask_agreement: means nothing with one teacher" in caplog.text
-    caplog.clear()
-    both = {"a.fold0": maps, "b.fold0": maps}
-    label_masks(annotations, annotations, settings, rank_members(dict.fromkeys(both, 0.5)), **both)
-    assert "mask_agreement" not in caplog.text
 
 
 def test_the_interval_of_an_ensemble_is_among_the_scores_where_it_is_known():

@@ -38,7 +38,7 @@ def test_a_second_round_waits_for_the_pseudo_labels_and_does_not_teach():
     again = next(
         n for n in training.create_pipeline(plan, "det").nodes if n.name == "det.again.fold0.train"
     )
-    assert "det.pseudo.annotations" in again.inputs
+    assert "det.pseudo.fold0.pool_annotations" in again.inputs
 
 
 def test_a_model_starts_from_the_checkpoint_of_another_one_of_the_same_fold():
@@ -114,7 +114,7 @@ def test_an_external_file_is_a_member_but_no_teacher(tmp_path):
         (models(backend="mmyolo"), "models.yolox.backend"),
         ({"models": {"YOLO X": DETECTOR}}, "models.YOLO X: not a name"),
         ({"models": {"final": DETECTOR}}, "'final' is a model and an ensemble; rename one"),
-        ({"models": {"pseudo": DETECTOR}}, "models.pseudo: not a name"),
+        ({"models": {"external": DETECTOR}}, "models.external: not a name"),
         ({"models": ["yolox"]}, "should be a mapping"),
         ({"models": {"yolox": 3}}, "models.yolox should be a mapping"),
         (
@@ -141,7 +141,7 @@ def test_an_external_file_is_a_member_but_no_teacher(tmp_path):
         ),
         ({**models(), "ensembles": {"final": ["fcos*"]}}, "'fcos\\*', which is no model"),
         ({**models(), "ensembles": {"final": []}}, "ensembles.final has no member for 'det'"),
-        (models(train_on="labeled+pseudo"), "'teacher' has no member"),
+        (models(train_on="labeled+pseudo"), "'teacher', who labels .* has no member"),
         (models(pretrained="model:yolx"), "pretrained names 'yolx'.*did you mean 'yolox'"),
         (models(pretrained="model:yolox"), "yolox starts from yolox; break the circle"),
     ],

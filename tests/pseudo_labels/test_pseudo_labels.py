@@ -1,21 +1,35 @@
-"""Only what the teacher is sure of becomes an annotation."""
+"""Only what the teacher is sure of becomes an annotation; of the rest nothing is learnt."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from recycling.annotations import to_label_map
+from recycling.annotations import Annotations, to_label_map
 from recycling.predictions import DETECTIONS, LabelMaps
 from recycling.pseudo_labels import (
+    GRID,
+    THRESHOLDS,
     PseudoLabeling,
     annotate_boxes,
     annotate_crops,
     annotate_regions,
+    audit,
+    certify,
+    choose_thresholds,
+    examples,
+    grade_boxes,
+    grade_crops,
+    grade_masks,
+    images_alike,
+    with_background,
 )
 
-SETTINGS = PseudoLabeling(box_score=0.5, label_score=0.7, mask_agreement=0.9, mask_area=10)
+SETTINGS = PseudoLabeling(promise=None, score=0.5, mask_area=10, cap=2, ignore=0.3)
 
 
 def detections(*rows):
@@ -23,35 +37,88 @@ def detections(*rows):
     return DETECTIONS.conform(frame, where="test")
 
 
-def test_boxes_below_the_threshold_are_left_out_and_counted(annotations):
-    said = detections((3, 5, 0.9, 1, 1, 5, 6), (3, 7, 0.4, 1, 1, 5, 6), (1, 7, 0.5, 0, 0, 2, 2))
-    pseudo, audit = annotate_boxes(said, annotations, annotations, SETTINGS)
-    assert pseudo.annotations["category_id"].tolist() == [5, 7]
-    assert pseudo.annotations["area"].tolist() == [20.0, 4.0]
-    assert pseudo.annotations["score"].tolist() == [0.9, 0.5]
-    assert set(pseudo.annotations["source"]) == {"pseudo"}
-    assert pseudo.images["image_id"].tolist() == [1, 3]
-    assert audit[["category", "predicted", "kept"]].values.tolist() == [
-        ["Paper", 1, 1],
-        ["Metal", 2, 1],
+def thresholds(annotations, *values):
+    categories = annotations.categories
+    if len(values) > len(categories):
+        categories = with_background(categories)
+    table = pd.DataFrame(
+        {
+            "category_id": categories["category_id"],
+            "category": categories["name"],
+            "supercategory": "",
+            "threshold": pd.array(values, dtype="Float64"),
+            "precision": pd.NA,
+            "confidence": pd.NA,
+            "units": 0,
+            "kept": 0.0,
+            "wrong": 0.0,
+            "reason": "test",
+        }
+    )
+    return THRESHOLDS.conform(table, where="test")
+
+
+def test_boxes_below_the_threshold_are_ignored_or_left_out(annotations):
+    said = detections(
+        (3, 5, 0.9, 1, 1, 5, 6), (3, 7, 0.4, 1, 1, 5, 6), (3, 7, 0.2, 1, 1, 5, 6),
+        (1, 7, 0.4, 0, 0, 2, 2),
+    )  # fmt: skip
+    pseudo, fates = annotate_boxes(
+        said, annotations, thresholds(annotations, 0.5, 0.5), annotations.categories, SETTINGS
+    )
+    table = pseudo.annotations
+    assert table["category_id"].tolist() == [5, 7]
+    assert table["iscrowd"].tolist() == [False, True]
+    assert table["area"].tolist() == [20.0, 20.0]
+    assert set(table["source"]) == {"pseudo"}
+    assert pseudo.images["image_id"].tolist() == [3]  # of image 1 nothing is kept
+    assert fates["fate"].tolist() == ["kept", "ignored", "refused", "refused"]
+    counts = audit(fates, annotations.categories)
+    assert counts[["predicted", "kept", "ignored", "refused"]].values.tolist() == [
+        [1, 1, 0, 0],
+        [3, 0, 1, 2],
     ]
 
 
-def test_a_teacher_that_is_sure_of_nothing_gives_empty_annotations(annotations):
-    pseudo, audit = annotate_boxes(detections(), annotations, annotations, SETTINGS)
-    assert len(pseudo.annotations) == len(pseudo.images) == 0
-    assert audit["kept"].sum() == 0
+def test_more_of_a_category_than_the_cap_is_ignored(annotations):
+    said = detections(*((3, 5, score, 1, 1, 5, 6) for score in (0.9, 0.7, 0.8)))
+    pseudo, _ = annotate_boxes(
+        said, annotations, thresholds(annotations, 0.5, 0.5), annotations.categories, SETTINGS
+    )
+    assert pseudo.annotations["iscrowd"].tolist() == [False, True, False]
+
+
+def test_of_a_category_of_which_nothing_is_promised_nothing_is_kept(annotations):
+    said = detections((3, 5, 0.9, 1, 1, 5, 6), (3, 7, 0.99, 1, 1, 5, 6))
+    pseudo, _ = annotate_boxes(
+        said, annotations, thresholds(annotations, 0.5, pd.NA), annotations.categories, SETTINGS
+    )
+    assert pseudo.annotations["iscrowd"].tolist() == [False, True]
+
+
+def test_a_share_of_the_images_is_the_surest(annotations):
+    said = detections((1, 5, 0.6, 1, 1, 5, 6), (2, 5, 0.9, 1, 1, 5, 6), (3, 5, 0.7, 1, 1, 5, 6))
+    settings = SETTINGS.model_copy(update={"share": 0.7})
+    pseudo, _ = annotate_boxes(
+        said, annotations, thresholds(annotations, 0.5, 0.5), annotations.categories, settings
+    )
+    assert pseudo.images["image_id"].tolist() == [2, 3]
 
 
 def test_crops_take_the_class_of_the_teacher_where_it_is_sure(annotations):
-    said = pd.DataFrame({"annotation_id": [1, 2, 3], "Paper": [0.1, 0.6, 0.8],
-                         "Metal": [0.9, 0.4, 0.2]}).astype(
-        {"Paper": "float32", "Metal": "float32"})  # fmt: skip
-    pseudo, audit = annotate_crops(said, annotations, annotations, SETTINGS)
+    said = pd.DataFrame(
+        {"annotation_id": [1, 2, 3], "Paper": [0.1, 0.6, 0.8], "Metal": [0.9, 0.4, 0.2]}
+    ).astype({"Paper": "float32", "Metal": "float32"})
+    settings = SETTINGS.model_copy(update={"soft": True})
+    pseudo, fates = annotate_crops(
+        said, annotations, thresholds(annotations, 0.7, 0.7), annotations.categories, settings
+    )
     assert pseudo.annotations["annotation_id"].tolist() == [1, 3]
     assert pseudo.annotations["category_id"].tolist() == [7, 5]
     assert pseudo.annotations["score"].tolist() == pytest.approx([0.9, 0.8])
-    assert audit["kept"].tolist() == [1, 1]
+    soft = [json.loads(text)["probabilities"] for text in pseudo.annotations["extra"]]
+    assert soft[0] == pytest.approx({"Paper": 0.1, "Metal": 0.9})
+    assert fates["fate"].tolist() == ["kept", "refused", "kept"]
 
 
 def test_where_the_members_disagree_nothing_is_learnt(annotations):
@@ -60,16 +127,150 @@ def test_where_the_members_disagree_nothing_is_learnt(annotations):
     label_map[20:22, 20:22] = 2  # too small to keep
     agreement = np.ones((30, 40), np.float32)
     agreement[2:5, 2:12] = 0.5
-    maps = LabelMaps([3], lambda _: label_map)
-    pseudo, audit = annotate_regions(maps, lambda _: agreement, annotations, annotations, SETTINGS)
+    maps = LabelMaps([1, 2, 3], lambda _: label_map)
+    one = annotations.of_images([3])
+    pseudo, fates = annotate_regions(
+        maps, lambda _: agreement, one, thresholds(annotations, 0.9, 0.9, 0.9),
+        annotations.categories, SETTINGS,
+    )  # fmt: skip
     expected = np.where(label_map == 2, 255, label_map)
     expected[2:5, 2:12] = 255
     np.testing.assert_array_equal(to_label_map(pseudo, 3), expected)
-    assert audit[["predicted", "kept"]].values.tolist() == [[1, 1], [1, 0]]
+    assert fates["fate"].tolist() == ["kept", "ignored"]
 
 
-def test_an_image_without_a_sure_region_is_left_out(annotations):
-    maps = LabelMaps([3], lambda _: np.ones((30, 40), np.uint8))
-    unsure = np.full((30, 40), 0.5, np.float32)
-    pseudo, _ = annotate_regions(maps, lambda _: unsure, annotations, annotations, SETTINGS)
-    assert len(pseudo.images) == 0
+def test_background_of_which_nothing_is_promised_is_ignored(annotations):
+    label_map = np.zeros((30, 40), np.uint8)
+    label_map[2:12, 2:12] = 1
+    maps, sure = LabelMaps([3], lambda _: label_map), np.ones((30, 40), np.float32)
+    pseudo, _ = annotate_regions(
+        maps, lambda _: sure, annotations.of_images([3]), thresholds(annotations, pd.NA, 0.9, 0.9),
+        annotations.categories, SETTINGS,
+    )  # fmt: skip
+    np.testing.assert_array_equal(to_label_map(pseudo, 3), np.where(label_map == 1, 1, 255))
+
+
+def test_boxes_are_graded_by_what_they_find(annotations):
+    said = detections(
+        (1, 5, 0.9, 2, 2, 12, 12),  # right
+        (1, 5, 0.8, 2, 2, 12, 11),  # the same object again
+        (2, 7, 0.6, 0, 0, 5, 5),  # nothing
+    )
+    graded = grade_boxes(said, annotations, SETTINGS)
+    at = {score: int(np.flatnonzero(score >= GRID)[0]) for score in (0.9, 0.8, 0.6)}
+    # Images 2 and 3 are of one group, so that what is on one of them counts half.
+    assert graded.kept[:, 0, at[0.9]].tolist() == [1.0, 0.0]
+    assert graded.wrong[:, 0, at[0.8]].tolist() == [1.0, 0.0]
+    assert graded.wrong[:, 1, at[0.6]].tolist() == [0.0, 0.5]
+
+
+def test_crops_are_graded_by_their_class(annotations):
+    said = pd.DataFrame(
+        {"annotation_id": [1, 2, 3], "Paper": [0.9, 0.4, 0.3], "Metal": [0.1, 0.6, 0.7]}
+    ).astype({"Paper": "float32", "Metal": "float32"})
+    graded = grade_crops(said, annotations, SETTINGS)
+    assert graded.kept[:, :, -1].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert graded.wrong[:, :, -1].tolist() == [[0.0, 0.0], [0.0, 0.5]]
+
+
+def test_masks_are_graded_by_their_pixels(annotations):
+    label_map = np.zeros((30, 40), np.uint8)
+    label_map[2:12, 2:22] = 1  # twice as wide as the object of image 1
+    one = annotations.of_images([1])
+    graded = grade_masks(
+        LabelMaps([1], lambda _: label_map), lambda _: np.ones((30, 40), np.float32), one
+    )
+    assert graded.kept[0, :, -1].tolist() == [1.0, 1.0, 0.0]
+    assert graded.wrong[0, :, -1].tolist() == [0.0, 0.5, 0.0]
+
+
+def test_why_a_category_has_no_threshold_is_said(annotations):
+    kept = np.zeros((40, 2, len(GRID)))
+    kept[:, 0] = 1
+    kept[:2, 1] = 1
+    from recycling.pseudo_labels import Graded
+
+    found = choose_thresholds(
+        Graded(kept, kept * 0.8, cap=1), annotations.categories, PseudoLabeling()
+    )
+    assert found["threshold"].isna().all()
+    assert found["reason"].tolist() == [
+        "more may be wrong than is promised",
+        "too few held-out images",
+    ]
+
+
+def test_images_that_look_like_scored_ones_are_left_out():
+    def checks(**hashes):
+        return pd.DataFrame(
+            {
+                "image_id": range(len(hashes)),
+                "file_name": list(hashes),
+                "sha256": [own[0] for own in hashes.values()],
+                "phash": [own[1] for own in hashes.values()],
+            }
+        )
+
+    pool = checks(same=("a", None), like=("b", "00" * 8), chain=("c", "00" * 7 + "0f"),
+                  other=("d", "ff" * 8))  # fmt: skip
+    scored = checks(first=("a", "f0" * 8), second=("e", "00" * 7 + "01"))
+    left_out = images_alike(pool, scored, 4)
+    assert left_out[["file_name", "like"]].values.tolist() == [
+        ["same", "first"],
+        ["like", "second"],
+        ["chain", "second"],
+    ]
+    assert images_alike(pool, scored, None)["file_name"].tolist() == ["same"]
+
+
+def test_the_certificate_puts_the_truth_beside_the_promise(annotations):
+    said = detections(
+        (1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.8, 30, 0, 40, 10), (2, 7, 0.7, 15, 5, 35, 25)
+    )
+    chosen = thresholds(annotations, 0.5, 0.5)
+    pseudo, fates = annotate_boxes(said, annotations, chosen, annotations.categories, SETTINGS)
+    counts = audit(fates, annotations.categories)
+    table = certify("det", chosen, counts, pseudo, SETTINGS, annotations)
+    assert table["attained"].tolist() == [0.5, 1.0]
+    assert table["recall"].tolist() == [0.5, 1.0]
+    unknown = certify("det", chosen, counts, pseudo, SETTINGS)
+    assert unknown["attained"].isna().all()
+    crops = certify("cls", chosen, counts, pseudo, SETTINGS, annotations)
+    assert crops["attained"].tolist() == [1.0, 1.0]  # the box that shows nothing has no class
+
+
+def test_the_surest_the_least_sure_and_the_refused_are_shown(annotations):
+    fates = pd.DataFrame(
+        {"image_id": 1, "category_id": 5, "score": [0.9, 0.8, 0.7, 0.2],
+         "fate": ["kept", "kept", "kept", "refused"],
+         "x_min": 0.0, "y_min": 0.0, "x_max": 1.0, "y_max": 1.0}
+    )  # fmt: skip
+    shown = examples(fates, n=1)
+    assert shown[["kind", "score"]].values.tolist() == [
+        ["surest", 0.9],
+        ["least sure", 0.7],
+        ["refused", 0.2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"promise": None}, "promise is null, so a score has to be set"),
+        ({"score": 0.5, "promise": {}}, "set promise: null"),
+        ({"promise": {"precision": 1}}, "less than 1"),
+        ({"box_score": 0.5}, "box_score"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        PseudoLabeling.model_validate(settings)
+
+
+def test_nothing_at_all_gives_empty_annotations(annotations):
+    pseudo, fates = annotate_boxes(
+        detections(), annotations, thresholds(annotations, 0.5, 0.5), annotations.categories,
+        SETTINGS,
+    )  # fmt: skip
+    assert isinstance(pseudo, Annotations)
+    assert len(pseudo.annotations) == len(pseudo.images) == len(fates) == 0

@@ -21,6 +21,7 @@ from recycling.diagnostics.diversity import (
     label_map_agreement,
     probability_agreement,
 )
+from recycling.diagnostics.effect import Effect, measure_effect
 from recycling.diagnostics.errors import (
     ERROR_CORRELATION,
     ErrorCorrelation,
@@ -60,6 +61,7 @@ __all__ = [
     "Changes",
     "ClassGains",
     "Contributions",
+    "Effect",
     "ErrorCorrelation",
     "LeaderboardComparison",
     "PrecisionThresholds",
@@ -75,6 +77,7 @@ __all__ = [
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
+    "measure_effect",
     "member_contributions",
     "object_error_correlation",
     "pixel_error_correlation",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
@@ -25,6 +25,7 @@ from recycling.backends import (
 )
 from recycling.backends.shared.model import Task
 from recycling.evaluation import evaluate
+from recycling.pipelines.controls import effect_nodes
 from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, predicted_rows, with_types
@@ -40,8 +41,14 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     trainings = [training for training in plan.trainings if training.task == task]
     crops = crop_nodes(plan.crops) if task == "cls" and trainings else []
-    chains = (_chain(training, plan.models[training.model]) for training in trainings)
-    return Pipeline([*crops, *(node for chain in chains for node in chain)])
+    chains = (_chain(training, plan.models[model_in(training)]) for training in trainings)
+    nodes = [own for chain in chains for own in chain]
+    return Pipeline([*crops, *nodes, *effect_nodes(trainings)])
+
+
+def model_in(training: TrainingPlan) -> str:
+    """The entry of `models.yml` that a training is of; a twin is of its student's."""
+    return (training.control_of or training).model
 
 
 def _chain(training: TrainingPlan, model: Model) -> list[Node]:
@@ -62,17 +69,17 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
         "recipes": "recipes",
         "runs": "runs",
         "training_part": f"{space}.training_part",
-        "held_out_part": f"{space}.held_out_part",
         "images": "train.images",
     }
-    if model.early_stopping is not None:  # no other training depends on what it is judged by
-        inputs["metric"] = metric
+    if model.early_stopping is not None:  # no other training sees what it holds out
+        inputs |= {"held_out_part": f"{space}.held_out_part", "metric": metric}
     inputs |= _besides(training)
-    chain = [
+    return [
         node(fold_selector(training.fold), ["train.annotations", "folds"],
              [f"{space}.training_part", f"{space}.held_out_part"],
              name="select_fold", namespace=space),
-        node(trainer(task, space), inputs, training.checkpoint, name="train", namespace=space),
+        node(trainer(task, space, control=training.control_of is not None), inputs,
+             training.checkpoint, name="train", namespace=space),
         node(known_predictor, [training.checkpoint, f"{space}.held_out_part", "train.images"],
              out_of_fold, name="predict_out_of_fold", namespace=space),
         node(known_predictor, [training.checkpoint, training.test, "test.images"],
@@ -82,12 +89,6 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
         node(SCORE_TEST[task], [training.test, training.test_predictions, metric],
              training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
-    if not training.retrained:
-        chain.append(
-            node(predict, [training.checkpoint, training.pool, "pool.images"],
-                 training.pool_predictions, name="predict_pool", namespace=space)
-        )  # fmt: skip
-    return chain
 
 
 def _chain_of_all(training: TrainingPlan) -> list[Node]:
@@ -121,8 +122,8 @@ def _chain_of_all(training: TrainingPlan) -> list[Node]:
 def _besides(training: TrainingPlan) -> dict[str, str]:
     """Further inputs of a training: what it also learns from, and what it starts from."""
     inputs: dict[str, str] = {}
-    if training.pseudo_labels is not None:
-        inputs |= {"pseudo_labels": training.pseudo_labels, "pool_images": "pool.images"}
+    for n, part in enumerate(training.pseudo_labels, 1):
+        inputs |= {f"pseudo_labels_{n}": part.annotations, f"pseudo_images_{n}": part.images}
     if training.start is not None:
         inputs["start"] = training.start
     return inputs
@@ -145,12 +146,14 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
     return select_fold
 
 
-def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
+def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..., Checkpoint]:
     """A node function that trains one model on all folds but one.
 
     Args:
         task: What it learns.
         namespace: Names the folder of its logs.
+        control: Whether it is the twin of a model that learns from pseudo-labels as well: of these
+            it sees only how many images they are, and takes as many steps.
     """
 
     def train(
@@ -158,12 +161,11 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
         recipes: Recipes,
         runs: RunFolder,
         training_part: Annotations,
-        held_out_part: Annotations,
         images: ImageFolder,
+        held_out_part: Annotations | None = None,
         metric: PickedSettings | None = None,
-        pseudo_labels: Annotations | None = None,
-        pool_images: ImageFolder | None = None,
         start: Checkpoint | None = None,
+        **pseudo: Annotations | ImageFolder,
     ) -> Checkpoint:
         """Train a model on all folds but one.
 
@@ -172,18 +174,23 @@ def trainer(task: Task, namespace: str) -> Callable[..., Checkpoint]:
             recipes: Where its config is.
             runs: Where its logs go, in a folder of its own.
             training_part: The labelled images to learn from.
-            held_out_part: Those of the fold that is held out.
-            images: The files of both.
-            metric: What the held-out fold is judged by, where the training stops early.
-            pseudo_labels: Images that models have labelled, to learn from as well.
-            pool_images: Their files.
+            images: The files of the labelled images.
+            held_out_part: Those of the fold that is held out, where the training stops early.
+            metric: What it is judged by then.
             start: The model whose weights it starts from.
+            pseudo: Images that models have labelled, to learn from as well: `pseudo_labels_1` and
+                their files, `pseudo_images_1`, and so on.
         """
-        held_out = LabeledImages(held_out_part, images)
+        nothing = training_part.of_images([])
+        held_out = LabeledImages(nothing if held_out_part is None else held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
-        score = None if metric is None else partial(_score, metric, held_out_part)
-        parts = _parts(training_part, images, pseudo_labels, pool_images)
-        data = TrainingData(parts, held_out, training_part.categories, score)
+        score = None if metric is None else partial(_score, metric, held_out.annotations)
+        parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
+        n_images = None
+        if control:
+            n_images = sum(_n_samples(task, part.annotations) for part in parts)
+            parts, model = parts[:1], model.model_copy(update={"train_on": "labeled"})
+        data = TrainingData(parts, held_out, training_part.categories, score, n_images)
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return with_types(train, metric=METRIC[task])
@@ -202,10 +209,8 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
         runs: RunFolder,
         annotations: Annotations,
         images: ImageFolder,
-        pseudo_labels: Annotations | None = None,
-        pool_images: ImageFolder | None = None,
         start: Checkpoint | None = None,
-        **folds: Checkpoint,
+        **others: Checkpoint | Annotations | ImageFolder,
     ) -> Checkpoint:
         """Train a model on all labelled images, as long as its folds were best after.
 
@@ -215,11 +220,11 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
             runs: Where its logs go, in a folder of its own.
             annotations: The labelled images.
             images: Their files.
-            pseudo_labels: Images that models have labelled, to learn from as well.
-            pool_images: Their files.
             start: The model whose weights it starts from.
-            folds: The same model, trained on all folds but one each.
+            others: The same model, trained on all folds but one each; and images that models have
+                labelled, as for `train`.
         """
+        folds = {name: own for name, own in others.items() if isinstance(own, Checkpoint)}
         epochs, why = epochs_of(model, folds)
         logger.info(
             "%s: %d epochs on all %d labelled images: %s",
@@ -228,7 +233,7 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
         model = model.model_copy(
             update={"epochs": epochs, "early_stopping": None, "folds": ("all",)}
         )
-        parts = _parts(annotations, images, pseudo_labels, pool_images)
+        parts = [LabeledImages(annotations, images), *_pseudo_parts(others)]
         # Nothing is held out, so that nothing can be scored.
         nothing = LabeledImages(annotations.of_images([]), images)
         data = TrainingData(parts, nothing, annotations.categories)
@@ -252,16 +257,15 @@ def epochs_of(model: Model, folds: Mapping[str, Checkpoint]) -> tuple[int, str]:
     return max(1, round(fmean(best.values()))), f"the mean of where its folds were best ({said})"
 
 
-def _parts(
-    annotations: Annotations,
-    images: ImageFolder,
-    pseudo_labels: Annotations | None,
-    pool_images: ImageFolder | None,
-) -> list[LabeledImages]:
-    parts = [LabeledImages(annotations, images)]
-    if pseudo_labels is not None and pool_images is not None:
-        parts.append(LabeledImages(pseudo_labels, pool_images))
-    return parts
+def _n_samples(task: Task, annotations: Annotations) -> int:
+    """How many samples an epoch of all of it has: a classifier's are crops."""
+    return len(predicted_rows("cls", annotations) if task == "cls" else annotations.images)
+
+
+def _pseudo_parts(inputs: Mapping[str, Any]) -> list[LabeledImages]:
+    """The images that models have labelled, among the inputs of a training."""
+    names = (name for name in inputs if name.startswith("pseudo_labels_"))
+    return [LabeledImages(inputs[name], inputs[name.replace("labels", "images")]) for name in names]
 
 
 def _train(

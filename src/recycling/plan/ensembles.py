@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -194,7 +194,6 @@ def resolve_ensembles(
         own = [member for member in members if member.task == task]
         if not own:
             continue
-        _check_teacher(ensembles[TEACHER], own, where)
         found = [_resolved(n, ens, task, own, parameters, where) for n, ens in ensembles.items()]
         plans += [plan for plan in found if plan.members]
         if not any(plan.name == FINAL and plan.members for plan in found):
@@ -229,19 +228,44 @@ def _resolved(
     takes = "predictions" if method is None else method.takes
     if takes == "probabilities":
         _check_probabilities(name, chosen, where)
-    own = described.fusion(task) is not None
     known = (parameters.get("leaderboard") or {}).get(task)
     return EnsemblePlan(
         task=task,
         name=name,
         members=chosen,
-        settings=f"params:ensembles.{name}.{task}" if own else f"params:ensembling.{task}",
+        settings=fusion_of(name, described, task, parameters).settings,
         takes="predictions" if searched else takes,
         learns=learns,
         calibrates=calibrates,
         search=_search(name, described, task, chosen, takes == "probabilities", where),
         leaderboard=f"{task}.leaderboard" if name == FINAL and known else None,
         test=members[0].test if members else "test.annotations",
+    )
+
+
+class Fusion(NamedTuple):
+    """How the members of an ensemble are fused.
+
+    Attributes:
+        settings: The parameter that says it.
+        weights: How much they count: `equal`, `score`, or a number by name.
+        learns: What the method takes from labels, or the calibration of scores before it.
+    """
+
+    settings: str
+    weights: Any
+    learns: Literal["nothing", "ranks", "labels"]
+
+
+def fusion_of(name: str, described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Fusion:
+    """How an ensemble fuses its members of a task, where that is not searched for."""
+    method = _method(described, task, parameters)
+    calibrates = calibration_of(_fusion(described, task, parameters)) != NONE
+    own = f"ensembles.{name}" if described.fusion(task) is not None else "ensembling"
+    return Fusion(
+        f"params:{own}.{task}",
+        _weights(described, task, parameters),
+        "labels" if calibrates else "nothing" if method is None else method.learns,
     )
 
 
@@ -357,25 +381,6 @@ def _with_weight(
         raise PlanError(said)
     logger.warning("%s; this ensemble goes without", said)
     return tuple(member for member in members if member.judged_by)
-
-
-def _check_teacher(teacher: Ensemble, members: Sequence[Member], where: str) -> None:
-    """Stop where pseudo-labels would be needed before they can be made."""
-    trained = [member for member in members if isinstance(member, TrainingPlan)]
-    retrained = [member for member in trained if member.retrained]
-    teachers = [member for member in trained if teacher.means(member)]
-    if retrained and not teachers:
-        raise PlanError(
-            f"{where}: models.{retrained[0].model} trains on pseudo-labels, but the ensemble "
-            f"'teacher' has no member for {retrained[0].task!r}; add a model that trains on "
-            "'labeled'"
-        )
-    for member in teachers:
-        if member.retrained:
-            raise PlanError(
-                f"{where}: ensembles.teacher names {member.model!r}, which itself trains on "
-                "pseudo-labels; leave it out"
-            )
 
 
 def _check_probabilities(name: str, members: Sequence[Member], where: str) -> None:

@@ -15,7 +15,7 @@ from recycling.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
-RESERVED = ("pseudo", "external")
+RESERVED = ("external",)
 START = "model:"
 
 

@@ -13,16 +13,24 @@ from recycling.plan.crops import read_crops
 from recycling.plan.ensembles import check_patterns, read_ensembles, resolve_ensembles
 from recycling.plan.models import numbered, read_models, start_of, usable_models
 from recycling.plan.parameters import PlanError
+from recycling.plan.pseudo_labels import (
+    check_rounds,
+    labels_for,
+    read_rounds,
+    resolve_rounds,
+    round_of,
+)
 from recycling.plan.records import (
     TASKS,
     CropPlan,
     ExternalMember,
     Member,
     Plan,
-    PseudoLabelPlan,
     TrainingPlan,
+    called,
     out_of_fold_file,
 )
+from recycling.pseudo_labels import PseudoLabeling
 
 AnyMember = TypeVar("AnyMember", bound=Member)
 
@@ -53,29 +61,28 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
             raise PlanError(f"{where}: {name!r} is a model and an ensemble; rename one of them")
     models = usable_models(known, where)
     external = _external(files or {}, {*known, *described})
-    trainings = _trainings(models)
+    rounds = read_rounds(parameters, [*known, *described])
+    check_rounds(models, rounds, where)
+    trainings = _trainings(models, rounds)
     crops = _crops(parameters, described, (*trainings, *external), where)
     if crops is not None:
         trainings = tuple(_about_crops(training, crops) for training in trainings)
         external = tuple(_about_crops(member, crops) for member in external)
-    members = (*trainings, *external)
+    members = (*(t for t in trainings if t.control_of is None), *external)
     # Models that are left out because their library is missing are no fault of an ensemble.
     names = {*known, *(m.model for m in members), *(m.name for m in members)}
     if members:
         check_patterns(described, names, where)
     ensembles = resolve_ensembles(described, members, parameters, where)
-    pools = {training.task: training.pool for training in trainings}
     boards = parameters.get("leaderboard") or {}
     return Plan(
         models=models,
         trainings=trainings,
         external=external,
         ensembles=ensembles,
-        pseudo_labels=tuple(
-            PseudoLabelPlan(ensemble, pools[ensemble.task])
-            for ensemble in ensembles
-            if ensemble.is_teacher
-        ),
+        pseudo_labels=resolve_rounds(rounds, models, trainings, described, parameters, where)
+        if trainings
+        else (),
         leaderboard=frozenset(task for task in TASKS if boards.get(task)),
         crops=crops,
     )
@@ -117,37 +124,49 @@ def _external(files: Files, taken: set[str]) -> tuple[ExternalMember, ...]:
     return tuple(members)
 
 
-def _trainings(models: Mapping[str, Model]) -> tuple[TrainingPlan, ...]:
-    """One record for each model and fold, and for each model that sees all images."""
-    tasks = {model.task for model in models.values()}
+def _trainings(
+    models: Mapping[str, Model], rounds: Mapping[str, PseudoLabeling]
+) -> tuple[TrainingPlan, ...]:
+    """One record for each model and fold, for each that sees all images, and for each twin."""
 
     def training(name: str, fold: int | None) -> TrainingPlan:
         model, start = models[name], start_of(models[name])
         task = model.task
-        # A classifier looks at crops, and where detectors are at hand theirs are the boxes to crop.
-        crops = task == "cls" and "det" in tasks
+        own_round = round_of(model)
         return TrainingPlan(
             task,
             name,
-            f"{name}.{_called(fold)}",
-            f"{task}.{name}.{_called(fold)}",
+            f"{name}.{called(fold)}",
+            f"{task}.{name}.{called(fold)}",
             has_out_of_fold=fold is not None,
             has_probabilities=model.probabilities,
             fold=fold,
-            pool="det.pseudo.annotations" if crops else "pool.annotations",
             start=None if start is None else training(start, fold).checkpoint,
             pseudo_labels=(
-                f"{task}.pseudo.annotations" if model.train_on == "labeled+pseudo" else None
+                () if own_round is None else labels_for(task, own_round, rounds[own_round], fold)
             ),
             folds=() if fold is not None else tuple(training(name, n) for n in numbered(model)),
         )
 
-    return tuple(
+    found = [
         training(name, None if fold == "all" else fold)
         for name, model in models.items()
         for fold in model.folds
+    ]
+    return (
+        *found,
+        *(_control(own) for own in found if models[own.model].control and own.fold is not None),
     )
 
 
-def _called(fold: int | None) -> str:
-    return "fold_all" if fold is None else f"fold{fold}"
+def _control(student: TrainingPlan) -> TrainingPlan:
+    """The twin of a student, alike in all but the data."""
+    model = f"{student.model}_control"
+    name = f"{model}.{called(student.fold)}"
+    return replace(
+        student,
+        model=model,
+        name=name,
+        namespace=f"{student.task}.{name}",
+        control_of=student,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
@@ -88,24 +88,32 @@ class ExternalMember(Member):
     """Predictions of others, from a file."""
 
 
+class LabeledPart(NamedTuple):
+    """Datasets of images and of what is on them."""
+
+    annotations: str
+    images: str
+
+
 @dataclass(frozen=True)
 class TrainingPlan(Member):
     """One model, trained on all folds but one, or on all labelled images.
 
     Attributes:
         fold: The fold that it does not see; None where it sees all.
-        pool: The annotations of the unlabelled images.
         start: The dataset of the checkpoint whose weights it starts from, if that is another
             model's.
-        pseudo_labels: The dataset of the pseudo-labels that it learns from as well, if it does.
+        pseudo_labels: What else it learns from: images that models have labelled.
+        control_of: Of a twin that does not learn from them and is alike in all else: the training
+            that does.
         folds: Where it sees all images, the trainings of the same model on all folds but one: they
             say how long it trains, and how good it is.
     """
 
     fold: int | None
-    pool: str
     start: str | None = None
-    pseudo_labels: str | None = None
+    pseudo_labels: tuple[LabeledPart, ...] = ()
+    control_of: TrainingPlan | None = None
     folds: tuple[TrainingPlan, ...] = ()
 
     @property
@@ -116,7 +124,8 @@ class TrainingPlan(Member):
     @property
     def settings(self) -> str:
         """The parameter that holds the model's settings."""
-        return f"params:models.{self.model}"
+        model = self.model if self.control_of is None else self.control_of.model
+        return f"params:models.{model}"
 
     @property
     def checkpoint(self) -> str:
@@ -126,7 +135,7 @@ class TrainingPlan(Member):
     @property
     def retrained(self) -> bool:
         """Whether it learns from pseudo-labels, in a second round."""
-        return self.pseudo_labels is not None
+        return bool(self.pseudo_labels)
 
 
 @dataclass(frozen=True)
@@ -205,16 +214,52 @@ class EnsemblePlan:
 
 
 @dataclass(frozen=True)
-class PseudoLabelPlan:
-    """How the unlabelled images of one task are labelled.
+class PseudoPart:
+    """One part of the data that is labelled in a round.
 
     Attributes:
-        teacher: The ensemble that labels them.
-        pool: The dataset of their annotations: for classes, of the boxes to crop.
+        part: `pool` or `test`.
+        asked: The dataset of its annotations: for classes, of the boxes to crop.
+        predictions: The dataset of each member's predictions on it, by name.
     """
 
-    teacher: EnsemblePlan
-    pool: str
+    part: Literal["pool", "test"]
+    asked: str
+    predictions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PseudoLabelPlan:
+    """How images are labelled in one round, for one task and those who hold out one fold.
+
+    Attributes:
+        task: What is labelled.
+        round: The round's name.
+        fold: The fold that no teacher has seen; None where all teach together, for students that
+            hold out nothing.
+        members: The teachers.
+        fusion: The parameter that says how their predictions are fused.
+        parts: What is labelled.
+        truth: The dataset of what is on the pool, where it is known.
+    """
+
+    task: Task
+    round: str
+    fold: int | None
+    members: tuple[TrainingPlan, ...]
+    fusion: str
+    parts: tuple[PseudoPart, ...]
+    truth: str | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its nodes and datasets."""
+        return f"{self.task}.{self.round}.{called(self.fold)}"
+
+    @property
+    def settings(self) -> str:
+        """The parameter that holds the round's settings."""
+        return f"params:pseudo_labeling.{self.round}"
 
 
 @dataclass(frozen=True)
@@ -239,7 +284,7 @@ class Plan:
         trainings: One for each model and fold.
         external: The members that are files.
         ensembles: One for each ensemble and task that has a member for it.
-        pseudo_labels: One for each task that has a teacher.
+        pseudo_labels: One for each round, task and held-out fold that labels are made for.
         leaderboard: The tasks of which leaderboard scores are known.
         crops: Where the crops to classify come from, if they are not annotated.
     """
@@ -259,11 +304,21 @@ class Plan:
 
     def members(self, task: Task) -> list[Member]:
         """The trainings of a task, and its external members."""
-        return [m for m in (*self.trainings, *self.external) if m.task == task]
+        own = [training for training in self.trainings if training.control_of is None]
+        return [m for m in (*own, *self.external) if m.task == task]
 
     def ensembles_of(self, task: Task) -> list[EnsemblePlan]:
         """The ensembles of a task."""
         return [ensemble for ensemble in self.ensembles if ensemble.task == task]
+
+
+def called(fold: int | None) -> str:
+    """What a fold is called in names; None for all.
+
+    >>> called(2), called(None)
+    ('fold2', 'fold_all')
+    """
+    return "fold_all" if fold is None else f"fold{fold}"
 
 
 def out_of_fold_file(path: Path) -> Path:

@@ -1,27 +1,80 @@
-"""Boxes that the teacher is sure of become annotations."""
+"""Boxes that the teacher is sure of become annotations, others regions to ignore."""
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
 from recycling.annotations import Annotations
+from recycling.evaluation.box_matching import match
 from recycling.predictions import Detections
-from recycling.pseudo_labels.core import PseudoAudit, PseudoLabeling, as_annotations, audit
+from recycling.pseudo_labels.core import (
+    PseudoLabeling,
+    Thresholds,
+    as_annotations,
+    graded_by_score,
+    surest_images,
+)
+from recycling.pseudo_labels.promise import Graded
+
+
+def grade_boxes(detections: Detections, truth: Annotations, settings: PseudoLabeling) -> Graded:
+    """How right the teacher's boxes are on images that it has not seen.
+
+    Args:
+        detections: What it found on them.
+        truth: What is on them. Boxes on crowd regions are neither right nor wrong.
+        settings: `iou` and `cap` are looked at.
+    """
+    matching = match(truth, detections, iou_thresholds=[settings.iou])
+    rows = pd.DataFrame(
+        {
+            "image": matching.image,
+            "category": matching.category,
+            "score": matching.score,
+            "outcome": matching.outcome[0, 0],
+        }
+    )
+    return graded_by_score(rows, truth.images, len(truth.categories), settings.cap)
 
 
 def annotate_boxes(
-    detections: Detections, unlabeled: Annotations, labeled: Annotations, settings: PseudoLabeling
-) -> tuple[Annotations, PseudoAudit]:
+    detections: Detections,
+    unlabeled: Annotations,
+    thresholds: Thresholds,
+    categories: pd.DataFrame,
+    settings: PseudoLabeling,
+) -> tuple[Annotations, pd.DataFrame]:
     """Turn detections on unlabelled images into annotations.
+
+    What is not kept and has at least the score `ignore` becomes a region to ignore (`iscrowd`): an
+    object that is likely there and must not be learnt as background.
 
     Args:
         detections: What the teacher found on the images of `unlabeled`.
         unlabeled: The images.
-        labeled: The annotations that the teacher learnt from, for the categories.
-        settings: `box_score` is what a box needs.
+        thresholds: Which scores are kept.
+        categories: Schema `CATEGORIES`.
+        settings: Those of the round.
 
     Returns:
-        The annotations, and an audit row a category.
+        The annotations, of images on which something is kept; and all detections, with their
+        `fate`: "kept", "ignored" or "refused".
     """
-    kept = detections[detections["score"] >= settings.box_score]
-    area = (kept["x_max"] - kept["x_min"]) * (kept["y_max"] - kept["y_min"])
-    annotations = as_annotations(kept.assign(area=area), unlabeled, labeled)
-    return annotations, audit(detections, kept, labeled.categories)
+    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
+    keys = [detections["image_id"], detections["category_id"]]
+    rank = detections["score"].groupby(keys).rank("first", ascending=False)
+    is_kept = (detections["score"] >= detections["category_id"].map(least)) & (rank <= settings.cap)
+    sure = detections[is_kept].set_index("image_id")["score"]
+    images = surest_images(sure, settings.share, len(unlabeled.images))
+    on_kept = detections["image_id"].isin(images)
+    is_ignored = ~is_kept & on_kept & (detections["score"] >= settings.ignore)
+    fate = np.select([is_kept & on_kept, is_ignored], ["kept", "ignored"], "refused")
+    table = detections.assign(
+        fate=fate,
+        iscrowd=is_ignored,
+        area=(detections["x_max"] - detections["x_min"])
+        * (detections["y_max"] - detections["y_min"]),
+    )
+    rows = table[table["fate"] != "refused"].drop(columns="fate")
+    return as_annotations(rows, unlabeled, categories), table

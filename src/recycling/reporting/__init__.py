@@ -1,5 +1,6 @@
 """Figures, overlays and the table of scores: what a person sees of a run."""
 
+from recycling.reporting.certificates import certificate_page, example_images
 from recycling.reporting.changes import changed_boxes, changed_crops, changed_masks
 from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import (
@@ -20,6 +21,7 @@ __all__ = [
     "Summary",
     "TaskScores",
     "balance_figure",
+    "certificate_page",
     "changed_boxes",
     "changed_crops",
     "changed_masks",
@@ -27,6 +29,7 @@ __all__ = [
     "cleaning_examples",
     "cleaning_figure",
     "detection_grid",
+    "example_images",
     "image_grid",
     "likeness_figure",
     "overlay_detections",

@@ -18,7 +18,10 @@ from recycling.sample.defects import Json, plant_in_annotations, plant_in_files
 from recycling.sample.objects import CLASSES
 from recycling.sample.scenes import Shot, compose_scene, outline, take_shot
 
-GENERATOR_VERSION = 2
+POOL_TRUTH_FILE = "pool_truth.json"
+"""What is on the images of the pool; only the certificate of pseudo-labels reads it."""
+
+GENERATOR_VERSION = 3
 """Goes up with every change that makes other images or annotations from the same settings."""
 
 SETTINGS_FILE = "settings.json"
@@ -73,7 +76,8 @@ def generate_sample(
 ) -> bool:
     """Make the sample set.
 
-    It holds ``train.json``, ``pool.json`` (an empty list of annotations) and ``test.json`` in
+    It holds ``train.json``, ``pool.json`` (an empty list of annotations; what is there is in
+    ``pool_truth.json``) and ``test.json`` in
     COCO's format, ``images/{train,pool,test}/NNNN.jpg`` (a `file_name` is relative to ``images``),
     ``defects.json`` (what is wrong with the training part, on purpose) and ``settings.json``.
 
@@ -157,7 +161,8 @@ def _build(folder: Path, settings: SampleSettings) -> None:
     for part in parts:
         (folder / "images" / part.name).mkdir(parents=True)
         made[part.name] = _make_part(folder, part, settings)
-    made["pool"]["annotations"] = []
+    _write_json(folder / POOL_TRUTH_FILE, made["pool"])
+    made["pool"] = {**made["pool"], "annotations": []}
     rng = np.random.default_rng([settings.seed, 99])
     try:
         defects = plant_in_annotations(made["train"], rng)

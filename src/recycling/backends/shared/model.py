@@ -54,7 +54,16 @@ class Model(Settings):
         description="those that are held out, one training each; with 'all' one more on all "
         "labelled images, 'all' alone: every fold, and it",
     )
-    train_on: Literal["labeled", "labeled+pseudo"] = "labeled"
+    train_on: str = Field(
+        default="labeled",
+        pattern=r"^labeled(\+\w+)?$",
+        description="labeled, or labeled+ROUND: pseudo-labels as well, of a round of "
+        "pseudo_labeling: labeled+pseudo",
+    )
+    control: bool = Field(
+        default=False,
+        description="train a twin, alike in all but pseudo-labels, to measure what they do",
+    )
     pseudo_until: float = Field(
         default=1.0,
         gt=0,
@@ -103,6 +112,9 @@ class Model(Settings):
         default="none",
         description="'none', 'default' (the recipe's own), a path or URL, or 'model:NAME'",
     )
+    pretrained_elsewhere: bool = Field(
+        default=False, description="a file of weights was trained on none of these images"
+    )
     pretrained_sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{8,64}$", description="how the file's sha256 begins"
     )
@@ -146,6 +158,8 @@ class Model(Settings):
                 )
         if self.anchors is not None and self.task != "det":
             raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
+        if self.control and self.train_on == "labeled":
+            raise ValueError("control is a twin without pseudo-labels; this model learns from none")
         if self.score_threshold is not None and self.task != "det":
             raise ValueError(f"score_threshold is of boxes; task {self.task!r} has none: remove it")
         if self.score_weights and self.task != "det":

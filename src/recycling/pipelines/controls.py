@@ -1,0 +1,86 @@
+"""What pseudo-labels do: each student beside its twin, which is alike in all but the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Node, node
+
+from recycling.annotations import Annotations
+from recycling.backends.shared.model import Task
+from recycling.diagnostics import Effect, measure_effect
+from recycling.evaluation import image_scores, metric_of
+from recycling.pipelines.out_of_fold import joined
+from recycling.pipelines.scoring import metric_parameter
+from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
+from recycling.plan import TrainingPlan
+from recycling.registry import PickedSettings
+from recycling.splitting import Folds
+
+logger = logging.getLogger(__name__)
+
+
+def effect_nodes(trainings: Sequence[TrainingPlan]) -> list[Node]:
+    """One comparison for each model of a task that has twins."""
+    twins: dict[str, list[TrainingPlan]] = {}
+    for training in trainings:
+        if training.control_of is not None:
+            twins.setdefault(training.control_of.model, []).append(training)
+    return [_effect(model, own) for model, own in twins.items()]
+
+
+def _effect(model: str, twins: Sequence[TrainingPlan]) -> Node:
+    pairs = [(twin.control_of, twin) for twin in twins if twin.control_of is not None]
+    task = twins[0].task
+    inputs = {"train": "train.annotations", "folds": "folds", "metric": metric_parameter(task)}
+    inputs |= {own.name: own.out_of_fold_predictions for pair in pairs for own in pair}
+    folds = [student.fold for student, _ in pairs if student.fold is not None]
+    names = [(student.name, twin.name) for student, twin in pairs]
+    return node(
+        comparer(task, model, names, folds),
+        inputs,
+        f"{task}.{model}.pseudo_effect",
+        name="measure_pseudo_labels",
+        namespace=f"{task}.{model}",
+    )
+
+
+def comparer(
+    task: Task, model: str, pairs: Sequence[tuple[str, str]], folds: Sequence[int]
+) -> Callable[..., Effect]:
+    """A node function that measures what pseudo-labels do to a model.
+
+    Args:
+        task: What it predicts.
+        model: Its name.
+        pairs: A student and its twin, fold by fold.
+        folds: The fold that each pair holds out.
+    """
+
+    def measure(
+        train: Annotations, folds: Folds, metric: PickedSettings, **predictions: Any
+    ) -> Effect:
+        """Compare a student with its twin on the folds that both hold out, and say the effect."""
+        in_folds = folds.loc[folds["fold"].isin(held_out), "image_id"]
+        truth = train.of_images(in_folds)
+        own, twin = (_joined(task, [predictions[pair[n]] for pair in pairs]) for n in (0, 1))
+        scores = image_scores(metric, truth, {model: own, "its twin": twin})
+        effect = measure_effect(
+            f"pseudo-labels, {model}",
+            metric_of(metric).title,
+            [scores[model]],
+            [scores["its twin"]],
+            truth.images["group"],
+        )
+        logger.info("%s", effect["sentence"])
+        return effect
+
+    held_out = list(folds)
+    return with_types(measure, metric=METRIC[task], predictions=PREDICTIONS[task])
+
+
+def _joined(task: Task, parts: Sequence[Any]) -> Any:
+    return joined(parts) if task == "seg" else pd.concat(parts, ignore_index=True)

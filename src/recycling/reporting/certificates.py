@@ -1,0 +1,91 @@
+"""The certificate of a round of pseudo-labels as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pandas as pd
+
+from recycling.annotations import BOX, ImageFolder
+from recycling.reporting.grids import crop, read_image
+from recycling.reporting.layout import RgbImage, image_grid
+from recycling.reporting.overlays import crop_tile
+from recycling.reporting.pages import render, render_image, render_list, render_table
+
+_SHOWN = {
+    "category": "category",
+    "threshold": "from score",
+    "precision": "promised",
+    "confidence": "with a chance of",
+    "reason": "why",
+    "units": "held-out images",
+    "held_out": "right there",
+    "predicted": "predicted",
+    "kept": "kept",
+    "ignored": "ignored",
+    "refused": "refused",
+    "attained": "right by the truth",
+    "recall": "of all that is there",
+    "iou": "IoU",
+}
+_FORMATS = dict.fromkeys(
+    ("from score", "promised", "with a chance of", "right there", "right by the truth",
+     "of all that is there", "IoU"),
+    ".2f",
+)  # fmt: skip
+
+
+def certificate_page(
+    title: str,
+    certificate: pd.DataFrame,
+    sentences: Sequence[str],
+    examples: Sequence[tuple[str, RgbImage]],
+) -> str:
+    """The certificate of a round of pseudo-labels.
+
+    Args:
+        title: What was labelled, like ``Pseudo-labels of boxes: pseudo, fold 0``.
+        certificate: Schema `recycling.pseudo_labels.CERTIFICATE`.
+        sentences: What the promise covers, and what it does not.
+        examples: Headings and images: the surest, the least sure, the refused.
+
+    Returns:
+        A page of HTML in UTF-8 that loads nothing.
+    """
+    table = certificate.rename(columns=_SHOWN).dropna(axis="columns", how="all")
+    formats = {name: form for name, form in _FORMATS.items() if name in table}
+    panels = [
+        (SimpleNamespace(heading="What is promised, and what was kept"),
+         [render_list(sentences), render_table(table, formats)]),
+        *((SimpleNamespace(heading=heading), [render_image(image, heading)])
+          for heading, image in examples),
+    ]  # fmt: skip
+    return str(render("report.html", title=title, panels=panels))
+
+
+def example_images(
+    examples: pd.DataFrame, images: pd.DataFrame, folder: ImageFolder, categories: pd.DataFrame
+) -> list[tuple[str, RgbImage]]:
+    """Some predictions, kind by kind: what is in their boxes, under category and score.
+
+    Args:
+        examples: Schema `recycling.pseudo_labels.EXAMPLES`.
+        images: Those that they are on.
+        folder: Where these are.
+        categories: By which they are called.
+    """
+    files = images.set_index("image_id")["file_name"]
+    names = categories.set_index("category_id")["name"]
+    drawn = []
+    for kind, rows in examples.groupby("kind", sort=False):
+        tiles = [
+            crop_tile(
+                crop(read_image(folder, files[row["image_id"]]), [row[side] for side in BOX]),
+                "",
+                [(names[row["category_id"]], row["score"])],
+            )
+            for row in rows.to_dict("records")
+        ]
+        drawn.append((str(kind).capitalize(), image_grid(tiles, 6)))
+    return drawn

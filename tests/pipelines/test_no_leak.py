@@ -1,0 +1,173 @@
+"""Nothing of the fold that a student holds out reaches it: read from the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recycling.pipelines import pseudo_labeling, training
+from recycling.plan import TASKS, PlanError, read_plan
+
+BASE: dict[str, Any] = {
+    "epochs": 2,
+    "image_size": 32,
+    "batch_size": 2,
+    "optimizer": {"name": "AdamW", "learning_rate": 0.01},
+    "folds": [0, 1, 2],
+}
+TASK = {
+    "cls": {"task": "cls", "backend": "mmpretrain", "recipe": "resnet18_narrow"},
+    "det": {"task": "det", "backend": "mmdet", "recipe": "yolox_narrow"},
+    "seg": {"task": "seg", "backend": "mmseg", "recipe": "fcn_r18_narrow"},
+}
+TEACHER = {"members": "labeled", "det": {"method": "nms", "weights": "equal"}}
+
+# What may see the fold: the few numbers that say how sure the teachers must be, and the list of
+# unlabelled images that look like images of the fold and are left out.
+EXCEPTIONS = ("choose_thresholds", "leave_out_of_pool", "leave_out_of_test")
+
+
+def models(**student: Any) -> dict[str, Any]:
+    found = {}
+    for task, own in TASK.items():
+        found[f"{task}_first"] = {**BASE, **own}
+        found[f"{task}_second"] = {**BASE, **own, "seed": 1}
+        found[f"{task}_student"] = {
+            **BASE, **own, "train_on": "labeled+pseudo", "pretrained": f"model:{task}_first",
+            "control": True, **student,
+        }  # fmt: skip
+    return found
+
+
+def graph_of(parameters: dict[str, Any]) -> list[Any]:
+    plan = read_plan({"ensembles": {"teacher": TEACHER}, **parameters}, "models.yml")
+    nodes = [*pseudo_labeling.create_pipeline(plan).nodes]
+    for task in TASKS:
+        nodes += training.create_pipeline(plan, task).nodes
+    return nodes
+
+
+def seen_by(nodes: list[Any], exceptions: tuple[str, ...] = EXCEPTIONS) -> dict[str, set[int]]:
+    """By dataset, the folds whose images have a say in it."""
+    every = {0, 1, 2}
+    # Files and fold numbers are no images; cleaned annotations and their checks are those of all.
+    seen: dict[str, set[int]] = {"train.annotations": every, "train.image_checks": every}
+    left = list(nodes)
+    while left:
+        produced = {name for node in left for name in node.outputs}
+        ready = [node for node in left if not produced & set(node.inputs)]
+        assert ready, "the graph goes round in circles"
+        for node in ready:
+            name = node.name.rsplit(".", 1)[-1]
+            says = set().union(*(seen.get(key, set()) for key in node.inputs))
+            for output in node.outputs:
+                if name == "select_fold":
+                    fold = int(node.namespace.rsplit(".fold", 1)[1])
+                    seen[output] = {fold} if output.endswith("held_out_part") else every - {fold}
+                elif name in exceptions or name == "compare_pool_with_train":
+                    seen[output] = set()
+                else:
+                    seen[output] = says
+        left = [node for node in left if node not in ready]
+    return seen
+
+
+def students(nodes: list[Any]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for node in nodes:
+        if node.name.endswith(".train") and "_student" in node.name and "fold_all" not in node.name:
+            found.setdefault(int(node.namespace.rsplit(".fold", 1)[1]), []).append(node)
+    return found
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        {"pseudo": {}},
+        {"pseudo": {"images": ["pool", "test"]}},
+        {"pseudo": {"teacher": "teacher"}, "again": {"teacher": "students"}},
+    ],
+    ids=["pool", "both", "two rounds"],
+)
+def test_nothing_of_the_held_out_fold_reaches_a_student(rounds):
+    parameters = {"models": models(), "pseudo_labeling": rounds}
+    if "again" in rounds:
+        again = {f"{task}_student_2": {**own, "train_on": "labeled+again"}
+                 for task in TASK for own in [parameters["models"][f"{task}_student"]]}  # fmt: skip
+        parameters["models"] |= again
+        parameters["ensembles"] = {"teacher": TEACHER, "students": {**TEACHER, "members": [
+            "cls_student", "det_student", "seg_student"]}}  # fmt: skip
+    nodes = graph_of(parameters)
+    seen = seen_by(nodes)
+    for fold, trainings in students(nodes).items():
+        assert len(trainings) == 3 * 2 * len(rounds)  # tasks, with their twins
+        for node in trainings:
+            reached = [name for name in node.inputs if fold in seen.get(name, ())]
+            assert reached == [], f"{node.name}: {reached} have seen fold {fold}"
+            assert any("pseudo" in name or "again" in name for name in node.inputs)
+
+
+def test_the_exceptions_are_needed_and_the_check_sees_a_leak():
+    nodes = graph_of({"models": models()})
+    for exception in ("choose_thresholds", "leave_out_of_pool"):
+        others = tuple(name for name in EXCEPTIONS if name != exception)
+        seen = seen_by(nodes, others)
+        assert any(
+            fold in seen.get(name, ())
+            for fold, trainings in students(nodes).items()
+            for node in trainings
+            for name in node.inputs
+        )
+
+
+def test_a_student_of_all_labels_is_taught_by_everyone():
+    parameters = models(folds=["all"], pretrained="none")
+    plan = read_plan(
+        {"models": parameters, "ensembles": {"teacher": TEACHER}, "splitting": {"n_splits": 3}},
+        "models.yml",
+    )
+    boxes = next(p for p in plan.pseudo_labels if p.task == "det" and p.fold is None)
+    assert [member.name for member in boxes.members] == [
+        f"det_{which}.fold{fold}" for which in ("first", "second") for fold in (0, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ensembles", "message"),
+    [
+        ({"cls_first": {"folds": [0]}, "cls_second": {"folds": [0]},
+          "cls_student": {"pretrained": "none"}}, {},
+         "models.cls_student.* fold 1.* no member does; add 1 to the folds"),
+        ({"det_first": {"early_stopping": {"patience": 2}}}, {},
+         "models.det_first stops early by what it scores on fold 0"),
+        ({"seg_second": {"pretrained": "weights.pth"}}, {},
+         "models.seg_second.pretrained is a file, and nothing tells whether it has seen fold 0"),
+        ({}, {"teacher": {"members": "labeled", "det": {"method": "nms", "weights": "score"}}},
+         "ensembles.teacher weighs its members by their scores on fold 0"),
+        ({}, {"teacher": {**TEACHER, "members": "all"}},
+         "models.seg_student learns from the pseudo-labels of 'pseudo', and 'teacher'"),
+        ({}, {"teacher": {"members": ["det_first"]}},
+         "models.cls_student trains on pseudo-labels, but 'teacher'.* has no member for 'cls'"),
+        ({"det_student": {"train_on": "labeled+pseudos"}}, {},
+         "train_on names the round 'pseudos'.*did you mean 'pseudo'"),
+    ],
+)  # fmt: skip
+def test_what_would_leak_is_refused_in_one_line(changes, ensembles, message):
+    described = {name: {**own, **changes.get(name, {})} for name, own in models().items()}
+    with pytest.raises(PlanError, match=message) as caught:
+        read_plan(
+            {"models": described, "ensembles": {"teacher": TEACHER, **ensembles}}, "models.yml"
+        )
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_were_trained_elsewhere_are_taken():
+    described = models()
+    described["seg_second"] |= {"pretrained": "weights.pth", "pretrained_elsewhere": True}
+    read_plan({"models": described, "ensembles": {"teacher": TEACHER}}, "models.yml")
+
+
+def test_thresholds_that_are_now_learnt_are_named():
+    with pytest.raises(PlanError, match="pseudo_labeling should be rounds.*box_score"):
+        read_plan({"models": models(), "pseudo_labeling": {"box_score": 0.4}}, "models.yml")
