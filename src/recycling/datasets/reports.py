@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from recycling.datasets.core import PathDataset
 from recycling.files import new_file, write_bytes, write_text
 
-
 logger = logging.getLogger(__name__)
 
 # Matplotlib says it of every character; here it is one line a figure.

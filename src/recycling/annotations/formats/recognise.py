@@ -230,9 +230,7 @@ def _yolo(
         if path.suffix in (".yaml", ".yml") and re.search(rb"(?m)^names\s*:", _beginning(path))
     ]
     beside = {image.stem for image in images} if named else set()
-    texts = [
-        path for path in files if path.suffix.lower() == ".txt" and path.name != "classes.txt"
-    ]
+    texts = [path for path in files if path.suffix.lower() == ".txt" and path.name != "classes.txt"]
     # Beside names, what lies there for an image is meant as labels: the reader says what is wrong.
     labels = [path for path in texts if _is_labels(path)]
     labels = labels or [path for path in texts if path.stem in beside]
