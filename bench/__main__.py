@@ -11,6 +11,8 @@ BENCHMARKS = (
     "first_call",
     "soft_nms",
     "scoring",
+    "worlds",
+    "calibration",
     "hard_vote",
     "soft_vote",
     "submission",

@@ -153,7 +153,9 @@ def test_an_unknown_pipeline(project):
 
 def test_a_run_whose_inputs_are_not_made_yet_says_who_makes_them(project):
     line = refused(project, "--pipeline", "splitting")
-    assert "kedro run --pipelines data_cleaning" in line
+    assert "kedro run --to-outputs " in line
+    assert "train.annotations" in line
+    assert line.endswith(" --only-missing-outputs")
 
 
 def test_a_configuration_that_is_not_yaml(project):

@@ -71,6 +71,13 @@ REFUSED = {
         "conf/base/parameters_ensembling.yml with --params: no parameter 'ensembling.dett'; "
         "did you mean 'det'?"
     ),
+    "--namespaces cls.resnet18.fold0": (
+        "data/01_raw/sample/images: not there (dataset 'pool.images', nor are "
+        "pool.raw_annotations, test.images, test.raw_annotations, ... (2 more)); put it there (the "
+        "sample data: make sample), or change its catalog entry; then make det.pseudo.annotations, "
+        "folds, test.annotations, ... (1 more) with: kedro run --to-outputs "
+        "det.pseudo.annotations,folds,test.annotations,train.annotations --only-missing-outputs"
+    ),
     "--env mine": (
         "conf/mine/parameters.yml: no parameter 'cleaning.test'; add it: 'cleaning' there replaces "
         "that of conf/base whole"

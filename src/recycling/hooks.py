@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
@@ -28,14 +28,18 @@ from recycling.backends import BackendError, Model, Recipes, how_to_install
 from recycling.backends.shared.recipes import read_head
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
 from recycling.datasets.core import OptionalPathDataset
+from recycling.errors import listed
 from recycling.fingerprints import (
     ContentCache,
+    Forecast,
     Graph,
     Ingredients,
     Locks,
     Records,
     State,
     code_line,
+    forecast,
+    nodes_to_run,
     record_of,
     states,
     summary,
@@ -152,18 +156,22 @@ class UpToDateHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Say what is stale, and have it count as missing, where only that is to be made."""
+        """Say what the run will take, and what is stale, where only that is to be made."""
         assert self._folder is not None
         self._run = run = _Run(self._folder, pipeline, catalog)
+        nodes = pipeline.nodes
         if run_params.get("only_missing_outputs"):
             found = states(run.graph, run.records, stale_code=_asked_for("stale_code"))
             say_states(found)
+            nodes = nodes_to_run(run.graph, found)
             for state in found:
                 if state.kind in ("stale", "failed"):
                     # For this one object: what the files are is not altered before they are
                     # replaced.
                     vars(catalog.get(state.name))["_exists"] = _is_not_there
             run.graph.cache.save()
+        if nodes:
+            say_forecast(forecast(run.graph, run.records, nodes))
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -212,11 +220,12 @@ class PreflightHooks:
     """Stops a run before its first node where it is known that it cannot succeed."""
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
         """Check the types along the graph, the inputs and the recipes."""
         check_types(pipeline, catalog)
-        for name in sorted(pipeline.inputs()):
-            _check_input(name, catalog)
+        _check_inputs(pipeline, catalog, run_params.get("env"))
         for node in pipeline.nodes:
             _check_recipe(node, catalog)
 
@@ -379,6 +388,13 @@ def say_states(found: list[State]) -> None:
             logger.warning("%s", line)
 
 
+def say_forecast(expected: Forecast) -> None:
+    """Say what a run will do and take, and whether the disk has no room for it."""
+    logger.info("%s", expected)
+    if not expected.fits:
+        logger.warning("the outputs may not find room: free some, or stop this run")
+
+
 def _asked_for(option: str) -> bool:
     """Whether the command line has a flag that Kedro does not hand to hooks."""
     command = click.get_current_context(silent=True)
@@ -389,36 +405,95 @@ def _is_not_there() -> bool:
     return False
 
 
-def _check_input(name: str, catalog: DataCatalog) -> None:
-    if name.startswith("params:") or name == "parameters":
-        if name not in catalog:
+def _check_inputs(pipeline: Pipeline, catalog: DataCatalog, env: str | None) -> None:
+    """That all that a run takes is there.
+
+    Raises:
+        PreflightError: Something is not: what, and the command that makes it, computed from the
+            graph of all nodes, or what has to be put there first.
+    """
+    inputs = sorted(pipeline.inputs())
+    for name in inputs:
+        if (name.startswith("params:") or name == "parameters") and name not in catalog:
             raise PreflightError(f"conf: no parameter {name.removeprefix('params:')!r}; add it")
-        return
-    if name not in catalog:
-        raise PreflightError(f"conf: no catalog entry {name!r}, and no node makes it; add one")
-    if catalog.exists(name):
-        return
-    dataset = catalog.get(name)
-    if isinstance(dataset, PathDataset):
-        where = dataset.url or shown(dataset.filepath)
-        if dataset.url is None and (kind := _other_kind(dataset.filepath)):
-            raise PreflightError(
-                f"{where}: {kind} (dataset {name!r}); correct its catalog entry, or put there what "
-                "it reads"
-            )
+    makers = {
+        name: node
+        for nodes in (pipelines["__default__"], pipeline)
+        for node in nodes.nodes
+        for name in node.outputs
+    }
+    missing = [name for name in inputs if not _is_there(name, catalog)]
+    if missing:
+        raise PreflightError(_what_is_missing(missing, makers, catalog, env))
+
+
+def _is_there(name: str, catalog: DataCatalog) -> bool:
+    if name.startswith("params:") or name == "parameters":
+        return True
+    return name in catalog and catalog.exists(name)
+
+
+def _not_given(names: list[str], catalog: DataCatalog) -> str:
+    """What no node makes."""
+    unknown = [name for name in names if name not in catalog]
+    if unknown:
+        return f"conf: no catalog entry {unknown[0]!r}, and no node makes it; add one"
+    return (
+        f"{_shown_inputs(names, catalog)}; put it there (the sample data: make sample), or change "
+        "its catalog entry"
+    )
+
+
+def _what_is_missing(
+    missing: list[str], makers: Mapping[str, Node], catalog: DataCatalog, env: str | None
+) -> str:
+    """What has to be put there, and the command that makes what nodes make that do not run."""
+    needed: set[str] = set()
+    given, seen, waiting = [], set(), list(missing)
+    while waiting:
+        if (name := waiting.pop()) in seen or _is_there(name, catalog):
+            continue
+        seen.add(name)
+        if name in makers:
+            needed.add(makers[name].name)
+            waiting += makers[name].inputs
+        elif name in catalog or name in missing:
+            given.append(name)
+    made = [name for name in missing if name in makers]
+    if not made:
+        return _not_given(sorted(given), catalog)
+    if len(made) <= MOST_OUTPUTS:
+        what = f"--to-outputs {','.join(made)}"
     else:
-        where = str(dataset)
-    makers = sorted(
-        pipeline
-        for pipeline, nodes in pipelines.items()
-        if pipeline != "__default__" and name in nodes.all_outputs()
-    )
-    todo = (
-        f"make it with: kedro run --pipelines {makers[0]}"
-        if makers
-        else "put it there (the sample data: make sample), or change its catalog entry"
-    )
-    raise PreflightError(f"{where}: not there (dataset {name!r}); {todo}")
+        parts = {name: part for name, part in pipelines.items() if name != "__default__"}
+        what = "--pipelines " + ",".join(
+            name
+            for name, part in parts.items()
+            if not needed.isdisjoint(node.name for node in part.nodes)
+        )
+    options = "" if env is None else f" --env {env}"
+    command = f"kedro run{options} {what} --only-missing-outputs"
+    if given:
+        return f"{_not_given(sorted(given), catalog)}; then make {listed(made, 3)} with: {command}"
+    return f"{_shown_inputs(made, catalog)}; make it first with: {command}"
+
+
+MOST_OUTPUTS = 5
+"""So many that a run lacks are made by their names; for more, whole pipelines are run."""
+
+
+def _shown_inputs(names: list[str], catalog: DataCatalog) -> str:
+    """What is not there: the first with its file or folder, and the names of the others."""
+    dataset = catalog.get(names[0]) if names[0] in catalog else None
+    if isinstance(dataset, PathDataset):
+        kind = None if dataset.url is not None else _other_kind(dataset.filepath)
+        where = f"{dataset.url or shown(dataset.filepath)}: {kind or 'not there'}"
+    elif dataset is None:
+        where = f"{names[0]}: only in memory while a run makes it"
+    else:
+        where = f"{dataset}: not there"
+    others = "" if len(names) == 1 else f", nor are {listed(names[1:], 3)}"
+    return f"{where} (dataset {names[0]!r}{others})"
 
 
 def _other_kind(path: Path) -> str | None:

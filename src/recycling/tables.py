@@ -107,10 +107,12 @@ class Schema:
         names = [column.name for column in columns]
         extra = [name for name in frame.columns if name not in names]
         ordered = frame[names + (extra if self.open_ended else [])].reset_index(drop=True)
-        typed = {column.name: _typed(ordered[column.name], column, where) for column in columns}
-        result = ordered.assign(**typed)
+        own = {name: ordered[name] for name in names}
+        typed = {column.name: _typed(own[column.name], column, where) for column in columns}
+        changed = {name: typed[name] for name in typed if typed[name] is not own[name]}
+        result = ordered.assign(**changed) if changed else ordered
         for column in columns:
-            _check_values(result[column.name], column, where)
+            _check_values(typed[column.name], column, where)
         return result
 
 
@@ -126,23 +128,25 @@ def _typed(series: pd.Series, column: Column, where: str) -> pd.Series:
 
 
 def _check_values(series: pd.Series, column: Column, where: str) -> None:
-    faults: list[tuple[pd.Series, str]] = []
-    if not column.nullable:
-        faults.append((series.isna(), "is missing"))
+    # Without pandas where it can be: a search checks hundreds of tables.
+    values: Any = series.to_numpy() if isinstance(series.dtype, np.dtype) else series
+    faults: list[tuple[Any, str]] = []
+    if not column.nullable and column.dtype not in ("int64", "bool"):
+        faults.append((pd.isna(values), "is missing"))
     if column.dtype in ("float64", "float32"):
-        faults.append((~pd.Series(np.isfinite(series.to_numpy()), series.index), "is not finite"))
+        faults.append((~np.isfinite(values), "is not finite"))
     if column.unique:
         faults.append((series.duplicated(), "occurs a second time"))
     if column.minimum is not None:
-        faults.append((series < column.minimum, f"is below {column.minimum:g}"))
+        faults.append((values < column.minimum, f"is below {column.minimum:g}"))
     if column.maximum is not None:
-        faults.append((series > column.maximum, f"is above {column.maximum:g}"))
+        faults.append((values > column.maximum, f"is above {column.maximum:g}"))
     if column.values is not None:
         other = ~series.isin(column.values) & series.notna()
         faults.append((other, f"is none of {', '.join(column.values)}"))
     for bad, what in faults:
         if bad.any():
-            row = int(bad.to_numpy().argmax())
+            row = int(np.asarray(bad).argmax())
             raise TableError(
                 f"{where}: row {row}: {column.name} {what} (value {series.iloc[row]!r}); "
                 f"{int(bad.sum())} of {len(series)} rows are like that"

@@ -1,4 +1,5 @@
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from recycling.annotations.masks import (
     box_rle,
     outside,
     rle_box,
+    rle_to_segmentation,
     segmentation_box,
     segmentation_rle,
 )
@@ -169,3 +171,12 @@ def test_too_many_categories_for_a_label_map(document):
     many = from_coco(document, where="test").categories
     with pytest.raises(AnnotationError, match="255 of them"):
         to_label_map(replace(annotations, categories=many), 1)
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_a_mask_is_drawn_as_pycocotools_does_and_without_its_warnings(mask):
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = annotation_mask(rle_to_segmentation(rle), [0, 0, 0, 0], *mask.shape)
+    np.testing.assert_array_equal(drawn, coco_mask.decode(rle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,27 @@ def test_label_maps_keep_whole_classes_and_ignore_what_was_made_up(
     with session.library("mmseg"):
         label_map = data[0]["data_samples"].gt_sem_seg.data.numpy()
     assert set(np.unique(label_map)) == {0, 1, 2, 255}
+
+
+@pytest.mark.parametrize(
+    "entries", [["mosaic"], [{"Affine": {"rotate": [20, 20], "p": 1.0}}]], ids=str
+)
+def test_ignored_regions_of_a_mask_stay_ignored(
+    entries: list[Any], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    """Discs are marked to be ignored: no pixel is learnt as one, and none as background."""
+    tables = pictures.annotations
+    rows = tables.annotations.assign(iscrowd=tables.annotations["category_id"] == 3)
+    marked = replace(pictures, annotations=replace(tables, annotations=rows))
+    maps = []
+    for number, part in enumerate((pictures, marked)):
+        _, data = samples_of("mmseg", part, tmp_path / str(number), augmentation=entries)
+        with session.library("mmseg"):
+            np.random.seed(0)
+            maps.append(data[0]["data_samples"].gt_sem_seg.data.numpy())
+    plain, ignored = maps
+    assert (plain == 2).any()
+    np.testing.assert_array_equal(ignored, np.where(plain == 2, 255, plain))
 
 
 def test_classes_of_albumentations_act_independently_of_one_another() -> None:

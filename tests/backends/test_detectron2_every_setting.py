@@ -99,10 +99,13 @@ OF_PREDICTION = {
     "test_time_augmentation.flip",
     "test_time_augmentation.scales",
 }
+OF_PSEUDO_LABELS = {"pseudo_until"}
+"""Looked at in `test_detectron2_pseudo_labels`."""
 OF_LOADING = {"cache_megabytes", "deterministic", "pretrained", "pretrained_sha256", "workers"}
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "devices": (2, "detectron2 cannot honour 'devices'; remove it"),
+    "score_weights": (True, "detectron2 cannot honour 'score_weights'; remove it, or use one of"),
     "precision": ("fp16", "precision fp16 needs a GPU; use fp32"),
 }
 """Settings that detectron2 refuses (a precision where there is no GPU), and how."""
@@ -158,6 +161,7 @@ def test_each_setting_is_looked_at_here() -> None:
     of_losses = [loss for loss in losses if loss.__module__.startswith("recycling.")]
     names |= {f"loss.{name}" for loss in of_losses for name in loss.model_fields}
     here = [LEARNT, PARTS, OF_STOPPING, OF_PREDICTION, OF_LOADING, REFUSED, IMPOSSIBLE]
+    here = [*here, OF_PSEUDO_LABELS]
     looked_at = [name for some in (*here, OF_THE_PIPELINE) for name in some]
     assert sorted(looked_at) == sorted(names)
 

@@ -12,8 +12,9 @@ from backends import rectangles
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
+from recycling.backends.shared.failing_step import Step, enough_memory, explained_step
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 CONSTANT = {"name": "constant", "warmup": 0}
 
 
@@ -65,3 +66,32 @@ def test_a_failing_step_of_detectron2_is_one_line_too(tmp_path: Path) -> None:
         rectangles.train(tmp_path / "work", rectangles.data_of(part), batch_size=1, image_size=32)
     assert "\n" not in str(caught.value)
     assert len(json.loads((tmp_path / "work/failed_batch.json").read_text())) == 1
+
+
+def test_a_prediction_without_enough_memory_is_one_line_with_the_remedy() -> None:
+    with (
+        pytest.raises(BackendError, match=r"^yolox: out of memory while predicting \(") as caught,
+        enough_memory(Path("yolox")),
+    ):
+        torch.empty(2**58)
+    assert "\n" not in str(caught.value)
+    assert "CUDA_VISIBLE_DEVICES= " in str(caught.value)
+    assert "batch_size" in str(caught.value)
+
+
+def test_what_is_not_for_want_of_memory_stays_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), enough_memory(Path("yolox")):
+        raise RuntimeError("size mismatch")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+              RuntimeError("CUDA error: out of memory")]
+)  # fmt: skip
+def test_a_training_without_enough_memory_is_one_line_with_the_remedy(
+    error: Exception, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError) as caught, explained_step(Step(tmp_path / "yolox")):
+        raise error
+    assert "out of memory; lower batch_size (and raise accumulate by as much)" in str(caught.value)
+    assert "precision: bf16" in str(caught.value)

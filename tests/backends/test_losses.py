@@ -13,6 +13,7 @@ from backends.tiny_trainings import RECIPES as TINY
 from backends.tiny_trainings import data_of, draw_pictures, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Model
+from recycling.backends.losses import LOSSES, Head
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet, write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
@@ -561,3 +562,24 @@ def test_a_map_of_ignored_pixels_only_teaches_nothing() -> None:
         value.backward()
         assert value.item() == 0
         assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, entry in LOSSES.items() if entry.thing.segmenter is not None]
+)
+def test_no_loss_of_masks_looks_at_ignored_pixels(name: str) -> None:
+    """Called as mmseg's heads do; a class that fires on ignored pixels changes nothing."""
+    from mmseg.registry import MODELS
+
+    entry = LOSSES[name]
+    config = entry.thing.segmenter(entry.settings.model_validate({"name": name}), Head(3, 1.0))
+    loss = MODELS.build(config)
+    logits = scores(2, 3, 4, 4)
+    labels = torch.tensor(rng.integers(0, 3, (2, 4, 4)))
+    labels[:, 1:3, 1:3] = 255
+    fired = logits.clone()
+    fired[:, 1, 1:3, 1:3] += 9
+    plain, other = (loss(each, labels, weight=None, ignore_index=255) for each in (logits, fired))
+    assert plain.item() == pytest.approx(other.item(), rel=1e-6)
+    seen = labels.where(labels != 255, torch.zeros_like(labels))
+    assert loss(fired, seen, ignore_index=255).item() > loss(logits, seen, ignore_index=255).item()

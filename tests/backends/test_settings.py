@@ -102,6 +102,11 @@ def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], message: str)
 
 
 def test_a_setting_that_a_backend_cannot_honour_is_an_error() -> None:
-    refuse(model(), ["ema", "freeze"])
+    cannot = {"ema": "remove it", "freeze": "use mmdet"}
+    refuse(model(), cannot)
     with pytest.raises(BackendError, match=r"'unet': mmseg cannot honour 'ema'; remove it"):
-        refuse(model(ema=0.99), ["ema", "freeze"])
+        refuse(model(ema=0.99), cannot)
+    with pytest.raises(BackendError, match=r"mmseg cannot honour 'freeze'; use mmdet$"):
+        refuse(model(freeze=1), cannot)
+    with pytest.raises(ValidationError, match="score_weights is of boxes; task 'seg' has none"):
+        model(score_weights=True)

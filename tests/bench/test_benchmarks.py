@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
         ("first_call", "the first call in a process"),
         ("soft_nms", "Soft-NMS"),
         ("scoring", "mAP"),
+        ("calibration", "isotonic"),
         ("hard_vote", "vote"),
         ("soft_vote", "soft vote"),
         ("submission", "masks"),

@@ -10,6 +10,7 @@ from evaluation.found_boxes import detections_of, truth_of
 from recycling.diagnostics.thresholds import (
     SCORE_THRESHOLDS,
     best_threshold,
+    precision_thresholds,
     score_thresholds,
     threshold_sentence,
 )
@@ -81,3 +82,36 @@ def test_thresholds_that_are_no_scores_are_refused(thresholds):
     truth, found = scene()
     with pytest.raises(EvaluationError, match="each from 0 to 1"):
         score_thresholds(match_boxes(truth, {"a": found})["a"], thresholds=thresholds)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_the_threshold_for_a_precision_is_the_lowest_that_reaches_it(seed):
+    truth, found = scene(seed)
+    found = Detections(found.assign(score=found["score"].round(1)))  # many are equal
+    names = truth.categories["name"].tolist()
+    matches = match_boxes(truth, {"a": found})["a"]
+    table = precision_thresholds(matches, names, targets=[0.3, 0.9])
+    for row in table.itertuples(index=False):
+        own = np.ones(len(matches.category), bool)
+        objects = len(matches.object_category)
+        if row.category != "all classes":
+            own = matches.category == names.index(row.category)
+            objects = int((matches.object_category == names.index(row.category)).sum())
+        reached = {}
+        for at in np.unique(matches.score[own]).tolist():
+            kept = own & (matches.score >= at)
+            if matches.hit[kept].mean() >= row.target:
+                reached[at] = matches.hit[kept].mean(), matches.hit[kept].sum() / objects
+        if not reached:
+            assert pd.isna(row.threshold)
+            continue
+        assert row.threshold == min(reached)
+        assert (row.precision, row.recall) == pytest.approx(reached[min(reached)])
+
+
+def test_a_precision_that_is_none_is_refused():
+    truth, found = scene()
+    matches = match_boxes(truth, {"a": found})["a"]
+    with pytest.raises(EvaluationError, match=r"a precision of 1\.5; it lies between 0 and 1"):
+        precision_thresholds(matches, ["a"], targets=[1.5])

@@ -23,6 +23,7 @@ from recycling.evaluation import (
     evaluate,
     image_scores,
     metric_of,
+    score_of,
     score_of_all,
 )
 from recycling.evaluation.drawn_images import DrawnImages
@@ -90,7 +91,9 @@ def test_the_score_of_each_draw_is_that_of_its_images_evaluated_anew(base, name,
     truth, predictions = scene()
     settings = base.model_validate({"metric": name})
     scores = image_scores(settings, truth, {"a": predictions})["a"]
-    assert score_of_all(scores) == pytest.approx(evaluate(settings, truth, predictions).score)
+    whole = evaluate(settings, truth, predictions).score
+    assert score_of_all(scores) == pytest.approx(whole)
+    assert score_of(settings, truth, predictions) == pytest.approx(whole)
     draws = draw_images(scores.n_images, n_draws=5)
     slow = DrawnImages(
         truth, predictions, lambda truth, found: evaluate(settings, truth, found).score
@@ -109,6 +112,7 @@ def test_a_metric_of_a_file_of_its_own_is_picked_by_name(own_metric):
     n_boxes = int((found["score"] >= 0.25).sum())
     expected = min(n_boxes, n_objects) / max(n_boxes, n_objects)
     assert evaluate(settings, truth, found).score == pytest.approx(expected)
+    assert score_of(settings, truth, found) == pytest.approx(expected)
     scores = image_scores(settings, truth, {"a": found})["a"]
     assert score_of_all(scores) == pytest.approx(expected)
     times = np.array([2] * 5 + [0] * 5)

@@ -16,23 +16,18 @@ from recycling.ensembling import (
     MaskFusion,
     rank_members,
 )
-from recycling.evaluation import BoxMetric, MaskMetric, Metrics
+from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric, Metrics
+from recycling.pipelines.calibrating import out_of_fold_key
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
     explain_boxes,
-    gain_by_class,
     leaving_out,
     page_writer,
 )
-from recycling.pipelines.fusing import (
-    fuse_as_chosen,
-    fuse_by_labels,
-    fuse_members,
-    out_of_fold_key,
-    probabilities_key,
-)
-from recycling.pipelines.out_of_fold import common_images, joined, parts
+from recycling.pipelines.fusing import fuse_as_chosen, fuse_by_labels, fuse_members
+from recycling.pipelines.held_out import held_out_fuser
+from recycling.pipelines.out_of_fold import common_images, joined, parts, probabilities_key
 from recycling.pipelines.pseudo_labeling import label_masks
 from recycling.pipelines.scoring import SCORE_TEST
 from recycling.pipelines.searching import problem_of
@@ -126,6 +121,9 @@ def test_what_is_fused_without_each_member_takes_what_the_fusion_takes():
     )
 
 
+CLASSES, BOXES, MASKS = (
+    fusion.model_validate({}) for fusion in (ClassFusion, BoxFusion, MaskFusion)
+)
 CHOICE = {"method": "mean", "weights": {"a": 1, "b": 2}, "settings": {}}
 
 
@@ -137,7 +135,7 @@ def test_the_folds_of_a_chosen_model_share_its_weight_and_others_are_left_out():
         "c.fold0": probabilities(0.0),
     }
     ranking = rank_members(dict.fromkeys(members, 0.5))
-    fused = fuse_as_chosen("cls")(CHOICE, ranking, **members)
+    fused = fuse_as_chosen("cls")(CHOICE, ranking, CLASSES, **members)
     assert fused["Paper"].tolist() == pytest.approx([(0.5 * 1 + 0.5 * 0 + 2 * 1) / 3])
 
 
@@ -148,7 +146,10 @@ def test_a_chosen_ensemble_is_fused_without_each_of_its_members():
         "c.fold0": probabilities(0.5),
     }
     without = leaving_out(fuse_as_chosen("cls"))(
-        choice=CHOICE, ranking=rank_members(dict.fromkeys(members, 0.5)), **members
+        choice=CHOICE,
+        ranking=rank_members(dict.fromkeys(members, 0.5)),
+        settings=CLASSES,
+        **members,
     )
     assert {name: fused["Paper"][0] for name, fused in without.items()} == pytest.approx(
         {"a.fold0": 0.0, "b.fold0": 1.0}
@@ -161,9 +162,9 @@ def test_one_model_alone_is_taken_as_it_is_and_its_folds_are_fused():
     own = boxes((1, 5, 0.8, 0.0, 0.0, 10.0, 10.0))
     other = boxes((1, 5, 0.2, 50.0, 50.0, 60.0, 60.0))
     members = {"a.fold0": own, "b.fold0": other}
-    pd.testing.assert_frame_equal(fuse_as_chosen("det")(alone, ranking, **members), own)
+    pd.testing.assert_frame_equal(fuse_as_chosen("det")(alone, ranking, BOXES, **members), own)
     ranking = rank_members({"a.fold0": 0.5, "a.fold1": 0.6})
-    both = fuse_as_chosen("det")(alone, ranking, **{"a.fold0": own, "a.fold1": own})
+    both = fuse_as_chosen("det")(alone, ranking, BOXES, **{"a.fold0": own, "a.fold1": own})
     assert both["score"].tolist() == pytest.approx([0.8])
 
 
@@ -201,8 +202,7 @@ def test_detectors_are_chosen_by_map_on_images_that_they_have_not_seen(annotatio
         BoxMetric.model_validate({}),
     )
     assert problem.names == ("a",)
-    scored = [problem.score(right, part) for part in problem.parts]
-    assert scored == [1.0, 1.0]
+    assert problem.scores(right[right["image_id"] < 3]).tolist() == [1.0, 1.0]
 
 
 def test_the_maps_of_several_folds_are_read_when_they_are_asked_for():
@@ -220,20 +220,27 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     metrics = SCORE_TEST["det"](unlabeled, found, BoxMetric.model_validate({}))
     assert math.isnan(metrics.score)
     assert Metrics.from_dict(metrics.to_dict()).metric == "mAP50"
-    contributions, interval, errors, thresholds = explain_boxes(
-        unlabeled, found, {"a": found, "b": found}, BoxMetric.model_validate({}), a=found, b=found
+    explanation, contributions, gains, errors, thresholds, by_precision = explain_boxes(
+        unlabeled,
+        found,
+        {"a": found, "b": found},
+        {"a": found, "b": found},
+        BoxMetric.model_validate({}),
     )
-    assert [len(contributions), len(errors), len(thresholds), interval] == [0, 0, 0, {}]
+    lengths = [len(table) for table in (contributions, gains, errors, thresholds, by_precision)]
+    assert lengths == [0] * 5
+    assert explanation["interval"] == {}
     agreement = pd.DataFrame({"member_a": ["a"], "member_b": ["b"], "agreement": [1.0]})
     page = page_writer("det", "final")(
-        metrics=metrics,
-        agreement=agreement,
+        explanation=explanation,
         contributions=contributions,
-        interval=interval,
+        class_gains=gains,
         error_correlation=errors,
-        class_gains=gain_by_class(metrics, a=metrics, b=metrics),
+        agreement=agreement,
         changes=np.zeros((8, 8, 3), np.uint8),
+        test_metrics=metrics,
         score_thresholds=thresholds,
+        precision_thresholds=by_precision,
         a=metrics,
         b=metrics,
     )
@@ -339,7 +346,7 @@ def test_a_chosen_soft_vote_is_fused_by_probabilities_without_each_of_its_member
     inputs = both_kinds(annotations, a=0.9, b=0.4, c=0.0)
     choice = {"method": "soft_vote", "weights": {"a": 1, "b": 1}, "settings": {}}
     ranking = rank_members({"a": 0.3, "b": 0.2, "c": 0.1})
-    shared = {"choice": choice, "ranking": ranking, "images": annotations}
+    shared = {"choice": choice, "ranking": ranking, "settings": MASKS, "images": annotations}
     fused = fuse_as_chosen("seg")(**shared, **inputs)
     assert all((own == 1).all() for own in fused.values())
     without = leaving_out(fuse_as_chosen("seg"))(**shared, **inputs)
@@ -387,3 +394,153 @@ def test_the_interval_of_an_ensemble_is_among_the_scores_where_it_is_known():
     assert scores["intervals"] == {"final": (0.4, 0.6)}
     assert scores["members"] == {"a": 0.5}
     assert "intervals" not in scores_collector([])(final=own, a=own)
+
+
+def crops_of(annotations, n_images):
+    """As many images as said, one in ten of them Metal; and the crop of each."""
+    images = pd.concat(
+        [annotations.images[:1].assign(image_id=n, group=str(n)) for n in range(n_images)],
+        ignore_index=True,
+    )
+    rows = pd.concat(
+        [
+            annotations.annotations[:1].assign(
+                annotation_id=100 + n, image_id=n, category_id=7 if n % 10 == 0 else 5
+            )
+            for n in range(n_images)
+        ],
+        ignore_index=True,
+    )
+    return Annotations(images, rows, annotations.categories)
+
+
+def said(ids, paper):
+    paper = np.asarray(paper, dtype=np.float32)
+    return pd.DataFrame({"annotation_id": list(ids), "Paper": paper, "Metal": 1 - paper})
+
+
+def test_scores_are_calibrated_by_what_a_model_said_where_it_had_not_seen_the_truth(annotations):
+    train = crops_of(annotations, 200)
+    ids = train.annotations["annotation_id"]
+    # It says 0.5 of all, and nine in ten are Paper.
+    fused = fuse_members(
+        ClassFusion.model_validate({"calibrate": "isotonic"}),
+        rank_members({"a.fold0": 0.5}),
+        train=train,
+        **{"a.fold0": said([1], [0.5]), out_of_fold_key("a.fold0"): said(ids, np.full(200, 0.5))},
+    )
+    assert fused["Paper"].tolist() == pytest.approx([0.9], abs=0.01)
+    with pytest.raises(EnsemblingError, match=r"b\.csv: no out-of-fold predictions to calibrate"):
+        fuse_members(
+            ClassFusion.model_validate({"calibrate": "platt"}),
+            rank_members({"b.csv": 0.5}),
+            **{"b.csv": said([1], [0.5])},
+        )
+
+
+def test_what_is_learnt_for_a_part_has_not_seen_its_labels(annotations):
+    train = crops_of(annotations, 300)
+    folds = pd.DataFrame({"image_id": range(300), "fold": np.arange(300) // 10 % 5})
+    ids = train.annotations["annotation_id"]
+    of_fold = dict(enumerate(folds["fold"]))
+    members = {
+        f"a.fold{fold}": said(own := [100 + n for n in of_fold if of_fold[n] == fold],
+                              np.full(len(own), 0.5))
+        for fold in range(5)
+    }  # fmt: skip
+    fuse = held_out_fuser("cls")
+    metric = ClassMetric.model_validate({"metric": "accuracy"})
+    settings = ClassFusion.model_validate({"calibrate": "isotonic"})
+
+    def fused(truth):
+        _, whole, _, _ = fuse(settings=settings, train=truth, folds=folds, metric=metric, **members)
+        return whole.set_index("annotation_id")["Paper"].loc[ids]
+
+    honest = fused(train)
+    assert honest.tolist() == pytest.approx([0.9] * 300, abs=0.01)
+    rows = train.annotations.copy()
+    in_fold = (folds["fold"] == 2).to_numpy()
+    rows.loc[in_fold, "category_id"] = 7
+    lying = fused(Annotations(train.images, rows, train.categories))
+    assert lying[in_fold].tolist() == honest[in_fold].tolist()
+    assert (lying[~in_fold] < 0.75).all()
+
+
+def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the_others(
+    annotations,
+):
+    train = crops_of(annotations, 20)
+    folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})
+    even, odd = ([100 + n for n in range(20) if n % 2 == fold] for fold in (0, 1))
+    members = {
+        "a.fold0": said(even, [0.9] * 10), "a.fold1": said(odd, [0.9] * 10),
+        "b.fold0": said(even, [0.3] * 10), "b.fold1": said(odd, [0.3] * 10),
+    }  # fmt: skip
+    both = {"method": "default", "weights": {"a": 1, "b": 1}, "settings": {}}
+    only_a = {"method": "alone", "weights": {"a": 1}, "settings": {}}
+    truth, fused, of_members, without = held_out_fuser("cls")(
+        settings=CLASSES,
+        train=train,
+        folds=folds,
+        metric=ClassMetric.model_validate({}),
+        choice={**both, "chosen_without": {"0": both, "1": only_a}},
+        search=Search(),
+        **members,
+    )
+    assert len(truth.images) == 20
+    paper = fused.set_index("annotation_id")["Paper"]
+    assert paper[even].tolist() == pytest.approx([0.6] * 10)
+    assert paper[odd].tolist() == pytest.approx([0.9] * 10)
+    assert list(of_members) == ["a", "b"]
+    # Without a, a part whose ensemble was a alone has what is left of the default.
+    left = without["a"].set_index("annotation_id")["Paper"]
+    assert left[[*even, *odd]].tolist() == pytest.approx([0.3] * 20)
+    assert without["b"].set_index("annotation_id")["Paper"].tolist() == pytest.approx([0.9] * 20)
+
+
+def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labels(annotations):
+    right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
+    half = right[:2]
+    folds = pd.DataFrame({"image_id": [1, 2, 3], "fold": [0, 1, 1]})
+    of = {fold: folds.loc[folds["fold"] == fold, "image_id"] for fold in (0, 1)}
+    members = {
+        f"{name}.fold{fold}": table[table["image_id"].isin(ids)]
+        for name, table in {"a": right, "b": half}.items()
+        for fold, ids in of.items()
+    }
+    metric = BoxMetric.model_validate({})
+    truth, fused, of_members, without = held_out_fuser("det")(
+        settings=BOXES, train=annotations, folds=folds, metric=metric, **members
+    )
+    explanation, contributions, gains, _, thresholds, by_precision = explain_boxes(
+        truth, fused, of_members, without, metric
+    )
+    assert explanation["out_of_fold"]
+    scores = {name: own["score"] for name, own in explanation["members"].items()}
+    assert scores == pytest.approx({"a": 1.0, "b": 0.5})
+    assert explanation["ensemble"]["score"] == pytest.approx(1.0)
+    assert contributions.set_index("member")["contribution"].to_dict() == pytest.approx(
+        {"a": 0.5, "b": 0.0}
+    )
+    assert gains.set_index("category")["over_mean"].to_dict() == pytest.approx(
+        {"Paper": 0.0, "Metal": 0.5}
+    )
+    # Metal is found by one of two: its score is half of Paper's.
+    at_90 = by_precision[by_precision["target"] == 0.9].set_index("category")
+    assert at_90["threshold"].to_dict() == pytest.approx(
+        {"all classes": 0.45, "Paper": 0.9, "Metal": 0.45}
+    )
+    assert len(thresholds) > 0
+    page = page_writer("det", "final")(
+        explanation=explanation,
+        contributions=contributions,
+        class_gains=gains,
+        error_correlation=pd.DataFrame(columns=["member_a", "member_b", "correlation"]),
+        agreement=pd.DataFrame(columns=["member_a", "member_b", "agreement"]),
+        changes=np.zeros((8, 8, 3), np.uint8),
+        test_metrics=Metrics("mAP50", math.nan, {}, {}),
+        score_thresholds=thresholds,
+        precision_thresholds=by_precision,
+    )
+    assert "mAP50 <strong>1.0000</strong> out of fold" in page
+    assert "on the test images" not in page.lower()

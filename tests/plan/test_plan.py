@@ -192,9 +192,25 @@ CLASSIFIER = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "res
         ),
         (
             {"best": {"members": ["a", "theirs.csv"], "cls": {"method": "stacking"}}},
-            "best is learnt on",
+            "best is learnt or calibrated on",
+        ),
+        (
+            {"best": {"members": ["a", "theirs.csv"], "cls": {"calibrate": "platt"}}},
+            "best is learnt or calibrated on",
         ),
         ({"teacher": {"members": "all", "search": {}}}, "teacher is searched for; give it other"),
+        (
+            {"best": {"members": ["a"], "search": {"cls": ["stacking"]}}},
+            "cls: stacking learns from labels and is not searched for; leave it out",
+        ),
+        (
+            {"best": {"members": ["a"], "cls": {"calibrate": "isotonc"}}},
+            "no calibration is called 'isotonc'; did you mean 'isotonic'",
+        ),
+        (
+            {"best": {"members": ["a"], "cls": {"method": "rank", "calibrate": "platt"}}},
+            "'rank' takes no 'calibrate'",
+        ),
         (
             {"best": {"members": ["a"], "search": {}, "det": {"method": "nms"}}},
             "best is searched for and has settings",
@@ -311,11 +327,53 @@ def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_
     assert ensemble(plan, "seg", FINAL).takes == "probabilities"
     assert ensemble(plan, "seg", TEACHER).takes == "predictions"
     assert ensemble(plan, "seg", "searched").search.probabilities
-    assert not ensemble(plan, "seg", "hard").search.probabilities
+    # What it is compared with is a soft vote, though it tries none itself.
+    assert ensemble(plan, "seg", "hard").search.probabilities
+    assert ensemble(plan, "seg", "hard").settings == "params:ensembling.seg"
     plan = read_plan({**parameters, "models": {"a": PROBABLE, "b": SEGMENTER},
                       "ensembling": {}}, "models.yml")  # fmt: skip
     assert ensemble(plan, "seg", FINAL).takes == "predictions"
     assert not ensemble(plan, "seg", "searched").search.probabilities
+    assert not ensemble(plan, "seg", "hard").search.probabilities
+
+
+def test_an_ensemble_is_explained_out_of_fold_where_its_models_have_a_fold_in_common(tmp_path):
+    models = {
+        "a": {**CLASSIFIER, "folds": [0, 1]},
+        "b": {**CLASSIFIER, "folds": [1, 2]},
+        "c": {**CLASSIFIER, "folds": [3]},
+    }
+    described = {"two": ["a", "b"], "apart": ["a", "c"], "file": ["a", "theirs.csv"]}
+    (tmp_path / "theirs.oof.csv").touch()
+    files = {"cls": {"theirs": tmp_path / "theirs.csv"}}
+    plan = read_plan({"models": models, "ensembles": described}, "models.yml", files)
+    explained = {e.name: e.is_explained_out_of_fold for e in plan.ensembles_of("cls")}
+    assert explained == {
+        "teacher": False, "final": False, "two": True, "apart": False, "file": True,
+    }  # fmt: skip
+    inputs = {
+        name: next(
+            node for node in ensembling.create_pipeline(plan).nodes
+            if node.name == f"cls.{name}.explain"
+        ).inputs
+        for name in ("two", "apart")
+    }  # fmt: skip
+    assert "cls.two.explained_truth" in inputs["two"]
+    names = {node.name for node in ensembling.create_pipeline(plan).nodes}
+    assert {"cls.two.fuse_out_of_fold", "cls.apart.collect_test"} <= names
+    assert "cls.apart.fuse_out_of_fold" not in names
+
+
+def test_what_calibrates_is_given_out_of_fold_predictions_and_their_truth():
+    parameters = {
+        "models": {"a": CLASSIFIER},
+        "ensembles": {"fair": {"members": "all", "cls": {"calibrate": "isotonic"}}},
+    }
+    plan = read_plan(parameters, "models.yml")
+    fused = {n.name: n.inputs for n in ensembling.create_pipeline(plan).nodes}
+    wanted = {"train.annotations", "cls.a.fold0.out_of_fold_predictions"}
+    assert wanted <= set(fused["cls.fair.fuse_test"])
+    assert not wanted & set(fused["cls.final.fuse_test"])
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,12 @@ def metrics(score, metric="mAP50", **details):
 @pytest.fixture
 def choices():
     rows = [
-        ("best member", "alone", "a", "a 1", "", 0.5, 0.5, 0.0, 0.0, 0.4, 0.6),
-        ("search", "nms", "a, b", "a 1, b 2", "iou_threshold 0.5", 0.6, 0.55, 0.05, 0.02, 0.5, 0.6),
-    ]
+        ("default", "default", "a, b", "a 1, b 1", "", 0.5, 0.5, 0.0, 0.0, "90 images", 0.4, 0.6),
+        (
+            "search", "nms", "a, b", "a 1, b 2", "iou_threshold 0.5",
+            0.6, 0.55, 0.05, 0.02, "90 images", 0.5, 0.6,
+        ),
+    ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=[*CHOICES.names, "fold 0", "fold 1"])
     return CHOICES.conform(frame, where="test")
 
@@ -115,9 +118,12 @@ def test_every_panel_is_there_and_the_figures_are_in_it(whole):
 
 def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
     page = report_page("Detection: final", whole)
-    assert "<p>mAP50 <strong>0.5123</strong>, 0.4800 to 0.5500 on other images.</p>" in page
+    assert (
+        "<p>mAP50 <strong>0.5123</strong> on the test images, 0.4800 to 0.5500 on other images.</p>"
+        in page
+    )
     items = Page(page).items
-    assert items[0].startswith("chosen by search")
+    assert items[0].startswith("took search instead of the default: a 1, b 2 (nms)")
     assert items[0].endswith("a 1, b 2 (nms), +0.0500 over the best member.")
     assert items[1].startswith("a and b agree on 0.97 of the boxes")
     assert items[2].startswith("at threshold 0 mAP50 is 0.50")
@@ -266,3 +272,14 @@ def test_every_file_of_the_panels_is_read():
     files = {path.stem for path in Path(core.__file__).parent.glob("*.py")}
     modules = {entry.thing.content.__module__ for entry in PANELS.values()}
     assert files - {"__init__", "core"} == {module.rpartition(".")[2] for module in modules}
+
+
+def test_out_of_fold_scores_stand_beside_those_of_the_test_images_where_these_have_labels(whole):
+    of_folds = {"good.fold0": metrics(0.6), "good.fold1": metrics(0.7)}
+    explained = {**whole, "out_of_fold": True, "test_members": of_folds}
+    page = report_page("Detection: final", {**explained, "test_metrics": metrics(0.61)})
+    assert "<strong>0.5123</strong> out of fold, 0.4800 to 0.5500 on other images." in page
+    assert "On the test images: 0.6100." in page
+    assert '<td class="number">0.6500</td>' in page
+    unlabelled = {**explained, "test_metrics": metrics(float("nan")), "test_members": {}}
+    assert "the test images" not in report_page("Detection: final", unlabelled)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
+from recycling.annotations.masks import mask_to_segmentation, rle_mask, segmentation_rle
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Placement:
 
     def _rle(self, text: str) -> str:
         from PIL import Image
-        from pycocotools import mask as coco_mask
 
         from recycling.annotations.images.decoding import turned
 
         rle = segmentation_rle(text, self.size[1], self.size[0])
-        mask = turned(Image.fromarray(coco_mask.decode(rle)), self.orientation)
+        assert rle is not None  # of polygons alone
+        mask = turned(Image.fromarray(rle_mask(rle).astype(np.uint8)), self.orientation)
         shown = mask.resize(self.shown, Image.Resampling.NEAREST)
         return mask_to_segmentation(np.asarray(shown, dtype=np.bool_))

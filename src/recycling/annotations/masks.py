@@ -11,7 +11,6 @@ from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations
@@ -96,14 +95,27 @@ def annotation_mask(
     array([[0, 1, 1, 0],
            [0, 0, 0, 0]])
     """
-    from pycocotools import mask as coco_mask
-
     rle = segmentation_rle(segmentation, height, width)
     if rle is None:
         mask = np.zeros((height, width), dtype=np.bool_)
         mask[_box_pixels(box, height, width)] = True
         return mask
-    return np.asarray(coco_mask.decode(rle), dtype=np.bool_)
+    return rle_mask(rle)
+
+
+def rle_mask(rle: Rle) -> NDArray[np.bool_]:
+    """The mask that a compressed RLE stands for; (H, W).
+
+    pycocotools' own warns of numpy at each call, which a run in several threads would show.
+
+    >>> rle_mask(box_rle([1, 0, 3, 1], height=2, width=4)).astype(int)
+    array([[0, 1, 1, 0],
+           [0, 0, 0, 0]])
+    """
+    height, width = rle["size"]
+    counts = _decompressed(rle["counts"])
+    is_on = np.arange(len(counts)) % 2 == 1
+    return np.repeat(is_on, counts).reshape(width, height).T
 
 
 def annotation_area(
@@ -296,30 +308,32 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
                 strict=True,
             )
         )
-        self._table = annotations.annotations
-        self._rows: dict[Any, Any] = dict(self._table.groupby("image_id").indices)
         self._values = {category: index + 1 for index, category in enumerate(categories)}
+        # As lists: taking rows out of a table for each image takes longer than painting them.
+        table = annotations.annotations
+        self._rows: dict[Any, Any] = dict(table.groupby("image_id").indices)
+        self._ids = table["annotation_id"].tolist()
+        self._painted = [
+            _IGNORE if crowd else self._values[category_id]
+            for category_id, crowd in zip(
+                table["category_id"].tolist(), table["iscrowd"].tolist(), strict=True
+            )
+        ]
+        segmentation = table["segmentation"]
+        self._texts = segmentation.astype(object).where(segmentation.notna(), None).tolist()
+        self._boxes = table[BOX].to_numpy().tolist()
 
     def __getitem__(self, image_id: int) -> NDArray[np.uint8]:
         height, width = self._sizes[image_id]
         label_map = np.zeros((height, width), dtype=np.uint8)
-        rows = self._table.iloc[self._rows.get(image_id, [])]
-        texts = [None if pd.isna(text) else text for text in rows["segmentation"]]
-        for annotation_id, category_id, crowd, text, box in zip(
-            rows["annotation_id"].tolist(),
-            rows["category_id"].tolist(),
-            rows["iscrowd"].tolist(),
-            texts,
-            rows[BOX].to_numpy().tolist(),
-            strict=True,
-        ):
-            value = _IGNORE if crowd else self._values[category_id]
+        for row in self._rows.get(image_id, ()):
             try:
-                label_map[annotation_mask(text, box, height, width)] = value
+                mask = annotation_mask(self._texts[row], self._boxes[row], height, width)
             except AnnotationError as error:
                 raise AnnotationError(
-                    f"annotation {annotation_id} of image {image_id}: {error}"
+                    f"annotation {self._ids[row]} of image {image_id}: {error}"
                 ) from error
+            label_map[mask] = self._painted[row]
         return label_map
 
     def __iter__(self) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from recycling.annotations import ImageFolder, LabeledImages
-from recycling.backends.shared.model import Model
+from recycling.backends.shared.model import Model, Task
 from recycling.predictions import Predictions
 
 
@@ -59,12 +59,34 @@ class TrainingData:
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
             cannot be known. What a training with `early_stopping` asks after each epoch.
+        images_an_epoch: How many images (for a classifier: crops) an epoch takes; the training
+            images are gone through in shuffled order, again and again. Two trainings with the
+            same number have the same steps and learning rates, however many images each has. None
+            takes each image once, or as often as the sampler says.
     """
 
     train: Sequence[LabeledImages]
     validation: LabeledImages
     categories: pd.DataFrame
     score: Callable[[Predictions], float] | None = None
+    images_an_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.images_an_epoch is not None and self.images_an_epoch < 1:
+            raise BackendError(f"images_an_epoch is {self.images_an_epoch}; give 1 or more")
+
+    def n_samples(self, task: Task) -> int:
+        """How many images there are to train on, or crops: what two trainings may share.
+
+        Args:
+            task: ``cls`` has one sample an object, the others one an image.
+
+        Returns:
+            A number for `images_an_epoch`; libraries may leave out images without objects.
+        """
+        if task != "cls":
+            return sum(len(part.annotations.images) for part in self.train)
+        return sum(len(part.annotations.objects().annotations) for part in self.train)
 
     @property
     def class_names(self) -> list[str]:
@@ -167,21 +189,22 @@ def unwrapped_errors() -> Iterator[None]:
         raise BackendError(str(error).strip().rsplit("BackendError: ", 1)[-1]) from error
 
 
-def refuse(model: Model, cannot: Iterable[str]) -> None:
+def refuse(model: Model, cannot: Mapping[str, str]) -> None:
     """Refuse settings that a backend cannot honour.
 
     Args:
         model: The settings.
-        cannot: The names of those that it cannot honour; they have to be at their defaults.
+        cannot: The names of those that it cannot honour, which have to be at their defaults, and
+            what to do where one is not.
 
     Raises:
         BackendError: One of them is set.
     """
-    for name in cannot:
+    for name, advice in cannot.items():
         default = Model.model_fields[name].default
         if getattr(model, name) != default:
             raise BackendError(
-                f"model {model.recipe!r}: {model.backend} cannot honour {name!r}; remove it"
+                f"model {model.recipe!r}: {model.backend} cannot honour {name!r}; {advice}"
             )
 
 

@@ -36,9 +36,12 @@ from recycling.diagnostics.leaderboard import (
     compare_with_leaderboard,
 )
 from recycling.diagnostics.thresholds import (
+    PRECISION_THRESHOLDS,
     SCORE_THRESHOLDS,
+    PrecisionThresholds,
     ScoreThresholds,
     best_threshold,
+    precision_thresholds,
     score_thresholds,
     threshold_sentence,
 )
@@ -51,6 +54,7 @@ __all__ = [
     "ERROR_CORRELATION",
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
+    "PRECISION_THRESHOLDS",
     "SCORE_THRESHOLDS",
     "Agreement",
     "Changes",
@@ -58,6 +62,7 @@ __all__ = [
     "Contributions",
     "ErrorCorrelation",
     "LeaderboardComparison",
+    "PrecisionThresholds",
     "ScoreThresholds",
     "alike_sentences",
     "best_member",
@@ -73,6 +78,7 @@ __all__ = [
     "member_contributions",
     "object_error_correlation",
     "pixel_error_correlation",
+    "precision_thresholds",
     "probability_agreement",
     "probability_changes",
     "score_thresholds",

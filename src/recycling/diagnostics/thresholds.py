@@ -28,6 +28,83 @@ SCORE_THRESHOLDS = Schema(
 )
 register_table("score_thresholds", SCORE_THRESHOLDS, ScoreThresholds)
 
+PrecisionThresholds = NewType("PrecisionThresholds", pd.DataFrame)
+"""One row a class and target; schema `PRECISION_THRESHOLDS`."""
+
+PRECISION_THRESHOLDS = Schema(
+    "precision thresholds",
+    (
+        Column("category", "string", "the class; 'all classes' for all together"),
+        Column("target", "float64", "the precision asked for", minimum=0, maximum=1),
+        Column(
+            "threshold",
+            "Float64",
+            "the lowest score from which on it is reached; missing where it never is",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
+        Column(
+            "precision", "Float64", "what is reached there", nullable=True, minimum=0, maximum=1
+        ),
+        Column(
+            "recall", "Float64", "the share of objects that are found", nullable=True, minimum=0
+        ),
+    ),
+)
+register_table("precision_thresholds", PRECISION_THRESHOLDS, PrecisionThresholds)
+
+TARGETS = (0.5, 0.75, 0.9)
+"""The precisions that are asked for where none are named."""
+
+ALL_CLASSES = "all classes"
+
+
+def precision_thresholds(
+    matches: BoxMatches, categories: Sequence[str], *, targets: Sequence[float] = TARGETS
+) -> PrecisionThresholds:
+    """The lowest score threshold of each class at which enough of its boxes are right.
+
+    Args:
+        matches: What was found, from `match_boxes`.
+        categories: The names of the categories, in the order of the truth.
+        targets: The precisions asked for, each from 0 to 1.
+
+    Returns:
+        For all classes together, then for each that the truth holds, a row a target; schema
+        `PRECISION_THRESHOLDS`. The threshold keeps as many boxes as it can: that the precision
+        holds at each higher one is not said.
+
+    Raises:
+        EvaluationError: A target is not from 0 to 1.
+    """
+    for target in targets:
+        if not 0 <= target <= 1:
+            raise EvaluationError(f"a precision of {target:g}; it lies between 0 and 1")
+    rows = []
+    for number, name in enumerate([ALL_CLASSES, *categories], start=-1):
+        own = matches.category == number if number >= 0 else np.ones(len(matches.category), bool)
+        objects = matches.object_category == number if number >= 0 else matches.object_category >= 0
+        n_objects = int(objects.sum())
+        if n_objects == 0:
+            continue
+        order = np.argsort(-matches.score[own], kind="stable")
+        score, right = matches.score[own][order], np.cumsum(matches.hit[own][order])
+        precision = right / np.arange(1, len(score) + 1)
+        # Boxes of equal scores are kept together.
+        is_last = np.append(np.diff(score) != 0, True) if len(score) else np.empty(0, bool)
+        for target in targets:
+            reached = np.flatnonzero(is_last & (precision >= target))
+            if len(reached):
+                at = reached[-1]
+                found = (score[at], precision[at], right[at] / n_objects)
+                rows.append((name, target, *map(float, found)))
+            else:
+                rows.append((name, target, None, None, None))
+    frame = pd.DataFrame(rows, columns=PRECISION_THRESHOLDS.names)
+    frame = frame.astype(dict.fromkeys(("threshold", "precision", "recall"), "Float64"))
+    return PrecisionThresholds(PRECISION_THRESHOLDS.conform(frame, where="precision thresholds"))
+
 
 def score_thresholds(
     matches: BoxMatches, *, thresholds: Sequence[float] | None = None

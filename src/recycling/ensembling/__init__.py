@@ -25,6 +25,14 @@ from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
 from recycling.ensembling.classes.stacking import Stacked, stack_probabilities
 # isort: on
 
+from recycling.ensembling.calibration import (
+    CALIBRATIONS,
+    Calibrator,
+    calibrate_boxes,
+    calibrate_classes,
+    calibrate_masks,
+    count_planes,
+)
 from recycling.ensembling.fusion import fuse, method_of
 from recycling.ensembling.members import EnsemblingError, model_of
 from recycling.ensembling.methods import (
@@ -36,9 +44,17 @@ from recycling.ensembling.methods import (
     KnownLabels,
     LearntFusion,
     MaskFusion,
+    calibration_of,
 )
 from recycling.ensembling.ranking import RANKING, Ranking, rank_members
-from recycling.ensembling.search.candidates import ALONE, Candidate, Problem, settings_of
+from recycling.ensembling.search.candidates import (
+    ALONE,
+    DEFAULT,
+    Candidate,
+    Judge,
+    Problem,
+    settings_of,
+)
 from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, Found, History, search
 from recycling.ensembling.search.parts import parts_of
 from recycling.ensembling.search.problems import (
@@ -50,6 +66,7 @@ from recycling.ensembling.search.problems import (
 from recycling.ensembling.search.selection import (
     CHOICES,
     Choices,
+    Scores,
     best_member,
     choice_sentence,
     greedy_selection,
@@ -60,12 +77,15 @@ __all__ = [
     "ALL_FOLDS",
     "ALONE",
     "BOX_METHODS",
+    "CALIBRATIONS",
     "CHOICES",
     "CLASS_METHODS",
+    "DEFAULT",
     "HISTORY",
     "MASK_METHODS",
     "RANKING",
     "BoxFusion",
+    "Calibrator",
     "Candidate",
     "Choices",
     "ClassFusion",
@@ -73,19 +93,26 @@ __all__ = [
     "EnsemblingError",
     "Found",
     "History",
+    "Judge",
     "KnownLabels",
     "LearntFusion",
     "MaskFusion",
     "Problem",
     "Ranking",
+    "Scores",
     "Stacked",
     "average_planes",
     "average_probabilities",
     "average_probability_maps",
     "best_member",
+    "calibrate_boxes",
+    "calibrate_classes",
+    "calibrate_masks",
+    "calibration_of",
     "choice_sentence",
     "class_problem",
     "compile_kernels",
+    "count_planes",
     "detection_problem",
     "fuse",
     "fuse_candidate",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recycling.ensembling.calibration import NONE, Calibrator
 from recycling.ensembling.masks.image_members import ImageSizes
 from recycling.ensembling.members import EnsemblingError, model_of
-from recycling.ensembling.methods import KnownLabels, MemberWeights, Method
+from recycling.ensembling.methods import KnownLabels, MemberWeights, Method, calibration_of
 from recycling.registry import PickedSettings
 
 
@@ -25,6 +26,7 @@ def fuse(
     scores: Mapping[str, float | None] | None = None,
     sizes: ImageSizes | None = None,
     known: KnownLabels | None = None,
+    calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Any:
     """Fuse the predictions of several members.
 
@@ -35,12 +37,15 @@ def fuse(
         scores: The score of each member on images that it has not seen, for ``weights: score``.
         sizes: Height and width of each image, for label maps; None for the first member's.
         known: Labels and out-of-fold predictions, where the method learns from them.
+        calibrators: What makes the scores of each member, or of its model, comparable, where the
+            settings ask for that.
 
     Returns:
         The fused predictions; a `LearntFusion` where the method learns from labels.
 
     Raises:
-        EnsemblingError: The members or their weights do not fit.
+        EnsemblingError: The members or their weights do not fit, or there is nothing to calibrate a
+            member by.
 
     Example:
         >>> import pandas as pd
@@ -54,6 +59,8 @@ def fuse(
     """
     method, names = method_of(settings), list(members)
     arguments = settings.arguments()
+    if arguments.pop("calibrate", NONE) != NONE:
+        members = _calibrated(settings, members, calibrators or {})
     if "weights" in arguments:
         arguments["weights"] = weights_of(arguments["weights"], names, scores or {})
     if method.learns == "ranks":
@@ -65,6 +72,22 @@ def fuse(
     if sizes is not None:
         arguments["sizes"] = sizes
     return method.fuse(list(members.values()), names=names, **arguments)
+
+
+def _calibrated(
+    settings: PickedSettings, members: Mapping[str, Any], calibrators: Mapping[str, Calibrator]
+) -> dict[str, Any]:
+    for name in members:
+        if name not in calibrators and model_of(name) not in calibrators:
+            raise EnsemblingError(
+                f"{name}: no out-of-fold predictions to calibrate it by, and calibrate is "
+                f"{calibration_of(settings)}; add {model_of(name)}.oof.csv, leave it out, or set "
+                f"calibrate to {NONE}"
+            )
+    return {
+        name: calibrators.get(name, calibrators.get(model_of(name)))(own)  # type: ignore[misc]
+        for name, own in members.items()
+    }
 
 
 def weights_of(

@@ -8,18 +8,20 @@ A function takes the members' predictions, its settings by keyword, and what is 
 members, by keyword too: `names` always; `weights`, one number a member, where its settings have a
 field `weights`; `ranks`, the smallest for the best member, where it learns from ranks; `known`,
 labels and out-of-fold predictions, where it learns from labels (it then gives a `LearntFusion`);
-`sizes`, height and width of each image, for label maps.
+`sizes`, height and width of each image, for label maps. Where its settings have a field
+`calibrate`, the predictions that it is given are calibrated already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from recycling.ensembling.calibration.core import CALIBRATIONS, NONE
 from recycling.predictions import ClassProbabilities
 from recycling.registry import PickedSettings, Registry
 
@@ -48,6 +50,38 @@ class Searched:
     step: float
     first: float
     only_with: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class SearchedNames:
+    """That the search tries every name of a registry; an annotation of a field.
+
+    Attributes:
+        names: The registry.
+    """
+
+    names: Iterable[str]
+
+
+def _known_calibration(name: str) -> str:
+    if name not in CALIBRATIONS:
+        raise ValueError(str(CALIBRATIONS.unknown(name)))
+    return name
+
+
+Calibrate: TypeAlias = Annotated[
+    str, AfterValidator(_known_calibration), SearchedNames(CALIBRATIONS)
+]
+"""How the members' scores are made comparable before they are fused; `fuse` does it."""
+
+
+def calibration_of(settings: PickedSettings | None) -> str:
+    """The calibration that settings ask for; `none` also where the method takes none.
+
+    >>> calibration_of(BoxFusion.model_validate({"method": "nms", "calibrate": "platt"}))
+    'platt'
+    """
+    return str(getattr(settings, "calibrate", NONE))
 
 
 @dataclass(frozen=True)

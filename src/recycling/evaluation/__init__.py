@@ -20,7 +20,7 @@ from recycling.evaluation.bootstrap import (
     score_interval,
     score_of_all,
 )
-from recycling.evaluation.box_matches import BoxMatches, match_boxes
+from recycling.evaluation.box_matches import BoxMatches, match_boxes, right_boxes
 from recycling.evaluation.boxes import SIZES, scores_by_size
 from recycling.evaluation.class_counts import ClassCounts
 from recycling.evaluation.classes import confusion
@@ -35,6 +35,7 @@ from recycling.evaluation.metric import (
     evaluate,
     image_scores,
     metric_of,
+    score_of,
 )
 
 __all__ = [
@@ -62,7 +63,9 @@ __all__ = [
     "mean_dice",
     "metric_of",
     "miou",
+    "right_boxes",
     "score_interval",
+    "score_of",
     "score_of_all",
     "scores_by_size",
 ]

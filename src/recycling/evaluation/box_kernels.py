@@ -8,8 +8,9 @@ Source: ``COCOeval.evaluateImg`` and ``COCOeval.accumulate`` of pycocotools 2.0.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recycling.compiled import njit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -143,6 +143,31 @@ def match_boxes(
     return result
 
 
+def right_boxes(
+    truth: Annotations, detections: Detections, *, iou_threshold: float = 0.5
+) -> NDArray[np.float64]:
+    """Which detections found an object, as COCO matches them.
+
+    Args:
+        truth: The images that were predicted on, and what is on them.
+        detections: What was found.
+        iou_threshold: The intersection over union from which on a detection finds an object.
+
+    Returns:
+        (detections,), in the order of their rows: 1 for one that found an object that no better one
+        had found, 0 for another, NaN for one of no account, as on a crowd region.
+
+    Raises:
+        EvaluationError: As `match_boxes` does.
+    """
+    matching = match(truth, detections, iou_thresholds=[iou_threshold])
+    outcome = matching.outcome[0, 0].astype(np.float64)
+    outcome[matching.outcome[0, 0] == IGNORED] = np.nan
+    result = np.empty(len(detections))
+    result[matching.row] = outcome
+    return result
+
+
 def _matches(truth: Annotations, detections: Detections, iou_threshold: float) -> BoxMatches:
     matching = match(truth, detections, iou_thresholds=[iou_threshold])
     outcome, found = matching.outcome[0, 0], matching.found[0]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recycling.annotations import Annotations
-from recycling.evaluation.bootstrap import ImageScores
+from recycling.evaluation.bootstrap import ImageScores, score_of_all
 from recycling.evaluation.core import Metrics
 from recycling.evaluation.drawn_images import DrawnImages
 from recycling.evaluation.faults import naming_member
@@ -98,6 +98,25 @@ def evaluate(settings: PickedSettings, truth: Annotations, predictions: Predicti
         EvaluationError: They do not fit together, or there is no truth to compare with.
     """
     return metric_of(settings).evaluate(truth, predictions, **settings.arguments())
+
+
+def score_of(settings: PickedSettings, truth: Annotations, predictions: Predictions) -> float:
+    """The score that `evaluate` gives, without its details, which take longer.
+
+    Args:
+        settings: The metric and its settings.
+        truth: The images that were predicted on, and what is on them.
+        predictions: Of the kind that the metric is for.
+
+    Returns:
+        The score; NaN where there is nothing to compare.
+
+    Raises:
+        EvaluationError: As `evaluate` does.
+    """
+    if metric_of(settings).image_scores is None:
+        return evaluate(settings, truth, predictions).score
+    return score_of_all(image_scores(settings, truth, {"predictions": predictions})["predictions"])
 
 
 def image_scores(

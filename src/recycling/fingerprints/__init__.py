@@ -6,6 +6,7 @@ An output whose record says otherwise than the project does now is stale.
 """
 
 from recycling.fingerprints.content import ContentCache
+from recycling.fingerprints.forecast import Forecast, forecast, nodes_to_run
 from recycling.fingerprints.ingredients import Graph, Ingredients
 from recycling.fingerprints.locks import Locks
 from recycling.fingerprints.records import Record, Records, record_of
@@ -20,6 +21,7 @@ from recycling.fingerprints.state import (
 
 __all__ = [
     "ContentCache",
+    "Forecast",
     "Graph",
     "Ingredients",
     "Locks",
@@ -28,6 +30,8 @@ __all__ = [
     "State",
     "code_line",
     "failed_nodes",
+    "forecast",
+    "nodes_to_run",
     "record_of",
     "states",
     "summary",

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from recycling.files import write_json, write_text
 from recycling.fingerprints.content import hash_of
 from recycling.fingerprints.ingredients import Facts, Graph, Ingredients, as_now
 
 FORMAT = 1
+
+CONTENT = "content.json"
+"""The file beside the records that says what files hold; see `ContentCache`."""
 
 SHOWN = 40
 """Characters of a value that a reason shows."""
@@ -87,6 +90,12 @@ class Records:
             return Record(**{**facts, "ingredients": Ingredients(**facts["ingredients"])})
         except (KeyError, TypeError, AttributeError):
             return "its record cannot be read"
+
+    def names(self) -> list[str]:
+        """The outputs that have a record, in order."""
+        return sorted(
+            unquote(path.stem) for path in self.folder.glob("*.json") if path.name != CONTENT
+        )
 
     def modules(self, code: str) -> dict[str, str]:
         """The hash of each module of an earlier state of the code."""

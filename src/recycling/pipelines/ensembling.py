@@ -13,13 +13,7 @@ from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
-from recycling.diagnostics import (
-    Agreement,
-    ErrorCorrelation,
-    detection_agreement,
-    label_map_agreement,
-    probability_agreement,
-)
+from recycling.diagnostics import Agreement, ErrorCorrelation
 from recycling.ensembling import Ranking, model_of, rank_members
 from recycling.evaluation import Metrics, scores_by_size
 from recycling.pipelines.crops import crop_nodes
@@ -97,14 +91,11 @@ def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
 def _outcome(ensemble: EnsemblePlan) -> list[Node]:
     space, task = ensemble.namespace, ensemble.task
     fused = f"{space}.test_predictions"
-    predictions = {member.name: member.test_predictions for member in ensemble.members}
     return [
         node(submitter(task), [fused, ensemble.test, f"params:submission.{task}"],
              f"{space}.submission", name="write_submission", namespace=space),
         node(drawer(task), [fused, ensemble.test, "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
-        node(comparer(task), predictions, f"{space}.agreement", name="compare_members",
-             namespace=space),
         node(draw_agreement, [f"{space}.agreement", f"{space}.error_correlation"],
              f"{space}.agreement_figure", name="draw_agreement", namespace=space),
         *explaining_nodes(ensemble),
@@ -146,16 +137,6 @@ def drawer(task: Task) -> Callable[..., RgbImage]:
         return GRID[task](test, folder, predictions)
 
     return with_types(draw_predictions, predictions=PREDICTIONS[task])
-
-
-def comparer(task: Task) -> Callable[..., Agreement]:
-    """A node function that compares members."""
-
-    def compare_members(**members: Any) -> Agreement:
-        """Measure, pair by pair, how alike the members' predictions are."""
-        return Agreement(AGREEMENT[task](list(members.values()), names=list(members)))
-
-    return with_types(compare_members, members=PREDICTIONS[task])
 
 
 def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
@@ -221,9 +202,4 @@ GRID: dict[Task, Callable[..., RgbImage]] = {
     "cls": classification_grid,
     "det": detection_grid,
     "seg": segmentation_grid,
-}
-AGREEMENT: dict[Task, Callable[..., pd.DataFrame]] = {
-    "cls": probability_agreement,
-    "det": detection_agreement,
-    "seg": label_map_agreement,
 }

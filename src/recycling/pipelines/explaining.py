@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from math import isnan
+from math import nan
 from statistics import fmean
+from types import GenericAlias
 from typing import Any, TypeAlias
 
+import pandas as pd
 from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations, ImageFolder
@@ -16,23 +18,29 @@ from recycling.diagnostics import (
     CLASS_GAINS,
     CONTRIBUTIONS,
     ERROR_CORRELATION,
+    PRECISION_THRESHOLDS,
     SCORE_THRESHOLDS,
     Agreement,
     ClassGains,
     Contributions,
     ErrorCorrelation,
     LeaderboardComparison,
+    PrecisionThresholds,
     ScoreThresholds,
     best_threshold,
     class_gains,
     compare_with_leaderboard,
     crop_error_correlation,
+    detection_agreement,
     detection_changes,
+    label_map_agreement,
     label_map_changes,
     leave_one_out,
     member_contributions,
     object_error_correlation,
     pixel_error_correlation,
+    precision_thresholds,
+    probability_agreement,
     probability_changes,
     score_thresholds,
 )
@@ -42,15 +50,18 @@ from recycling.evaluation import (
     ImageScores,
     Metrics,
     draw_images,
+    evaluate,
     image_scores,
     match_boxes,
+    metric_of,
     score_interval,
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.plan import EnsemblePlan, Member
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps, Predictions
 from recycling.registry import PickedSettings
 from recycling.reporting import (
     RgbImage,
@@ -67,6 +78,14 @@ _ENSEMBLE = "ensemble"  # among the members, none of which is called so: their n
 Interval: TypeAlias = dict[str, float]
 """`low` and `high`, between which the ensemble's score lies; empty where no truth is known."""
 
+Explanation: TypeAlias = dict[str, Any]
+"""`out_of_fold`: whether it is of out-of-fold predictions, or else of the test images. The metrics
+of the `ensemble` and by name of its `members`, the `interval` of its score, and for boxes the
+`thresholds` of all of them at which F1 is best."""
+
+SHOWN_FROM = 0.3
+"""The score from which on boxes are drawn where nothing says what suits them."""
+
 
 def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
     """The inputs of the node that fuses an ensemble on the test images."""
@@ -79,35 +98,71 @@ def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
 
 
 def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
-    """What explains one ensemble: tables, images of what it changed, and the report."""
+    """What explains one ensemble: tables, images of what it changed, and the report.
+
+    It is explained by out-of-fold predictions, which competitions leave as the only ones with
+    labels; by the test images only where its models have none in common.
+    """
     space, task = ensemble.namespace, ensemble.task
-    fused = f"{space}.test_predictions"
+    truth, fused, members, without = (f"{space}.{name}" for name in EXPLAINED)
+    test_fused, metric = f"{space}.test_predictions", metric_parameter(task)
     predictions = {member.name: member.test_predictions for member in ensemble.members}
-    metrics = {member.name: member.test_metrics for member in ensemble.members}
-    explained = ["contributions", "interval", "error_correlation"]
+    test_metrics = {member.name: member.test_metrics for member in ensemble.members}
+    explained = ["explanation", "contributions", "class_gains", "error_correlation"]
     if task == "det":
-        explained.append("score_thresholds")
-    shown = [*explained, "agreement", "class_gains", "changes"]
+        explained += ["score_thresholds", "precision_thresholds"]
+    shown = [*explained, "agreement", "changes"]
     if ensemble.search is not None:
         shown += ["choices", "search_history"]
-    page = {"metrics": f"{space}.test_metrics", **{name: f"{space}.{name}" for name in shown}}
+    page = {name: f"{space}.{name}" for name in shown}
+    page |= {"test_metrics": f"{space}.test_metrics", **test_metrics}
     if ensemble.leaderboard is not None:
         page["leaderboard"] = ensemble.leaderboard
     return [
-        node(leaving_out(fuser(ensemble)), test_inputs(ensemble), f"{space}.without",
-             name="fuse_without_each", namespace=space),
-        node(explainer(task), {"truth": ensemble.test, "fused": fused,
-                             "without": f"{space}.without",
-                             "metric": metric_parameter(task), **predictions},
+        *(held_out_nodes(ensemble) if ensemble.is_explained_out_of_fold else _on_test(ensemble)),
+        node(explainer(task, ensemble.is_explained_out_of_fold),
+             {"truth": truth, "fused": fused, "members": members, "without": without,
+              "metric": metric},
              [f"{space}.{name}" for name in explained], name="explain", namespace=space),
-        node(gain_by_class, {"ensemble": f"{space}.test_metrics", **metrics},
-             f"{space}.class_gains", name="compare_classes", namespace=space),
+        node(comparer(task), members, f"{space}.agreement", name="compare_members",
+             namespace=space),
+        node(test_interval(task), [ensemble.test, test_fused, metric], f"{space}.interval",
+             name="score_other_images", namespace=space),
         node(changes_drawer(task), {"truth": ensemble.test, "folder": "test.images",
-                                  "ranking": f"{space}.ranking", "fused": fused, **predictions},
+                                  "ranking": f"{space}.ranking", "fused": test_fused,
+                                  "explanation": f"{space}.explanation", **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
-        node(page_writer(task, ensemble.name), {**page, **metrics}, f"{space}.report",
-             name="write_report", namespace=space),
+        node(page_writer(task, ensemble.name), page, f"{space}.report", name="write_report",
+             namespace=space),
     ]  # fmt: skip
+
+
+def _on_test(ensemble: EnsemblePlan) -> list[Node]:
+    """What is explained where no images are predicted out of fold by all: the test images."""
+    space = ensemble.namespace
+    truth, fused, members, without = (f"{space}.{name}" for name in EXPLAINED)
+    predictions = {member.name: member.test_predictions for member in ensemble.members}
+    return [
+        node(leaving_out(fuser(ensemble)), test_inputs(ensemble), without,
+             name="fuse_without_each", namespace=space),
+        node(test_collector(ensemble.task),
+             {"test": ensemble.test, "predicted": f"{space}.test_predictions", **predictions},
+             [truth, fused, members], name="collect_test", namespace=space),
+    ]  # fmt: skip
+
+
+def test_collector(task: Task) -> Callable[..., tuple[Annotations, Any, dict[str, Any]]]:
+    """A node function that brings together what is known of the test images."""
+
+    def collect_test(
+        test: Annotations, predicted: Any, **members: Any
+    ) -> tuple[Annotations, Any, dict[str, Any]]:
+        """Bring together the test images, and what the ensemble and its members predict."""
+        return test, predicted, members
+
+    own = PREDICTIONS[task]
+    returns = GenericAlias(tuple, (Annotations, own, dict[str, Any]))
+    return with_types(collect_test, predicted=own, members=own, returns=returns)
 
 
 def leaderboard_node(task: Task, members: Sequence[Member]) -> Node:
@@ -154,45 +209,103 @@ def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list
 def explain_boxes(
     truth: Annotations,
     fused: Detections,
+    members: dict[str, Any],
     without: dict[str, Any],
     metric: BoxMetric,
-    **members: Detections,
-) -> tuple[Contributions, Interval, ErrorCorrelation, ScoreThresholds]:
+    *,
+    out_of_fold: bool = True,
+) -> tuple[
+    Explanation, Contributions, ClassGains, ErrorCorrelation, ScoreThresholds, PrecisionThresholds
+]:
     """Say what each detector adds, how far they err on the same, and what a threshold costs."""
     if not is_labelled(truth):
-        return *_nothing_known(), ScoreThresholds(SCORE_THRESHOLDS.empty())
+        return (
+            *_nothing_known(metric, members, out_of_fold),
+            ScoreThresholds(SCORE_THRESHOLDS.empty()),
+            PrecisionThresholds(PRECISION_THRESHOLDS.empty()),
+        )
     scores = image_scores(metric, truth, _all(fused, without, members))
     matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
-    errors = object_error_correlation({name: matches[name] for name in members})
-    thresholds = score_thresholds(matches[_ENSEMBLE])
-    return *_contributions(scores, list(members), without), errors, thresholds
+    explanation, *tables = _explained(truth, fused, members, without, metric, scores, out_of_fold)
+    tables.append(object_error_correlation({name: matches[name] for name in members}))
+    thresholds = {name: score_thresholds(own) for name, own in matches.items()}
+    explanation["thresholds"] = {name: best_threshold(own) for name, own in thresholds.items()}
+    by_precision = precision_thresholds(matches[_ENSEMBLE], truth.categories["name"].tolist())
+    return explanation, *tables, thresholds[_ENSEMBLE], by_precision  # type: ignore[return-value]
 
 
-def explainer(task: Task) -> Callable[..., tuple[Any, ...]]:
+def _on(explain: Callable[..., Any], out_of_fold: bool) -> Callable[..., Any]:
+    """The same node function, told what the predictions are of."""
+
+    @wraps(explain)
+    def explain_these(**inputs: Any) -> Any:
+        return explain(**inputs, out_of_fold=out_of_fold)
+
+    return explain_these
+
+
+def explainer(task: Task, out_of_fold: bool) -> Callable[..., tuple[Any, ...]]:
     """A node function that says what each member adds, and how far they err on the same."""
+    own = PREDICTIONS[task]
     if task == "det":
-        return explain_boxes
+        return _on(explain_boxes, out_of_fold)
 
     def explain(
         truth: Annotations,
         fused: Any,
+        members: dict[str, Any],
         without: dict[str, Any],
         metric: PickedSettings,
-        **members: Any,
-    ) -> tuple[Contributions, Interval, ErrorCorrelation]:
+    ) -> tuple[Explanation, Contributions, ClassGains, ErrorCorrelation]:
         """Say what each member adds, and how far they err on the same crops or pixels."""
         if not is_labelled(truth):
-            return _nothing_known()
+            return _nothing_known(metric, members, out_of_fold)
         scores = image_scores(metric, truth, _all(fused, without, members))
         errors = crop_error_correlation if task == "cls" else pixel_error_correlation
-        return *_contributions(scores, list(members), without), errors(truth, members)
+        return *_explained(truth, fused, members, without, metric, scores, out_of_fold), errors(
+            truth, members
+        )
 
-    own = PREDICTIONS[task]
-    return with_types(explain, fused=own, metric=METRIC[task], members=own)
+    return with_types(explain, fused=own, metric=METRIC[task])
 
 
-def _nothing_known() -> tuple[Contributions, Interval, ErrorCorrelation]:
-    return Contributions(CONTRIBUTIONS.empty()), {}, ErrorCorrelation(ERROR_CORRELATION.empty())
+def _nothing_known(
+    metric: PickedSettings, members: Mapping[str, Any], out_of_fold: bool
+) -> tuple[Explanation, Contributions, ClassGains, ErrorCorrelation]:
+    unknown = Metrics(metric_of(metric).title, nan, {}, {}).to_dict()
+    return (
+        {
+            "out_of_fold": out_of_fold,
+            "ensemble": unknown,
+            "members": dict.fromkeys(members, unknown),
+            "interval": {},
+        },
+        Contributions(CONTRIBUTIONS.empty()),
+        ClassGains(CLASS_GAINS.empty()),
+        ErrorCorrelation(ERROR_CORRELATION.empty()),
+    )
+
+
+def _explained(
+    truth: Annotations,
+    fused: Any,
+    members: Mapping[str, Any],
+    without: Mapping[str, Any],
+    metric: PickedSettings,
+    scores: Mapping[str, ImageScores],
+    out_of_fold: bool,
+) -> tuple[Explanation, Contributions, ClassGains]:
+    """The scores of the ensemble and its members, what each adds, and what each class gains."""
+    ensemble = evaluate(metric, truth, fused)
+    of_members = {name: evaluate(metric, truth, own) for name, own in members.items()}
+    contributions, interval = _contributions(scores, list(members), without)
+    explanation: Explanation = {
+        "out_of_fold": out_of_fold,
+        "ensemble": ensemble.to_dict(),
+        "members": {name: own.to_dict() for name, own in of_members.items()},
+        "interval": interval,
+    }
+    return explanation, contributions, class_gains(ensemble, of_members)
 
 
 def _all(fused: Any, without: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,37 +334,65 @@ def _contributions(
     return contributions, {"low": low, "high": high}
 
 
-def gain_by_class(ensemble: Metrics, **members: Metrics) -> ClassGains:
-    """Compare the ensemble with its best member and with a member on average, class by class."""
-    if isnan(ensemble.score):
-        return ClassGains(CLASS_GAINS.empty())
-    return class_gains(ensemble, members)
+def comparer(task: Task) -> Callable[..., Agreement]:
+    """A node function that compares members."""
+
+    def compare_members(members: dict[str, Any]) -> Agreement:
+        """Measure, pair by pair, how alike the members' predictions are."""
+        return Agreement(AGREEMENT[task](list(members.values()), names=list(members)))
+
+    return compare_members
+
+
+def test_interval(task: Task) -> Callable[..., Interval]:
+    """A node function that says how far the score on the test images may be off."""
+
+    def score_other_images(
+        truth: Annotations, predictions: Predictions, metric: PickedSettings
+    ) -> Interval:
+        """Say between which scores other test images would lie, where their truth is known."""
+        if not is_labelled(truth):
+            return {}
+        scores = image_scores(metric, truth, {_ENSEMBLE: predictions})[_ENSEMBLE]
+        low, high = score_interval(scores, draw_images(scores.n_images))
+        return {"low": low, "high": high}
+
+    return with_types(score_other_images, predictions=PREDICTIONS[task], metric=METRIC[task])
 
 
 def changes_drawer(task: Task) -> Callable[..., RgbImage]:
     """A node function that draws where an ensemble changed most against its best member."""
 
     def draw_changes(
-        truth: Annotations, folder: ImageFolder, ranking: Ranking, fused: Any, **members: Any
+        truth: Annotations,
+        folder: ImageFolder,
+        ranking: Ranking,
+        fused: Any,
+        explanation: Explanation,
+        **members: Any,
     ) -> RgbImage:
         """Draw the images or crops where the ensemble changed most against its best member."""
         name = str(ranking.sort_values("rank")["member"].iloc[0])
-        return CHANGED[task](truth, folder, name, members[name], fused)
+        # Boxes are drawn from the score on that suits them; others have no such.
+        at = explanation.get("thresholds", {})
+        best_at = at.get(name, at.get(model_of(name), SHOWN_FROM))
+        thresholds = best_at, at.get(_ENSEMBLE, SHOWN_FROM)
+        return CHANGED[task](truth, folder, name, members[name], fused, thresholds)
 
     own = PREDICTIONS[task]
     return with_types(draw_changes, fused=own, members=own)
 
 
 def _changed_boxes(
-    truth: Annotations, folder: ImageFolder, name: str, best: Detections, fused: Detections
+    truth: Annotations,
+    folder: ImageFolder,
+    name: str,
+    best: Detections,
+    fused: Detections,
+    thresholds: tuple[float, float],
 ) -> RgbImage:
     # Each at the threshold that suits it: the scores of a fusion are lower than its members'.
-    best_at = fused_at = 0.3
-    if is_labelled(truth):
-        matches = match_boxes(truth, {"best": best, "fused": fused})
-        best_at, fused_at = (
-            best_threshold(score_thresholds(matches[who])) for who in ("best", "fused")
-        )
+    best_at, fused_at = thresholds
     changes = detection_changes(best, fused, member_threshold=best_at, ensemble_threshold=fused_at)
     return changed_boxes(
         truth,
@@ -266,7 +407,12 @@ def _changed_boxes(
 
 
 def _changed_masks(
-    truth: Annotations, folder: ImageFolder, name: str, best: LabelMaps, fused: LabelMaps
+    truth: Annotations,
+    folder: ImageFolder,
+    name: str,
+    best: LabelMaps,
+    fused: LabelMaps,
+    _: tuple[float, float],
 ) -> RgbImage:
     changes = label_map_changes(best, fused)
     return changed_masks(truth, folder, best, fused, changes, best_name=name)
@@ -278,6 +424,7 @@ def _changed_classes(
     name: str,
     best: ClassProbabilities,
     fused: ClassProbabilities,
+    _: tuple[float, float],
 ) -> RgbImage:
     return changed_crops(truth, folder, best, fused, probability_changes(best, fused))
 
@@ -301,31 +448,37 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
     """A node function that writes the report on one ensemble."""
 
     def write_report(
-        metrics: Metrics,
-        agreement: Agreement,
+        explanation: Explanation,
         contributions: Contributions,
-        interval: Interval,
-        error_correlation: ErrorCorrelation,
         class_gains: ClassGains,
+        error_correlation: ErrorCorrelation,
+        agreement: Agreement,
         changes: RgbImage,
+        test_metrics: Metrics,
         score_thresholds: ScoreThresholds | None = None,
+        precision_thresholds: PrecisionThresholds | None = None,
         choices: Choices | None = None,
         search_history: History | None = None,
         leaderboard: LeaderboardComparison | None = None,
-        **members: Metrics,
+        **on_test: Metrics,
     ) -> str:
         """Write the report on an ensemble: one page that needs nothing but itself."""
+        members = explanation["members"].items()
         values = {
             "objects": OF[task],
-            "metrics": metrics,
-            "members": members,
+            "out_of_fold": explanation["out_of_fold"],
+            "metrics": Metrics.from_dict(explanation["ensemble"]),
+            "members": {name: Metrics.from_dict(own) for name, own in members},
+            "interval": explanation["interval"],
+            "test_metrics": test_metrics,
+            "test_members": on_test,
             "agreement": agreement,
             "contributions": contributions,
-            "interval": interval,
             "error_correlation": error_correlation,
             "class_gains": class_gains,
             "changes": changes,
             "score_thresholds": score_thresholds,
+            "precision_thresholds": precision_thresholds,
             "choices": choices,
             "search_history": search_history,
             "leaderboard": leaderboard,
@@ -335,6 +488,11 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
     return write_report
 
 
+AGREEMENT: dict[Task, Callable[..., pd.DataFrame]] = {
+    "cls": probability_agreement,
+    "det": detection_agreement,
+    "seg": label_map_agreement,
+}
 CHANGED: dict[Task, Callable[..., RgbImage]] = {
     "cls": _changed_classes,
     "det": _changed_boxes,

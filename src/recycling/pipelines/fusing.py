@@ -13,16 +13,34 @@ from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.ensembling import (
     ALONE,
+    DEFAULT,
+    Calibrator,
     Candidate,
     KnownLabels,
     LearntFusion,
     Ranking,
     average_probabilities,
+    calibration_of,
     fuse,
     fuse_candidate,
     model_of,
+    settings_of,
 )
-from recycling.pipelines.out_of_fold import by_model, common_images, parts
+from recycling.ensembling.calibration import NONE
+from recycling.pipelines.calibrating import (
+    crop_labels,
+    learn_calibrators,
+    out_of_fold_key,
+    split_out_of_fold,
+)
+from recycling.pipelines.out_of_fold import (
+    by_model,
+    common_images,
+    part_key,
+    parts,
+    predictions_and_probabilities,
+    probabilities_key,
+)
 from recycling.pipelines.tasks import PREDICTIONS, with_types
 from recycling.plan import FUSION, EnsemblePlan, ExternalMember
 from recycling.predictions import ClassProbabilities, Predictions, ProbabilityMaps
@@ -32,18 +50,15 @@ from recycling.splitting import Folds
 Choice: TypeAlias = dict[str, Any]
 """The chosen ensemble, its weights by model, and what it is worth beside simpler choices."""
 
-_OUT_OF_FOLD = "out of fold: "
-_PROBABILITIES = "probabilities: "
-_PART = "part: "
-
 
 def fuser(ensemble: EnsemblePlan) -> Callable[..., Predictions]:
     """The node function that fuses an ensemble."""
     predictions = PREDICTIONS[ensemble.task]
-    if ensemble.search is not None:
-        members = predictions | ProbabilityMaps if ensemble.task == "seg" else predictions
-        return with_types(fuse_as_chosen(ensemble.task), members=members, returns=predictions)
     settings = FUSION[ensemble.task]
+    if ensemble.search is not None:
+        either = predictions | ProbabilityMaps if ensemble.task == "seg" else predictions
+        fuse_chosen = fuse_as_chosen(ensemble.task)
+        return with_types(fuse_chosen, settings=settings, members=either, returns=predictions)
     if ensemble.learns == "labels":
         return with_types(fuse_by_labels, settings=settings)
     members = ProbabilityMaps if ensemble.takes == "probabilities" else predictions
@@ -65,12 +80,9 @@ def fusion_inputs(
             where they are fused.
         images: The annotations of the images that they are of; their sizes are looked at.
     """
-    inputs = {"ranking": f"{ensemble.namespace}.ranking"}
+    inputs = {"ranking": f"{ensemble.namespace}.ranking", "settings": ensemble.settings}
     inputs |= probabilities if ensemble.takes == "probabilities" else predictions
-    if ensemble.search is None:
-        assert ensemble.settings is not None
-        inputs["settings"] = ensemble.settings
-    else:
+    if ensemble.search is not None:
         inputs["choice"] = f"{ensemble.namespace}.choice"
         if ensemble.search.probabilities:
             inputs |= {probabilities_key(name): key for name, key in probabilities.items()}
@@ -80,6 +92,15 @@ def fusion_inputs(
         inputs |= {"train": "train.annotations", "folds": "folds"}
         inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.judges}
         inputs |= parts_of_files(ensemble)
+    elif ensemble.calibrates:
+        inputs["train"] = "train.annotations"
+        soft = ensemble.fuses_probabilities
+        inputs |= {
+            out_of_fold_key(m.name): m.out_of_fold_probabilities
+            if soft
+            else m.out_of_fold_predictions
+            for m in ensemble.judges
+        }
     return inputs
 
 
@@ -93,6 +114,7 @@ def fuse_members(
     settings: PickedSettings,
     ranking: Ranking,
     images: Annotations | None = None,
+    train: Annotations | None = None,
     **members: Any,
 ) -> Predictions:
     """Fuse the members as the settings say.
@@ -101,18 +123,36 @@ def fuse_members(
         settings: The method.
         ranking: The members.
         images: The images that they predicted, for label maps.
-        members: The predictions of each, or the probabilities of each pixel.
+        train: The labelled images, where scores are calibrated.
+        members: The predictions of each, or the probabilities of each pixel; by `out_of_fold_key`
+            the same of labelled images that they have not seen, where scores are calibrated.
     """
     names = ranking["member"].tolist()
-    known = ranking["score"].astype(object).where(ranking["score"].notna(), None)
+    own, out_of_fold = split_out_of_fold(members)
     fused: Predictions = fuse(
         settings,
-        {name: members[name] for name in names},
+        {name: own[name] for name in names},
         ranks=_ranks(ranking),
-        scores=dict(zip(names, known, strict=True)),
+        scores=_scores(ranking),
         sizes=None if images is None else image_sizes(images.images),
+        calibrators=_calibrators(settings, train, out_of_fold),
     )
     return fused
+
+
+def _calibrators(
+    settings: PickedSettings, train: Annotations | None, out_of_fold: Mapping[str, Any]
+) -> dict[str, Calibrator]:
+    method = calibration_of(settings)
+    if method == NONE or train is None:
+        return {}
+    task = next(task for task, fusion in FUSION.items() if isinstance(settings, fusion))
+    return learn_calibrators(task, method, train, out_of_fold)
+
+
+def _scores(ranking: Ranking) -> dict[str, float | None]:
+    known = ranking["score"].astype(object).where(ranking["score"].notna(), None)
+    return dict(zip(ranking["member"].tolist(), known, strict=True))
 
 
 def fuse_by_labels(
@@ -141,12 +181,11 @@ def fuse_by_labels(
     crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
     crops = crops[~crops["iscrowd"]].set_index("annotation_id")
     part_of = parts(images, folds).set_index("image_id")["fold"]
-    category_names = train.categories.set_index("category_id")["name"]
     learning = by_model({name: tables[out_of_fold_key(name)] for name in judges})
     fused = by_model({name: tables[name] for name in names})
     known = KnownLabels(
         out_of_fold=[_of_crops(own, crops.index) for own in learning.values()],
-        labels=crops["category_id"].map(category_names),
+        labels=crop_labels(train)[crops.index],
         folds=crops["image_id"].map(part_of),
     )
     members = {model: average_probabilities(own) for model, own in fused.items()}
@@ -158,62 +197,37 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
     """A node function that fuses members as a search says."""
 
     def fuse_chosen(
-        choice: Choice, ranking: Ranking, images: Annotations | None = None, **members: Any
+        choice: Choice,
+        ranking: Ranking,
+        settings: PickedSettings,
+        images: Annotations | None = None,
+        train: Annotations | None = None,
+        **members: Any,
     ) -> Predictions:
-        """Fuse the members, or the probabilities of each pixel, as the search says."""
-        predictions, probabilities = predictions_and_probabilities(members)
+        """Fuse the members, or the probabilities of each pixel, as the search says.
+
+        The settings are those of the default, which the search may have kept.
+        """
+        own, out_of_fold = split_out_of_fold(members)
+        predictions, probabilities = predictions_and_probabilities(own)
         chosen = _of_members(choice, predictions, FUSION[task])
+        registry = FUSION[task].registry
+        if chosen.method != ALONE:
+            taken = settings if chosen.method == DEFAULT else settings_of(chosen, registry)
         fused = fuse_candidate(
             chosen,
-            FUSION[task].registry,
+            registry,
             predictions,
             probabilities=probabilities,
             ranks=_ranks(ranking),
+            scores=_scores(ranking),
             sizes=None if images is None else image_sizes(images.images),
+            default=settings,
+            calibrators={} if chosen.method == ALONE else _calibrators(taken, train, out_of_fold),
         )
         return cast(Predictions, fused)
 
     return fuse_chosen
-
-
-def out_of_fold_key(name: str) -> str:
-    """The input that holds a member's out-of-fold probabilities, beside those that are fused.
-
-    >>> out_of_fold_key("resnet.fold0")
-    'out of fold: resnet.fold0'
-    """
-    return f"{_OUT_OF_FOLD}{name}"
-
-
-def part_key(name: str) -> str:
-    """The input that says which labelled images a file predicts.
-
-    >>> part_key("colleague.csv")
-    'part: colleague.csv'
-    """
-    return f"{_PART}{name}"
-
-
-def probabilities_key(name: str) -> str:
-    """The input that holds a member's probabilities, beside its label maps.
-
-    >>> probabilities_key("unet.fold0")
-    'probabilities: unet.fold0'
-    """
-    return f"{_PROBABILITIES}{name}"
-
-
-def predictions_and_probabilities(
-    inputs: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, ProbabilityMaps]]:
-    """The predictions by member, and the probabilities by member where there are some.
-
-    >>> predictions_and_probabilities({"unet": "maps", probabilities_key("unet"): "planes"})
-    ({'unet': 'maps'}, {'unet': 'planes'})
-    """
-    predictions = {name: own for name, own in inputs.items() if not name.startswith(_PROBABILITIES)}
-    keys = {name: probabilities_key(name) for name in predictions}
-    return predictions, {name: inputs[key] for name, key in keys.items() if key in inputs}
 
 
 def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:
@@ -255,7 +269,7 @@ def _judges(names: Sequence[str], inputs: Iterable[str]) -> list[str]:
     >>> _judges(["yolox.fold_all"], [out_of_fold_key("yolox.fold0"), "yolox.fold_all"])
     ['yolox.fold0']
     """
-    known = [name.removeprefix(_OUT_OF_FOLD) for name in inputs if name.startswith(_OUT_OF_FOLD)]
+    known = list(split_out_of_fold(dict.fromkeys(inputs))[1])
     judges = [
         judge
         for name in names

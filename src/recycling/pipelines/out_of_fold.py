@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import pandas as pd
 
 from recycling.annotations import Annotations
+from recycling.backends.shared.model import Task
 from recycling.ensembling import model_of, parts_of
 from recycling.errors import listed
 from recycling.plan import PlanError
@@ -16,6 +18,126 @@ from recycling.splitting import Folds
 
 Maps = TypeVar("Maps", LabelMaps, ProbabilityMaps)
 Table = TypeVar("Table", bound=pd.DataFrame)
+
+
+PROBABILITIES = "probabilities: "
+PART = "part: "
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What models predict of the labelled images that none of them has seen.
+
+    Attributes:
+        task: What is predicted.
+        truth: These images.
+        parts: `image_id` and `fold`, the part that each is in.
+        members: The predictions of each model, of these images only.
+        probabilities: For masks, the probabilities beside them, where every model has some.
+    """
+
+    task: Task
+    truth: Annotations
+    parts: pd.DataFrame
+    members: dict[str, Any]
+    probabilities: dict[str, ProbabilityMaps]
+
+    @property
+    def key(self) -> str:
+        """What a prediction is of: an image, or a crop's annotation."""
+        return "annotation_id" if self.task == "cls" else "image_id"
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The image, or the crop, and the part that it is in: `key` and `fold`."""
+        if self.task != "cls":
+            return self.parts[["image_id", "fold"]]
+        crops = self.truth.annotations
+        crops = crops.loc[~crops["iscrowd"], ["annotation_id", "image_id"]]
+        return crops.merge(self.parts[["image_id", "fold"]], on="image_id")
+
+    @property
+    def part_of_rows(self) -> pd.Series[int]:
+        """The index of the part of each image or crop, by its id."""
+        number = {fold: index for index, fold in enumerate(sorted(self.parts["fold"].unique()))}
+        return self.rows.set_index(self.key)["fold"].map(number)
+
+
+def gather(
+    task: Task,
+    train: Annotations,
+    folds: Folds,
+    inputs: Mapping[str, Any],
+    *,
+    n_parts: int = 5,
+    seed: int = 0,
+) -> Gathered:
+    """Bring the out-of-fold predictions of models together, on the images that all of them have.
+
+    Args:
+        task: What is predicted.
+        train: The labelled images.
+        folds: The fold of each.
+        inputs: The out-of-fold predictions of each member, by its name; by `probabilities_key` the
+            probabilities beside label maps; by `part_key` which labelled images a file predicts.
+        n_parts: Into how many parts a single fold is dealt.
+        seed: Of the deal.
+
+    Raises:
+        PlanError: There is no such image.
+    """
+    files = {name: inputs[key] for name in inputs if (key := part_key(name)) in inputs}
+    of_members = {key: own for key, own in inputs.items() if key not in map(part_key, files)}
+    predictions, planes = predictions_and_probabilities(of_members)
+    images = common_images(train, folds, predictions, files)
+    truth = train.of_images(images["image_id"])
+    part_of = parts(images, folds, n_parts, seed)
+    if task == "seg":
+        ids = images["image_id"].tolist()
+        maps = {model: joined(own) for model, own in by_model(predictions).items()}
+        members: dict[str, Any] = {
+            model: LabelMaps(ids, own.__getitem__) for model, own in maps.items()
+        }
+        beside = {model: joined(own) for model, own in by_model(planes).items()}
+        return Gathered(task, truth, part_of, members, beside)
+    gathered = Gathered(task, truth, part_of, {}, {})
+    known = gathered.rows[gathered.key]
+    tables = {
+        model: table[table[gathered.key].isin(known)].reset_index(drop=True)
+        for model, table in joined_tables(predictions).items()
+    }
+    return Gathered(task, truth, part_of, tables, {})
+
+
+def part_key(name: str) -> str:
+    """The input that says which labelled images a file predicts.
+
+    >>> part_key("colleague.csv")
+    'part: colleague.csv'
+    """
+    return f"{PART}{name}"
+
+
+def probabilities_key(name: str) -> str:
+    """The input that holds a member's probabilities, beside its label maps.
+
+    >>> probabilities_key("unet.fold0")
+    'probabilities: unet.fold0'
+    """
+    return f"{PROBABILITIES}{name}"
+
+
+def predictions_and_probabilities(
+    inputs: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, ProbabilityMaps]]:
+    """The predictions by member, and the probabilities by member where there are some.
+
+    >>> predictions_and_probabilities({"unet": "maps", probabilities_key("unet"): "planes"})
+    ({'unet': 'maps'}, {'unet': 'planes'})
+    """
+    predictions = {name: own for name, own in inputs.items() if not name.startswith(PROBABILITIES)}
+    keys = {name: probabilities_key(name) for name in predictions}
+    return predictions, {name: inputs[key] for name, key in keys.items() if key in inputs}
 
 
 def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:

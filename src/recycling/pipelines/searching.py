@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
+from recycling.annotations.masks import label_maps
 from recycling.backends import RunFolder
 from recycling.backends.shared.model import Task
 from recycling.ensembling import (
     Choices,
     Found,
     History,
+    Judge,
     Problem,
+    choice_sentence,
     class_problem,
     detection_problem,
     mask_problem,
+    method_of,
     search,
 )
-from recycling.evaluation import evaluate
-from recycling.pipelines.fusing import (
-    Choice,
-    image_sizes,
-    part_key,
-    parts_of_files,
-    predictions_and_probabilities,
-    probabilities_key,
-)
-from recycling.pipelines.out_of_fold import (
-    by_model,
-    common_images,
-    joined,
-    joined_tables,
-    parts,
-)
+from recycling.evaluation import image_scores, metric_of, right_boxes, score_of
+from recycling.pipelines.calibrating import crop_labels
+from recycling.pipelines.fusing import Choice, image_sizes, parts_of_files
+from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, with_types
-from recycling.plan import EnsemblePlan, Search
-from recycling.predictions import ClassProbabilities
+from recycling.plan import FUSION, EnsemblePlan, Search
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
+
+logger = logging.getLogger(__name__)
 
 
 def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
@@ -52,6 +48,7 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
     space = ensemble.namespace
     inputs = {
         "settings": ensemble.search.settings,
+        "default": ensemble.settings,
         "train": "train.annotations",
         "folds": "folds",
         "runs": "runs",
@@ -73,6 +70,7 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
 
     def search_ensemble(
         settings: Search,
+        default: PickedSettings,
         train: Annotations,
         folds: Folds,
         runs: RunFolder,
@@ -82,16 +80,18 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         """Search on out-of-fold predictions for the best ensemble."""
         journals = runs.path / "searches" / task / ensemble
         journals.mkdir(parents=True, exist_ok=True)
+        problem = problem_of(task, settings, train, folds, members, metric, default)
         found = search(
-            problem_of(task, settings, train, folds, members, metric),
+            problem,
             n_trials=settings.trials,
             timeout_s=settings.seconds,
             seed=settings.seed,
             storage=journals,
         )
+        logger.info("%s.%s: %s", task, ensemble, choice_sentence(found.table()))
         return _choice(found), found.table(), found.history
 
-    return with_types(search_ensemble, metric=METRIC[task])
+    return with_types(search_ensemble, default=FUSION[task], metric=METRIC[task])
 
 
 def _choice(found: Found) -> Choice:
@@ -105,6 +105,7 @@ def problem_of(
     folds: Folds,
     members: Mapping[str, Any],
     metric: PickedSettings,
+    default: PickedSettings | None = None,
 ) -> Problem[Any]:
     """Choose among the models of a task by what it is judged by.
 
@@ -113,50 +114,85 @@ def problem_of(
         settings: Those of the search.
         train: The labelled images.
         folds: The fold of each.
-        members: The out-of-fold predictions of each member, by its name; by `probabilities_key`
-            the probabilities beside label maps: soft votes are tried where all members have some;
-            by `part_key` which labelled images a file predicts.
+        members: As `gather` takes them. Soft votes are tried where all members have probabilities.
         metric: What fused predictions are scored by.
+        default: How members are fused where nothing is searched for.
     """
-    files = {name: members[key] for name in members if (key := part_key(name)) in members}
-    of_members = {key: own for key, own in members.items() if key not in map(part_key, files)}
-    predictions, planes = predictions_and_probabilities(of_members)
-    images = common_images(train, folds, predictions, files)
-    part_of = parts(images, folds, settings.parts, settings.seed)
-    methods = settings.methods(task)
+    gathered = gather(task, train, folds, members, n_parts=settings.parts, seed=settings.seed)
+    return problem_of_gathered(gathered, metric, default=default, methods=settings.methods(task))
+
+
+def problem_of_gathered(
+    gathered: Gathered,
+    metric: PickedSettings,
+    *,
+    default: PickedSettings | None = None,
+    methods: Sequence[str] | None = None,
+) -> Problem[Any]:
+    """As `problem_of`, of predictions that are gathered already.
+
+    Of methods that learn from labels, which take long, only those that are named are there.
+    """
+    task, truth = gathered.task, gathered.truth
+    if default is not None and method_of(default).learns == "labels":
+        default = None
+    is_quick = metric_of(metric).image_scores is not None
+    judge = _judge(gathered, metric) if is_quick else None
+
+    @cache  # hundreds of ensembles are scored on the same few parts
+    def part_of_truth(image_ids: tuple[int, ...]) -> Annotations:
+        return truth.of_images(list(image_ids))
 
     def score(fused: Any, image_ids: Any) -> float:
-        return evaluate(metric, train.of_images(image_ids), fused).score
+        return score_of(metric, part_of_truth(tuple(image_ids)), fused)
 
-    if task == "cls":
-        return _crop_problem(predictions, train, part_of, score, methods)
     if task == "det":
-        return detection_problem(joined_tables(predictions), score, part_of, methods=methods)
-    probabilities = {model: joined(own) for model, own in by_model(planes).items()}
-    return mask_problem(
-        {model: joined(own) for model, own in by_model(predictions).items()},
-        score,
-        part_of,
-        probabilities=probabilities or None,
-        sizes=image_sizes(images),
-        methods=methods,
+        return detection_problem(
+            gathered.members,
+            None if judge else score,
+            gathered.rows,
+            methods=methods,
+            default=default,
+            judge=judge,
+            right=partial(right_boxes, truth),
+        )
+    if task == "seg":
+        return mask_problem(
+            gathered.members,
+            None if judge else score,
+            gathered.rows,
+            probabilities=gathered.probabilities or None,
+            sizes=image_sizes(truth.images),
+            methods=methods,
+            default=default,
+            judge=judge,
+            truth=label_maps(truth),
+        )
+    image_of = truth.annotations.set_index("annotation_id")["image_id"]
+    registry = FUSION["cls"].registry
+    quick = [name for name, entry in registry.items() if entry.thing.learns != "labels"]
+    return class_problem(
+        gathered.members,
+        None if judge else lambda fused, ids: score(fused, image_of[ids].drop_duplicates()),
+        gathered.rows,
+        truth=crop_labels(truth),
+        methods=quick if methods is None else methods,
+        default=default,
+        judge=judge,
     )
 
 
-def _crop_problem(
-    members: Mapping[str, ClassProbabilities],
-    train: Annotations,
-    part_of: pd.DataFrame,
-    score: Callable[[Any, Any], float],
-    methods: Sequence[str] | None,
-) -> Problem[ClassProbabilities]:
-    """Crops are in the part that their image is in."""
-    crops = train.annotations.loc[~train.annotations["iscrowd"], ["annotation_id", "image_id"]]
-    crops = crops.merge(part_of[["image_id", "fold"]], on="image_id")
-    image_of = crops.set_index("annotation_id")["image_id"]
-    return class_problem(
-        joined_tables(members),
-        lambda fused, ids: score(fused, image_of[ids].drop_duplicates()),
-        crops[["annotation_id", "fold"]],
-        methods=methods,
+def _judge(gathered: Gathered, metric: PickedSettings) -> Judge[Any]:
+    """Scores image by image, in the order in which `image_scores` has the images."""
+    truth = gathered.truth
+    image_ids = truth.images["image_id"].to_numpy()
+    if gathered.task == "cls":
+        crops = truth.annotations[~truth.annotations["iscrowd"]]
+        image_ids = np.unique(crops["image_id"])
+    fold_of = gathered.parts.set_index("image_id")["fold"].loc[image_ids]
+    group_of = truth.images.set_index("image_id")["group"].loc[image_ids]
+    return Judge(
+        lambda fused: image_scores(metric, truth, {"the ensemble": fused})["the ensemble"].scores,
+        part=np.unique(fold_of, return_inverse=True)[1],
+        group=pd.factorize(group_of)[0],
     )

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from recycling.backends.shared.model import Task
-from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion, method_of
+from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion, calibration_of, method_of
+from recycling.ensembling.calibration import NONE
 from recycling.ensembling.methods import Method
 from recycling.errors import listed
 from recycling.plan.models import check_name
@@ -62,6 +63,10 @@ class Search(Settings):
             for name in self.methods(task) or ():
                 if name not in fusion.registry:
                     raise ValueError(f"{task}: {fusion.registry.unknown(name)}")
+                if fusion.registry[name].thing.learns == "labels":
+                    raise ValueError(
+                        f"{task}: {name} learns from labels and is not searched for; leave it out"
+                    )
         return self
 
     def methods(self, task: Task) -> tuple[str, ...] | None:
@@ -205,8 +210,11 @@ def _resolved(
     parameters: Mapping[str, Any],
     where: str,
 ) -> EnsemblePlan:
-    method = None if described.search is not None else _method(described, task, parameters)
-    if described.search is not None or (method is not None and method.learns == "labels"):
+    searched = described.search is not None
+    method = _method(described, task, parameters)
+    calibrates = searched or calibration_of(_fusion(described, task, parameters)) != NONE
+    learns = method.learns if method is not None and not searched else "nothing"
+    if calibrates or learns == "labels":
         members = _with_out_of_fold(name, described, members, where)
     # A file holds no predictions on the pool, which a teacher is asked for; nor does a training on
     # all images, which is for the submission.
@@ -216,26 +224,22 @@ def _resolved(
         if name != TEACHER or (isinstance(m, TrainingPlan) and m.fold is not None)
     ]
     chosen = tuple(member for member in meant if described.means(member))
-    if method is not None:
+    if not searched:
         chosen = _with_weight(name, described, chosen, _weights(described, task, parameters), where)
-    search = _search(name, described, task, chosen, where)
-    if method is not None and method.takes == "probabilities":
+    takes = "predictions" if method is None else method.takes
+    if takes == "probabilities":
         _check_probabilities(name, chosen, where)
-    if described.search is not None:
-        settings = None
-    elif described.fusion(task) is not None:
-        settings = f"params:ensembles.{name}.{task}"
-    else:
-        settings = f"params:ensembling.{task}"
+    own = described.fusion(task) is not None
     known = (parameters.get("leaderboard") or {}).get(task)
     return EnsemblePlan(
         task=task,
         name=name,
         members=chosen,
-        settings=settings,
-        takes="predictions" if method is None else method.takes,
-        learns="nothing" if method is None else method.learns,
-        search=search,
+        settings=f"params:ensembles.{name}.{task}" if own else f"params:ensembling.{task}",
+        takes="predictions" if searched else takes,
+        learns=learns,
+        calibrates=calibrates,
+        search=_search(name, described, task, chosen, takes == "probabilities", where),
         leaderboard=f"{task}.leaderboard" if name == FINAL and known else None,
         test=members[0].test if members else "test.annotations",
     )
@@ -257,7 +261,12 @@ def _method(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> M
 
 
 def _search(
-    name: str, described: Ensemble, task: Task, members: Sequence[Member], where: str
+    name: str,
+    described: Ensemble,
+    task: Task,
+    members: Sequence[Member],
+    default_is_soft: bool,
+    where: str,
 ) -> SearchPlan | None:
     if described.search is None:
         return None
@@ -269,7 +278,8 @@ def _search(
         _check_probabilities(name, members, where)
     return SearchPlan(
         settings=f"params:ensembles.{name}.search",
-        probabilities=bool(soft) and all(member.has_probabilities for member in members),
+        probabilities=default_is_soft
+        or (bool(soft) and all(member.has_probabilities for member in members)),
     )
 
 
@@ -277,7 +287,7 @@ def _with_out_of_fold(
     name: str, described: Ensemble, members: Sequence[Member], where: str
 ) -> list[Member]:
     """The members that have out-of-fold predictions; those named without some stop the run."""
-    what = "searched for" if described.search is not None else "learnt"
+    what = "searched for" if described.search is not None else "learnt or calibrated"
     if name == TEACHER:
         raise PlanError(
             f"{where}: ensembles.teacher is {what}; give it other settings, it labels the pool"
@@ -297,14 +307,21 @@ def _with_out_of_fold(
 
 def _weights(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Any:
     """How much members count in an ensemble: `equal`, `score`, or a number by name."""
+    return getattr(_fusion(described, task, parameters), "weights", "equal")
+
+
+def _fusion(
+    described: Ensemble, task: Task, parameters: Mapping[str, Any]
+) -> PickedSettings | None:
+    """How an ensemble is fused; None where the check of the parameters says what is wrong."""
     settings = described.fusion(task)
-    if settings is None:
-        given = (parameters.get("ensembling") or {}).get(task) or {}
-        try:
-            settings = FUSION[task].model_validate(given)
-        except ValidationError:  # the check of the parameters says what is wrong
-            return "equal"
-    return getattr(settings, "weights", "equal")
+    if settings is not None:
+        return settings
+    given = (parameters.get("ensembling") or {}).get(task) or {}
+    try:
+        return FUSION[task].model_validate(given)
+    except ValidationError:
+        return None
 
 
 def _with_weight(

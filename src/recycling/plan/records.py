@@ -150,9 +150,11 @@ class EnsemblePlan:
         task: What is fused.
         name: Its name in `models.yml`.
         members: Who is in it.
-        settings: The parameter that says how its members are fused; None where that is searched.
+        settings: The parameter that says how its members are fused; where that is searched, what
+            it is compared with.
         takes: What its method fuses; see `recycling.ensembling.methods.Method`.
         learns: What its method takes from labels.
+        calibrates: Whether scores are, or may be, calibrated on out-of-fold predictions.
         search: How it is searched for, if it is.
         leaderboard: The dataset that compares validation and leaderboard, on its report.
         test: The dataset of the test images, and of what is asked about them.
@@ -161,9 +163,10 @@ class EnsemblePlan:
     task: Task
     name: str
     members: tuple[Member, ...]
-    settings: str | None
+    settings: str
     takes: Literal["predictions", "probabilities"] = "predictions"
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
+    calibrates: bool = False
     search: SearchPlan | None = None
     leaderboard: str | None = None
     test: str = "test.annotations"
@@ -177,6 +180,23 @@ class EnsemblePlan:
     def judges(self) -> tuple[Member, ...]:
         """The members, and folds of members, whose out-of-fold predictions say how good it is."""
         return tuple(dict.fromkeys(own for member in self.members for own in member.judged_by))
+
+    @property
+    def fuses_probabilities(self) -> bool:
+        """Whether the probabilities beside label maps are fused, or may be."""
+        return self.takes == "probabilities" or (
+            self.search is not None and self.search.probabilities
+        )
+
+    @property
+    def is_explained_out_of_fold(self) -> bool:
+        """Whether all its models have predicted some of the labelled images out of fold."""
+        folds: dict[str, set[int]] = {}
+        for judge in self.judges:
+            if isinstance(judge, TrainingPlan) and judge.fold is not None:
+                folds.setdefault(judge.model, set()).add(judge.fold)
+        in_common = set.intersection(*folds.values()) if folds else {0}
+        return bool(self.judges and in_common)
 
     @property
     def is_teacher(self) -> bool:

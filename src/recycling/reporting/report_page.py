@@ -16,14 +16,17 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
         values: What is known of the ensemble, by name; a value that is None is not known, and one
             that no panel takes is left out. The panels of this package take
 
-            - `metrics`: the ensemble's metrics; their score is NaN where no truth is known;
+            - `out_of_fold`: whether the ensemble is explained by out-of-fold predictions, or else
+              by the test images;
+            - `metrics`: the ensemble's metrics there; their score is NaN where no truth is known;
+            - `test_metrics`, `test_members`: those on the test images, and of the members by name;
             - `interval`: `low` and `high`, between which its score lies by the bootstrap over
               images; empty where no truth is known;
             - `members`: the metrics of each member, by name;
             - `weights`: how much each member counts, by name;
             - `objects`: what the members agree on, in the plural: ``boxes``;
             - `contributions`, `agreement`, `error_correlation`, `class_gains`, `score_thresholds`,
-              `leaderboard`: what `recycling.diagnostics` found;
+              `precision_thresholds`, `leaderboard`: what `recycling.diagnostics` found;
             - `changes`: an image, (H, W, 3) RGB, of what the ensemble changed;
             - `choices`, `search_history`: the ways of choosing, and every trial of the search;
               schemas `recycling.ensembling.CHOICES` and `HISTORY`.
@@ -33,7 +36,7 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
 
     >>> from recycling.evaluation import Metrics
     >>> page = report_page("Detection: final", {"metrics": Metrics("mAP50", 0.5, {}, {})})
-    >>> "<p>mAP50 <strong>0.5000</strong>.</p>" in page
+    >>> "<p>mAP50 <strong>0.5000</strong> on the test images.</p>" in page
     True
     """
     known = {name: value for name, value in values.items() if value is not None}

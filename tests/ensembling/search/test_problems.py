@@ -87,8 +87,8 @@ def test_detectors_that_miss_different_objects_gain_and_a_useless_one_is_left_ou
     found = search(detection_problem(scene[2], mean_ap, FOLDS, methods=["nms"]), n_trials=8)
     assert found.best_member.chosen.members[0] in ("good", "other")
     assert found.searched.chosen.members == ("good", "other")
-    assert found.searched.gain > 0.05
-    assert found.greedy.gain > 0.05
+    for choice in (found.searched, found.greedy):
+        assert choice.held_out_score > found.best_member.held_out_score + 0.05
 
 
 @pytest.mark.parametrize("method", BOX_METHODS)
@@ -99,7 +99,8 @@ def test_every_method_of_boxes_is_searched_with_settings_that_it_takes(scene, me
     found = search(problem, n_trials=4)
     assert set(found.history["method"]) == {method}
     described = space_of(BOX_METHODS[method])
-    assert set(dict(found.searched.chosen.settings)) == set(described.settings)
+    # Nothing says which boxes are right, so no scores are calibrated.
+    assert set(dict(found.searched.chosen.settings)) == set(described.settings) - {"calibrate"}
 
 
 def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble(scene):
@@ -109,7 +110,7 @@ def test_a_method_is_called_as_its_function_is_with_the_settings_of_the_ensemble
     soft = space_of(BOX_METHODS["soft_nms"])
     values = {"decay": "linear", "iou_threshold": 0.4, "score_threshold": 0.2}
     chosen = candidate(soft, {"other": 1, "good": 2}, values)
-    fused = problem.fuse(chosen, None, problem.names)
+    fused = problem.fuse(chosen, None, {})
     good, other, _ = scene[2].values()
     expected = soft_nms(
         [good, other], weights=[2, 1], decay="linear", iou_threshold=0.4, score_threshold=0.2,
@@ -161,7 +162,7 @@ def test_classifiers_gain_and_a_bad_one_is_left_out():
     members, score, folds, _ = crops()
     found = search(class_problem(members, score, folds), n_trials=12)
     assert found.greedy.chosen.members == found.searched.chosen.members == ("a", "b")
-    assert found.searched.gain > 0.02
+    assert found.searched.held_out_score > found.best_member.held_out_score + 0.02
     assert set(found.history["method"]) == {*CLASS_METHODS} - {"stacking"}
 
 
@@ -179,9 +180,7 @@ def test_stacked_probabilities_of_a_held_out_part_are_made_without_its_labels():
 
     def fused(truth):
         problem = class_problem(members, score, folds, truth=truth)
-        return problem.fuse(both, 1, ("a", "b", "bad")).sort_values(
-            "annotation_id", ignore_index=True
-        )
+        return problem.fuse(both, 1, {}).sort_values("annotation_id", ignore_index=True)
 
     lying = labels.copy()
     lying[folds["fold"] == 1] = "Paper"
@@ -204,7 +203,7 @@ def test_ties_of_classes_go_to_the_better_member():
     problem = class_problem(members, score, folds)
     pair = candidate(HARD_VOTE, {"a": 1, "bad": 1})
     for best_first in (("a", "b", "bad"), ("bad", "b", "a")):
-        fused = problem.fuse(pair, None, best_first)
+        fused = problem.fuse(pair, None, dict.fromkeys(best_first, 0.5))
         ranks = [best_first.index("a"), best_first.index("bad")]
         expected = hard_vote_probabilities([members["a"], members["bad"]], ranks=ranks)
         pd.testing.assert_frame_equal(fused, expected)
@@ -237,7 +236,7 @@ def test_segmentation_models_gain_and_a_bad_one_is_left_out(method):
     for choice in (found.greedy, found.searched):
         assert choice.chosen.method == method
         assert choice.chosen.members == ("a", "b", "c")
-        assert choice.gain > 0.05
+        assert choice.held_out_score > found.best_member.held_out_score + 0.05
 
 
 def test_hard_and_soft_votes_are_searched_where_there_are_probabilities():
@@ -251,7 +250,7 @@ def test_without_probabilities_members_vote_and_the_better_one_decides():
     problem = mask_problem(maps, score, FOLDS)
     assert problem.methods == (HARD_VOTE,)
     pair = candidate(HARD_VOTE, {"a": 1, "bad": 1})
-    fused = problem.fuse(pair, None, ("bad", "b", "c", "a"))
+    fused = problem.fuse(pair, None, dict.fromkeys(("bad", "b", "c", "a"), 0.5))
     expected = fuse_label_maps([maps["a"], maps["bad"]], [3, 0])
     assert all(np.array_equal(fused[image_id], expected[image_id]) for image_id in range(N_IMAGES))
     stack = np.stack([maps["a"][0], maps["bad"][0]])

@@ -12,19 +12,24 @@ from hypothesis import strategies as st
 from recycling.ensembling import EnsemblingError
 from recycling.ensembling.methods import Searched
 from recycling.ensembling.search.candidates import (
+    DEFAULT,
     Candidate,
+    Judge,
     Problem,
     Space,
     candidate,
 )
-from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, search
+from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, _quiet_optuna, search
 from recycling.ensembling.search.selection import (
     CHOICES,
     Scores,
     alone,
     best_member,
+    choice_sentence,
     choices_table,
     greedy_selection,
+    keep_default,
+    leave_out_worst,
 )
 
 MEAN = Space("mean", {"shrink": Searched(0.5, 1.0, 0.05, first=0.8)})
@@ -105,10 +110,108 @@ def test_members_that_alter_nothing_are_left_out_of_what_the_search_finds():
 def test_an_ensemble_of_useful_members_gains_on_held_out_parts(useful):
     found = search(useful, n_trials=20)
     for choice in (found.greedy, found.searched):
-        assert choice.gain > 0.05
+        assert choice.held_out_score > found.best_member.held_out_score + 0.05
         assert choice.gain > 4 * choice.gain_error
-    assert found.best_member.gain == 0
-    assert found.best in (found.greedy, found.searched)
+    assert found.default.gain == found.default.gain_error == 0
+    # The default has the useless member in it; whatever leaves it out is better.
+    assert found.all_but_worst.chosen.members == ("a", "b", "c")
+    assert found.best in (found.all_but_worst, found.greedy, found.searched)
+
+
+def test_the_default_stays_unless_another_is_better_by_more_than_a_standard_error():
+    even = problem({"a": 0.5, "b": 0.5}, methods=(Space("mean"),))
+    found = search(even, n_trials=4)
+    assert found.best is found.default
+    assert choice_sentence(found.table()).startswith("kept the default: the best found (")
+    useless = search(problem({"a": 0.5, "b": 0.5, "c": 9.0}, methods=(Space("mean"),)), n_trials=4)
+    best = useless.best
+    assert best.chosen.members == ("a", "b")
+    assert best.gain > best.gain_error
+    assert "instead of the default: a 1, b 1" in choice_sentence(useless.table())
+
+
+def test_the_default_is_fused_as_it_is_configured_and_not_as_the_first_method_is():
+    seen = []
+    made_up = problem({"a": 0.5, "b": 0.5})
+
+    def fuse(chosen, held_out, scores):
+        seen.append((chosen.method, held_out, dict(scores)))
+        return made_up.fuse(chosen, held_out, scores)
+
+    default = Space(DEFAULT, weighted=False, learns="scores")
+    configured = replace(made_up, fuse=fuse, default=default)
+    scores = Scores(configured)
+    choice = keep_default(scores)
+    assert choice.chosen == Candidate(DEFAULT, (("a", 1), ("b", 1)))
+    # It is told the members' scores on the other parts, and never those of the part held out.
+    told = {held_out: known for method, held_out, known in seen if method == DEFAULT}
+    assert set(told) == {None, *range(N_PARTS)}
+    for held_out, known in told.items():
+        assert known == {name: scores.training(alone(name), held_out) for name in "ab"}
+
+
+def judged(made_up, groups=None):
+    """The same problem, scored image by image; the score of a draw is the mean over it."""
+    n_images = sum(map(len, made_up.parts))
+    part = np.arange(n_images) % N_PARTS
+    group = np.arange(n_images) if groups is None else groups
+
+    def scores(fused):
+        each = np.array([made_up.score(fused, np.array([image])) for image in range(n_images)])
+        return lambda draws: draws @ each / draws.sum(axis=1)
+
+    return replace(made_up, score=None, judge=Judge(scores, part, group))
+
+
+def test_scores_image_by_image_are_those_of_the_parts_and_the_error_is_that_of_a_mean(useful):
+    by_image = judged(useful)
+    one = search(useful, n_trials=3)
+    other = search(by_image, n_trials=3)
+    for before, after in zip(one.choices, other.choices, strict=True):
+        assert before.chosen == after.chosen
+        assert before.held_out == pytest.approx(after.held_out)
+    # The mean over the images of the gain of each has a standard error that is known.
+    scores = Scores(by_image)
+    choice = leave_out_worst(scores)
+    difference = np.empty(400)
+    for part, ids in enumerate(by_image.parts):
+        for chosen, sign in ((choice.chosen_without[part], 1), (scores.default, -1)):
+            fused = scores.fused(chosen, part)
+            each = [sign * useful.score(fused, np.array([image])) for image in ids]
+            difference[ids] = difference[ids] + each if sign < 0 else each
+    expected = difference.std(ddof=1) / np.sqrt(400)
+    assert choice.gain_error == pytest.approx(expected, rel=0.15)
+
+
+def test_images_of_one_group_are_drawn_together_and_make_the_error_larger(useful):
+    # Ten copies of each image say no more than one of them.
+    guesses = np.repeat(np.arange(40), 10)
+    copied = replace(
+        useful,
+        fuse=lambda chosen, *_: useful.fuse(chosen, None, {})[guesses],
+        parts=tuple(np.flatnonzero(guesses % N_PARTS == part) for part in range(N_PARTS)),
+        score=lambda fused, ids: useful.score(fused[::10], guesses[ids]),
+    )
+    part = guesses % N_PARTS
+
+    def scores(fused):
+        each = np.array([copied.score(fused, np.array([image])) for image in range(400)])
+        return lambda draws: draws @ each / draws.sum(axis=1)
+
+    def error(group):
+        judge = Judge(scores, part, group)
+        return judge, leave_out_worst(Scores(replace(copied, score=None, judge=judge))).gain_error
+
+    alone_judge, of_images = error(np.arange(400))
+    together_judge, of_groups = error(guesses)
+    assert (alone_judge.unit, together_judge.unit) == ("400 images", "40 groups of images")
+    assert of_groups == pytest.approx(of_images * np.sqrt(10), rel=0.3)
+
+
+def test_all_but_the_worst_is_the_default_where_there_is_one_member():
+    lonely = search(problem({"a": 0.5}, methods=(Space("mean"),)), n_trials=2)
+    assert lonely.all_but_worst.chosen == lonely.default.chosen
+    assert lonely.best is lonely.default
 
 
 def test_the_best_member_is_recommended_where_no_ensemble_is_better():
@@ -121,9 +224,13 @@ def test_on_noise_the_training_score_gains_and_the_held_out_score_does_not():
     found = [search(coin_tossers(seed), n_trials=6, seed=seed) for seed in range(40)]
     for how in ("greedy", "searched"):
         choices = [getattr(one, how) for one in found]
-        best = [one.best_member.training_score for one in found]
-        training = np.mean([choice.training_score for choice in choices]) - np.mean(best)
-        held_out = np.mean([choice.gain for choice in choices])
+        best = [one.best_member for one in found]
+        training = np.mean(
+            [c.training_score - b.training_score for c, b in zip(choices, best, strict=True)]
+        )
+        held_out = np.mean(
+            [c.held_out_score - b.held_out_score for c, b in zip(choices, best, strict=True)]
+        )
         assert training > 0.02
         # Over 150 such problems the mean is -0.0005 and -0.0008, with a standard error of 0.0021.
         assert abs(held_out) < 0.3 * training
@@ -325,7 +432,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(useful, tmp_path, content):
 
 def test_a_score_that_is_not_finite_stops_with_one_line(useful):
     broken = replace(useful, score=lambda fused, ids: float("nan"))
-    with pytest.raises(EnsemblingError, match="alone of a scores nan on fold 0"):
+    with pytest.raises(EnsemblingError, match="mean of a, b, c, useless scores nan on fold 0"):
         search(broken, n_trials=2)
 
 
@@ -357,7 +464,7 @@ def test_ties_are_ranked_without_the_part_that_is_held_out():
 
     def fuse(chosen, held_out, best_first):
         if len(chosen.members) == 2:
-            seen[held_out] = best_first
+            seen[held_out] = tuple(best_first)
         return chosen
 
     def score(chosen, ids):
@@ -400,15 +507,16 @@ def test_the_best_member_is_compared_with_by_the_same_rule(useful):
 def test_the_table_says_what_the_choices_say(useful):
     found = search(useful, n_trials=6)
     table = found.table()
-    assert table["how"].tolist() == ["best member", "greedy", "search"]
+    ways = ["default", "best member", "all but the worst", "greedy", "search"]
+    assert table["how"].tolist() == ways
     assert CHOICES.conform(table, where="choices").equals(table)
     row = table.set_index("how").loc["greedy"]
     assert row["members"] == "a, b, c"
     assert row["settings"] == "shrink 0.8"
     assert [row[f"fold {fold}"] for fold in range(N_PARTS)] == list(found.greedy.held_out)
     assert row["held_out_score"] == pytest.approx(np.mean(found.greedy.held_out))
-    best = table.set_index("how").loc["best member"]
-    assert row["gain"] == pytest.approx(row["held_out_score"] - best["held_out_score"])
+    default = table.set_index("how").loc["default"]
+    assert row["gain"] == pytest.approx(row["held_out_score"] - default["held_out_score"])
     assert choices_table(found.choices).equals(table)
 
 
@@ -483,3 +591,14 @@ def test_words_are_searched_as_well_as_numbers():
     found = search(replace(made_up, fuse=fuse), n_trials=15)
     assert dict(found.searched.chosen.settings) == {"mood": "good"}
     assert dict(found.greedy.chosen.settings) == {"mood": "bad"}
+
+
+def test_optuna_is_quiet_till_the_last_of_several_searches_at_once_ends():
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    with _quiet_optuna:
+        with _quiet_optuna:
+            pass
+        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO

@@ -21,12 +21,16 @@ def history():
 @pytest.fixture
 def choices():
     rows = [
-        ("best member", 0.55, 0.50, 0.0, 0.0, 0.4, 0.6),
-        ("greedy", 0.60, 0.56, 0.06, 0.01, 0.5, 0.62),
-        ("search", 0.70, 0.54, 0.04, 0.02, 0.5, 0.58),
+        ("default", 0.52, 0.52, 0.0, 0.0, 0.42, 0.62),
+        ("best member", 0.55, 0.50, -0.02, 0.03, 0.4, 0.6),
+        ("all but the worst", 0.56, 0.53, 0.01, 0.02, 0.45, 0.61),
+        ("greedy", 0.60, 0.56, 0.04, 0.01, 0.5, 0.62),
+        ("search", 0.70, 0.54, 0.02, 0.03, 0.5, 0.58),
     ]
     columns = ["how", "training_score", "held_out_score", "gain", "gain_error", "fold 0", "fold 3"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(
+        unit="400 images", method="mean", weights="a 2, b 1"
+    )
 
 
 def texts(axis):
@@ -37,10 +41,15 @@ def line(axis, label):
     return next(drawn for drawn in axis.lines if drawn.get_label() == label)
 
 
-def test_the_title_says_the_gain_on_held_out_parts(history, choices):
-    title = search_figure(history, choices)._suptitle.get_text()
-    assert "Search: +0.040 ± 0.020 over the best member" in title
-    assert "greedy selection: +0.060" in title
+def test_the_title_says_what_was_taken_and_the_gain_on_held_out_parts(history, choices):
+    title = search_figure(history, choices)._suptitle.get_text().replace("\n", " ")
+    assert title == (
+        "Took greedy instead of the default: a 2, b 1 (mean), 0.040 +- 0.010 better on held-out "
+        "parts (standard error over 400 images)"
+    )
+    unsure = choices.assign(gain_error=0.05)
+    title = search_figure(history, unsure)._suptitle.get_text().replace("\n", " ")
+    assert title.startswith("Kept the default: the best found (greedy) is 0.040 +- 0.050 better on")
 
 
 def test_the_search_on_all_parts_is_drawn_with_the_simpler_ways_as_lines(history, choices):
@@ -61,9 +70,9 @@ def test_a_trial_in_which_nothing_was_found_hides_no_other_and_is_counted(histor
 
 def test_each_way_shows_its_parts_their_mean_and_the_training_score(history, choices):
     right = search_figure(history, choices).axes[1]
-    assert texts(right) == ["0.500", "0.560", "0.540"]
+    assert texts(right) == ["0.520", "0.500", "0.530", "0.560", "0.540"]
     labels = [label.get_text() for label in right.get_yticklabels()]
-    assert labels == ["best member", "greedy", "search"]
+    assert labels == choices["how"].tolist()
     drawn = [sorted(map(float, one.get_xdata())) for one in right.lines]
     for _, row in choices.iterrows():
         assert [row["fold 0"], row["fold 3"]] in drawn

@@ -17,6 +17,8 @@ from recycling.backends.detectron2_backend.state import identity
 from recycling.backends.detectron2_backend.training import DetectorJob, fit
 from recycling.backends.shared.albumentations_list import check_albumentations
 from recycling.backends.shared.checkpoint_folder import sha256_of_data, with_settings
+from recycling.backends.shared.failing_step import enough_memory
+from recycling.backends.shared.ignore_regions import say_ignore_regions
 from recycling.backends.shared.job import check_can_score, finish
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin
@@ -39,7 +41,7 @@ class Detectron2Backend:
             model: The settings.
             recipe: A config in detectron2's language; see `resolve`.
             data: What to train on; the held-out fold is only looked at for `early_stopping`,
-                crowds are left out.
+                nothing is learnt as background in crowds.
             work_dir: Gets ``train.log``, ``metrics.json`` (losses by iteration),
                 ``metrics.jsonl`` (by epoch), the state of a training that has not ended, and
                 ``checkpoint/``.
@@ -61,6 +63,7 @@ class Detectron2Backend:
             ended = begin(work_dir, job.identity)
             if ended is not None:
                 return with_settings(ended, model, CONFIG, job.config.dump())
+            say_ignore_regions(job.name, data)
             return finish(job, *fit(job), CONFIG)
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
@@ -75,13 +78,14 @@ class Detectron2Backend:
             from the surest to the least sure.
 
         Raises:
-            BackendError: The folder is no whole checkpoint, or an image cannot be read.
+            BackendError: The folder is no whole checkpoint, an image cannot be read, or memory
+                runs out.
         """
         if images.crops is not None:
             raise BackendError(
                 f"{checkpoint.folder}: a detector looks at whole images; leave out the crops"
             )
-        with session.library():
+        with session.library(), enough_memory(checkpoint.folder):
             return predict(load_trained(checkpoint), images)
 
 
@@ -95,7 +99,7 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
     set_anchors(config, model, data)
     weights = class_weights(model, data)
     _check_augmentation(model)
-    stream = stream_of(model, records, data.class_names)
+    stream = stream_of(model, records, data.class_names, data.images_an_epoch)
     config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
     versions = session.versions()
     return DetectorJob(

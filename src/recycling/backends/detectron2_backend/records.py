@@ -15,7 +15,7 @@ from recycling.annotations import BOX, ImageFolder
 from recycling.annotations.images.decoding import UnreadableImageError, read_image
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.shared.training_annotations import check_annotations
+from recycling.backends.shared.training_annotations import check_annotations, is_pseudo
 
 
 def training_records(data: TrainingData, config: Any, name: str) -> list[dict[str, Any]]:
@@ -35,12 +35,14 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     class_of = data.class_of
     records: list[dict[str, Any]] = []
     for labeled in data.train:
+        pseudo = is_pseudo(labeled.annotations)
         check_annotations(labeled.annotations, class_of, name, masks=config.MODEL.MASK_ON)
         by_image = dict(list(labeled.annotations.annotations.groupby("image_id", sort=False)))
         none = labeled.annotations.annotations.iloc[:0]
         for image in labeled.annotations.images.itertuples(index=False):
             record = image_record(image, labeled.folder, len(records))
             objects = by_image.get(image.image_id, none)  # type: ignore[arg-type]
+            record["pseudo"] = pseudo
             record["annotations"] = _objects(objects, class_of, config.MODEL.MASK_ON)
             records.append(record)
     if config.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
@@ -118,7 +120,7 @@ def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list
             "bbox": box,
             "bbox_mode": BoxMode.XYXY_ABS,
             "category_id": class_of[category_id],
-            # The library's mapper leaves out what this marks.
+            # What this marks is no object; see `samples.TrainingMapper`.
             "iscrowd": int(iscrowd),
         }
         for box, category_id, iscrowd in zip(
@@ -130,7 +132,8 @@ def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list
     ]
     if masks:
         for record, segmentation in zip(objects, table["segmentation"].tolist(), strict=True):
-            record["segmentation"] = _mask(json.loads(segmentation))
+            if isinstance(segmentation, str):
+                record["segmentation"] = _mask(json.loads(segmentation))
     return objects
 
 

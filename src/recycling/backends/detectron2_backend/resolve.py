@@ -16,6 +16,7 @@ from recycling.backends.detectron2_backend.freezing import set_freeze
 from recycling.backends.detectron2_backend.losses import set_loss
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import SCORE_WEIGHTS_OF
 
 LIBRARY = "detectron2::"
 """What ``_BASE_`` starts with where it names a config that detectron2 ships."""
@@ -26,8 +27,11 @@ ARCHITECTURES = ("GeneralizedRCNN", "RetinaNet")
 WARMUP_FACTOR = 0.01
 """Where a warm-up begins, as a share of the learning rate, unless a recipe or an option says so."""
 
-CANNOT = ("devices",)
-"""The settings that this library cannot honour."""
+CANNOT = {
+    "devices": "remove it",
+    "score_weights": f"remove it, or use one of the {SCORE_WEIGHTS_OF}",
+}
+"""The settings that this library cannot honour, and what to do."""
 
 SET_BY = {
     "DATALOADER.NUM_WORKERS": "workers",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,32 @@ from torch.utils.data import DataLoader, Dataset
 from recycling.backends.detectron2_backend.records import naming_the_file, read_record
 from recycling.backends.shared.albumentations_list import AlbumentationsList
 from recycling.backends.shared.copies import check_sampled, copies_by_class, repeats_of
+from recycling.backends.shared.epochs import first_labeled_epoch, no_labeled
 from recycling.backends.shared.image_cache import ImageCache
 from recycling.backends.shared.model import Model
 
 Record = dict[str, Any]
+
+LABELED = 2**40
+"""Where positions begin again in the last part of a stream; no first part is as long."""
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """The last part of a stream, without what models have labelled.
+
+    Attributes:
+        numbers: Of the images.
+        sampler: Gives their places in `numbers` without end.
+        first_epoch: From 1.
+    """
+
+    numbers: list[int]
+    sampler: Any
+    first_epoch: int
+
+    def __iter__(self) -> Iterator[int]:
+        return (self.numbers[place] for place in self.sampler)
 
 
 @dataclass(frozen=True)
@@ -38,24 +60,45 @@ class Stream:
         records: All images.
         sampler: Gives their numbers without end.
         per_epoch: How many of them an epoch holds, on average.
+        labeled: What takes the sampler's place in the last epochs, if anything does.
     """
 
     records: list[Record]
     sampler: Any
     per_epoch: float
+    labeled: Labeled | None = None
 
 
-def stream_of(model: Model, records: list[Record], names: list[str]) -> Stream:
-    """The stream that `sampler` asks for.
+def stream_of(
+    model: Model, records: list[Record], names: list[str], images_an_epoch: int | None = None
+) -> Stream:
+    """The stream that `sampler` and `pseudo_until` ask for.
 
     Args:
         model: The settings.
         records: All images, with annotations.
         names: The categories, in the order of class indices.
+        images_an_epoch: How many images an epoch takes; None leaves it to the sampler.
 
     Raises:
-        BackendError: Copies are asked for of a category that is unknown or in no image.
+        BackendError: Copies are asked for of a category that is unknown or in no image, or no image
+            is labelled by people where only those are to be learnt from.
     """
+    stream = _sampled(model, records, names)
+    if images_an_epoch is not None:
+        stream = replace(stream, per_epoch=images_an_epoch)
+    numbers = [number for number, record in enumerate(records) if not record.get("pseudo")]
+    labeled_from = first_labeled_epoch(model)
+    if labeled_from is None or len(numbers) == len(records):
+        return stream
+    if not numbers:
+        raise no_labeled(model)
+    sampler = _sampled(model, [records[number] for number in numbers], names).sampler
+    return replace(stream, labeled=Labeled(numbers, sampler, labeled_from + 1))
+
+
+def _sampled(model: Model, records: list[Record], names: list[str]) -> Stream:
+    """The stream that `sampler` asks for."""
     asked = model.sampler
     if asked.name == "shuffle":
         sampler = TrainingSampler(len(records), seed=model.seed)
@@ -123,6 +166,17 @@ class Batches:
     by_shape: bool
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batches = self._batches(self.stream.sampler, 0)
+        labeled = self.stream.labeled
+        if labeled is not None:
+            before = batches_until(labeled.first_epoch - 1, self.size, self.stream)
+            # Whole batches, so that no image waits for others of its shape until the last part.
+            batches = itertools.chain(
+                itertools.islice(batches, before), self._batches(labeled, LABELED)
+            )
+        yield from itertools.islice(batches, self.first, None)
+
+    def _batches(self, sampler: Any, first: int) -> Iterator[list[tuple[int, int]]]:
         samples = (
             {
                 "number": number,
@@ -131,10 +185,9 @@ class Batches:
                 "width": self.stream.records[number]["width"] if self.by_shape else 0,
                 "height": self.stream.records[number]["height"],
             }
-            for position, number in enumerate(self.stream.sampler)
+            for position, number in enumerate(sampler, first)
         )
-        batches = AspectRatioGroupedDataset(samples, self.size)
-        for batch in itertools.islice(iter(batches), self.first, None):
+        for batch in AspectRatioGroupedDataset(samples, self.size):
             yield [(sample["number"], sample["position"]) for sample in batch]
 
 
@@ -161,7 +214,9 @@ class Samples(Dataset[Record]):
 
 
 class TrainingMapper(DatasetMapper):  # type: ignore[misc]
-    """The library's mapper, with images in memory and with Albumentations.
+    """The library's mapper, with images in memory, Albumentations and ignore regions.
+
+    What ``iscrowd`` marks is no object; a sample has the boxes as ``ignore_regions``, (K, 4).
 
     Args:
         config: The resolved ``CfgNode``.
@@ -201,7 +256,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         sample["annotations"] = [dict(annotation) for annotation in record["annotations"]]
         self._transform_annotations(sample, T.TransformList(transforms), image.shape[:2])
         if self.list is not None:
-            image, sample["instances"] = self._augmented(image, sample["instances"], seed)
+            image = self._augment(image, sample, seed)
         sample["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return sample
 
@@ -211,25 +266,41 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
             return image
         return self.resize.get_transform(image).apply_image(image)
 
-    def _augmented(self, image: Any, instances: Instances, seed: int) -> tuple[Any, Instances]:
-        """An image and its boxes after the list of Albumentations, which takes BGR."""
+    def _transform_annotations(self, sample: Record, transforms: Any, shape: Any) -> None:
+        marked = [each["bbox"] for each in sample["annotations"] if each["iscrowd"]]
+        super()._transform_annotations(sample, transforms, shape)
+        moved = transforms.apply_box(np.array(marked, np.float64).reshape(-1, 4))
+        regions = Boxes(torch.as_tensor(moved, dtype=torch.float32))
+        regions.clip(shape)
+        sample["ignore_regions"] = regions[regions.nonempty()].tensor
+
+    def _augment(self, image: Any, sample: Record, seed: int) -> Any:
+        """An image after the list of Albumentations, which takes BGR; boxes move with it."""
         flipped = self.image_format == "RGB"
+        instances, regions = sample["instances"], sample["ignore_regions"].numpy()
+        boxes = np.concatenate([instances.gt_boxes.tensor.numpy(), regions])
         masks = None
         if instances.has("gt_masks"):
-            masks = instances.gt_masks.tensor.numpy().astype(np.uint8)
+            # Those of regions are not looked at.
+            of_regions = np.zeros((len(regions), *image.shape[:2]), np.uint8)
+            of_objects = instances.gt_masks.tensor.numpy().astype(np.uint8)
+            masks = np.concatenate([of_objects, of_regions])
         assert self.list is not None
         made = self.list(
             np.ascontiguousarray(image[..., ::-1] if flipped else image),
             seed,
-            boxes=instances.gt_boxes.tensor.numpy(),
+            boxes=boxes,
             masks=masks,
         )
+        objects = made.rows < len(instances)
         found = Instances(made.image.shape[:2])
-        found.gt_boxes = Boxes(torch.as_tensor(made.boxes))
-        found.gt_classes = instances.gt_classes[torch.as_tensor(made.rows)]
+        found.gt_boxes = Boxes(torch.as_tensor(made.boxes[objects]))
+        found.gt_classes = instances.gt_classes[torch.as_tensor(made.rows[objects])]
         if made.masks is not None:
-            found.gt_masks = BitMasks(torch.as_tensor(made.masks > 0))
-        return made.image[..., ::-1] if flipped else made.image, found
+            found.gt_masks = BitMasks(torch.as_tensor(made.masks[objects] > 0))
+        sample["instances"] = found
+        sample["ignore_regions"] = torch.as_tensor(made.boxes[~objects])
+        return made.image[..., ::-1] if flipped else made.image
 
 
 def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:
@@ -255,4 +326,9 @@ def build_loader(model: Model, config: Any, stream: Stream, first: int) -> Any:
 
 def iterations_until(epoch: int, model: Model, stream: Stream) -> int:
     """How many batches the first epochs hold."""
-    return math.ceil(round(epoch * stream.per_epoch, 6) / model.batch_size)
+    return batches_until(epoch, model.batch_size, stream)
+
+
+def batches_until(epoch: int, size: int, stream: Stream) -> int:
+    """How many batches of a size the first epochs hold."""
+    return math.ceil(round(epoch * stream.per_epoch, 6) / size)

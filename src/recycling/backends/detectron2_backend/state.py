@@ -9,7 +9,7 @@ from typing import Any
 from recycling.backends.core import TrainingData
 from recycling.backends.shared.checkpoint_folder import no_room, sha256_of_data
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import STATE, Identity, flat, identity_of
+from recycling.backends.shared.resume import STATE, Identity, facts_of_data, flat, identity_of
 from recycling.files import new_file
 
 NOT_OF_CONFIG = (
@@ -53,6 +53,7 @@ def identity(
         training_data=sha256_of_data(data, held_out=model.early_stopping is not None),
         start=start,
         left_out=("workers",),
+        besides=facts_of_data(data, model.task),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError, unwrapped_errors
 from recycling.backends.detectron2_backend.checkpoint import Network
+from recycling.backends.detectron2_backend.ignore_regions import leave_out_ignore_regions
 from recycling.backends.detectron2_backend.losses import use_loss
 from recycling.backends.detectron2_backend.prediction import predict
 from recycling.backends.detectron2_backend.pretrained import load_pretrained
@@ -18,6 +19,7 @@ from recycling.backends.detectron2_backend.session import one_line, seed_epoch
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.failing_step import Step, explained_step
+from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.job import Job, scorer
 from recycling.backends.shared.resume import state_of
 from recycling.backends.shared.speed import Speed
@@ -270,4 +272,6 @@ def _build(job: DetectorJob) -> Any:
     if job.start is not None and state_of(job.work_dir) is None:
         load_pretrained(network, job.start, job.name)
     use_loss(network, job.model, job.class_weights)
+    if count_ignore_regions(job.data):
+        leave_out_ignore_regions(network)
     return network

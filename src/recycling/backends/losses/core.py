@@ -83,6 +83,7 @@ class LossConfigs:
         dense: mmdet's heads that score the classes at each cell, or for each anchor.
         retinanet: detectron2's RetinaNet: gives keys of ``MODEL.RETINANET``.
         fast_rcnn: detectron2's box heads behind proposals.
+        soft_labels: Whether a classifier's label may be a probability of each class.
     """
 
     classifier: Callable[[Any, Head], Config] | None = None
@@ -91,6 +92,7 @@ class LossConfigs:
     dense: Callable[[Any, Head], Config] | None = None
     retinanet: Callable[[Any], Config] | None = None
     fast_rcnn: FastRCNNLoss | None = None
+    soft_labels: bool = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -28,10 +28,18 @@ from recycling.backends.mmengine_backend.pretrained import check_weights
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
-from recycling.backends.shared.failing_step import explained_step
+from recycling.backends.shared.failing_step import enough_memory, explained_step
+from recycling.backends.shared.ignore_regions import count_ignore_regions, say_ignore_regions
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import alone_in, begin, flat, identity_of, state_of
+from recycling.backends.shared.resume import (
+    alone_in,
+    begin,
+    facts_of_data,
+    flat,
+    identity_of,
+    state_of,
+)
 from recycling.backends.shared.threads import set_threads
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
@@ -90,6 +98,8 @@ class MMEngineBackend:
                 ended = begin(work_dir, job.identity)
                 if ended is not None:
                     return with_settings(ended, model, CONFIG, job.config.dump())
+                if model.task == "det":
+                    say_ignore_regions(job.name, data)
                 if model.devices == 1:
                     return train(job)
             return launch(job)
@@ -102,11 +112,11 @@ class MMEngineBackend:
             images: What to predict on; for a classifier with `crops`.
 
         Raises:
-            BackendError: The folder is no whole checkpoint or another library's, or an image
-                cannot be read.
+            BackendError: The folder is no whole checkpoint or another library's, an image
+                cannot be read, or memory runs out.
         """
         trained = read_facts(checkpoint, CONFIG)
-        with session.library(self.name):
+        with session.library(self.name), enough_memory(checkpoint.folder):
             return predict(load_network(checkpoint, trained, self.name), images)
 
 
@@ -146,6 +156,7 @@ def _prepared(
         versions,
         training_data=training_set.sha256,
         start=start,
+        besides=facts_of_data(data, model.task),
     )
     n_samples, sha256 = training_set.n_samples, training_set.sha256
     return Job(model, config, data, n_samples, sha256, work_dir, start, versions, identity)
@@ -191,6 +202,25 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     return dict(current_network(runner).state_dict()), facts
 
 
+def _fit_to_data(network: Any, job: Job) -> None:
+    """Let a network learn as the annotations ask: ignore regions, and weights by score."""
+    if job.model.task == "seg" and count_ignore_regions(job.data):
+        from recycling.backends.mmengine_backend.networks.segmenters import ignored_pixels
+
+        ignored_pixels.say_what_cannot_ignore(network, job.name)
+    if job.model.task != "det":
+        return
+    from recycling.backends.mmengine_backend.networks.detectors import (
+        ignore_regions,
+        score_weights,
+    )
+
+    if job.model.score_weights:
+        score_weights.weigh_by_score(network)
+    if count_ignore_regions(job.data):
+        ignore_regions.leave_out_ignore_regions(network, job.name)
+
+
 def _end_loaders(runner: Any) -> None:
     """End the loader processes now.
 
@@ -217,6 +247,7 @@ def _build(job: Job) -> Any:
     try:
         with session.silence():
             runner = Runner.from_cfg(config)
+            _fit_to_data(network_of(runner), job)
             use_fastest_memory_format(runner.model)
             # In the runner alone: its config is that of the checkpoint, and formatted once.
             loader = copy.deepcopy(config.train_dataloader)

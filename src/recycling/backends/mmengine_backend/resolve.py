@@ -25,6 +25,8 @@ from recycling.backends.mmengine_backend.settings.instance_masks import set_inst
 from recycling.backends.mmengine_backend.settings.losses import set_loss
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
+from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
+from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Schedule
 
@@ -124,6 +126,8 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     set_anchors(config, model, data)
     set_instance_masks(config, model, data)
     set_augmentation(config, model, data)
+    set_soft_labels(config, model, data)
+    set_score_weights(config, model)
     set_sampler(config, model, data)
     set_image_cache(config, model)
     _check_options(model, config)
@@ -230,7 +234,8 @@ def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
 
 def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
     prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
-    types = {"cls": "BaseDataset", "det": "BaseDetDataset", "seg": "LabelMapDataset"}
+    boxes = "BoxesAndIgnoreRegions" if data.ignore_regions else "BaseDetDataset"
+    types = {"cls": "BaseDataset", "det": boxes, "seg": "LabelMapDataset"}
     return {
         "type": types[model.task],
         "ann_file": str(data.file.resolve()),

@@ -1,4 +1,4 @@
-"""A training step that fails inside a library: one line for it, the rest in the run's folder."""
+"""What fails inside a library, a training step or for want of memory: one line for it."""
 
 from __future__ import annotations
 
@@ -56,6 +56,51 @@ def explained_step(step: Step) -> Iterator[None]:
         raise BackendError(_line(step, error)) from error
 
 
+@contextmanager
+def enough_memory(checkpoint: Path) -> Iterator[None]:
+    """Say in one line that the memory does not do for a prediction, and what to do.
+
+    Args:
+        checkpoint: The folder of the model that predicts.
+
+    Raises:
+        BackendError: Inside, memory ran out.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = shorten(str(error), 150, placeholder=" ...")
+        raise BackendError(
+            f"{checkpoint}: out of memory while predicting ({reason}); end what else uses it, "
+            "predict without the GPU (CUDA_VISIBLE_DEVICES= before the command), or set a lower "
+            "batch_size or image_size in models.yml, which trains the model again"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a GPU, or of the machine, did not do.
+
+    >>> is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    True
+    """
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in _OUT_OF_MEMORY
+    )
+
+
+_OUT_OF_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+)
+"""What torch says where it has no error of its own for it."""
+
+
 def _line(step: Step, error: Exception) -> str:
     reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
     cause, remedy = _cause(step, error)
@@ -75,9 +120,7 @@ def _line(step: Step, error: Exception) -> str:
 
 def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
     """What is behind an error, where that is known, and what to do."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+    if is_out_of_memory(error):
         return "out of memory", (
             "lower batch_size (and raise accumulate by as much), lower image_size, or set "
             "precision: bf16"

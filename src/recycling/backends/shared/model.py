@@ -55,6 +55,17 @@ class Model(Settings):
         "labelled images, 'all' alone: every fold, and it",
     )
     train_on: Literal["labeled", "labeled+pseudo"] = "labeled"
+    pseudo_until: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the epochs in which pseudo-labels have a part, rounded up; after it "
+        "epochs are as long, of labelled images",
+    )
+    score_weights: bool = Field(
+        default=False,
+        description="boxes only: a pseudo-label counts by its score in the loss of the classes",
+    )
     image_size: int = Field(ge=16, description="side of the square input, pixels")
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1, description="images a step, of all devices together")
@@ -137,6 +148,8 @@ class Model(Settings):
             raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
         if self.score_threshold is not None and self.task != "det":
             raise ValueError(f"score_threshold is of boxes; task {self.task!r} has none: remove it")
+        if self.score_weights and self.task != "det":
+            raise ValueError(f"score_weights is of boxes; task {self.task!r} has none: remove it")
         if self.probabilities and self.task != "seg":
             raise ValueError(
                 f"probabilities is for masks; task {self.task!r} gives its scores anyway"

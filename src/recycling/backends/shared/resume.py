@@ -14,14 +14,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from recycling.backends.core import BackendError, Checkpoint
+from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, WEIGHTS, sha256_of
+from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.settings import Task
 from recycling.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,9 @@ NOT_OF_TRAINING = frozenset(
 
 NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing"})
 """Settings that change neither the weights nor what is predicted with them."""
+
+NEWER = frozenset({"pseudo_until", "score_weights"})
+"""Settings that older trainings did not know; at their defaults they do not make those anew."""
 
 SHOWN = 5
 """Most changes that one line names."""
@@ -89,6 +95,21 @@ class Identity:
         return ", ".join(shown + more)
 
 
+def facts_of_data(data: TrainingData, task: Task) -> dict[str, str]:
+    """What a training's data say of it besides images and annotations, where they say something.
+
+    Args:
+        data: What is trained on.
+        task: What is learnt; ignore regions matter to detectors.
+    """
+    facts: dict[str, str] = {}
+    if data.images_an_epoch is not None:
+        facts["images_an_epoch"] = str(data.images_an_epoch)
+    if task == "det" and (n := count_ignore_regions(data)):
+        facts["ignore regions"] = f"{n}, left out of the background"
+    return facts
+
+
 def identity_of(
     model: Model,
     config: Iterable[tuple[str, str]],
@@ -97,6 +118,7 @@ def identity_of(
     training_data: str,
     start: Path | None,
     left_out: Collection[str] = (),
+    besides: Mapping[str, str] = MappingProxyType({}),
 ) -> Identity:
     """What a training depends on.
 
@@ -107,11 +129,14 @@ def identity_of(
         training_data: The sha256 of what is trained on.
         start: The file of the weights that it starts from, if one was given.
         left_out: Settings that do not change the weights with this library.
+        besides: What else it depends on, by name.
     """
-    settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out})
+    as_ever = {name for name in NEWER if getattr(model, name) == Model.model_fields[name].default}
+    settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out, *as_ever})
     facts = {"format": str(FORMAT), **dict(flat(settings))}
     facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
     facts["training data"] = f"sha256 {training_data}"
+    facts.update(besides)
     facts.update((f"recipe.{key}", value) for key, value in config)
     facts.update((f"version.{name}", version) for name, version in versions.items())
     return Identity(facts)

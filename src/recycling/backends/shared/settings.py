@@ -20,6 +20,12 @@ WHOLE_BATCH = ("mosaic", "mixup", "cutmix", "copy_paste", "rand_augment")
 """Augmentations that are the libraries' own; other names are classes of Albumentations."""
 
 
+SCORE_WEIGHTS_OF = (
+    "recipes of mmdet with Faster R-CNN, Cascade R-CNN, HTC, RetinaNet, EfficientDet, SSD or YOLOX"
+)
+"""What takes `score_weights`."""
+
+
 def _only_with(settings: Settings, name: str, takers: Mapping[str, tuple[str, ...]]) -> None:
     """Refuse a setting that the chosen `name` does not take.
 

@@ -17,7 +17,7 @@ def check_annotations(
         annotations: What is trained on.
         class_of: The class index of each category id.
         where: What the message begins with.
-        masks: Whether each annotation needs a mask.
+        masks: Whether each object needs a mask.
 
     Raises:
         BackendError: There is one; the message names the first, and says how many there are.
@@ -37,7 +37,8 @@ def check_annotations(
     ]
     if masks:
         advice = "set MODEL.MASK_ON to false in the model's options"
-        faults.append((table["segmentation"].isna(), "has no mask", advice))
+        unmasked = table["segmentation"].isna() & ~table["iscrowd"].astype(bool)
+        faults.append((unmasked, "has no mask", advice))
     for bad, fault, advice in faults:
         if bad.any():
             row = table[bad].iloc[0]
@@ -45,3 +46,12 @@ def check_annotations(
                 f"{where}: annotation {row['annotation_id']} on image {row['image_id']} {fault} "
                 f"({int(bad.sum())} are like that); {advice}"
             )
+
+
+def is_pseudo(annotations: Annotations) -> bool:
+    """Whether models have labelled a part of the training data.
+
+    Args:
+        annotations: Of one part.
+    """
+    return bool((annotations.annotations["source"] == "pseudo").any())

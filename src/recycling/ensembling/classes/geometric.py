@@ -14,7 +14,7 @@ from recycling.ensembling.classes.probabilities import (
     scaled_rows,
 )
 from recycling.ensembling.members import member_names, member_weights
-from recycling.ensembling.methods import ClassFusion, MemberWeights, class_method
+from recycling.ensembling.methods import Calibrate, ClassFusion, MemberWeights, class_method
 from recycling.predictions import ClassProbabilities
 
 
@@ -23,6 +23,7 @@ class GeometricMeanSettings(ClassFusion):
 
     method: Literal["geometric"] = "geometric"
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 @class_method("geometric", GeometricMeanSettings)

@@ -9,7 +9,7 @@ import numpy as np
 
 from recycling.ensembling.classes.probabilities import aligned_probabilities, probability_table
 from recycling.ensembling.members import member_names
-from recycling.ensembling.methods import ClassFusion, class_method
+from recycling.ensembling.methods import Calibrate, ClassFusion, class_method
 from recycling.ensembling.ties import best_first
 from recycling.predictions import ClassProbabilities
 
@@ -18,6 +18,7 @@ class HardVoteSettings(ClassFusion):
     """The class that most members hold most likely; ties go to the better-ranked member."""
 
     method: Literal["hard_vote"] = "hard_vote"
+    calibrate: Calibrate = "none"
 
 
 @class_method("hard_vote", HardVoteSettings, learns="ranks")

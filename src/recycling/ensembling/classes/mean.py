@@ -9,7 +9,7 @@ import numpy as np
 
 from recycling.ensembling.classes.probabilities import aligned_probabilities, probability_table
 from recycling.ensembling.members import member_names, member_weights
-from recycling.ensembling.methods import ClassFusion, MemberWeights, class_method
+from recycling.ensembling.methods import Calibrate, ClassFusion, MemberWeights, class_method
 from recycling.predictions import ClassProbabilities
 
 
@@ -18,6 +18,7 @@ class MeanSettings(ClassFusion):
 
     method: Literal["mean"] = "mean"
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 @class_method("mean", MeanSettings)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic.fields import FieldInfo
 
+from recycling.ensembling.calibration import NONE
 from recycling.ensembling.members import EnsemblingError
-from recycling.ensembling.methods import Method, Searched
+from recycling.ensembling.methods import Method, Searched, SearchedNames
 from recycling.registry import Entry, PickedSettings, Registry
 
 Fused = TypeVar("Fused")
@@ -21,6 +23,12 @@ Setting: TypeAlias = float | str
 
 ALONE = "alone"
 """The method of one member whose predictions are left as they are."""
+
+DEFAULT = "default"
+"""The method that is configured for ensembles that are not searched for, as it is configured."""
+
+CALIBRATE = "calibrate"
+"""The setting of a method that says how scores are made comparable before they are fused."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +40,14 @@ class Space:
         settings: What of its settings is searched, by name: a range of numbers, or words, the
             first of which is tried first.
         weighted: Whether members may count differently; where not, they are in or out.
-        learns: What it takes from the truth: nothing, which member is better (for ties), or all
-            labels. It is shown neither of the part that is held out.
+        learns: What it takes from the truth: nothing, which member is better (for ties), their
+            scores, or all labels. It is shown none of these of the part that is held out.
     """
 
     name: str
     settings: Mapping[str, Searched | tuple[str, ...]] = field(default_factory=dict)
     weighted: bool = True
-    learns: Literal["nothing", "ranks", "labels"] = "nothing"
+    learns: Literal["nothing", "ranks", "scores", "labels"] = "nothing"
 
     def defaults(self) -> dict[str, Setting]:
         """What is tried first.
@@ -79,6 +87,8 @@ def _tried(setting: FieldInfo) -> Searched | tuple[str, ...] | None:
     for mark in setting.metadata:
         if isinstance(mark, Searched):
             return mark
+        if isinstance(mark, SearchedNames):
+            return tuple(sorted(mark.names, key=lambda name: bool(name != setting.default)))
     words = get_args(setting.annotation)
     if get_origin(setting.annotation) is not Literal or len(words) == 1:
         return None
@@ -105,6 +115,11 @@ class Candidate:
     def members(self) -> tuple[str, ...]:
         """Who is in it."""
         return tuple(name for name, _ in self.weights)
+
+    @property
+    def calibrate(self) -> str:
+        """How its members' scores are made comparable before they are fused."""
+        return str(dict(self.settings).get(CALIBRATE, NONE))
 
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
@@ -136,7 +151,7 @@ def settings_of(chosen: Candidate, registry: Registry[Method]) -> PickedSettings
     Example:
         >>> from recycling.ensembling import CLASS_METHODS
         >>> settings_of(candidate(Space("mean"), {"a": 2, "b": 1}), CLASS_METHODS)
-        MeanSettings(method='mean', weights={'a': 2.0, 'b': 1.0})
+        MeanSettings(method='mean', weights={'a': 2.0, 'b': 1.0}, calibrate='none')
     """
     entry = registry[chosen.method]
     space = space_of(entry)
@@ -193,6 +208,45 @@ def candidate(
     )
 
 
+ScoreOfDraws: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""Scores of draws of images: (draws, images) how often each was drawn, to (draws,) scores."""
+
+
+@dataclass(frozen=True)
+class Judge(Generic[Fused]):
+    """Scores taken image by image: of a part, and of images that are drawn from it.
+
+    Attributes:
+        scores: What gives, for fused predictions, the score of any draw of the images.
+        part: (images,), the index of the part that each is in.
+        group: (images,), a number that is the same for images that are drawn together.
+    """
+
+    scores: Callable[[Fused], ScoreOfDraws]
+    part: NDArray[np.int64]
+    group: NDArray[np.int64]
+
+    @property
+    def unit(self) -> str:
+        """What is drawn, and how many there are: ``400 images``."""
+        n_groups = len(np.unique(self.group))
+        return f"{n_groups} {'images' if n_groups == len(self.group) else 'groups of images'}"
+
+    def of_parts(self, fused: Fused, n_parts: int) -> NDArray[np.float64]:
+        """(parts,), the score of each part."""
+        return self.scores(fused)((self.part == np.arange(n_parts)[:, None]).astype(np.int64))
+
+    def draw(self, part: int, n_draws: int, seed: int = 0) -> NDArray[np.int64]:
+        """(draws, images), how often each image is drawn where groups of a part are."""
+        inside = self.part == part
+        groups, of_image = np.unique(self.group[inside], return_inverse=True)
+        chances = np.full(len(groups), 1 / len(groups))
+        rng = np.random.default_rng([seed, part])
+        times = np.zeros((n_draws, len(self.part)), dtype=np.int64)
+        times[:, inside] = rng.multinomial(len(groups), chances, size=n_draws)[:, of_image]
+        return times
+
+
 @dataclass(frozen=True)
 class Problem(Generic[Fused]):
     """Members to choose from, and parts of the images to choose and to score on.
@@ -203,19 +257,25 @@ class Problem(Generic[Fused]):
         folds: What each part is called.
         parts: The ids of the images (of the crops, for classes) in each part.
         fuse: The fused predictions for all parts, given the ensemble, the index of the part that
-            is held out (None where none is) and all members, the better first; nothing of what it
-            is given comes from the truth of that part. A method that learns from labels makes the
-            predictions of the part that is held out without its truth, and each other part's
-            without that and its own. The method `ALONE` gives a member's predictions as they are.
-        score: How good fused predictions are on the images of a part, the higher the better.
+            is held out (None where none is) and the score of every member on the other parts, the
+            best first; nothing of what it is given comes from the truth of that part. What learns
+            from labels makes the predictions of the part that is held out without its truth, and
+            each other part's without that and its own. The method `ALONE` gives a member's
+            predictions as they are, `DEFAULT` is the one that is configured.
+        score: How good fused predictions are on the images of a part, the higher the better; None
+            where `judge` says it.
+        default: The method that is configured, called `DEFAULT`; None for the first of `methods`.
+        judge: Gives scores image by image, of which a difference's standard error is taken.
     """
 
     names: tuple[str, ...]
     methods: tuple[Space, ...]
     folds: tuple[int, ...]
     parts: tuple[NDArray[np.int64], ...]
-    fuse: Callable[[Candidate, int | None, tuple[str, ...]], Fused]
-    score: Callable[[Fused, NDArray[np.int64]], float]
+    fuse: Callable[[Candidate, int | None, Mapping[str, float]], Fused]
+    score: Callable[[Fused, NDArray[np.int64]], float] | None = None
+    default: Space | None = None
+    judge: Judge[Fused] | None = None
 
     def __post_init__(self) -> None:
         if not self.names or not self.methods:
@@ -227,3 +287,27 @@ class Problem(Generic[Fused]):
                 f"{len(self.parts)} parts and {len(self.folds)} names of parts; an ensemble is "
                 "chosen on some and scored on another: give 2 or more (`parts_of` makes them)"
             )
+        if self.score is None and self.judge is None:
+            raise EnsemblingError("nothing says how good an ensemble is; give `score` or `judge`")
+
+    @cached_property
+    def spaces(self) -> Mapping[str, Space]:
+        """Every method that an ensemble may have, by name."""
+        every = [*self.methods, Space(ALONE)]
+        return {space.name: space for space in [*every, *([self.default] if self.default else [])]}
+
+    def as_default(self, names: tuple[str, ...]) -> Candidate:
+        """These members, fused as it is configured.
+
+        >>> problem = Problem(("a", "b"), (Space("mean"),), (0, 1), (np.array([1]),) * 2, max, max)
+        >>> problem.as_default(problem.names)
+        Candidate(method='mean', weights=(('a', 1), ('b', 1)), settings=())
+        """
+        return candidate(self.default or self.methods[0], dict.fromkeys(names, 1))
+
+    def scores(self, fused: Fused) -> NDArray[np.float64]:
+        """(parts,), how good fused predictions are on each part."""
+        if self.judge is not None:
+            return self.judge.of_parts(fused, len(self.parts))
+        assert self.score is not None
+        return np.array([float(self.score(fused, part)) for part in self.parts])

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, NewType
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.methods import Searched
 from recycling.ensembling.search.candidates import (
+    CALIBRATE,
     Candidate,
     Fused,
     Setting,
@@ -40,6 +41,9 @@ from recycling.ensembling.search.selection import (
     choose_best_member,
     choose_greedily,
     in_words,
+    keep_default,
+    leave_out_worst,
+    taken,
 )
 from recycling.progress import progress_bar
 from recycling.tables import Column, Schema, register_table
@@ -84,13 +88,17 @@ class Found:
     """What a search found, beside what simpler ways choose.
 
     Attributes:
+        default: All members, fused as it is configured.
         best_member: The best single member.
+        all_but_worst: The default without its worst member.
         greedy: Greedy forward selection, the baseline to beat.
         searched: The search.
         history: Every trial; schema `HISTORY`.
     """
 
+    default: Choice
     best_member: Choice
+    all_but_worst: Choice
     greedy: Choice
     searched: Choice
     history: History
@@ -98,16 +106,17 @@ class Found:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """The ways of choosing, the simplest first."""
-        return self.best_member, self.greedy, self.searched
+        return self.default, self.best_member, self.all_but_worst, self.greedy, self.searched
 
     @property
     def best(self) -> Choice:
-        """The one with the highest held-out score; of equals the simplest.
+        """The default, unless another is better by more than a standard error of the difference.
 
-        It is chosen among three by the very score that it reports, which flatters it a little
-        where the three are close.
+        Of several such, the one with the highest held-out score; of equals the simplest. It is
+        chosen among a few by the very score that it reports, which flatters it a little where they
+        are close.
         """
-        return max(self.choices, key=lambda choice: choice.held_out_score)
+        return self.choices[taken(self.table())]
 
     def table(self) -> Choices:
         """The ways of choosing side by side; schema `CHOICES`."""
@@ -125,9 +134,9 @@ def search(
     """Search for the best ensemble with Optuna's TPE sampler.
 
     It begins with what greedy selection chooses and with all members counting the same, by each
-    method. At the end, members are left out as long as that costs nothing. So on the parts that it
-    chooses on it is never worse than greedy selection; whether it is better on others, the held-out
-    scores say.
+    method and by the first with calibrated scores. At the end, members are left out as long as that
+    costs nothing. So on the parts that it chooses on it is never worse than greedy selection;
+    whether it is better on others, the held-out scores say.
 
     The same problem, seed and number of trials give the same result, whether or not the run was
     broken off and started again.
@@ -144,7 +153,8 @@ def search(
             search has a file of its own, and one of other predictions begins anew.
 
     Returns:
-        The choices of the best member, of greedy selection and of the search, and all trials.
+        The choices of the default, of the best member, of all but the worst, of greedy selection
+        and of the search, and all trials.
 
     Raises:
         EnsemblingError: No budget, a score that is not a finite number, or a storage that holds
@@ -153,8 +163,8 @@ def search(
     _check_budget(n_trials, timeout_s)
     stop = None if timeout_s is None else time.monotonic() + timeout_s
     scores = Scores(problem)
-    with _quiet_optuna(), progress_bar() as progress:
-        best_member, greedy = _baselines(scores, progress)
+    with _quiet_optuna, progress_bar() as progress:
+        default, best_member, all_but_worst, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
         held_out = (None, *range(len(problem.parts)))
         kept = None if storage is None else _open(storage, _described(scores, seed))
@@ -165,7 +175,9 @@ def search(
         _run(searches, n_trials, stop, progress)
         found = {each.held_out: each.best(n_trials) for each in searches}
     return Found(
+        default=default,
         best_member=best_member,
+        all_but_worst=all_but_worst,
         greedy=greedy,
         searched=scores.choice(SEARCH, found.__getitem__),
         history=_history(searches, n_trials),
@@ -181,13 +193,15 @@ def _check_budget(n_trials: int | None, timeout_s: float | None) -> None:
         raise EnsemblingError(f"timeout_s is {timeout_s}; it should be 0 or more")
 
 
-def _baselines(scores: Scores[Fused], progress: Progress) -> tuple[Choice, Choice]:
-    task = progress.add_task("best member, greedy", total=2, note="")
-    best_member = choose_best_member(scores)
-    progress.update(task, advance=1, note=f"{best_member.held_out_score:.4f} held out")
-    greedy = choose_greedily(scores)
-    progress.update(task, advance=1, note=f"{greedy.held_out_score:.4f} held out")
-    return best_member, greedy
+def _baselines(scores: Scores[Fused], progress: Progress) -> list[Choice]:
+    """What the simpler ways choose, the simplest first."""
+    ways = (keep_default, choose_best_member, leave_out_worst, choose_greedily)
+    task = progress.add_task("default, best member, greedy", total=len(ways), note="")
+    found = []
+    for choose in ways:
+        found.append(choose(scores))
+        progress.update(task, advance=1, note=f"{found[-1].held_out_score:.4f} held out")
+    return found
 
 
 def _run(
@@ -242,7 +256,7 @@ class _Search(Generic[Fused]):
             self.study.add_trials(self._kept.get_trials(deepcopy=False))
         problem = scores.problem
         self._tried = {chosen for chosen, _ in self.tried(None)}
-        starts = [start, *(_all_equal(problem, method) for method in problem.methods)]
+        starts = [start, *_starts(problem)]
         for first in list(dict.fromkeys(starts))[self.n_trials :]:
             self.study.enqueue_trial(_parameters(problem, first))
 
@@ -320,6 +334,21 @@ class _Search(Generic[Fused]):
 
 def _all_equal(problem: Problem[Fused], method: Space) -> Candidate:
     return candidate(method, dict.fromkeys(problem.names, 1))
+
+
+def _starts(problem: Problem[Fused]) -> list[Candidate]:
+    """All members counting the same, by each method, and by the first with scores calibrated."""
+    starts = [_all_equal(problem, method) for method in problem.methods]
+    for method in problem.methods:
+        calibrations = method.settings.get(CALIBRATE, ())
+        if isinstance(calibrations, tuple) and calibrations:
+            everybody = dict.fromkeys(problem.names, 1)
+            starts += [
+                candidate(method, everybody, method.defaults() | {CALIBRATE: name})
+                for name in calibrations
+            ]
+            break
+    return starts
 
 
 def _suggest(problem: Problem[Fused], trial: Trial) -> None:
@@ -466,14 +495,31 @@ _BEGINNING = b'{"op_code":'
 _FOREIGN = "{}: not a journal of trials; delete it, or name another file"
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Let Optuna say nothing below a warning: the progress line says it."""
-    import optuna
+class _Quiet:
+    """Lets Optuna say nothing below a warning: the progress line says it.
 
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    Its verbosity is one for all threads, so it is put back when the last search ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._searches, self._before = Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        import optuna
+
+        with self._lock:
+            if not self._searches:
+                self._before = optuna.logging.get_verbosity()
+                optuna.logging.set_verbosity(max(self._before, optuna.logging.WARNING))
+            self._searches += 1
+
+    def __exit__(self, *_: object) -> None:
+        import optuna
+
+        with self._lock:
+            self._searches -= 1
+            if not self._searches:
+                optuna.logging.set_verbosity(self._before)
+
+
+_quiet_optuna = _Quiet()

@@ -6,13 +6,23 @@ What is tried are the methods of the registries, and of each the settings that i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias, TypeVar, cast
+from dataclasses import replace
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.ensembling.fusion import fuse
+from recycling.ensembling.calibration import (
+    NONE,
+    Calibrator,
+    calibrate_boxes,
+    calibrate_classes,
+    calibrate_masks,
+    count_planes,
+)
+from recycling.ensembling.fusion import fuse, method_of
 from recycling.ensembling.masks.image_members import ImageSizes
 from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.methods import (
@@ -22,10 +32,14 @@ from recycling.ensembling.methods import (
     KnownLabels,
     LearntFusion,
     Method,
+    calibration_of,
 )
 from recycling.ensembling.search.candidates import (
     ALONE,
+    CALIBRATE,
+    DEFAULT,
     Candidate,
+    Judge,
     Problem,
     Space,
     settings_of,
@@ -36,22 +50,31 @@ from recycling.predictions import (
     DETECTIONS,
     ClassProbabilities,
     Detections,
+    LabelMap,
     LabelMaps,
 )
 from recycling.predictions.probability_maps import ProbabilityMaps
-from recycling.registry import Registry
+from recycling.registry import PickedSettings, Registry
 from recycling.tables import TableError
 
 Ids: TypeAlias = NDArray[np.int64]
 Table = TypeVar("Table", bound=pd.DataFrame)
 
 
+Calibrated: TypeAlias = Callable[[str, str, int | None], Any]
+"""A member's predictions for all parts with calibrated scores, given its name, the calibration and
+the part that is held out: those of a part are calibrated without its truth."""
+
+
 def detection_problem(
     members: Mapping[str, Detections],
-    score: Callable[[Detections, Ids], float],
+    score: Callable[[Detections, Ids], float] | None,
     folds: pd.DataFrame,
     *,
     methods: Sequence[str] | None = None,
+    default: PickedSettings | None = None,
+    judge: Judge[Detections] | None = None,
+    right: Callable[[Detections], NDArray[np.float64]] | None = None,
 ) -> Problem[Detections]:
     """Choose among detectors.
 
@@ -63,6 +86,10 @@ def detection_problem(
             that is one fold only, the parts that `parts_of` makes of it.
         methods: The names of those to try, the first for greedy selection; None
             for all.
+        default: How members are fused where nothing is searched for; None for the first method.
+        judge: Gives scores image by image, instead of `score`.
+        right: Gives, for a member's boxes, 1 for each that found an object, 0 for one that did not
+            and NaN for one of no account. Without it no scores are calibrated.
 
     Raises:
         EnsemblingError: No member, a method that does not exist, or fewer than two folds.
@@ -73,27 +100,37 @@ def detection_problem(
         name: Detections(_rows(DETECTIONS.conform(members[name], where=name), "image_id", known))
         for name in sorted(members)
     }
+    part_of = _part_by_id(folds, "image_id")
+    outcome = cache(lambda name: cast(Any, right)(tables[name]))
 
+    def learn(name: str, method: str, parts: frozenset[int]) -> Calibrator:
+        own = part_of.loc[tables[name]["image_id"]].isin(parts).to_numpy()
+        return calibrate_boxes(method, Detections(tables[name][own]), outcome(name)[own])
+
+    calibrated = _cross_fitted(tables, "image_id", part_of, learn)
     return Problem(
         names=tuple(tables),
-        methods=_spaces(BOX_METHODS, methods),
+        methods=_spaces(BOX_METHODS, methods, calibrates=right is not None),
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=lambda chosen, _, ranked: cast(
-            Detections, fuse_candidate(chosen, BOX_METHODS, tables, ranks=_ranks(ranked))
-        ),
-        score=lambda fused, ids: score(_rows(fused, "image_id", ids), ids),
+        fuse=_fuser(BOX_METHODS, tables, default, calibrated),
+        score=score and (lambda fused, ids: score(_rows(fused, "image_id", ids), ids)),
+        default=_default_space(default),
+        judge=judge,
     )
 
 
 def mask_problem(
     members: Mapping[str, LabelMaps],
-    score: Callable[[LabelMaps, Ids], float],
+    score: Callable[[LabelMaps, Ids], float] | None,
     folds: pd.DataFrame,
     *,
     probabilities: Mapping[str, ProbabilityMaps] | None = None,
     sizes: ImageSizes | None = None,
     methods: Sequence[str] | None = None,
+    default: PickedSettings | None = None,
+    judge: Judge[LabelMaps] | None = None,
+    truth: Mapping[int, LabelMap] | None = None,
 ) -> Problem[LabelMaps]:
     """Choose among segmentation models. One image's maps are in memory at a time.
 
@@ -106,6 +143,9 @@ def mask_problem(
         sizes: Height and width by image, as for `fuse_label_maps`.
         methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
+        default: As for `detection_problem`.
+        judge: As for `detection_problem`.
+        truth: The true label maps, without which no probabilities are calibrated.
 
     Raises:
         EnsemblingError: No member, a method that does not exist or lacks its probabilities, a
@@ -128,32 +168,52 @@ def mask_problem(
             _check_all_there(probabilities[name], known, name, "probability map of image")
         planes = {name: ProbabilityMaps(ids, probabilities[name].__getitem__) for name in names}
 
-    def fuse_chosen(chosen: Candidate, _: int | None, ranked: tuple[str, ...]) -> LabelMaps:
-        fused = fuse_candidate(
-            chosen, MASK_METHODS, maps, probabilities=planes, ranks=_ranks(ranked), sizes=sizes
-        )
-        return cast(LabelMaps, fused)
-
     soft = [name for name, entry in MASK_METHODS.items() if entry.thing.takes == "probabilities"]
     missing = () if planes else soft
+    part_of = _part_by_id(folds, "image_id")
+    counts = cache(
+        lambda name, part: count_planes(
+            planes[name],
+            cast("Mapping[int, LabelMap]", truth),
+            part_of.index[part_of == part].tolist(),
+        )
+    )
+
+    def learn(name: str, method: str, parts: frozenset[int]) -> Calibrator:
+        return calibrate_masks(method, np.sum([counts(name, part) for part in parts], axis=0))
+
+    @cache
+    def calibrated(name: str, method: str, held_out: int | None) -> ProbabilityMaps:
+        by_part = {
+            part: learn(name, method, others)(planes[name])
+            for part, others in _learning_parts(len(parts), held_out).items()
+        }
+        return ProbabilityMaps(ids, lambda image_id: by_part[part_of[image_id]][image_id])
+
     return Problem(
         names=names,
-        methods=_spaces(MASK_METHODS, methods, missing, "probability maps"),
+        methods=_spaces(
+            MASK_METHODS, methods, missing, "probability maps", calibrates=truth is not None
+        ),
         folds=tuple(parts),
         parts=tuple(parts.values()),
-        fuse=fuse_chosen,
-        score=lambda fused, ids: score(LabelMaps(ids.tolist(), fused.__getitem__), ids),
+        fuse=_fuser(MASK_METHODS, maps, default, calibrated, probabilities=planes, sizes=sizes),
+        score=score and (lambda fused, ids: score(LabelMaps(ids.tolist(), fused.__getitem__), ids)),
+        default=_default_space(default),
+        judge=judge,
     )
 
 
 def class_problem(
     members: Mapping[str, ClassProbabilities],
-    score: Callable[[ClassProbabilities, Ids], float],
+    score: Callable[[ClassProbabilities, Ids], float] | None,
     folds: pd.DataFrame,
     *,
     truth: pd.Series | None = None,
     seed: int = 0,
     methods: Sequence[str] | None = None,
+    default: PickedSettings | None = None,
+    judge: Judge[ClassProbabilities] | None = None,
 ) -> Problem[ClassProbabilities]:
     """Choose among classifiers.
 
@@ -163,10 +223,13 @@ def class_problem(
         score: How good probabilities are, given those of some crops and the ids of these crops.
         folds: `annotation_id` and `fold`: the crops that every member has predicted out of fold.
         truth: The name of each crop's category, by annotation id, without which no method
-            learns from labels. That takes four folds, and far longer than the rest.
+            learns from labels, which takes four folds and far longer than the rest, and no
+            probabilities are calibrated.
         seed: Of what a method draws.
         methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
+        default: As for `detection_problem`.
+        judge: As for `detection_problem`.
 
     Raises:
         EnsemblingError: No member, a method that does not exist or lacks its labels, a member
@@ -181,23 +244,33 @@ def class_problem(
         tables[name] = ClassProbabilities(_rows(table, "annotation_id", known))
     learning = [name for name, entry in CLASS_METHODS.items() if entry.thing.learns == "labels"]
     missing = learning if truth is None else ()
-    spaces = _spaces(CLASS_METHODS, methods, missing, "labels (`truth`)")
+    spaces = _spaces(
+        CLASS_METHODS, methods, missing, "labels (`truth`)", calibrates=truth is not None
+    )
     for space in spaces:
         if space.learns == "labels" and len(parts) < 4:
             raise EnsemblingError(
                 f"{len(parts)} folds; {space.name} is chosen and scored on 4 or more: give more "
                 "parts, or leave it out of the methods"
             )
-    part_of = folds.set_index("annotation_id")["fold"].rank(method="dense").astype("int64") - 1
+    part_of = _part_by_id(folds, "annotation_id")
+
+    def learn(name: str, method: str, parts: frozenset[int]) -> Calibrator:
+        crops = part_of.index[part_of.isin(parts)]
+        labels = cast("pd.Series", truth)
+        return calibrate_classes(method, tables[name], labels[labels.index.isin(crops)])
+
+    fuse_others = _fuser(
+        CLASS_METHODS, tables, default, _cross_fitted(tables, "annotation_id", part_of, learn)
+    )
 
     def fuse_chosen(
-        chosen: Candidate, held_out: int | None, ranked: tuple[str, ...]
+        chosen: Candidate, held_out: int | None, scores: Mapping[str, float]
     ) -> ClassProbabilities:
         if chosen.method in learning:
             labels = cast("pd.Series", truth)
             return _fuse_learning(chosen, tables, labels, part_of, held_out, seed)
-        fused = fuse_candidate(chosen, CLASS_METHODS, tables, ranks=_ranks(ranked))
-        return cast(ClassProbabilities, fused)
+        return cast(ClassProbabilities, fuse_others(chosen, held_out, scores))
 
     return Problem(
         names=tuple(tables),
@@ -205,7 +278,9 @@ def class_problem(
         folds=tuple(parts),
         parts=tuple(parts.values()),
         fuse=fuse_chosen,
-        score=lambda fused, ids: score(_rows(fused, "annotation_id", ids), ids),
+        score=score and (lambda fused, ids: score(_rows(fused, "annotation_id", ids), ids)),
+        default=_default_space(default),
+        judge=judge,
     )
 
 
@@ -216,7 +291,10 @@ def fuse_candidate(
     *,
     probabilities: Mapping[str, object] | None = None,
     ranks: Mapping[str, int] | None = None,
+    scores: Mapping[str, float | None] | None = None,
     sizes: ImageSizes | None = None,
+    default: PickedSettings | None = None,
+    calibrators: Mapping[str, Calibrator] | None = None,
 ) -> object:
     """Fuse members as a candidate says; one that is alone is left as it is.
 
@@ -226,14 +304,19 @@ def fuse_candidate(
         members: The predictions of its members by name, and perhaps of others.
         probabilities: The same for methods that fuse the probabilities beside label maps.
         ranks: The rank of each member, the smallest for the best.
+        scores: The score of each member on images that it has not seen.
         sizes: Height and width of each image, for label maps.
+        default: The settings of an ensemble whose method is `DEFAULT`.
+        calibrators: As for `fuse`.
     """
     if chosen.method == ALONE:
         return members[chosen.members[0]]
-    if probabilities and registry[chosen.method].thing.takes == "probabilities":
+    settings = default if chosen.method == DEFAULT else settings_of(chosen, registry)
+    assert settings is not None
+    if probabilities and method_of(settings).takes == "probabilities":
         members = probabilities
     own = {name: members[name] for name in chosen.members}
-    return fuse(settings_of(chosen, registry), own, ranks=ranks, sizes=sizes)
+    return fuse(settings, own, ranks=ranks, scores=scores, sizes=sizes, calibrators=calibrators)
 
 
 def _fuse_learning(
@@ -258,8 +341,87 @@ def _fuse_learning(
     return ClassProbabilities(pd.concat([fused.out_of_fold, fused.test], ignore_index=True))
 
 
-def _ranks(best_first: Sequence[str]) -> dict[str, int]:
-    return {name: rank for rank, name in enumerate(best_first)}
+def _fuser(
+    registry: Registry[Method],
+    members: Mapping[str, Any],
+    default: PickedSettings | None,
+    calibrated: Calibrated,
+    *,
+    probabilities: Mapping[str, Any] | None = None,
+    sizes: ImageSizes | None = None,
+) -> Callable[[Candidate, int | None, Mapping[str, float]], Any]:
+    """What fuses candidates that learn nothing from labels but how to calibrate scores."""
+
+    def fuse_chosen(chosen: Candidate, held_out: int | None, scores: Mapping[str, float]) -> Any:
+        of_default = default is not None and chosen.method == DEFAULT
+        method = calibration_of(default) if default and of_default else chosen.calibrate
+
+        def calibrator(name: str) -> Calibrator:
+            return lambda _: calibrated(name, method, held_out)
+
+        return fuse_candidate(
+            chosen,
+            registry,
+            members,
+            probabilities=probabilities,
+            ranks={name: rank for rank, name in enumerate(scores)},
+            scores=dict(scores),
+            sizes=sizes,
+            default=default,
+            calibrators={name: calibrator(name) for name in chosen.members},
+        )
+
+    return fuse_chosen
+
+
+def _cross_fitted(
+    tables: Mapping[str, Table],
+    key: str,
+    part_of: pd.Series,
+    learn: Callable[[str, str, frozenset[int]], Calibrator],
+) -> Calibrated:
+    """Calibrated tables, the rows of each part by what was learnt on others."""
+    learnt = cache(learn)
+    n_parts = part_of.nunique()
+
+    @cache
+    def calibrated(name: str, method: str, held_out: int | None) -> Any:
+        part = part_of.loc[tables[name][key]].to_numpy()
+        pieces: list[pd.DataFrame] = [
+            learnt(name, method, others)(tables[name][part == number])
+            for number, others in _learning_parts(n_parts, held_out).items()
+        ]
+        return pd.concat(pieces, ignore_index=True)
+
+    return calibrated
+
+
+def _learning_parts(n_parts: int, held_out: int | None) -> dict[int, frozenset[int]]:
+    """For each part, those whose truth its calibration is learnt on: neither its own nor the held.
+
+    >>> {part: sorted(others) for part, others in _learning_parts(3, 2).items()}
+    {0: [1], 1: [0], 2: [0, 1]}
+    """
+    every = frozenset(range(n_parts))
+    return {part: every - {part, held_out} for part in range(n_parts)}
+
+
+def _default_space(settings: PickedSettings | None) -> Space | None:
+    """What the method that is configured takes from the truth, and how it is called."""
+    if settings is None:
+        return None
+    method = method_of(settings)
+    if method.learns == "labels":
+        raise EnsemblingError(
+            f"{getattr(settings, settings.key)} as the default of a search: it learns from labels; "
+            "give another method"
+        )
+    learns: Any = method.learns
+    if getattr(settings, "weights", None) == "score":
+        learns = "scores"
+    if calibration_of(settings) != NONE:
+        learns = "labels"
+    return Space(DEFAULT, weighted=False, learns=learns)
 
 
 def _spaces(
@@ -267,16 +429,31 @@ def _spaces(
     names: Sequence[str] | None,
     missing: Collection[str] = (),
     lacks: str = "",
+    *,
+    calibrates: bool,
 ) -> tuple[Space, ...]:
     """What to try: the methods that are named, or all that do not lack what they need."""
     if names is None:
-        return tuple(space_of(entry) for name, entry in registry.items() if name not in missing)
-    for name in names:
-        if name not in registry:
-            raise EnsemblingError(str(registry.unknown(name)))
-        if name in missing:
-            raise EnsemblingError(f"method {name!r} needs {lacks}; give them or leave it out")
-    return tuple(space_of(registry[name]) for name in dict.fromkeys(names))
+        entries = [entry for name, entry in registry.items() if name not in missing]
+    else:
+        for name in names:
+            if name not in registry:
+                raise EnsemblingError(str(registry.unknown(name)))
+            if name in missing:
+                raise EnsemblingError(f"method {name!r} needs {lacks}; give them or leave it out")
+        entries = [registry[name] for name in dict.fromkeys(names)]
+    spaces = [space_of(entry) for entry in entries]
+    if calibrates:
+        return tuple(spaces)
+    return tuple(
+        replace(space, settings={n: own for n, own in space.settings.items() if n != CALIBRATE})
+        for space in spaces
+    )
+
+
+def _part_by_id(folds: pd.DataFrame, key: str) -> pd.Series:
+    """The index of the part of each image or crop, by its id."""
+    return folds.set_index(key)["fold"].rank(method="dense").astype("int64") - 1
 
 
 def _parts(folds: pd.DataFrame, key: str) -> tuple[dict[int, Ids], Ids]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NewType
+from typing import Any, Generic, NewType, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recycling.ensembling.calibration import NONE
 from recycling.ensembling.members import EnsemblingError
 from recycling.ensembling.search.candidates import (
     ALONE,
@@ -41,18 +42,23 @@ CHOICES = Schema(
         Column(
             "held_out_score", "float64", "mean over the parts, each without a say in the choice"
         ),
-        Column("gain", "float64", "held-out score less that of the best member"),
-        Column("gain_error", "float64", "standard error of the gain over the parts", minimum=0),
+        Column("gain", "float64", "held-out score less that of the default"),
+        Column("gain_error", "float64", "standard error of the gain", minimum=0),
+        Column("unit", "string", "what the standard error is over"),
     ),
     open_ended=True,
 )
 """A column for each part follows, ``fold 0`` and so on: the held-out score on it."""
 register_table("choices", CHOICES, Choices)
 
-BEST_MEMBER, GREEDY, SEARCH = "best member", "greedy", "search"
+AS_CONFIGURED, BEST_MEMBER, ALL_BUT_WORST = "default", "best member", "all but the worst"
+GREEDY, SEARCH = "greedy", "search"
 
 N_STEPS = 10
 """How many members greedy selection takes, counting one taken twice as two."""
+
+N_DRAWS = 200
+"""How often the images of a part are drawn: the error of a standard error is 5 % of it."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,14 @@ class Choice:
     """An ensemble, and how good the way of choosing it is.
 
     Attributes:
-        how: The way of choosing: `BEST_MEMBER`, `GREEDY` or `SEARCH`.
+        how: The way of choosing: `AS_CONFIGURED`, `BEST_MEMBER`, `ALL_BUT_WORST`, `GREEDY` or
+            `SEARCH`.
         chosen: The ensemble, chosen on all parts.
         training_score: Its mean score over these same parts: flattering.
         held_out: (parts,), the score on each part of what was chosen on the others: honest.
-        best_member: (parts,), the same of the one member that is best on the others.
+        default: (parts,), the same of the default.
+        gain_error: The standard error of the gain, as `Scores.gain_error` takes it.
+        unit: What that is over: ``400 images``.
         chosen_without: (parts,), what was chosen on the others.
         folds: (parts,), what the parts are called.
     """
@@ -73,7 +82,9 @@ class Choice:
     chosen: Candidate
     training_score: float
     held_out: tuple[float, ...]
-    best_member: tuple[float, ...]
+    default: tuple[float, ...]
+    gain_error: float
+    unit: str
     chosen_without: tuple[Candidate, ...]
     folds: tuple[int, ...]
 
@@ -84,19 +95,17 @@ class Choice:
 
     @property
     def gain(self) -> float:
-        """What is gained over the best single member, on images without a say in the choice."""
-        return float(np.mean(self._gains()))
+        """What is gained over the default, on images without a say in the choice."""
+        return float(np.mean(np.subtract(self.held_out, self.default)))
 
     @property
-    def gain_error(self) -> float:
-        """The gain's standard error over the parts; low, since parts are chosen on in common."""
-        return float(np.std(self._gains(), ddof=1) / np.sqrt(len(self.held_out)))
-
-    def _gains(self) -> NDArray[np.float64]:
-        return np.subtract(self.held_out, self.best_member)
+    def is_better(self) -> bool:
+        """Whether it is better than the default by more than one standard error."""
+        return self.gain > self.gain_error
 
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
+        folds = list(map(str, self.folds))
         return {
             "how": self.how,
             **self.chosen.to_dict(),
@@ -104,7 +113,12 @@ class Choice:
             "held_out_score": self.held_out_score,
             "gain": self.gain,
             "gain_error": self.gain_error,
-            "held_out": dict(zip(map(str, self.folds), self.held_out, strict=True)),
+            "unit": self.unit,
+            "held_out": dict(zip(folds, self.held_out, strict=True)),
+            "chosen_without": {
+                fold: chosen.to_dict()
+                for fold, chosen in zip(folds, self.chosen_without, strict=True)
+            },
         }
 
 
@@ -155,8 +169,9 @@ class Scores(Generic[Fused]):
 
     def __init__(self, problem: Problem[Fused]) -> None:
         self.problem = problem
-        self._methods = {method.name: method for method in (*problem.methods, Space(ALONE))}
-        self._known: dict[tuple[Candidate, int | None, tuple[str, ...]], NDArray[np.float64]] = {}
+        self.default = problem.as_default(problem.names)
+        self._known: dict[_Key, NDArray[np.float64]] = {}
+        self._drawn: dict[tuple[_Key, int], NDArray[np.float64]] = {}
 
     def of(self, chosen: Candidate, held_out: int | None = None) -> NDArray[np.float64]:
         """(parts,) scores, where fusing has seen nothing of the truth of a part.
@@ -165,18 +180,15 @@ class Scores(Generic[Fused]):
             chosen: An ensemble.
             held_out: The index of the part; None where no part is held out.
         """
-        learns = self._methods[chosen.method].learns
-        # Ensembles that learn nothing are the same whatever is held out.
-        ranked = () if learns == "nothing" else self._best_first(held_out)
-        # Of the ranks only the order of those inside matters.
-        inside = tuple(name for name in ranked if name in chosen.members)
-        key = (chosen, held_out if learns == "labels" else None, inside)
+        key = self._key(chosen, held_out)
         if key not in self._known:
-            fused = self.problem.fuse(chosen, held_out, ranked)
-            scores = [float(self.problem.score(fused, part)) for part in self.problem.parts]
-            self._known[key] = np.array(scores)
+            self._known[key] = self.problem.scores(self.fused(chosen, held_out))
             self._check(chosen, self._known[key])
         return self._known[key]
+
+    def fused(self, chosen: Candidate, held_out: int | None = None) -> Fused:
+        """The predictions of an ensemble for all parts, as for `of`."""
+        return self.problem.fuse(chosen, held_out, self._of_members(chosen, held_out))
 
     def training(self, chosen: Candidate, held_out: int | None = None) -> float:
         """The mean over the parts that are not held out."""
@@ -193,22 +205,69 @@ class Scores(Generic[Fused]):
         parts = range(len(self.problem.parts))
         chosen = choose(None)
         without = tuple(choose(part) for part in parts)
-        members = [self._best_first(part)[0] for part in parts]
         return Choice(
             how=how,
             chosen=chosen,
             training_score=self.training(chosen),
             held_out=tuple(float(self.of(without[part], part)[part]) for part in parts),
-            best_member=tuple(float(self.of(alone(members[part]))[part]) for part in parts),
+            default=tuple(float(self.of(self.default, part)[part]) for part in parts),
+            gain_error=self.gain_error(without),
+            unit=f"{len(parts)} parts" if self.problem.judge is None else self.problem.judge.unit,
             chosen_without=without,
             folds=self.problem.folds,
         )
 
-    def _best_first(self, held_out: int | None) -> tuple[str, ...]:
-        def key(name: str) -> tuple[float, str]:
-            return -self.training(alone(name), held_out), name
+    def gain_error(self, without: Sequence[Candidate]) -> float:
+        """The standard error of what is gained over the default.
 
-        return tuple(sorted(self.problem.names, key=key))
+        Images (groups, where there are any) of each part are drawn with replacement, and both are
+        scored on the same draws, so what makes images easy or hard for both cancels out. Where
+        scores are not known image by image, it is taken over the parts; that is low, as any two
+        choices have most of their parts in common.
+
+        Args:
+            without: (parts,), what was chosen on the other parts.
+        """
+        n_parts = len(self.problem.parts)
+        if self.problem.judge is None:
+            gains = [
+                self.of(own, p)[p] - self.of(self.default, p)[p] for p, own in enumerate(without)
+            ]
+            return float(np.std(gains, ddof=1) / np.sqrt(n_parts))
+        variances = [
+            np.nanvar(self._on_draws(own, part) - self._on_draws(self.default, part), ddof=1)
+            for part, own in enumerate(without)
+        ]
+        return float(np.sqrt(np.sum(variances)) / n_parts)
+
+    def best_first(self, held_out: int | None = None) -> dict[str, float]:
+        """The members and their scores on the parts that are not held out, the best first."""
+        scores = {name: self.training(alone(name), held_out) for name in self.problem.names}
+        return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+
+    def _on_draws(self, chosen: Candidate, part: int) -> NDArray[np.float64]:
+        """(draws,), the scores of an ensemble that was chosen without a part on draws of it."""
+        assert self.problem.judge is not None
+        key = (self._key(chosen, part), part)
+        if key not in self._drawn:
+            score = self.problem.judge.scores(self.fused(chosen, part))
+            self._drawn[key] = score(self.problem.judge.draw(part, N_DRAWS))
+        return self._drawn[key]
+
+    def _of_members(self, chosen: Candidate, held_out: int | None) -> dict[str, float]:
+        """The members' scores, where an ensemble hangs on them."""
+        return {} if self._learns(chosen) == "nothing" else self.best_first(held_out)
+
+    def _learns(self, chosen: Candidate) -> str:
+        return "labels" if chosen.calibrate != NONE else self.problem.spaces[chosen.method].learns
+
+    def _key(self, chosen: Candidate, held_out: int | None) -> _Key:
+        # Ensembles that learn nothing are the same whatever is held out; of ranks only the order
+        # of those inside matters.
+        learns = self._learns(chosen)
+        ranked = self._of_members(chosen, held_out) if learns == "ranks" else {}
+        inside = tuple(name for name in ranked if name in chosen.members)
+        return chosen, held_out if learns in ("scores", "labels") else None, inside
 
     def _check(self, chosen: Candidate, scores: NDArray[np.float64]) -> None:
         bad = ~np.isfinite(scores)
@@ -219,6 +278,9 @@ class Scores(Generic[Fused]):
             )
 
 
+_Key: TypeAlias = tuple[Candidate, int | None, tuple[str, ...]]
+
+
 def alone(name: str) -> Candidate:
     """One member, its predictions left as they are.
 
@@ -226,6 +288,21 @@ def alone(name: str) -> Candidate:
     ('yolox',)
     """
     return candidate(Space(ALONE), {name: 1})
+
+
+def keep_default(scores: Scores[Fused]) -> Choice:
+    """All members, fused as it is configured, whatever they score."""
+    return scores.choice(AS_CONFIGURED, lambda _: scores.default)
+
+
+def leave_out_worst(scores: Scores[Fused]) -> Choice:
+    """All members but the one with the lowest score, fused as it is configured."""
+
+    def choose(held_out: int | None) -> Candidate:
+        best_first = tuple(scores.best_first(held_out))
+        return scores.problem.as_default(tuple(sorted(best_first[:-1] or best_first)))
+
+    return scores.choice(ALL_BUT_WORST, choose)
 
 
 def choose_best_member(scores: Scores[Fused]) -> Choice:
@@ -281,6 +358,7 @@ def choices_table(choices: Sequence[Choice]) -> Choices:
             "held_out_score": choice.held_out_score,
             "gain": choice.gain,
             "gain_error": choice.gain_error,
+            "unit": choice.unit,
             **{f"fold {f}": s for f, s in zip(choice.folds, choice.held_out, strict=True)},
         }
         for choice in choices
@@ -288,18 +366,47 @@ def choices_table(choices: Sequence[Choice]) -> Choices:
     return Choices(CHOICES.conform(pd.DataFrame(rows), where="choices"))
 
 
-def choice_sentence(choices: Choices) -> str:
-    """Which way of choosing was taken, and what it is worth, without a full stop.
+def taken(choices: Choices) -> int:
+    """Which way of choosing is taken: the default, unless one is better beyond chance.
 
     Args:
-        choices: Schema `CHOICES`; that with the highest held-out score was taken, of equals the
-            first.
+        choices: One row a way, the default's first; schema `CHOICES`.
+
+    Returns:
+        The row of the highest held-out score among those whose gain over the default is above its
+        standard error; 0 where there is none.
+
+    >>> ways = pd.DataFrame(
+    ...     {"held_out_score": [0.5, 0.6, 0.7], "gain": [0, 0.1, 0.2], "gain_error": [0, 0.05, 0.3]}
+    ... )
+    >>> taken(Choices(ways))
+    1
     """
-    taken = choices.sort_values("held_out_score", ascending=False, kind="stable").iloc[0]
+    score = choices["held_out_score"].where(choices["gain"] > choices["gain_error"])
+    return 0 if score.isna().all() else int(score.fillna(-np.inf).to_numpy().argmax())
+
+
+def choice_sentence(choices: Choices) -> str:
+    """Whether the default was kept, and what the best of the others is worth beside it.
+
+    Args:
+        choices: One row a way of choosing, the default's first; schema `CHOICES`.
+
+    Returns:
+        A sentence without a full stop, like "kept the default: the best found (greedy) is 0.004 +-
+        0.007 better on held-out parts (standard error over 400 images)".
+    """
+    row = taken(choices)
+    others = choices.iloc[1:].sort_values("held_out_score", ascending=False, kind="stable")
+    best = choices.iloc[row] if row else others.iloc[0]
+    worth = f"{abs(best['gain']):.3f} +- {best['gain_error']:.3f}"
+    worth = f"{worth} {'better' if best['gain'] >= 0 else 'worse'}"
+    where = f" on held-out parts (standard error over {best['unit']})"
+    if row == 0:
+        return f"kept the default: the best found ({best['how']}) is {worth}{where}"
     return (
-        f"chosen by {taken['how']}, whose score on held-out parts is the highest: "
-        f"{taken['weights']} ({taken['method'].replace('_', ' ')}), {taken['gain']:+.4f} over the "
-        "best member"
+        f"took {best['how']} instead of the default: {best['weights']} "
+        f"({best['method'].replace('_', ' ')}), {worth}{where}"
     )
 
 

@@ -23,7 +23,11 @@ _OF_A_CLASS = {"mAP50": "AP50", "mIoU": "IoU", "macro F1": "F1"}
 
 @panel("Class by class", order=40)
 def class_gains(
-    metrics: Metrics, class_gains: ClassGains, members: Mapping[str, Metrics] | None = None
+    metrics: Metrics,
+    class_gains: ClassGains,
+    members: Mapping[str, Metrics] | None = None,
+    out_of_fold: bool = False,
+    test_metrics: Metrics | None = None,
 ) -> list[Markup]:
     """Bars, and the scores that they are the differences of."""
     if class_gains.empty:
@@ -41,6 +45,9 @@ def class_gains(
     }
     scores = dict.fromkeys(("ensemble", "best member", "mean of members"), ".4f")
     table = class_gains[list(headings)].rename(columns=headings)
+    if out_of_fold and test_metrics is not None and test_metrics.per_class:
+        table["ensemble on the test images"] = table["class"].map(test_metrics.per_class)
+        scores["ensemble on the test images"] = ".4f"
     return [
         render_image(figure, "gains and losses by class"),
         render_table(table, {**scores, "over best": "+.4f", "over mean": "+.4f"}),

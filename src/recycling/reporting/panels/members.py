@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isnan
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from markupsafe import Markup
 
 from recycling.diagnostics import Contributions
+from recycling.ensembling import model_of
 from recycling.evaluation import Metrics
 from recycling.reporting.pages import render_image, render_table
 from recycling.reporting.panels.core import panel
@@ -24,9 +26,15 @@ def members(
     metrics: Metrics,
     contributions: Contributions | None = None,
     members: Mapping[str, Metrics] | None = None,
+    out_of_fold: bool = False,
+    test_members: Mapping[str, Metrics] | None = None,
 ) -> list[Markup]:
-    """Each member's own score and what it adds; the scores alone where nobody was left out."""
+    """Each member's own score and what it adds; the scores alone where nobody was left out.
+
+    Out of fold a member is a model; on the test images each of its folds has a score.
+    """
     metric = metrics.metric
+    on_test = _on_test(test_members or {}) if out_of_fold else {}
     if contributions is not None and len(contributions):
         table = pd.DataFrame(
             {
@@ -41,6 +49,9 @@ def members(
             }
         )
         formats = {metric: ".4f", "ensemble without it": ".4f", "what it adds": "+.4f"}
+        if on_test:
+            table["on the test images"] = table["member"].map(on_test)
+            formats["on the test images"] = ".4f"
         figure = contributions_figure(contributions, metric)
         return [
             render_table(table, {**formats, "interval": ""}),
@@ -48,8 +59,21 @@ def members(
         ]
     if members and not isnan(metrics.score):
         scores = {"member": list(members), metric: [each.score for each in members.values()]}
-        return [render_table(pd.DataFrame(scores), {metric: ".4f"})]
+        formats = {metric: ".4f"}
+        if on_test:
+            scores["on the test images"] = [on_test.get(name) for name in members]
+            formats["on the test images"] = ".4f"
+        return [render_table(pd.DataFrame(scores), formats)]
     return []
+
+
+def _on_test(members: Mapping[str, Metrics]) -> dict[str, float]:
+    """The score of each model on the test images, the mean of its folds; empty without truth."""
+    scores: dict[str, list[float]] = {}
+    for name, metrics in members.items():
+        if not isnan(metrics.score):
+            scores.setdefault(model_of(name), []).append(metrics.score)
+    return {model: fmean(own) for model, own in scores.items()}
 
 
 def contributions_figure(contributions: Contributions, metric: str) -> Figure:

@@ -14,19 +14,35 @@ from recycling.reporting.panels.core import panel
 from recycling.reporting.scores import SIZES
 
 _SCORE = """
-<p>{{ metric }} <strong>{{ "%.4f" | format(score) }}</strong>
+<p>{{ metric }} <strong>{{ "%.4f" | format(score) }}</strong> {{ where }}
 {%- if interval %}, {{ "%.4f to %.4f" | format(interval.low, interval.high) }} on other images
-{%- endif %}.</p>
+{%- endif %}.
+{%- if test is not none %} On the test images: {{ "%.4f" | format(test) }}.{% endif %}</p>
 """
 _NO_SCORE = "<p>No truth is known, so there is no score.</p>"
 
 
 @panel("", order=0)
-def score(metrics: Metrics, interval: Mapping[str, float] | None = None) -> list[Markup]:
+def score(
+    metrics: Metrics,
+    interval: Mapping[str, float] | None = None,
+    out_of_fold: bool = False,
+    test_metrics: Metrics | None = None,
+) -> list[Markup]:
     """The score with its interval, and that of each size of objects, where boxes were scored."""
     if isnan(metrics.score):
         return [render_text(_NO_SCORE), *_sizes(metrics)]
-    sentence = render_text(_SCORE, metric=metrics.metric, score=metrics.score, interval=interval)
+    test = None
+    if out_of_fold and test_metrics is not None and not isnan(test_metrics.score):
+        test = test_metrics.score
+    sentence = render_text(
+        _SCORE,
+        metric=metrics.metric,
+        score=metrics.score,
+        where="out of fold" if out_of_fold else "on the test images",
+        interval=interval,
+        test=test,
+    )
     return [sentence, *_sizes(metrics)]
 
 

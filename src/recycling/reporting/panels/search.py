@@ -9,16 +9,22 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from recycling.ensembling import ALL_FOLDS, Choices, History
+from recycling.ensembling import ALL_FOLDS, Choices, History, choice_sentence
 from recycling.reporting.pages import render_image, render_table, render_text
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import ACCENT, INK, LOSS, PALE, QUIET, despine, new_figure
+from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, PALE, QUIET, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOUR = {"best member": QUIET, "greedy": LOSS, "search": ACCENT}
+_COLOUR = {
+    "default": INK,
+    "best member": QUIET,
+    "all but the worst": GREEN,
+    "greedy": LOSS,
+    "search": ACCENT,
+}
 _LINE = 110  # characters of a line of the title
 _SHOWN = 20  # trials
 _HEADINGS = {
@@ -27,7 +33,7 @@ _HEADINGS = {
     "weights": "weights",
     "settings": "settings",
     "held_out_score": "held out",
-    "gain": "gain",
+    "gain": "over the default",
     "gain_error": "±",
     "training_score": "on the parts chosen on",
 }
@@ -40,7 +46,7 @@ def search(choices: Choices, search_history: History | None = None) -> list[Mark
         return []
     scores = dict.fromkeys(("held out", "±", "on the parts chosen on"), ".4f")
     ways = choices[list(_HEADINGS)].rename(columns=_HEADINGS)
-    pieces = [render_table(ways, {**scores, "gain": "+.4f"})]
+    pieces = [render_table(ways, {**scores, "over the default": "+.4f"})]
     if search_history is not None and len(search_history):
         figure = search_figure(search_history, choices)
         pieces += [render_image(figure, "history of the search"), *_best_trials(search_history)]
@@ -83,16 +89,9 @@ def search_figure(history: History, choices: Choices) -> Figure:
 
 
 def _verdict(choices: Choices) -> str:
-    """What the most thorough way of choosing gains, and whether the simpler one does as well."""
-    last = choices.iloc[-1]
-    greedy = choices[choices["how"] == "greedy"]
-    verdict = (
-        f"{last['how'].capitalize()}: {last['gain']:+.3f} ± {last['gain_error']:.3f} over the "
-        "best member, on parts that it was not chosen on"
-    )
-    if last["how"] == "search" and len(greedy):
-        verdict += f"; greedy selection: {greedy['gain'].iloc[0]:+.3f}"
-    return verdict
+    """Whether the default was kept, and what the best of the others is worth beside it."""
+    sentence = choice_sentence(choices)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _trials(axis: Axes, trials: pd.DataFrame, choices: Choices) -> None:

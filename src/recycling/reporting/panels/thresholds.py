@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from recycling.diagnostics import ScoreThresholds, best_threshold, threshold_sentence
+from recycling.diagnostics import (
+    PrecisionThresholds,
+    ScoreThresholds,
+    best_threshold,
+    threshold_sentence,
+)
 from recycling.reporting.pages import render_image, render_table
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, despine, new_figure
@@ -20,14 +25,22 @@ _HEADINGS = {"f1": "F1", "boxes_per_image": "boxes an image"}
 
 
 @panel("What a score threshold does", order=50)
-def thresholds(score_thresholds: ScoreThresholds) -> list[Markup]:
-    """Curves, and every tenth row of their table."""
+def thresholds(
+    score_thresholds: ScoreThresholds, precision_thresholds: PrecisionThresholds | None = None
+) -> list[Markup]:
+    """Curves, every tenth row of their table, and the thresholds of each class by precision."""
     if score_thresholds.empty:
         return []
     formats = {"threshold": ".2f", **dict.fromkeys(_COLOUR, ".3f"), "boxes an image": ".1f"}
     table = score_thresholds.iloc[::10].rename(columns=_HEADINGS)[list(formats)]
     figure = thresholds_figure(score_thresholds)
-    return [render_image(figure, "score thresholds"), render_table(table, formats)]
+    pieces = [render_image(figure, "score thresholds"), render_table(table, formats)]
+    if precision_thresholds is not None and len(precision_thresholds):
+        formats = {"target": ".2f", "threshold": ".3f", "precision": ".3f", "recall": ".3f"}
+        wanted = precision_thresholds.rename(columns={"target": "precision asked for"})
+        formats["precision asked for"] = formats.pop("target")
+        pieces.append(render_table(wanted, formats))
+    return pieces
 
 
 def thresholds_figure(thresholds: ScoreThresholds) -> Figure:

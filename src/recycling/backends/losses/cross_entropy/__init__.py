@@ -94,5 +94,6 @@ LOSSES.register("cross_entropy", CrossEntropy)(
         dense=dense,
         retinanet=retinanet,
         fast_rcnn=FastRCNNLoss(use_sigmoid=False, mean=fast_rcnn),
+        soft_labels=True,
     )
 )

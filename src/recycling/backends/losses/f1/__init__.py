@@ -18,4 +18,4 @@ def classifier(loss: F1, head: Head) -> Config:
     return {"type": f"{__name__}.torch_module.SoftF1Loss", "loss_weight": head.loss_weight}
 
 
-LOSSES.register("f1", F1)(LossConfigs(classifier=classifier))
+LOSSES.register("f1", F1)(LossConfigs(classifier=classifier, soft_labels=True))

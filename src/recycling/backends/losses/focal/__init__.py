@@ -78,5 +78,6 @@ LOSSES.register("focal", Focal)(
         dense=dense,
         retinanet=retinanet,
         fast_rcnn=FastRCNNLoss(use_sigmoid=True, mean=fast_rcnn),
+        soft_labels=True,
     )
 )

@@ -145,6 +145,19 @@ def _halved(
 
 
 @DATASETS.register_module()
+class BoxesAndIgnoreRegions(BaseDataset):  # type: ignore[misc]
+    """Images with boxes of which some are regions to be ignored, for mmdet.
+
+    mmdet's own data set takes an ignore region for an object that the image holds.
+    """
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The classes of an image's objects."""
+        instances = self.get_data_info(idx)["instances"]
+        return [each["bbox_label"] for each in instances if not each["ignore_flag"]]
+
+
+@DATASETS.register_module()
 class LabelMapDataset(BaseDataset):  # type: ignore[misc]
     """Images with label maps, for mmseg, from an annotation file in the OpenMMLab 2.0 format.
 

@@ -19,7 +19,8 @@ from recycling.annotations import BOX, Annotations, LabeledImages
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.model import Task
-from recycling.backends.shared.training_annotations import check_annotations
+from recycling.backends.shared.training_annotations import check_annotations, is_pseudo
+from recycling.errors import cut, listed, visible
 
 Record: TypeAlias = dict[Hashable, Any]
 """A row of a table, by column."""
@@ -36,6 +37,11 @@ class TrainingSet:
         n_samples: How many images, or crops, there are.
         sha256: Of the annotations that it was made from.
         boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
+        ignore_regions: How many boxes are regions where nothing is learnt as background.
+        pseudo: The samples that models have labelled: the first, and the one after the last, of
+            each part.
+        soft_labels: Whether samples have a probability of each class, ``gt_score``.
+        images_an_epoch: How many samples an epoch takes; None takes all.
     """
 
     file: Path
@@ -43,6 +49,10 @@ class TrainingSet:
     n_samples: int
     sha256: str
     boxes_without_mask: int = 0
+    ignore_regions: int = 0
+    pseudo: tuple[tuple[int, int], ...] = ()
+    soft_labels: bool = False
+    images_an_epoch: int | None = None
 
 
 def write_training_set(task: Task, data: TrainingData, folder: Path) -> TrainingSet:
@@ -59,21 +69,30 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
     folder.mkdir(parents=True, exist_ok=True)
     class_of = data.class_of
     samples: list[dict[str, Any]] = []
+    pseudo: list[tuple[int, int]] = []
     for number, labeled in enumerate(data.train):
         check_annotations(labeled.annotations, class_of, "training annotations")
+        first = len(samples)
         if task == "cls":
-            samples += _crops(labeled, class_of)
+            samples += _crops(labeled, data)
         elif task == "det":
             samples += _boxed_images(labeled, class_of)
         else:
             samples += _images_with_label_maps(
                 labeled, data.categories, folder / f"label_maps_{number}"
             )
+        if is_pseudo(labeled.annotations):
+            pseudo.append((first, len(samples)))
     if not samples:
         raise BackendError(
             f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
             "check the folds and the annotations"
         )
+    soft_labels = any("gt_score" in sample for sample in samples)
+    if soft_labels:
+        for sample in samples:
+            sample.setdefault("gt_score", _one_hot(sample["gt_label"], len(class_of)))
+    instances = [instance for sample in samples for instance in sample.get("instances", ())]
     classes = [*(["background"] if task == "seg" else []), *data.class_names]
     file = folder / "train.json"
     file.write_text(json.dumps({"metainfo": {"classes": classes}, "data_list": samples}))
@@ -82,17 +101,22 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         classes,
         len(samples),
         sha256_of_data(data),
-        boxes_without_mask=sum(
-            "mask" not in instance for sample in samples for instance in sample.get("instances", ())
-        ),
+        boxes_without_mask=sum("mask" not in instance for instance in instances),
+        ignore_regions=sum(instance["ignore_flag"] for instance in instances),
+        pseudo=tuple(pseudo),
+        soft_labels=soft_labels,
+        images_an_epoch=data.images_an_epoch,
     )
+
+
+def _one_hot(index: int, n_classes: int) -> list[float]:
+    return [float(each == index) for each in range(n_classes)]
 
 
 def _images(labeled: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     """Each image, as the libraries name its fields, with its annotations."""
     by_image: dict[int, list[Record]] = defaultdict(list)
-    columns = ["image_id", "category_id", *BOX, "segmentation", "iscrowd"]
-    for annotation in labeled.annotations.annotations[columns].to_dict("records"):
+    for annotation in labeled.annotations.annotations.to_dict("records"):
         by_image[annotation["image_id"]].append(annotation)
     folder = labeled.folder.path.resolve()
     for image in labeled.annotations.images.to_dict("records"):
@@ -104,17 +128,52 @@ def _images(labeled: LabeledImages) -> Iterator[tuple[dict[str, Any], list[Recor
         yield info, by_image[image["image_id"]]
 
 
-def _crops(labeled: LabeledImages, class_of: dict[int, int]) -> list[dict[str, Any]]:
+def _crops(labeled: LabeledImages, data: TrainingData) -> list[dict[str, Any]]:
+    class_of = data.class_of
     return [
         {
             "img_path": info["img_path"],
             "box": [annotation[edge] for edge in BOX],
             "gt_label": class_of[annotation["category_id"]],
+            **soft_label(annotation, data),
         }
         for info, annotations in _images(labeled)
         for annotation in annotations
         if not annotation["iscrowd"]
     ]
+
+
+def soft_label(annotation: Record, data: TrainingData) -> dict[str, list[float]]:
+    """The probability of each class of an annotation, as mmpretrain names it, where it has them.
+
+    Args:
+        annotation: Its `extra` may hold ``{"probabilities": {category name: p, ...}}``; a category
+            that is not named has 0.
+        data: Whose categories they are.
+
+    Raises:
+        BackendError: A category is unknown, or the numbers are no probabilities; one line.
+    """
+    extra = annotation["extra"]
+    if not isinstance(extra, str) or '"probabilities"' not in extra:
+        return {}
+    given = json.loads(extra).get("probabilities")
+    if given is None:
+        return {}
+    where = f"training annotations: annotation {annotation['annotation_id']}: probabilities"
+    if not isinstance(given, dict) or not all(
+        isinstance(p, (int, float)) and 0 <= p <= 1 for p in given.values()
+    ):
+        raise BackendError(f"{where} are {cut(str(given))}; give each category a number, 0 to 1")
+    for name in given:
+        if name not in data.class_names:
+            raise BackendError(
+                f"{where}: no category {visible(name)}; there are {listed(data.class_names)}"
+            )
+    total = sum(given.values())
+    if abs(total - 1) > 0.01:
+        raise BackendError(f"{where} add up to {total:g}; make them add up to 1")
+    return {"gt_score": [given.get(name, 0.0) / total for name in data.class_names]}
 
 
 def _boxed_images(labeled: LabeledImages, class_of: dict[int, int]) -> list[dict[str, Any]]:
@@ -131,8 +190,14 @@ def _instance(annotation: Record, class_of: dict[int, int]) -> dict[str, Any]:
         "bbox_label": class_of[annotation["category_id"]],
         "ignore_flag": int(annotation["iscrowd"]),
     }
+    if annotation["source"] == "pseudo":
+        instance["score"] = float(annotation["score"])
     if isinstance(annotation["segmentation"], str):
         instance["mask"] = json.loads(annotation["segmentation"])
+    elif annotation["iscrowd"]:
+        # Nothing is learnt from it, so it need not keep a network from learning from masks.
+        corners = ("x_min", "y_min", "x_max", "y_min", "x_max", "y_max", "x_min", "y_max")
+        instance["mask"] = [[annotation[edge] for edge in corners]]
     return instance
 
 

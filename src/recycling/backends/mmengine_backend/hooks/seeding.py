@@ -45,6 +45,12 @@ class SeededByEpoch:
         self.seed = seed
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self.seeded_for = -1
+        # Whatever within looks at the epoch sees this one.
+        within = self.dataset
+        while within is not None:
+            if "epoch" in vars(within):
+                within.epoch = self.epoch
+            within = vars(within).get("dataset")
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -8,6 +8,7 @@ from typing import Any
 
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.copies import check_sampled, copies_by_class
+from recycling.backends.shared.epochs import first_labeled_epoch, no_labeled
 from recycling.backends.shared.model import Model
 
 
@@ -23,18 +24,18 @@ def set_sampler(config: Any, model: Model, data: TrainingSet) -> None:
     Raises:
         BackendError: A category is unknown, or has no sample to be drawn; one line.
     """
-    if model.sampler.name == "shuffle":
-        return
     holder, dataset = None, config.train_dataloader.dataset
     while "dataset" in dataset:
         holder, dataset = dataset, dataset["dataset"]
-    wrapped = _wrapped(dataset, model, data)
-    if model.sampler.name == "class_balanced":
+    wrapped = _by_epoch(_wrapped(dataset, model, data), model, data)
+    if model.sampler.name == "class_balanced" and wrapped is dataset:
         config.train_dataloader.sampler = {"type": "ClassBalancedSampler"}
+    elif wrapped is dataset:
+        return
     elif holder is None:
         config.train_dataloader.dataset = wrapped
     else:
-        # Below what mixes images: the mix can draw each copy.
+        # Below what mixes images: the mix can draw each copy, and no sample that has no part.
         holder["dataset"] = wrapped
 
 
@@ -49,13 +50,39 @@ def samples_per_epoch(dataset: Mapping[str, Any], model: Model, data: TrainingSe
     Raises:
         BackendError: As of `set_sampler`.
     """
+    if data.images_an_epoch is not None:
+        return data.images_an_epoch
     if model.sampler.name not in ("oversample", "repeat_factor"):
         return data.n_samples
     return len(_build(_wrapped({**dataset, "pipeline": []}, model, data)))
 
 
-def _wrapped(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> dict[str, Any]:
+def _by_epoch(dataset: Any, model: Model, data: TrainingSet) -> Any:
+    """A data set whose epochs are as long, and of such samples, as asked for."""
+    labeled_from = first_labeled_epoch(model) if data.pseudo else None
+    if labeled_from is not None and sum(end - first for first, end in data.pseudo) == (
+        data.n_samples
+    ):
+        raise no_labeled(model)
+    if data.images_an_epoch is None and labeled_from is None:
+        return dataset
+    built = {**dataset, "pipeline": []} if "pipeline" in dataset else dataset
+    return {
+        "type": "SamplesByEpoch",
+        "dataset": dataset,
+        "n_samples": data.images_an_epoch or len(_build(built)),
+        "pseudo": [list(part) for part in data.pseudo],
+        "labeled_from": labeled_from,
+        "class_balanced": model.sampler.name == "class_balanced",
+        "seed": model.seed,
+    }
+
+
+def _wrapped(dataset: Any, model: Model, data: TrainingSet) -> Any:
+    """A data set with the copies that the sampler asks for."""
     sampler = model.sampler
+    if sampler.name == "shuffle":
+        return dataset
     if sampler.name == "repeat_factor":
         return {
             "type": "ClassBalancedDataset",
@@ -63,6 +90,8 @@ def _wrapped(dataset: Mapping[str, Any], model: Model, data: TrainingSet) -> dic
             "oversample_thr": sampler.threshold,
         }
     _check_samples(dataset, model, data)
+    if sampler.name == "class_balanced":
+        return dataset
     copies = copies_by_class(model, data.classes)
     return {"type": "Copies", "dataset": dataset, "copies": copies}
 

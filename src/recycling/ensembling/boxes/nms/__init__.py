@@ -18,7 +18,14 @@ from recycling.ensembling.boxes.tables import (
     unscaled,
 )
 from recycling.ensembling.members import check_share
-from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
+from recycling.ensembling.methods import (
+    BoxFusion,
+    Calibrate,
+    MemberWeights,
+    Searched,
+    Share,
+    box_method,
+)
 from recycling.predictions import Detections
 
 
@@ -30,6 +37,7 @@ class NMSSettings(BoxFusion):
         score_threshold: Boxes below this score take no part.
         class_agnostic: Whether a box may go because of a better one of another category.
         weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
     """
 
     method: Literal["nms"] = "nms"
@@ -37,6 +45,7 @@ class NMSSettings(BoxFusion):
     score_threshold: Share = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 @box_method("nms", NMSSettings)

@@ -6,8 +6,9 @@ It calls no compiled function of another file: numba's cache notices changes to 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recycling.compiled import njit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

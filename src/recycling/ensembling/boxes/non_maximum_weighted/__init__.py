@@ -16,7 +16,14 @@ from recycling.ensembling.boxes.tables import (
     relative_to_largest,
 )
 from recycling.ensembling.members import check_share
-from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
+from recycling.ensembling.methods import (
+    BoxFusion,
+    Calibrate,
+    MemberWeights,
+    Searched,
+    Share,
+    box_method,
+)
 from recycling.predictions import Detections
 
 
@@ -28,6 +35,7 @@ class NonMaximumWeightedSettings(BoxFusion):
         score_threshold: Boxes below this score take no part.
         class_agnostic: Whether boxes of different categories may be one object.
         weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
     """
 
     method: Literal["non_maximum_weighted"] = "non_maximum_weighted"
@@ -36,6 +44,7 @@ class NonMaximumWeightedSettings(BoxFusion):
     score_threshold: Annotated[Share, Searched(0.0, 0.1, 0.01, first=0.0)] = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 @box_method("non_maximum_weighted", NonMaximumWeightedSettings)

@@ -19,7 +19,14 @@ from recycling.ensembling.boxes.tables import (
     unscaled,
 )
 from recycling.ensembling.members import EnsemblingError, check_share
-from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
+from recycling.ensembling.methods import (
+    BoxFusion,
+    Calibrate,
+    MemberWeights,
+    Searched,
+    Share,
+    box_method,
+)
 from recycling.predictions import Detections
 
 Decay: TypeAlias = Literal["linear", "gaussian", "nms"]
@@ -35,6 +42,7 @@ class SoftNMSSettings(BoxFusion):
         score_threshold: Boxes whose score, weighted and lowered, is not above this go.
         class_agnostic: Whether boxes of all categories lower one another's scores.
         weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
     """
 
     method: Literal["soft_nms"] = "soft_nms"
@@ -48,6 +56,7 @@ class SoftNMSSettings(BoxFusion):
     score_threshold: Annotated[Share, Searched(0.0, 0.01, 0.001, first=0.001)] = 0.0
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
     @model_validator(mode="after")
     def _decay_takes_what_is_set(self) -> SoftNMSSettings:

@@ -14,7 +14,14 @@ from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import (
     heaviest_category,
 )
 from recycling.ensembling.members import EnsemblingError, check_share
-from recycling.ensembling.methods import BoxFusion, MemberWeights, Searched, Share, box_method
+from recycling.ensembling.methods import (
+    BoxFusion,
+    Calibrate,
+    MemberWeights,
+    Searched,
+    Share,
+    box_method,
+)
 from recycling.predictions import Detections
 
 
@@ -27,6 +34,7 @@ class WeightedBoxesFusionSettings(BoxFusion):
         confidence: How the score of a fused box is made.
         class_agnostic: Whether boxes of different categories may be one object.
         weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
     """
 
     method: Literal["weighted_boxes_fusion"] = "weighted_boxes_fusion"
@@ -36,6 +44,7 @@ class WeightedBoxesFusionSettings(BoxFusion):
     confidence: Confidence = "avg"
     class_agnostic: bool = False
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 @box_method("weighted_boxes_fusion", WeightedBoxesFusionSettings)

@@ -7,8 +7,9 @@ compiler turns into vector instructions.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recycling.compiled import njit
 
 Bytes = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recycling.ensembling.masks.image_members import ImageSizes, check_members, stacked
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
-from recycling.ensembling.methods import MaskFusion, MemberWeights, mask_method
+from recycling.ensembling.methods import Calibrate, MaskFusion, MemberWeights, mask_method
 from recycling.predictions import LabelMap, LabelMaps
 from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
 
@@ -27,10 +27,12 @@ class SoftVoteSettings(MaskFusion):
 
     Attributes:
         weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
     """
 
     method: Literal["soft_vote"] = "soft_vote"
     weights: MemberWeights = "equal"
+    calibrate: Calibrate = "none"
 
 
 def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> LabelMap:

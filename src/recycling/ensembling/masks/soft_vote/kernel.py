@@ -6,8 +6,9 @@ They are summed a block of pixels at a time, where numpy would turn all planes i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recycling.compiled import njit
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
