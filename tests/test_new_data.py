@@ -248,9 +248,8 @@ def test_labels_that_other_tools_write_are_read_or_their_fault_is_said(
 def test_pascal_voc_in_utf_16_is_recognised(tmp_path: Path) -> None:
     _voc(tmp_path)
     path = tmp_path / "Annotations/a.xml"
-    path.write_bytes(
-        ('<?xml version="1.0" encoding="utf-16"?>' + path.read_text()).encode("utf-16")
-    )
+    content = '<?xml version="1.0" encoding="utf-16"?>' + path.read_text()
+    path.write_bytes(content.encode("utf-16"))
     lines = list(set_up(tmp_path, tmp_path / "project"))
     assert lines[0] == "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories"
 

@@ -197,9 +197,10 @@ def _say_left_out(base_configs: _Files, env_configs: _Files) -> None:
                 cast(dict[Any, Any], OmegaConf.to_container(both, resolve=False))[section]
                 for both in (replaced, config)
             )
-            if left_out := list(_missing(before, now, str(section))):
+            name = str(section)
+            if left_out := list(_missing(before, now, name)):
                 _say_once(
-                    f"{shown(path)}: {section} replaces that of {shown(file)} whole; left at its "
+                    f"{shown(path)}: {name} replaces that of {shown(file)} whole; left at its "
                     f"default: {listed(left_out, 5)}"
                 )
 

@@ -96,7 +96,7 @@ def test_a_box_of_any_size_is_shown_around_its_image(folder):
         where="test",
     )
     _, audit = _cleaned(raw)
-    assert audit["rule"].tolist() == ["clip_boxes"]
+    assert audit["rule"].iloc[0] == "clip_boxes"
     sheet = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
     assert (sheet == BEFORE).all(axis=-1).any()
     assert (sheet == AFTER).all(axis=-1).any()

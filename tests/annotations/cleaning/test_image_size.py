@@ -149,9 +149,11 @@ def test_images_of_another_size_can_be_dropped(tmp_path, caplog):
     annotations = _annotations()
     checks = check_images(annotations.images, ImageFolder(tmp_path))
     rules = Cleaning.model_validate({"image_size": "drop"})
-    cleaned, _ = clean_annotations(annotations, ImageFolder(tmp_path), checks, rules)
+    cleaned, _ = clean(annotations, checks, rules)
     assert cleaned.images.empty
     assert cleaned.annotations.empty
+    with pytest.raises(AnnotationError, match="cleaning leaves none of the 1 images: image_size"):
+        clean_annotations(annotations, ImageFolder(tmp_path), checks, rules)
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(
         f"{tmp_path}: image_size: 1 of 1 images dropped (a.png: its image is 30 x"

@@ -18,11 +18,11 @@ from recycling.names import shown_name
 _RULE = "check_boxes"
 _TINY = 2  # pixels; no object can be told in less
 _SHARE = 1.01  # shares reach 1, and a little more where they were rounded
-_ENOUGH = 10  # boxes
+_ENOUGH = 10  # boxes; of fewer, one may be off
 _SOME = 0.1  # of the images, or of the boxes
 _MULTIPLY = "multiply them by width and height"
 _SHARES = (
-    r"^\[(?:[\[\],\s]*(?:0?\.\d+|[01](?:\.0*)?|0\.\d+[eE]-\d+|\d(?:\.\d+)?[eE]-\d+)[\[\],\s]*)+$"
+    r"^\[(?:[\[\],\s]*(?:0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+)[\[\],\s]*)+$"
 )
 """Polygons of numbers from 0 to 1, as JSON."""
 
@@ -45,7 +45,7 @@ def check_boxes(annotations: Annotations) -> Cleaned:
         AnnotationError: Most boxes are under 2 pixels wide and high, as shares of an image's sides
             are, or all of a tenth of the images, or most outlines; most boxes reach outside their
             image, and all lie inside if their sizes are taken for corners; or a tenth has the
-            centre outside the image.
+            centre outside the image, of ten or more.
     """
     if annotations.annotations.empty:
         return annotations, NO_AUDIT
@@ -55,8 +55,8 @@ def check_boxes(annotations: Annotations) -> Cleaned:
     for fault in (
         _tiny(corners, table),
         _tiny_outlines(table),
-        _corners_for_sizes(corners, sizes.to_numpy(dtype=np.float64)),
         _corners_for_centres(corners, sizes.to_numpy(dtype=np.float64)),
+        _corners_for_sizes(corners, sizes.to_numpy(dtype=np.float64)),
         _outside(corners, sizes.to_numpy(dtype=np.float64)),
     ):
         if fault is not None:
@@ -127,7 +127,10 @@ def _corners_for_centres(
     """What `_corners_for_sizes` finds, in formats that write the centre of a box and its size."""
     centre, sides = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
     outside = (corners[:, 2:] > limits).any(axis=1)
-    are_corners = (sides > centre).all() and (sides <= limits * _SHARE).all()
+    # Here a box may begin left of its image or above; corners taken for x, y never do.
+    are_corners = (
+        (corners[:, :2] < 0).any() and (sides > centre).all() and (sides <= limits + 1).all()
+    )
     if outside.mean() <= _many(len(corners)) or not are_corners:
         return None
     return (
@@ -147,7 +150,7 @@ def _many(n_boxes: int) -> float:
 def _outside(corners: NDArray[np.float64], limits: NDArray[np.float64]) -> _Fault | None:
     centre = (corners[:, :2] + corners[:, 2:]) / 2
     outside = np.any((centre < 0) | (centre > limits), axis=1)
-    if outside.mean() < _SOME:
+    if len(corners) < _ENOUGH or outside.mean() < _SOME:
         return None
     return (
         f"{outside.sum()} of {len(corners)} boxes have their centre outside their image: they are "
