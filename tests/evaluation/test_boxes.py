@@ -15,6 +15,8 @@ from recycling.evaluation import (
     EvaluationError,
     Metrics,
     map50,
+    match_boxes,
+    right_boxes,
     scores_by_size,
 )
 from recycling.predictions import DETECTIONS, Detections
@@ -272,3 +274,20 @@ def test_metrics_survive_json():
     assert Metrics.from_dict(metrics.to_dict()) == metrics
     with pytest.raises(EvaluationError, match="there should be metric, score, per_class, details"):
         Metrics.from_dict({"metric": "mAP50"})
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_each_row_knows_whether_it_found_an_object_in_whatever_order_rows_are(seed):
+    rng = np.random.default_rng(seed)
+    truth = truth_of(rng, 6, 40)
+    found = detections_of(truth, rng)
+    right = right_boxes(truth, found)
+    matches = match_boxes(truth, {"a": found})["a"]
+    assert np.nansum(right) == matches.hit.sum()
+    assert np.isfinite(right).sum() == len(matches.hit)
+    scores = np.sort(found["score"].to_numpy()[right == 1])
+    assert scores.tolist() == np.sort(matches.score[matches.hit]).tolist()
+    order = rng.permutation(len(found))
+    shuffled = Detections(found.iloc[order].reset_index(drop=True))
+    assert np.array_equal(right_boxes(truth, shuffled), right[order], equal_nan=True)

@@ -92,7 +92,7 @@ def fusion_inputs(
         inputs |= {"train": "train.annotations", "folds": "folds"}
         inputs |= {out_of_fold_key(m.name): m.out_of_fold_predictions for m in ensemble.judges}
         inputs |= parts_of_files(ensemble)
-    elif ensemble.calibrates:
+    elif ensemble.calibrates and (ensemble.task != "seg" or ensemble.fuses_probabilities):
         inputs["train"] = "train.annotations"
         soft = ensemble.fuses_probabilities
         inputs |= {

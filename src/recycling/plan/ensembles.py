@@ -213,6 +213,12 @@ def _resolved(
     method = _method(described, task, parameters)
     calibrates = searched or calibration_of(_fusion(described, task, parameters)) != NONE
     learns = method.learns if method is not None and not searched else "nothing"
+    if searched and method is not None and method.learns == "labels":
+        logger.warning(
+            "%s: ensembles.%s is searched for, and ensembling.%s learns from labels, which a search "
+            "does not try; it is compared with %s instead",
+            where, name, task, FUSION[task].default,
+        )  # fmt: skip
     if calibrates or learns == "labels":
         members = _with_out_of_fold(name, described, members, where)
     # A file holds no predictions on the pool, which a teacher is asked for; nor does a training on
