@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, label_maps
-from recycling.backends.shared.model import Task
 from recycling.evaluation.box_matching import match
 from recycling.predictions import Detections
 from recycling.pseudo_labels.core import PseudoAudit, PseudoLabeling, Thresholds
@@ -45,7 +44,7 @@ register_table("pseudo_label_certificate", CERTIFICATE, Certificate)
 
 
 def certify(
-    task: Task,
+    task: Literal["cls", "det", "seg"],
     thresholds: Thresholds,
     audit: PseudoAudit,
     annotations: Annotations,
