@@ -18,8 +18,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numba
-from numba import njit
-from numba.core import config
+from numba import config, njit
 from numba.core.caching import InTreeCacheLocator
 from numba.misc.appdirs import AppDirs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -59,28 +60,25 @@ def _check_polygons(
     name_of: Callable[[int], str],
 ) -> None:
     """Note polygons that reach further beyond their image than the image is wide or high."""
-    if not len(rows):
-        return
-    flat = pc.replace_substring_regex(texts.take(rows), r"[\[\]\s]+", "")
-    without_gaps = pc.utf8_trim(pc.replace_substring_regex(flat, ",,+", ","), ",")
-    numbers = pc.split_pattern(without_gaps, ",")
-    ends = numbers.offsets.to_numpy()
-    values = pc.cast(_without_empty(numbers.flatten()), pa.float64()).to_numpy(zero_copy_only=False)
-    # Each polygon has as many x as y, so that in a row they take turns.
-    sides = limits[np.repeat(rows, np.diff(ends)), (np.arange(len(values)) - ends[0]) % 2]
-    beyond = np.maximum(-values, values - sides) > sides
-    for row in np.unique(np.searchsorted(ends, np.flatnonzero(beyond), side="right") - 1).tolist():
-        far = values[ends[row] : ends[row + 1]][beyond[ends[row] : ends[row + 1]]][0]
-        width, height = limits[rows[row]]
-        faults.add(
-            "a polygon reaches further beyond its image than the image is wide or high, correct it",
-            f"{name_of(int(rows[row]))} has {far:g} on {width:.0f} x {height:.0f} pixels",
-        )
+    texts = texts.take(rows)
+    beyond = np.zeros(len(rows), dtype=np.bool_)
+    if len(rows):
+        from recycling.annotations.outline_kernels import may_reach_beyond
 
-
-def _without_empty(numbers: pa.Array) -> pa.Array:
-    """No corner at all counts as one that lies in the image."""
-    return pc.if_else(pc.equal(numbers, ""), "0", numbers)
+        _, ends, letters = texts.buffers()
+        places = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        may_reach_beyond(np.frombuffer(letters, np.uint8), places, limits[rows], beyond)
+    for place in np.flatnonzero(beyond).tolist():
+        width, height = limits[rows[place]].tolist()
+        corners = np.array([*chain(*json.loads(texts[place].as_py()))], dtype=np.float64)
+        sides = np.resize([width, height], len(corners))  # x and y take turns
+        far = corners[np.maximum(-corners, corners - sides) > sides]
+        if len(far):
+            faults.add(
+                "a polygon reaches further beyond its image than the image is wide or high, "
+                "correct it",
+                f"{name_of(int(rows[place]))} has {far[0]:g} on {width:.0f} x {height:.0f} pixels",
+            )
 
 
 def _check_rles(
