@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -186,11 +187,12 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         # Of functions of this module, so that it can be sent to other processes.
         score = None if metric is None else partial(_score, metric, held_out.annotations)
         parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
-        n_images = None
+        data = TrainingData(parts, held_out, training_part.categories, score)
+        if model.control:  # then it and its twin take as many steps, whatever a sampler does
+            data = replace(data, images_an_epoch=data.n_samples(task))
         if control:
-            n_images = sum(_n_samples(task, part.annotations) for part in parts)
-            parts, model = parts[:1], model.model_copy(update={"train_on": "labeled"})
-        data = TrainingData(parts, held_out, training_part.categories, score, n_images)
+            data = replace(data, train=parts[:1])
+            model = model.model_copy(update={"train_on": "labeled"})
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return with_types(train, metric=METRIC[task])
@@ -255,11 +257,6 @@ def epochs_of(model: Model, folds: Mapping[str, Checkpoint]) -> tuple[int, str]:
     best = {name: checkpoint.best_epoch or model.epochs for name, checkpoint in folds.items()}
     said = ", ".join(f"{name} after {epoch}" for name, epoch in best.items())
     return max(1, round(fmean(best.values()))), f"the mean of where its folds were best ({said})"
-
-
-def _n_samples(task: Task, annotations: Annotations) -> int:
-    """How many samples an epoch of all of it has: a classifier's are crops."""
-    return len(predicted_rows("cls", annotations) if task == "cls" else annotations.images)
 
 
 def _pseudo_parts(inputs: Mapping[str, Any]) -> list[LabeledImages]:
