@@ -27,6 +27,7 @@ from recycling.annotations import (
     rule_report,
     what_if,
 )
+from recycling.annotations.cleaning.report import PLURALS
 from recycling.annotations.formats.class_labels import read_class_csv, read_class_folders
 from recycling.annotations.formats.recognise import Format, Recognised, Source, recognise
 from recycling.files import write_text
@@ -194,7 +195,7 @@ def _seen(source: Source, tables: Annotations, folder: Path) -> Generator[str, N
     for enabled, what in ((True, "cleaning would"), (False, "rules that are off would")):
         rows = done[done["enabled"] == enabled]
         changes = [
-            f"{row['rule']}: {row['action']} {row['rows']:,} {row['subject']}s"
+            f"{row['rule']}: {row['action']} {row['rows']:,} {PLURALS[row['subject']]}"
             for row in rows.to_dict("records")
         ]
         yield f"{part}: {what}: {'; '.join(changes) or 'change nothing'}"

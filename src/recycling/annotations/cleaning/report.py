@@ -49,7 +49,7 @@ register_table("rule_report", RULE_REPORT, RuleReport)
 _EXAMPLES = 5
 _SHOWN = 3  # names of subjects in a line
 _DONE = {"add": "added", "change": "changed", "drop": "dropped"}
-_PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
+PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
 
 
 def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
@@ -67,7 +67,7 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
     lines = []
     for rule, of_rule in audit.groupby("rule", sort=False):
         parts = [
-            f"{len(part)} of {totals[subject]} {_PLURALS[subject]} {_DONE[action]} "
+            f"{len(part)} of {totals[subject]} {PLURALS[subject]} {_DONE[action]} "
             f"({listed(_names(part, raw, file_names), _SHOWN)})"
             for (subject, action), part in _by_subject(of_rule)
         ]

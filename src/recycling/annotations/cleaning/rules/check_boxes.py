@@ -126,7 +126,7 @@ def _corners_for_centres(
 ) -> _Fault | None:
     """What `_corners_for_sizes` finds, in formats that write the centre of a box and its size."""
     centre, sides = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
-    outside = (corners[:, 2:] > limits).any(axis=1)
+    outside = ((corners[:, :2] < 0) | (corners[:, 2:] > limits)).any(axis=1)
     # Here a box may begin left of its image or above; corners taken for x, y never do.
     are_corners = (
         (corners[:, :2] < 0).any() and (sides > centre).all() and (sides <= limits + 1).all()
