@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, show
+from bench.comparison import Row, memory_mb, show
 
 N_CATEGORIES = 60
 KINDS = ("polygons", "boxes")
@@ -263,7 +262,7 @@ def quietly(call: Callable[[], Any]) -> Any:
 
 def peak() -> float:
     """The most memory that the process has held so far, megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return memory_mb("VmHWM")
 
 
 def our_summary(annotations: Any) -> Summary:

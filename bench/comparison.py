@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -78,3 +79,12 @@ def show(title: str, rows: list[Row]) -> None:
             target,
         )
     Console(width=110).print(table)
+
+
+def memory_mb(key: str) -> float:
+    """Resident memory of this process now (VmRSS), or at its peak (VmHWM); Linux only.
+
+    Not `ru_maxrss`: a process starts with the peak of the one that started it.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(f"{key}:"))

@@ -8,14 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, by_turns, show
+from bench.comparison import Row, by_turns, memory_mb, show
 from recycling.ensembling import fuse_label_maps
 from recycling.ensembling.masks.soft_vote import fuse_probability_maps, soft_vote
 from recycling.predictions import LabelMaps
@@ -138,17 +137,11 @@ def measured(kind: str, n_images: int) -> tuple[float, float]:
     """Seconds for all images, and memory's peak beyond that of the first image."""
     fused = VOTES[kind](n_images)
     fused[0]
-    before = peak_mb()
+    before = memory_mb("VmHWM")
     start = time.perf_counter()
     for _, label_map in fused.items():
         label_map.max()
-    return time.perf_counter() - start, peak_mb() - before
-
-
-def peak_mb() -> float:
-    """This process's peak of resident memory; Linux only."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
+    return time.perf_counter() - start, memory_mb("VmHWM") - before
 
 
 if __name__ == "__main__":

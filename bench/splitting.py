@@ -17,7 +17,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, show
+from bench.comparison import Row, memory_mb, show
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations, read_coco
 from recycling.splitting import (
     MultilabelStratifiedGroupKFold,
@@ -175,15 +175,6 @@ def split_matrix(who: str, n_rows: int) -> Split:
     peak = memory_mb("VmHWM")
     off_by = np.abs(np.array(sums) - y.sum(axis=0) / N_SPLITS).max()
     return Split(seconds, peak - before, peak, float(off_by))
-
-
-def memory_mb(key: str) -> float:
-    """Resident memory of this process now (VmRSS), or at its peak (VmHWM); Linux only.
-
-    Not `ru_maxrss`: a process starts with the peak of the one that started it.
-    """
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(f"{key}:"))
 
 
 def random_annotations(n_images: int, random_state: int) -> Annotations:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, by_turns, show
+from bench.comparison import Row, by_turns, memory_mb, show
 from recycling.ensembling import nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS, Detections
 
@@ -122,12 +122,6 @@ def fuse_many(n_boxes: int) -> Growth:
 def megabytes(table: Detections) -> float:
     """What a table's values take."""
     return float(table.memory_usage(index=False).sum()) / 2**20
-
-
-def memory_mb(key: str) -> float:
-    """Resident memory of this process now (VmRSS), or at its peak (VmHWM); Linux only."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(f"{key}:"))
 
 
 def compare(
