@@ -88,18 +88,24 @@ def test_what_a_model_proposed_is_no_truth_to_score_with(unlabelled, annotations
     crops = crop_images(unlabelled, annotations)
     metric, fused = ClassMetric.model_validate({}), probabilities(crops)
     assert isnan(SCORE_TEST["cls"](crops, fused, metric).score)
-    contributions, interval, errors = explainer("cls")(
-        truth=crops, fused=fused, without={}, metric=metric
+    explanation, contributions, gains, errors = explainer("cls", False)(
+        truth=crops, fused=fused, members={"a": fused}, without={}, metric=metric
     )
     assert contributions.empty
-    assert interval == {}
+    assert gains.empty
+    assert explanation["interval"] == {}
     assert errors.empty
     for name in crops.images["file_name"]:
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     ranking = pd.DataFrame({"member": ["a"], "rank": [0]})
     other = fused.assign(Paper=fused["Metal"], Metal=fused["Paper"])
     drawn = changes_drawer("cls")(
-        truth=crops, folder=ImageFolder(tmp_path), ranking=ranking, fused=fused, a=other
+        truth=crops,
+        folder=ImageFolder(tmp_path),
+        ranking=ranking,
+        fused=fused,
+        explanation=explanation,
+        a=other,
     )
     assert drawn.ndim == 3
 
@@ -136,7 +142,7 @@ def test_the_graph_asks_classifiers_about_the_crops(crops, models, asked):
     (maker,) = (node for node in graph.nodes if "cls.test_crops" in node.outputs)
     assert {name for name in maker.inputs if not name.startswith("params:")} == asked
     users = {node.name for node in graph.nodes if "cls.test_crops" in node.inputs}
-    assert {"cls.final.write_submission", "cls.final.score_test", "cls.final.explain"} <= users
+    assert {"cls.final.write_submission", "cls.final.score_test", "cls.final.draw_changes"} <= users
     of_classes = [node for node in graph.nodes if node.name.startswith("cls.a.fold0.predict_test")]
     assert not any("test.annotations" in node.inputs for node in of_classes)
 

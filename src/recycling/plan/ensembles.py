@@ -215,8 +215,8 @@ def _resolved(
     learns = method.learns if method is not None and not searched else "nothing"
     if searched and method is not None and method.learns == "labels":
         logger.warning(
-            "%s: ensembles.%s is searched for, and ensembling.%s learns from labels, which a "
-            "search does not try; it is compared with %s instead",
+            "%s: ensembles.%s is searched for, and ensembling.%s learns from labels, which no "
+            "search tries; it is compared with %s instead",
             where, name, task, FUSION[task].default,
         )  # fmt: skip
     if calibrates or learns == "labels":
