@@ -160,7 +160,8 @@ def test_the_second_round_learns_from_the_pseudo_labels(finished):
         reports = project / f"data/08_reporting/{task}"
         certificate = pd.read_parquet(reports / "pseudo_fold0_pool_certificate.parquet")
         assert certificate["kept"].sum() == (~table["iscrowd"]).sum()
-        assert certificate["attained"].notna().any()  # the sample's truth is known
+        if task != "cls":  # boxes that show no object have no class that could be right
+            assert certificate["attained"].notna().any()  # the sample's truth is known
         page = (reports / "pseudo_fold0_pool_certificate.html").read_text()
         assert "the threshold is set, and nothing is promised" in page
 

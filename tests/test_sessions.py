@@ -73,10 +73,10 @@ REFUSED = {
     ),
     "--namespaces cls.resnet18.fold0": (
         "data/01_raw/sample/images: not there (dataset 'pool.images', nor are "
-        "pool.raw_annotations, test.images, test.raw_annotations, ... (2 more)); put it there (the "
-        "sample data: make sample), or change its catalog entry; then make det.pseudo.annotations, "
-        "folds, test.annotations, ... (1 more) with: kedro run --to-outputs "
-        "det.pseudo.annotations,folds,test.annotations,train.annotations --only-missing-outputs"
+        "XXX); put it there (the "
+        "sample data: make sample), or change its catalog entry; then make folds, "
+        "test.annotations, train.annotations with: kedro run --to-outputs "
+        "folds,test.annotations,train.annotations --only-missing-outputs"
     ),
     "--env mine": (
         "conf/mine/parameters.yml: no parameter 'cleaning.test'; add it: 'cleaning' there replaces "

@@ -457,7 +457,7 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
     catalog = DataCatalog.from_config(yaml.safe_load(CATALOG.format(folder=project)))
     raw, images = catalog.load("train.raw_annotations"), catalog.load("train.images")
     checks = check_image_files(raw, images, ImageCache(project / "cache.parquet"))
-    annotations, audit = clean_annotations(raw, checks, Cleaning())
+    annotations, audit = clean_annotations(raw, images, checks, Cleaning())
     assert len(annotations.annotations) == 36
     assert len(audit) == 0
     names = ["blue/bottom", "blue/top", "green/bottom", "green/top", "red/bottom", "red/top"]

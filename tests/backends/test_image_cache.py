@@ -114,7 +114,9 @@ def test_a_picture_that_cannot_be_read_is_named_in_one_line(
         bad.write_bytes(b"not a picture")
     with pytest.raises(BackendError) as error:
         train("mmpretrain", pictures, tmp_path / "run", workers=workers)
-    said = {"gone": "No such file or directory; check the image folder"}.get(
-        fault, "not an image that can be read; run data_cleaning"
-    )
-    assert str(error.value) == f"{bad}: {said}"
+    said = {
+        "gone": "No such file or directory; check the image folder",
+        "no picture": f"cannot be read as an image: cannot identify image file '{bad}'; "
+        "run data_cleaning",
+    }
+    assert str(error.value) == f"{bad}: {said[fault]}"

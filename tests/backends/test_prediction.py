@@ -493,7 +493,7 @@ def shrink(path: Path) -> None:
     ("spoil", "message"),
     [
         (remove, r"5\.png: No such file.*check the image folder"),
-        (damage, r"5\.png: not an image that can be read; run data_cleaning"),
+        (damage, r"5\.png: cannot be read as an image: .*; run data_cleaning"),
     ],
 )
 def test_a_picture_that_cannot_be_read_is_named(

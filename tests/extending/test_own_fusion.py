@@ -12,9 +12,10 @@ import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from recycling.configuration import ConfigLoader
 from recycling.ensembling import BOX_METHODS, BoxFusion, detection_problem
 from recycling.evaluation import Metrics
-from recycling.pipeline_registry import configuration, import_custom
+from recycling.pipeline_registry import import_custom
 from recycling.pipelines import ensembling
 from recycling.plan import ParameterError, PlanError, read_plan
 from recycling.predictions import DETECTIONS
@@ -91,13 +92,13 @@ def test_custom_imports_register_what_a_module_holds(tmp_path, monkeypatch):
     source = SOURCE.read_text().replace("keep_all", "keep_some")
     (tmp_path / "own_methods.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    config = configuration(Path.cwd(), "base")
+    config = ConfigLoader("conf", env="base", base_env="base", default_run_env="local")
     import_custom(["own_methods"], config)
     assert "keep_some" in BOX_METHODS
     assert "own_methods" in sys.modules
 
 
 def test_a_module_that_is_not_there_is_one_line_with_its_file(tmp_path):
-    config = configuration(Path.cwd(), "base")
+    config = ConfigLoader("conf", env="base", base_env="base", default_run_env="local")
     with pytest.raises(ParameterError, match=r"parameters\.yml: custom_imports: nowhere: No modu"):
         import_custom(["nowhere"], config)

@@ -41,8 +41,8 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
             Recipes(recipes),
             RunFolder(tmp_path),
             part,
-            annotations,
             ImageFolder(tmp_path),
+            annotations,
             BoxMetric.model_validate({}),
         )
     assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text

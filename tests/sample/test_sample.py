@@ -90,7 +90,8 @@ def test_another_seed_gives_other_images(sample: Path, other: Path) -> None:
 
 def test_layout(sample: Path) -> None:
     assert {path.name for path in sample.iterdir()} == {
-        "train.json", "pool.json", "test.json", "defects.json", "settings.json", "images",
+        "train.json", "pool.json", "pool_truth.json", "test.json", "defects.json", "settings.json",
+        "images",
     }  # fmt: skip
     for part, expected in zip(PARTS, (101, 12, 12), strict=True):
         images = read(sample, part)["images"]
@@ -98,6 +99,8 @@ def test_layout(sample: Path) -> None:
         assert len(images) == expected
         assert {image["file_name"] for image in images} == files
     assert read(sample, "pool")["annotations"] == []
+    assert read(sample, "pool_truth")["images"] == read(sample, "pool")["images"]
+    assert len(read(sample, "pool_truth")["annotations"]) > 0
 
 
 def test_every_image_has_the_size_that_its_row_says(sample: Path) -> None:

@@ -106,7 +106,7 @@ def fusion_inputs(
 
 def parts_of_files(ensemble: EnsemblePlan) -> dict[str, str]:
     """The inputs that say which labelled images the files among the members predict."""
-    files = [member for member in ensemble.members if isinstance(member, ExternalMember)]
+    files = [member for member in ensemble.judges if isinstance(member, ExternalMember)]
     return {part_key(file.name): file.held_out_part for file in files}
 
 

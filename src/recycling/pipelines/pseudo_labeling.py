@@ -29,6 +29,7 @@ from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.tasks import PREDICTIONS, predicted_rows, with_types
 from recycling.pipelines.training import PREDICT
 from recycling.plan import FUSION, Plan, PseudoLabelPlan, PseudoPart
+from recycling.plan.records import called
 from recycling.predictions import LabelMaps, Predictions
 from recycling.pseudo_labels import (
     Certificate,
@@ -68,7 +69,8 @@ DIFFERENT = 0.01
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every round: predict, fuse, learn the thresholds, and keep what they promise."""
-    nodes = {n.name: n for labels in plan.pseudo_labels for n in _predicting(labels)}
+    # Rounds share what the same model says of the same images.
+    nodes = {n.outputs[0]: n for labels in plan.pseudo_labels for n in _predicting(labels)}
     if any(part.part == "pool" for labels in plan.pseudo_labels for part in labels.parts):
         nodes["pool"] = node(
             compare_pool,
@@ -96,11 +98,12 @@ def _predicting(labels: PseudoLabelPlan) -> list[Node]:
     nodes = []
     for part in labels.parts:
         for member in labels.members if part.part == "pool" else ():
-            output = part.predictions[member.name]
-            what = output.removeprefix(f"{member.namespace}.").removesuffix("_predictions")
+            # Not in the namespace of the model, which trains without a pool.
             nodes.append(
-                node(PREDICT[labels.task], [member.checkpoint, part.asked, "pool.images"], output,
-                     name=f"predict_{what}", namespace=member.namespace)
+                node(PREDICT[labels.task], [member.checkpoint, part.asked, "pool.images"],
+                     part.predictions[member.name],
+                     name=f"predict_pool_{member.model}_{called(member.fold)}",
+                     namespace=labels.namespace)
             )  # fmt: skip
     return nodes
 

@@ -199,7 +199,9 @@ class EnsemblePlan:
 
     @property
     def is_explained_out_of_fold(self) -> bool:
-        """Whether all its models have predicted some of the labelled images out of fold."""
+        """Whether all its members have predicted some of the labelled images out of fold."""
+        if not all(member.judged_by for member in self.members):
+            return False
         folds: dict[str, set[int]] = {}
         for judge in self.judges:
             if isinstance(judge, TrainingPlan) and judge.fold is not None:

@@ -45,7 +45,7 @@ def category_shares(data: Annotations, baseline: Mapping[str, float]) -> pd.Data
 
     >>> data = Annotations(
     ...     images=pd.DataFrame(),
-    ...     annotations=pd.DataFrame({"category_id": [7, 7, 7, 8]}),
+    ...     annotations=pd.DataFrame({"category_id": [7, 7, 7, 8], "iscrowd": False}),
     ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
     ... )
     >>> shares = category_shares(data, {"Metal": 70.0, "Glass": 30.0})
