@@ -72,11 +72,11 @@ REFUSED = {
         "did you mean 'det'?"
     ),
     "--namespaces cls.resnet18.fold0": (
-        "data/01_raw/sample/images: not there (dataset 'pool.images', nor are "
-        "XXX); put it there (the "
-        "sample data: make sample), or change its catalog entry; then make folds, "
-        "test.annotations, train.annotations with: kedro run --to-outputs "
-        "folds,test.annotations,train.annotations --only-missing-outputs"
+        "data/01_raw/sample/images: not there (dataset 'test.images', nor are "
+        "test.raw_annotations, train.images, train.raw_annotations); put it there (the sample "
+        "data: make sample), or change its catalog entry; then make folds, test.annotations, "
+        "train.annotations with: kedro run --to-outputs folds,test.annotations,train.annotations "
+        "--only-missing-outputs"
     ),
     "--env mine": (
         "conf/mine/parameters.yml: no parameter 'cleaning.test'; add it: 'cleaning' there replaces "

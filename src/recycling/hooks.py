@@ -108,6 +108,8 @@ class SampleHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Point the run's inputs to the shipped sample where `data/` holds none of them."""
+        if {"train.images", "pool.images"} & pipeline.inputs():
+            return  # the sample holds predictions, and no image that could be trained on
         data, sample = self.project_path / "data", self.project_path / "sample"
         needed = {
             name: dataset
