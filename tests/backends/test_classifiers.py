@@ -473,8 +473,8 @@ def test_labels_in_a_csv_are_cleaned_trained_on_with_a_head_a_column_and_predict
         Recipes(project / "recipes"),
         RunFolder(project / "runs"),
         learnt,
-        held_out,
         images,
+        held_out,
         metric,
     )
     found = PREDICT["cls"](checkpoint, held_out, images)

@@ -192,7 +192,6 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
             data = replace(data, images_an_epoch=data.n_samples(task))
         if control:
             data = replace(data, train=parts[:1])
-            model = model.model_copy(update={"train_on": "labeled", "control": False})
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return with_types(train, metric=METRIC[task])
