@@ -11,7 +11,6 @@ BENCHMARKS = (
     "first_call",
     "soft_nms",
     "scoring",
-    "worlds",
     "calibration",
     "hard_vote",
     "soft_vote",
@@ -23,10 +22,13 @@ BENCHMARKS = (
     "loaders",
 )
 
+LONG = ("worlds",)
+"""Those that take hours, which `all` leaves out."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", choices=(*BENCHMARKS, "all"))
+    parser.add_argument("name", choices=(*BENCHMARKS, *LONG, "all"))
     parser.add_argument("--quick", action="store_true", help="a small input, to see that it works")
     arguments = parser.parse_args()
     for name in BENCHMARKS if arguments.name == "all" else (arguments.name,):

@@ -256,8 +256,8 @@ def _first_change(before: Any, now: Any) -> str:
 def _change(before: Any, now: Any) -> str:
     """Both values; of lists what has come and gone, where that is all.
 
-    >>> _change("nms", "soft_nms"), _change(["a", "b"], ["b", "c"]), _change([1, 2], [2, 1])
-    ('nms -> soft_nms', 'with c, without a', '[1, 2] -> [2, 1]')
+    >>> _change("AdamW", "SGD"), _change(["a", "b"], ["b", "c"]), _change([1, 2], [2, 1])
+    ('AdamW -> SGD', 'with c, without a', '[1, 2] -> [2, 1]')
     """
     if isinstance(before, list) and isinstance(now, list):
         come = [_shown(each) for each in now if each not in before]
