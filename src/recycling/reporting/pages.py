@@ -64,7 +64,10 @@ def render_table(table: pd.DataFrame, formats: Mapping[str, str]) -> Markup:
     """
     headings = table.columns.astype(str).tolist()
     columns = [
-        [format(value, formats.get(heading, "")) for value in table[heading]]
+        [
+            "" if pd.isna(value) else format(value, formats.get(heading, ""))
+            for value in table[heading]
+        ]
         for heading in headings
     ]
     return render(

@@ -1,6 +1,7 @@
 """Entries of another size than their image stop a run, or are put right with their boxes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,17 @@ def test_boxes_and_masks_are_scaled_with_the_picture(tmp_path):
     assert cleaned.annotations[BOX].to_numpy().tolist() == [[20, 10, 60, 30], [80, 40, 100, 72]]
     assert audit["rule"].unique().tolist() == ["image_size"]
     assert _colours_in_boxes(cleaned, tmp_path / "a.png") == [[255, 0, 0], [0, 255, 0]]
+
+
+def test_sizes_stay_whole_where_only_some_images_are_rescaled(tmp_path):
+    _stored().resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.NEAREST).save(tmp_path / "a.png")
+    _stored().save(tmp_path / "b.png")
+    one = _annotations()
+    other = one.images.assign(image_id=8, file_name="b.png", group="8")
+    both = replace(one, images=pd.concat([one.images, other], ignore_index=True))
+    cleaned, _ = _cleaned(both, tmp_path, "rescale")
+    assert cleaned.images[["width", "height"]].dtypes.astype(str).tolist() == ["int64", "int64"]
+    assert cleaned.images["width"].tolist() == [2 * WIDTH, WIDTH]
 
 
 def test_an_entry_with_swapped_sides_is_corrected_where_its_boxes_show_it(tmp_path):

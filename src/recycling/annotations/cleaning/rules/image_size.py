@@ -219,7 +219,10 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
     sizes = np.array([shown[image_id] for image_id in before["image_id"].tolist()])
     after = before.assign(width=sizes[:, 0], height=sizes[:, 1])
     reasons = [f"the image is {reason[image_id]}" for image_id in before["image_id"].tolist()]
-    sides = {side: images[side].where(~resized, after[side]) for side in ("width", "height")}
+    sides = {  # pandas aligns with floats between
+        side: images[side].where(~resized, after[side]).astype(images[side].dtype)
+        for side in ("width", "height")
+    }
     return replace(moved, images=images.assign(**sides)), combined(
         [changed(_RULE, "image", before, after, reasons), audit]
     )
