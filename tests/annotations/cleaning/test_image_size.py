@@ -102,13 +102,14 @@ def test_boxes_and_masks_are_scaled_with_the_picture(tmp_path):
     assert _colours_in_boxes(cleaned, tmp_path / "a.png") == [[255, 0, 0], [0, 255, 0]]
 
 
-def test_sizes_stay_whole_where_only_some_images_are_rescaled(tmp_path):
+def test_sizes_stay_whole_where_an_image_cannot_be_read(tmp_path):
     _stored().resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.NEAREST).save(tmp_path / "a.png")
-    _stored().save(tmp_path / "b.png")
     one = _annotations()
-    other = one.images.assign(image_id=8, file_name="b.png", group="8")
-    both = replace(one, images=pd.concat([one.images, other], ignore_index=True))
-    cleaned, _ = _cleaned(both, tmp_path, "rescale")
+    unread = one.images.assign(image_id=8, file_name="b.png", group="8")
+    both = replace(one, images=pd.concat([one.images, unread], ignore_index=True))
+    rules = {"image_size": "rescale", "drop_bad_images": {"enabled": False}}
+    checks = check_images(both.images, ImageFolder(tmp_path))
+    cleaned, _ = clean(both, checks, Cleaning.model_validate(rules))
     assert cleaned.images[["width", "height"]].dtypes.astype(str).tolist() == ["int64", "int64"]
     assert cleaned.images["width"].tolist() == [2 * WIDTH, WIDTH]
 
