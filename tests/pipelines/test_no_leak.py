@@ -162,6 +162,34 @@ def test_what_would_leak_is_refused_in_one_line(changes, ensembles, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [("cls_first", "det_first", "det_student"), ("cls_first", "cls_student", "det_first"),
+     ("cls_first", "det_first")],
+)  # fmt: skip
+def test_whoever_looks_at_crops_has_boxes_to_crop(kept):
+    described = {name: own for name, own in models(control=False).items() if name in kept}
+    nodes = graph_of({"models": described})
+    made = {name for node in nodes for name in node.outputs}
+    asked = {name for node in nodes for name in node.inputs if name.endswith(".pool_annotations")}
+    assert asked <= made
+    assert any(name.startswith("det.pseudo.") for name in asked)
+
+
+def test_boxes_to_crop_come_from_another_round_where_a_round_has_none():
+    described = models(control=False)
+    described["cls_again"] = {**described["cls_student"], "folds": [1], "train_on": "labeled+again"}
+    described["det_student"] |= {"folds": [0]}
+    del described["cls_student"]
+    ensembles = {"teacher": TEACHER, "classifiers": ["cls_first"]}
+    rounds = {"pseudo": {}, "again": {"teacher": "classifiers"}}
+    nodes = graph_of({"models": described, "ensembles": ensembles, "pseudo_labeling": rounds})
+    made = {name for node in nodes for name in node.outputs}
+    asked = {name for node in nodes for name in node.inputs if name.endswith(".pool_annotations")}
+    assert "det.pseudo.fold1.pool_annotations" in asked
+    assert asked <= made
+
+
 def test_weights_that_were_trained_elsewhere_are_taken():
     described = models()
     described["seg_second"] |= {"pretrained": "weights.pth", "pretrained_elsewhere": True}

@@ -116,38 +116,54 @@ def resolve_rounds(
     Raises:
         PlanError: A student would learn of the fold that it holds out, or a round has no teacher.
     """
+    teachers = {
+        name: _teachers(name, settings, models, trainings, ensembles, where)
+        for name, settings in rounds.items()
+    }
+    for name in rounds:
+        _check_order(name, teachers, rounds, models, where)
+    boxes = {name: _box_round(name, teachers) for name in rounds}
+    students: dict[tuple[str, Task], list[TrainingPlan]] = {}
+    for training in trainings:
+        own = round_of(models[training.model]) if training.control_of is None else None
+        if own is not None:
+            students.setdefault((own, training.task), []).append(training)
     plans = []
     for name, settings in rounds.items():
-        teachers = _teachers(name, settings, models, trainings, ensembles, where)
-        _check_order(name, teachers, rounds, models, trainings, ensembles, where)
-        boxes = _box_round(name, rounds, models, trainings, ensembles, where)
+        described = ensembles.get(settings.teacher, Ensemble(members="all"))
         for task in TASKS:
-            students = _needing(name, task, models, trainings, boxes == name and bool(teachers))
-            own = [teacher for teacher in teachers if teacher.task == task]
-            if not own:
-                _check_taught(students, name, settings, where)
+            taught = list(students.get((name, task), ()))
+            members = [teacher for teacher in teachers[name] if teacher.task == task]
+            if not members:
+                _check_taught(taught, name, settings, where)
                 continue
-            folds = dict.fromkeys(student.fold for student in students) or {None: None}
-            described = ensembles.get(settings.teacher, Ensemble(members="all"))
             fusion = fusion_of(settings.teacher, described, task, parameters)
             if fusion.learns == "labels":
                 raise PlanError(
                     f"{where}: ensembles.{settings.teacher} is learnt; give it other settings, it "
                     f"labels the round {name!r}"
                 )
-            for fold in folds:
-                members = tuple(
-                    m for m in own if m.fold == fold or (fold is None and m.fold is not None)
-                )
-                for student in (s for s in students if s.fold == fold):
-                    _check_student(student, members, name, settings, models, fusion.weights, where)
+            folds = dict.fromkeys(student.fold for student in taught)
+            if task == "det":
+                for other in (own for own in rounds if boxes[own] == name):
+                    # Who is asked about crops needs boxes to crop, whether or not it has students.
+                    cropping = students.get((other, "cls"), [])
+                    taught += cropping
+                    if any(teacher.task == "cls" for teacher in teachers[other]):
+                        folds |= dict.fromkeys([s.fold for s in cropping] or [None])
+            for fold in folds or {None: None}:
+                own_members = tuple(m for m in members if fold is None or m.fold == fold)
+                for student in (s for s in taught if s.fold == fold):
+                    _check_student(
+                        student, own_members, name, settings, models, fusion.weights, where
+                    )
                 asked = "pool.annotations"
-                if task == "cls" and boxes is not None:
-                    asked = f"det.{boxes}.{called(fold)}.pool_annotations"
-                parts = tuple(_part(part, asked, members) for part in settings.images)
+                if task == "cls" and boxes[name] is not None:
+                    asked = f"det.{boxes[name]}.{called(fold)}.pool_annotations"
+                parts = tuple(_part(part, asked, own_members) for part in settings.images)
                 plans.append(
                     PseudoLabelPlan(
-                        task, name, fold, members, fusion.settings, parts, settings.truth
+                        task, name, fold, own_members, fusion.settings, parts, settings.truth
                     )
                 )
     return tuple(plans)
@@ -183,15 +199,13 @@ def _teachers(
 
 def _check_order(
     name: str,
-    teachers: Sequence[TrainingPlan],
+    teachers: Mapping[str, Sequence[TrainingPlan]],
     rounds: Mapping[str, PseudoLabeling],
     models: Mapping[str, Model],
-    trainings: Sequence[TrainingPlan],
-    ensembles: Mapping[str, Ensemble],
     where: str,
 ) -> None:
     """Stop where a round's labels would be made by models that learn from them."""
-    seen, waiting = set(), list(teachers)
+    seen, waiting = set(), list(teachers[name])
     while waiting:
         for model in _origins(waiting.pop().model, models):
             own = round_of(models[model])
@@ -203,7 +217,7 @@ def _check_order(
                 )
             if own is not None and own not in seen:
                 seen.add(own)
-                waiting += _teachers(own, rounds[own], models, trainings, ensembles, where)
+                waiting += teachers[own]
 
 
 def _origins(name: str, models: Mapping[str, Model]) -> Iterator[str]:
@@ -214,40 +228,12 @@ def _origins(name: str, models: Mapping[str, Model]) -> Iterator[str]:
         found = start_of(models[found])
 
 
-def _box_round(
-    name: str,
-    rounds: Mapping[str, PseudoLabeling],
-    models: Mapping[str, Model],
-    trainings: Sequence[TrainingPlan],
-    ensembles: Mapping[str, Ensemble],
-    where: str,
-) -> str | None:
-    """The round whose boxes are cropped for classifiers; None where nobody detects."""
-    if not any(training.task == "det" for training in trainings):
-        return None
-    for own in dict.fromkeys([name, *rounds]):
-        teachers = _teachers(own, rounds[own], models, trainings, ensembles, where)
-        if any(teacher.task == "det" for teacher in teachers):
+def _box_round(name: str, teachers: Mapping[str, Sequence[TrainingPlan]]) -> str | None:
+    """The round whose boxes are cropped for classifiers: its own, or the first that has some."""
+    for own in dict.fromkeys([name, *teachers]):
+        if any(teacher.task == "det" for teacher in teachers[own]):
             return own
     return None
-
-
-def _needing(
-    name: str,
-    task: Task,
-    models: Mapping[str, Model],
-    trainings: Sequence[TrainingPlan],
-    crops: bool,
-) -> list[TrainingPlan]:
-    """The students of a round and task; of boxes, also those who crop them."""
-    tasks = {task, *(("cls",) if crops and task == "det" else ())}
-    return [
-        training
-        for training in trainings
-        if training.control_of is None
-        and training.task in tasks
-        and round_of(models[training.model]) == name
-    ]
 
 
 def _check_taught(
