@@ -239,6 +239,23 @@ def test_the_certificate_puts_the_truth_beside_the_promise(annotations):
     assert crops["attained"].tolist() == [1.0, 1.0]  # the box that shows nothing has no class
 
 
+def test_what_is_on_images_without_a_label_is_missed(annotations):
+    label_map = np.zeros((30, 40), np.uint8)
+    label_map[2:12, 2:12] = 1  # all of the object of image 1, of 100 pixels
+    chosen = thresholds(annotations, 0.9, 0.9, 0.9)
+    maps, sure = LabelMaps([1], lambda _: label_map), np.ones((30, 40), np.float32)
+    pseudo, fates = annotate_regions(
+        maps, lambda _: sure, annotations.of_images([1]), chosen, annotations.categories, SETTINGS
+    )
+    counts = audit(fates, annotations.categories)
+    table = certify("seg", chosen, counts, pseudo, SETTINGS, annotations)
+    # On image 2 there is more Paper.
+    there = 100 + (to_label_map(annotations, 2) == 1).sum()
+    assert table["attained"].iloc[0] == 1.0
+    assert table["recall"].tolist() == [100 / there, 0.0]
+    assert table["iou"].iloc[0] == 100 / there
+
+
 def test_the_surest_the_least_sure_and_the_refused_are_shown(annotations):
     fates = pd.DataFrame(
         {"image_id": 1, "category_id": 5, "score": [0.9, 0.8, 0.7, 0.2],

@@ -36,6 +36,7 @@ from recycling.evaluation.metric import (
     image_scores,
     metric_of,
     score_of,
+    scored_images,
 )
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "score_interval",
     "score_of",
     "score_of_all",
+    "scored_images",
     "scores_by_size",
 ]

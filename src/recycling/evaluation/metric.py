@@ -119,6 +119,22 @@ def score_of(settings: PickedSettings, truth: Annotations, predictions: Predicti
     return score_of_all(image_scores(settings, truth, {"predictions": predictions})["predictions"])
 
 
+def scored_images(settings: PickedSettings, truth: Annotations) -> list[int]:
+    """The images, by id, in the order in which `image_scores` has them.
+
+    Args:
+        settings: The metric and its settings.
+        truth: The images that were predicted on, and what is on them.
+
+    Returns:
+        Those of the truth; where crops are counted, those with one, in ascending order.
+    """
+    ids = truth.images["image_id"].tolist()
+    if isinstance(settings, ClassMetric) and metric_of(settings).image_scores is not None:
+        ids = sorted(truth.objects().annotations["image_id"].unique().tolist())
+    return ids
+
+
 def image_scores(
     settings: PickedSettings, truth: Annotations, members: Mapping[str, Any]
 ) -> dict[str, ImageScores]:

@@ -12,7 +12,7 @@ from kedro.pipeline import Node, node
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.diagnostics import Effect, measure_effect
-from recycling.evaluation import image_scores, metric_of
+from recycling.evaluation import image_scores, metric_of, scored_images
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
@@ -49,7 +49,7 @@ def _effect(model: str, twins: Sequence[TrainingPlan]) -> Node:
 
 
 def comparer(
-    task: Task, model: str, pairs: Sequence[tuple[str, str]], folds: Sequence[int]
+    task: Task, model: str, pairs: Sequence[tuple[str, str]], held_out: Sequence[int]
 ) -> Callable[..., Effect]:
     """A node function that measures what pseudo-labels do to a model.
 
@@ -57,7 +57,7 @@ def comparer(
         task: What it predicts.
         model: Its name.
         pairs: A student and its twin, fold by fold.
-        folds: The fold that each pair holds out.
+        held_out: The fold that each pair holds out.
     """
 
     def measure(
@@ -68,17 +68,17 @@ def comparer(
         truth = train.of_images(in_folds)
         own, twin = (_joined(task, [predictions[pair[n]] for pair in pairs]) for n in (0, 1))
         scores = image_scores(metric, truth, {model: own, "its twin": twin})
+        groups = truth.images.set_index("image_id")["group"]
         effect = measure_effect(
             f"pseudo-labels, {model}",
             metric_of(metric).title,
             [scores[model]],
             [scores["its twin"]],
-            truth.images["group"],
+            groups.loc[scored_images(metric, truth)],
         )
         logger.info("%s", effect["sentence"])
         return effect
 
-    held_out = list(folds)
     return with_types(measure, metric=METRIC[task], predictions=PREDICTIONS[task])
 
 

@@ -30,7 +30,7 @@ from recycling.pipelines.tasks import PREDICTIONS, predicted_rows, with_types
 from recycling.pipelines.training import PREDICT
 from recycling.plan import FUSION, Plan, PseudoLabelPlan, PseudoPart
 from recycling.plan.records import called
-from recycling.predictions import LabelMaps, Predictions
+from recycling.predictions import LabelMaps
 from recycling.pseudo_labels import (
     Certificate,
     Examples,
@@ -70,15 +70,22 @@ DIFFERENT = 0.01
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every round: predict, fuse, learn the thresholds, and keep what they promise."""
     # Rounds share what the same model says of the same images.
-    nodes = {n.outputs[0]: n for labels in plan.pseudo_labels for n in _predicting(labels)}
-    if any(part.part == "pool" for labels in plan.pseudo_labels for part in labels.parts):
-        nodes["pool"] = node(
-            compare_pool,
-            ["train.annotations", "train.image_checks", "pool.annotations", "pool.image_checks",
-             "params:shift"],
-            "pool_shift_summary", name="compare_pool_with_train", namespace="pseudo_labels",
-        )  # fmt: skip
-    return Pipeline([*nodes.values(), *(n for own in plan.pseudo_labels for n in _round(own))])
+    predicting = {n.outputs[0]: n for labels in plan.pseudo_labels for n in _predicting(labels)}
+    rounds = [n for labels in plan.pseudo_labels for n in _round(labels)]
+    return Pipeline([*_comparing(plan), *predicting.values(), *rounds])
+
+
+def _comparing(plan: Plan) -> list[Node]:
+    """How the pool differs from the labelled images, where it is labelled."""
+    parts = {part.part for labels in plan.pseudo_labels for part in labels.parts}
+    if "pool" not in parts:
+        return []
+    return [
+        node(compare_pool,
+             ["train.annotations", "train.image_checks", "pool.annotations", "pool.image_checks",
+              "params:shift"],
+             "pool_shift_summary", name="compare_pool_with_train", namespace="pseudo_labels"),
+    ]  # fmt: skip
 
 
 def compare_pool(
@@ -110,11 +117,11 @@ def _predicting(labels: PseudoLabelPlan) -> list[Node]:
 
 def _round(labels: PseudoLabelPlan) -> list[Node]:
     space, task = labels.namespace, labels.task
-    names = [member.name for member in labels.members]
+    folds = {member.name: member.fold for member in labels.members if member.fold is not None}
     out_of_fold = {member.name: member.out_of_fold_predictions for member in labels.members}
     thresholds = f"{space}.thresholds"
     nodes = [
-        node(chooser(task, names, labels.fold),
+        node(chooser(task, folds),
              {"truth": "train.annotations", "folds": "folds", "settings": labels.settings,
               "fusion": labels.fusion, **out_of_fold},
              thresholds, name="choose_thresholds", namespace=space),
@@ -139,26 +146,25 @@ def _part(labels: PseudoLabelPlan, part: PseudoPart, thresholds: str) -> list[No
               "fusion": labels.fusion, "left_out": left_out, **part.predictions},
              [f"{space}.{part.part}_{what}" for what in ("annotations", "audit", "examples")],
              name=f"label_{part.part}", namespace=space),
-        node(certifier(labels, part.part),
+        node(certifier(labels, part),
              {"thresholds": thresholds, "settings": labels.settings,
               "folder": f"{part.part}.images",
               **{what: f"{space}.{part.part}_{what}" for what in ("annotations", "audit",
                                                                   "examples", "left_out")},
               "asked": part.asked,
-              **({"shift": "pool_shift_summary"} if part.part == "pool" else {}),
+              "shift": "pool_shift_summary" if part.part == "pool" else "shift_summary",
               **({"truth": labels.truth} if labels.truth and part.part == "pool" else {})},
              [f"{space}.{part.part}_certificate", f"{space}.{part.part}_certificate_page"],
              name=f"certify_{part.part}", namespace=space),
     ]  # fmt: skip
 
 
-def chooser(task: Task, names: Sequence[str], fold: int | None) -> Callable[..., Thresholds]:
+def chooser(task: Task, held_out: Mapping[str, int]) -> Callable[..., Thresholds]:
     """A node function that learns how sure the teachers must be.
 
     Args:
         task: What is labelled.
-        names: The teachers.
-        fold: The fold that they hold out; None where they hold out one each.
+        held_out: The fold that each teacher holds out, by its name.
     """
 
     def choose(
@@ -177,18 +183,15 @@ def chooser(task: Task, names: Sequence[str], fold: int | None) -> Callable[...,
             fusion: How the teachers are fused.
             members: Their out-of-fold predictions.
         """
-        by_fold: dict[int, list[str]] = {}
-        for name in names:
-            own = int(name.rsplit(".fold", 1)[1])
-            by_fold.setdefault(own, []).append(name)
         parts, fused = [], []
         sure: dict[int, Sureness] = {}
-        for number, own_names in by_fold.items():
-            held_out = truth.of_images(folds.loc[folds["fold"] == number, "image_id"])
-            said, sureness = _fused(task, fusion, {n: members[n] for n in own_names}, held_out)
-            parts.append(held_out)
+        for fold in dict.fromkeys(held_out.values()):
+            part = truth.of_images(folds.loc[folds["fold"] == fold, "image_id"])
+            own = {name: members[name] for name, other in held_out.items() if other == fold}
+            said, sureness = _fused(task, fusion, own, part)
+            parts.append(part)
             fused.append(said)
-            sure |= dict.fromkeys(held_out.images["image_id"].tolist(), sureness)
+            sure |= dict.fromkeys(part.images["image_id"].tolist(), sureness)
         known = truth.of_images(pd.concat([part.images["image_id"] for part in parts]))
         if task == "seg":
             graded = grade_masks(joined(fused), lambda image_id: sure[image_id](image_id), known)
@@ -266,12 +269,12 @@ def labeler(
     return with_types(label, fusion=FUSION[task], members=PREDICTIONS[task])
 
 
-def certifier(labels: PseudoLabelPlan, part: str) -> Callable[..., tuple[Certificate, str]]:
+def certifier(labels: PseudoLabelPlan, part: PseudoPart) -> Callable[..., tuple[Certificate, str]]:
     """A node function that writes the certificate of a round.
 
     Args:
-        labels: What was labelled.
-        part: `pool` or `test`.
+        labels: Who labelled.
+        part: What was labelled.
     """
 
     def certify_labels(
@@ -283,7 +286,7 @@ def certifier(labels: PseudoLabelPlan, part: str) -> Callable[..., tuple[Certifi
         examples: Examples,
         left_out: LeftOut,
         asked: Annotations,
-        shift: ShiftSummary | None = None,
+        shift: ShiftSummary,
         truth: Annotations | None = None,
     ) -> tuple[Certificate, str]:
         """Put what was promised beside what was kept, and beside the truth where it is known."""
@@ -300,31 +303,29 @@ def certifier(labels: PseudoLabelPlan, part: str) -> Callable[..., tuple[Certifi
                 )
             known = known.of_images(rest["image_id"])
         certificate = certify(labels.task, thresholds, audit, annotations, settings, known)
-        names = ", ".join(member.name for member in labels.members)
+        coverage = _coverage(labels, part, settings, shift)
+        logger.info("%s.%s: %s", labels.namespace, part.part, coverage)
         sentences = [
-            f"labelled by {names}",
-            *_coverage(labels, settings, shift),
+            f"labelled by {', '.join(member.name for member in labels.members)}",
+            coverage,
             f"{len(left_out)} images are left out, as images that students are scored on look like "
             "them",
         ]
-        if part == "test":
+        if part.part == "test":
             sentences.append("these are test images: a score on them says nothing of other images")
-        for sentence in sentences[1:2]:
-            logger.info("%s: %s", f"{labels.namespace}.{part}", sentence)
         drawn = example_images(examples, asked.images, folder, annotations.categories)
-        title = f"Pseudo-labels: {labels.namespace}, {part}"
+        title = f"Pseudo-labels: {labels.namespace}, {part.part}"
         return certificate, certificate_page(title, certificate, sentences, drawn)
 
     return certify_labels
 
 
 def _coverage(
-    labels: PseudoLabelPlan, settings: PseudoLabeling, shift: ShiftSummary | None
-) -> list[str]:
-    """What the promise covers, and what it does not."""
-    if settings.promise is None or settings.score is not None:
-        return ["the threshold is set, and nothing is promised"]
-    promise = settings.promise
+    labels: PseudoLabelPlan, part: PseudoPart, settings: PseudoLabeling, shift: ShiftSummary
+) -> str:
+    """What is promised, and what it does not cover."""
+    if (promise := settings.promised) is None:
+        return "the threshold is set, and nothing is promised"
     what = {
         "det": f"boxes that find an object at an IoU of {settings.iou:g}",
         "cls": "crops of the class that they were given",
@@ -338,11 +339,13 @@ def _coverage(
     doubts = []
     if labels.fold is None:
         doubts.append("teachers of all folds label together, and were tested one by one")
-    if shift is not None and (shift["p_value"] or 1.0) < DIFFERENT:
+    if labels.task == "cls" and part.asked != f"{part.part}.annotations":
+        doubts.append("the crops were proposed, and those that were learnt on are annotated")
+    if settings.share < 1:
+        doubts.append("only the surest images are kept, and all were tested")
+    if shift["p_value"] is not None and shift["p_value"] < DIFFERENT:
         doubts.append(f"the images differ from the labelled ones ({shift['verdict']})")
-    if doubts:
-        return [f"{said}; NOT COVERED: {'; '.join(doubts)}"]
-    return [said]
+    return f"{said}; NOT COVERED: {'; '.join(doubts)}" if doubts else said
 
 
 def _fused(
@@ -378,12 +381,12 @@ def _of_images(maps: LabelMaps, ids: Sequence[int]) -> LabelMaps:
 
 
 def _no_pixels(image_id: int) -> NDArray[np.float32]:
-    raise KeyError(image_id)  # pragma: no cover - only masks have pixels
+    raise KeyError(image_id)  # only masks have pixels
 
 
 def _annotated(
     task: Task,
-    said: Predictions,
+    said: Any,
     sureness: Sureness,
     unlabeled: Annotations,
     thresholds: Thresholds,
@@ -394,10 +397,10 @@ def _annotated(
     categories = categories[["category_id", "name", "supercategory"]].assign(extra=None)
     categories = categories.reset_index(drop=True).astype({"extra": "string"})
     if task == "seg":
-        return annotate_regions(said, sureness, unlabeled, thresholds, categories, settings)  # type: ignore[arg-type]
+        return annotate_regions(said, sureness, unlabeled, thresholds, categories, settings)
     if task == "det":
-        return annotate_boxes(said, unlabeled, thresholds, categories, settings)  # type: ignore[arg-type]
-    return annotate_crops(said, unlabeled, thresholds, categories, settings)  # type: ignore[arg-type]
+        return annotate_boxes(said, unlabeled, thresholds, categories, settings)
+    return annotate_crops(said, unlabeled, thresholds, categories, settings)
 
 
 def _say(

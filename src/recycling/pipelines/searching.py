@@ -28,7 +28,7 @@ from recycling.ensembling import (
     method_of,
     search,
 )
-from recycling.evaluation import image_scores, metric_of, right_boxes, score_of
+from recycling.evaluation import image_scores, metric_of, right_boxes, score_of, scored_images
 from recycling.pipelines.calibrating import crop_labels
 from recycling.pipelines.fusing import Choice, image_sizes, parts_of_files
 from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
@@ -183,12 +183,9 @@ def problem_of_gathered(
 
 
 def _judge(gathered: Gathered, metric: PickedSettings) -> Judge[Any]:
-    """Scores image by image, in the order in which `image_scores` has the images."""
+    """Scores image by image."""
     truth = gathered.truth
-    image_ids = truth.images["image_id"].to_numpy()
-    if gathered.task == "cls":
-        crops = truth.annotations[~truth.annotations["iscrowd"]]
-        image_ids = np.unique(crops["image_id"])
+    image_ids = scored_images(metric, truth)
     fold_of = gathered.parts.set_index("image_id")["fold"].loc[image_ids]
     group_of = truth.images.set_index("image_id")["group"].loc[image_ids]
     return Judge(

@@ -120,8 +120,10 @@ def _of_masks(
     said, true = label_maps(annotations), label_maps(truth)
     shares, images = np.zeros(n), np.zeros(n)
     pixels = np.zeros((3, n))  # right, kept, there
-    for image_id in annotations.images["image_id"].tolist():
-        own, of_image = said[image_id], true[image_id]
+    for image_id in truth.images["image_id"].tolist():
+        of_image = true[image_id]
+        # Of an image that nothing is kept on, all that is there is missed.
+        own = said[image_id] if image_id in said else np.zeros_like(of_image)
         known = (of_image != 255) & (own != 255)
         counts = np.bincount(own[known], minlength=n + 1)[1 : n + 1]
         rights = np.bincount(own[known & (own == of_image)], minlength=n + 1)[1 : n + 1]

@@ -94,7 +94,7 @@ class PseudoLabeling(Settings):
         ("pool",), min_length=1, description="which images: of the pool, of the test set, or both"
     )
     promise: Promise | None = Field(
-        default_factory=lambda: Promise(),
+        default_factory=Promise,
         description="what is promised of what is kept; null for nothing",
     )
     score: float | None = Field(
@@ -139,6 +139,11 @@ class PseudoLabeling(Settings):
             raise ValueError("score is a threshold of which nothing is promised; set promise: null")
         return self
 
+    @property
+    def promised(self) -> Promise | None:
+        """What is promised; None where the threshold is set."""
+        return None if self.score is not None else self.promise
+
 
 def choose_thresholds(
     graded: Graded, categories: pd.DataFrame, settings: PseudoLabeling
@@ -150,7 +155,7 @@ def choose_thresholds(
         categories: In the order of `graded`: `category_id`, `name` and `supercategory`.
         settings: Those of the round.
     """
-    promise = None if settings.score is not None else settings.promise
+    promise = settings.promised
     chosen: NDArray[np.float64]
     if promise is None:
         chosen = np.array([settings.score] * len(categories), dtype=np.float64)

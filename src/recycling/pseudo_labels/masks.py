@@ -147,7 +147,7 @@ def _regions(
                 unsure |= region
             score = float(sure[region].mean())
             yield _row(region, int(category_id), score, "kept" if kept else "ignored")
-        if not count > 1 and of_category.any():
+        if count == 1 and of_category.any():
             yield _row(of_category, int(category_id), float(sure[of_category].mean()), "ignored")
     if unsure.any():
         yield {**_row(unsure, int(category_ids[0]), 0.0, "ignored", drawn=True), "iscrowd": True}

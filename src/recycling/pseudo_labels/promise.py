@@ -4,8 +4,7 @@ Learn then Test (https://arxiv.org/abs/2110.01052): each threshold of a grid, wh
 without the truth, is a hypothesis that too much of what it keeps is wrong; it is tested on images
 that the teacher has not seen. The p-values are those of a bet on bounded means
 (https://arxiv.org/abs/2010.09686): whoever bets against a true hypothesis multiplies the stake by
-1 / error with a chance of at most `error`, however small the sample is. Of the Hoeffding-Bentkus
-bound a tenth of the power was left where most images hold nothing of a category.
+1 / error with a chance of at most `error`, however small the sample is.
 """
 
 from __future__ import annotations
@@ -79,21 +78,13 @@ def promised_thresholds(graded: Graded, promise: Promise) -> NDArray[np.float64]
         >>> promised_thresholds(graded, Promise(precision=0.9)).tolist()
         [0.02]
     """
-    n_categories = graded.kept.shape[1]
-    error = (1 - promise.confidence) / promise.starts
-    if promise.together:
-        error /= n_categories
-    allowed = 1 - promise.precision
-    needed = -np.log(error)
+    allowed, needed = 1 - promise.precision, _needed(graded, promise)
     losses = graded.wrong - allowed * graded.kept
-    evidence = log_evidence(losses, allowed, graded.cap)
-    flawless = log_evidence(-allowed * graded.kept, allowed, graded.cap)
-    found = np.full(n_categories, np.nan)
-    for category in range(n_categories):
+    evidence, flawless = log_evidence(losses, allowed, graded.cap), _flawless(graded, promise)
+    found = np.full(graded.kept.shape[1], np.nan)
+    for category in np.flatnonzero(has_enough(graded, promise)).tolist():
         most = flawless[category].max()
         enough = np.flatnonzero(flawless[category] >= min(_MARGIN * needed, most))
-        if most < needed:
-            continue
         begin = np.linspace(enough[0], len(GRID), promise.starts + 1)[:-1].astype(int)
         # Also as it looks, it must be no more than allowed: what was won may be lost again.
         passed = (evidence[category] >= needed) & (losses[:, category].mean(axis=0) <= 0)
@@ -113,15 +104,27 @@ def has_enough(graded: Graded, promise: Promise) -> NDArray[np.bool_]:
     Returns:
         (categories,).
     """
-    wished = Graded(graded.kept, np.zeros_like(graded.kept), graded.cap)
-    return ~np.isnan(promised_thresholds(wished, promise))
+    enough: NDArray[np.bool_] = _flawless(graded, promise).max(axis=1) >= _needed(graded, promise)
+    return enough
+
+
+def _needed(graded: Graded, promise: Promise) -> float:
+    """The evidence from which on a threshold passes."""
+    tests = promise.starts * (graded.kept.shape[1] if promise.together else 1)
+    return float(np.log(tests / (1 - promise.confidence)))
+
+
+def _flawless(graded: Graded, promise: Promise) -> NDArray[np.float64]:
+    """The evidence, (categories, thresholds), that there would be if all were right."""
+    allowed = 1 - promise.precision
+    return log_evidence(-allowed * graded.kept, allowed, graded.cap)
 
 
 def log_evidence(losses: NDArray[np.float64], allowed: float, cap: float) -> NDArray[np.float64]:
     """The evidence that losses are at most 0 on average: the log of what a bet on it has won.
 
     The bet before each unit is made of what the units before it have shown (aGRAPA of the source);
-    the most that was won at any time counts, so that the order of the units does not decide.
+    the most that was won at any time counts (Ville's inequality).
 
     Args:
         losses: (units, ...), wrong less `allowed` times kept.
@@ -135,16 +138,16 @@ def log_evidence(losses: NDArray[np.float64], allowed: float, cap: float) -> NDA
     worst = (1 - allowed) * cap
     # As after one unit of a moderate gain and of the variance of a coin between the two bounds.
     mean = np.full(losses.shape[1:], -allowed * cap / 2)
-    square = np.full(losses.shape[1:], allowed * (1 - allowed) * cap**2 / 4)
-    total, total_square = mean, square + mean**2
+    variance = np.full(losses.shape[1:], allowed * (1 - allowed) * cap**2 / 4)
+    total, total_square = mean, variance + mean**2
     won = best = np.zeros_like(mean)
     for n_seen, loss in enumerate(losses, start=2):
-        bet = np.clip(-mean / np.maximum(square + mean**2, 1e-12), 0, _LARGEST_BET / worst)
+        bet = np.clip(-mean / np.maximum(variance + mean**2, 1e-12), 0, _LARGEST_BET / worst)
         won = won + np.log1p(-bet * loss)
         best = np.maximum(best, won)
         total, total_square = total + loss, total_square + loss**2
         mean = total / n_seen
-        square = total_square / n_seen - mean**2
+        variance = total_square / n_seen - mean**2
     return best
 
 

@@ -1,0 +1,50 @@
+"""What a promise does not cover is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recycling.pipelines.pseudo_labeling import _coverage
+from recycling.plan import PseudoLabelPlan, PseudoPart
+from recycling.pseudo_labels import PseudoLabeling
+
+ALIKE = {"p_value": 0.5, "verdict": "cannot be told apart"}
+
+
+def coverage(task: Any = "det", fold: int | None = 0, asked: str = "pool.annotations",
+             shift: Any = ALIKE, **settings: Any) -> str:  # fmt: skip
+    part = PseudoPart("pool", asked, {})
+    labels = PseudoLabelPlan(task, "pseudo", fold, (), "params:ensembling.det", (part,))
+    return _coverage(labels, part, PseudoLabeling.model_validate(settings), shift)
+
+
+def test_a_promise_is_a_sentence():
+    assert coverage() == (
+        "promised with a chance of 0.9, of each category by itself: 0.9 of what is kept is right "
+        "(boxes that find an object at an IoU of 0.5)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ({"fold": None}, "teachers of all folds label together"),
+        ({"task": "cls", "asked": "det.pseudo.fold0.pool_annotations"}, "crops were proposed"),
+        ({"share": 0.5}, "only the surest images are kept"),
+        ({"shift": {"p_value": 0.0, "verdict": "AUC 0.9"}}, "differ from the labelled ones (AUC"),
+    ],
+)
+def test_where_it_is_applied_to_others_than_it_was_learnt_on_it_is_marked(case, said):
+    _, doubts = coverage(**case).split("; NOT COVERED: ")
+    assert said in doubts
+
+
+@pytest.mark.parametrize("p_value", [None, 0.02])
+def test_images_that_are_not_told_apart_are_covered(p_value):
+    assert "NOT COVERED" not in coverage(shift={"p_value": p_value, "verdict": ""})
+
+
+def test_where_nothing_is_promised_nothing_is_said_to_be_covered():
+    assert coverage(promise=None, score=0.5) == "the threshold is set, and nothing is promised"
