@@ -53,7 +53,8 @@ def draw_kinds(rng: np.random.Generator) -> list[Kind]:
     n_members = int(rng.integers(1, 6))
     n_bad = int(rng.integers(0, min(3, n_members) + 1))
     bad = [BAD[int(number)] for number in rng.integers(0, len(BAD), n_bad)]
-    return [*("good" for _ in range(n_members - n_bad)), *bad]  # type: ignore[list-item]
+    good: list[Kind] = ["good"] * (n_members - n_bad)
+    return good + bad
 
 
 def draw_world(task: str, seed: int, n_images: int, kinds: Sequence[Kind] | None = None) -> World:

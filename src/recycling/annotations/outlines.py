@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -42,9 +43,13 @@ def check_segmentations(
         image_ids = annotations["image_id"].iloc[start : start + _AT_A_TIME]
         limits = sizes.loc[image_ids].to_numpy(dtype=np.float64)
         rows = np.flatnonzero(_starts_with(part, "[["))
-        _check_polygons(part, rows, limits, faults, lambda row, n=start: name_of(row + n))  # type: ignore[misc]
+        _check_polygons(part, rows, limits, faults, partial(_name_from, name_of, start))
         rows = np.flatnonzero(_starts_with(part, "{"))
-        _check_rles(part, rows, limits, faults, lambda row, n=start: name_of(row + n))  # type: ignore[misc]
+        _check_rles(part, rows, limits, faults, partial(_name_from, name_of, start))
+
+
+def _name_from(name_of: Callable[[int], str], start: int, row: int) -> str:
+    return name_of(start + row)
 
 
 def _starts_with(texts: pa.Array, beginning: str) -> NDArray[np.bool_]:

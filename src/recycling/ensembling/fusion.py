@@ -77,17 +77,17 @@ def fuse(
 def _calibrated(
     settings: PickedSettings, members: Mapping[str, Any], calibrators: Mapping[str, Calibrator]
 ) -> dict[str, Any]:
-    for name in members:
-        if name not in calibrators and model_of(name) not in calibrators:
+    found = {}
+    for name, own in members.items():
+        calibrated = calibrators.get(name) or calibrators.get(model_of(name))
+        if calibrated is None:
             raise EnsemblingError(
                 f"{name}: no out-of-fold predictions to calibrate it by, and calibrate is "
                 f"{calibration_of(settings)}; add {model_of(name)}.oof.csv, leave it out, or set "
                 f"calibrate to {NONE}"
             )
-    return {
-        name: calibrators.get(name, calibrators.get(model_of(name)))(own)  # type: ignore[misc]
-        for name, own in members.items()
-    }
+        found[name] = calibrated(own)
+    return found
 
 
 def weights_of(
