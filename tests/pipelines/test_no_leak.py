@@ -190,6 +190,13 @@ def test_boxes_to_crop_come_from_another_round_where_a_round_has_none():
     assert asked <= made
 
 
+def test_a_model_that_is_called_as_a_twin_is_refused():
+    described = models()
+    described["det_student_control"] = described["det_first"]
+    with pytest.raises(PlanError, match="det_student_control is called as the twin of 'det_stu"):
+        graph_of({"models": described})
+
+
 def test_weights_that_were_trained_elsewhere_are_taken():
     described = models()
     described["seg_second"] |= {"pretrained": "weights.pth", "pretrained_elsewhere": True}

@@ -81,8 +81,13 @@ def round_of(model: Model) -> str | None:
 def check_rounds(
     models: Mapping[str, Model], rounds: Mapping[str, PseudoLabeling], where: str
 ) -> None:
-    """Stop where a model learns from a round that there is not."""
+    """Stop where a model learns from a round that there is not, or is called as a twin."""
     for name, model in models.items():
+        if model.control and f"{name}_control" in models:
+            raise PlanError(
+                f"{where}: models.{name}_control is called as the twin of {name!r} would be; "
+                "rename it"
+            )
         own = round_of(model)
         if own is not None and own not in rounds:
             raise PlanError(

@@ -13,7 +13,7 @@ from recycling.pseudo_labels.core import (
     Thresholds,
     as_annotations,
     graded_by_score,
-    surest_images,
+    is_kept,
 )
 from recycling.pseudo_labels.promise import Graded
 
@@ -61,15 +61,10 @@ def annotate_boxes(
         The annotations, of images on which something is kept; and all detections, with their
         `fate`: "kept", "ignored" or "refused".
     """
-    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
-    keys = [detections["image_id"], detections["category_id"]]
-    rank = detections["score"].groupby(keys).rank("first", ascending=False)
-    is_kept = (detections["score"] >= detections["category_id"].map(least)) & (rank <= settings.cap)
-    sure = detections[is_kept].set_index("image_id")["score"]
-    images = surest_images(sure, settings.share, len(unlabeled.images))
-    on_kept = detections["image_id"].isin(images)
-    is_ignored = ~is_kept & on_kept & (detections["score"] >= settings.ignore)
-    fate = np.select([is_kept & on_kept, is_ignored], ["kept", "ignored"], "refused")
+    kept = is_kept(detections, thresholds, settings, len(unlabeled.images))
+    on_kept = detections["image_id"].isin(detections.loc[kept, "image_id"])
+    is_ignored = ~kept & on_kept & (detections["score"] >= settings.ignore)
+    fate = np.select([kept, is_ignored], ["kept", "ignored"], "refused")
     table = detections.assign(
         fate=fate,
         iscrowd=is_ignored,

@@ -13,7 +13,7 @@ from recycling.pseudo_labels.core import (
     PseudoLabeling,
     Thresholds,
     graded_by_score,
-    surest_images,
+    is_kept,
 )
 from recycling.pseudo_labels.promise import Graded
 
@@ -64,20 +64,11 @@ def annotate_crops(
         crops, with their `fate`: "kept" or "refused".
     """
     best = _best(probabilities, categories)
-    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
     boxes = crops.annotations.drop(columns=["category_id", "score"])
     rows = boxes.merge(best, on="annotation_id", validate="one_to_one")
-    rank = (
-        rows["score"]
-        .groupby([rows["image_id"], rows["category_id"]])
-        .rank("first", ascending=False)
-    )
-    is_kept = (rows["score"] >= rows["category_id"].map(least)) & (rank <= settings.cap)
-    sure = rows[is_kept].set_index("image_id")["score"]
-    images = surest_images(sure, settings.share, len(crops.images))
-    is_kept &= rows["image_id"].isin(images)
-    table = rows.assign(fate=np.where(is_kept, "kept", "refused"))
-    kept = rows[is_kept]
+    sure = is_kept(rows, thresholds, settings, len(crops.images))
+    table = rows.assign(fate=np.where(sure, "kept", "refused"))
+    kept = rows[sure]
     if settings.soft:
         kept = kept.assign(extra=_soft_labels(probabilities, kept["annotation_id"], categories))
     annotations = Annotations(

@@ -221,8 +221,8 @@ def graded_by_score(
         n_categories: How many categories there are.
         cap: Most that is kept of a category on an image: the surest.
     """
-    rank = rows["score"].groupby([rows["image"], rows["category"]]).rank("first", ascending=False)
-    counted = rows[(rank <= cap) & (rows["outcome"] != 2)]
+    surest = _is_of_the_surest(rows["score"], rows["image"], rows["category"], cap)
+    counted = rows[surest & (rows["outcome"] != 2)]
     unit_of_image, sizes = units_of(images)
     unit = unit_of_image[counted["image"].to_numpy(dtype=np.int64)]
     category = counted["category"].to_numpy(dtype=np.int64)
@@ -232,6 +232,32 @@ def graded_by_score(
     np.add.at(kept, (unit, category, at), 1 / sizes[unit])
     np.add.at(wrong, (unit, category, at), (counted["outcome"] == 0).to_numpy() / sizes[unit])
     return Graded(kept.cumsum(axis=2)[..., :-1], wrong.cumsum(axis=2)[..., :-1], cap)
+
+
+def is_kept(
+    table: pd.DataFrame, thresholds: Thresholds, settings: PseudoLabeling, n_images: int
+) -> pd.Series[bool]:
+    """Which predictions become annotations.
+
+    Args:
+        table: All predictions: `image_id`, `category_id` and `score`.
+        thresholds: Which scores are kept.
+        settings: `cap` and `share` are looked at.
+        n_images: How many images were predicted on.
+    """
+    least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
+    image, category, score = table["image_id"], table["category_id"], table["score"]
+    kept = score >= category.map(least)
+    kept &= _is_of_the_surest(score, image, category, settings.cap)
+    sure = table[kept].set_index("image_id")["score"]
+    return kept & image.isin(surest_images(sure, settings.share, n_images))
+
+
+def _is_of_the_surest(
+    score: pd.Series[float], image: pd.Series[int], category: pd.Series[int], cap: int
+) -> pd.Series[bool]:
+    """Whether each is among the `cap` highest scores of its category on its image."""
+    return score.groupby([image, category]).rank("first", ascending=False) <= cap
 
 
 def surest_images(scores: pd.Series, share: float, n_images: int) -> Collection[int]:
