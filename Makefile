@@ -16,7 +16,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export WANDB_MODE ?= offline
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo test test-slow lint viz bench ship clean
+.PHONY: help install sample demo pseudo test test-slow lint viz bench ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ sample: install ## Generate the sample data below data/01_raw/sample
 
 demo: sample ## Run the whole chain on the sample data (10 minutes on two cores)
 	@$(BIN)/kedro run
+
+pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (half an hour)
+	@$(BIN)/kedro run --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
+	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
 test: install ## Check style, types, layers and promises
 	@$(BIN)/ruff check src tests bench

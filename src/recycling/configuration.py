@@ -15,7 +15,8 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from recycling.errors import listed
-from recycling.plan.parameters import SECTIONS, nearest, shown
+from recycling.plan.parameters import SECTIONS, file_of, nearest, shown
+from recycling.plan.variants import with_variants
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class ConfigLoader(OmegaConfigLoader):
     - A section of an environment replaces that of ``conf/base`` whole, as Kedro has it: what is
       left out by that is said.
     - A file that cannot be read is named, with the line.
+    - A model that lists seeds, image sizes or snapshots becomes as many models.
     """
 
     _replacing: frozenset[Path] = frozenset()  # the files of the environment that is run
@@ -71,6 +73,8 @@ class ConfigLoader(OmegaConfigLoader):
         """Kedro's, with what `${conf:NAME}` is for this loader: resolvers are one for all."""
         OmegaConf.register_new_resolver("conf", self._inside, replace=True)
         found: dict[str, Any] = super().__getitem__(key)
+        if key == "parameters" and isinstance(models := found.get("models"), Mapping):
+            found["models"] = with_variants(models, shown(file_of("models", self)))
         return found
 
     def _resolve_from_raw_config(

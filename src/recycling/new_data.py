@@ -19,7 +19,7 @@ from recycling.annotations import (
     Cleaning,
     ImageFolder,
     check_images,
-    check_images_are_left,
+    check_something_is_left,
     clean,
     read_coco,
     read_pascal_voc,
@@ -186,7 +186,7 @@ def _seen(source: Source, tables: Annotations, folder: Path) -> Generator[str, N
     rules = Cleaning.model_validate(_RULES[part])
     try:
         cleaned, audit = clean(tables, checks, rules)
-        check_images_are_left(cleaned, audit, tables)
+        check_something_is_left(cleaned, audit, tables)
         report = rule_report(rules, audit, what_if(tables, checks, rules))
     except AnnotationError as error:
         yield f"{part}: cleaning does not fit: {error}"

@@ -279,7 +279,7 @@ def test_a_picture_that_is_cut_off_is_named(tmp_path: Path, workers: int) -> Non
     part = rectangles(tmp_path / "pictures", seed=0, n_images=2)
     victim = tmp_path / "pictures" / "2.png"
     victim.write_bytes(victim.read_bytes()[:400])
-    with pytest.raises(BackendError, match=r"2\.png: cannot be used: ") as caught:
+    with pytest.raises(BackendError, match=r"2\.png: cannot be read as an image: ") as caught:
         train(tmp_path / "work", data_of(part), workers=workers)
     assert str(caught.value).startswith(str(victim))
     assert "\n" not in str(caught.value)

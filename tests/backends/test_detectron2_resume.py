@@ -36,7 +36,7 @@ if not is_installed("detectron2"):
 import torch
 
 # One that every part of the state has a say in: averaged weights, momentum, gradients of an update
-# that is still to come, epochs that end in the middle of a batch, the warm-up.
+# that is still to come, epochs that end in the middle of a batch, the warm-up, a snapshot.
 HARD: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 2,
@@ -44,6 +44,8 @@ HARD: dict[str, Any] = {
     "ema": 0.9,
     "augmentation": [{"HorizontalFlip": {}}, {"RandomBrightnessContrast": {"p": 1.0}}],
     "sampler": {"name": "class_balanced"},
+    "snapshots": 3,
+    "schedule": {"name": "cosine_restarts", "restarts": 2},
     "optimizer": {"name": "AdamW", "learning_rate": 1e-3, "clip_grad_norm": 5.0},
 }
 
@@ -81,6 +83,12 @@ def test_a_stopped_training_ends_as_it_would_have_ended(
     parts = train(tmp_path / "parts", data_of(part), **HARD, workers=workers)
     one, other = weights_of(whole), weights_of(parts)
     assert all(torch.equal(one[name], other[name]) for name in one)
+    for n in (1, 2):
+        one, other = (
+            torch.load(tmp_path / folder / "checkpoint" / f"snapshot{n}.pth", weights_only=True)
+            for folder in ("whole", "parts")
+        )
+        assert all(torch.equal(one[name], other[name]) for name in one)
     assert not (tmp_path / "parts" / "state.pth").exists()
     for name, key in (("metrics.jsonl", "epoch"), ("metrics.json", "iteration")):
         lines = [

@@ -48,6 +48,12 @@ def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return content
 
 
+def snapshots_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """The sha256 of each snapshot."""
+    files = sorted(checkpoint.folder.glob("snapshot*.pth"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 def weights_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return dict(torch.load(checkpoint.weights, weights_only=True))
 
@@ -73,8 +79,10 @@ def stopped_after(n_epochs: int, value: float = 0.5) -> Callable[[Predictions], 
 
 # Going on after a stop ---------------------------------------------------------------------------
 
+SNAPSHOTS = {"snapshots": 3, "schedule": {"name": "cosine_restarts", "restarts": 2}}
+
 KILLED = [
-    pytest.param("mmpretrain", {"accumulate": 3, "ema": 0.9, "workers": 0}, id="cls"),
+    pytest.param("mmpretrain", {"accumulate": 3, "ema": 0.9, "workers": 0, **SNAPSHOTS}, id="cls"),
     pytest.param("mmpretrain", {"workers": 2}, id="cls, two loaders", marks=pytest.mark.slow),
     pytest.param("mmdet", {"workers": 0}, id="det", marks=pytest.mark.slow),
     pytest.param("mmdet", {"workers": 2}, id="det, two loaders", marks=pytest.mark.slow),
@@ -101,6 +109,8 @@ def test_a_killed_training_ends_as_if_it_had_not_been_killed(
     kill_in_the_middle(here, backend, settings)
     resumed = train(backend, pictures, here, **settings)
     assert facts_of(resumed)["weights_sha256"] == facts_of(whole)["weights_sha256"]
+    assert snapshots_of(resumed) == snapshots_of(whole)
+    assert len(snapshots_of(whole)) == settings.get("snapshots", 1) - 1
     assert epochs_of(here) == epochs_of(tmp_path / "whole")
     assert not list((here / "run").glob("state*")), "the state is removed at the end"
 

@@ -7,7 +7,7 @@ from recycling.annotations.cleaning.report import (
     RULE_REPORT,
     RuleReport,
     change_lines,
-    check_images_are_left,
+    check_something_is_left,
     rule_report,
 )
 from recycling.annotations.core import (
@@ -73,7 +73,7 @@ __all__ = [
     "annotation_mask",
     "change_lines",
     "check_images",
-    "check_images_are_left",
+    "check_something_is_left",
     "clean",
     "from_coco",
     "label_maps",

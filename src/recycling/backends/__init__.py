@@ -22,6 +22,7 @@ from recycling.backends.shared.settings import (
     Schedule,
     TestTimeAugmentation,
 )
+from recycling.backends.shared.snapshots import take_snapshot
 
 __all__ = [
     "Anchors",
@@ -43,4 +44,5 @@ __all__ = [
     "changed_settings",
     "how_to_install",
     "is_installed",
+    "take_snapshot",
 ]

@@ -24,23 +24,28 @@ logger = logging.getLogger(__name__)
 
 
 def effect_nodes(trainings: Sequence[TrainingPlan]) -> list[Node]:
-    """One comparison for each model of a task that has twins."""
+    """One comparison for each model of a task that has twins, with its other seeds."""
     twins: dict[str, list[TrainingPlan]] = {}
     for training in trainings:
-        if training.control_of is not None:
-            twins.setdefault(training.control_of.model, []).append(training)
+        if (student := training.control_of) is not None:
+            twins.setdefault(student.variant_of or student.model, []).append(training)
     return [_effect(model, own) for model, own in twins.items()]
 
 
 def _effect(model: str, twins: Sequence[TrainingPlan]) -> Node:
-    pairs = [(twin.control_of, twin) for twin in twins if twin.control_of is not None]
     task = twins[0].task
     inputs = {"train": "train.annotations", "folds": "folds", "metric": metric_parameter(task)}
-    inputs |= {own.name: own.out_of_fold_predictions for pair in pairs for own in pair}
-    folds = [student.fold for student, _ in pairs if student.fold is not None]
-    names = [(student.name, twin.name) for student, twin in pairs]
+    seeds: dict[str, list[tuple[str, str]]] = {}
+    folds = []
+    for twin in twins:
+        student = twin.control_of
+        assert student is not None
+        assert student.fold is not None
+        inputs |= {own.name: own.out_of_fold_predictions for own in (student, twin)}
+        seeds.setdefault(student.model, []).append((student.name, twin.name))
+        folds.append(student.fold)
     return node(
-        comparer(task, model, names, folds),
+        comparer(task, model, list(seeds.values()), sorted(set(folds))),
         inputs,
         f"{task}.{model}.pseudo_effect",
         name="measure_pseudo_labels",
@@ -49,31 +54,38 @@ def _effect(model: str, twins: Sequence[TrainingPlan]) -> Node:
 
 
 def comparer(
-    task: Task, model: str, pairs: Sequence[tuple[str, str]], held_out: Sequence[int]
+    task: Task, model: str, seeds: Sequence[Sequence[tuple[str, str]]], held_out: Sequence[int]
 ) -> Callable[..., Effect]:
     """A node function that measures what pseudo-labels do to a model.
 
     Args:
         task: What it predicts.
         model: Its name.
-        pairs: A student and its twin, fold by fold.
-        held_out: The fold that each pair holds out.
+        seeds: For each seed a student and its twin, fold by fold.
+        held_out: The folds that each pair of a seed holds out.
     """
 
     def measure(
         train: Annotations, folds: Folds, metric: PickedSettings, **predictions: Any
     ) -> Effect:
-        """Compare a student with its twin on the folds that both hold out, and say the effect."""
+        """Compare students with their twins on the folds that both hold out, and say the effect."""
         in_folds = folds.loc[folds["fold"].isin(held_out), "image_id"]
         truth = train.of_images(in_folds)
-        own, twin = (_joined(task, [predictions[pair[n]] for pair in pairs]) for n in (0, 1))
-        scores = image_scores(metric, truth, {model: own, "its twin": twin})
+        sides = [
+            {
+                pairs[0][side]: _joined(task, [predictions[pair[side]] for pair in pairs])
+                for pairs in seeds
+            }
+            for side in (0, 1)
+        ]
+        scores = image_scores(metric, truth, sides[0] | sides[1])
+        students, twins = ([scores[name] for name in side] for side in sides)
         groups = truth.images.set_index("image_id")["group"]
         effect = measure_effect(
             f"pseudo-labels, {model}",
             metric_of(metric).title,
-            [scores[model]],
-            [scores["its twin"]],
+            students,
+            twins,
             groups.loc[scored_images(metric, truth)],
         )
         logger.info("%s", effect["sentence"])

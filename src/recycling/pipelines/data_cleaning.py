@@ -18,7 +18,7 @@ from recycling.annotations import (
     RuleReport,
     change_lines,
     check_images,
-    check_images_are_left,
+    check_something_is_left,
     clean,
     rule_report,
     what_if,
@@ -89,7 +89,7 @@ def clean_annotations(
     cleaned, audit = clean(annotations, checks, rules)
     for line in change_lines(audit, annotations):
         logger.warning("%s: %s", folder.path, line)
-    check_images_are_left(cleaned, audit, annotations)
+    check_something_is_left(cleaned, audit, annotations)
     return cleaned, Audit(audit)
 
 

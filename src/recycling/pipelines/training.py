@@ -23,6 +23,7 @@ from recycling.backends import (
     RunFolder,
     TrainingData,
     backend_for,
+    take_snapshot,
 )
 from recycling.backends.shared.model import Task
 from recycling.evaluation import evaluate
@@ -53,18 +54,11 @@ def model_in(training: TrainingPlan) -> str:
 
 
 def _chain(training: TrainingPlan, model: Model) -> list[Node]:
+    if training.snapshot_of is not None:
+        return _chain_of_snapshot(training, training.snapshot_of)
     if training.fold is None:
         return _chain_of_all(training)
     space, task = training.namespace, training.task
-    predict, metric = PREDICT[task], metric_parameter(task)
-    # A model without probabilities has a chain without them.
-    known_predictor, out_of_fold, test = (
-        (predict_masks_and_probabilities,
-         [training.out_of_fold_predictions, training.out_of_fold_probabilities],
-         [training.test_predictions, training.test_probabilities])
-        if training.has_probabilities
-        else (predict, training.out_of_fold_predictions, training.test_predictions)
-    )  # fmt: skip
     inputs = {
         "model": training.settings,
         "recipes": "recipes",
@@ -73,7 +67,7 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
         "images": "train.images",
     }
     if model.early_stopping is not None:  # no other training sees what it holds out
-        inputs |= {"held_out_part": f"{space}.held_out_part", "metric": metric}
+        inputs |= {"held_out_part": f"{space}.held_out_part", "metric": metric_parameter(task)}
     inputs |= _besides(training)
     return [
         node(fold_selector(training.fold), ["train.annotations", "folds"],
@@ -81,26 +75,73 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
              name="select_fold", namespace=space),
         node(trainer(task, space, control=training.control_of is not None), inputs,
              training.checkpoint, name="train", namespace=space),
-        node(known_predictor, [training.checkpoint, f"{space}.held_out_part", "train.images"],
-             out_of_fold, name="predict_out_of_fold", namespace=space),
-        node(known_predictor, [training.checkpoint, training.test, "test.images"],
-             test, name="predict_test", namespace=space),
-        node(SCORE[task], [f"{space}.held_out_part", training.out_of_fold_predictions, metric],
+        *_out_of_fold(training),
+        *_on_test(training),
+    ]  # fmt: skip
+
+
+def _chain_of_snapshot(training: TrainingPlan, checkpoint: str) -> list[Node]:
+    """A model that another one's training has passed through."""
+    space = training.namespace
+    taken = node(
+        snapshot_taker(space),
+        {"checkpoint": checkpoint, "model": training.settings, "runs": "runs"},
+        training.checkpoint,
+        name="take_snapshot",
+        namespace=space,
+    )
+    if training.fold is None:
+        return [taken, *_on_test(training)]
+    return [
+        taken,
+        node(fold_selector(training.fold), ["train.annotations", "folds"],
+             [f"{space}.training_part", f"{space}.held_out_part"],
+             name="select_fold", namespace=space),
+        *_out_of_fold(training),
+        *_on_test(training),
+    ]  # fmt: skip
+
+
+def _out_of_fold(training: TrainingPlan) -> list[Node]:
+    """Predictions on the fold that a model holds out, and their score."""
+    space, task = training.namespace, training.task
+    held_out = training.held_out_part
+    # A model without probabilities has a chain without them.
+    predict, predictions = (
+        (predict_masks_and_probabilities,
+         [training.out_of_fold_predictions, training.out_of_fold_probabilities])
+        if training.has_probabilities
+        else (PREDICT[task], training.out_of_fold_predictions)
+    )  # fmt: skip
+    return [
+        node(predict, [training.checkpoint, held_out, "train.images"], predictions,
+             name="predict_out_of_fold", namespace=space),
+        node(SCORE[task], [held_out, training.out_of_fold_predictions, metric_parameter(task)],
              training.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
-        node(SCORE_TEST[task], [training.test, training.test_predictions, metric],
+    ]  # fmt: skip
+
+
+def _on_test(training: TrainingPlan) -> list[Node]:
+    """Predictions on the test images, and their score where they are labelled."""
+    space, task = training.namespace, training.task
+    predict, predictions = (
+        (predict_masks_and_probabilities,
+         [training.test_predictions, training.test_probabilities])
+        if training.has_probabilities
+        else (PREDICT[task], training.test_predictions)
+    )  # fmt: skip
+    return [
+        node(predict, [training.checkpoint, training.test, "test.images"], predictions,
+             name="predict_test", namespace=space),
+        node(SCORE_TEST[task],
+             [training.test, training.test_predictions, metric_parameter(task)],
              training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
 
 
 def _chain_of_all(training: TrainingPlan) -> list[Node]:
     """A model that sees all labelled images: its folds say how long, and how good it is."""
-    space, task = training.namespace, training.task
-    predict, test = (
-        (predict_masks_and_probabilities,
-         [training.test_predictions, training.test_probabilities])
-        if training.has_probabilities
-        else (PREDICT[task], training.test_predictions)
-    )  # fmt: skip
+    space = training.namespace
     inputs = {
         "model": training.settings,
         "recipes": "recipes",
@@ -112,12 +153,8 @@ def _chain_of_all(training: TrainingPlan) -> list[Node]:
     }
     return [
         node(trainer_on_all(space), inputs, training.checkpoint, name="train", namespace=space),
-        node(predict, [training.checkpoint, training.test, "test.images"], test,
-             name="predict_test", namespace=space),
-        node(SCORE_TEST[task],
-             [training.test, training.test_predictions, metric_parameter(task)],
-             training.test_metrics, name="score_test", namespace=space),
-    ]  # fmt: skip
+        *_on_test(training),
+    ]
 
 
 def _besides(training: TrainingPlan) -> dict[str, str]:
@@ -241,6 +278,20 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return train_on_all
+
+
+def snapshot_taker(namespace: str) -> Callable[[Checkpoint, Model, RunFolder], Checkpoint]:
+    """A node function that makes a model of a snapshot of a training.
+
+    Args:
+        namespace: Names the folder that it goes to.
+    """
+
+    def take(checkpoint: Checkpoint, model: Model, runs: RunFolder) -> Checkpoint:
+        """Make a checkpoint of the weights at the end of one of the training's cycles."""
+        return take_snapshot(checkpoint, model, runs.path / namespace / "checkpoint")
+
+    return take
 
 
 def epochs_of(model: Model, folds: Mapping[str, Checkpoint]) -> tuple[int, str]:

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from recycling.backends import Model, how_to_install, is_installed
 from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.plan.variants import START
 from recycling.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
 RESERVED = ("external",)
-START = "model:"
 
 
 def read_models(parameters: Mapping[str, Any], where: str) -> dict[str, Model]:

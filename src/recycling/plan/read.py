@@ -142,6 +142,12 @@ def _trainings(
             has_probabilities=model.probabilities,
             fold=fold,
             start=None if start is None else training(start, fold).checkpoint,
+            snapshot_of=(
+                None
+                if models[name].snapshot is None
+                else training(str(models[name].variant_of), fold).checkpoint
+            ),
+            variant_of=models[name].variant_of,
             pseudo_labels=(
                 () if own_round is None else labels_for(task, own_round, rounds[own_round], fold)
             ),

@@ -108,10 +108,14 @@ class TrainingPlan(Member):
             that does.
         folds: Where it sees all images, the trainings of the same model on all folds but one: they
             say how long it trains, and how good it is.
+        snapshot_of: Of a snapshot: the dataset of the checkpoint of the training that it is of.
+        variant_of: The model that differs in the seed alone, or that this is a snapshot of.
     """
 
     fold: int | None
     start: str | None = None
+    snapshot_of: str | None = None
+    variant_of: str | None = None
     pseudo_labels: tuple[LabeledPart, ...] = ()
     control_of: TrainingPlan | None = None
     folds: tuple[TrainingPlan, ...] = ()

@@ -190,6 +190,18 @@ def test_cleaning_that_leaves_no_image_stops_with_the_rule_and_the_first(tmp_pat
     assert message.endswith("; correct them, or change these rules")
 
 
+def test_cleaning_that_leaves_nothing_annotated_stops_with_the_rule_and_the_first(tmp_path):
+    _draw(tmp_path, "a.png", "b.png")
+    annotations = _annotations("a.png", "b.png", boxes=[[9, 9, -3, 4], [9, 9, 0, 4]])
+    checks = check_images(annotations.images, ImageFolder(tmp_path))
+    with pytest.raises(AnnotationError) as caught:
+        clean_annotations(annotations, ImageFolder(tmp_path), checks, Cleaning())
+    assert str(caught.value).startswith(
+        "cleaning leaves none of the 2 annotations: drop_degenerate_boxes: 2 of 2 annotations "
+        "dropped (0 on a.png: "
+    )
+
+
 def test_labels_of_both_entries_of_a_file_are_kept_on_one_image(tmp_path):
     _draw(tmp_path, "a.png", "b.png")
     cleaned, audit = _cleaned(_annotations("a.png", "b.png", "a.png"), tmp_path)

@@ -98,8 +98,8 @@ def _alike_categories(audit: pd.DataFrame, raw: Annotations) -> Iterator[str]:
             yield f"{shown_name(name)} and {shown_name(known)}"
 
 
-def check_images_are_left(cleaned: Annotations, audit: pd.DataFrame, raw: Annotations) -> None:
-    """Stop where cleaning dropped every image.
+def check_something_is_left(cleaned: Annotations, audit: pd.DataFrame, raw: Annotations) -> None:
+    """Stop where cleaning dropped every image, or all that is annotated on them.
 
     Args:
         cleaned: What `clean` gave.
@@ -107,16 +107,24 @@ def check_images_are_left(cleaned: Annotations, audit: pd.DataFrame, raw: Annota
         raw: What it was given.
 
     Raises:
-        AnnotationError: No image is left of some; one line, with the rules and the first image.
+        AnnotationError: Nothing is left of some; one line, with the rules and the first of them.
     """
-    if len(cleaned.images) or raw.images.empty:
-        return
-    of_images = audit[(audit["subject"] == "image") & (audit["action"] == "drop")]
-    by_rule = change_lines(of_images, replace(raw, annotations=raw.annotations[:0]))
-    raise AnnotationError(
-        f"cleaning leaves none of the {len(raw.images)} images: {'; '.join(by_rule)}; correct "
-        "them, or change these rules"
+    # Of crowds and names that are alike nothing is to be said here.
+    plain = replace(
+        raw, annotations=raw.annotations.assign(iscrowd=False), categories=raw.categories[:0]
     )
+    for subject, before, after in (
+        ("image", raw.images, cleaned.images),
+        ("annotation", raw.annotations, cleaned.annotations),
+    ):
+        if before.empty or len(after):
+            continue
+        dropped = audit[audit["action"] == "drop"]
+        by_rule = change_lines(dropped[dropped["subject"] == subject], plain)
+        raise AnnotationError(
+            f"cleaning leaves none of the {len(before)} {subject}s: {'; '.join(by_rule)}; correct "
+            "them, or change these rules"
+        )
 
 
 def _by_subject(

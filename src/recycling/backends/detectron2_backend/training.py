@@ -22,6 +22,7 @@ from recycling.backends.shared.failing_step import Step, explained_step
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.job import Job, scorer
 from recycling.backends.shared.resume import state_of
+from recycling.backends.shared.snapshots import Snapshots
 from recycling.backends.shared.speed import Speed
 from recycling.backends.shared.threads import set_threads
 from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
@@ -44,15 +45,15 @@ class DetectorJob(Job):
     class_weights: Sequence[float]
 
 
-def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any]]:
+def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Train a network, from the state in the run's folder where there is one.
 
     Args:
         job: What to do.
 
     Returns:
-        The state dict, of the best epoch where there is `early_stopping`, else of the last; and
-        the figures of the training.
+        The state dict, of the best epoch where there is `early_stopping`, else of the last; the
+        figures of the training; and its snapshots.
 
     Raises:
         BackendError: The network cannot be built, an image cannot be read, the loss is no longer
@@ -73,7 +74,7 @@ def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any]]:
             if training.is_over():
                 break
             training.train(epoch, lambda note: progress.update(task, advance=1, note=note), writers)
-    return training.weights(), training.facts()
+    return training.weights(), training.facts(), training.snapshots.weights
 
 
 class _Training:
@@ -104,6 +105,7 @@ class _Training:
         self.best: BestEpoch | None = None
         if job.model.early_stopping is not None:
             self.best = BestEpoch(job.model.early_stopping, job.name)
+        self.snapshots = Snapshots(job.model, iterations)
         kept = state_of(job.work_dir)
         state = {} if kept is None else read_state(kept)
         self.iteration = state.get("iteration", 0)
@@ -142,6 +144,7 @@ class _Training:
             if self.average is not None:
                 self.average.update_parameters(self.network)
             done = trainer.iter + 1
+            self.snapshots.update(done, self.current())
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
                 for event_writer in (writer, *writers):
                     event_writer.write()
@@ -227,6 +230,7 @@ class _Training:
             "schedule": self.schedule.state_dict(),
             "scaler": self.trainer.scaler.state_dict(),
             "best": None if self.best is None else self.best.state(),
+            "snapshots": self.snapshots.weights,
             "figures": asdict(self.trainer.speed),
         }
 
@@ -245,6 +249,7 @@ class _Training:
         self.trainer.scaler.load_state_dict(state["scaler"])
         if self.best is not None:
             self.best.load_state(state["best"])
+        self.snapshots.weights = state.get("snapshots", [])
         self.trainer.speed = Speed(**state["figures"])
 
     def _check_weights(self) -> None:

@@ -40,6 +40,7 @@ from recycling.backends.shared.resume import (
     identity_of,
     state_of,
 )
+from recycling.backends.shared.snapshots import Snapshots
 from recycling.backends.shared.threads import set_threads
 from recycling.predictions import Predictions
 from recycling.progress import progress_bar
@@ -136,9 +137,9 @@ def train(job: Job) -> Checkpoint:
     """
     from mmengine.dist import barrier, is_main_process
 
-    weights, figures = _run(job)
+    result = _run(job)
     if is_main_process():
-        finish(job, weights, figures, CONFIG)
+        finish(job, *result, CONFIG)
     barrier()
     return Checkpoint(job.work_dir / "checkpoint")
 
@@ -162,13 +163,14 @@ def _prepared(
     return Job(model, config, data, n_samples, sha256, work_dir, start, versions, identity)
 
 
-def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train, and give the weights and the figures of the training."""
+def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """Train, and give the weights, the figures of the training, and its snapshots."""
     from mmengine.dist import is_main_process
 
     from recycling.backends.mmengine_backend.hooks.current_network import current_network
     from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly
     from recycling.backends.mmengine_backend.hooks.failing_loss import StopAtFailingLoss
+    from recycling.backends.mmengine_backend.hooks.keep_snapshots import KeepSnapshots
     from recycling.backends.mmengine_backend.hooks.keep_state import KeepState
     from recycling.backends.mmengine_backend.hooks.metrics_log import MetricsLog
     from recycling.backends.mmengine_backend.hooks.progress import ProgressLine
@@ -180,8 +182,11 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     best = None if model.early_stopping is None else BestEpoch(model.early_stopping, job.name)
     guard = StopAtFailingLoss(job.work_dir)
     metrics = MetricsLog(job.work_dir, model.batch_size, best)
+    snapshots = Snapshots(model, runner.max_iters)
     for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir)):
         runner.register_hook(hook)
+    if model.snapshots is not None:
+        runner.register_hook(KeepSnapshots(snapshots))
     if best is not None:
         score = scorer(
             job,
@@ -198,8 +203,8 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
             _end_loaders(runner)
     facts = {**metrics.facts(), "iterations": runner.iter, "last_loss": guard.loss}
     if best is not None:
-        return best.weights, {**facts, **best.facts()}
-    return dict(current_network(runner).state_dict()), facts
+        return best.weights, {**facts, **best.facts()}, []
+    return dict(current_network(runner).state_dict()), facts, snapshots.weights
 
 
 def _fit_to_data(network: Any, job: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,15 @@ class Trained:
     facts: Mapping[str, Any]
 
 
+def snapshot_file(number: int) -> str:
+    """The name of the file of a snapshot's weights, in the checkpoint of its training.
+
+    >>> snapshot_file(1)
+    'snapshot1.pth'
+    """
+    return f"snapshot{number}.pth"
+
+
 def categories_of(data: TrainingData) -> list[dict[str, Any]]:
     """The categories as a checkpoint lists them, in the order of class indices."""
     return [
@@ -52,6 +61,7 @@ def write_checkpoint(
     weights: Mapping[str, Any],
     config_name: str,
     config: str,
+    snapshots: Sequence[Mapping[str, Any]] = (),
 ) -> Checkpoint:
     """Write a checkpoint; the folder appears whole or not at all.
 
@@ -61,18 +71,22 @@ def write_checkpoint(
         weights: The state dict.
         config_name: The name of the file for the library's resolved config.
         config: What goes into that file.
+        snapshots: The state dicts of its snapshots.
 
     Raises:
         BackendError: There is no room for it; what was there before is kept.
     """
     import torch
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    files = {WEIGHTS: weights}
+    files |= {snapshot_file(n): snapshot for n, snapshot in enumerate(snapshots, 1)}
     try:
         with new_folder(folder) as unfinished:
-            # Given a path, torch would hide why it could not write.
-            with (unfinished / WEIGHTS).open("wb") as file:
-                torch.save(tensors, file)
+            for name, state in files.items():
+                tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+                # Given a path, torch would hide why it could not write.
+                with (unfinished / name).open("wb") as file:
+                    torch.save(tensors, file)
             (unfinished / config_name).write_text(config, encoding="utf-8")
             facts = {
                 "format": FORMAT,
@@ -136,9 +150,12 @@ def with_settings(ended: Checkpoint, model: Model, config_name: str, config: str
     if trained.model == model:
         return ended
     facts = {key: value for key, value in trained.facts.items() if key != "weights_sha256"}
-    weights = torch.load(ended.folder / WEIGHTS, map_location="cpu", weights_only=True)
+    files = [WEIGHTS, *(snapshot_file(n) for n in range(1, model.snapshots or 1))]
+    weights, *snapshots = (
+        torch.load(ended.folder / name, map_location="cpu", weights_only=True) for name in files
+    )
     again = Trained(model, trained.categories, facts)
-    return write_checkpoint(ended.folder, again, weights, config_name, config)
+    return write_checkpoint(ended.folder, again, weights, config_name, config, snapshots)
 
 
 def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,11 @@ def scorer(
 
 
 def finish(
-    job: Job, weights: Mapping[str, Any], figures: Mapping[str, Any], config_name: str
+    job: Job,
+    weights: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    snapshots: Sequence[Mapping[str, Any]],
+    config_name: str,
 ) -> Checkpoint:
     """Write the checkpoint of a training, and remove the state that it would go on from.
 
@@ -91,6 +95,7 @@ def finish(
         job: The training.
         weights: The state dict.
         figures: Of the training: seconds, loss, best epoch.
+        snapshots: The state dicts of its snapshots.
         config_name: The name of the file for the config.
 
     Raises:
@@ -105,6 +110,8 @@ def finish(
     }
     trained = Trained(job.model, categories_of(job.data), facts)
     folder = job.work_dir / "checkpoint"
-    checkpoint = write_checkpoint(folder, trained, weights, config_name, job.config.dump())
+    checkpoint = write_checkpoint(
+        folder, trained, weights, config_name, job.config.dump(), snapshots
+    )
     end(job.work_dir)
     return checkpoint

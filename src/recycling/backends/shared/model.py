@@ -102,6 +102,19 @@ class Model(Settings):
         default=None, gt=0, lt=1, description="average the weights; the old average's share"
     )
     early_stopping: EarlyStopping | None = None
+    snapshots: int | None = Field(
+        default=None,
+        ge=2,
+        description="cycles of the learning rate; the weights at the end of each are a model: "
+        "NAME_snapshot1, ..., and NAME, the last",
+    )
+    snapshot: int | None = Field(
+        default=None, ge=1, description="which of them this is; set by what snapshots says"
+    )
+    variant_of: str | None = Field(
+        default=None,
+        description="the model that differs in the seed alone, or has passed through this snapshot",
+    )
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
         default=True, description="the same numbers every time, if need be slower"
@@ -170,8 +183,22 @@ class Model(Settings):
             )
         if self.pretrained_sha256 is not None and self.pretrained == "none":
             raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
+        if self.snapshots is not None:
+            self._check_snapshots(self.snapshots)
+        if self.snapshot is not None and (self.variant_of is None or self.snapshots is None):
+            raise ValueError("snapshot is set by snapshots; give that instead")
         if self.batch_size % self.devices:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be divided among {self.devices} devices"
             )
         return self
+
+    def _check_snapshots(self, n: int) -> None:
+        cycles = (self.schedule.name, self.schedule.restarts)
+        if cycles != ("cosine_restarts", n - 1):
+            raise ValueError(
+                f"snapshots: {n} has a schedule of {n} cosine cycles; leave schedule.name and "
+                "schedule.restarts out"
+            )
+        if self.early_stopping is not None:
+            raise ValueError("snapshots are of the whole training; leave early_stopping out")

@@ -21,7 +21,13 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
-from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, WEIGHTS, sha256_of
+from recycling.backends.shared.checkpoint_folder import (
+    FACTS,
+    FORMAT,
+    WEIGHTS,
+    sha256_of,
+    snapshot_file,
+)
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Task
@@ -47,14 +53,15 @@ NOT_OF_TRAINING = frozenset(
         "score_threshold",
         "skip_if_missing",
         "test_time_augmentation",
+        "variant_of",
     }
 )
 """Settings that do not change the weights by themselves; options are in the library's config."""
 
-NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing"})
+NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "variant_of"})
 """Settings that change neither the weights nor what is predicted with them."""
 
-NEWER = frozenset({"pseudo_until", "score_weights"})
+NEWER = frozenset({"pseudo_until", "score_weights", "snapshot", "snapshots"})
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
 
 SHOWN = 5
@@ -255,9 +262,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _is_whole(checkpoint: Checkpoint, identity: Identity) -> bool:
     facts = _read(checkpoint.folder / FACTS) or {}
     weights = checkpoint.folder / WEIGHTS
+    snapshots = range(1, (facts.get("model", {}).get("snapshots") or 1))
     return (
         facts.get("trained_as") == identity.sha256
         and weights.is_file()
+        and all((checkpoint.folder / snapshot_file(n)).is_file() for n in snapshots)
         and sha256_of(weights) == facts.get("weights_sha256")
     )
 
