@@ -152,11 +152,11 @@ def test_a_crop_is_cut_once_where_there_is_room_and_can_be_written_to(
 ) -> None:
     first = read_all(tmp_path, 2**20)
     expected = [crop.copy() for crop in first]
-    kept = dict(cache.images)
+    kept = dict(cache.arrays)
     for crop in first:
         crop[:] = 0
     again = read_all(tmp_path, 2**20)
-    assert all(cache.images[key] is crop for key, crop in kept.items())
+    assert all(cache.arrays[key] is crop for key, crop in kept.items())
     for found, other in zip(again, expected, strict=True):
         np.testing.assert_array_equal(found, other)
 

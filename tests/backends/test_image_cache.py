@@ -33,7 +33,7 @@ def paths(tmp_path: Path) -> list[str]:
 def read(cache: Any, path: str, limit: int) -> Any:
     from recycling.backends.mmengine_backend.data.image_cache import decoded
 
-    return cache.get(path, (), limit, lambda: decoded(path))
+    return cache.of_file(path, (), limit, lambda: decoded(path))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_limit_holds_and_what_is_kept_is_found(
         for path in rng.permutation(paths):
             image = read(cache, path, n_images * N_BYTES + 1)
             np.testing.assert_array_equal(image, cv2.imread(path))
-        assert len(cache.images) == n_images
+        assert len(cache.arrays) == n_images
         assert cache.n_bytes == n_images * N_BYTES
 
 
@@ -76,7 +76,7 @@ def test_a_training_leaves_no_picture_in_memory(tmp_path: Path) -> None:
     from recycling.backends.mmengine_backend.data.image_cache import CACHE
 
     train("mmpretrain", draw_pictures(tmp_path / "pictures"), tmp_path / "run")
-    assert not CACHE.images
+    assert not CACHE.arrays
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class AnnotationError(ValueError):
     """An annotation file is not what it should be: one line, the file, the row, the fault."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tables have no truth value that could be compared
 class Annotations:
     """Images, what is annotated on them, and the categories used.
 

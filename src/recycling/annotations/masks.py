@@ -9,17 +9,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations
+from recycling.kept_arrays import KeptArrays
 
 Rle: TypeAlias = dict[str, Any]
 """A compressed RLE as pycocotools takes and gives it: `size` (height, width) and `counts`."""
 
 _IGNORE = 255
 _BAD_COUNTS = "segmentation is an RLE whose counts do not add up to the image, correct it"
+_KEPT_BYTES = 64 << 20
 _MAX_CATEGORIES = 254  # 0 is background, 255 is "ignore"
 
 
@@ -36,7 +39,10 @@ def label_maps(annotations: Annotations) -> Mapping[int, NDArray[np.uint8]]:
     Raises:
         AnnotationError: There are more categories than a label map has values.
     """
-    return _PaintedMaps(annotations)
+    # Scoring asks for them once for each of hundreds of ensembles.
+    if annotations not in _PAINTED:
+        _PAINTED[annotations] = _PaintedMaps(annotations)
+    return _PAINTED[annotations]
 
 
 def to_label_map(annotations: Annotations, image_id: int) -> NDArray[np.uint8]:
@@ -291,9 +297,10 @@ def outside(rle: Rle) -> Rle:
 
 
 class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
-    """Label maps by image, each painted when it is asked for."""
+    """Label maps by image, each painted when it is asked for; the first 64 MB of them are kept."""
 
     def __init__(self, annotations: Annotations) -> None:
+        self._kept = KeptArrays()
         categories = annotations.categories["category_id"].tolist()
         if len(categories) > _MAX_CATEGORIES:
             raise AnnotationError(
@@ -324,6 +331,12 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
         self._boxes = table[BOX].to_numpy().tolist()
 
     def __getitem__(self, image_id: int) -> NDArray[np.uint8]:
+        return self._kept.get(image_id, _KEPT_BYTES, lambda: self._paint(image_id))
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._sizes
+
+    def _paint(self, image_id: int) -> NDArray[np.uint8]:
         height, width = self._sizes[image_id]
         label_map = np.zeros((height, width), dtype=np.uint8)
         for row in self._rows.get(image_id, ()):
@@ -334,6 +347,7 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
                     f"annotation {self._ids[row]} of image {image_id}: {error}"
                 ) from error
             label_map[mask] = self._painted[row]
+        label_map.flags.writeable = False
         return label_map
 
     def __iter__(self) -> Iterator[int]:
@@ -341,6 +355,10 @@ class _PaintedMaps(Mapping[int, NDArray[np.uint8]]):
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+
+_PAINTED: WeakKeyDictionary[Annotations, _PaintedMaps] = WeakKeyDictionary()
+"""Of the annotations that are in use."""
 
 
 def _rle(counts: NDArray[np.int64], height: int, width: int) -> Rle:

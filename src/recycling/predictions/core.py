@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NewType, TypeAlias, TypeVar
+from typing import Any, Generic, NewType, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recycling.kept_arrays import KeptArrays
 from recycling.tables import Column, Schema, register_table
 
 
@@ -27,6 +28,9 @@ LabelMap: TypeAlias = NDArray[np.uint8]
 """(H, W): 0 is background, i + 1 the i-th row of the categories, 255 "ignore"."""
 
 IGNORE = 255
+
+KEPT_BYTES = 16 << 20
+"""What is kept in memory of the arrays of each set."""
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -63,7 +67,9 @@ register_table("class_probabilities", CLASS_PROBABILITIES, ClassProbabilities)
 class ImageMaps(Mapping[int, Array], Generic[Array]):
     """Arrays by image, each read or computed when it is asked for.
 
-    They are never in memory as a whole: iterating over `items()` holds one at a time.
+    They are not in memory as a whole: the first 16 MB of them are kept, as they are asked for
+    again and again; of the others iterating over `items()` holds one at a time. None can be written
+    to.
 
     Args:
         image_ids: The images that have one, in the order of iteration.
@@ -78,11 +84,21 @@ class ImageMaps(Mapping[int, Array], Generic[Array]):
     def __init__(self, image_ids: Sequence[int], read: Callable[[int], Array]) -> None:
         self._image_ids = dict.fromkeys(int(image_id) for image_id in image_ids)
         self._read = read
+        self._kept = KeptArrays()
 
     def __getitem__(self, image_id: int) -> Array:
         if image_id not in self._image_ids:
             raise KeyError(image_id)
-        return self._read(image_id)
+        return cast(Array, self._kept.get(image_id, KEPT_BYTES, lambda: self._made(image_id)))
+
+    def __contains__(self, image_id: object) -> bool:
+        """Whether there is one; it is not read for that."""
+        return image_id in self._image_ids
+
+    def _made(self, image_id: int) -> Array:
+        array = self._read(image_id).view()  # which can be made so without the array itself
+        array.flags.writeable = False
+        return array
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._image_ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -85,6 +85,15 @@ def render_list(sentences: Iterable[str]) -> Markup:
     return render("list.html", sentences=list(sentences))
 
 
+def _pixels_of(figure: Figure) -> RgbImage:
+    """A figure as it is saved, drawn once: `savefig` draws it twice, the layout being known."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas: Any = FigureCanvasAgg(figure)  # without types
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
 def render_image(drawn: Figure | RgbImage, description: str) -> Markup:
     """An image that is part of the page.
 
@@ -92,14 +101,13 @@ def render_image(drawn: Figure | RgbImage, description: str) -> Markup:
         drawn: A figure, or an image of shape (H, W, 3), RGB.
         description: What is said where the image cannot be seen.
     """
-    content = BytesIO()
-    if isinstance(drawn, np.ndarray):
-        from PIL import Image
+    from PIL import Image
 
-        Image.fromarray(drawn).save(content, format="PNG")
-        width = drawn.shape[1]
+    if isinstance(drawn, np.ndarray):
+        pixels, width = drawn, drawn.shape[1]
     else:
-        drawn.savefig(content, format="png")
-        width = round(drawn.get_figwidth() * _PIXELS_PER_INCH)
+        pixels, width = _pixels_of(drawn), round(drawn.get_figwidth() * _PIXELS_PER_INCH)
+    content = BytesIO()
+    Image.fromarray(pixels).save(content, format="PNG")
     data = b64encode(content.getvalue()).decode("ascii")
     return render("image.html", description=description, width=width, data=data)

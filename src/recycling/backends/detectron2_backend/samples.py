@@ -238,7 +238,7 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
     def __call__(self, record: Record, seed: int) -> Record:
         """What the network takes of one record; the seed is the list's."""
         path = record["file_name"]
-        image = self.images.get(path, (), self.cache_bytes, lambda: self._read(record)).copy()
+        image = self.images.of_file(path, (), self.cache_bytes, lambda: self._read(record)).copy()
         transforms: list[Any] = []
         if self.resize is not None:
             size = (record["height"], record["width"])

@@ -43,7 +43,7 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path = results["img_path"]
         # Some of the libraries' transforms change the image in place.
-        image = CACHE.get(path, (), self.cache_bytes, lambda: decoded(path)).copy()
+        image = CACHE.of_file(path, (), self.cache_bytes, lambda: decoded(path)).copy()
         shape = image.shape[:2]
         if "height" in results and shape != (results["height"], results["width"]):
             raise BackendError(
@@ -72,7 +72,7 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path, box = results["img_path"], tuple(results["box"])
         part = (self.size, self.margin, box)
-        crop = CACHE.get(path, part, self.cache_bytes, lambda: self._cut(path, box))
+        crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut(path, box))
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
