@@ -216,7 +216,7 @@ def test_an_ensemble_alone_repeats_to_the_byte(finished):
     project, _ = finished
     path = project / "data/07_model_output/det/final/test.parquet"
     before = path.read_bytes()
-    result = kedro(project, "run", "--pipeline", "ensembling")
+    result = kedro(project, "run", "--pipeline", "ensembling", "--namespaces", "det.final")
     assert result.returncode == 0, result.stdout + result.stderr
     assert path.read_bytes() == before
 
@@ -270,7 +270,7 @@ def add_external(project: Path, task: str, name: str) -> Path:
 
 def test_an_external_file_is_as_good_a_member_as_a_model(ensembled, tmp_path):
     project = shutil.copytree(ensembled, tmp_path / "recycling")
-    before = json.loads((project / "data/08_reporting/summary.json").read_text())
+    before = json.loads((project / "data/08_reporting/det/scores.json").read_text())
     models = project / "conf/base/models.yml"
     content = yaml.safe_load(models.read_text())
     content["ensembles"]["with_a_colleague"] = ["yolox", "col*"]
@@ -280,10 +280,10 @@ def test_an_external_file_is_as_good_a_member_as_a_model(ensembled, tmp_path):
     (project / "conf/local").mkdir(exist_ok=True)
     (project / "conf/local/parameters_ensembling.yml").write_text(yaml.safe_dump(fusion))
     add_external(project, "det", "colleague")
-    result = kedro(project, "run", "--pipeline", "ensembling")
+    result = kedro(project, "run", "--pipeline", "ensembling", "--namespaces", "det")
     assert result.returncode == 0, result.stdout + result.stderr
-    scores = json.loads((project / "data/08_reporting/summary.json").read_text())["det"]
-    assert scores["members"]["colleague.csv"] == pytest.approx(before["det"]["ensemble"])
+    scores = json.loads((project / "data/08_reporting/det/scores.json").read_text())
+    assert scores["members"]["colleague.csv"] == pytest.approx(before["ensemble"])
     assert set(scores["others"]) == {"with_a_colleague", "searched"}
     submission = project / "data/07_model_output/det/with_a_colleague/submission.csv"
     assert submission.exists()
