@@ -99,7 +99,9 @@ def test_the_run_ends_with_the_scores_and_the_paths_of_the_pictures(finished):
         assert metric in printed
     paths = re.findall(r"data/08_reporting/\S+\.png", printed)
     assert {f"data/08_reporting/{task}/overlays_final.png" for task in FEW} <= set(paths)
-    assert all((project / path).stat().st_size > 1000 for path in paths)
+    pages = re.findall(r"data/08_reporting/\S+\.html", printed)
+    assert {f"data/08_reporting/{task}/report_final.html" for task in FEW} <= set(pages)
+    assert all((project / path).stat().st_size > 1000 for path in [*paths, *pages])
 
 
 def test_every_planted_defect_leaves_an_audit_row(finished):
@@ -167,12 +169,14 @@ def test_the_second_round_learns_from_the_pseudo_labels(finished):
 
 
 def test_the_run_says_what_pseudo_labels_do_beside_a_twin(finished):
-    project, _ = finished
+    project, printed = finished
     path = project / "data/08_reporting/det/pseudo_effect_yolox_pseudo.json"
     effect = json.loads(path.read_text())
     assert effect["sentence"].startswith("pseudo-labels, yolox_pseudo: ")
     assert effect["seeds"] == 1
     assert "no verdict" in effect["sentence"]
+    _, _, after_the_scores = printed.partition("mIoU")
+    assert effect["sentence"] in after_the_scores
     steps = [
         json.loads(
             (project / f"data/06_models/det/{name}/fold0/checkpoint/checkpoint.json").read_text()

@@ -255,22 +255,23 @@ class ConsoleHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Show every score, and where the images are."""
-        made = pipeline.all_outputs()
+        """Show every score, what pseudo-labels did, and where pages and images are."""
+        made = sorted(pipeline.all_outputs())
         if "summary" in made:
             from recycling.reporting import scores_table
 
             self._console.print(scores_table(catalog.load("summary")))
-        images = [
-            path
-            for name in sorted(made)
-            if isinstance(dataset := catalog.get(name), ImageDataset | FigureDataset)
-            and (path := dataset.stored) is not None
-        ]
-        if images:
-            self._console.print("Images:")
-        for path in images:
-            self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+        for name in made:
+            if name.endswith(".pseudo_effect"):
+                sentence = catalog.load(name)["sentence"]
+                self._console.print(sentence, highlight=False, soft_wrap=True)
+        stored = [dataset for name in made if isinstance(dataset := catalog.get(name), PathDataset)]
+        images = [each for each in stored if isinstance(each, ImageDataset | FigureDataset)]
+        pages = [each for each in stored if each.filepath.suffix == ".html"]
+        for title, datasets in (("Pages:", pages), ("Images:", images)):
+            paths = [path for dataset in datasets if (path := dataset.stored) is not None]
+            for line in [title, *(f"  {shown(path)}" for path in paths)] if paths else []:
+                self._console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Run:
