@@ -21,7 +21,7 @@ export WANDB_MODE ?= offline
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## Set up everything in .venv (15 minutes the first time)
+install: $(VENV)/.installed ## Set up everything in .venv (10 minutes the first time)
 
 $(VENV)/.torch: constraints.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version): torch first, a minute or two"
