@@ -121,6 +121,14 @@ def test_a_smaller_prediction_is_resized(truth):
     assert miou(truth, in_memory(small)) == miou(truth, in_memory(large))
 
 
+def test_an_image_that_a_member_lacks_counts_for_nothing(truth):
+    maps = noisy(truth)
+    others = [image_id for image_id in maps if image_id != 10]
+    expected = miou(truth.of_images(others), in_memory({i: maps[i] for i in others}))
+    maps[10] = np.full_like(maps[10], 255)
+    assert miou(truth, in_memory(maps)) == expected
+
+
 def test_an_image_without_a_map_is_named(truth):
     maps = noisy(truth)
     del maps[10]

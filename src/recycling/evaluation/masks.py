@@ -18,8 +18,9 @@ def mask_metrics(
 ) -> Metrics:
     """How far true and predicted pixels of each class overlap, over all images together.
 
-    Pixels that are "ignore" in the truth count for nothing. A prediction of another size is
-    resized to the truth's, taking the nearest pixel.
+    Pixels that are "ignore" in the truth count for nothing, and neither does an image whose
+    prediction is "ignore" throughout: who was to predict it lacks it. A prediction of another size
+    is resized to the truth's, taking the nearest pixel.
 
     Args:
         truth: The images that were predicted on, and what is on them.
@@ -40,7 +41,9 @@ def mask_metrics(
     names = ["background", *truth.categories["name"]]
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     for image_id, expected in true_label_maps(truth).items():
-        counts += image_confusion(expected, label_maps[image_id], len(names), image_id)
+        predicted = label_maps[image_id]
+        if not (predicted == IGNORE).all():
+            counts += image_confusion(expected, predicted, len(names), image_id)
     hits = np.diag(counts)
     pixels = counts.sum(axis=1) + counts.sum(axis=0)
     here = pixels > 0
