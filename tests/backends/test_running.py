@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import pytest
 from backends import tiny_trainings
 from backends.tiny_trainings import (
     WITHOUT_BATCH_STATISTICS,
+    data_of,
     draw_pictures,
     images_of,
     model_of,
     train,
+    write_recipe,
 )
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
@@ -137,21 +140,18 @@ def kill_in_the_middle(here: Path, backend: str, settings: dict[str, Any]) -> No
 def test_a_changed_setting_trains_anew_and_is_named(
     pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    patience = {"patience": 9}
+    ends = {"early_stopping": {"patience": 9}}
     with pytest.raises(KeyboardInterrupt):
-        train(
-            "mmpretrain", pictures, tmp_path, epochs=3, early_stopping=patience,
-            score=stopped_after(1),
-        )  # fmt: skip
+        train("mmpretrain", pictures, tmp_path, epochs=3, score=stopped_after(1), **ends)
     assert (tmp_path / "run/state.pth").exists()
-    faster = {"optimizer": {"learning_rate": 4e-3}, "epochs": 1}
+    faster = {"optimizer": {"learning_rate": 4e-3}, "epochs": 1, **ends}
     with caplog.at_level(logging.WARNING):
-        changed = train("mmpretrain", pictures, tmp_path, **faster)
+        changed = train("mmpretrain", pictures, tmp_path, score=lambda _: 0.5, **faster)
     (line,) = (record.getMessage() for record in caplog.records if "anew" in record.getMessage())
     assert "optimizer.learning_rate: 0.001 -> 0.004" in line
     assert "epochs: 3 -> 1" in line
     assert "recipe." not in line
-    fresh = train("mmpretrain", pictures, tmp_path / "fresh", **faster)
+    fresh = train("mmpretrain", pictures, tmp_path / "fresh", score=lambda _: 0.5, **faster)
     assert facts_of(changed)["weights_sha256"] == facts_of(fresh)["weights_sha256"]
 
 
@@ -173,6 +173,27 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     again = train("mmpretrain", pictures, tmp_path)
     assert facts_of(again)["weights_sha256"] == before["weights_sha256"]
     assert again.weights.stat().st_size > 0
+
+
+@pytest.mark.parametrize("changed", ["held-out data", "scored by"])
+def test_a_training_that_stops_early_is_made_anew_where_what_judges_it_changes(
+    changed: str, pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = replace(data_of(pictures), score=lambda _: 0.5, scored_by="accuracy")
+    table = pictures.annotations.annotations.assign(category_id=7)
+    corrected = replace(pictures, annotations=replace(pictures.annotations, annotations=table))
+    after = {
+        "held-out data": replace(before, validation=corrected),
+        "scored by": replace(before, scored_by="macro_f1"),
+    }[changed]
+    plain, stopping = (
+        model_of("mmpretrain", **ends) for ends in ({}, {"early_stopping": {"patience": 1}})
+    )
+    recipe = write_recipe(tmp_path, "mmpretrain")
+    for data in (before, after):
+        backend_for("mmpretrain").train(stopping, recipe, data, tmp_path / "run")
+    assert f"run: trains anew: {changed}: " in caplog.text
+    assert resume.facts_of_data(after, plain) == {}, "no other training sees what it holds out"
 
 
 def test_no_two_processes_train_in_one_folder(

@@ -223,8 +223,9 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         held_out = LabeledImages(nothing if held_out_part is None else held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
         score = None if metric is None else partial(_score, metric, held_out.annotations)
+        scored_by = None if metric is None else metric.model_dump_json()
         parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
-        data = TrainingData(parts, held_out, training_part.categories, score)
+        data = TrainingData(parts, held_out, training_part.categories, score, scored_by)
         if model.control:  # then it and its twin take as many steps, whatever a sampler does
             data = replace(data, images_an_epoch=data.n_samples(task))
         if control:

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,11 +26,11 @@ from recycling.backends.shared.checkpoint_folder import (
     FORMAT,
     WEIGHTS,
     sha256_of,
+    sha256_of_data,
     snapshot_file,
 )
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.settings import Task
 from recycling.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -102,17 +102,21 @@ class Identity:
         return ", ".join(shown + more)
 
 
-def facts_of_data(data: TrainingData, task: Task) -> dict[str, str]:
+def facts_of_data(data: TrainingData, model: Model) -> dict[str, str]:
     """What a training's data say of it besides images and annotations, where they say something.
 
     Args:
         data: What is trained on.
-        task: What is learnt; ignore regions matter to detectors.
+        model: The settings; ignore regions matter to detectors, the held-out fold to who stops
+            early by it.
     """
     facts: dict[str, str] = {}
     if data.images_an_epoch is not None:
         facts["images_an_epoch"] = str(data.images_an_epoch)
-    if task == "det" and (n := count_ignore_regions(data)):
+    if model.early_stopping is not None:
+        held_out = sha256_of_data(replace(data, train=[data.validation]))
+        facts |= {"held-out data": f"sha256 {held_out}", "scored by": str(data.scored_by)}
+    if model.task == "det" and (n := count_ignore_regions(data)):
         facts["ignore regions"] = f"{n}, left out of the background"
     return facts
 
