@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -440,6 +442,38 @@ def test_weights_are_found_by_path_and_by_url_and_their_name_is_checked(
     with pytest.raises(BackendError, match="its name says") as caught:
         find_weights(made_weights.as_uri())
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server, and an empty cache; a file holds its path, ``/short`` not whole."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.path) + 5 * ("short" in self.path)))
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_weights_of_one_name_from_two_places_are_two(net: str) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    for _ in range(2):  # the second time out of the cache
+        for place in ("/a/weights.pth", "/b/weights.pth"):
+            assert find_weights(f"{net}{place}").read_text() == place
 
 
 def test_weights_that_are_not_there_stop_before_the_first_step(

@@ -6,6 +6,7 @@ names, ``resnet18-5c106cde.pth``; these are checked whether or not a user gives 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -46,7 +47,11 @@ def _local(where: str) -> Path:
 def _downloaded(url: str) -> Path:
     import torch
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    name = Path(urlparse(url).path).name
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not NAMED_BY_SHA256.search(Path(name).stem):  # others may give other weights that name
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:16]
+    path = folder / name
     if path.exists():
         return path
     try:
