@@ -476,6 +476,23 @@ def test_weights_of_one_name_from_two_places_are_two(net: str) -> None:
             assert find_weights(f"{net}{place}").read_text() == place
 
 
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("/short.pth", "it broke off 5 bytes before its end"), ("/a b.pth", "URL can't contain")],
+    ids=["broken off", "a blank"],
+)
+def test_a_download_that_fails_is_one_line_and_is_not_kept(
+    address: str, why: str, net: str, tmp_path: Path
+) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    for _ in range(2):
+        with pytest.raises(BackendError, match=f"{address}: cannot be downloaded: {why}") as caught:
+            find_weights(f"{net}{address}")
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
+
+
 def test_weights_that_are_not_there_stop_before_the_first_step(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
@@ -61,7 +62,9 @@ def _downloaded(url: str) -> Path:
             unfinished.open("wb") as file,
         ):
             shutil.copyfileobj(source, file)
-    except OSError as error:
+            if source.length:  # what is still to come; None where nobody said
+                raise OSError(f"it broke off {source.length} bytes before its end")
+    except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise BackendError(
             f"pretrained: {url}: cannot be downloaded: {reason}; download it elsewhere and give "
