@@ -53,3 +53,11 @@ def test_a_snapshot_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_cycles_begin_after_the_warm_up() -> None:
     model = model_of("mmpretrain", **{**CYCLES, "schedule": {**CYCLES["schedule"], "warmup": 0.5}})
     assert Snapshots(model, 100).ends == [75]
+
+
+def test_more_cycles_than_iterations_are_one_line_before_the_first_step(tmp_path: Path) -> None:
+    cycles = {"snapshots": 5, "schedule": {"name": "cosine_restarts", "restarts": 4, "warmup": 0.5}}
+    with pytest.raises(BackendError, match=r"^model 'small': snapshots is 5, but after the warm-up "
+                       "there are 2 iterations; lower snapshots or raise epochs$"):  # fmt: skip
+        train("mmpretrain", draw_pictures(tmp_path / "pictures"), tmp_path, batch_size=8, **cycles)
+    assert not (tmp_path / "run/metrics.jsonl").exists()

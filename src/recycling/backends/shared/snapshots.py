@@ -27,6 +27,9 @@ class Snapshots:
         model: The settings; `snapshots` says how many cycles there are.
         iterations: Of the whole training, with the warm-up, which is before the first cycle.
 
+    Raises:
+        BackendError: There are more cycles than iterations.
+
     >>> import torch
     >>> from types import SimpleNamespace
     >>> settings = SimpleNamespace(snapshots=3, schedule=SimpleNamespace(warmup=0.1))
@@ -46,7 +49,13 @@ class Snapshots:
     def __init__(self, model: Model, iterations: int) -> None:
         n = model.snapshots or 1
         before = round(model.schedule.warmup * iterations)
-        self.ends = [before + (iterations - before) * end // n for end in range(1, n)]
+        left = iterations - before
+        if model.snapshots is not None and left < n:
+            raise BackendError(
+                f"model {model.recipe!r}: snapshots is {n}, but after the warm-up there are {left} "
+                "iterations; lower snapshots or raise epochs"
+            )
+        self.ends = [before + left * end // n for end in range(1, n)]
         self.weights: list[dict[str, Any]] = []
 
     def update(self, iteration: int, network: Any) -> None:
