@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.shared.failing_step import Step, enough_memory, explained_step
+from recycling.backends.shared.training_log import add_line, failing_loss
 
 torch = pytest.importorskip("torch")
 CONSTANT = {"name": "constant", "warmup": 0}
@@ -95,3 +98,24 @@ def test_a_training_without_enough_memory_is_one_line_with_the_remedy(
         raise error
     assert "out of memory; lower batch_size (and raise accumulate by as much)" in str(caught.value)
     assert "precision: bf16" in str(caught.value)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[None]:
+    """No byte can be written to a file; the folder of the test is there before."""
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_one_line_that_names_no_file_that_is_not_there(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    step.images = ["1.png"]
+    with pytest.raises(BackendError) as caught, explained_step(step):
+        add_line(tmp_path / "metrics.jsonl", {"epoch": 1})
+    message = str(caught.value)
+    assert "File too large; make room and start again: it goes on after its last" in message
+    assert message.endswith("the batch is 1.png")
+    assert str(failing_loss(tmp_path, "nan", 1, 4, ["1.png"])).endswith("the last batch is 1.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.shared.training_log import FAILED_BATCH, named, write_batch
-from recycling.files import write_text
+from recycling.backends.shared.training_log import failed_batch, write_if_possible
 
 TRACEBACK = "failed_step.txt"
 """Where the library's own account of it is, in the run's folder."""
@@ -52,8 +52,9 @@ def explained_step(step: Step) -> Iterator[None]:
     except BackendError:
         raise
     except Exception as error:
-        write_text(step.work_dir / TRACEBACK, traceback.format_exc())
-        raise BackendError(_line(step, error)) from error
+        path = step.work_dir / TRACEBACK
+        see = f"; see {path}" if write_if_possible(path, traceback.format_exc()) else ""
+        raise BackendError(_line(step, error) + see) from error
 
 
 @contextmanager
@@ -100,6 +101,9 @@ _OUT_OF_MEMORY = (
 )
 """What torch says where it has no error of its own for it."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a user's share of it, or a file may not grow."""
+
 
 def _line(step: Step, error: Exception) -> str:
     reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
@@ -108,14 +112,9 @@ def _line(step: Step, error: Exception) -> str:
         where, batch = f"after iteration {step.iteration}", ""
     else:
         where = f"at iteration {step.iteration}"
-        path = step.work_dir / FAILED_BATCH
-        write_batch(path, step.images)
-        batch = f"; the batch is {named(step.images)} ({path})"
+        batch = f"; the batch is {failed_batch(step.work_dir, step.images)}"
     where = f"{where} of {step.iterations}"
-    return (
-        f"{step.work_dir.name}: the training fails {where}: {cause or reason}; "
-        f"{remedy}{batch}; see {step.work_dir / TRACEBACK}"
-    )
+    return f"{step.work_dir.name}: the training fails {where}: {cause or reason}; {remedy}{batch}"
 
 
 def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
@@ -125,6 +124,9 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
             "lower batch_size (and raise accumulate by as much), lower image_size, or set "
             "precision: bf16"
         )
+    if isinstance(error, OSError):
+        remedy = "make room" if error.errno in _NO_ROOM else "see to it"
+        return None, f"{remedy} and start again: it goes on after its last whole epoch"
     if "more than 1 value per channel" in str(error):
         return f"batch normalisation has one value a channel in {_images(step)}", (
             "set batch_size to 2 or more and give it as many images to learn from, or choose a "
