@@ -119,3 +119,11 @@ def test_a_full_disk_is_one_line_that_names_no_file_that_is_not_there(tmp_path: 
     assert "File too large; make room and start again: it goes on after its last" in message
     assert message.endswith("the batch is 1.png")
     assert str(failing_loss(tmp_path, "nan", 1, 4, ["1.png"])).endswith("the last batch is 1.png")
+
+
+def test_weights_that_cannot_be_looked_at_do_not_hide_what_failed(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    # As on a GPU after a failing kernel, nothing can be read.
+    step.network = torch.nn.Linear(2, 2, device="meta")
+    with pytest.raises(BackendError, match="device-side assert triggered"), explained_step(step):
+        raise RuntimeError("CUDA error: device-side assert triggered")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -143,15 +144,24 @@ def _images(step: Step) -> str:
 
 
 def _wild_weights(network: Any) -> str | None:
-    """What has become of the weights, where they have left all bounds."""
+    """What has become of the weights, where they have left all bounds, and can be looked at."""
+    try:
+        largest = 0.0 if network is None else _largest(network)
+    except RuntimeError:  # a GPU on which a kernel has failed computes nothing any more
+        return None
+    if math.isnan(largest):
+        return "the weights are no longer numbers"
+    return f"the weights have grown to {largest:.0e}" if largest > LARGEST_WEIGHT else None
+
+
+def _largest(network: Any) -> float:
+    """The largest weight, whatever its sign; NaN where one is no number."""
     import torch
 
-    if network is None:
-        return None
     largest = 0.0
     for tensor in network.parameters():
         if tensor.numel() and tensor.is_floating_point():
             if not bool(torch.isfinite(tensor).all()):
-                return "the weights are no longer numbers"
+                return math.nan
             largest = max(largest, float(tensor.detach().abs().max()))
-    return f"the weights have grown to {largest:.0e}" if largest > LARGEST_WEIGHT else None
+    return largest
