@@ -444,6 +444,26 @@ def test_weights_are_found_by_path_and_by_url_and_their_name_is_checked(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("sha256", "remedy"),
+    [
+        (None, "its name says 20240131; it is not loaded: .* or rename it, if that is no sha256$"),
+        ("00000000", "pretrained_sha256 says 00000000; it is not loaded: .* or correct that$"),
+    ],
+    ids=["a date", "a sha256"],
+)
+def test_weights_of_ones_own_stay_where_their_sha256_is_another(
+    sha256: str | None, remedy: str, tmp_path: Path
+) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    own = tmp_path / "best-20240131.pth"
+    own.write_bytes(b"weights")
+    with pytest.raises(BackendError, match=remedy) as caught:
+        find_weights(str(own), sha256)
+    assert "remove" not in str(caught.value)
+
+
 @pytest.fixture
 def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server, and an empty cache; a file holds its path, ``/short`` not whole."""

@@ -31,12 +31,13 @@ def find_weights(where: str, sha256: str | None = None) -> Path:
     Raises:
         BackendError: There is no such file, or its sha256 is another one.
     """
-    path = _downloaded(where) if urlparse(where).scheme in ("http", "https") else _local(where)
+    is_own = urlparse(where).scheme not in ("http", "https")
+    path = _local(where) if is_own else _downloaded(where)
     if path.is_dir():
         path = path / WEIGHTS
     if not path.is_file():
         raise BackendError(f"pretrained: {path}: no such file; check the path")
-    _check(path, where, sha256)
+    _check(path, where, sha256, is_own=is_own)
     return path
 
 
@@ -73,18 +74,21 @@ def _downloaded(url: str) -> Path:
     return path
 
 
-def _check(path: Path, where: str, sha256: str | None) -> None:
+def _check(path: Path, where: str, sha256: str | None, *, is_own: bool) -> None:
+    """Compare a file with what its sha256 should be; one of the user's own is theirs to mend."""
     named = NAMED_BY_SHA256.search(path.stem)
-    expected = {
-        "pretrained_sha256": sha256,
-        "its name": named.group(1) if named else None,
-    }
-    for who, begins in expected.items():
+    expected = [
+        ("pretrained_sha256", sha256, "correct that"),
+        ("its name", named and named.group(1), "rename it, if that is no sha256"),
+    ]
+    for who, begins, remedy in expected:
         if begins is None:
             continue
         found = sha256_of(path)
         if not found.startswith(begins):
+            again = f"remove {path} and get it again"
+            mend = f"give the right file, or {remedy}" if is_own else again
             raise BackendError(
                 f"pretrained: {where}: its sha256 begins with {found[: len(begins)]}, but {who} "
-                f"says {begins}; it is not loaded: remove {path} and get it again"
+                f"says {begins}; it is not loaded: {mend}"
             )
