@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +96,6 @@ def test_a_training_without_enough_memory_is_one_line_with_the_remedy(
         raise error
     assert "out of memory; lower batch_size (and raise accumulate by as much)" in str(caught.value)
     assert "precision: bf16" in str(caught.value)
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[None]:
-    """No byte can be written to a file; the folder of the test is there before."""
-    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
 
 
 @pytest.mark.usefixtures("full_disk")

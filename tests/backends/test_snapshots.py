@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backends.tiny_trainings import draw_pictures, images_of, model_of, train
-from recycling.backends import BackendError, Model, backend_for, take_snapshot
+from recycling.backends import BackendError, Checkpoint, Model, backend_for, take_snapshot
 from recycling.backends.shared.snapshots import Snapshots
 
 torch = pytest.importorskip("torch")
@@ -48,6 +48,24 @@ def test_a_snapshot_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     checkpoint = train("mmpretrain", draw_pictures(tmp_path / "pictures"), tmp_path, epochs=1)
     with pytest.raises(BackendError, match=r"snapshot1.pth: there is no such snapshot; train"):
         take_snapshot(checkpoint, snapshot_of(), tmp_path / "snapshot")
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Checkpoint:
+    """What a training leaves, as far as a snapshot of it is concerned."""
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for name in ("checkpoint.json", "config.py", "weights.pth", "snapshot1.pth"):
+        (folder / name).write_text("{}")
+    return Checkpoint(folder)
+
+
+def test_no_room_for_a_snapshot_is_one_line(
+    training: Checkpoint, full_disk: None, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"snapshot: could not be written: File too large; .*"):
+        take_snapshot(training, snapshot_of(), tmp_path / "snapshot")
+    assert list(tmp_path.iterdir()) == [training.folder]
 
 
 def test_cycles_begin_after_the_warm_up() -> None:
