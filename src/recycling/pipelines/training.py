@@ -269,9 +269,9 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
             "%s: %d epochs on all %d labelled images: %s",
             namespace, epochs, len(annotations.images), why,
         )  # fmt: skip
-        model = model.model_copy(
-            update={"epochs": epochs, "early_stopping": None, "folds": ("all",)}
-        )
+        # Nothing is held out to stop by, nor to compare a twin on.
+        of_folds = {"epochs": epochs, "early_stopping": None, "control": False}
+        model = model.model_copy(update={**of_folds, "folds": ("all",)})
         parts = [LabeledImages(annotations, images), *_pseudo_parts(others)]
         # Nothing is held out, so that nothing can be scored.
         nothing = LabeledImages(annotations.of_images([]), images)

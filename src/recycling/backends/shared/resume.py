@@ -61,6 +61,9 @@ NOT_OF_TRAINING = frozenset(
 NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "variant_of"})
 """Settings that change neither the weights nor what is predicted with them."""
 
+OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
+"""Settings that a training on all images leaves to its folds, which say where theirs change."""
+
 NEWER = frozenset({"pseudo_until", "score_weights", "snapshot", "snapshots"})
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
 
@@ -224,9 +227,8 @@ def changed_settings(
     # A setting that was not there yet had no say: it is as its default.
     with suppress(ValidationError):
         before = Model.model_validate(before).model_dump(mode="json")
-    # A training on all images has its epochs from its folds, which say that theirs have changed.
-    of_folds = {"epochs", "early_stopping"} if list(before.get("folds", ())) == ["all"] else set()
-    left_out = {*NOT_OF_RESULTS, *besides, *of_folds}
+    on_all = list(before.get("folds", ())) == ["all"]
+    left_out = {*NOT_OF_RESULTS, *besides, *(OF_FOLDS if on_all else ())}
     now = Identity(dict(flat(model.model_dump(mode="json", exclude=left_out))))
     return now.changes(dict(flat(before, left_out))) or None
 
