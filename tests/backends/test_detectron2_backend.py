@@ -308,6 +308,17 @@ def test_a_damaged_checkpoint_is_named(
         backend_for("detectron2").predict(copy, images_of(part))
 
 
+def test_a_network_that_the_memory_is_too_small_for_is_told_as_that(
+    part: LabeledImages, trained: Checkpoint, tmp_path: Path
+) -> None:
+    copy = Checkpoint(shutil.copytree(trained.folder, tmp_path / "checkpoint"))
+    config = (copy.folder / "config.yaml").read_text()
+    (copy.folder / "config.yaml").write_text(config.replace("FC_DIM: 256", f"FC_DIM: {10**12}"))
+    with pytest.raises(BackendError, match="checkpoint: out of memory while predicting") as caught:
+        backend_for("detectron2").predict(copy, images_of(part))
+    assert "cannot be used" not in str(caught.value)
+
+
 def test_the_library_keeps_quiet_and_its_log_is_kept(
     part: LabeledImages, trained: Checkpoint, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,18 @@ def test_rare_images_come_more_often_and_the_epoch_grows(
     assert facts_of(checkpoint)["iterations"] == -(-sum(counts) // 2)
 
 
+def test_an_ignore_region_is_no_object_that_an_image_comes_more_often_for(
+    part: LabeledImages,
+) -> None:
+    rare = without_one_class(part, {1, 2})
+    table = rare.annotations.annotations
+    # On the second image, Metal is a region.
+    marked = table.assign(iscrowd=(table["category_id"] == 7) & (table["image_id"] == 2))
+    crowded = replace(rare, annotations=replace(rare.annotations, annotations=marked))
+    drawn = first_images(crowded, 5, name="repeat_factor", threshold=1.0)
+    assert [drawn.count(number) for number in range(4)] == [2, 1, 1, 1]
+
+
 # Augmentation and the cache
 
 
@@ -474,7 +487,9 @@ def test_another_files_sha256_is_an_error(
 def test_weights_of_another_model_are_refused(part: LabeledImages, tmp_path: Path) -> None:
     other = tmp_path / "other.pth"
     torch.save({"some.weight": torch.ones(3)}, other)
-    with pytest.raises(BackendError, match=r"other\.pth: only 0 of the network's .* another model"):
+    with pytest.raises(
+        BackendError, match=r"other\.pth: it belongs to another model: 0 of the network's 309"
+    ):
         train(tmp_path / "work", data_of(part), pretrained=str(other))
 
 

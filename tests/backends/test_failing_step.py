@@ -13,6 +13,7 @@ from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.shared.failing_step import Step, enough_memory, explained_step
+from recycling.backends.shared.training_log import add_line, failing_loss
 
 torch = pytest.importorskip("torch")
 CONSTANT = {"name": "constant", "warmup": 0}
@@ -95,3 +96,23 @@ def test_a_training_without_enough_memory_is_one_line_with_the_remedy(
         raise error
     assert "out of memory; lower batch_size (and raise accumulate by as much)" in str(caught.value)
     assert "precision: bf16" in str(caught.value)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_one_line_that_names_no_file_that_is_not_there(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    step.images = ["1.png"]
+    with pytest.raises(BackendError) as caught, explained_step(step):
+        add_line(tmp_path / "metrics.jsonl", {"epoch": 1})
+    message = str(caught.value)
+    assert "File too large; make room and start again: it goes on after its last" in message
+    assert message.endswith("the batch is 1.png")
+    assert str(failing_loss(tmp_path, "nan", 1, 4, ["1.png"])).endswith("the last batch is 1.png")
+
+
+def test_weights_that_cannot_be_looked_at_do_not_hide_what_failed(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    # As on a GPU after a failing kernel, nothing can be read.
+    step.network = torch.nn.Linear(2, 2, device="meta")
+    with pytest.raises(BackendError, match="device-side assert triggered"), explained_step(step):
+        raise RuntimeError("CUDA error: device-side assert triggered")

@@ -17,7 +17,7 @@ import pytest
 
 from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of, train
 from recycling.annotations import BOX, ImageFolder, LabeledImages
-from recycling.backends import BackendError, Checkpoint, Images
+from recycling.backends import BackendError, Checkpoint, Images, backend_for
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import CONFIG
 from recycling.backends.mmengine_backend.data.training_set import write_training_set
@@ -199,10 +199,23 @@ def test_a_network_made_for_one_size_says_which_scale_it_does_not_take(
     trained: dict[str, Checkpoint], pictures: LabeledImages
 ) -> None:
     with pytest.raises(BackendError, match=r"no image at scale 0\.5 of test_time.*remove that"):
-        predict_toy_of_one_size(pictures, trained["mmpretrain"])
+        predict_with_hook(pictures, trained["mmpretrain"], _takes_64_pixels)
 
 
-def predict_toy_of_one_size(pictures: LabeledImages, checkpoint: Checkpoint) -> None:
+def test_a_scale_that_the_memory_is_too_small_for_is_told_as_that(
+    trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    def needs_much(*_: Any) -> None:
+        torch.empty(2**58)
+
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator") as caught:
+        predict_with_hook(pictures, trained["mmpretrain"], needs_much)
+    assert "remove that scale" not in str(caught.value)
+
+
+def predict_with_hook(
+    pictures: LabeledImages, checkpoint: Checkpoint, hook: Callable[..., None]
+) -> None:
     facts = read_facts(checkpoint, CONFIG)
     as_if = replace(
         facts, model=facts.model.model_copy(update={"test_time_augmentation": ALL_VIEWS})
@@ -213,7 +226,7 @@ def predict_toy_of_one_size(pictures: LabeledImages, checkpoint: Checkpoint) -> 
         assert module is not None
         for cell in module:
             if isinstance(cell.cell_contents, torch.nn.Module):
-                cell.cell_contents.backbone.register_forward_pre_hook(_takes_64_pixels)
+                cell.cell_contents.backbone.register_forward_pre_hook(hook)
         predict(network, images_of(pictures))
 
 
@@ -551,6 +564,18 @@ def test_a_config_that_no_network_can_be_built_of_is_named(
         pytest.raises(BackendError, match=r"config\.py: no network can be built of it.*Unheard"),
     ):
         load_network(Checkpoint(folder), facts, "mmseg")
+
+
+def test_a_network_that_the_memory_is_too_small_for_is_told_as_that(
+    trained: dict[str, Checkpoint], pictures: LabeledImages, tmp_path: Path
+) -> None:
+    folder = tmp_path / "large"
+    shutil.copytree(trained["mmseg"].folder, folder)
+    config = (folder / "config.py").read_text()
+    (folder / "config.py").write_text(config.replace("num_classes=3", f"num_classes={10**13}"))
+    with pytest.raises(BackendError, match="large: out of memory while predicting") as caught:
+        backend_for("mmseg").predict(Checkpoint(folder), images_of(pictures))
+    assert "no network can be built" not in str(caught.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -11,8 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -22,10 +25,12 @@ import pytest
 from backends import tiny_trainings
 from backends.tiny_trainings import (
     WITHOUT_BATCH_STATISTICS,
+    data_of,
     draw_pictures,
     images_of,
     model_of,
     train,
+    write_recipe,
 )
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
@@ -137,21 +142,18 @@ def kill_in_the_middle(here: Path, backend: str, settings: dict[str, Any]) -> No
 def test_a_changed_setting_trains_anew_and_is_named(
     pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    patience = {"patience": 9}
+    ends = {"early_stopping": {"patience": 9}}
     with pytest.raises(KeyboardInterrupt):
-        train(
-            "mmpretrain", pictures, tmp_path, epochs=3, early_stopping=patience,
-            score=stopped_after(1),
-        )  # fmt: skip
+        train("mmpretrain", pictures, tmp_path, epochs=3, score=stopped_after(1), **ends)
     assert (tmp_path / "run/state.pth").exists()
-    faster = {"optimizer": {"learning_rate": 4e-3}, "epochs": 1}
+    faster = {"optimizer": {"learning_rate": 4e-3}, "epochs": 1, **ends}
     with caplog.at_level(logging.WARNING):
-        changed = train("mmpretrain", pictures, tmp_path, **faster)
+        changed = train("mmpretrain", pictures, tmp_path, score=lambda _: 0.5, **faster)
     (line,) = (record.getMessage() for record in caplog.records if "anew" in record.getMessage())
     assert "optimizer.learning_rate: 0.001 -> 0.004" in line
     assert "epochs: 3 -> 1" in line
     assert "recipe." not in line
-    fresh = train("mmpretrain", pictures, tmp_path / "fresh", **faster)
+    fresh = train("mmpretrain", pictures, tmp_path / "fresh", score=lambda _: 0.5, **faster)
     assert facts_of(changed)["weights_sha256"] == facts_of(fresh)["weights_sha256"]
 
 
@@ -173,6 +175,27 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     again = train("mmpretrain", pictures, tmp_path)
     assert facts_of(again)["weights_sha256"] == before["weights_sha256"]
     assert again.weights.stat().st_size > 0
+
+
+@pytest.mark.parametrize("changed", ["held-out data", "scored by"])
+def test_a_training_that_stops_early_is_made_anew_where_what_judges_it_changes(
+    changed: str, pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = replace(data_of(pictures), score=lambda _: 0.5, scored_by="accuracy")
+    table = pictures.annotations.annotations.assign(category_id=7)
+    corrected = replace(pictures, annotations=replace(pictures.annotations, annotations=table))
+    after = {
+        "held-out data": replace(before, validation=corrected),
+        "scored by": replace(before, scored_by="macro_f1"),
+    }[changed]
+    plain, stopping = (
+        model_of("mmpretrain", **ends) for ends in ({}, {"early_stopping": {"patience": 1}})
+    )
+    recipe = write_recipe(tmp_path, "mmpretrain")
+    for data in (before, after):
+        backend_for("mmpretrain").train(stopping, recipe, data, tmp_path / "run")
+    assert f"run: trains anew: {changed}: " in caplog.text
+    assert resume.facts_of_data(after, plain) == {}, "no other training sees what it holds out"
 
 
 def test_no_two_processes_train_in_one_folder(
@@ -419,6 +442,75 @@ def test_weights_are_found_by_path_and_by_url_and_their_name_is_checked(
     with pytest.raises(BackendError, match="its name says") as caught:
         find_weights(made_weights.as_uri())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sha256", "remedy"),
+    [
+        (None, "its name says 20240131; it is not loaded: .* or rename it, if that is no sha256$"),
+        ("00000000", "pretrained_sha256 says 00000000; it is not loaded: .* or correct that$"),
+    ],
+    ids=["a date", "a sha256"],
+)
+def test_weights_of_ones_own_stay_where_their_sha256_is_another(
+    sha256: str | None, remedy: str, tmp_path: Path
+) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    own = tmp_path / "best-20240131.pth"
+    own.write_bytes(b"weights")
+    with pytest.raises(BackendError, match=remedy) as caught:
+        find_weights(str(own), sha256)
+    assert "remove" not in str(caught.value)
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server, and an empty cache; a file holds its path, ``/short`` not whole."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.path) + 5 * ("short" in self.path)))
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_weights_of_one_name_from_two_places_are_two(net: str) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    for _ in range(2):  # the second time out of the cache
+        for place in ("/a/weights.pth", "/b/weights.pth"):
+            assert find_weights(f"{net}{place}").read_text() == place
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("/short.pth", "it broke off 5 bytes before its end"), ("/a b.pth", "URL can't contain")],
+    ids=["broken off", "a blank"],
+)
+def test_a_download_that_fails_is_one_line_and_is_not_kept(
+    address: str, why: str, net: str, tmp_path: Path
+) -> None:
+    from recycling.backends.shared.weights import find_weights
+
+    for _ in range(2):
+        with pytest.raises(BackendError, match=f"{address}: cannot be downloaded: {why}") as caught:
+            find_weights(f"{net}{address}")
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
 
 
 def test_weights_that_are_not_there_stop_before_the_first_step(

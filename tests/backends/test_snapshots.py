@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backends.tiny_trainings import draw_pictures, images_of, model_of, train
-from recycling.backends import BackendError, Model, backend_for, take_snapshot
+from recycling.backends import BackendError, Checkpoint, Model, backend_for, take_snapshot
 from recycling.backends.shared.snapshots import Snapshots
 
 torch = pytest.importorskip("torch")
@@ -50,6 +50,32 @@ def test_a_snapshot_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         take_snapshot(checkpoint, snapshot_of(), tmp_path / "snapshot")
 
 
+@pytest.fixture
+def training(tmp_path: Path) -> Checkpoint:
+    """What a training leaves, as far as a snapshot of it is concerned."""
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for name in ("checkpoint.json", "config.py", "weights.pth", "snapshot1.pth"):
+        (folder / name).write_text("{}")
+    return Checkpoint(folder)
+
+
+def test_no_room_for_a_snapshot_is_one_line(
+    training: Checkpoint, full_disk: None, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"snapshot: could not be written: File too large; .*"):
+        take_snapshot(training, snapshot_of(), tmp_path / "snapshot")
+    assert list(tmp_path.iterdir()) == [training.folder]
+
+
 def test_cycles_begin_after_the_warm_up() -> None:
     model = model_of("mmpretrain", **{**CYCLES, "schedule": {**CYCLES["schedule"], "warmup": 0.5}})
     assert Snapshots(model, 100).ends == [75]
+
+
+def test_more_cycles_than_iterations_are_one_line_before_the_first_step(tmp_path: Path) -> None:
+    cycles = {"snapshots": 5, "schedule": {"name": "cosine_restarts", "restarts": 4, "warmup": 0.5}}
+    with pytest.raises(BackendError, match=r"^model 'small': snapshots is 5, but after the warm-up "
+                       "there are 2 iterations; lower snapshots or raise epochs$"):  # fmt: skip
+        train("mmpretrain", draw_pictures(tmp_path / "pictures"), tmp_path, batch_size=8, **cycles)
+    assert not (tmp_path / "run/metrics.jsonl").exists()

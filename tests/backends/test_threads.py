@@ -36,9 +36,10 @@ def test_openmp_waits_asleep_before_torch_is_loaded_unless_the_user_says_otherwi
 
 @pytest.mark.parametrize(
     ("image_size", "asked", "expected"),
-    [(112, "", 1), (448, "", len(os.sched_getaffinity(0))), (448, "1", 1), (112, "2", 2)],
-    ids=["small", "large", "large, as asked", "small, as asked"],
-)
+    [(112, "", 1), (448, "", len(os.sched_getaffinity(0))), (448, "1", 1), (112, "2", 2),
+     (112, "3,2", 3), (112, "all", 1)],
+    ids=["small", "large", "large, as asked", "small, as asked", "levels", "no number"],
+)  # fmt: skip
 def test_a_small_network_gets_one_thread_and_a_large_one_all(
     image_size: int, asked: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

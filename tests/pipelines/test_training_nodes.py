@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from backends.tiny_trainings import draw_pictures, model_of, write_recipe
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
-from recycling.evaluation import BoxMetric
+from recycling.evaluation import BoxMetric, ClassMetric
 from recycling.pipelines.training import PREDICT, trainer
 
 SETTINGS = Model.model_validate(
@@ -46,6 +47,24 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
             BoxMetric.model_validate({}),
         )
     assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text
+
+
+def test_a_training_that_stops_early_knows_what_judges_it(tmp_path):
+    pytest.importorskip("mmpretrain")
+    pictures = draw_pictures(tmp_path / "pictures")
+    (tmp_path / "mmpretrain").mkdir()
+    write_recipe(tmp_path / "mmpretrain", "mmpretrain").rename(tmp_path / "mmpretrain/small.py")
+    trainer("cls", "run")(
+        model_of("mmpretrain", early_stopping={"patience": 1}),
+        Recipes(tmp_path),
+        RunFolder(tmp_path),
+        pictures.annotations,
+        pictures.folder,
+        pictures.annotations,
+        ClassMetric.model_validate({"metric": "accuracy"}),
+    )
+    facts = json.loads((tmp_path / "run/training.json").read_text())
+    assert json.loads(facts["scored by"]) == {"metric": "accuracy"}
 
 
 @pytest.mark.parametrize("predict", PREDICT.values())

@@ -10,7 +10,7 @@ import pytest
 from kedro.io import DataCatalog
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
-from recycling.backends import Checkpoint, Recipes, RunFolder, changed_settings
+from recycling.backends import Checkpoint, Model, Recipes, RunFolder, changed_settings
 from recycling.configuration import ConfigLoader
 from recycling.evaluation import Metrics
 from recycling.pipelines import ensembling, training
@@ -138,22 +138,31 @@ def test_it_learns_from_all_images_and_keeps_its_epochs(
     pictures = draw_pictures(tmp_path / "pictures")
     (tmp_path / "recipes/mmpretrain").mkdir(parents=True)
     write_recipe(tmp_path, "mmpretrain").rename(tmp_path / "recipes/mmpretrain/small.py")
+    fold = _checkpoint(tmp_path / "fold0", best_epoch=2)
     model = model_of("mmpretrain", epochs=5, early_stopping={"patience": 1}, folds=[0, "all"])
-    with caplog.at_level(logging.INFO):
-        checkpoint = trainer_on_all("cls.small.fold_all")(
+
+    def train_on_all(model: Model) -> Checkpoint:
+        return trainer_on_all("cls.small.fold_all")(
             model,
             Recipes(tmp_path / "recipes"),
             RunFolder(tmp_path / "runs"),
             pictures.annotations,
             pictures.folder,
-            **{"small.fold0": _checkpoint(tmp_path / "fold0", best_epoch=2)},
+            **{"small.fold0": fold},
         )
+
+    with caplog.at_level(logging.INFO):
+        checkpoint = train_on_all(model)
     assert "cls.small.fold_all: 2 epochs on all 8 labelled images: the mean of" in caplog.text
     facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
     assert facts["n_samples"] == 16
     assert facts["iterations"] == 2 * 4
     assert changed_settings(checkpoint, model) is None
     assert changed_settings(checkpoint, model.model_copy(update={"seed": 3})) == "seed: 0 -> 3"
+    with_twin = model.model_copy(update={"control": True})  # which only its folds have
+    assert changed_settings(checkpoint, with_twin) is None
+    made = checkpoint.weights.stat().st_mtime_ns
+    assert train_on_all(with_twin).weights.stat().st_mtime_ns == made
 
 
 def test_the_record_of_a_fold_is_its_own_judge() -> None:

@@ -74,6 +74,49 @@ def test_a_student_starts_from_the_teacher_of_its_own_seed():
     }
 
 
+@pytest.mark.parametrize(
+    ("teacher", "student", "expected"),
+    [
+        (
+            {"seeds": [0, 1]},
+            {"seeds": [1, 0]},
+            {"again": "yolox_seed1", "again_seed0": "yolox"},
+        ),
+        (
+            {"seeds": [0, 1]},
+            {"seeds": [0, 1], "image_sizes": [64, 96]},
+            {"again_size96": "yolox", "again_seed1": "yolox_seed1",
+             "again_size96_seed1": "yolox_seed1"},
+        ),
+        (
+            {"seeds": [5, 6], "image_sizes": [64, 96]},
+            {"image_sizes": [64, 96]},
+            {"again": "yolox", "again_size96": "yolox_size96"},
+        ),
+        (
+            {"seeds": [0, 1], "snapshots": 2},
+            {"seeds": [0, 1, 2], "pretrained": "model:yolox_snapshot1"},
+            {"again": "yolox_snapshot1", "again_seed1": "yolox_seed1_snapshot1",
+             "again_seed2": "yolox_snapshot1"},
+        ),
+        (
+            {"seeds": [0, 1]},
+            {"seeds": [0, 1], "pretrained": "model:yolox_seed1"},
+            {"again": "yolox_seed1", "again_seed1": "yolox_seed1"},
+        ),
+        ({"seeds": [0, 1]}, {"seed": 1}, {"again": "yolox"}),
+    ],
+    ids=["another order", "no such size", "no such seed", "a snapshot", "a variant", "no list"],
+)  # fmt: skip
+def test_a_variant_starts_from_the_one_of_its_seed_then_of_its_size(teacher, student, expected):
+    models = {"yolox": {**DETECTOR, **teacher},
+              "again": {**DETECTOR, "pretrained": "model:yolox", **student}}  # fmt: skip
+    found = with_variants(models, "models.yml")
+    assert {name: found[name]["pretrained"] for name in expected} == {
+        name: f"model:{start}" for name, start in expected.items()
+    }
+
+
 def test_twins_of_all_seeds_are_one_comparison_and_other_sizes_another():
     student = {**DETECTOR, "train_on": "labeled+pseudo", "control": True}
     models = {"yolox": DETECTOR, "again": {**student, "seeds": [0, 1], "image_sizes": [64, 96]}}

@@ -59,6 +59,7 @@ class TrainingData:
         categories: The table of categories; its order is the order of class indices.
         score: How good predictions for the held-out images are, higher is better; NaN where it
             cannot be known. What a training with `early_stopping` asks after each epoch.
+        scored_by: What `score` goes by, in words; a training that has asked another is made anew.
         images_an_epoch: How many images (for a classifier: crops) an epoch takes; the training
             images are gone through in shuffled order, again and again. Two trainings with the
             same number have the same steps and learning rates, however many images each has. None
@@ -69,6 +70,7 @@ class TrainingData:
     validation: LabeledImages
     categories: pd.DataFrame
     score: Callable[[Predictions], float] | None = None
+    scored_by: str | None = None
     images_an_epoch: int | None = None
 
     def __post_init__(self) -> None:

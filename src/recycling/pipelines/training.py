@@ -223,8 +223,9 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         held_out = LabeledImages(nothing if held_out_part is None else held_out_part, images)
         # Of functions of this module, so that it can be sent to other processes.
         score = None if metric is None else partial(_score, metric, held_out.annotations)
+        scored_by = None if metric is None else metric.model_dump_json()
         parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
-        data = TrainingData(parts, held_out, training_part.categories, score)
+        data = TrainingData(parts, held_out, training_part.categories, score, scored_by)
         if model.control:  # then it and its twin take as many steps, whatever a sampler does
             data = replace(data, images_an_epoch=data.n_samples(task))
         if control:
@@ -268,9 +269,9 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
             "%s: %d epochs on all %d labelled images: %s",
             namespace, epochs, len(annotations.images), why,
         )  # fmt: skip
-        model = model.model_copy(
-            update={"epochs": epochs, "early_stopping": None, "folds": ("all",)}
-        )
+        # Nothing is held out to stop by, nor to compare a twin on.
+        of_folds = {"epochs": epochs, "early_stopping": None, "control": False}
+        model = model.model_copy(update={**of_folds, "folds": ("all",)})
         parts = [LabeledImages(annotations, images), *_pseudo_parts(others)]
         # Nothing is held out, so that nothing can be scored.
         nothing = LabeledImages(annotations.of_images([]), images)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from pydantic import Field, ValidationError
 
+from recycling.backends import Model
 from recycling.plan.parameters import PlanError, faults
 from recycling.registry import Settings
 
@@ -34,8 +36,9 @@ class Variants(Settings):
 def with_variants(models: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Every model by itself: an entry that lists seeds, image sizes or snapshots becomes several.
 
-    A variant that starts from another model (`pretrained: model:NAME`) starts from that one's
-    variant of the same seed and size, where there is one.
+    An entry that lists seeds or image sizes and starts from another model (`model:NAME`)
+    starts from that one's variant of the same seed and size; where there is none, of the same seed;
+    where there is none, of the same size; else from NAME.
 
     Args:
         models: The section `models`, as it is written.
@@ -49,36 +52,68 @@ def with_variants(models: Mapping[str, Any], where: str) -> dict[str, Any]:
         ['fcn', 'fcn_seed1', 'fcos', 'fcos_snapshot1']
     """
     found: dict[str, Any] = {}
-    suffixes: dict[str, str] = {}
+    variants: dict[str, _Variant] = {}
     for name, entry in models.items():
-        variants = (
+        expanded = (
             _variants(str(name), entry, where) if isinstance(entry, Mapping) else [("", entry)]
         )
-        for suffix, variant in variants:
+        for suffix, settings in expanded:
             own = f"{name}{suffix}"
             if own in found or (suffix and own in models):
                 raise PlanError(
                     f"{where}: models.{own}: there is an entry of that name, and models.{name} "
                     "stands for a model that is called so too; rename one"
                 )
-            found[own] = variant
-            suffixes[own] = suffix
-    for own, suffix in suffixes.items():
-        entry = found[own]
-        start = str(entry.get("pretrained")) if isinstance(entry, Mapping) else ""
-        alike = f"{start}{_trained(suffix)}"
-        if start.startswith(START) and alike.removeprefix(START) in found:
-            found[own] = {**entry, "pretrained": alike}
+            found[own] = settings
+            if isinstance(entry, Mapping):
+                variants[own] = _variant(str(name), entry, settings)
+    for own, variant in variants.items():
+        prefix, _, start = str(found[own].get("pretrained")).partition(START)
+        if variant.is_listed and not prefix and start in variants:
+            found[own] = {**found[own], "pretrained": START + _alike(variant, start, variants)}
     return found
 
 
-def _trained(suffix: str) -> str:
-    """The suffix of the training that a snapshot is of.
+@dataclass(frozen=True)
+class _Variant:
+    """What a model is among those of its entry.
 
-    >>> _trained("_seed1_snapshot2")
-    '_seed1'
+    Attributes:
+        of: The entry's name, which is that of its plain model.
+        seed, image_size, snapshot: Its settings.
+        is_listed: Whether its entry lists seeds or image sizes.
     """
-    return suffix.partition("_snapshot")[0]
+
+    of: str
+    seed: Any
+    image_size: Any
+    snapshot: int | None
+    is_listed: bool
+
+
+def _variant(name: str, entry: Mapping[str, Any], own: Mapping[str, Any]) -> _Variant:
+    return _Variant(
+        name,
+        own.get("seed", Model.model_fields["seed"].default),
+        own.get("image_size"),
+        own.get("snapshot"),
+        is_listed=any(entry.get(key) is not None for key in ("seeds", "image_sizes")),
+    )
+
+
+def _alike(own: _Variant, start: str, variants: Mapping[str, _Variant]) -> str:
+    """The model most like another one among those of the entry that it starts from."""
+    named = variants[start]
+    plain = replace(variants[named.of], snapshot=named.snapshot)
+    if named != plain:  # it is one of the variants that is named
+        return start
+    wanted = (
+        replace(plain, seed=own.seed, image_size=own.image_size),
+        replace(plain, seed=own.seed),
+        replace(plain, image_size=own.image_size),
+    )
+    alike = (name for each in wanted for name, variant in variants.items() if variant == each)
+    return next(alike, start)
 
 
 def _variants(

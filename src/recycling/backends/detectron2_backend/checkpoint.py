@@ -9,6 +9,7 @@ from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.detectron2_backend.resolve import best_device
 from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained, read_facts
+from recycling.backends.shared.failing_step import is_out_of_memory
 from recycling.backends.shared.threads import set_threads
 
 CONFIG = "config.yaml"
@@ -49,6 +50,8 @@ def load_trained(checkpoint: Checkpoint) -> Network:
         module.load_state_dict(weights)
         set_threads(module, trained.model)
     except Exception as error:  # YAML's, yacs's, torch's and pickle's have nothing in common
+        if is_out_of_memory(error):
+            raise
         raise BackendError(
             f"{checkpoint.folder}: cannot be used: {one_line(error)}; train the model again"
         ) from error

@@ -105,12 +105,14 @@ def _sampled(model: Model, records: list[Record], names: list[str]) -> Stream:
         return Stream(records, sampler, len(records))
     if asked.name == "class_balanced":
         return Stream(records, ClassBalanced(records, model.seed), len(records))
+    held = [_classes(record) for record in records]
     if asked.name == "repeat_factor":
+        # The library would count ignore regions as objects.
+        objects = [{"annotations": [{"category_id": index} for index in own]} for own in held]
         repeats = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
-            records, asked.threshold
+            objects, asked.threshold
         )
     else:
-        held = [_classes(record) for record in records]
         check_sampled(model, names, {names[index] for index in set().union(*held)}, "image")
         repeats = torch.tensor(repeats_of(held, copies_by_class(model, names))).float()
     sampler = RepeatFactorTrainingSampler(repeats, seed=model.seed)

@@ -42,7 +42,7 @@ def identity(
     Args:
         model: The settings.
         config: The resolved ``CfgNode``.
-        data: What is trained on; the held-out fold counts where it has a say.
+        data: What is trained on, and the held-out fold.
         versions: Of the libraries, by name.
         start: The file of the weights that it starts from.
     """
@@ -50,10 +50,10 @@ def identity(
         model,
         ((key, value) for key, value in flat(config) if not key.startswith(NOT_OF_CONFIG)),
         versions,
-        training_data=sha256_of_data(data, held_out=model.early_stopping is not None),
+        training_data=sha256_of_data(data),
         start=start,
         left_out=("workers",),
-        besides=facts_of_data(data, model.task),
+        besides=facts_of_data(data, model),
     )
 
 

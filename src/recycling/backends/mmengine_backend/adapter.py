@@ -157,7 +157,7 @@ def _prepared(
         versions,
         training_data=training_set.sha256,
         start=start,
-        besides=facts_of_data(data, model.task),
+        besides=facts_of_data(data, model),
     )
     n_samples, sha256 = training_set.n_samples, training_set.sha256
     return Job(model, config, data, n_samples, sha256, work_dir, start, versions, identity)

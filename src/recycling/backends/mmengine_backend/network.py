@@ -13,6 +13,7 @@ from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
+from recycling.backends.shared.failing_step import is_out_of_memory
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 from recycling.backends.shared.threads import set_threads
 
@@ -84,6 +85,8 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
             config = Config.fromfile(str(checkpoint.folder / CONFIG))
             module = MODELS.build(config.model)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise BackendError(
             f"{checkpoint.folder / CONFIG}: no network can be built of it: {first_line(error)}; "
             "train the model again"
@@ -91,6 +94,8 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
     try:
         module.load_state_dict(read_weights(checkpoint.folder))
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
@@ -307,7 +312,7 @@ def _guarded(step: Callable[[Any], Any], packed: Any, view: View, trained: Train
     try:
         return step(packed)
     except (RuntimeError, AssertionError, ValueError) as error:
-        if view.scale == 1:
+        if view.scale == 1 or is_out_of_memory(error):
             raise
         raise BackendError(
             f"model {trained.model.recipe!r}: the network takes no image at scale {view.scale:g} "

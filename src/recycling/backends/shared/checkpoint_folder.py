@@ -158,15 +158,10 @@ def with_settings(ended: Checkpoint, model: Model, config_name: str, config: str
     return write_checkpoint(ended.folder, again, weights, config_name, config, snapshots)
 
 
-def sha256_of_data(data: TrainingData, *, held_out: bool = False) -> str:
-    """Of all that a training sees except the images' folders, which differ by machine.
-
-    Args:
-        data: What is trained on.
-        held_out: Whether the held-out fold has a say too.
-    """
+def sha256_of_data(data: TrainingData) -> str:
+    """Of all that a training learns from except the images' folders, which differ by machine."""
     digest = hashlib.sha256(data.categories.to_csv(index=False).encode())
-    for labeled in [*data.train, *([data.validation] if held_out else [])]:
+    for labeled in data.train:
         for table in (labeled.annotations.images, labeled.annotations.annotations):
             digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.shared.training_log import FAILED_BATCH, named, write_batch
-from recycling.files import write_text
+from recycling.backends.shared.training_log import failed_batch, write_if_possible
 
 TRACEBACK = "failed_step.txt"
 """Where the library's own account of it is, in the run's folder."""
@@ -52,8 +53,9 @@ def explained_step(step: Step) -> Iterator[None]:
     except BackendError:
         raise
     except Exception as error:
-        write_text(step.work_dir / TRACEBACK, traceback.format_exc())
-        raise BackendError(_line(step, error)) from error
+        path = step.work_dir / TRACEBACK
+        see = f"; see {path}" if write_if_possible(path, traceback.format_exc()) else ""
+        raise BackendError(_line(step, error) + see) from error
 
 
 @contextmanager
@@ -100,6 +102,9 @@ _OUT_OF_MEMORY = (
 )
 """What torch says where it has no error of its own for it."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a user's share of it, or a file may not grow."""
+
 
 def _line(step: Step, error: Exception) -> str:
     reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
@@ -108,14 +113,9 @@ def _line(step: Step, error: Exception) -> str:
         where, batch = f"after iteration {step.iteration}", ""
     else:
         where = f"at iteration {step.iteration}"
-        path = step.work_dir / FAILED_BATCH
-        write_batch(path, step.images)
-        batch = f"; the batch is {named(step.images)} ({path})"
+        batch = f"; the batch is {failed_batch(step.work_dir, step.images)}"
     where = f"{where} of {step.iterations}"
-    return (
-        f"{step.work_dir.name}: the training fails {where}: {cause or reason}; "
-        f"{remedy}{batch}; see {step.work_dir / TRACEBACK}"
-    )
+    return f"{step.work_dir.name}: the training fails {where}: {cause or reason}; {remedy}{batch}"
 
 
 def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
@@ -125,6 +125,9 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
             "lower batch_size (and raise accumulate by as much), lower image_size, or set "
             "precision: bf16"
         )
+    if isinstance(error, OSError):
+        remedy = "make room" if error.errno in _NO_ROOM else "see to it"
+        return None, f"{remedy} and start again: it goes on after its last whole epoch"
     if "more than 1 value per channel" in str(error):
         return f"batch normalisation has one value a channel in {_images(step)}", (
             "set batch_size to 2 or more and give it as many images to learn from, or choose a "
@@ -141,15 +144,24 @@ def _images(step: Step) -> str:
 
 
 def _wild_weights(network: Any) -> str | None:
-    """What has become of the weights, where they have left all bounds."""
+    """What has become of the weights, where they have left all bounds, and can be looked at."""
+    try:
+        largest = 0.0 if network is None else _largest(network)
+    except RuntimeError:  # a GPU on which a kernel has failed computes nothing any more
+        return None
+    if math.isnan(largest):
+        return "the weights are no longer numbers"
+    return f"the weights have grown to {largest:.0e}" if largest > LARGEST_WEIGHT else None
+
+
+def _largest(network: Any) -> float:
+    """The largest weight, whatever its sign; NaN where one is no number."""
     import torch
 
-    if network is None:
-        return None
     largest = 0.0
     for tensor in network.parameters():
         if tensor.numel() and tensor.is_floating_point():
             if not bool(torch.isfinite(tensor).all()):
-                return "the weights are no longer numbers"
+                return math.nan
             largest = max(largest, float(tensor.detach().abs().max()))
-    return f"the weights have grown to {largest:.0e}" if largest > LARGEST_WEIGHT else None
+    return largest

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,11 +26,11 @@ from recycling.backends.shared.checkpoint_folder import (
     FORMAT,
     WEIGHTS,
     sha256_of,
+    sha256_of_data,
     snapshot_file,
 )
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.settings import Task
 from recycling.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,9 @@ NOT_OF_TRAINING = frozenset(
 
 NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "variant_of"})
 """Settings that change neither the weights nor what is predicted with them."""
+
+OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
+"""Settings that a training on all images leaves to its folds, which say where theirs change."""
 
 NEWER = frozenset({"pseudo_until", "score_weights", "snapshot", "snapshots"})
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
@@ -102,17 +105,21 @@ class Identity:
         return ", ".join(shown + more)
 
 
-def facts_of_data(data: TrainingData, task: Task) -> dict[str, str]:
+def facts_of_data(data: TrainingData, model: Model) -> dict[str, str]:
     """What a training's data say of it besides images and annotations, where they say something.
 
     Args:
         data: What is trained on.
-        task: What is learnt; ignore regions matter to detectors.
+        model: The settings; ignore regions matter to detectors, the held-out fold to who stops
+            early by it.
     """
     facts: dict[str, str] = {}
     if data.images_an_epoch is not None:
         facts["images_an_epoch"] = str(data.images_an_epoch)
-    if task == "det" and (n := count_ignore_regions(data)):
+    if model.early_stopping is not None:
+        held_out = sha256_of_data(replace(data, train=[data.validation]))
+        facts |= {"held-out data": f"sha256 {held_out}", "scored by": str(data.scored_by)}
+    if model.task == "det" and (n := count_ignore_regions(data)):
         facts["ignore regions"] = f"{n}, left out of the background"
     return facts
 
@@ -220,9 +227,8 @@ def changed_settings(
     # A setting that was not there yet had no say: it is as its default.
     with suppress(ValidationError):
         before = Model.model_validate(before).model_dump(mode="json")
-    # A training on all images has its epochs from its folds, which say that theirs have changed.
-    of_folds = {"epochs", "early_stopping"} if list(before.get("folds", ())) == ["all"] else set()
-    left_out = {*NOT_OF_RESULTS, *besides, *of_folds}
+    on_all = list(before.get("folds", ())) == ["all"]
+    left_out = {*NOT_OF_RESULTS, *besides, *(OF_FOLDS if on_all else ())}
     now = Identity(dict(flat(model.model_dump(mode="json", exclude=left_out))))
     return now.changes(dict(flat(before, left_out))) or None
 

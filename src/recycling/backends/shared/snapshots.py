@@ -6,6 +6,7 @@ Huang et al., "Snapshot Ensembles: Train 1, get M for free", ICLR 2017 (arXiv 17
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared.checkpoint_folder import (
     FACTS,
     WEIGHTS,
+    no_room,
     sha256_of,
     snapshot_file,
 )
@@ -26,6 +28,9 @@ class Snapshots:
     Args:
         model: The settings; `snapshots` says how many cycles there are.
         iterations: Of the whole training, with the warm-up, which is before the first cycle.
+
+    Raises:
+        BackendError: There are more cycles than iterations.
 
     >>> import torch
     >>> from types import SimpleNamespace
@@ -46,7 +51,13 @@ class Snapshots:
     def __init__(self, model: Model, iterations: int) -> None:
         n = model.snapshots or 1
         before = round(model.schedule.warmup * iterations)
-        self.ends = [before + (iterations - before) * end // n for end in range(1, n)]
+        left = iterations - before
+        if model.snapshots is not None and left < n:
+            raise BackendError(
+                f"model {model.recipe!r}: snapshots is {n}, but after the warm-up there are {left} "
+                "iterations; lower snapshots or raise epochs"
+            )
+        self.ends = [before + left * end // n for end in range(1, n)]
         self.weights: list[dict[str, Any]] = []
 
     def update(self, iteration: int, network: Any) -> None:
@@ -81,14 +92,18 @@ def take_snapshot(checkpoint: Checkpoint, model: Model, folder: Path) -> Checkpo
     if not weights.is_file():
         raise BackendError(f"{weights}: there is no such snapshot; train the model again")
     facts = json.loads((checkpoint.folder / FACTS).read_text(encoding="utf-8"))
-    with new_folder(folder) as unfinished:
-        for path in checkpoint.folder.iterdir():
-            if path.suffix != ".pth" and path.name != FACTS:
-                (unfinished / path.name).write_bytes(path.read_bytes())
-        (unfinished / WEIGHTS).write_bytes(weights.read_bytes())
-        facts |= {
-            "model": model.model_dump(mode="json"),
-            "weights_sha256": sha256_of(unfinished / WEIGHTS),
-        }
-        (unfinished / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    try:
+        with new_folder(folder) as unfinished:
+            for path in checkpoint.folder.iterdir():
+                if path.suffix != ".pth" and path.name != FACTS:
+                    shutil.copy(path, unfinished)
+            shutil.copy(weights, unfinished / WEIGHTS)
+            facts |= {
+                "model": model.model_dump(mode="json"),
+                "weights_sha256": sha256_of(unfinished / WEIGHTS),
+            }
+            content = json.dumps(facts, indent=2) + "\n"
+            (unfinished / FACTS).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise no_room(folder, error) from error
     return Checkpoint(folder)

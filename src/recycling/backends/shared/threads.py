@@ -51,8 +51,13 @@ def set_threads(network: Any, model: Model) -> None:
 
     weights = sum(parameter.numel() for parameter in network.parameters())
     is_small = weights * model.batch_size * model.image_size**2 < SMALL
-    chosen = os.environ.get("OMP_NUM_THREADS") or (1 if is_small else _processors())
-    torch.set_num_threads(int(chosen))
+    torch.set_num_threads(_asked_for() or (1 if is_small else _processors()))
+
+
+def _asked_for() -> int:
+    """What ``OMP_NUM_THREADS`` says, of ``4,2`` the outer level; 0 where it says nothing of use."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def _processors() -> int:

@@ -65,18 +65,31 @@ def failing_loss(
         iterations: Of the whole training.
         images: The files of the last batch.
     """
-    path = work_dir / FAILED_BATCH
-    write_batch(path, images)
     return BackendError(
         f"{work_dir.name}: the loss is {loss} at iteration {iteration} of {iterations}; lower "
         "optimizer.learning_rate or set optimizer.clip_grad_norm; the last batch is "
-        f"{named(images)} ({path})"
+        f"{failed_batch(work_dir, images)}"
     )
 
 
-def write_batch(path: Path, images: Sequence[str]) -> None:
-    """Write down which images a batch is of."""
-    write_text(path, json.dumps(list(images), indent=2) + "\n")
+def failed_batch(work_dir: Path, images: Sequence[str]) -> str:
+    """Write down which images a batch is of; name the first, and the file if it was written."""
+    path = work_dir / FAILED_BATCH
+    written = write_if_possible(path, json.dumps(list(images), indent=2) + "\n")
+    return f"{named(images)} ({path})" if written else named(images)
+
+
+def write_if_possible(path: Path, text: str) -> bool:
+    """Write what stands beside an error, which is told without it where that cannot be written.
+
+    Returns:
+        Whether it has been written.
+    """
+    try:
+        write_text(path, text)
+    except OSError:
+        return False
+    return True
 
 
 def named(images: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared.checkpoint_folder import WEIGHTS
+from recycling.backends.shared.failing_step import is_out_of_memory
 
 CONTAINERS = (
     "state_dict",  # OpenMMLab's, Lightning's, timm's
@@ -85,6 +86,8 @@ def _content(file: Path, device: Any, known: Sequence[Any]) -> Any:
     except OSError as error:
         raise BackendError(f"{file}: {error.strerror or error}; check the path") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = _reason(file, str(error))
         raise BackendError(f"{file}: not a file of plain tensors: {reason}") from error
 

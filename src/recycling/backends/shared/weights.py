@@ -6,8 +6,10 @@ names, ``resnet18-5c106cde.pth``; these are checked whether or not a user gives 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
@@ -29,12 +31,13 @@ def find_weights(where: str, sha256: str | None = None) -> Path:
     Raises:
         BackendError: There is no such file, or its sha256 is another one.
     """
-    path = _downloaded(where) if urlparse(where).scheme in ("http", "https") else _local(where)
+    is_own = urlparse(where).scheme not in ("http", "https")
+    path = _local(where) if is_own else _downloaded(where)
     if path.is_dir():
         path = path / WEIGHTS
     if not path.is_file():
         raise BackendError(f"pretrained: {path}: no such file; check the path")
-    _check(path, where, sha256)
+    _check(path, where, sha256, is_own=is_own)
     return path
 
 
@@ -46,7 +49,11 @@ def _local(where: str) -> Path:
 def _downloaded(url: str) -> Path:
     import torch
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    name = Path(urlparse(url).path).name
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not NAMED_BY_SHA256.search(Path(name).stem):  # others may give other weights that name
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:16]
+    path = folder / name
     if path.exists():
         return path
     try:
@@ -56,7 +63,9 @@ def _downloaded(url: str) -> Path:
             unfinished.open("wb") as file,
         ):
             shutil.copyfileobj(source, file)
-    except OSError as error:
+            if source.length:  # what is still to come; None where nobody said
+                raise OSError(f"it broke off {source.length} bytes before its end")
+    except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise BackendError(
             f"pretrained: {url}: cannot be downloaded: {reason}; download it elsewhere and give "
@@ -65,18 +74,21 @@ def _downloaded(url: str) -> Path:
     return path
 
 
-def _check(path: Path, where: str, sha256: str | None) -> None:
+def _check(path: Path, where: str, sha256: str | None, *, is_own: bool) -> None:
+    """Compare a file with what its sha256 should be; one of the user's own is theirs to mend."""
     named = NAMED_BY_SHA256.search(path.stem)
-    expected = {
-        "pretrained_sha256": sha256,
-        "its name": named.group(1) if named else None,
-    }
-    for who, begins in expected.items():
+    expected = [
+        ("pretrained_sha256", sha256, "correct that"),
+        ("its name", named and named.group(1), "rename it, if that is no sha256"),
+    ]
+    for who, begins, remedy in expected:
         if begins is None:
             continue
         found = sha256_of(path)
         if not found.startswith(begins):
+            again = f"remove {path} and get it again"
+            mend = f"give the right file, or {remedy}" if is_own else again
             raise BackendError(
                 f"pretrained: {where}: its sha256 begins with {found[: len(begins)]}, but {who} "
-                f"says {begins}; it is not loaded: remove {path} and get it again"
+                f"says {begins}; it is not loaded: {mend}"
             )
