@@ -483,6 +483,33 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     assert without["b"].set_index("annotation_id")["Paper"].tolist() == pytest.approx([0.9] * 20)
 
 
+def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_alone(annotations):
+    train = crops_of(annotations, 20)
+    folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})
+    even, odd = ([100 + n for n in range(20) if n % 2 == fold] for fold in (0, 1))
+    members = {
+        f"{name}.fold{fold}": said(ids, [paper] * 10)
+        for name, paper in {"a": 0.9, "b": 0.6, "c": 0.3}.items()
+        for fold, ids in enumerate((even, odd))
+    }
+    a_and_b, a_and_c = (
+        {"method": "mean", "weights": {"a": 1, other: 1}, "settings": {}} for other in "bc"
+    )
+    *_, without = held_out_fuser("cls")(
+        settings=CLASSES,
+        train=train,
+        folds=folds,
+        metric=ClassMetric.model_validate({}),
+        choice={**a_and_b, "chosen_without": {"0": a_and_b, "1": a_and_c}},
+        search=Search(),
+        **members,
+    )
+    left = {name: own.set_index("annotation_id")["Paper"] for name, own in without.items()}
+    of_parts = {name: (own[even].mean(), own[odd].mean()) for name, own in left.items()}
+    assert of_parts["a"] == pytest.approx((0.6, 0.3))
+    assert of_parts["b"] == pytest.approx((0.9, 0.6))
+
+
 def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labels(annotations):
     right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
     half = right[:2]

@@ -16,7 +16,7 @@ from kedro.pipeline import Node, node
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.diagnostics import leave_one_out
-from recycling.ensembling import ALONE, Candidate, Problem, Scores, method_of
+from recycling.ensembling import Candidate, Problem, Scores, method_of
 from recycling.pipelines.fusing import Choice, parts_of_files
 from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
 from recycling.pipelines.scoring import metric_parameter
@@ -75,7 +75,8 @@ def held_out_fuser(task: Task) -> Callable[..., tuple[Annotations, Any, dict[str
         scores = Scores(problem)
 
         def fused(names: list[str]) -> Any:
-            left = [without_others(own, names, problem) for own in ensembles]
+            (left_out,) = set(used) - set(names)
+            left = [without_member(left_out, own, names, problem) for own in ensembles]
             return cross_fused(scores, left, gathered)
 
         used = list(problem.names) if choice is None else sorted(choice["weights"])
@@ -108,16 +109,16 @@ def _ensembles(
     return [Candidate(methods[0], weights)] * len(problem.folds)
 
 
-def without_others(chosen: Candidate, names: Sequence[str], problem: Problem[Any]) -> Candidate:
-    """An ensemble of those of its members that are named.
+def without_member(
+    left_out: str, chosen: Candidate, others: Sequence[str], problem: Problem[Any]
+) -> Candidate:
+    """An ensemble without one of its members, and with all of its others.
 
-    Where none is left, the default of those that are named is what one would do without.
+    Where none is left, the default of the `others` that are used anywhere is what one would do.
     """
-    weights = tuple((name, weight) for name, weight in chosen.weights if name in names)
+    weights = tuple((name, weight) for name, weight in chosen.weights if name != left_out)
     if not weights:
-        return problem.as_default(tuple(sorted(names)))
-    if chosen.method == ALONE:
-        return chosen
+        return problem.as_default(tuple(sorted(others)))
     return Candidate(chosen.method, weights, chosen.settings)
 
 
