@@ -407,12 +407,12 @@ def said(ids, paper):
 def test_scores_are_calibrated_by_what_a_model_said_where_it_had_not_seen_the_truth(annotations):
     train = crops_of(annotations, 200)
     ids = train.annotations["annotation_id"]
-    # It says 0.5 of all, and nine in ten are Paper.
+    # It says 0.6 of all, and nine in ten are Paper.
     fused = fuse_members(
         ClassFusion.model_validate({"calibrate": "isotonic"}),
         rank_members({"a.fold0": 0.5}),
         train=train,
-        **{"a.fold0": said([1], [0.5]), out_of_fold_key("a.fold0"): said(ids, np.full(200, 0.5))},
+        **{"a.fold0": said([1], [0.6]), out_of_fold_key("a.fold0"): said(ids, np.full(200, 0.6))},
     )
     assert fused["Paper"].tolist() == pytest.approx([0.9], abs=0.01)
     with pytest.raises(EnsemblingError, match=r"b\.csv: no out-of-fold predictions to calibrate"):
@@ -430,7 +430,7 @@ def test_what_is_learnt_for_a_part_has_not_seen_its_labels(annotations):
     of_fold = dict(enumerate(folds["fold"]))
     members = {
         f"a.fold{fold}": said(own := [100 + n for n in of_fold if of_fold[n] == fold],
-                              np.full(len(own), 0.5))
+                              np.full(len(own), 0.6))
         for fold in range(5)
     }  # fmt: skip
     fuse = held_out_fuser("cls")

@@ -101,6 +101,14 @@ def test_crops_are_calibrated_class_by_class_and_sum_to_one(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_crop_of_which_nothing_is_said_stays_so(method):
+    known = pd.DataFrame({"annotation_id": np.arange(80), "Can": 0.99, "Bag": 0.01})
+    calibrate = calibrate_classes(method, known, pd.Series(["Can", "Can", "Can", "Bag"] * 20))
+    unknown = pd.DataFrame({"annotation_id": [9], "Can": [0.5], "Bag": [0.5]})
+    assert calibrate(unknown)[["Can", "Bag"]].to_numpy().tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_pixels_are_counted_by_value_and_calibrated_by_that(method):
     labels = np.tile(np.array([[0, 1], [1, 255]], np.uint8), (10, 10))
     planes = np.stack([np.full((10, 10), 230, np.uint8), np.full((10, 10), 25, np.uint8)])
