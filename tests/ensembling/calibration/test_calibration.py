@@ -35,6 +35,12 @@ def test_isotonic_finds_any_rising_curve(power):
     assert isotonic(score, right, np.ones(len(score)))(at) == pytest.approx(at**power, abs=0.04)
 
 
+def test_isotonic_keeps_the_order_of_scores_also_where_all_are_wrong_or_right():
+    score = np.array([0.3, 0.4, 0.6, 0.7])
+    curve = isotonic(score, np.array([0.0, 0.0, 1.0, 1.0]), np.ones(4))
+    assert (np.diff(curve(np.linspace(0, 1, 21))) > 0).all()
+
+
 def test_platt_finds_a_logistic_curve():
     rng = np.random.default_rng(0)
     log_odds = rng.normal(0, 2, 20_000)
