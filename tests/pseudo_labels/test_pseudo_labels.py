@@ -113,6 +113,9 @@ def test_crops_take_the_class_of_the_teacher_where_it_is_sure(annotations):
     pseudo, fates = annotate_crops(
         said, annotations, thresholds(annotations, 0.7, 0.7), annotations.categories, settings
     )
+    # Also where crops are asked about that somebody annotated.
+    assert set(annotations.annotations["source"]) == {"human"}
+    assert set(pseudo.annotations["source"]) == {"pseudo"}
     assert pseudo.annotations["annotation_id"].tolist() == [1, 3]
     assert pseudo.annotations["category_id"].tolist() == [7, 5]
     assert pseudo.annotations["score"].tolist() == pytest.approx([0.9, 0.8])
