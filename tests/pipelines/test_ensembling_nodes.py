@@ -17,11 +17,13 @@ from recycling.ensembling import (
     rank_members,
 )
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric, Metrics
+from recycling.pipelines import explaining
 from recycling.pipelines.calibrating import out_of_fold_key
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
     explain_boxes,
+    explainer,
     leaving_out,
     page_writer,
 )
@@ -481,6 +483,34 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     left = without["a"].set_index("annotation_id")["Paper"]
     assert left[[*even, *odd]].tolist() == pytest.approx([0.3] * 20)
     assert without["b"].set_index("annotation_id")["Paper"].tolist() == pytest.approx([0.9] * 20)
+
+
+def test_a_fold_without_crops_is_no_part(annotations):
+    crops = crops_of(annotations, 30)
+    folds = pd.DataFrame({"image_id": range(30), "fold": np.arange(30) // 10})
+    rows = crops.annotations[crops.annotations["image_id"] >= 10]
+    train = Annotations(crops.images, rows, annotations.categories)
+    of_fold = {fold: range(100 + 10 * fold, 110 + 10 * fold) for fold in (1, 2)}
+    members = {f"a.fold{fold}": said(ids, [0.9] * 10) for fold, ids in of_fold.items()}
+    members["a.fold0"] = said([], [])
+    _, fused, *_ = held_out_fuser("cls")(
+        settings=CLASSES, train=train, folds=folds, metric=ClassMetric.model_validate({}),
+        **members,
+    )  # fmt: skip
+    assert sorted(fused["annotation_id"]) == [*of_fold[1], *of_fold[2]]
+
+
+def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
+    crops = crops_of(annotations, 20)
+    truth = Annotations(crops.images.assign(group="one"), crops.annotations, annotations.categories)
+    predicted = said(truth.annotations["annotation_id"], [0.9] * 20)
+    metric = ClassMetric.model_validate({"metric": "accuracy"})
+    explanation, *_ = explainer("cls", True)(
+        truth=truth, fused=predicted, members={"a": predicted, "b": predicted},
+        without={"a": predicted, "b": predicted}, metric=metric,
+    )  # fmt: skip
+    interval = explaining.test_interval("cls")(truth, predicted, metric)
+    assert explanation["interval"] == interval == {"low": 0.9, "high": 0.9}
 
 
 def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_alone(annotations):

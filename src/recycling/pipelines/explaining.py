@@ -9,8 +9,10 @@ from statistics import fmean
 from types import GenericAlias
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 from kedro.pipeline import Node, node
+from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
@@ -49,12 +51,13 @@ from recycling.evaluation import (
     BoxMetric,
     ImageScores,
     Metrics,
-    draw_images,
+    draw_groups,
     evaluate,
     image_scores,
     match_boxes,
     metric_of,
     score_interval,
+    scored_groups,
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs
 from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
@@ -298,7 +301,8 @@ def _explained(
     """The scores of the ensemble and its members, what each adds, and what each class gains."""
     ensemble = evaluate(metric, truth, fused)
     of_members = {name: evaluate(metric, truth, own) for name, own in members.items()}
-    contributions, interval = _contributions(scores, list(members), without)
+    draws = draw_groups(scored_groups(metric, truth))
+    contributions, interval = _contributions(scores, list(members), without, draws)
     explanation: Explanation = {
         "out_of_fold": out_of_fold,
         "ensemble": ensemble.to_dict(),
@@ -321,9 +325,9 @@ def _contributions(
     scores: Mapping[str, ImageScores],
     members: Sequence[str],
     without: Mapping[str, Any],
+    draws: NDArray[np.int64],
 ) -> tuple[Contributions, Interval]:
     ensemble = scores[_ENSEMBLE]
-    draws = draw_images(ensemble.n_images)
     contributions = member_contributions(
         ensemble.scores,
         {name: scores[name].scores for name in members if name in without},
@@ -354,7 +358,7 @@ def test_interval(task: Task) -> Callable[..., Interval]:
         if not is_labelled(truth):
             return {}
         scores = image_scores(metric, truth, {_ENSEMBLE: predictions})[_ENSEMBLE]
-        low, high = score_interval(scores, draw_images(scores.n_images))
+        low, high = score_interval(scores, draw_groups(scored_groups(metric, truth)))
         return {"low": low, "high": high}
 
     return with_types(score_other_images, predictions=PREDICTIONS[task], metric=METRIC[task])

@@ -28,7 +28,7 @@ from recycling.ensembling import (
     method_of,
     search,
 )
-from recycling.evaluation import image_scores, metric_of, right_boxes, score_of, scored_images
+from recycling.evaluation import image_scores, metric_of, right_boxes, score_of, scored_groups
 from recycling.pipelines.calibrating import crop_labels
 from recycling.pipelines.fusing import Choice, image_sizes, parts_of_files
 from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
@@ -185,9 +185,8 @@ def problem_of_gathered(
 def _judge(gathered: Gathered, metric: PickedSettings) -> Judge[Any]:
     """Scores image by image."""
     truth = gathered.truth
-    image_ids = scored_images(metric, truth)
-    fold_of = gathered.parts.set_index("image_id")["fold"].loc[image_ids]
-    group_of = truth.images.set_index("image_id")["group"].loc[image_ids]
+    group_of = scored_groups(metric, truth)
+    fold_of = gathered.parts.set_index("image_id")["fold"].loc[group_of.index]
     return Judge(
         lambda fused: image_scores(metric, truth, {"the ensemble": fused})["the ensemble"].scores,
         part=np.unique(fold_of, return_inverse=True)[1],
