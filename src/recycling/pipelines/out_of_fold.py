@@ -58,9 +58,10 @@ class Gathered:
 
     @property
     def part_of_rows(self) -> pd.Series[int]:
-        """The index of the part of each image or crop, by its id."""
-        number = {fold: index for index, fold in enumerate(sorted(self.parts["fold"].unique()))}
-        return self.rows.set_index(self.key)["fold"].map(number)
+        """The index of the part of each image or crop, by its id; a part has one at least."""
+        rows = self.rows
+        number = {fold: index for index, fold in enumerate(sorted(rows["fold"].unique()))}
+        return rows.set_index(self.key)["fold"].map(number)
 
 
 def gather(
