@@ -435,7 +435,7 @@ def test_what_is_learnt_for_a_part_has_not_seen_its_labels(annotations):
                               np.full(len(own), 0.6))
         for fold in range(5)
     }  # fmt: skip
-    fuse = held_out_fuser("cls")
+    fuse = held_out_fuser("cls", list(members))
     metric = ClassMetric.model_validate({"metric": "accuracy"})
     settings = ClassFusion.model_validate({"calibrate": "isotonic"})
 
@@ -465,7 +465,7 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     }  # fmt: skip
     both = {"method": "default", "weights": {"a": 1, "b": 1}, "settings": {}}
     only_a = {"method": "alone", "weights": {"a": 1}, "settings": {}}
-    truth, fused, of_members, without = held_out_fuser("cls")(
+    truth, fused, of_members, without = held_out_fuser("cls", list(members))(
         settings=CLASSES,
         train=train,
         folds=folds,
@@ -493,11 +493,55 @@ def test_a_fold_without_crops_is_no_part(annotations):
     of_fold = {fold: range(100 + 10 * fold, 110 + 10 * fold) for fold in (1, 2)}
     members = {f"a.fold{fold}": said(ids, [0.9] * 10) for fold, ids in of_fold.items()}
     members["a.fold0"] = said([], [])
-    _, fused, *_ = held_out_fuser("cls")(
+    _, fused, *_ = held_out_fuser("cls", list(members))(
         settings=CLASSES, train=train, folds=folds, metric=ClassMetric.model_validate({}),
         **members,
     )  # fmt: skip
     assert sorted(fused["annotation_id"]) == [*of_fold[1], *of_fold[2]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected", "contributing"),
+    [
+        (
+            {"a.fold0": 1, "a.fold1": 2, "b": 1.5, "colleague.csv": 2},
+            4.5 / 8,
+            ["a", "b", "colleague"],
+        ),
+        ({"a": 1, "b.fold0": 1, "b.fold1": 1, "colleague.csv": 0}, 0.75, ["a", "b"]),
+        ({"a": 0, "b": 0, "colleague.csv": 1}, 0.0, []),
+    ],
+)
+def test_a_model_weighs_as_much_as_its_members_and_who_weighs_nothing_adds_nothing(
+    annotations, weights, expected, contributing
+):
+    train = crops_of(annotations, 20)
+    folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})
+    ids = [100 + n for n in range(20)]
+    members = {
+        f"{name}.fold{fold}": said(ids[fold::2], [paper] * 10)
+        for name, paper in {"a": 0.9, "b": 0.6}.items()
+        for fold in (0, 1)
+    } | {"colleague.csv": said(ids, [0.0] * 20)}
+    settings = ClassFusion.model_validate({"weights": weights})
+    _, fused, _, without = held_out_fuser("cls", list(members))(
+        settings=settings, train=train, folds=folds, metric=ClassMetric.model_validate({}),
+        **members,
+    )  # fmt: skip
+    assert fused["Paper"].tolist() == pytest.approx([expected] * 20)
+    assert list(without) == contributing
+
+
+def test_of_members_on_the_test_images_those_that_weigh_nothing_are_not_left_out():
+    members = {"a": probabilities(1.0), "b": probabilities(0.0), "c": probabilities(0.5)}
+    ranking = rank_members(dict.fromkeys(members, 0.5))
+    for weights, expected in (
+        ({"a": 1, "b": 1, "c": 0}, {"a": 0.0, "b": 1.0}),
+        ({"a": 1, "b": 0, "c": 0}, {}),
+    ):
+        settings = ClassFusion.model_validate({"weights": weights})
+        without = leaving_out(fuse_members)(settings=settings, ranking=ranking, **members)
+        assert {name: own["Paper"][0] for name, own in without.items()} == expected
 
 
 def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
@@ -525,7 +569,7 @@ def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_al
     a_and_b, a_and_c = (
         {"method": "mean", "weights": {"a": 1, other: 1}, "settings": {}} for other in "bc"
     )
-    *_, without = held_out_fuser("cls")(
+    *_, without = held_out_fuser("cls", list(members))(
         settings=CLASSES,
         train=train,
         folds=folds,
@@ -551,7 +595,7 @@ def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labe
         for fold, ids in of.items()
     }
     metric = BoxMetric.model_validate({})
-    truth, fused, of_members, without = held_out_fuser("det")(
+    truth, fused, of_members, without = held_out_fuser("det", list(members))(
         settings=BOXES, train=annotations, folds=folds, metric=metric, **members
     )
     explanation, contributions, gains, _, thresholds, by_precision = explain_boxes(

@@ -120,8 +120,7 @@ def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
     page = report_page("Detection: final", whole)
     assert (
         "<p>mAP50 <strong>0.5123</strong> on the test images, 0.4800 to 0.5500 on other groups of "
-        "images.</p>"
-        in page
+        "images.</p>" in page
     )
     items = Page(page).items
     assert items[0] == (

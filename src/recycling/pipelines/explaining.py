@@ -59,7 +59,7 @@ from recycling.evaluation import (
     score_interval,
     scored_groups,
 )
-from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.pipelines.fusing import fuser, fusion_inputs, used_members
 from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
@@ -193,20 +193,10 @@ def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
             left = Ranking(ranking[ranking["member"].isin(others)].reset_index(drop=True))
             return fuse(ranking=left, **settings, **{name: inputs[name] for name in others})
 
-        return leave_one_out(used_members(names, settings.get("choice")), fused)
+        used = used_members(names, settings["settings"], settings.get("choice"))
+        return leave_one_out(used, fused)
 
     return with_types(fuse_without_each, returns=dict[str, Any])
-
-
-def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list[str]:
-    """Those members that count; a search may have left some out.
-
-    >>> used_members(["yolox.fold0", "fcos.fold0"], {"weights": {"fcos": 2}})
-    ['fcos.fold0']
-    """
-    if choice is None:
-        return list(names)
-    return [name for name in names if model_of(name) in choice["weights"]]
 
 
 def explain_boxes(
