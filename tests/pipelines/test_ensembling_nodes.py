@@ -485,6 +485,23 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     assert without["b"].set_index("annotation_id")["Paper"].tolist() == pytest.approx([0.9] * 20)
 
 
+def test_a_stack_of_three_folds_is_explained(annotations):
+    train = crops_of(annotations, 60)
+    folds = pd.DataFrame({"image_id": range(60), "fold": np.arange(60) % 3})
+    paper = np.where(train.annotations["category_id"] == 5, 0.8, 0.3)
+    members = {
+        f"{name}.fold{fold}": said(range(100 + fold, 160, 3), values[fold::3])
+        for name, values in {"a": paper, "b": np.full(60, 0.6)}.items()
+        for fold in range(3)
+    }
+    _, fused, _, without = held_out_fuser("cls", list(members))(
+        settings=ClassFusion.model_validate({"method": "stacking"}), train=train, folds=folds,
+        metric=ClassMetric.model_validate({}), **members,
+    )  # fmt: skip
+    assert sorted(fused["annotation_id"]) == list(range(100, 160))
+    assert list(without) == ["a", "b"]
+
+
 def test_a_fold_without_crops_is_no_part(annotations):
     crops = crops_of(annotations, 30)
     folds = pd.DataFrame({"image_id": range(30), "fold": np.arange(30) // 10})

@@ -75,8 +75,9 @@ def held_out_fuser(
         """Fuse out-of-fold predictions, each part by what was learnt and chosen on the others."""
         settings = weighted_by_model(settings, names)
         n_parts, seed = (5, 0) if search is None else (search.parts, search.seed)
-        gathered = gather(task, train, folds, members, n_parts=n_parts, seed=seed)
         learns = choice is None and method_of(settings).learns == "labels"
+        least = 4 if learns else 2  # what learns from labels does so in folds of the other parts
+        gathered = gather(task, train, folds, members, n_parts=n_parts, seed=seed, least=least)
         methods = [getattr(settings, settings.key)] if learns else None
         problem = problem_of_gathered(gathered, metric, default=settings, methods=methods)
         ensembles = _ensembles(problem, choice, methods)
