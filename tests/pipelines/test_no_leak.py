@@ -210,9 +210,8 @@ def test_boxes_to_crop_on_the_pool_come_from_a_round_that_labels_the_pool():
 )  # fmt: skip
 def test_a_model_alone_as_teacher_is_fused_as_ensembling_says(fusion, message):
     described = {"yolo": {**BASE, **TASK["det"]}, "other": {**BASE, **TASK["det"]}}
-    ensembles = dict.fromkeys(
-        ("teacher", "final"), {"members": ["yolo", "other"], "det": {"method": "nms"}}
-    )
+    both = {"members": ["yolo", "other"], "det": {"method": "nms"}}
+    ensembles = {"teacher": both, "final": both}
     parameters = {
         "models": described, "ensembles": ensembles, "ensembling": {"det": fusion},
         "pseudo_labeling": {"pseudo": {"teacher": "yolo"}},
