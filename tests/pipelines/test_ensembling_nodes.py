@@ -249,6 +249,18 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
 
 
+def test_thresholds_of_boxes_are_at_an_overlap_of_one_half_whatever_they_are_scored_by(annotations):
+    found = boxes((1, 5, 0.8, 2, 2, 12, 10), (2, 7, 0.4, 15, 5, 35, 25), (2, 7, 0.3, 0, 0, 5, 5))
+    both = {"a": found, "b": found}
+    at_half, over_all = (
+        explain_boxes(annotations, found, both, both, BoxMetric.model_validate({"metric": metric}))
+        for metric in ("map50", "map50_95")
+    )
+    assert at_half[0]["thresholds"] == over_all[0]["thresholds"]
+    pd.testing.assert_frame_equal(at_half[5], over_all[5])
+    assert at_half[0]["ensemble"]["score"] != over_all[0]["ensemble"]["score"]
+
+
 def test_the_scores_of_boxes_say_how_small_and_large_objects_are_found():
     own = Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25, "mAP_small": 0.125, "mAP50_large": 0.75})
     scores = scores_collector([])(final=own, a=own)

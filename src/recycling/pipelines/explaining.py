@@ -7,7 +7,7 @@ from functools import wraps
 from math import nan
 from statistics import fmean
 from types import GenericAlias
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,7 @@ from recycling.diagnostics import (
 )
 from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
+    BoxMatches,
     BoxMetric,
     ImageScores,
     Metrics,
@@ -218,13 +219,25 @@ def explain_boxes(
             PrecisionThresholds(PRECISION_THRESHOLDS.empty()),
         )
     scores = image_scores(metric, truth, _all(fused, without, members))
-    matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
+    matches = _matches(truth, {_ENSEMBLE: fused, **members}, metric, scores)
     explanation, *tables = _explained(truth, fused, members, without, metric, scores, out_of_fold)
     tables.append(object_error_correlation({name: matches[name] for name in members}))
     thresholds = {name: score_thresholds(own) for name, own in matches.items()}
     explanation["thresholds"] = {name: best_threshold(own) for name, own in thresholds.items()}
     by_precision = precision_thresholds(matches[_ENSEMBLE], truth.categories["name"].tolist())
     return explanation, *tables, thresholds[_ENSEMBLE], by_precision  # type: ignore[return-value]
+
+
+def _matches(
+    truth: Annotations,
+    predictions: Mapping[str, Any],
+    metric: BoxMetric,
+    scores: Mapping[str, ImageScores],
+) -> Mapping[str, BoxMatches]:
+    """What each detector finds at an overlap of 0.5, of which the scores of mAP50 are made."""
+    if metric_of(metric).image_scores is match_boxes:
+        return {name: cast(BoxMatches, scores[name]) for name in predictions}
+    return match_boxes(truth, predictions)
 
 
 def _on(explain: Callable[..., Any], out_of_fold: bool) -> Callable[..., Any]:
