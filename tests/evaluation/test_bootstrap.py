@@ -15,7 +15,7 @@ from recycling.evaluation import (
     map50,
     miou,
 )
-from recycling.evaluation.bootstrap import draw_images, score_interval, score_of_all
+from recycling.evaluation.bootstrap import draw_groups, draw_images, score_interval, score_of_all
 from recycling.evaluation.box_matches import match_boxes
 from recycling.evaluation.class_counts import ClassCounts, count_crops, count_pixels
 from recycling.evaluation.metrics.macro_f1 import f1_of_classes
@@ -240,3 +240,10 @@ def test_the_member_with_a_fault_is_named():
     lacking = probabilities_of(masks, 0).drop(columns="Glass")
     with pytest.raises(EvaluationError, match="^small: class probabilities: no column"):
         count_crops(masks, {"small": lacking}, score=f1_of_classes)
+
+
+def test_images_of_one_group_are_drawn_together():
+    draws = draw_groups(pd.Series(["a", "b", "a", "c"]), n_draws=50)
+    np.testing.assert_array_equal(draws[:, 0], draws[:, 2])
+    assert (draws[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert (draws[:, 0] != draws[:, 1]).any()

@@ -17,11 +17,13 @@ from recycling.ensembling import (
     rank_members,
 )
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric, Metrics
+from recycling.pipelines import explaining
 from recycling.pipelines.calibrating import out_of_fold_key
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
     explain_boxes,
+    explainer,
     leaving_out,
     page_writer,
 )
@@ -247,6 +249,18 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
 
 
+def test_thresholds_of_boxes_are_at_an_overlap_of_one_half_whatever_they_are_scored_by(annotations):
+    found = boxes((1, 5, 0.8, 2, 2, 12, 10), (2, 7, 0.4, 15, 5, 35, 25), (2, 7, 0.3, 0, 0, 5, 5))
+    both = {"a": found, "b": found}
+    at_half, over_all = (
+        explain_boxes(annotations, found, both, both, BoxMetric.model_validate({"metric": metric}))
+        for metric in ("map50", "map50_95")
+    )
+    assert at_half[0]["thresholds"] == over_all[0]["thresholds"]
+    pd.testing.assert_frame_equal(at_half[5], over_all[5])
+    assert at_half[0]["ensemble"]["score"] != over_all[0]["ensemble"]["score"]
+
+
 def test_the_scores_of_boxes_say_how_small_and_large_objects_are_found():
     own = Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25, "mAP_small": 0.125, "mAP50_large": 0.75})
     scores = scores_collector([])(final=own, a=own)
@@ -407,12 +421,12 @@ def said(ids, paper):
 def test_scores_are_calibrated_by_what_a_model_said_where_it_had_not_seen_the_truth(annotations):
     train = crops_of(annotations, 200)
     ids = train.annotations["annotation_id"]
-    # It says 0.5 of all, and nine in ten are Paper.
+    # It says 0.6 of all, and nine in ten are Paper.
     fused = fuse_members(
         ClassFusion.model_validate({"calibrate": "isotonic"}),
         rank_members({"a.fold0": 0.5}),
         train=train,
-        **{"a.fold0": said([1], [0.5]), out_of_fold_key("a.fold0"): said(ids, np.full(200, 0.5))},
+        **{"a.fold0": said([1], [0.6]), out_of_fold_key("a.fold0"): said(ids, np.full(200, 0.6))},
     )
     assert fused["Paper"].tolist() == pytest.approx([0.9], abs=0.01)
     with pytest.raises(EnsemblingError, match=r"b\.csv: no out-of-fold predictions to calibrate"):
@@ -430,10 +444,10 @@ def test_what_is_learnt_for_a_part_has_not_seen_its_labels(annotations):
     of_fold = dict(enumerate(folds["fold"]))
     members = {
         f"a.fold{fold}": said(own := [100 + n for n in of_fold if of_fold[n] == fold],
-                              np.full(len(own), 0.5))
+                              np.full(len(own), 0.6))
         for fold in range(5)
     }  # fmt: skip
-    fuse = held_out_fuser("cls")
+    fuse = held_out_fuser("cls", list(members))
     metric = ClassMetric.model_validate({"metric": "accuracy"})
     settings = ClassFusion.model_validate({"calibrate": "isotonic"})
 
@@ -463,7 +477,7 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     }  # fmt: skip
     both = {"method": "default", "weights": {"a": 1, "b": 1}, "settings": {}}
     only_a = {"method": "alone", "weights": {"a": 1}, "settings": {}}
-    truth, fused, of_members, without = held_out_fuser("cls")(
+    truth, fused, of_members, without = held_out_fuser("cls", list(members))(
         settings=CLASSES,
         train=train,
         folds=folds,
@@ -483,6 +497,122 @@ def test_a_searched_ensemble_is_explained_part_by_part_by_what_was_chosen_on_the
     assert without["b"].set_index("annotation_id")["Paper"].tolist() == pytest.approx([0.9] * 20)
 
 
+def test_a_stack_of_three_folds_is_explained(annotations):
+    train = crops_of(annotations, 60)
+    folds = pd.DataFrame({"image_id": range(60), "fold": np.arange(60) % 3})
+    paper = np.where(train.annotations["category_id"] == 5, 0.8, 0.3)
+    members = {
+        f"{name}.fold{fold}": said(range(100 + fold, 160, 3), values[fold::3])
+        for name, values in {"a": paper, "b": np.full(60, 0.6)}.items()
+        for fold in range(3)
+    }
+    _, fused, _, without = held_out_fuser("cls", list(members))(
+        settings=ClassFusion.model_validate({"method": "stacking"}), train=train, folds=folds,
+        metric=ClassMetric.model_validate({}), **members,
+    )  # fmt: skip
+    assert sorted(fused["annotation_id"]) == list(range(100, 160))
+    assert list(without) == ["a", "b"]
+
+
+def test_a_fold_without_crops_is_no_part(annotations):
+    crops = crops_of(annotations, 30)
+    folds = pd.DataFrame({"image_id": range(30), "fold": np.arange(30) // 10})
+    rows = crops.annotations[crops.annotations["image_id"] >= 10]
+    train = Annotations(crops.images, rows, annotations.categories)
+    of_fold = {fold: range(100 + 10 * fold, 110 + 10 * fold) for fold in (1, 2)}
+    members = {f"a.fold{fold}": said(ids, [0.9] * 10) for fold, ids in of_fold.items()}
+    members["a.fold0"] = said([], [])
+    _, fused, *_ = held_out_fuser("cls", list(members))(
+        settings=CLASSES, train=train, folds=folds, metric=ClassMetric.model_validate({}),
+        **members,
+    )  # fmt: skip
+    assert sorted(fused["annotation_id"]) == [*of_fold[1], *of_fold[2]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected", "contributing"),
+    [
+        (
+            {"a.fold0": 1, "a.fold1": 2, "b": 1.5, "colleague.csv": 2},
+            4.5 / 8,
+            ["a", "b", "colleague"],
+        ),
+        ({"a": 1, "b.fold0": 1, "b.fold1": 1, "colleague.csv": 0}, 0.75, ["a", "b"]),
+        ({"a": 0, "b": 0, "colleague.csv": 1}, 0.0, []),
+    ],
+)
+def test_a_model_weighs_as_much_as_its_members_and_who_weighs_nothing_adds_nothing(
+    annotations, weights, expected, contributing
+):
+    train = crops_of(annotations, 20)
+    folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})
+    ids = [100 + n for n in range(20)]
+    members = {
+        f"{name}.fold{fold}": said(ids[fold::2], [paper] * 10)
+        for name, paper in {"a": 0.9, "b": 0.6}.items()
+        for fold in (0, 1)
+    } | {"colleague.csv": said(ids, [0.0] * 20)}
+    settings = ClassFusion.model_validate({"weights": weights})
+    _, fused, _, without = held_out_fuser("cls", list(members))(
+        settings=settings, train=train, folds=folds, metric=ClassMetric.model_validate({}),
+        **members,
+    )  # fmt: skip
+    assert fused["Paper"].tolist() == pytest.approx([expected] * 20)
+    assert list(without) == contributing
+
+
+def test_of_members_on_the_test_images_those_that_weigh_nothing_are_not_left_out():
+    members = {"a": probabilities(1.0), "b": probabilities(0.0), "c": probabilities(0.5)}
+    ranking = rank_members(dict.fromkeys(members, 0.5))
+    for weights, expected in (
+        ({"a": 1, "b": 1, "c": 0}, {"a": 0.0, "b": 1.0}),
+        ({"a": 1, "b": 0, "c": 0}, {}),
+    ):
+        settings = ClassFusion.model_validate({"weights": weights})
+        without = leaving_out(fuse_members)(settings=settings, ranking=ranking, **members)
+        assert {name: own["Paper"][0] for name, own in without.items()} == expected
+
+
+def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
+    crops = crops_of(annotations, 20)
+    truth = Annotations(crops.images.assign(group="one"), crops.annotations, annotations.categories)
+    predicted = said(truth.annotations["annotation_id"], [0.9] * 20)
+    metric = ClassMetric.model_validate({"metric": "accuracy"})
+    explanation, *_ = explainer("cls", True)(
+        truth=truth, fused=predicted, members={"a": predicted, "b": predicted},
+        without={"a": predicted, "b": predicted}, metric=metric,
+    )  # fmt: skip
+    interval = explaining.test_interval("cls")(truth, predicted, metric)
+    assert explanation["interval"] == interval == {"low": 0.9, "high": 0.9}
+
+
+def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_alone(annotations):
+    train = crops_of(annotations, 20)
+    folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})
+    even, odd = ([100 + n for n in range(20) if n % 2 == fold] for fold in (0, 1))
+    members = {
+        f"{name}.fold{fold}": said(ids, [paper] * 10)
+        for name, paper in {"a": 0.9, "b": 0.6, "c": 0.3}.items()
+        for fold, ids in enumerate((even, odd))
+    }
+    a_and_b, a_and_c = (
+        {"method": "mean", "weights": {"a": 1, other: 1}, "settings": {}} for other in "bc"
+    )
+    *_, without = held_out_fuser("cls", list(members))(
+        settings=CLASSES,
+        train=train,
+        folds=folds,
+        metric=ClassMetric.model_validate({}),
+        choice={**a_and_b, "chosen_without": {"0": a_and_b, "1": a_and_c}},
+        search=Search(),
+        **members,
+    )
+    left = {name: own.set_index("annotation_id")["Paper"] for name, own in without.items()}
+    of_parts = {name: (own[even].mean(), own[odd].mean()) for name, own in left.items()}
+    assert of_parts["a"] == pytest.approx((0.6, 0.3))
+    assert of_parts["b"] == pytest.approx((0.9, 0.6))
+
+
 def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labels(annotations):
     right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
     half = right[:2]
@@ -494,7 +624,7 @@ def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labe
         for fold, ids in of.items()
     }
     metric = BoxMetric.model_validate({})
-    truth, fused, of_members, without = held_out_fuser("det")(
+    truth, fused, of_members, without = held_out_fuser("det", list(members))(
         settings=BOXES, train=annotations, folds=folds, metric=metric, **members
     )
     explanation, contributions, gains, _, thresholds, by_precision = explain_boxes(

@@ -190,6 +190,36 @@ def test_boxes_to_crop_come_from_another_round_where_a_round_has_none():
     assert asked <= made
 
 
+def test_boxes_to_crop_on_the_pool_come_from_a_round_that_labels_the_pool():
+    described = {"yolo": {**BASE, **TASK["det"]}, "resnet": {**BASE, **TASK["cls"]}}
+    rounds = {"tests": {"teacher": "yolo", "images": ["test"]}, "pool": {"teacher": "resnet"}}
+    nodes = graph_of({"models": described, "pseudo_labeling": rounds})
+    made = {name for node in nodes for name in node.outputs}
+    assert {name for node in nodes for name in node.inputs if "pool_annotations" in name} <= made
+
+
+@pytest.mark.parametrize(
+    ("fusion", "message"),
+    [
+        ({"calibrate": "platt"},
+         "ensembling.det learns from labels or calibrates, and 'yolo' labels the round 'pseudo'; "
+         "make an ensemble of 'yolo' with settings of its own"),
+        ({"weights": {"other": 1}},
+         r"ensembling\.det: 'yolo\.fold0' has no weight, they are given to other"),
+    ],
+)  # fmt: skip
+def test_a_model_alone_as_teacher_is_fused_as_ensembling_says(fusion, message):
+    described = {"yolo": {**BASE, **TASK["det"]}, "other": {**BASE, **TASK["det"]}}
+    both = {"members": ["yolo", "other"], "det": {"method": "nms"}}
+    ensembles = {"teacher": both, "final": both}
+    parameters = {
+        "models": described, "ensembles": ensembles, "ensembling": {"det": fusion},
+        "pseudo_labeling": {"pseudo": {"teacher": "yolo"}},
+    }  # fmt: skip
+    with pytest.raises(PlanError, match=message):
+        read_plan(parameters, "models.yml")
+
+
 def test_a_model_that_is_called_as_a_twin_is_refused():
     described = models()
     described["det_student_control"] = described["det_first"]

@@ -282,8 +282,11 @@ def test_a_file_without_out_of_fold_predictions_is_used_where_nothing_is_learnt(
     assert caplog.records == []
 
 
-def test_a_member_that_no_weight_is_given_to_is_named(tmp_path):
-    parameters = {**models(), "ensembling": {"det": {"weights": {"yolox": 2}}}}
+@pytest.mark.parametrize("described", [{}, {"final": {"members": "all", "search": {}}}])
+def test_a_member_that_no_weight_is_given_to_is_named(described, tmp_path):
+    (tmp_path / "theirs.oof.csv").touch()
+    ensembling = {"det": {"weights": {"yolox": 2}}}
+    parameters = {**models(), "ensembling": ensembling, "ensembles": described}
     with pytest.raises(PlanError, match=r"ensembles\.final: 'theirs\.csv' has no weight.*yolox"):
         read_plan(parameters, "models.yml", {"det": {"theirs": tmp_path / "theirs.csv"}})
 

@@ -52,6 +52,19 @@ def test_promises_are_kept_as_often_as_they_say(right, precision, starts):
     assert given > 30  # or it would be no promise at all
 
 
+def test_the_order_of_the_images_says_nothing():
+    rng = np.random.default_rng(8)
+    promise = Promise(precision=0.8, confidence=0.9)
+    given = 0
+    for _ in range(300):
+        # One in four is wrong, and the table begins with the easy images.
+        world = drawn_world(rng, 100, 1.0, chance=0.75)
+        easy = np.argsort(world.wrong[:, 0, -1], kind="stable")
+        sorted_world = Graded(world.kept[easy], world.wrong[easy], world.cap)
+        given += not np.isnan(promised_thresholds(sorted_world, promise)).any()
+    assert binom.sf(given - 1, 300, 1 - promise.confidence) > 0.01
+
+
 def test_where_scores_mean_nothing_something_is_kept_no_more_often_than_the_allowed_error():
     rng = np.random.default_rng(6)
     given = 0

@@ -28,6 +28,7 @@ from recycling.pseudo_labels import (
     images_alike,
     with_background,
 )
+from recycling.pseudo_labels.core import surest_images
 
 SETTINGS = PseudoLabeling(promise=None, score=0.5, mask_area=10, cap=2, ignore=0.3)
 
@@ -105,6 +106,37 @@ def test_a_share_of_the_images_is_the_surest(annotations):
     assert pseudo.images["image_id"].tolist() == [2, 3]
 
 
+@pytest.mark.parametrize(("share", "n"), [(0.29, 29), (0.001, 1), (1, 100)])
+def test_a_share_is_rounded_down_but_for_the_error_of_its_number(share, n):
+    scores = pd.Series(np.linspace(1, 0, 100), index=range(100))
+    assert list(surest_images(scores, share, 100)) == list(range(n))
+
+
+def test_what_is_as_sure_as_the_threshold_says_is_kept(annotations):
+    label_map = np.zeros((30, 40), np.uint8)
+    label_map[2:12, 2:12] = 1
+    # Nine of ten agree: a little less than 0.9 in 32 bits.
+    sure = np.full((30, 40), 9, np.float32) / np.float32(10)
+    maps = LabelMaps([1, 3], lambda _: label_map)
+    _, fates = annotate_regions(
+        maps, lambda _: sure, annotations.of_images([3]), thresholds(annotations, 0.9, 0.9, 0.9),
+        annotations.categories, SETTINGS,
+    )  # fmt: skip
+    assert fates["fate"].tolist() == ["kept"]
+    at = np.flatnonzero(GRID == 0.9)[0]
+    of_masks = grade_masks(maps, lambda _: sure, annotations.of_images([1]))
+    assert of_masks.kept[0, 1, [at - 1, at]].tolist() == [0, 1]
+    votes = pd.DataFrame({"annotation_id": [1, 2, 3], "Paper": 0.9, "Metal": 0.1}).astype(
+        {"Paper": "float32", "Metal": "float32"}
+    )
+    of_crops = grade_crops(votes, annotations, SETTINGS)
+    assert of_crops.kept[0, 0, [at - 1, at]].tolist() == [0, 1]
+    _, fates = annotate_crops(
+        votes, annotations, thresholds(annotations, 0.9, 0.9), annotations.categories, SETTINGS
+    )
+    assert fates["fate"].tolist() == ["kept"] * 3
+
+
 def test_crops_take_the_class_of_the_teacher_where_it_is_sure(annotations):
     said = pd.DataFrame(
         {"annotation_id": [1, 2, 3], "Paper": [0.1, 0.6, 0.8], "Metal": [0.9, 0.4, 0.2]}
@@ -113,6 +145,9 @@ def test_crops_take_the_class_of_the_teacher_where_it_is_sure(annotations):
     pseudo, fates = annotate_crops(
         said, annotations, thresholds(annotations, 0.7, 0.7), annotations.categories, settings
     )
+    # Also where crops are asked about that somebody annotated.
+    assert set(annotations.annotations["source"]) == {"human"}
+    assert set(pseudo.annotations["source"]) == {"pseudo"}
     assert pseudo.annotations["annotation_id"].tolist() == [1, 3]
     assert pseudo.annotations["category_id"].tolist() == [7, 5]
     assert pseudo.annotations["score"].tolist() == pytest.approx([0.9, 0.8])

@@ -119,8 +119,8 @@ def test_every_panel_is_there_and_the_figures_are_in_it(whole):
 def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
     page = report_page("Detection: final", whole)
     assert (
-        "<p>mAP50 <strong>0.5123</strong> on the test images, 0.4800 to 0.5500 on other images.</p>"
-        in page
+        "<p>mAP50 <strong>0.5123</strong> on the test images, 0.4800 to 0.5500 on other groups of "
+        "images.</p>" in page
     )
     items = Page(page).items
     assert items[0] == (
@@ -280,7 +280,9 @@ def test_out_of_fold_scores_stand_beside_those_of_the_test_images_where_these_ha
     of_folds = {"good.fold0": metrics(0.6), "good.fold1": metrics(0.7)}
     explained = {**whole, "out_of_fold": True, "test_members": of_folds}
     page = report_page("Detection: final", {**explained, "test_metrics": metrics(0.61)})
-    assert "<strong>0.5123</strong> out of fold, 0.4800 to 0.5500 on other images." in page
+    assert (
+        "<strong>0.5123</strong> out of fold, 0.4800 to 0.5500 on other groups of images." in page
+    )
     assert "On the test images: 0.6100." in page
     assert '<td class="number">0.6500</td>' in page
     unlabelled = {**explained, "test_metrics": metrics(float("nan")), "test_members": {}}

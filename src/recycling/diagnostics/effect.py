@@ -8,8 +8,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from recycling.evaluation import ImageScores, score_of_all
-from recycling.evaluation.bootstrap import draw_images
+from recycling.evaluation import ImageScores, draw_groups, score_of_all
 
 
 class Effect(TypedDict):
@@ -76,9 +75,7 @@ def measure_effect(
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    group, _ = pd.factorize(groups)
-    n_groups = int(group.max()) + 1
-    draws = draw_images(n_groups, n_draws=n_draws)[:, group]
+    draws = draw_groups(groups, n_draws=n_draws)
     pairs = list(zip(treated, controls, strict=True))
     differences = np.array([score_of_all(own) - score_of_all(twin) for own, twin in pairs])
     drawn = np.mean([own.scores(draws) - twin.scores(draws) for own, twin in pairs], axis=0)
@@ -96,5 +93,5 @@ def measure_effect(
     sentence = f"{what}: {mean:+.3f} {metric} [{low:.3f}, {high:.3f}], {seeds}: {verdict}"
     return Effect(
         what=what, metric=metric, difference=mean, low=low, high=high, seeds=n_seeds,
-        images=len(groups), groups=n_groups, sentence=sentence,
+        images=len(groups), groups=groups.nunique(), sentence=sentence,
     )  # fmt: skip

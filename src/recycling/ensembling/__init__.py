@@ -33,7 +33,7 @@ from recycling.ensembling.calibration import (
     calibrate_masks,
     count_planes,
 )
-from recycling.ensembling.fusion import fuse, method_of
+from recycling.ensembling.fusion import counted_members, fuse, method_of, weighted_by_model
 from recycling.ensembling.members import EnsemblingError, model_of
 from recycling.ensembling.methods import (
     BOX_METHODS,
@@ -113,6 +113,7 @@ __all__ = [
     "class_problem",
     "compile_kernels",
     "count_planes",
+    "counted_members",
     "detection_problem",
     "fuse",
     "fuse_candidate",
@@ -137,4 +138,5 @@ __all__ = [
     "stack_probabilities",
     "vote_agreement",
     "weighted_boxes_fusion",
+    "weighted_by_model",
 ]

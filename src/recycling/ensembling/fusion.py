@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recycling.ensembling.calibration import NONE, Calibrator
@@ -125,3 +125,55 @@ def weights_of(
         if weight is None:
             raise EnsemblingError(f"weights: none for {name!r}; there are {', '.join(weights)}")
     return [float(weight) for weight in given.values() if weight is not None]
+
+
+def weighted_by_model(settings: PickedSettings, members: Sequence[str]) -> PickedSettings:
+    """Settings for models instead of members: each weighs as much as its members together.
+
+    Args:
+        settings: The method and its settings.
+        members: The names of all members.
+
+    Raises:
+        EnsemblingError: A member has no weight.
+
+    Example:
+        >>> from recycling.ensembling import ClassFusion
+        >>> settings = ClassFusion.model_validate({"weights": {"yolox": 2, "theirs.csv": 1}})
+        >>> weighted_by_model(settings, ["yolox.fold0", "yolox.fold1", "theirs.csv"]).weights
+        {'yolox': 4.0, 'theirs': 1.0}
+    """
+    given = _numbers(settings, members)
+    if given is None:
+        return settings
+    total = dict.fromkeys(map(model_of, members), 0.0)
+    for name, weight in given.items():
+        total[model_of(name)] += weight
+    return settings.model_copy(update={"weights": total})
+
+
+def counted_members(settings: PickedSettings, names: Sequence[str]) -> list[str]:
+    """Those members, or models, whose weight is not 0.
+
+    Args:
+        settings: The method and its settings.
+        names: The members.
+
+    Raises:
+        EnsemblingError: A member has no weight.
+
+    Example:
+        >>> from recycling.ensembling import ClassFusion
+        >>> settings = ClassFusion.model_validate({"weights": {"yolox": 2, "fcos": 0}})
+        >>> counted_members(settings, ["fcos.fold0", "yolox.fold0"])
+        ['yolox.fold0']
+    """
+    given = _numbers(settings, names)
+    return [name for name in names if given is None or given[name] > 0]
+
+
+def _numbers(settings: PickedSettings, names: Sequence[str]) -> dict[str, float] | None:
+    """The weight of each by name, where the settings give numbers."""
+    weights: MemberWeights = getattr(settings, "weights", "equal")
+    given = None if isinstance(weights, str) else weights_of(weights, list(names), {})
+    return None if given is None else dict(zip(names, given, strict=True))

@@ -16,6 +16,7 @@ from recycling.evaluation.metrics.accuracy import accuracy
 
 from recycling.evaluation.bootstrap import (
     ImageScores,
+    draw_groups,
     draw_images,
     score_interval,
     score_of_all,
@@ -36,6 +37,7 @@ from recycling.evaluation.metric import (
     image_scores,
     metric_of,
     score_of,
+    scored_groups,
     scored_images,
 )
 
@@ -54,6 +56,7 @@ __all__ = [
     "Metrics",
     "accuracy",
     "confusion",
+    "draw_groups",
     "draw_images",
     "evaluate",
     "image_scores",
@@ -68,6 +71,7 @@ __all__ = [
     "score_interval",
     "score_of",
     "score_of_all",
+    "scored_groups",
     "scored_images",
     "scores_by_size",
 ]

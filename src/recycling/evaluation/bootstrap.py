@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.evaluation.core import EvaluationError
@@ -57,6 +58,33 @@ def draw_images(n_images: int, *, n_draws: int = 200, random_state: int = 0) -> 
     return np.asarray(draws, dtype=np.int64)
 
 
+def draw_groups(
+    groups: pd.Series[str], *, n_draws: int = 200, random_state: int = 0
+) -> NDArray[np.int64]:
+    """Draw as many groups of images as there are, with replacement, again and again.
+
+    Images of a group are alike: drawn one by one they would make an interval too narrow.
+
+    Args:
+        groups: The group of each image.
+        n_draws: How often to draw.
+        random_state: As for `draw_images`.
+
+    Returns:
+        (draws, images), how often each image was drawn: as often as its group.
+
+    Raises:
+        EvaluationError: As for `draw_images`.
+
+    Example:
+        >>> draws = draw_groups(pd.Series(["a", "b", "a"]), n_draws=9)
+        >>> bool((draws[:, 0] == draws[:, 2]).all())
+        True
+    """
+    group, names = pd.factorize(groups)
+    return draw_images(len(names), n_draws=n_draws, random_state=random_state)[:, group]
+
+
 def score_of_all(image_scores: ImageScores) -> float:
     """The score of all images, each taken once.
 
@@ -77,7 +105,7 @@ def score_interval(
 
     Args:
         image_scores: What the score is made of.
-        draws: (draws, images), from `draw_images`.
+        draws: (draws, images), from `draw_images` or `draw_groups`.
         confidence: The share of draws that lie within.
 
     Returns:

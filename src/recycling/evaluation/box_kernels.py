@@ -86,7 +86,7 @@ def match(
             least, greatest = area_ranges[area_range, 0], area_ranges[area_range, 1]
             # Objects that count come first: a detection finds another only where it finds none of
             # these.
-            n_counted, n_others = 0, n_objects
+            n_counted = 0
             for column in range(n_objects):
                 item = object_first[group] + column
                 area = object_area[item]

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from recycling.annotations import Annotations
 from recycling.evaluation.bootstrap import ImageScores, score_of_all
 from recycling.evaluation.core import Metrics
@@ -133,6 +135,17 @@ def scored_images(settings: PickedSettings, truth: Annotations) -> list[int]:
     if isinstance(settings, ClassMetric) and metric_of(settings).image_scores is not None:
         ids = sorted(truth.objects().annotations["image_id"].unique().tolist())
     return ids
+
+
+def scored_groups(settings: PickedSettings, truth: Annotations) -> pd.Series[str]:
+    """The group of each image, by its id, in the order in which `image_scores` has them.
+
+    Args:
+        settings: The metric and its settings.
+        truth: The images that were predicted on, and what is on them.
+    """
+    groups = truth.images.set_index("image_id")["group"]
+    return groups.loc[scored_images(settings, truth)]
 
 
 def image_scores(

@@ -12,7 +12,7 @@ from kedro.pipeline import Node, node
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.diagnostics import Effect, measure_effect
-from recycling.evaluation import image_scores, metric_of, scored_images
+from recycling.evaluation import image_scores, metric_of, scored_groups
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
@@ -80,13 +80,12 @@ def comparer(
         ]
         scores = image_scores(metric, truth, sides[0] | sides[1])
         students, twins = ([scores[name] for name in side] for side in sides)
-        groups = truth.images.set_index("image_id")["group"]
         effect = measure_effect(
             f"pseudo-labels, {model}",
             metric_of(metric).title,
             students,
             twins,
-            groups.loc[scored_images(metric, truth)],
+            scored_groups(metric, truth),
         )
         logger.info("%s", effect["sentence"])
         return effect

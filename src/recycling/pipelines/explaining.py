@@ -7,10 +7,12 @@ from functools import wraps
 from math import nan
 from statistics import fmean
 from types import GenericAlias
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
+import numpy as np
 import pandas as pd
 from kedro.pipeline import Node, node
+from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
@@ -46,17 +48,19 @@ from recycling.diagnostics import (
 )
 from recycling.ensembling import Choices, History, Ranking, model_of
 from recycling.evaluation import (
+    BoxMatches,
     BoxMetric,
     ImageScores,
     Metrics,
-    draw_images,
+    draw_groups,
     evaluate,
     image_scores,
     match_boxes,
     metric_of,
     score_interval,
+    scored_groups,
 )
-from recycling.pipelines.fusing import fuser, fusion_inputs
+from recycling.pipelines.fusing import fuser, fusion_inputs, used_members
 from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
@@ -190,20 +194,10 @@ def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
             left = Ranking(ranking[ranking["member"].isin(others)].reset_index(drop=True))
             return fuse(ranking=left, **settings, **{name: inputs[name] for name in others})
 
-        return leave_one_out(used_members(names, settings.get("choice")), fused)
+        used = used_members(names, settings["settings"], settings.get("choice"))
+        return leave_one_out(used, fused)
 
     return with_types(fuse_without_each, returns=dict[str, Any])
-
-
-def used_members(names: Sequence[str], choice: Mapping[str, Any] | None) -> list[str]:
-    """Those members that count; a search may have left some out.
-
-    >>> used_members(["yolox.fold0", "fcos.fold0"], {"weights": {"fcos": 2}})
-    ['fcos.fold0']
-    """
-    if choice is None:
-        return list(names)
-    return [name for name in names if model_of(name) in choice["weights"]]
 
 
 def explain_boxes(
@@ -225,13 +219,25 @@ def explain_boxes(
             PrecisionThresholds(PRECISION_THRESHOLDS.empty()),
         )
     scores = image_scores(metric, truth, _all(fused, without, members))
-    matches = match_boxes(truth, {_ENSEMBLE: fused, **members})
+    matches = _matches(truth, {_ENSEMBLE: fused, **members}, metric, scores)
     explanation, *tables = _explained(truth, fused, members, without, metric, scores, out_of_fold)
     tables.append(object_error_correlation({name: matches[name] for name in members}))
     thresholds = {name: score_thresholds(own) for name, own in matches.items()}
     explanation["thresholds"] = {name: best_threshold(own) for name, own in thresholds.items()}
     by_precision = precision_thresholds(matches[_ENSEMBLE], truth.categories["name"].tolist())
     return explanation, *tables, thresholds[_ENSEMBLE], by_precision  # type: ignore[return-value]
+
+
+def _matches(
+    truth: Annotations,
+    predictions: Mapping[str, Any],
+    metric: BoxMetric,
+    scores: Mapping[str, ImageScores],
+) -> Mapping[str, BoxMatches]:
+    """What each detector finds at an overlap of 0.5, of which the scores of mAP50 are made."""
+    if metric_of(metric).image_scores is match_boxes:
+        return {name: cast(BoxMatches, scores[name]) for name in predictions}
+    return match_boxes(truth, predictions)
 
 
 def _on(explain: Callable[..., Any], out_of_fold: bool) -> Callable[..., Any]:
@@ -298,7 +304,8 @@ def _explained(
     """The scores of the ensemble and its members, what each adds, and what each class gains."""
     ensemble = evaluate(metric, truth, fused)
     of_members = {name: evaluate(metric, truth, own) for name, own in members.items()}
-    contributions, interval = _contributions(scores, list(members), without)
+    draws = draw_groups(scored_groups(metric, truth))
+    contributions, interval = _contributions(scores, list(members), without, draws)
     explanation: Explanation = {
         "out_of_fold": out_of_fold,
         "ensemble": ensemble.to_dict(),
@@ -321,9 +328,9 @@ def _contributions(
     scores: Mapping[str, ImageScores],
     members: Sequence[str],
     without: Mapping[str, Any],
+    draws: NDArray[np.int64],
 ) -> tuple[Contributions, Interval]:
     ensemble = scores[_ENSEMBLE]
-    draws = draw_images(ensemble.n_images)
     contributions = member_contributions(
         ensemble.scores,
         {name: scores[name].scores for name in members if name in without},
@@ -354,7 +361,7 @@ def test_interval(task: Task) -> Callable[..., Interval]:
         if not is_labelled(truth):
             return {}
         scores = image_scores(metric, truth, {_ENSEMBLE: predictions})[_ENSEMBLE]
-        low, high = score_interval(scores, draw_images(scores.n_images))
+        low, high = score_interval(scores, draw_groups(scored_groups(metric, truth)))
         return {"low": low, "high": high}
 
     return with_types(score_other_images, predictions=PREDICTIONS[task], metric=METRIC[task])

@@ -21,6 +21,7 @@ from recycling.ensembling import (
     Ranking,
     average_probabilities,
     calibration_of,
+    counted_members,
     fuse,
     fuse_candidate,
     model_of,
@@ -228,6 +229,25 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
         return cast(Predictions, fused)
 
     return fuse_chosen
+
+
+def used_members(
+    names: Sequence[str], settings: PickedSettings, choice: Choice | None = None
+) -> list[str]:
+    """Those members, or models, that count: a search may have left some out, or a weight be 0.
+
+    >>> from recycling.ensembling import ClassFusion
+    >>> settings = ClassFusion.model_validate({"weights": {"yolox": 2, "fcos": 0}})
+    >>> used_members(["yolox.fold0", "fcos.fold0"], settings)
+    ['yolox.fold0']
+    >>> choice = {"method": "mean", "weights": {"fcos": 2}}
+    >>> used_members(["yolox.fold0", "fcos.fold0"], settings, choice)
+    ['fcos.fold0']
+    """
+    if choice is None:
+        return counted_members(settings, names)
+    chosen = [name for name in names if model_of(name) in choice["weights"]]
+    return counted_members(settings, chosen) if choice["method"] == DEFAULT else chosen
 
 
 def image_sizes(images: pd.DataFrame) -> dict[int, tuple[int, int]]:

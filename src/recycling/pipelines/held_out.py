@@ -16,8 +16,8 @@ from kedro.pipeline import Node, node
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
 from recycling.diagnostics import leave_one_out
-from recycling.ensembling import ALONE, Candidate, Problem, Scores, method_of
-from recycling.pipelines.fusing import Choice, parts_of_files
+from recycling.ensembling import Candidate, Problem, Scores, method_of, weighted_by_model
+from recycling.pipelines.fusing import Choice, parts_of_files, used_members
 from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.searching import problem_of_gathered
@@ -48,13 +48,20 @@ def held_out_nodes(ensemble: EnsemblePlan) -> list[Node]:
         inputs |= {"search": ensemble.search.settings, "choice": f"{space}.choice"}
     truth, fused, members, without = (f"{space}.{name}" for name in EXPLAINED)
     return [
-        node(held_out_fuser(ensemble.task), inputs, [truth, fused, members, without],
-             name="fuse_out_of_fold", namespace=space),
+        node(held_out_fuser(ensemble.task, [m.name for m in ensemble.members]), inputs,
+             [truth, fused, members, without], name="fuse_out_of_fold", namespace=space),
     ]  # fmt: skip
 
 
-def held_out_fuser(task: Task) -> Callable[..., tuple[Annotations, Any, dict[str, Any], Any]]:
-    """A node function that fuses out-of-fold predictions, all and without each member."""
+def held_out_fuser(
+    task: Task, names: Sequence[str]
+) -> Callable[..., tuple[Annotations, Any, dict[str, Any], Any]]:
+    """A node function that fuses out-of-fold predictions, all and without each model.
+
+    Args:
+        task: What is predicted.
+        names: The members, each of which has a weight where the settings give some.
+    """
 
     def fuse_out_of_fold(
         settings: PickedSettings,
@@ -66,19 +73,22 @@ def held_out_fuser(task: Task) -> Callable[..., tuple[Annotations, Any, dict[str
         **members: Any,
     ) -> tuple[Annotations, Any, dict[str, Any], dict[str, Any]]:
         """Fuse out-of-fold predictions, each part by what was learnt and chosen on the others."""
+        settings = weighted_by_model(settings, names)
         n_parts, seed = (5, 0) if search is None else (search.parts, search.seed)
-        gathered = gather(task, train, folds, members, n_parts=n_parts, seed=seed)
         learns = choice is None and method_of(settings).learns == "labels"
+        least = 4 if learns else 2  # what learns from labels does so in folds of the other parts
+        gathered = gather(task, train, folds, members, n_parts=n_parts, seed=seed, least=least)
         methods = [getattr(settings, settings.key)] if learns else None
         problem = problem_of_gathered(gathered, metric, default=settings, methods=methods)
         ensembles = _ensembles(problem, choice, methods)
         scores = Scores(problem)
 
-        def fused(names: list[str]) -> Any:
-            left = [without_others(own, names, problem) for own in ensembles]
+        def fused(others: list[str]) -> Any:
+            (left_out,) = set(used) - set(others)
+            left = [without_member(left_out, own, others, problem) for own in ensembles]
             return cross_fused(scores, left, gathered)
 
-        used = list(problem.names) if choice is None else sorted(choice["weights"])
+        used = used_members(problem.names, settings, choice)
         whole = cross_fused(scores, ensembles, gathered)
         return gathered.truth, whole, gathered.members, leave_one_out(used, fused)
 
@@ -108,16 +118,16 @@ def _ensembles(
     return [Candidate(methods[0], weights)] * len(problem.folds)
 
 
-def without_others(chosen: Candidate, names: Sequence[str], problem: Problem[Any]) -> Candidate:
-    """An ensemble of those of its members that are named.
+def without_member(
+    left_out: str, chosen: Candidate, others: Sequence[str], problem: Problem[Any]
+) -> Candidate:
+    """An ensemble without one of its members, and with all of its others.
 
-    Where none is left, the default of those that are named is what one would do without.
+    Where none is left, the default of the `others` that are used anywhere is what one would do.
     """
-    weights = tuple((name, weight) for name, weight in chosen.weights if name in names)
+    weights = tuple((name, weight) for name, weight in chosen.weights if name != left_out)
     if not weights:
-        return problem.as_default(tuple(sorted(names)))
-    if chosen.method == ALONE:
-        return chosen
+        return problem.as_default(tuple(sorted(others)))
     return Candidate(chosen.method, weights, chosen.settings)
 
 

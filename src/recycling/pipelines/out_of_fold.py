@@ -58,9 +58,10 @@ class Gathered:
 
     @property
     def part_of_rows(self) -> pd.Series[int]:
-        """The index of the part of each image or crop, by its id."""
-        number = {fold: index for index, fold in enumerate(sorted(self.parts["fold"].unique()))}
-        return self.rows.set_index(self.key)["fold"].map(number)
+        """The index of the part of each image or crop, by its id; a part has one at least."""
+        rows = self.rows
+        number = {fold: index for index, fold in enumerate(sorted(rows["fold"].unique()))}
+        return rows.set_index(self.key)["fold"].map(number)
 
 
 def gather(
@@ -71,6 +72,7 @@ def gather(
     *,
     n_parts: int = 5,
     seed: int = 0,
+    least: int = 2,
 ) -> Gathered:
     """Bring the out-of-fold predictions of models together, on the images that all of them have.
 
@@ -80,8 +82,9 @@ def gather(
         folds: The fold of each.
         inputs: The out-of-fold predictions of each member, by its name; by `probabilities_key` the
             probabilities beside label maps; by `part_key` which labelled images a file predicts.
-        n_parts: Into how many parts a single fold is dealt.
+        n_parts: Into how many parts the images are dealt where there are too few folds.
         seed: Of the deal.
+        least: How many folds are enough.
 
     Raises:
         PlanError: There is no such image.
@@ -91,7 +94,7 @@ def gather(
     predictions, planes = predictions_and_probabilities(of_members)
     images = common_images(train, folds, predictions, files)
     truth = train.of_images(images["image_id"])
-    part_of = parts(images, folds, n_parts, seed)
+    part_of = parts(images, folds, n_parts, seed, least)
     if task == "seg":
         ids = images["image_id"].tolist()
         maps = {model: joined(own) for model, own in by_model(predictions).items()}
@@ -221,10 +224,12 @@ def _wholly_in(part: Annotations, train: Annotations) -> set[int]:
     return set(part.images["image_id"]) - set(lacking["image_id"])
 
 
-def parts(images: pd.DataFrame, folds: Folds, n_parts: int = 5, seed: int = 0) -> pd.DataFrame:
-    """The folds of these images; where that is one only, it is dealt into parts."""
+def parts(
+    images: pd.DataFrame, folds: Folds, n_parts: int = 5, seed: int = 0, least: int = 2
+) -> pd.DataFrame:
+    """The folds of these images; where these are fewer than `least`, parts that are dealt."""
     own = folds[folds["image_id"].isin(images["image_id"])]
-    if own["fold"].nunique() > 1:
+    if own["fold"].nunique() >= least:
         return own
     groups = images["group"].tolist()
     return parts_of(images["image_id"].to_numpy(), groups, n_parts=n_parts, seed=seed)

@@ -27,8 +27,9 @@ from recycling.ensembling import (
     mask_problem,
     method_of,
     search,
+    weighted_by_model,
 )
-from recycling.evaluation import image_scores, metric_of, right_boxes, score_of, scored_images
+from recycling.evaluation import image_scores, metric_of, right_boxes, score_of, scored_groups
 from recycling.pipelines.calibrating import crop_labels
 from recycling.pipelines.fusing import Choice, image_sizes, parts_of_files
 from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
@@ -59,14 +60,23 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
     if ensemble.search.probabilities:
         inputs |= {probabilities_key(m.name): m.out_of_fold_probabilities for m in ensemble.judges}
     outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
+    names = [member.name for member in ensemble.members]
     return [
-        node(searcher(ensemble.task, ensemble.name), inputs, outputs, name="search",
+        node(searcher(ensemble.task, ensemble.name, names), inputs, outputs, name="search",
              namespace=space),
     ]  # fmt: skip
 
 
-def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, History]]:
-    """A node function that searches for an ensemble."""
+def searcher(
+    task: Task, ensemble: str, names: Sequence[str]
+) -> Callable[..., tuple[Choice, Choices, History]]:
+    """A node function that searches for an ensemble.
+
+    Args:
+        task: What is predicted.
+        ensemble: Its name.
+        names: Its members, each of which has a weight where the default gives some.
+    """
 
     def search_ensemble(
         settings: Search,
@@ -80,6 +90,7 @@ def searcher(task: Task, ensemble: str) -> Callable[..., tuple[Choice, Choices, 
         """Search on out-of-fold predictions for the best ensemble."""
         journals = runs.path / "searches" / task / ensemble
         journals.mkdir(parents=True, exist_ok=True)
+        default = weighted_by_model(default, names)
         problem = problem_of(task, settings, train, folds, members, metric, default)
         found = search(
             problem,
@@ -185,9 +196,8 @@ def problem_of_gathered(
 def _judge(gathered: Gathered, metric: PickedSettings) -> Judge[Any]:
     """Scores image by image."""
     truth = gathered.truth
-    image_ids = scored_images(metric, truth)
-    fold_of = gathered.parts.set_index("image_id")["fold"].loc[image_ids]
-    group_of = truth.images.set_index("image_id")["group"].loc[image_ids]
+    group_of = scored_groups(metric, truth)
+    fold_of = gathered.parts.set_index("image_id")["fold"].loc[group_of.index]
     return Judge(
         lambda fused: image_scores(metric, truth, {"the ensemble": fused})["the ensemble"].scores,
         part=np.unique(fold_of, return_inverse=True)[1],

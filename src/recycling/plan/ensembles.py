@@ -229,8 +229,10 @@ def _resolved(
         if name != TEACHER or (isinstance(m, TrainingPlan) and m.fold is not None)
     ]
     chosen = tuple(member for member in meant if described.means(member))
+    weights = _weights(described, task, parameters)
+    check_weights(f"ensembles.{name}", chosen, weights, where)
     if not searched:
-        chosen = _with_weight(name, described, chosen, _weights(described, task, parameters), where)
+        chosen = _with_weight(name, described, chosen, weights, where)
     takes = "predictions" if method is None else method.takes
     if takes == "probabilities":
         _check_probabilities(name, chosen, where)
@@ -354,6 +356,26 @@ def _fusion(
         return None
 
 
+def check_weights(key: str, members: Sequence[Member], weights: Any, where: str) -> None:
+    """Stop where weights are numbers, and a member has none.
+
+    Args:
+        key: What is fused, for the message.
+        members: Who is.
+        weights: `equal`, `score`, or a number by name.
+        where: The file that `key` is in, for the message.
+
+    Raises:
+        PlanError: A member has none.
+    """
+    for member in members if isinstance(weights, Mapping) else ():
+        if member.name not in weights and member.model not in weights:
+            raise PlanError(
+                f"{where}: {key}: {member.name!r} has no weight, they are given to "
+                f"{listed(weights)}; add one, or leave it out"
+            )
+
+
 def _with_weight(
     name: str, described: Ensemble, members: tuple[Member, ...], weights: Any, where: str
 ) -> tuple[Member, ...]:
@@ -364,13 +386,6 @@ def _with_weight(
     Raises:
         PlanError: Another member has no weight, or none has.
     """
-    if isinstance(weights, Mapping):
-        for member in members:
-            if member.name not in weights and member.model not in weights:
-                raise PlanError(
-                    f"{where}: ensembles.{name}: {member.name!r} has no weight, they are given to "
-                    f"{listed(weights)}; add one, or leave it out"
-                )
     if weights != "score":
         return members
     lacking = [member for member in members if not member.judged_by]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
-from recycling.plan.ensembles import Ensemble, fusion_of
+from recycling.plan.ensembles import Ensemble, Fusion, check_weights, fusion_of
 from recycling.plan.models import check_name, start_of
 from recycling.plan.parameters import PlanError, faults, nearest
 from recycling.plan.records import (
@@ -127,7 +127,8 @@ def resolve_rounds(
     }
     for name in rounds:
         _check_order(name, teachers, rounds, models, where)
-    boxes = {name: _box_round(name, teachers) for name in rounds}
+    of_pool = {n: teachers[n] for n, settings in rounds.items() if "pool" in settings.images}
+    boxes = {name: _box_round(name, of_pool) for name in rounds}
     students: dict[tuple[str, Task], list[TrainingPlan]] = {}
     for training in trainings:
         own = round_of(models[training.model]) if training.control_of is None else None
@@ -143,11 +144,7 @@ def resolve_rounds(
                 _check_taught(taught, name, settings, where)
                 continue
             fusion = fusion_of(settings.teacher, described, task, parameters)
-            if fusion.learns == "labels":
-                raise PlanError(
-                    f"{where}: ensembles.{settings.teacher} is learnt; give it other settings, it "
-                    f"labels the round {name!r}"
-                )
+            _check_fusion(task, name, settings.teacher, fusion, ensembles, where)
             folds = dict.fromkeys(student.fold for student in taught)
             if task == "det":
                 for other in (own for own in rounds if boxes[own] == name):
@@ -158,6 +155,8 @@ def resolve_rounds(
                         folds |= dict.fromkeys([s.fold for s in cropping] or [None])
             for fold in folds or {None: None}:
                 own_members = tuple(m for m in members if fold is None or m.fold == fold)
+                if settings.teacher not in ensembles:
+                    check_weights(f"ensembling.{task}", own_members, fusion.weights, where)
                 for student in (s for s in taught if s.fold == fold):
                     _check_student(
                         student, own_members, name, settings, models, fusion.weights, where
@@ -202,6 +201,29 @@ def _teachers(
     return [training for training in own if described.means(training)]
 
 
+def _check_fusion(
+    task: Task,
+    name: str,
+    teacher: str,
+    fusion: Fusion,
+    ensembles: Mapping[str, Ensemble],
+    where: str,
+) -> None:
+    """Stop where the fusion of a teacher would learn from labels that students hold out."""
+    if fusion.learns != "labels":
+        return
+    if teacher in ensembles:
+        raise PlanError(
+            f"{where}: ensembles.{teacher} is learnt; give it other settings, it labels the round "
+            f"{name!r}"
+        )
+    raise PlanError(
+        f"{where}: ensembling.{task} learns from labels or calibrates, and {teacher!r} labels the "
+        f"round {name!r}; make an ensemble of {teacher!r} with settings of its own, and name that "
+        "as the teacher"
+    )
+
+
 def _check_order(
     name: str,
     teachers: Mapping[str, Sequence[TrainingPlan]],
@@ -234,7 +256,14 @@ def _origins(name: str, models: Mapping[str, Model]) -> Iterator[str]:
 
 
 def _box_round(name: str, teachers: Mapping[str, Sequence[TrainingPlan]]) -> str | None:
-    """The round whose boxes are cropped for classifiers: its own, or the first that has some."""
+    """The round whose boxes on the pool are cropped: its own, or the first that has some.
+
+    Args:
+        name: The round that asks classifiers about crops.
+        teachers: Those of each round that labels the pool.
+    """
+    if name not in teachers:
+        return None
     for own in dict.fromkeys([name, *teachers]):
         if any(teacher.task == "det" for teacher in teachers[own]):
             return own

@@ -60,11 +60,11 @@ def annotate_crops(
             that learn from them.
 
     Returns:
-        The annotations of `crops` that were kept, with category and score of the teacher; and all
-        crops, with their `fate`: "kept" or "refused".
+        The annotations of `crops` that were kept, with category and score of the teacher and
+        ``source = "pseudo"``; and all crops, with their `fate`: "kept" or "refused".
     """
     best = _best(probabilities, categories)
-    boxes = crops.annotations.drop(columns=["category_id", "score"])
+    boxes = crops.annotations.drop(columns=["category_id", "score"]).assign(source="pseudo")
     rows = boxes.merge(best, on="annotation_id", validate="one_to_one")
     sure = is_kept(rows, thresholds, settings, len(crops.images))
     table = rows.assign(fate=np.where(sure, "kept", "refused"))

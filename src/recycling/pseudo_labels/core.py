@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Literal, NewType
 
@@ -226,12 +227,26 @@ def graded_by_score(
     unit_of_image, sizes = units_of(images)
     unit = unit_of_image[counted["image"].to_numpy(dtype=np.int64)]
     category = counted["category"].to_numpy(dtype=np.int64)
-    at = np.searchsorted(-GRID, -counted["score"].to_numpy(dtype=np.float64))
+    at = first_reached(counted["score"].to_numpy())
     shape = (len(sizes), n_categories, len(GRID) + 1)
     kept, wrong = np.zeros(shape), np.zeros(shape)
     np.add.at(kept, (unit, category, at), 1 / sizes[unit])
     np.add.at(wrong, (unit, category, at), (counted["outcome"] == 0).to_numpy() / sizes[unit])
     return Graded(kept.cumsum(axis=2)[..., :-1], wrong.cumsum(axis=2)[..., :-1], cap)
+
+
+def first_reached(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The place in `GRID` of the first threshold that each score reaches; its length for none.
+
+    Scores and thresholds meet in 32 bits, as many as most scores have: 9 votes of 10 are 0.9.
+
+    Args:
+        scores: (n,), 0 to 1.
+
+    >>> GRID[first_reached(np.array([9], np.float32) / np.float32(10))].tolist()
+    [0.9]
+    """
+    return np.searchsorted(-GRID.astype(np.float32), -scores.astype(np.float32))
 
 
 def is_kept(
@@ -247,7 +262,7 @@ def is_kept(
     """
     least = thresholds.set_index("category_id")["threshold"].astype("float64").fillna(np.inf)
     image, category, score = table["image_id"], table["category_id"], table["score"]
-    kept = score >= category.map(least)
+    kept = score.astype("float32") >= category.map(least).astype("float32")
     kept &= _is_of_the_surest(score, image, category, settings.cap)
     sure = table[kept].set_index("image_id")["score"]
     return kept & image.isin(surest_images(sure, settings.share, n_images))
@@ -265,14 +280,15 @@ def surest_images(scores: pd.Series, share: float, n_images: int) -> Collection[
 
     Args:
         scores: Of what is kept, by `image_id`.
-        share: Of all images.
+        share: Of all images; rounded down, but one image at least.
         n_images: How many images there are.
 
     >>> surest_images(pd.Series([0.5, 0.9, 0.8], index=[1, 1, 2]), 0.5, 2)
     [2]
     """
     order = scores.groupby(level=0).mean().sort_values(ascending=False, kind="stable")
-    most = len(order) if share == 1 else int(share * n_images)
+    # 0.29 of 100 is a little less than 29 in binary.
+    most = len(order) if share == 1 else max(1, math.floor(share * n_images + 1e-9))
     return list(order.index[:most])
 
 

@@ -17,6 +17,7 @@ from recycling.pseudo_labels.core import (
     PseudoLabeling,
     Thresholds,
     as_annotations,
+    first_reached,
     surest_images,
     units_of,
 )
@@ -74,7 +75,7 @@ def _by_threshold(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixels that are kept, and the wrong ones: (categories, thresholds) each."""
     known = true != 255
-    label, at = label_map[known].astype(np.int64), np.searchsorted(-GRID, -sure[known])
+    label, at = label_map[known].astype(np.int64), first_reached(sure[known])
     cell = label * (len(GRID) + 1) + at
     size = n * (len(GRID) + 1)
     is_wrong = label_map[known] != true[known]
@@ -107,7 +108,7 @@ def annotate_regions(
     Returns:
         The annotations; and all regions, with their `fate`: "kept", "ignored" or "refused".
     """
-    least = np.asarray(thresholds["threshold"].astype("float64").fillna(np.inf), dtype=np.float64)
+    least = np.asarray(thresholds["threshold"].astype("float64").fillna(np.inf), dtype=np.float32)
     category_ids = categories["category_id"].to_numpy()
     rows = [
         {"image_id": image_id, **region}
@@ -128,7 +129,7 @@ def annotate_regions(
 def _regions(
     label_map: LabelMap,
     sure: NDArray[np.float32],
-    least: NDArray[np.float64],
+    least: NDArray[np.float32],
     category_ids: NDArray[np.int64],
     settings: PseudoLabeling,
 ) -> Iterator[dict[str, Any]]:

@@ -124,7 +124,8 @@ def log_evidence(losses: NDArray[np.float64], allowed: float, cap: float) -> NDA
     """The evidence that losses are at most 0 on average: the log of what a bet on it has won.
 
     The bet before each unit is made of what the units before it have shown (aGRAPA of the source);
-    the most that was won at any time counts (Ville's inequality).
+    the most that was won at any time counts (Ville's inequality). The order of the units is drawn,
+    as that of a table may say something of their losses: easy folders first, say.
 
     Args:
         losses: (units, ...), wrong less `allowed` times kept.
@@ -141,7 +142,8 @@ def log_evidence(losses: NDArray[np.float64], allowed: float, cap: float) -> NDA
     variance = np.full(losses.shape[1:], allowed * (1 - allowed) * cap**2 / 4)
     total, total_square = mean, variance + mean**2
     won = best = np.zeros_like(mean)
-    for n_seen, loss in enumerate(losses, start=2):
+    order = np.random.default_rng(0).permutation(len(losses))
+    for n_seen, loss in enumerate((losses[unit] for unit in order), start=2):
         bet = np.clip(-mean / np.maximum(variance + mean**2, 1e-12), 0, _LARGEST_BET / worst)
         won = won + np.log1p(-bet * loss)
         best = np.maximum(best, won)

@@ -21,7 +21,7 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
             - `metrics`: the ensemble's metrics there; their score is NaN where no truth is known;
             - `test_metrics`, `test_members`: those on the test images, and of the members by name;
             - `interval`: `low` and `high`, between which its score lies by the bootstrap over
-              images; empty where no truth is known;
+              groups of images; empty where no truth is known;
             - `members`: the metrics of each member, by name;
             - `weights`: how much each member counts, by name;
             - `objects`: what the members agree on, in the plural: ``boxes``;

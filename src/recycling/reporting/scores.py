@@ -31,7 +31,7 @@ class TaskScores(TypedDict):
             `teacher` the first one's): the same metric for small, medium and large objects; a size
             of which the truth holds none is left out.
         intervals: Where known, by the name of the ensemble as in `sizes`: between which two values
-            its score lies in 95 of 100 draws of other images.
+            its score lies in 95 of 100 draws of other groups of images.
     """
 
     metric: str

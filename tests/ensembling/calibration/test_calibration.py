@@ -35,6 +35,12 @@ def test_isotonic_finds_any_rising_curve(power):
     assert isotonic(score, right, np.ones(len(score)))(at) == pytest.approx(at**power, abs=0.04)
 
 
+def test_isotonic_keeps_the_order_of_scores_also_where_all_are_wrong_or_right():
+    score = np.array([0.3, 0.4, 0.6, 0.7])
+    curve = isotonic(score, np.array([0.0, 0.0, 1.0, 1.0]), np.ones(4))
+    assert (np.diff(curve(np.linspace(0, 1, 21))) > 0).all()
+
+
 def test_platt_finds_a_logistic_curve():
     rng = np.random.default_rng(0)
     log_odds = rng.normal(0, 2, 20_000)
@@ -98,6 +104,14 @@ def test_crops_are_calibrated_class_by_class_and_sum_to_one(method):
     fused = calibrate(crops)
     assert fused["Can"][0] == pytest.approx(0.75, abs=0.01)
     assert fused[["Can", "Bag"]].sum(axis=1)[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_crop_of_which_nothing_is_said_stays_so(method):
+    known = pd.DataFrame({"annotation_id": np.arange(80), "Can": 0.99, "Bag": 0.01})
+    calibrate = calibrate_classes(method, known, pd.Series(["Can", "Can", "Can", "Bag"] * 20))
+    unknown = pd.DataFrame({"annotation_id": [9], "Can": [0.5], "Bag": [0.5]})
+    assert calibrate(unknown)[["Can", "Bag"]].to_numpy().tolist() == [[0.5, 0.5]]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -159,6 +159,14 @@ def test_ties_go_to_the_best_ranked_of_the_tied():
         assert values(hard_vote_probabilities(members, ranks=ranks)).argmax() == winner
 
 
+def test_who_holds_all_classes_equally_likely_has_no_vote():
+    silent = table([[0.5, 0.5], [0.5, 0.5]])
+    members = [silent, table([[0.5, 0.5], [0.2, 0.8]]), table([[0.5, 0.5], [0.9, 0.1]])]
+    fused = values(vote(members))
+    np.testing.assert_allclose(fused[0], [0.5, 0.5])  # nobody votes
+    np.testing.assert_allclose(fused[1], [1 / 2.5, 1.5 / 2.5], rtol=1e-6)
+
+
 def test_votes_need_a_rank_for_each_member():
     member = table([[0.9, 0.1]])
     with pytest.raises(EnsemblingError, match="a and b share rank 1"):

@@ -245,6 +245,20 @@ def test_hard_and_soft_votes_are_searched_where_there_are_probabilities():
     assert set(search(problem, n_trials=3).history["method"]) == {"hard_vote", "soft_vote"}
 
 
+def test_masks_are_searched_on_two_folds_of_which_one_alone_teaches_no_calibration():
+    probabilities, maps, score = planes()
+    folds = FOLDS.assign(fold=FOLDS["fold"] % 2)
+    right = np.where(maps["a"][0] == maps["b"][0], maps["a"][0], 0)
+    truth = LabelMaps(range(N_IMAGES), lambda _: right)
+    problem = mask_problem(maps, score, folds, probabilities=probabilities, truth=truth)
+    soft = next(space for space in problem.methods if space.name == "soft_vote")
+    chosen = candidate(soft, {"a": 1}, {"calibrate": "platt"})
+    fused = problem.fuse(chosen, 1, {"a": 0.5})
+    # Part 0 has nobody to learn from but part 1, which is held out.
+    assert np.array_equal(fused[0], maps["a"][0])
+    assert set(search(problem, n_trials=3).history["method"]) == {"hard_vote", "soft_vote"}
+
+
 def test_without_probabilities_members_vote_and_the_better_one_decides():
     _, maps, score = planes()
     problem = mask_problem(maps, score, FOLDS)

@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 
 from recycling.ensembling.calibration.core import Calibrator, Curves, Evidence
-from recycling.ensembling.classes.probabilities import probability_table, scaled_rows
+from recycling.ensembling.classes.probabilities import (
+    probability_table,
+    says_nothing,
+    scaled_rows,
+)
 from recycling.predictions import ClassProbabilities
 
 
@@ -14,7 +18,8 @@ def calibrate_classes(method: str, known: ClassProbabilities, labels: pd.Series)
     """Learn how often crops are of a class that a member gives some probability.
 
     Each class is calibrated against all others, then the probabilities of a crop are scaled to sum
-    to 1 (Zadrozny and Elkan, 2002, section 5).
+    to 1 (Zadrozny and Elkan, 2002, section 5). A crop whose classes are all equally likely, as one
+    that a file lacks, stays as it is.
 
     Args:
         method: The name of a calibration.
@@ -47,8 +52,10 @@ def calibrate_classes(method: str, known: ClassProbabilities, labels: pd.Series)
     )
 
     def calibrated(crops: ClassProbabilities) -> ClassProbabilities:
-        columns = [curves[name](crops[name].to_numpy("float64")) for name in classes]
-        rows = scaled_rows(np.stack(columns, axis=1))
+        before = crops[classes].to_numpy("float64")
+        columns = [curves[name](before[:, number]) for number, name in enumerate(classes)]
+        after = scaled_rows(np.stack(columns, axis=1))
+        rows = np.where(says_nothing(before)[:, None], before, after)
         return probability_table(crops["annotation_id"].to_numpy("int64"), classes, rows)
 
     return calibrated

@@ -7,7 +7,8 @@ import numpy as np
 from recycling.ensembling.calibration.core import Curve, Floats, calibration
 
 RISE = 0.001
-"""How far the curve rises before the middle of its first step, as a share of what is possible."""
+"""How far the curve rises before the middle of its first step, as a share of what is possible; and
+how far from 0 and 1 that leaves room to rise its steps are."""
 
 
 @calibration("isotonic")
@@ -39,7 +40,7 @@ def isotonic(score: Floats, right: Floats, weight: Floats) -> Curve:
     _, of_step = np.unique(step, return_inverse=True)
     total = np.bincount(of_step, weight)
     centre = np.bincount(of_step, weight * score) / total
-    height = np.bincount(of_step, weight * step) / total
+    height = np.clip(np.bincount(of_step, weight * step) / total, RISE, 1 - RISE)
     if centre[0] > 0:
         first = height[0] * (1 - RISE)
         centre, height = np.append(0.0, centre), np.append(first, height)

@@ -63,7 +63,7 @@ def calibrate_masks(method: str, counts: NDArray[np.int64]) -> Calibrator:
 
     Args:
         method: The name of a calibration.
-        counts: (classes, 256, 2), from `count_planes`.
+        counts: (classes, 256, 2), from `count_planes`; with no class, planes stay as they are.
 
     Returns:
         What calibrates probability planes of the same member, each when it is asked for.
@@ -75,6 +75,8 @@ def calibrate_masks(method: str, counts: NDArray[np.int64]) -> Calibrator:
         >>> calibrate_masks("isotonic", counts)(planes)[1].tolist()
         [[[128]]]
     """
+    if len(counts) == 0:
+        return lambda planes: planes
     value = np.arange(STEPS) / (STEPS - 1)
     evidence = {}
     for label, (wrong, right) in enumerate(counts.transpose(0, 2, 1).astype(np.float64)):
@@ -85,7 +87,6 @@ def calibrate_masks(method: str, counts: NDArray[np.int64]) -> Calibrator:
     curves = Curves(method, evidence)
     table = np.stack(
         [np.rint(255 * np.clip(curves[label](value), 0, 1)) for label in range(len(counts))]
-        or [np.empty(STEPS)]
     ).astype(np.uint8)
 
     def calibrated(planes: ProbabilityMaps) -> ProbabilityMaps:

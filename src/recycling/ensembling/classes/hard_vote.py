@@ -7,7 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from recycling.ensembling.classes.probabilities import aligned_probabilities, probability_table
+from recycling.ensembling.classes.probabilities import (
+    aligned_probabilities,
+    probability_table,
+    says_nothing,
+)
 from recycling.ensembling.members import member_names
 from recycling.ensembling.methods import Calibrate, ClassFusion, class_method
 from recycling.ensembling.ties import best_first
@@ -32,13 +36,14 @@ def hard_vote_probabilities(
 
     Args:
         members: As for `average_probabilities`. Of classes that a member holds equally likely, the
-            first has its vote.
+            first has its vote; of a crop whose classes it all holds equally likely, it has none.
         ranks: (members,), each member's rank, the smallest the best; no two the same.
         names: What to call the members in messages.
 
     Returns:
         Each class's share of the votes, float32, where the winner is given half a vote more, so
-        that the table, too, says who won a tie. In the first member's order of rows and columns.
+        that the table, too, says who won a tie; where nobody votes, all classes have the same
+        share. In the first member's order of rows and columns.
 
     Raises:
         EnsemblingError: Ranks that do not fit, or a member with other crops or other classes.
@@ -55,11 +60,13 @@ def hard_vote_probabilities(
     called = member_names(names, len(members))
     order = best_first(ranks, called)
     annotation_ids, classes, probabilities = aligned_probabilities(members, called)
-    choices = probabilities.argmax(axis=2)[order]
-    votes = (choices[:, :, None] == np.arange(len(classes))).sum(axis=0)
+    choices, votes_here = probabilities.argmax(axis=2)[order], ~says_nothing(probabilities)[order]
+    votes = ((choices[:, :, None] == np.arange(len(classes))) & votes_here[:, :, None]).sum(axis=0)
     rows = np.arange(len(annotation_ids))
     # argmax takes the first of equals, and members stand in the order of their ranks.
-    winner = choices[votes[rows, choices].argmax(axis=0), rows]
+    support = np.where(votes_here, votes[rows, choices], 0)
+    winner = choices[support.argmax(axis=0), rows]
     shares = votes.astype(np.float64)
     shares[rows, winner] += 0.5
-    return probability_table(annotation_ids, classes, shares / (len(members) + 0.5))
+    shares[~votes_here.any(axis=0)] = 1
+    return probability_table(annotation_ids, classes, shares / shares.sum(axis=1, keepdims=True))

@@ -54,6 +54,21 @@ def scaled_rows(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(positive / positive.sum(axis=1, keepdims=True))
 
 
+def says_nothing(probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether all classes are equally likely, as where a file lacks a crop.
+
+    Args:
+        probabilities: (..., classes).
+
+    Returns:
+        (...).
+
+    >>> says_nothing(np.array([[0.5, 0.5], [0.6, 0.4]])).tolist()
+    [True, False]
+    """
+    return np.asarray(probabilities.max(axis=-1) == probabilities.min(axis=-1))
+
+
 def aligned_probabilities(
     members: Sequence[ClassProbabilities], names: Sequence[str]
 ) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:

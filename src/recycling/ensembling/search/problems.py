@@ -180,7 +180,8 @@ def mask_problem(
     )
 
     def learn(name: str, method: str, parts: frozenset[int]) -> Calibrator:
-        return calibrate_masks(method, np.sum([counts(name, part) for part in parts], axis=0))
+        known = [counts(name, part) for part in parts]
+        return calibrate_masks(method, np.sum(known, axis=0)) if known else lambda planes: planes
 
     @cache
     def calibrated(name: str, method: str, held_out: int | None) -> ProbabilityMaps:

@@ -15,8 +15,7 @@ from recycling.reporting.scores import SIZES
 
 _SCORE = """
 <p>{{ metric }} <strong>{{ "%.4f" | format(score) }}</strong> {{ where }}
-{%- if interval %}, {{ "%.4f to %.4f" | format(interval.low, interval.high) }} on other images
-{%- endif %}.
+{%- if interval %}, {{ interval }} on other groups of images{% endif %}.
 {%- if test is not none %} On the test images: {{ "%.4f" | format(test) }}.{% endif %}</p>
 """
 _NO_SCORE = "<p>No truth is known, so there is no score.</p>"
@@ -40,7 +39,7 @@ def score(
         metric=metrics.metric,
         score=metrics.score,
         where="out of fold" if out_of_fold else "on the test images",
-        interval=interval,
+        interval="{low:.4f} to {high:.4f}".format(**interval) if interval else None,
         test=test,
     )
     return [sentence, *_sizes(metrics)]
