@@ -1,6 +1,7 @@
 """Images that are called otherwise than their file, and files that are several images."""
 
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from recycling.annotations import (
     check_images,
     clean,
     from_coco,
+    undo,
 )
 from recycling.pipelines.data_cleaning import clean_annotations
 from recycling.splitting import SplitError, Splitting, check_leaks, make_folds
@@ -210,6 +212,19 @@ def test_labels_of_both_entries_of_a_file_are_kept_on_one_image(tmp_path):
         [0, 1], [1, 2], [2, 1],
     ]  # fmt: skip
     assert "its image 3 has the same bytes as image 1" in audit["reason"].tolist()
+
+
+def test_a_copy_that_is_dropped_does_not_part_its_group(tmp_path):
+    _draw(tmp_path, "a.png", "c.png", "d.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())
+    annotations = _annotations("a.png", "b.png", "c.png", "d.png")
+    groups = pd.Series(["g1", "g2", "g2", "g3"], dtype="string")
+    annotations = replace(annotations, images=annotations.images.assign(group=groups))
+    cleaned, audit = _cleaned(annotations, tmp_path)
+    assert dict(zip(cleaned.images["image_id"], cleaned.images["group"], strict=True)) == {
+        1: "g1", 3: "g1", 4: "g3",
+    }  # fmt: skip
+    assert undo(cleaned, audit).images.equals(annotations.images)
 
 
 def test_the_same_label_on_both_is_kept_once(tmp_path):

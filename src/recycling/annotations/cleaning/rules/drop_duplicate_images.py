@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from recycling.annotations.cleaning.audit import NO_AUDIT, combined
+from recycling.annotations.cleaning.audit import NO_AUDIT, changed, combined
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.cleaning.rows import with_rows, without_images
 from recycling.annotations.core import AnnotationError, Annotations
+from recycling.annotations.images.near_duplicates import joined_groups
 from recycling.annotations.images.same_files import first_of_same
 from recycling.errors import listed
 
@@ -36,8 +39,9 @@ def drop_duplicate_images(
 ) -> Cleaned:
     """Drop images with the same bytes as one of a lower id, or of the same file.
 
-    A copy stays where the one that it copies is itself gone. Annotations that say the same twice
-    are another rule's.
+    A copy stays where the one that it copies is itself gone. The groups of a copy and of the image
+    that is kept become one, so that no fold separates what the copy held together. Annotations
+    that say the same twice are another rule's.
 
     Args:
         annotations: The tables.
@@ -74,6 +78,20 @@ def drop_duplicate_images(
             {"image_id": [kept[copy] for copy in old]},
             [f"its image {copy} has the same bytes as image {kept[copy]}" for copy in old],
         )
+    grouped, groups = _with_joined_groups(moved, first)
     reasons = {copy: f"the same bytes as image {original}" for copy, original in kept.items()}
-    rest, drops = without_images(moved, _RULE, reasons)
-    return rest, combined([audit, drops])
+    rest, drops = without_images(grouped, _RULE, reasons)
+    return rest, combined([audit, groups, drops])
+
+
+def _with_joined_groups(annotations: Annotations, first: pd.Series[int]) -> Cleaned:
+    """The groups of each image and of the one that it copies made one, on images that stay."""
+    before = annotations.images.reset_index(drop=True)
+    original = pd.Index(before["image_id"]).get_indexer(first)
+    group = joined_groups(before, original, np.arange(len(before)))
+    stays = original == np.arange(len(before))
+    moved = stays & (group != before["group"]).to_numpy(dtype=bool)
+    after = before.assign(group=group.where(moved, before["group"]))
+    reasons = ["a copy of one of its images was in that group"] * int(moved.sum())
+    audit = changed(_RULE, "image", before[moved], after[moved], reasons)
+    return replace(annotations, images=after), audit
