@@ -290,6 +290,36 @@ def test_the_copy_of_a_big_id_is_told_by_its_right_number(tmp_path):
     assert f"the same bytes as image {BIG}" in audit["reason"].tolist()
 
 
+def test_big_ids_of_categories_come_through_a_merge_with_some_dropped():
+    big = 2**53
+    names = {big: "Old", big + 1: "Glass", big + 5: "Bottle", 3: "Junk"}
+    annotations = _annotations(*"abcd", categories=["Glass"] * 4)
+    table, categories = annotations.annotations, annotations.categories
+    annotations = replace(
+        annotations,
+        annotations=table.assign(category_id=list(names)),
+        categories=categories.assign(category_id=list(names), name=list(names.values())),
+    )
+    mapping = {"categories": {"Glass": ["Old", "Bottle"]}, "unmapped": "drop"}
+    rules = Cleaning.model_validate({"fix_categories": mapping})
+    cleaned, _ = clean(annotations, IMAGE_CHECKS.empty(), rules)
+    assert cleaned.categories["category_id"].tolist() == [big + 1]
+    assert cleaned.annotations["category_id"].tolist() == [big + 1] * 3
+
+
+def test_a_category_is_created_where_the_highest_id_is_taken():
+    annotations = _annotations("a.png")
+    last = 2**63 - 1
+    annotations = replace(
+        annotations,
+        annotations=annotations.annotations.assign(category_id=last),
+        categories=annotations.categories.assign(category_id=last),
+    )
+    rules = Cleaning.model_validate({"fix_categories": {"categories": {"Glass": [], "Can": []}}})
+    cleaned, _ = clean(annotations, IMAGE_CHECKS.empty(), rules)
+    assert cleaned.categories["category_id"].tolist() == [last, 0]
+
+
 # What looks alike
 
 
