@@ -145,6 +145,42 @@ def test_names_of_classes_in_a_text_file_become_those_of_the_environment(tmp_pat
     assert written["names"] == ["Paper", "Metal"]
 
 
+@pytest.mark.parametrize(
+    ("others", "taken"),
+    [
+        (["config/coco.yaml"], "data.yaml"),
+        (["aaa/coco.yaml", "labels/own.yml"], "data.yaml"),
+        (["labels/train/data.yaml"], "labels/train/data.yaml"),
+    ],
+)
+def test_data_yaml_is_taken_whatever_other_yaml_has_names(
+    tmp_path: Path, others: list[str], taken: str
+) -> None:
+    _yolo(tmp_path)
+    for other in others:
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text("names: [Person, Car]\n")
+    (source, *_) = recognise(tmp_path).sources["YOLO"]
+    assert source.options == {"data_yaml": tmp_path / taken}
+
+
+def test_several_yaml_files_of_other_names_are_said(tmp_path: Path) -> None:
+    _yolo(tmp_path)
+    (tmp_path / "data.yaml").rename(tmp_path / "waste.yaml")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/coco.yaml").write_text("names: [Person, Car]\n")
+    found = recognise(tmp_path)
+    assert found.sources["YOLO"][0].options == {"data_yaml": tmp_path / "waste.yaml"}
+    assert "config/coco.yaml: not used: the names are taken from waste.yaml" in found.remarks
+
+
+def test_a_blank_line_among_classes_is_not_passed_over(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    (tmp_path / "classes.txt").write_text("Paper\n\nMetal\n\n\n")
+    (source, *_) = recognise(tmp_path).sources["YOLO"]
+    assert source.options == {"names": ["Paper", "", "Metal"]}
+
+
 def test_where_several_formats_fit_it_is_said_and_another_can_be_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

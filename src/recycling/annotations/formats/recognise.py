@@ -237,12 +237,20 @@ def _yolo(
     if not labels:
         return []
     listed = [path for path in files if path.name in ("classes.txt", "obj.names")]
-    options: dict[str, Any]
+    roots = _by_root(labels)
+    options: dict[Path, dict[str, Any]]
     if named:
-        options = {"data_yaml": named[0]}
+        options = {root: {"data_yaml": _nearest(named, root)} for root in roots}
+        used = {own["data_yaml"] for own in options.values()}
+        taken = ", ".join(path.relative_to(folder).as_posix() for path in sorted(used))
+        remarks += [
+            f"{path.relative_to(folder).as_posix()}: not used: the names are taken from {taken}"
+            for path in named
+            if path not in used
+        ]
     elif listed:
-        options = {"names": listed[0].read_text(encoding="utf-8-sig").split("\n")}
-        options["names"] = [name.strip() for name in options["names"] if name.strip()]
+        names = _names_in_lines(_nearest(listed, labels[0].parent))
+        options = {root: {"names": names} for root in roots}
     else:
         remarks.append(
             f"{len(labels)} label files of YOLO ({labels[0].relative_to(folder).as_posix()}, ...), "
@@ -250,9 +258,24 @@ def _yolo(
         )
         return []
     return [
-        Source("YOLO", root, _same_stems(root, own, images), options=options)
-        for root, own in _by_root(labels).items()
+        Source("YOLO", root, _same_stems(root, own, images), options=options[root])
+        for root, own in roots.items()
     ]
+
+
+def _nearest(files: Sequence[Path], root: Path) -> Path:
+    """The file that is about labels: one called data first, then the nearest above them."""
+
+    def steps(path: Path) -> tuple[bool, int, int]:
+        shared = len(Path(os.path.commonpath([path.parent, root])).parts)
+        return path.stem != "data", len(path.parent.parts) - shared, len(root.parts) - shared
+
+    return min(files, key=steps)
+
+
+def _names_in_lines(path: Path) -> list[str]:
+    """The names of classes, one a line; blank lines count, but for those at the end."""
+    return [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
 
 
 def _is_labels(path: Path) -> bool:
