@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -179,6 +180,42 @@ def test_a_blank_line_among_classes_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("Paper\n\nMetal\n\n\n")
     (source, *_) = recognise(tmp_path).sources["YOLO"]
     assert source.options == {"names": ["Paper", "", "Metal"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remark"),
+    [
+        ("cut.json.gz", gzip.compress(b'{"images": [], "annotations": []}')[:-9], "cut.json.gz: not"),
+        ("bad.json.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 20, "bad.json.gz: not"),
+        (
+            "deep.json",
+            b'{"images": [], "annotations": ' + b"[" * 99_999 + b"]" * 99_999 + b"}",
+            "deep.json: not read as COCO: RecursionError",
+        ),
+        (
+            "seg.csv",
+            b"image_id,PredictionString\n0.jpg," + b"0 " * 99_999,
+            "seg.csv: holds predictions",
+        ),
+        ("long.csv", b"file_name,label\n0.jpg," + b"0" * 199_999, "long.csv: not read as CSV: field"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said_and_the_others_are_used(
+    name: str, content: bytes, remark: str, tmp_path: Path
+) -> None:
+    _coco(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    found = recognise(tmp_path)
+    assert [source.path.name for source in found.sources["COCO"]] == ["annotations.json"]
+    (said,) = found.remarks
+    assert said.startswith(remark)
+
+
+def test_classes_in_another_encoding_are_said(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    (tmp_path / "classes.txt").write_bytes("종이\n캔\n".encode("cp949"))
+    with pytest.raises(AnnotationError, match=r"classes.txt: not in UTF-8, save it as that"):
+        recognise(tmp_path)
 
 
 def test_where_several_formats_fit_it_is_said_and_another_can_be_taken(
