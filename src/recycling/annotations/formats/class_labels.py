@@ -9,7 +9,6 @@ classifies images, too. Several labels of an image make one class of a joint nam
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -21,11 +20,9 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
-from recycling.annotations.images.found_files import found_files, is_litter
-from recycling.errors import Faults, listed, visible
+from recycling.annotations.images.found_files import files_meant, is_litter
+from recycling.errors import Faults
 from recycling.progress import track
-
-_log = logging.getLogger(__name__)
 
 SEPARATOR = "/"
 """Stands between the values in a class's joint name."""
@@ -145,7 +142,7 @@ def read_class_csv(
     others = [name for name in header if name not in {*labels, file_name, group}]
     images: list[FoundImage] = []
     seen: dict[str, str] = {}
-    means = _files_meant(root, [row[file_name] for _, row in rows])
+    means = files_meant(root, [row[file_name] for _, row in rows])
     for line, row in track(rows, "reading labelled images"):
         if not _check_row(row, f"line {line}", known, file_name, group, faults):
             continue
@@ -266,24 +263,6 @@ def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
 
 
 # CSV
-
-
-def _files_meant(root: Path, names: list[str]) -> dict[str, str]:
-    """The file that each name means; those spelt in another way are said."""
-    once = [name for name in dict.fromkeys(names) if name]
-    if not root.is_dir():
-        return dict.fromkeys(names, "") | {name: name for name in once}
-    found = found_files(root, once)
-    pairs = [(one, other) for one, other in zip(once, found, strict=True) if one != other]
-    if pairs:
-        _log.warning(
-            "%s: %d file names are spelt in another way than the files (Unicode form, separators, "
-            "case) and taken for the same: %s",
-            root,
-            len(pairs),
-            listed((f"{visible(one)} for {visible(other)}" for one, other in pairs), 3),
-        )
-    return {"": "", **dict(zip(once, found, strict=True))}
 
 
 def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
