@@ -211,7 +211,7 @@ def test_labels_of_both_entries_of_a_file_are_kept_on_one_image(tmp_path):
     assert cleaned.annotations[["annotation_id", "image_id"]].to_numpy().tolist() == [
         [0, 1], [1, 2], [2, 1],
     ]  # fmt: skip
-    assert "its image 3 has the same bytes as image 1" in audit["reason"].tolist()
+    assert "its image 3: the same bytes as image 1" in audit["reason"].tolist()
 
 
 def test_a_copy_that_is_dropped_does_not_part_its_group(tmp_path):
@@ -245,6 +245,21 @@ def test_one_file_is_one_image_where_no_image_is_at_hand(tmp_path):
     cleaned, _ = _cleaned(annotations, tmp_path / "missing")
     assert cleaned.images["image_id"].tolist() == [1, 3]
     assert cleaned.annotations["image_id"].tolist() == [1, 1, 3]
+
+
+def test_labels_do_not_move_between_entries_of_one_file_of_other_sizes(tmp_path):
+    annotations = _annotations("s/a.png", "s\\a.png", "b.png")
+    images = annotations.images.assign(width=[48, 24, 48], height=[32, 16, 32])
+    annotations = replace(annotations, images=images)
+    with pytest.raises(AnnotationError, match=r"by id: 2 \(24 x 16\) and 1 \(48 x 32\)"):
+        _cleaned(annotations, tmp_path / "missing")
+    rules = {"drop_duplicate_images": {"labels": "drop"}}
+    cleaned, audit = _cleaned(annotations, tmp_path / "missing", **rules)
+    assert cleaned.annotations["image_id"].tolist() == [1, 3]
+    assert audit["reason"].tolist() == [
+        "the same file as image 1",
+        "its image 2: the same file as image 1",
+    ]
 
 
 def test_one_file_is_one_group_where_its_entries_stay(tmp_path):
