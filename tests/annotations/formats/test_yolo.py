@@ -133,6 +133,16 @@ def test_a_side_a_little_below_0_is_0_and_left_to_cleaning(folders, side):
     assert table["category_id"].tolist() == [1]
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(folders):
+    (folders[0] / "a.txt").unlink(missing_ok=True)
+    (folders[0] / "a.txt").symlink_to("gone")
+    told = refused(folders)
+    assert told.endswith(
+        "1 x cannot be opened, see that it is there and may be read: a.txt (No such file or "
+        "directory)"
+    )
+
+
 def test_all_faults_of_all_files_are_counted_by_kind(folders):
     for name in "abcde":
         draw_one(folders[1] / f"{name}.png", (8, 6))

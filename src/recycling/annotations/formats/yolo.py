@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
+    NOT_OPENED,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -199,7 +200,10 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
         return []
     try:
         lines = file.sidecar.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeError):
+    except OSError as error:
+        faults.add(NOT_OPENED, f"{file.sidecar_name} ({error.strerror})")
+        return []
+    except UnicodeError:
         faults.add("cannot be read as text, replace it", file.sidecar_name)
         return []
     good = []
