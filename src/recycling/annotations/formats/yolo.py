@@ -175,7 +175,7 @@ def _names(path: Path) -> dict[int, str]:
         )
     names = content["names"]
     entries = dict(enumerate(names)) if isinstance(names, list) else names
-    numbered = {}
+    numbered: dict[int, str] = {}
     for key, name in entries.items():
         if not str(key).isdecimal() or not isinstance(name, str):
             raise AnnotationError(
