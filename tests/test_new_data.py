@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -143,6 +144,78 @@ def test_names_of_classes_in_a_text_file_become_those_of_the_environment(tmp_pat
     assert "train: categories: Paper (0), Metal (1)" in lines
     written = yaml.safe_load((tmp_path / "project/conf/mine/data.yaml").read_text())
     assert written["names"] == ["Paper", "Metal"]
+
+
+@pytest.mark.parametrize(
+    ("others", "taken"),
+    [
+        (["config/coco.yaml"], "data.yaml"),
+        (["aaa/coco.yaml", "labels/own.yml"], "data.yaml"),
+        (["labels/train/data.yaml"], "labels/train/data.yaml"),
+    ],
+)
+def test_data_yaml_is_taken_whatever_other_yaml_has_names(
+    tmp_path: Path, others: list[str], taken: str
+) -> None:
+    _yolo(tmp_path)
+    for other in others:
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text("names: [Person, Car]\n")
+    (source, *_) = recognise(tmp_path).sources["YOLO"]
+    assert source.options == {"data_yaml": tmp_path / taken}
+
+
+def test_several_yaml_files_of_other_names_are_said(tmp_path: Path) -> None:
+    _yolo(tmp_path)
+    (tmp_path / "data.yaml").rename(tmp_path / "waste.yaml")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/coco.yaml").write_text("names: [Person, Car]\n")
+    found = recognise(tmp_path)
+    assert found.sources["YOLO"][0].options == {"data_yaml": tmp_path / "waste.yaml"}
+    assert "config/coco.yaml: not used: the names are taken from waste.yaml" in found.remarks
+
+
+def test_a_blank_line_among_classes_is_not_passed_over(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    (tmp_path / "classes.txt").write_text("Paper\n\nMetal\n\n\n")
+    (source, *_) = recognise(tmp_path).sources["YOLO"]
+    assert source.options == {"names": ["Paper", "", "Metal"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remark"),
+    [
+        ("cut.json.gz", gzip.compress(b'{"images": [], "annotations": []}')[:-9], "cut.json.gz"),
+        ("bad.json.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 20, "bad.json.gz"),
+        (
+            "deep.json",
+            b'{"images": [], "annotations": ' + b"[" * 99_999 + b"]" * 99_999 + b"}",
+            "deep.json: not read as COCO: RecursionError",
+        ),
+        (
+            "seg.csv",
+            b"image_id,PredictionString\n0.jpg," + b"0 " * 99_999,
+            "seg.csv: holds predictions",
+        ),
+        ("long.csv", b"file_name,label\n0.jpg," + b"0" * 199_999, "long.csv: not read as CSV"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said_and_the_others_are_used(
+    name: str, content: bytes, remark: str, tmp_path: Path
+) -> None:
+    _coco(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    found = recognise(tmp_path)
+    assert [source.path.name for source in found.sources["COCO"]] == ["annotations.json"]
+    (said,) = found.remarks
+    assert said.startswith(remark)
+
+
+def test_classes_in_another_encoding_are_said(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    (tmp_path / "classes.txt").write_bytes("종이\n캔\n".encode("cp949"))
+    with pytest.raises(AnnotationError, match=r"classes.txt: not in UTF-8, save it as that"):
+        recognise(tmp_path)
 
 
 def test_where_several_formats_fit_it_is_said_and_another_can_be_taken(

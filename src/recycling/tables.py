@@ -119,12 +119,26 @@ class Schema:
 def _typed(series: pd.Series, column: Column, where: str) -> pd.Series:
     if str(series.dtype) == column.dtype:
         return series
+    if column.dtype == "int64" and pd.api.types.is_float_dtype(series):
+        _check_whole(series, column, where)
     try:
         return series.astype(column.dtype)
     except (TypeError, ValueError) as error:
         raise TableError(
             f"{where}: column {column.name!r} should hold {column.dtype}: {error}"
         ) from error
+
+
+def _check_whole(series: pd.Series, column: Column, where: str) -> None:
+    """Refuse numbers that numpy would round or wrap around to whole ones."""
+    whole = (series % 1 == 0) & (series.abs() < 2**63)
+    bad = (~whole & series.notna()).to_numpy(dtype=bool)
+    if bad.any():
+        row = int(bad.argmax())
+        raise TableError(
+            f"{where}: row {row}: {column.name} is no whole number (value "
+            f"{float(series.iloc[row])!r}); {int(bad.sum())} of {len(series)} rows are like that"
+        )
 
 
 def _check_values(series: pd.Series, column: Column, where: str) -> None:

@@ -19,7 +19,7 @@ from recycling.predictions.probability_maps import ProbabilityMaps, probability_
 @settings(max_examples=30, deadline=None)
 def test_what_is_written_is_read_again(planes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("planes")
-    ids = [10 * number for number in range(len(planes), 0, -1)]
+    ids = [10 * number - 15 for number in range(len(planes), 0, -1)]
     by_image = dict(zip(ids, planes, strict=True))
     ProbabilityMaps(ids, by_image.__getitem__).write(folder)
     read = ProbabilityMaps.from_folder(folder)

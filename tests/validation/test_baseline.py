@@ -107,6 +107,13 @@ def test_categories_of_either_side_are_compared():
     assert table.loc["Wood"].tolist() == [25.0, 0.0, 25.0]
 
 
+def test_a_baseline_of_crowd_regions_alone_is_refused(tmp_path):
+    data = annotations_of(BEFORE)
+    crowds = replace(data, annotations=data.annotations.assign(iscrowd=True))
+    with pytest.raises(BaselineError, match="there are no annotations"):
+        write_baseline(crowds, tmp_path / "baseline.yml")
+
+
 def test_a_baseline_of_no_annotations_is_refused(tmp_path):
     with pytest.raises(BaselineError, match="there are no annotations"):
         write_baseline(annotations_of({"Metal": 0}), tmp_path / "baseline.yml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,22 @@ def own_group(image_id: int, taken: Collection[str]) -> str:
     while group in taken:
         group = f"image {group}"
     return group
+
+
+def free_ids(taken: Collection[int], n: int) -> list[int]:
+    """Ids that nothing has: those after the highest or, where int64 ends, the smallest from 0.
+
+    Args:
+        taken: The ids that there are.
+        n: How many are wanted.
+
+    >>> free_ids({4, 7}, 2), free_ids({0, 2**63 - 1}, 2)
+    ([8, 9], [1, 2])
+    """
+    first = max(taken, default=-1) + 1
+    if first + n <= 2**63:
+        return list(range(first, first + n))
+    return list(islice((number for number in count() if number not in taken), n))
 
 
 class AnnotationError(ValueError):

@@ -160,7 +160,7 @@ def probability_planes(probabilities: NDArray[np.floating[Any]]) -> ProbabilityP
 
 
 def _image_id(path: Path) -> int:
-    if not path.stem.isdecimal():
+    if not path.stem.removeprefix("-").isdecimal():
         raise ValueError(
             f"{path}: the name is no image id; planes are stored as <image_id>.npz, one an image"
         )

@@ -77,12 +77,15 @@ def write_baseline(data: Annotations, path: Path) -> None:
         path: The file; it appears whole, and replaces what is there.
 
     Raises:
-        BaselineError: There are no annotations.
+        BaselineError: There are no annotations, or crowd regions alone.
     """
-    if data.annotations.empty:
-        raise BaselineError(f"{path}: not written: there are no annotations to take shares of")
+    objects = data.objects().annotations
+    if objects.empty:
+        raise BaselineError(
+            f"{path}: not written: there are no annotations (crowd regions aside) to take shares of"
+        )
     shares = _shares(data).sort_values(ascending=False, kind="stable").round(_DECIMALS)
-    text = f"# Percent of {len(data.annotations)} annotations. Later shares are compared with it.\n"
+    text = f"# Percent of {len(objects)} annotations. Later shares are compared with it.\n"
     text += yaml.safe_dump(
         {str(name): float(share) for name, share in shares.items()},
         sort_keys=False,

@@ -130,6 +130,18 @@ def test_swapped_sides_are_refused_where_no_box_shows_what_they_mean(tmp_path):
                  "rescale")  # fmt: skip
 
 
+def test_masks_that_do_not_fit_a_swapped_entry_are_counted_and_named(tmp_path):
+    _stored().save(tmp_path / "a.png")
+    annotations = _annotations((HEIGHT, WIDTH))
+    rle = mask_to_segmentation(np.ones((WIDTH, HEIGHT), dtype=np.bool_))  # of the entry's size
+    table = annotations.annotations.assign(segmentation=rle)
+    with pytest.raises(AnnotationError) as caught:
+        _cleaned(replace(annotations, annotations=table), tmp_path, "rescale")
+    message = str(caught.value)
+    assert message.startswith("image_size: 2 faults: 2 x ")
+    assert message.endswith("annotation 1 on a.png, annotation 2 on a.png")
+
+
 def test_another_shape_cannot_be_rescaled(tmp_path):
     Image.new("RGB", (WIDTH, HEIGHT + 9)).save(tmp_path / "a.png")
     with pytest.raises(AnnotationError, match=r"1 of another shape \(a.png is 60 x 49.*drop"):
@@ -174,10 +186,11 @@ def test_images_of_another_size_can_be_dropped(tmp_path, caplog):
     assert "2 of 2 annotations dropped (1 on a.png" in line
 
 
-def test_a_turn_that_no_size_shows_is_said(tmp_path, caplog):
+@pytest.mark.parametrize(("size", "orientation"), [((60, 40), 3), ((120, 80), 2), ((30, 30), 6)])
+def test_a_turn_that_no_size_shows_is_said(tmp_path, caplog, size, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 3
-    _stored().save(tmp_path / "a.png", exif=exif)
+    exif[0x0112] = orientation
+    _stored().resize(size).save(tmp_path / "a.png", exif=exif)
     check_images(_annotations().images, ImageFolder(tmp_path))
     assert "EXIF turns or mirrors 1 of 1 images in a way that no size shows: a.png" in caplog.text
 

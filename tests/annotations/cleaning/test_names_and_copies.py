@@ -1,6 +1,7 @@
 """Images that are called otherwise than their file, and files that are several images."""
 
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from recycling.annotations import (
     check_images,
     clean,
     from_coco,
+    undo,
 )
 from recycling.pipelines.data_cleaning import clean_annotations
 from recycling.splitting import SplitError, Splitting, check_leaks, make_folds
@@ -209,7 +211,20 @@ def test_labels_of_both_entries_of_a_file_are_kept_on_one_image(tmp_path):
     assert cleaned.annotations[["annotation_id", "image_id"]].to_numpy().tolist() == [
         [0, 1], [1, 2], [2, 1],
     ]  # fmt: skip
-    assert "its image 3 has the same bytes as image 1" in audit["reason"].tolist()
+    assert "its image 3: the same bytes as image 1" in audit["reason"].tolist()
+
+
+def test_a_copy_that_is_dropped_does_not_part_its_group(tmp_path):
+    _draw(tmp_path, "a.png", "c.png", "d.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())
+    annotations = _annotations("a.png", "b.png", "c.png", "d.png")
+    groups = pd.Series(["g1", "g2", "g2", "g3"], dtype="string")
+    annotations = replace(annotations, images=annotations.images.assign(group=groups))
+    cleaned, audit = _cleaned(annotations, tmp_path)
+    assert dict(zip(cleaned.images["image_id"], cleaned.images["group"], strict=True)) == {
+        1: "g1", 3: "g1", 4: "g3",
+    }  # fmt: skip
+    assert undo(cleaned, audit).images.equals(annotations.images)
 
 
 def test_the_same_label_on_both_is_kept_once(tmp_path):
@@ -230,6 +245,21 @@ def test_one_file_is_one_image_where_no_image_is_at_hand(tmp_path):
     cleaned, _ = _cleaned(annotations, tmp_path / "missing")
     assert cleaned.images["image_id"].tolist() == [1, 3]
     assert cleaned.annotations["image_id"].tolist() == [1, 1, 3]
+
+
+def test_labels_do_not_move_between_entries_of_one_file_of_other_sizes(tmp_path):
+    annotations = _annotations("s/a.png", "s\\a.png", "b.png")
+    images = annotations.images.assign(width=[48, 24, 48], height=[32, 16, 32])
+    annotations = replace(annotations, images=images)
+    with pytest.raises(AnnotationError, match=r"by id: 2 \(24 x 16\) and 1 \(48 x 32\)"):
+        _cleaned(annotations, tmp_path / "missing")
+    rules = {"drop_duplicate_images": {"labels": "drop"}}
+    cleaned, audit = _cleaned(annotations, tmp_path / "missing", **rules)
+    assert cleaned.annotations["image_id"].tolist() == [1, 3]
+    assert audit["reason"].tolist() == [
+        "the same file as image 1",
+        "its image 2: the same file as image 1",
+    ]
 
 
 def test_one_file_is_one_group_where_its_entries_stay(tmp_path):
@@ -273,6 +303,36 @@ def test_the_copy_of_a_big_id_is_told_by_its_right_number(tmp_path):
     cleaned, audit = clean(annotations, checks, Cleaning())
     assert cleaned.annotations["image_id"].tolist() == [BIG, BIG + 1, BIG]
     assert f"the same bytes as image {BIG}" in audit["reason"].tolist()
+
+
+def test_big_ids_of_categories_come_through_a_merge_with_some_dropped():
+    big = 2**53
+    names = {big: "Old", big + 1: "Glass", big + 5: "Bottle", 3: "Junk"}
+    annotations = _annotations(*"abcd", categories=["Glass"] * 4)
+    table, categories = annotations.annotations, annotations.categories
+    annotations = replace(
+        annotations,
+        annotations=table.assign(category_id=list(names)),
+        categories=categories.assign(category_id=list(names), name=list(names.values())),
+    )
+    mapping = {"categories": {"Glass": ["Old", "Bottle"]}, "unmapped": "drop"}
+    rules = Cleaning.model_validate({"fix_categories": mapping})
+    cleaned, _ = clean(annotations, IMAGE_CHECKS.empty(), rules)
+    assert cleaned.categories["category_id"].tolist() == [big + 1]
+    assert cleaned.annotations["category_id"].tolist() == [big + 1] * 3
+
+
+def test_a_category_is_created_where_the_highest_id_is_taken():
+    annotations = _annotations("a.png")
+    last = 2**63 - 1
+    annotations = replace(
+        annotations,
+        annotations=annotations.annotations.assign(category_id=last),
+        categories=annotations.categories.assign(category_id=last),
+    )
+    rules = Cleaning.model_validate({"fix_categories": {"categories": {"Glass": [], "Can": []}}})
+    cleaned, _ = clean(annotations, IMAGE_CHECKS.empty(), rules)
+    assert cleaned.categories["category_id"].tolist() == [last, 0]
 
 
 # What looks alike

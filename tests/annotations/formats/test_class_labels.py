@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -305,3 +306,25 @@ def test_a_picture_without_a_group_joins_none_that_is_called_like_its_number():
         "2",
         "image 2",
     ]
+
+
+def test_a_class_is_one_in_whatever_form_its_name_is(tmp_path, faces):
+    nfd, nfc = (unicodedata.normalize(form, "캔") for form in ("NFD", "NFC"))
+    draw(tmp_path / "root" / nfd / "a.png")
+    (image,) = read_class_folders(tmp_path / "root", classes=[nfc]).images["file_name"]
+    assert image == f"{nfd}/a.png"
+    assert labels_of(read_class_folders(tmp_path / "root")) == {f"{nfd}/a.png": nfc}
+    faces.write_text(f"file_name,label\n1.png,{nfd}\n2.png,{nfc}\n")
+    found = read_class_csv(faces, tmp_path / "images")
+    assert found.categories["name"].tolist() == [nfc]
+    found = read_class_csv(faces, tmp_path / "images", values={"label": [nfd]})
+    assert found.annotations["category_id"].tolist() == [0, 0]
+
+
+def test_two_folders_of_one_class_are_a_fault(tmp_path):
+    for form in ("NFD", "NFC"):
+        draw(tmp_path / "root" / unicodedata.normalize(form, "캔") / "a.png")
+    told = refused(read_class_folders, tmp_path / "root")
+    assert "1 x two folders of one class, make them one: '캔' (decomposed, NFD) and '캔'" in (
+        unicodedata.normalize("NFC", told)
+    )

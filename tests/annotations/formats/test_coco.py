@@ -98,6 +98,13 @@ def test_a_second_annotation_of_one_id_can_be_renumbered(document, caplog):
     assert document["annotations"][4]["id"] == 2
 
 
+def test_an_id_that_occurs_twice_and_is_the_highest_gets_a_free_one_below(document):
+    for annotation in document["annotations"][:3]:
+        annotation["id"] = 2**63 - 1
+    table = from_coco(document, where="a.json", duplicate_ids="renumber").annotations
+    assert table["annotation_id"].tolist() == [2**63 - 1, 0, 1, 4, 5]
+
+
 @settings(max_examples=40, deadline=None)
 @given(documents())
 def test_any_document_comes_back_as_it_was(document):

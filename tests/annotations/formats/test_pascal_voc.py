@@ -179,6 +179,16 @@ def test_a_file_that_is_no_pascal_voc_is_named(folders, text, what):
     assert "a.xml" in line
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(folders):
+    (folders[0] / "a.xml").unlink(missing_ok=True)
+    (folders[0] / "a.xml").symlink_to("gone")
+    told = refused(folders)
+    assert told.endswith(
+        "1 x cannot be opened, see that it is there and may be read: a.xml (No such file or "
+        "directory)"
+    )
+
+
 def test_all_faults_of_all_files_are_counted_by_kind(folders):
     for name in "abcde":
         draw_one(folders[1] / f"{name}.png", (8, 6))

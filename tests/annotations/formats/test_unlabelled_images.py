@@ -45,11 +45,29 @@ def test_a_file_gives_images_and_their_order(folder, tmp_path):
     assert found.images["file_name"].tolist() == ["more/c.JPG", "a.png"]
 
 
+def test_linked_folders_are_read(folder, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    Image.new("RGB", (5, 5)).save(other / "d.png")
+    (folder / "linked").symlink_to(other, target_is_directory=True)
+    found = read_unlabelled_images(folder)
+    assert found.images["file_name"].tolist() == ["a.png", "b.jpg", "linked/d.png", "more/c.JPG"]
+
+
+def test_names_spelt_in_another_way_are_found_and_said(folder, tmp_path, caplog):
+    names = tmp_path / "names.csv"
+    names.write_text("file_name\nmore\\c.jpg\na.png\n")
+    found = read_unlabelled_images(folder, names=names)
+    assert found.images["file_name"].tolist() == ["more/c.JPG", "a.png"]
+    assert "1 file names are spelt in another way" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
         ("ImageID\na.png", "no column 'ID'; there are ImageID: set file_name"),
         ("ID\na.png\na.png", "1 fault: 1 x an image is named twice, keep one row: 'a.png'"),
+        ("ID\na.png\nA.PNG", "1 fault: 1 x an image is named twice, keep one row: 'A.PNG'"),
         ("ID\nx.png", "1 fault: 1 x no such file in .*images, .*: 'x.png'"),
         ("ID\n../a.png", "1 fault: 1 x the file name leaves the folder"),
         ("ID\nreadme.txt", "1 fault: 1 x the image cannot be read, replace it: 'readme.txt'"),

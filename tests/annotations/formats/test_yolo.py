@@ -113,6 +113,7 @@ def test_a_line_is_the_class_the_centre_and_the_size_as_shares(tmp_path):
         ("0 0.5 0.5 -0.5 0.5", "a value is not from 0 to 1"),
         ("0 0.5 0.5 nan 0.5", "a value is not from 0 to 1"),
         ("0 .1 .1 .2 .2 1.02 .3", "a value is not from 0 to 1"),
+        ("0 0.5 0.5 0.5 -0.1", "a value is not from 0 to 1"),
     ],
 )
 def test_a_malformed_line_is_named_with_file_number_and_fault(folders, line, what):
@@ -120,6 +121,26 @@ def test_a_malformed_line_is_named_with_file_number_and_fault(folders, line, wha
     told = refused(folders)
     assert told.startswith(f"{folders[0]}: 1 fault: 1 x {what}")
     assert "a.txt line 3" in told
+
+
+@pytest.mark.parametrize("side", ["-1e-7 0.5", "0.5 -0.009"])
+def test_a_side_a_little_below_0_is_0_and_left_to_cleaning(folders, side):
+    (folders[0] / "a.txt").write_text(f"1 0.5 0.5 {side}\n")
+    table = read_yolo(*folders).annotations
+    width, height = (table[["x_max", "y_max"]].to_numpy() - table[["x_min", "y_min"]].to_numpy())[0]
+    assert sorted([width, height])[0] == 0
+    assert sorted([width, height])[1] > 0
+    assert table["category_id"].tolist() == [1]
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(folders):
+    (folders[0] / "a.txt").unlink(missing_ok=True)
+    (folders[0] / "a.txt").symlink_to("gone")
+    told = refused(folders)
+    assert told.endswith(
+        "1 x cannot be opened, see that it is there and may be read: a.txt (No such file or "
+        "directory)"
+    )
 
 
 def test_all_faults_of_all_files_are_counted_by_kind(folders):
@@ -142,6 +163,9 @@ def test_all_faults_of_all_files_are_counted_by_kind(folders):
         ("names: {zero: Glass}", "'zero': 'Glass' is not a class number with a name"),
         ("names: {-1: Glass}", "'-1': 'Glass' is not a class number with a name"),
         ("names: [[Glass]]", "0: ['Glass'] is not a class number with a name"),
+        ("names: {0: Can, 0: Glass, 1: Paper}", "line 1: the key '0' is there already"),
+        ("names: [Can]\nnc: 1\nnames: [Glass]", "line 3: the key 'names' is there already"),
+        ("names: {0: Can, 00: Glass}", "class 0 is both 'Can' and 'Glass'"),
         ("nc: 3\nnames: [Glass, Paper]", "'nc' is 3, but there are 2 names"),
         ("names: [Glass]\nkpt_shape: [17, 3]", "'kpt_shape' says that the labels hold keypoints"),
     ],

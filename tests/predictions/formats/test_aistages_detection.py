@@ -257,6 +257,12 @@ def test_a_file_without_the_right_header_is_refused(tmp_path, content, fault):
         read(path)
 
 
+def test_a_header_without_a_line_end_is_a_file_without_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("PredictionString,image_id")
+    with pytest.raises(SubmissionError, match="a.csv: .* x the image has no row"):
+        read(tmp_path / "a.csv")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)

@@ -211,6 +211,22 @@ def test_test_images_that_look_like_train_images_are_found(max_distance, near, p
     assert found == (79, 1, near, pairs)
 
 
+def test_big_ids_of_shared_images_are_exact():
+    big = 2**53 + 1
+    train = pd.DataFrame(
+        {"image_id": [big, big + 2], "sha256": ["a", "b"], "phash": ["f" * 16, "0" * 16]}
+    )
+    test = pd.DataFrame(
+        {
+            "image_id": [big, big + 2, 5],
+            "sha256": ["a", "c", "d"],
+            "phash": ["f" * 16, "0" * 16, "0f" * 8],
+        }
+    )
+    found = shared_images(train, test, max_distance=2)
+    assert found.pairs == [(big, big), (big + 2, big + 2)]
+
+
 def test_images_that_are_not_at_hand_are_said_to_be_not_measured():
     images = part()[0]
     shift = adversarial_validation(images, IMAGE_CHECKS.empty(), *part(seed=1), QUICK)

@@ -9,7 +9,6 @@ classifies images, too. Several labels of an image make one class of a joint nam
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -21,11 +20,10 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
-from recycling.annotations.images.found_files import found_files, is_litter
-from recycling.errors import Faults, listed, visible
+from recycling.annotations.images.found_files import files_meant, is_litter
+from recycling.errors import Faults, visible
+from recycling.names import composed, shown_name
 from recycling.progress import track
-
-_log = logging.getLogger(__name__)
 
 SEPARATOR = "/"
 """Stands between the values in a class's joint name."""
@@ -53,12 +51,13 @@ def read_class_folders(
 
     Returns:
         The tables. Sizes are those of the images as a viewer shows them; `supercategory` is "".
+        Classes are compared, and named, in Unicode's composed form (NFC).
 
     Raises:
-        AnnotationError: The folder is missing or holds no class folder, a class folder is empty or
-            not among `classes`, an image lies outside a class folder or cannot be read, or
-            something else than an image lies in one. One line that counts all faults by kind and
-            names the first few of each.
+        AnnotationError: The folder is missing or holds no class folder, a class folder is empty,
+            not among `classes` or the second of its class, an image lies outside a class folder or
+            cannot be read, or something else than an image lies in one. One line that counts all
+            faults by kind and names the first few of each.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -70,16 +69,22 @@ def read_class_folders(
             faults.add("an image beside the class folders, put it into one", path.name)
     if not found:
         raise AnnotationError(f"{root}: holds no class folder; put images into CLASS/")
-    names = _in_order(path.name for path in found) if classes is None else list(classes)
-    _check_names(names, f"{root}: classes")
+    folder_of: dict[str, Path] = {}
     for path in found:
-        if path.name not in names:
-            faults.add("a folder of no class, add it to classes or remove it", path.name)
+        if (other := folder_of.setdefault(composed(path.name), path)) != path:
+            pair = f"{visible(other.name)} and {visible(path.name)}"
+            faults.add("two folders of one class, make them one", pair)
+    names = _in_order(folder_of) if classes is None else list(map(composed, classes))
+    _check_names(names, f"{root}: classes")
+    for name, path in folder_of.items():
+        if name not in names:
+            kind = "a folder of no class, add it to classes or remove it"
+            faults.add(kind, shown_name(path.name))
     files = [
-        (name, f"{name}/{file.name}")
+        (name, f"{folder_of[name].name}/{file.name}")
         for name in names
-        if (root / name).is_dir()
-        for file in _images_in(root / name, faults)
+        if name in folder_of
+        for file in _images_in(folder_of[name], faults)
     ]
     images = [
         _labelled_image(root, file_name, name, file_name, faults)
@@ -120,7 +125,8 @@ def read_class_csv(
         source: Who made the labels.
 
     Returns:
-        The tables. Sizes are those of the images as a viewer shows them.
+        The tables. Sizes are those of the images as a viewer shows them. Labels and groups are
+        compared, and named, in Unicode's composed form (NFC).
 
     Raises:
         AnnotationError: The file is missing, no CSV file, or lacks a column; a row has a wrong
@@ -130,10 +136,15 @@ def read_class_csv(
     """
     path = Path(path)
     root = Path(images_folder)
-    values = dict(values or {})
+    values = {column: list(map(composed, own)) for column, own in (values or {}).items()}
     faults = Faults(path, AnnotationError)
     header, rows = _csv(path, faults)
     _check_columns(header, path, labels, file_name, group, values)
+    compared = {*labels, group}
+    rows = [
+        (line, {key: composed(text) if key in compared else text for key, text in row.items()})
+        for line, row in rows
+    ]
     known = {
         column: list(values.get(column, _in_order(row[column] for _, row in rows if row[column])))
         for column in labels
@@ -145,7 +156,7 @@ def read_class_csv(
     others = [name for name in header if name not in {*labels, file_name, group}]
     images: list[FoundImage] = []
     seen: dict[str, str] = {}
-    means = _files_meant(root, [row[file_name] for _, row in rows])
+    means = files_meant(root, [row[file_name] for _, row in rows])
     for line, row in track(rows, "reading labelled images"):
         if not _check_row(row, f"line {line}", known, file_name, group, faults):
             continue
@@ -268,24 +279,6 @@ def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
 # CSV
 
 
-def _files_meant(root: Path, names: list[str]) -> dict[str, str]:
-    """The file that each name means; those spelt in another way are said."""
-    once = [name for name in dict.fromkeys(names) if name]
-    if not root.is_dir():
-        return dict.fromkeys(names, "") | {name: name for name in once}
-    found = found_files(root, once)
-    pairs = [(one, other) for one, other in zip(once, found, strict=True) if one != other]
-    if pairs:
-        _log.warning(
-            "%s: %d file names are spelt in another way than the files (Unicode form, separators, "
-            "case) and taken for the same: %s",
-            root,
-            len(pairs),
-            listed((f"{visible(one)} for {visible(other)}" for one, other in pairs), 3),
-        )
-    return {"": "", **dict(zip(once, found, strict=True))}
-
-
 def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The header, and each row with its line's number; rows of a wrong length are faults."""
     try:
@@ -361,7 +354,8 @@ def _check_row(
         return False
     for column, values in known.items():
         if row[column] not in values:
-            fault = f"{column} {row[column]!r} is none of its values" if row[column] else "no label"
+            is_none = f"{column} {visible(row[column])} is none of its values"
+            fault = is_none if row[column] else "no label"
             what = "correct it" if row[column] else f"add its {column}"
             faults.add(f"{fault}, {what}", f"{place} ({name})")
             usable = False

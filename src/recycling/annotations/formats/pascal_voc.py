@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
+    NOT_OPENED,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -159,12 +160,15 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
 
     try:
         root: Element = fromstring(_utf8(path.read_bytes()))
+    except OSError as error:
+        faults.add(NOT_OPENED, f"{name} ({error.strerror})")
+        return None
     except LookupError as error:
         faults.add(
             "Python knows no such encoding, correct it or convert the file", f"{name} ({error})"
         )
         return None
-    except (ParseError, DefusedXmlException, UnicodeError, OSError, ValueError) as error:
+    except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:
         reason = " ".join(str(error).split())
         faults.add("damaged or not XML, correct or remove it", f"{name} ({reason})")
         return None

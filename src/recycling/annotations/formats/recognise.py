@@ -8,9 +8,11 @@ import gzip
 import json
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -29,6 +31,9 @@ _WORDS: dict[str, Part | Literal["validation"]] = {
 _FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "path", "image_path", "id")
 _LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "category_name", "species")
 _BOX_COLUMNS = ({"xmin", "x_min", "x1"}, {"ymax", "y_max", "y2"})
+_UNREADABLE = (
+    OSError, EOFError, zlib.error, RecursionError, ValueError, KeyError, TypeError, AttributeError,
+)  # fmt: skip
 _SAMPLE = 200
 _BEGINNING = 1 << 16
 
@@ -174,7 +179,7 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
         content = json.loads(raw)
         rows = content["images"]
         return [str(row.get("file_name", "")) for row in rows[:_SAMPLE]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         remarks.append(
             f"{path.relative_to(folder).as_posix()}: not read as COCO: {type(error).__name__}: "
             f"{str(error)[:120]}"
@@ -237,12 +242,26 @@ def _yolo(
     if not labels:
         return []
     listed = [path for path in files if path.name in ("classes.txt", "obj.names")]
-    options: dict[str, Any]
+    roots = _by_root(labels)
+    options: dict[Path, dict[str, Any]]
     if named:
-        options = {"data_yaml": named[0]}
+        options = {root: {"data_yaml": _nearest(named, root)} for root in roots}
+        used = {own["data_yaml"] for own in options.values()}
+        taken = ", ".join(path.relative_to(folder).as_posix() for path in sorted(used))
+        remarks += [
+            f"{path.relative_to(folder).as_posix()}: not used: the names are taken from {taken}"
+            for path in named
+            if path not in used
+        ]
     elif listed:
-        options = {"names": listed[0].read_text(encoding="utf-8-sig").split("\n")}
-        options["names"] = [name.strip() for name in options["names"] if name.strip()]
+        path = _nearest(listed, labels[0].parent)
+        try:
+            names = _names_in_lines(path)
+        except UnicodeDecodeError:
+            shown = path.relative_to(folder).as_posix()
+            remarks.append(f"{shown}: not in UTF-8, save it as that")
+            return []
+        options = {root: {"names": names} for root in roots}
     else:
         remarks.append(
             f"{len(labels)} label files of YOLO ({labels[0].relative_to(folder).as_posix()}, ...), "
@@ -250,9 +269,24 @@ def _yolo(
         )
         return []
     return [
-        Source("YOLO", root, _same_stems(root, own, images), options=options)
-        for root, own in _by_root(labels).items()
+        Source("YOLO", root, _same_stems(root, own, images), options=options[root])
+        for root, own in roots.items()
     ]
+
+
+def _nearest(files: Sequence[Path], root: Path) -> Path:
+    """The file that is about labels: one called data first, then the nearest above them."""
+
+    def steps(path: Path) -> tuple[bool, int, int]:
+        shared = len(Path(os.path.commonpath([path.parent, root])).parts)
+        return path.stem != "data", len(path.parent.parts) - shared, len(root.parts) - shared
+
+    return min(files, key=steps)
+
+
+def _names_in_lines(path: Path) -> list[str]:
+    """The names of classes, one a line; blank lines count, but for those at the end."""
+    return [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
 
 
 def _is_labels(path: Path) -> bool:
@@ -311,9 +345,7 @@ def _csv(
         if path.suffix.lower() != ".csv":
             continue
         shown = path.relative_to(folder).as_posix()
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = [row for row, _ in zip(csv.DictReader(file), range(_SAMPLE), strict=False)]
-        header = [name for name in (rows[0] if rows else {}) if name]
+        header, rows, fault = _csv_rows(path)
         lower = {name.strip().lower(): name for name in header}
         if all(names & lower.keys() for names in _BOX_COLUMNS):
             remarks.append(f"{shown}: boxes in a CSV are not read; convert it to COCO")
@@ -323,6 +355,9 @@ def _csv(
                 f"{shown}: holds predictions (PredictionString), no labels; to have them in an "
                 "ensemble, put it into data/01_raw/members/det or seg"
             )
+            continue
+        if fault:
+            remarks.append(f"{shown}: not read as CSV: {fault}")
             continue
         file_column = _file_column(header, rows, lower)
         if file_column is None:
@@ -349,6 +384,20 @@ def _csv(
             remarks.append(f"{shown}: {label} is taken as the label; also there: {rest[:5]}")
         sources.append(Source("CSV", path, _folder_of(names, path.parent, images), options=options))
     return sources
+
+
+def _csv_rows(path: Path) -> tuple[list[str], list[dict[str, Any]], str]:
+    """The columns, the first rows, and what is wrong with the file, "" if nothing."""
+    header: list[str] = []
+    rows: list[dict[str, Any]] = []
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            header = [name for name in reader.fieldnames or () if name]
+            rows += islice(reader, _SAMPLE)
+    except (OSError, csv.Error) as error:
+        return header, rows, str(error)[:120]
+    return header if rows else [], rows, ""
 
 
 def _file_column(

@@ -32,6 +32,9 @@ from recycling.tables import TableError
 
 _log = logging.getLogger(__name__)
 
+NOT_OPENED = "cannot be opened, see that it is there and may be read"
+"""The fault of an annotation file that the operating system does not give."""
+
 _REPEATED = {ABSENT}.union(*COLUMN_KEYS.values())  # keys of `extra` that a column has too
 
 

@@ -11,6 +11,7 @@ from recycling.annotations.core import AnnotationError, Annotations
 from recycling.annotations.formats.found_images import FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
+from recycling.annotations.images.found_files import files_below, files_meant
 from recycling.errors import Faults, listed, visible
 from recycling.progress import track
 
@@ -27,8 +28,9 @@ def read_unlabelled_images(
     Args:
         folder: The folder of images; also the image folder that goes with the result.
         names: A CSV file with a row an image, such as the competition's sample submission; by
-            default all images in the folder and below it, in the order of their names. Hidden
-            files are passed over.
+            default all images in the folder and below it, linked folders too, in the order of
+            their names. Hidden files are passed over. A name that differs from one file only in
+            separators, Unicode form or case means that file, which is said.
         file_name: The column of file names.
         classes: The names of the categories, in the order of the labelled images; ids from 0.
 
@@ -48,10 +50,12 @@ def read_unlabelled_images(
     if not found:
         raise AnnotationError(f"{where}: there is no image; add some")
     faults = Faults(where, AnnotationError)
-    sizes, seen = [], set()
+    means = files_meant(root, found)
+    images, seen = [], set()
     for name in track(found, "reading images"):
-        size, path = None, root / name
-        if name in seen:
+        file_name = PurePosixPath(means[name]).as_posix()
+        size, path = None, root / file_name
+        if file_name in seen:
             faults.add("an image is named twice, keep one row", visible(name))
         elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             faults.add("the file name leaves the folder, make it a path below it", visible(name))
@@ -59,24 +63,22 @@ def read_unlabelled_images(
             faults.add(f"no such file in {root}, correct the name or add it", visible(name))
         elif (size := image_size(path)) is None:
             faults.add("the image cannot be read, replace it", visible(name))
-        sizes.append(size or (1, 1))
-        seen.add(name)
+        images.append(FoundImage(file_name, size or (1, 1), []))
+        seen.add(file_name)
     faults.raise_if_any()
-    images = [FoundImage(name, size, []) for name, size in zip(found, sizes, strict=True)]
     return as_annotations(images, dict(enumerate(classes)), where=where, source="human")
 
 
 def _below(root: Path) -> list[str]:
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.parts)
-    )
+    return [
+        name
+        for name in files_below(root)
+        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in PurePosixPath(name).parts)
+    ]
 
 
-def _named(path: Path, column: str) -> Sequence[str]:
+def _named(path: Path, column: str) -> list[str]:
     try:
         table = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # pandas raises several of the latter

@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
+    NOT_OPENED,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -141,13 +143,24 @@ def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: s
 # Reading
 
 
+class _Loader(yaml.BaseLoader):
+    """Scalars stay the text that they are: `no` is a name, not False. No key comes twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            value = str(key.value)
+            if value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {value!r} is there already")
+            seen.add(value)
+        return super().construct_mapping(node, deep)
+
+
 def _names(path: Path) -> dict[int, str]:
     """Class names by number, in order."""
-    import yaml
-
     try:
-        # Scalars stay the text that they are: `no` is a name, not False.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; it names the classes") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
@@ -162,11 +175,16 @@ def _names(path: Path) -> dict[int, str]:
         )
     names = content["names"]
     entries = dict(enumerate(names)) if isinstance(names, list) else names
-    numbered = {}
+    numbered: dict[int, str] = {}
     for key, name in entries.items():
         if not str(key).isdecimal() or not isinstance(name, str):
             raise AnnotationError(
                 f"{path}: names: {key!r}: {name!r} is not a class number with a name; correct it"
+            )
+        if int(key) in numbered:
+            raise AnnotationError(
+                f"{path}: names: class {int(key)} is both {numbered[int(key)]!r} and {name!r}; "
+                "keep one"
             )
         numbered[int(key)] = name
     if str(content.get("nc", len(numbered))) != str(len(numbered)):
@@ -182,7 +200,10 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
         return []
     try:
         lines = file.sidecar.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeError):
+    except OSError as error:
+        faults.add(NOT_OPENED, f"{file.sidecar_name} ({error.strerror})")
+        return []
+    except UnicodeError:
         faults.add("cannot be read as text, replace it", file.sidecar_name)
         return []
     good = []
@@ -191,7 +212,7 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
             continue
         fault = _fault(line.split(), scores, names)
         if fault is None:
-            good.append(line)
+            good.append(_with_sides_from_0(line, scores))
         else:
             kind, value = fault
             place = f"{file.sidecar_name} line {number}"
@@ -224,6 +245,14 @@ def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> tuple[str,
         kind = "a value is not from 0 to 1, write shares of the image's sides, not pixels"
         return kind, f"{far[0]:.10g}"
     return None
+
+
+def _with_sides_from_0(line: str, scores: bool) -> str:
+    """A box's line without what rounding put below 0; cleaning drops a box of no area."""
+    fields = line.split()
+    if len(fields) - scores == 5:
+        fields[3:5] = [side if float(side) >= 0 else "0" for side in fields[3:5]]
+    return " ".join(fields)
 
 
 def _number(text: str) -> float:

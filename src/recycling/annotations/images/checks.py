@@ -118,7 +118,7 @@ def check_images(
         _with_duplicates(compared.assign(found_as=found_as.to_numpy())), where="image checks"
     )
     _stop_if_none_is_there(checks, folder)
-    _say_what_is_wrong(checks, folder, images)
+    _say_what_is_wrong(checks, folder)
     return checks
 
 
@@ -202,7 +202,7 @@ def _stop_if_none_is_there(checks: pd.DataFrame, folder: ImageFolder) -> None:
     raise AnnotationError(f"{folder.path}: holds none of the {len(checks)} images: {what}")
 
 
-def _say_what_is_wrong(checks: pd.DataFrame, folder: ImageFolder, images: pd.DataFrame) -> None:
+def _say_what_is_wrong(checks: pd.DataFrame, folder: ImageFolder) -> None:
     """Log what is missing, what is damaged, and what no size can show; one line each."""
     missing = checks[(checks["problem"] == "missing").fillna(False)]
     if len(missing):
@@ -226,12 +226,11 @@ def _say_what_is_wrong(checks: pd.DataFrame, folder: ImageFolder, images: pd.Dat
             "%s: %d of %d images cannot be used: %s",
             folder.path, len(damaged), len(checks), listed(kinds),
         )  # fmt: skip
-    fits = checks["width"].eq(images["width"]) & checks["height"].eq(images["height"])
     square = checks["width"] == checks["height"]
     turned = checks["orientation"].isin([2, 3, 4]) | (
         checks["orientation"].isin(EXIF_TURNED) & square
     )
-    unclear = checks[(turned & fits).fillna(False)]
+    unclear = checks[turned.fillna(False)]
     if len(unclear):
         _log.warning(
             "%s: EXIF turns or mirrors %d of %d images in a way that no size shows: %s; boxes are "

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
 
 from recycling.annotations.core import AnnotationError
-from recycling.errors import Faults
+from recycling.errors import Faults, listed, visible
 from recycling.names import KnownNames
+
+_log = logging.getLogger(__name__)
 
 _URL = re.compile("[a-zA-Z][a-zA-Z0-9+.-]*:/+[^/]")
 _LITTER = re.compile(r"(?:\._.*|\.DS_Store|Thumbs\.db|desktop\.ini)\Z")
@@ -72,6 +75,35 @@ def found_files(folder: Path, names: list[str]) -> list[str]:
             files.note_unknown(name, "file", "file_name", "", faults)
     faults.raise_if_any()
     return [means.get(name, name) for name in names]
+
+
+def files_meant(root: Path, names: list[str]) -> dict[str, str]:
+    """The file that each name means, as `found_files`; those spelt in another way are said.
+
+    Args:
+        root: Where the files are; where it is missing, a name means itself.
+        names: The names, any of them often or empty.
+
+    Returns:
+        A path below the folder for each name.
+
+    Raises:
+        AnnotationError: A name may mean several files.
+    """
+    once = [name for name in dict.fromkeys(names) if name]
+    if not root.is_dir():
+        return dict.fromkeys(names, "") | {name: name for name in once}
+    found = found_files(root, once)
+    pairs = [(one, other) for one, other in zip(once, found, strict=True) if one != other]
+    if pairs:
+        _log.warning(
+            "%s: %d file names are spelt in another way than the files (Unicode form, separators, "
+            "case) and taken for the same: %s",
+            root,
+            len(pairs),
+            listed((f"{visible(one)} for {visible(other)}" for one, other in pairs), 3),
+        )
+    return {"": "", **dict(zip(once, found, strict=True))}
 
 
 def _is_there(folder: Path, name: str) -> bool:

@@ -47,16 +47,30 @@ def near_duplicate_groups(
     hashes = images["image_id"].map(checks.set_index("image_id")["phash"])
     first, second = near_duplicate_links(hashes, max_distance)
     same = pd.Index(images["image_id"]).get_indexer(first_of_same(images, checks))
-    component = _components(
-        images["group"],
+    group = joined_groups(
+        images,
         np.concatenate([first, same]),
         np.concatenate([second, np.arange(len(images))]),
     )
+    return IMAGES.conform(images.assign(group=group), where="images")
+
+
+def joined_groups(images: pd.DataFrame, first: Rows, second: Rows) -> pd.Series[str]:
+    """The groups of images, where those of each pair are joined.
+
+    Args:
+        images: The images; schema `IMAGES`, index from 0.
+        first: Row numbers, (pairs,).
+        second: Row numbers of those that each is to be with, (pairs,).
+
+    Returns:
+        A group for each row. A joined group takes the name of its image of the lowest id.
+    """
+    component = _components(images["group"], first, second)
     lowest = images["image_id"].groupby(component).transform("idxmin")
     # A component of one group only is left alone, whatever its image of the lowest id.
     grown = images["group"].groupby(component).transform("nunique") > 1
-    group = images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
-    return IMAGES.conform(images.assign(group=group), where="images")
+    return images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
 
 
 def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:

@@ -162,7 +162,7 @@ def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
             f"{path}: the header is {line[:80]!r}; a submission has the two columns {_NAME} and "
             f"{_TEXT}"
         )
-    return stop + 1, columns[0] == _NAME
+    return min(stop + 1, len(content)), columns[0] == _NAME
 
 
 def _lines(content: mmap.mmap, start: int) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from recycling.annotations.images.near_duplicates import near_duplicate_pairs
@@ -47,7 +46,8 @@ def shared_images(
     """
     train, test = train.sort_values("image_id"), test.sort_values("image_id")
     files = train.dropna(subset="sha256").drop_duplicates("sha256")
-    partner = test["sha256"].map(files.set_index("sha256")["image_id"])
+    # Int64: a test image without a partner would make floats of the ids.
+    partner = test["sha256"].map(files.set_index("sha256")["image_id"].astype("Int64"))
     exact = partner.notna()
     if max_distance is not None:
         partner = partner.fillna(test["phash"].map(_first_match(train, test, max_distance)))
@@ -75,5 +75,4 @@ def _first_match(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> 
             "phash": both["phash"].to_numpy()[second[across]],
         }
     )
-    lowest: pd.Series[int] = found.groupby("phash")["image_id"].min().astype(np.int64)
-    return lowest
+    return found.groupby("phash")["image_id"].min().astype("Int64")

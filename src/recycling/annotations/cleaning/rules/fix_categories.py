@@ -7,6 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
@@ -14,7 +15,7 @@ from recycling.annotations.cleaning.audit import NO_AUDIT, added, changed, combi
 from recycling.annotations.cleaning.category_names import check_names
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.cleaning.rows import with_rows, without_rows
-from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations
+from recycling.annotations.core import CATEGORIES, AnnotationError, Annotations, free_ids
 from recycling.names import composed
 
 _RULE = "fix_categories"
@@ -67,7 +68,8 @@ def fix_categories(
     exist. Last `categories`, which speaks of names put right: what is listed under a target is
     merged into it. A target that does not exist is created, so that the classes are the same
     whatever a file happens to hold. Ids never change their meaning: a merged category's id is
-    gone, a created one gets an id after the highest.
+    gone, a created one gets a free id, after
+    the highest where there is one.
 
     Args:
         annotations: The tables.
@@ -155,10 +157,9 @@ def _survivors(before: pd.DataFrame, right: pd.Series, kept: pd.Series) -> pd.Da
 
 
 def _created(before: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    next_id = int(before["category_id"].max()) + 1 if len(before) else 0
     table = pd.DataFrame(
         {
-            "category_id": range(next_id, next_id + len(names)),
+            "category_id": free_ids(set(before["category_id"].tolist()), len(names)),
             "name": names,
             "supercategory": names,
             "extra": None,
@@ -180,13 +181,14 @@ def _moved(annotations: Annotations, new_ids: Mapping[int, int]) -> Cleaned:
     )
     old = annotations.annotations["category_id"]
     stays = old.isin(list(new_ids)).to_numpy()
-    new = old.where(~stays, old.map(new_ids))
-    merged = (new != old).to_numpy()
+    # Not by `Series.map`: a category that is dropped would make floats of all ids.
+    new = np.array([new_ids.get(own, own) for own in old.tolist()], dtype=np.int64)
+    merged = new != old.to_numpy()
     moved, changes = with_rows(
         annotations,
         _RULE,
         merged,
-        {"category_id": new[merged].to_numpy(dtype="int64")},
+        {"category_id": new[merged]},
         [f"category {name_of[i]!r} is merged" for i in old[merged]],
     )
     rest, drops = without_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from recycling.annotations.cleaning.rows import with_rows, without_images
 from recycling.annotations.core import BOX, AnnotationError, Annotations
 from recycling.annotations.geometry import Placement
 from recycling.annotations.images.decoding import EXIF_TURNED
-from recycling.errors import listed
+from recycling.errors import Faults, listed
 from recycling.names import shown_name
 
 _RULE = "image_size"
@@ -69,7 +69,8 @@ def image_size(
 
     Raises:
         AnnotationError: There are such images, and they are an error; or they cannot be rescaled,
-            since nothing shows how their boxes are to be understood.
+            since nothing shows how their boxes are to be understood, or a mask is damaged or of
+            another size than its entry or, where that has its sides swapped, than the image.
     """
     other = _of_other_size(annotations, checks)
     if other.empty:
@@ -198,6 +199,9 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
         [placement.box(box) for placement, box in zip(on, rows[BOX].to_numpy(), strict=True)]
     ).reshape(-1, 4)
     texts = [None if pd.isna(text) else text for text in rows["segmentation"]]
+    moved_texts = _moved_texts(
+        rows, on, texts, dict(zip(other["image_id"], other["file_name"], strict=True))
+    )
     reason = dict(zip(other["image_id"].tolist(), other["kind"], strict=True))
     moved, audit = with_rows(
         annotations,
@@ -206,9 +210,7 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
         {
             **dict(zip(BOX, boxes.T, strict=True)),
             "area": rows["area"].to_numpy() * [np.prod(placement.scale) for placement in on],
-            "segmentation": pd.array(
-                [place.segmentation(text) for place, text in zip(on, texts, strict=True)], "string"
-            ),
+            "segmentation": pd.array(moved_texts, "string"),
         },
         [f"its image is {reason[image_id]}" for image_id in rows["image_id"].tolist()],
     )
@@ -226,6 +228,27 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
     return replace(moved, images=images.assign(**sides)), combined(
         [changed(_RULE, "image", before, after, reasons), audit]
     )
+
+
+def _moved_texts(
+    rows: pd.DataFrame,
+    on: Sequence[Placement],
+    texts: Sequence[str | None],
+    file_names: Mapping[int, str],
+) -> list[str | None]:
+    """The segmentation of each row where it is shown."""
+    faults = Faults(_RULE, AnnotationError)
+    moved: list[str | None] = []
+    for annotation_id, image_id, placement, text in zip(
+        rows["annotation_id"], rows["image_id"], on, texts, strict=True
+    ):
+        try:
+            moved.append(placement.segmentation(text))
+        except AnnotationError as error:
+            kind = f"the mask cannot be rescaled: {error}, or set image_size: drop"
+            faults.add(kind, f"annotation {annotation_id} on {shown_name(file_names[image_id])}")
+    faults.raise_if_any()
+    return moved
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -41,8 +41,8 @@ def read_coco(
         path: The file: a local path, or a URL that fsspec knows (``s3://...``, ``memory://...``).
         source: Who made the annotations that do not say so themselves under the key "source".
         duplicate_ids: What to do with a second annotation of the same id (TACO's whole file has
-            two): "renumber" gives it a new id after the highest, keeps the old one in its `extra`
-            under "original_id" and warns once.
+            two): "renumber" gives it a new id, after the highest where there is one, keeps the old
+            one in its `extra` under "original_id" and warns once.
         storage_options: For fsspec: credentials, endpoints.
 
     Returns:

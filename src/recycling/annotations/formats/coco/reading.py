@@ -22,7 +22,14 @@ import pyarrow as pa
 from msgspec import UNSET, Raw
 from numpy.typing import NDArray
 
-from recycling.annotations.core import BOX, SCHEMAS, AnnotationError, Annotations, own_group
+from recycling.annotations.core import (
+    BOX,
+    SCHEMAS,
+    AnnotationError,
+    Annotations,
+    free_ids,
+    own_group,
+)
 from recycling.annotations.formats.coco.columns import (
     CHUNK,
     NO_ID,
@@ -304,12 +311,10 @@ def _renumber(table: pd.DataFrame, where: str) -> None:
     rows = np.flatnonzero((ids.duplicated() & (ids != NO_ID)).to_numpy())
     if not len(rows):
         return
-    highest = int(ids.max())
-    if highest + len(rows) >= 2**63:  # no number is left, so that they stay as they are
-        return
     renumbered = []
     new, extra = ids.tolist(), table["extra"].tolist()
-    for new_id, row in enumerate(rows.tolist(), highest + 1):
+    free = free_ids(set(new), len(rows))
+    for new_id, row in zip(free, rows.tolist(), strict=True):
         renumbered.append(f"{new[row]} -> {new_id}")
         kept = {} if pd.isna(extra[row]) else json.loads(extra[row])
         extra[row] = json_text(kept | {"original_id": new[row]})
