@@ -40,10 +40,11 @@ def mask_metrics(
     check_label_maps(truth, label_maps)
     names = ["background", *truth.categories["name"]]
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    for image_id, expected in true_label_maps(truth).items():
-        predicted = label_maps[image_id]
-        if not (predicted == IGNORE).all():
-            counts += image_confusion(expected, predicted, len(names), image_id)
+    true_maps = true_label_maps(truth)
+    predicted = [i for i in true_maps if not (label_maps[i] == IGNORE).all()]
+    # Where none is predicted, the first is named as the one at fault.
+    for image_id in predicted or true_maps:
+        counts += image_confusion(true_maps[image_id], label_maps[image_id], len(names), image_id)
     hits = np.diag(counts)
     pixels = counts.sum(axis=1) + counts.sum(axis=0)
     here = pixels > 0
