@@ -109,7 +109,11 @@ def read_record(record: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
     except UnreadableImageError as error:
         raise BackendError(f"{error}; run data_cleaning") from error
     check_image_size(dict(record), image)
-    return np.ascontiguousarray(image[..., ::-1]) if image_format == "BGR" else image
+    if image_format != "BGR":
+        return image
+    import cv2
+
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), dtype=np.uint8)
 
 
 def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list[dict[str, Any]]:
