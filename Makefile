@@ -38,7 +38,7 @@ TORCH_INCLUDES = $(shell $(BIN)/python -c "import sysconfig; from torch.utils.cp
   include_paths; print('-I' + ' -I'.join([*include_paths('cpu'), sysconfig.get_path('include')]))" 2> /dev/null)
 
 $(VENV)/.mmcv: $(VENV)/.torch
-	@echo "Compiling the operators of mmcv: 3 minutes with gcc, 10 with others, once (pip keeps the wheel)"
+	@echo "Compiling the operators of mmcv: 3 to 5 minutes with gcc, 10 with others, once (pip keeps the wheel)"
 	@mkdir -p $(dir $(TORCH_HEADER)) && echo '#include <torch/types.h>' > $(TORCH_HEADER)
 	@if ! $(BIN)/pip cache list onedl_mmcv | grep -q whl && c++ --version | grep -q "Free Software" && \
 	  c++ $(MMCV_FLAGS) -fPIC -std=c++17 $(TORCH_INCLUDES) -x c++-header $(TORCH_HEADER) -o $(TORCH_HEADER).gch; \
@@ -58,10 +58,10 @@ $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 sample: install ## Generate the sample data below data/01_raw/sample
 	@$(BIN)/python -m recycling.sample $(SAMPLE)
 
-demo: sample ## Run the whole chain on the sample data (10 minutes on two cores)
+demo: sample ## Run the whole chain on the sample data (10 to 20 minutes on two cores)
 	@$(BIN)/kedro run
 
-pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (half an hour)
+pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (up to an hour)
 	@$(BIN)/kedro run --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 

@@ -270,8 +270,10 @@ class ConsoleHooks:
         pages = [each for each in stored if each.filepath.suffix == ".html"]
         for title, datasets in (("Pages:", pages), ("Images:", images)):
             paths = [path for dataset in datasets if (path := dataset.stored) is not None]
-            for line in [title, *(f"  {shown(path)}" for path in paths)] if paths else []:
-                self._console.print(line, highlight=False, soft_wrap=True)
+            if paths:
+                self._console.print(title)
+            for path in paths:
+                self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
 
 
 class _Run:

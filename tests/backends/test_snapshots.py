@@ -11,6 +11,7 @@ import pytest
 
 from backends.tiny_trainings import draw_pictures, images_of, model_of, train
 from recycling.backends import BackendError, Checkpoint, Model, backend_for, take_snapshot
+from recycling.backends.shared.checkpoint_folder import Trained, write_checkpoint
 from recycling.backends.shared.snapshots import Snapshots
 
 torch = pytest.importorskip("torch")
@@ -52,12 +53,10 @@ def test_a_snapshot_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def training(tmp_path: Path) -> Checkpoint:
-    """What a training leaves, as far as a snapshot of it is concerned."""
-    folder = tmp_path / "training"
-    folder.mkdir()
-    for name in ("checkpoint.json", "config.py", "weights.pth", "snapshot1.pth"):
-        (folder / name).write_text("{}")
-    return Checkpoint(folder)
+    """What a training of two cycles leaves."""
+    trained = Trained(model_of("mmpretrain", **CYCLES), [], {})
+    weights = {"weight": torch.zeros(1_000_000)}
+    return write_checkpoint(tmp_path / "training", trained, weights, "config.py", "", [weights])
 
 
 def test_no_room_for_a_snapshot_is_one_line(

@@ -6,7 +6,7 @@ import pytest
 
 from recycling.configuration import ConfigLoader
 from recycling.pipelines import training
-from recycling.plan import PlanError, read_plan
+from recycling.plan import TASKS, PlanError, read_plan
 from recycling.plan.variants import with_variants
 from recycling.settings import CONFIG_LOADER_ARGS
 
@@ -185,3 +185,18 @@ def test_the_configuration_has_each_model_by_itself(tmp_path):
         "yolox": {"epochs": 3, "seed": 0},
         "yolox_seed1": {"epochs": 3, "seed": 1, "variant_of": "yolox"},
     }
+
+
+def test_the_study_of_pseudo_labels_has_three_seeds_a_task_each_with_a_start_of_its_own():
+    loader = ConfigLoader("conf", env="pseudo", **CONFIG_LOADER_ARGS)
+    plan = read_plan(loader["parameters"], "conf/pseudo/models.yml")
+    twins = [own for own in plan.trainings if own.control_of is not None]
+    assert sorted(own.task for own in twins) == ["cls"] * 3 + ["det"] * 3 + ["seg"] * 3
+    assert len({own.start for own in twins}) == 9
+    assert all(own.start == own.control_of.start for own in twins)
+    nodes = [n for task in TASKS for n in training.create_pipeline(plan, task).nodes]
+    assert sorted(n.outputs[0] for n in nodes if n.name.endswith("measure_pseudo_labels")) == [
+        "cls.resnet18_pseudo.pseudo_effect",
+        "det.yolox_pseudo.pseudo_effect",
+        "seg.fcn_pseudo.pseudo_effect",
+    ]

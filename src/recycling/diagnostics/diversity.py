@@ -78,8 +78,8 @@ def label_map_agreement(
 ) -> pd.DataFrame:
     """The share of pixels, over all images, to which two segmentation models give one label.
 
-    One image's maps are in memory at a time. Pixels that one of two leaves to others ("ignore")
-    do not count.
+    Beside those that `ImageMaps` keeps, one image's maps are in memory at a time. Pixels that one
+    of two leaves to others ("ignore") do not count.
 
     Args:
         members: The label maps of each member, of the same images; where sizes differ, in the size

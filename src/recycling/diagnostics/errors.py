@@ -68,8 +68,8 @@ def pixel_error_correlation(
 ) -> ErrorCorrelation:
     """How far two segmentation models misclassify the same pixels.
 
-    One image's maps are in memory at a time. Pixels that a member leaves to others ("ignore")
-    count for nobody.
+    Beside those that `ImageMaps` keeps, one image's maps are in memory at a time. Pixels that a
+    member leaves to others ("ignore") count for nobody.
 
     Args:
         truth: The images that were predicted on, and what is on them.

@@ -92,8 +92,9 @@ def count_pixels(
 ) -> dict[str, ClassCounts]:
     """Count the pixels of each class that segmentation models got right, image by image.
 
-    The truth of an image is painted once for all members; one image's maps are in memory at a
-    time. An image that a member has not predicted, whose map is all "ignore", counts for nothing.
+    The truth of an image is painted once for all members. Beside those that `ImageMaps` keeps, one
+    image's maps are in memory at a time. An image that a member has not predicted, whose map is all
+    "ignore", counts for nothing.
 
     Args:
         truth: The images that were predicted on, and what is on them.

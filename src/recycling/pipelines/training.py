@@ -106,13 +106,9 @@ def _out_of_fold(training: TrainingPlan) -> list[Node]:
     """Predictions on the fold that a model holds out, and their score."""
     space, task = training.namespace, training.task
     held_out = training.held_out_part
-    # A model without probabilities has a chain without them.
-    predict, predictions = (
-        (predict_masks_and_probabilities,
-         [training.out_of_fold_predictions, training.out_of_fold_probabilities])
-        if training.has_probabilities
-        else (PREDICT[task], training.out_of_fold_predictions)
-    )  # fmt: skip
+    predict, predictions = _predicted(
+        training, training.out_of_fold_predictions, training.out_of_fold_probabilities
+    )
     return [
         node(predict, [training.checkpoint, held_out, "train.images"], predictions,
              name="predict_out_of_fold", namespace=space),
@@ -124,12 +120,9 @@ def _out_of_fold(training: TrainingPlan) -> list[Node]:
 def _on_test(training: TrainingPlan) -> list[Node]:
     """Predictions on the test images, and their score where they are labelled."""
     space, task = training.namespace, training.task
-    predict, predictions = (
-        (predict_masks_and_probabilities,
-         [training.test_predictions, training.test_probabilities])
-        if training.has_probabilities
-        else (PREDICT[task], training.test_predictions)
-    )  # fmt: skip
+    predict, predictions = _predicted(
+        training, training.test_predictions, training.test_probabilities
+    )
     return [
         node(predict, [training.checkpoint, training.test, "test.images"], predictions,
              name="predict_test", namespace=space),
@@ -137,6 +130,15 @@ def _on_test(training: TrainingPlan) -> list[Node]:
              [training.test, training.test_predictions, metric_parameter(task)],
              training.test_metrics, name="score_test", namespace=space),
     ]  # fmt: skip
+
+
+def _predicted(
+    training: TrainingPlan, predictions: str, probabilities: str
+) -> tuple[Callable[..., Any], str | list[str]]:
+    """What predicts, and what it gives: probabilities as well, of a model that has them."""
+    if training.has_probabilities:
+        return predict_masks_and_probabilities, [predictions, probabilities]
+    return PREDICT[training.task], predictions
 
 
 def _chain_of_all(training: TrainingPlan) -> list[Node]:

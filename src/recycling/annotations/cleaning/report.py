@@ -109,18 +109,17 @@ def check_something_is_left(cleaned: Annotations, audit: pd.DataFrame, raw: Anno
     Raises:
         AnnotationError: Nothing is left of some; one line, with the rules and the first of them.
     """
-    # Of crowds and names that are alike nothing is to be said here.
-    plain = replace(
-        raw, annotations=raw.annotations.assign(iscrowd=False), categories=raw.categories[:0]
-    )
     for subject, before, after in (
         ("image", raw.images, cleaned.images),
         ("annotation", raw.annotations, cleaned.annotations),
     ):
         if before.empty or len(after):
             continue
-        dropped = audit[audit["action"] == "drop"]
-        by_rule = change_lines(dropped[dropped["subject"] == subject], plain)
+        dropped = audit[(audit["action"] == "drop") & (audit["subject"] == subject)]
+        # Of crowds and names that are alike nothing is to be said here.
+        no_crowds = raw.annotations.assign(iscrowd=False)
+        plain = replace(raw, annotations=no_crowds, categories=raw.categories[:0])
+        by_rule = change_lines(dropped, plain)
         raise AnnotationError(
             f"cleaning leaves none of the {len(before)} {subject}s: {'; '.join(by_rule)}; correct "
             "them, or change these rules"

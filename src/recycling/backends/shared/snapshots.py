@@ -5,21 +5,17 @@ Huang et al., "Snapshot Ensembles: Train 1, get M for free", ICLR 2017 (arXiv 17
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared.checkpoint_folder import (
-    FACTS,
-    WEIGHTS,
-    no_room,
-    sha256_of,
+    Trained,
+    read_facts,
     snapshot_file,
+    write_checkpoint,
 )
 from recycling.backends.shared.model import Model
-from recycling.files import new_folder
 
 
 class Snapshots:
@@ -87,23 +83,14 @@ def take_snapshot(checkpoint: Checkpoint, model: Model, folder: Path) -> Checkpo
     Raises:
         BackendError: The training has left no such snapshot, or there is no room for it.
     """
+    import torch
+
     assert model.snapshot is not None
     weights = checkpoint.folder / snapshot_file(model.snapshot)
     if not weights.is_file():
         raise BackendError(f"{weights}: there is no such snapshot; train the model again")
-    facts = json.loads((checkpoint.folder / FACTS).read_text(encoding="utf-8"))
-    try:
-        with new_folder(folder) as unfinished:
-            for path in checkpoint.folder.iterdir():
-                if path.suffix != ".pth" and path.name != FACTS:
-                    shutil.copy(path, unfinished)
-            shutil.copy(weights, unfinished / WEIGHTS)
-            facts |= {
-                "model": model.model_dump(mode="json"),
-                "weights_sha256": sha256_of(unfinished / WEIGHTS),
-            }
-            content = json.dumps(facts, indent=2) + "\n"
-            (unfinished / FACTS).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise no_room(folder, error) from error
-    return Checkpoint(folder)
+    config = next(checkpoint.folder.glob("config.*"))
+    trained = read_facts(checkpoint, config.name)
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    own = Trained(model, trained.categories, trained.facts)
+    return write_checkpoint(folder, own, state, config.name, config.read_text(encoding="utf-8"))

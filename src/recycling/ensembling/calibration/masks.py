@@ -21,7 +21,7 @@ def count_planes(
 ) -> NDArray[np.int64]:
     """How many pixels of each probability are of the label, and how many are not.
 
-    One image's planes are in memory at a time.
+    Beside those that `ImageMaps` keeps, one image's planes are in memory at a time.
 
     Args:
         known: A member's probabilities of images that it has not seen.

@@ -132,7 +132,9 @@ def mask_problem(
     judge: Judge[LabelMaps] | None = None,
     truth: Mapping[int, LabelMap] | None = None,
 ) -> Problem[LabelMaps]:
-    """Choose among segmentation models. One image's maps are in memory at a time.
+    """Choose among segmentation models.
+
+    Beside those that `ImageMaps` keeps, one image's maps are in memory at a time.
 
     Args:
         members: Each member's out-of-fold label maps, by name.

@@ -147,7 +147,7 @@ def write_label_maps_csv(
 ) -> None:
     """Write label maps to a competition's file, which appears whole or not at all.
 
-    One map is in memory at a time.
+    Beside those that `ImageMaps` keeps, one map is in memory at a time.
 
     Args:
         label_maps: One map an image.

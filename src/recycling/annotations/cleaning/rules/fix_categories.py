@@ -68,8 +68,7 @@ def fix_categories(
     exist. Last `categories`, which speaks of names put right: what is listed under a target is
     merged into it. A target that does not exist is created, so that the classes are the same
     whatever a file happens to hold. Ids never change their meaning: a merged category's id is
-    gone, a created one gets a free id, after
-    the highest where there is one.
+    gone, a created one gets a free id, after the highest where there is one.
 
     Args:
         annotations: The tables.

@@ -100,7 +100,7 @@ def fuse_label_maps(
 ) -> LabelMaps:
     """Vote on every image; each is voted on when its map is asked for.
 
-    One image's maps are in memory at a time.
+    Beside those that `ImageMaps` keeps, one image's maps are in memory at a time.
 
     Args:
         members: The label maps of each member, of the same images. Maps of another size than the

@@ -116,7 +116,7 @@ def fuse_probability_maps(
 ) -> LabelMaps:
     """Vote softly on every image; each is voted on when its map is asked for.
 
-    One image's planes are in memory at a time.
+    Beside those that `ImageMaps` keeps, one image's planes are in memory at a time.
 
     Args:
         members: The probabilities of each member, of the same images and classes. Planes of another
