@@ -185,7 +185,11 @@ def test_a_blank_line_among_classes_is_not_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "remark"),
     [
-        ("cut.json.gz", gzip.compress(b'{"images": [], "annotations": []}')[:-9], "cut.json.gz"),
+        (
+            "cut.json.gz",
+            gzip.compress(b'{"images": [], "annotations": []}', mtime=0)[:-9],
+            "cut.json.gz",
+        ),
         ("bad.json.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 20, "bad.json.gz"),
         (
             "deep.json",
