@@ -64,17 +64,41 @@ def test_members_count_by_their_score_and_the_same_where_all_scored_nothing(
     assert fused["Paper"].tolist() == pytest.approx([expected])
 
 
-def test_a_weight_may_name_a_model_with_all_its_folds():
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ("equal", 1 / 2),
+        ("score", 0.6 / 0.9),
+        ({"a": 1, "b": 2}, 1 / 3),
+        ({"a.fold0": 1, "a.fold1": 1, "b": 2}, 1 / 2),
+        ({"a.fold0": 0, "a": 2, "b": 2}, 1 / 2),
+    ],
+)
+def test_the_folds_of_a_model_share_its_weight(weights, expected):
     members = {
         "a.fold0": probabilities(1.0),
         "a.fold1": probabilities(1.0),
         "b.csv": probabilities(0),
     }
+    ranking = rank_members({"a.fold0": 0.6, "a.fold1": 0.6, "b.csv": 0.3})
+    fused = fuse_members(ClassFusion.model_validate({"weights": weights}), ranking, **members)
+    assert fused["Paper"].tolist() == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("method", ["nms", "soft_nms", "non_maximum_weighted"])
+def test_where_weights_are_factors_of_scores_each_fold_has_its_models(method):
+    """Where the best box stays, that a model has folds is no reason to believe it less."""
+    spot = (1, 5, 0.8, 0.0, 0.0, 10.0, 10.0)
+    elsewhere = (1, 5, 0.6, 50.0, 50.0, 60.0, 60.0)
+    members = {"a.fold0": boxes(spot), "a.fold1": boxes(spot), "b.csv": boxes(elsewhere)}
     ranking = rank_members(dict.fromkeys(members, 0.5))
-    fused = fuse_members(
-        ClassFusion.model_validate({"weights": {"a": 1, "b": 2}}), ranking, **members
-    )
-    assert fused["Paper"].tolist() == pytest.approx([0.5])
+    settings = BoxFusion.model_validate({"method": method, "weights": {"a": 1, "b": 1}})
+    fused = fuse_members(settings, ranking, **members)
+    choice = {"method": method, "weights": {"a": 1, "b": 1}, "settings": {}}
+    chosen = fuse_as_chosen("det")(choice, ranking, BOXES, **members)
+    for own in (fused, chosen):
+        by_place = own.set_index("x_min")["score"]
+        assert by_place[0.0].max() / by_place[50.0] == pytest.approx(0.8 / 0.6)
 
 
 @pytest.mark.parametrize(
@@ -533,11 +557,11 @@ def test_a_fold_without_crops_is_no_part(annotations):
     ("weights", "expected", "contributing"),
     [
         (
-            {"a.fold0": 1, "a.fold1": 2, "b": 1.5, "colleague.csv": 2},
+            {"a.fold0": 1, "a.fold1": 2, "b": 3, "colleague.csv": 2},
             4.5 / 8,
             ["a", "b", "colleague"],
         ),
-        ({"a": 1, "b.fold0": 1, "b.fold1": 1, "colleague.csv": 0}, 0.75, ["a", "b"]),
+        ({"a": 2, "b.fold0": 1, "b.fold1": 1, "colleague.csv": 0}, 0.75, ["a", "b"]),
         ({"a": 0, "b": 0, "colleague.csv": 1}, 0.0, []),
     ],
 )

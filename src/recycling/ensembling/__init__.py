@@ -33,7 +33,13 @@ from recycling.ensembling.calibration import (
     calibrate_masks,
     count_planes,
 )
-from recycling.ensembling.fusion import counted_members, fuse, method_of, weighted_by_model
+from recycling.ensembling.fusion import (
+    counted_members,
+    fuse,
+    method_of,
+    weighted_by_model,
+    weights_of,
+)
 from recycling.ensembling.members import EnsemblingError, model_of
 from recycling.ensembling.methods import (
     BOX_METHODS,
@@ -139,4 +145,5 @@ __all__ = [
     "vote_agreement",
     "weighted_boxes_fusion",
     "weighted_by_model",
+    "weights_of",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from recycling.ensembling.calibration import NONE, Calibrator
@@ -62,7 +65,9 @@ def fuse(
     if arguments.pop("calibrate", NONE) != NONE:
         members = _calibrated(settings, members, calibrators or {})
     if "weights" in arguments:
-        arguments["weights"] = weights_of(arguments["weights"], names, scores or {})
+        arguments["weights"] = weights_of(
+            arguments["weights"], names, scores or {}, votes=method.weights_are_votes
+        )
     if method.learns == "ranks":
         if ranks is None:
             raise EnsemblingError("a vote needs to know which member is better; give ranks")
@@ -91,44 +96,66 @@ def _calibrated(
 
 
 def weights_of(
-    weights: MemberWeights, names: list[str], scores: Mapping[str, float | None]
+    weights: MemberWeights,
+    names: list[str],
+    scores: Mapping[str, float | None],
+    *,
+    votes: bool = True,
 ) -> list[float] | None:
     """How much each member counts, in the order of the names; None where all count the same.
+
+    A model counts once, however many of its folds take part: out of fold it has one prediction an
+    image, on test images one from each fold.
 
     Args:
         weights: As the settings have it; a name may be a model's, for all its folds.
         names: The members.
         scores: Score by member; None where it is not known.
+        votes: Whether weights are votes, which the folds of a model share; see `Method`.
 
     Raises:
         EnsemblingError: A member has no weight, or no score to be its weight.
 
     Example:
-        >>> weights_of({"yolox": 2, "fcos.fold1": 1}, ["yolox.fold0", "fcos.fold1"], {})
+        >>> weights_of({"yolox": 2, "fcos": 1}, ["yolox.fold0", "fcos.fold1"], {})
         [2.0, 1.0]
+        >>> weights_of("equal", ["yolox.fold0", "yolox.fold1", "fcos.fold1"], {})
+        [1.0, 1.0, 2.0]
     """
-    if weights == "equal":
-        return None
-    if weights == "score":
+    own = {name: _weight(weights, name, scores) for name in names}
+    if weights == "score" and not any(own.values()):
+        own = dict.fromkeys(names, 1.0)  # All score 0 after too short a training.
+    if votes:
+        by_name = weights if isinstance(weights, dict) else {}
+        folds = Counter(model_of(name) for name in names if name not in by_name)
+        common = math.lcm(*folds.values())
         for name in names:
-            if scores.get(name) is None:
-                raise EnsemblingError(
-                    f"{name}: no out-of-fold predictions, so no score to be its weight; add "
-                    f"{model_of(name)}.oof.csv, or set weights to equal or to numbers"
-                )
-        known = [float(scores[name] or 0) for name in names]
-        # All score 0 after too short a training.
-        return known if any(known) else None
+            own[name] *= common if name in by_name else common // folds[model_of(name)]
+    given = list(own.values())
+    return None if not isinstance(weights, dict) and len(set(given)) == 1 else given
+
+
+def _weight(weights: MemberWeights, name: str, scores: Mapping[str, float | None]) -> float:
+    """What the settings say of one member, alone or as one of its model's."""
+    if weights == "equal":
+        return 1.0
+    if weights == "score":
+        score = scores.get(name)
+        if score is None:
+            raise EnsemblingError(
+                f"{name}: no out-of-fold predictions, so no score to be its weight; add "
+                f"{model_of(name)}.oof.csv, or set weights to equal or to numbers"
+            )
+        return float(score)
     assert isinstance(weights, dict)
-    given = {name: weights.get(name, weights.get(model_of(name))) for name in names}
-    for name, weight in given.items():
-        if weight is None:
-            raise EnsemblingError(f"weights: none for {name!r}; there are {', '.join(weights)}")
-    return [float(weight) for weight in given.values() if weight is not None]
+    given = weights.get(name, weights.get(model_of(name)))
+    if given is None:
+        raise EnsemblingError(f"weights: none for {name!r}; there are {', '.join(weights)}")
+    return float(given)
 
 
 def weighted_by_model(settings: PickedSettings, members: Sequence[str]) -> PickedSettings:
-    """Settings for models instead of members: each weighs as much as its members together.
+    """Settings for models instead of members, where the weights of single folds are given.
 
     Args:
         settings: The method and its settings.
@@ -141,14 +168,23 @@ def weighted_by_model(settings: PickedSettings, members: Sequence[str]) -> Picke
         >>> from recycling.ensembling import ClassFusion
         >>> settings = ClassFusion.model_validate({"weights": {"yolox": 2, "theirs.csv": 1}})
         >>> weighted_by_model(settings, ["yolox.fold0", "yolox.fold1", "theirs.csv"]).weights
-        {'yolox': 4.0, 'theirs': 1.0}
+        {'yolox': 2.0, 'theirs': 1.0}
     """
-    given = _numbers(settings, members)
-    if given is None:
+    weights: MemberWeights = getattr(settings, "weights", "equal")
+    if isinstance(weights, str):
         return settings
-    total = dict.fromkeys(map(model_of, members), 0.0)
-    for name, weight in given.items():
-        total[model_of(name)] += weight
+    of_model: dict[str, list[str]] = {}
+    for name in members:
+        of_model.setdefault(model_of(name), []).append(name)
+    total = {}
+    for model, names in of_model.items():
+        own = {name: _weight(weights, name, {}) for name in names}
+        # Votes of folds add up, be it those of single folds or the one that they share.
+        adding = [own[name] for name in names if name in weights] + [
+            own[name] for name in names if name not in weights
+        ][:1]
+        votes = method_of(settings).weights_are_votes
+        total[model] = sum(adding) if votes else fmean(own.values())
     return settings.model_copy(update={"weights": total})
 
 
@@ -168,12 +204,7 @@ def counted_members(settings: PickedSettings, names: Sequence[str]) -> list[str]
         >>> counted_members(settings, ["fcos.fold0", "yolox.fold0"])
         ['yolox.fold0']
     """
-    given = _numbers(settings, names)
-    return [name for name in names if given is None or given[name] > 0]
-
-
-def _numbers(settings: PickedSettings, names: Sequence[str]) -> dict[str, float] | None:
-    """The weight of each by name, where the settings give numbers."""
     weights: MemberWeights = getattr(settings, "weights", "equal")
-    given = None if isinstance(weights, str) else weights_of(weights, list(names), {})
-    return None if given is None else dict(zip(names, given, strict=True))
+    if isinstance(weights, str):
+        return list(names)
+    return [name for name in names if _weight(weights, name, {}) > 0]

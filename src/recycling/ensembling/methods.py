@@ -94,11 +94,14 @@ class Method:
             beside their label maps.
         learns: What it takes from labels: nothing, which member is better (for ties), or all of
             them.
+        weights_are_votes: Whether members' weights are votes that add up, so that the folds of a
+            model share its weight; else a weight is a factor of scores, which each fold has.
     """
 
     fuse: Callable[..., Any]
     takes: Literal["predictions", "probabilities"] = "predictions"
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
+    weights_are_votes: bool = True
 
 
 @dataclass(frozen=True)

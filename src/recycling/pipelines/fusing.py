@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -26,6 +24,7 @@ from recycling.ensembling import (
     fuse_candidate,
     model_of,
     settings_of,
+    weights_of,
 )
 from recycling.ensembling.calibration import NONE
 from recycling.pipelines.calibrating import (
@@ -269,18 +268,18 @@ def _of_members(choice: Choice, names: Iterable[str], fusion: type[PickedSetting
 
     Args:
         choice: What was chosen among models.
-        names: The members: the folds of a model share its weight.
+        names: The members.
         fusion: Its default method fuses the folds of a model that is left alone.
     """
     chosen = Candidate.from_dict({key: choice[key] for key in ("method", "weights", "settings")})
-    weights = dict(chosen.weights)
-    taking = [name for name in names if model_of(name) in weights]
-    folds = Counter(model_of(name) for name in taking)
-    common = math.lcm(*folds.values())
-    shares = {name: weights[model_of(name)] * common // folds[model_of(name)] for name in taking}
+    models: dict[str, float] = dict(chosen.weights)
+    taking = [name for name in names if model_of(name) in models]
     alone = chosen.method == ALONE and len(taking) > 1
     method = str(fusion.default) if alone else chosen.method
-    return Candidate(method, tuple(sorted(shares.items())), chosen.settings)
+    votes = method not in fusion.registry or fusion.registry[method].thing.weights_are_votes
+    weights = weights_of(models, taking, {}, votes=votes) or []
+    own = tuple(sorted(zip(taking, map(int, weights), strict=True)))
+    return Candidate(method, own, chosen.settings)
 
 
 def _judges(names: Sequence[str], inputs: Iterable[str]) -> list[str]:

@@ -48,7 +48,7 @@ class NMSSettings(BoxFusion):
     calibrate: Calibrate = "none"
 
 
-@box_method("nms", NMSSettings)
+@box_method("nms", NMSSettings, weights_are_votes=False)
 def nms(
     members: Sequence[Detections],
     *,

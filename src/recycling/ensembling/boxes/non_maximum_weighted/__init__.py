@@ -47,7 +47,7 @@ class NonMaximumWeightedSettings(BoxFusion):
     calibrate: Calibrate = "none"
 
 
-@box_method("non_maximum_weighted", NonMaximumWeightedSettings)
+@box_method("non_maximum_weighted", NonMaximumWeightedSettings, weights_are_votes=False)
 def non_maximum_weighted(
     members: Sequence[Detections],
     *,

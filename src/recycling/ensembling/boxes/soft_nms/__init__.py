@@ -70,7 +70,7 @@ class SoftNMSSettings(BoxFusion):
         return self
 
 
-@box_method("soft_nms", SoftNMSSettings)
+@box_method("soft_nms", SoftNMSSettings, weights_are_votes=False)
 def soft_nms(
     members: Sequence[Detections],
     *,
