@@ -16,12 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from recycling.errors import listed
 from recycling.plan.parameters import SECTIONS, file_of, nearest, shown
+from recycling.plan.studies import with_studies
 from recycling.plan.variants import with_variants
 
 logger = logging.getLogger(__name__)
 
 _Files = dict[Path, DictConfig]
-_COLLECTIONS = ("models", "ensembles")
+_COLLECTIONS = ("models", "ensembles", "studies")
 """Sections of named things: another environment's are others, none is left out by mistake."""
 
 
@@ -57,7 +58,8 @@ class ConfigLoader(OmegaConfigLoader):
     - A section of an environment replaces that of ``conf/base`` whole, as Kedro has it: what is
       left out by that is said.
     - A file that cannot be read is named, with the line.
-    - A model that lists seeds, image sizes or snapshots becomes as many models.
+    - A model that lists seeds, image sizes or snapshots becomes as many models; a study adds those
+      of its arms.
     """
 
     _replacing: frozenset[Path] = frozenset()  # the files of the environment that is run
@@ -74,7 +76,9 @@ class ConfigLoader(OmegaConfigLoader):
         OmegaConf.register_new_resolver("conf", self._inside, replace=True)
         found: dict[str, Any] = super().__getitem__(key)
         if key == "parameters" and isinstance(models := found.get("models"), Mapping):
-            found["models"] = with_variants(models, shown(file_of("models", self)))
+            models = with_variants(models, shown(file_of("models", self)))
+            studies = found.get("studies") or {}
+            found["models"] = with_studies(models, studies, shown(file_of("studies", self)))
         return found
 
     def _resolve_from_raw_config(

@@ -285,3 +285,35 @@ def why_unreachable(error: Exception) -> str:
     if "aiohttp" in reason:
         return f'{reason}; install the extra: pip install ".[remote]"'
     return f"{reason}; README.md says more under URLs"
+
+
+def link(source: Path, place: Path) -> None:
+    """Give a file, or all in a folder, a second name; a copy where the disk has no links.
+
+    Files of the project are replaced and never written into, so that the second name goes on to
+    hold what they were.
+
+    Args:
+        source: The file or folder.
+        place: Its second name; what is there is replaced.
+    """
+    if source.is_dir():
+        with new_folder(place) as unfinished:
+            for path in source.rglob("*"):
+                twin = unfinished / path.relative_to(source)
+                if path.is_dir():
+                    twin.mkdir(parents=True, exist_ok=True)
+                else:
+                    twin.parent.mkdir(parents=True, exist_ok=True)
+                    _link_file(path, twin)
+        return
+    with new_file(place) as unfinished_file:
+        unfinished_file.unlink()
+        _link_file(source, unfinished_file)
+
+
+def _link_file(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)

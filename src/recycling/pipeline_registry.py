@@ -16,6 +16,7 @@ from recycling.pipelines import (
     ensembling,
     pseudo_labeling,
     splitting,
+    studies,
     training,
 )
 from recycling.plan import TASKS, Plan, read_plan
@@ -26,7 +27,7 @@ _active: Plan | None = None
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The seven pipelines, and `__default__`, which is all of them.
+    """The seven pipelines, `__default__`, which is all of them, and one for each study.
 
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
@@ -40,7 +41,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
         "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),
     }
-    return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}
+    return {
+        "__default__": sum(pipelines.values(), start=Pipeline([])),
+        **pipelines,
+        **{f"study_{study.name}": studies.create_pipeline(plan, study) for study in plan.studies},
+    }
 
 
 def _parts(plan: Plan) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import warnings
 from recycling.configuration import ConfigLoader, environment_variable
 from recycling.hooks import (
     ConsoleHooks,
+    ManifestHooks,
     PlanHooks,
     PreflightHooks,
     SampleHooks,
@@ -15,9 +16,16 @@ from recycling.sessions import NamedSession
 # Kedro 1.7 calls it by its old name, and so would warn in every command.
 warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 
-HOOKS = (ConsoleHooks(), UpToDateHooks(), PreflightHooks(), SampleHooks(), PlanHooks())
+HOOKS = (
+    ConsoleHooks(),
+    ManifestHooks(),
+    UpToDateHooks(),
+    PreflightHooks(),
+    SampleHooks(),
+    PlanHooks(),
+)
 """Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
-report."""
+keep a manifest, report."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

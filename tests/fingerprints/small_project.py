@@ -18,10 +18,11 @@ from recycling.datasets import (
     ExternalMembersDataset,
     JsonDataset,
     RecipesDataset,
+    RunsDataset,
     TextDataset,
 )
 from recycling.fingerprints import ContentCache, Graph, Records, State, states
-from recycling.hooks import UpToDateHooks
+from recycling.hooks import ManifestHooks, UpToDateHooks
 from recycling.predictions import ExternalMembers
 
 SETTINGS = {
@@ -150,11 +151,16 @@ class Project:
         ]
         return Pipeline(nodes), catalog
 
-    def run(self, *, only_missing: bool = True, more_hooks: object = None) -> list[str]:
+    def run(
+        self, *, only_missing: bool = True, more_hooks: object = None, manifests: bool = False
+    ) -> list[str]:
         """Run, and say which nodes ran."""
         ran = Ran()
         pipeline, catalog = self.graph(ran)
         hooks, manager = UpToDateHooks(self.made), _create_hook_manager()
+        if manifests:
+            catalog["run_manifests"] = RunsDataset(filepath=self.runs)
+            manager.register(ManifestHooks(self.made, {}))
         if more_hooks is not None:
             manager.register(more_hooks)
         manager.register(hooks)
@@ -175,6 +181,10 @@ class Project:
     @property
     def made(self) -> Path:
         return self.folder / "data/.made"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "data/08_reporting/runs"
 
     def states(self, **options: bool) -> dict[str, State]:
         graph = Graph(*self.graph(), ContentCache(self.made / "content.json"))

@@ -17,7 +17,6 @@ from recycling.ensembling import (
     rank_members,
 )
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric, Metrics
-from recycling.pipelines import explaining
 from recycling.pipelines.calibrating import out_of_fold_key
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
@@ -30,7 +29,7 @@ from recycling.pipelines.explaining import (
 from recycling.pipelines.fusing import fuse_as_chosen, fuse_by_labels, fuse_members
 from recycling.pipelines.held_out import held_out_fuser
 from recycling.pipelines.out_of_fold import common_images, joined, parts, probabilities_key
-from recycling.pipelines.scoring import SCORE_TEST
+from recycling.pipelines.scoring import SCORE, SCORE_TEST
 from recycling.pipelines.searching import problem_of
 from recycling.plan import PlanError, Search
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps, probability_planes
@@ -412,8 +411,8 @@ def test_the_probabilities_of_several_folds_are_one(annotations):
 
 def test_the_interval_of_an_ensemble_is_among_the_scores_where_it_is_known():
     own = Metrics("mIoU", 0.5, {}, {})
-    known = {"interval of final": {"low": 0.4, "high": 0.6}, "interval of mine": {}}
-    scores = scores_collector(["mine"])(final=own, mine=own, a=own, **known)
+    known = Metrics("mIoU", 0.5, {}, {}, (0.4, 0.6))
+    scores = scores_collector(["mine"])(final=known, mine=own, a=own)
     assert scores["intervals"] == {"final": (0.4, 0.6)}
     assert scores["members"] == {"a": 0.5}
     assert "intervals" not in scores_collector([])(final=own, a=own)
@@ -606,8 +605,8 @@ def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
         truth=truth, fused=predicted, members={"a": predicted, "b": predicted},
         without={"a": predicted, "b": predicted}, metric=metric,
     )  # fmt: skip
-    interval = explaining.test_interval("cls")(truth, predicted, metric)
-    assert explanation["interval"] == interval == {"low": 0.9, "high": 0.9}
+    assert explanation["interval"] == {"low": 0.9, "high": 0.9}
+    assert SCORE["cls"](truth, predicted, metric).interval == (0.9, 0.9)
 
 
 def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_alone(annotations):

@@ -159,9 +159,18 @@ class Checkpoint:
         Raises:
             BackendError: The folder holds no checkpoint.
         """
+        best = self.facts.get("best_epoch")
+        return None if best is None else int(best)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that `checkpoint.json` says: settings, seconds, loss, throughput, memory, versions.
+
+        Raises:
+            BackendError: The folder holds no checkpoint.
+        """
         self._fact("model")
-        facts = json.loads((self.folder / "checkpoint.json").read_text())
-        return None if facts.get("best_epoch") is None else int(facts["best_epoch"])
+        return dict(json.loads((self.folder / "checkpoint.json").read_text()))
 
     def _fact(self, *keys: str) -> Any:
         path = self.folder / "checkpoint.json"

@@ -17,6 +17,7 @@ from recycling.datasets.folders import (
     ImageFolderDataset,
     RecipesDataset,
     RunFolderDataset,
+    RunsDataset,
 )
 from recycling.datasets.reports import (
     CsvDataset,
@@ -66,6 +67,7 @@ __all__ = [
     "ProbabilityMapsDataset",
     "RecipesDataset",
     "RunFolderDataset",
+    "RunsDataset",
     "TableDataset",
     "TextDataset",
     "UnlabelledImagesDataset",

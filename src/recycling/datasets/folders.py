@@ -8,6 +8,7 @@ from typing import Unpack
 from recycling.annotations import ImageCache, ImageFolder
 from recycling.backends import Recipes, RunFolder
 from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOptions
+from recycling.experiments import Runs
 
 
 class ImageFolderDataset(PathDataset[ImageFolder]):
@@ -66,3 +67,12 @@ class RecipesDataset(PathDataset[Recipes]):
 
     def read(self, path: Path) -> Recipes:  # noqa: D102
         return Recipes(path)
+
+
+class RunsDataset(OptionalPathDataset[Runs]):
+    """The folder of the manifests of runs, which each run writes itself."""
+
+    not_a_value = "runs write into it while they go"
+
+    def read(self, path: Path) -> Runs:  # noqa: D102
+        return Runs(path)

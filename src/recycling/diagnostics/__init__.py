@@ -13,6 +13,12 @@ from recycling.diagnostics.contributions import (
     leave_one_out,
     member_contributions,
 )
+from recycling.diagnostics.disagreement import (
+    DISAGREEMENT,
+    Disagreement,
+    as_predictions,
+    disagreement,
+)
 from recycling.diagnostics.diversity import (
     AGREEMENT,
     Agreement,
@@ -21,7 +27,6 @@ from recycling.diagnostics.diversity import (
     label_map_agreement,
     probability_agreement,
 )
-from recycling.diagnostics.effect import Effect, measure_effect
 from recycling.diagnostics.errors import (
     ERROR_CORRELATION,
     ErrorCorrelation,
@@ -52,6 +57,7 @@ __all__ = [
     "CHANGES",
     "CLASS_GAINS",
     "CONTRIBUTIONS",
+    "DISAGREEMENT",
     "ERROR_CORRELATION",
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
@@ -61,12 +67,13 @@ __all__ = [
     "Changes",
     "ClassGains",
     "Contributions",
-    "Effect",
+    "Disagreement",
     "ErrorCorrelation",
     "LeaderboardComparison",
     "PrecisionThresholds",
     "ScoreThresholds",
     "alike_sentences",
+    "as_predictions",
     "best_member",
     "best_threshold",
     "class_gains",
@@ -74,10 +81,10 @@ __all__ = [
     "crop_error_correlation",
     "detection_agreement",
     "detection_changes",
+    "disagreement",
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
-    "measure_effect",
     "member_contributions",
     "object_error_correlation",
     "pixel_error_correlation",

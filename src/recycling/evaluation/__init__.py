@@ -21,8 +21,14 @@ from recycling.evaluation.bootstrap import (
     score_interval,
     score_of_all,
 )
-from recycling.evaluation.box_matches import BoxMatches, match_boxes, right_boxes
-from recycling.evaluation.boxes import SIZES, scores_by_size
+from recycling.evaluation.box_matches import (
+    BoxMatches,
+    match_boxes,
+    match_boxes_by_size,
+    right_boxes,
+)
+from recycling.evaluation.box_matching import SIZES
+from recycling.evaluation.boxes import scores_by_size
 from recycling.evaluation.class_counts import ClassCounts
 from recycling.evaluation.classes import confusion
 from recycling.evaluation.core import EvaluationError, Metrics
@@ -64,6 +70,7 @@ __all__ = [
     "map50",
     "map50_95",
     "match_boxes",
+    "match_boxes_by_size",
     "mean_dice",
     "metric_of",
     "miou",

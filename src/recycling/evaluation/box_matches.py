@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.evaluation.box_matching import (
+    AREA_RANGES,
     IGNORED,
     RECALLS,
     RIGHT,
+    SIZES,
+    Matching,
     by_category,
     match,
     n_threads,
@@ -111,6 +114,26 @@ class BoxMatches:
             total += [_area(hits[:n], wrong[:n], n_objects) for n in left]
         return total / len(categories)
 
+    def of_class(self, category: int) -> BoxMatches:
+        """What was found of one category, whose average precision is then the score.
+
+        Args:
+            category: Its row in the truth.
+        """
+        own, objects = self._of_category(category), self.object_category == category
+        nothing = np.zeros_like
+        return BoxMatches(
+            n_images=self.n_images,
+            n_categories=1,
+            image=self.image[own],
+            category=nothing(self.category[own]),
+            score=self.score[own],
+            hit=self.hit[own],
+            object_image=self.object_image[objects],
+            object_category=nothing(self.object_category[objects]),
+            found_score=self.found_score[objects],
+        )
+
     def _of_category(self, category: int) -> slice:
         return slice(self._bounds[category], self._bounds[category + 1])
 
@@ -143,6 +166,28 @@ def match_boxes(
     return result
 
 
+def match_boxes_by_size(
+    truth: Annotations, detections: Detections, *, iou_threshold: float = 0.5
+) -> dict[str, BoxMatches]:
+    """Match detections with the objects of each of COCO's sizes, as COCO does.
+
+    Args:
+        truth: The images that were predicted on, and what is on them.
+        detections: What was found.
+        iou_threshold: The intersection over union from which on a detection finds an object.
+
+    Returns:
+        By size (small: up to 32 x 32 square pixels, medium: up to 96 x 96, large) that the truth
+        has objects of.
+
+    Raises:
+        EvaluationError: As `match_boxes` does.
+    """
+    matching = match(truth, detections, iou_thresholds=[iou_threshold], area_ranges=AREA_RANGES)
+    sizes = (_of_range(truth, matching, index) for index in range(1, len(AREA_RANGES)))
+    return {size: own for size, own in zip(SIZES, sizes, strict=True) if len(own.object_image)}
+
+
 def right_boxes(
     truth: Annotations, detections: Detections, *, iou_threshold: float = 0.5
 ) -> NDArray[np.float64]:
@@ -169,14 +214,21 @@ def right_boxes(
 
 
 def _matches(truth: Annotations, detections: Detections, iou_threshold: float) -> BoxMatches:
-    matching = match(truth, detections, iou_thresholds=[iou_threshold])
-    outcome, found = matching.outcome[0, 0], matching.found[0]
+    return _of_range(truth, match(truth, detections, iou_thresholds=[iou_threshold]), 0)
+
+
+def _of_range(truth: Annotations, matching: Matching, index: int) -> BoxMatches:
+    """What was found of the objects of one range of areas."""
+    outcome, found = matching.outcome[0, index], matching.found[0]
     order, _ = by_category(matching.category, matching.score, len(truth.categories))
     order = order[outcome[order] != IGNORED]
     hit = outcome == RIGHT
     found_score = np.full(len(matching.object_image), -1.0)
     found_score[found[hit]] = matching.score[hit]
-    counts = ~truth.annotations["iscrowd"].to_numpy(dtype=bool)
+    least, most = AREA_RANGES[index]
+    area = truth.annotations["area"].to_numpy(dtype=np.float64)
+    is_object = ~truth.annotations["iscrowd"].to_numpy(dtype=bool)
+    counts = is_object & (area >= least) & (area <= most)
     return BoxMatches(
         n_images=len(truth.images),
         n_categories=len(truth.categories),

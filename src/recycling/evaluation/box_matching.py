@@ -24,6 +24,10 @@ RECALLS = np.linspace(0, 1, 101)
 AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
 """Of objects, in square pixels: all, and COCO's small, medium and large."""
 
+SIZES = ("small", "medium", "large")
+"""Of objects, as COCO has them: areas up to 32² pixels, up to 96², and above; an object whose area
+is exactly a limit is of both sizes."""
+
 WRONG, RIGHT, IGNORED = 0, 1, 2
 """What a detection is: a false positive, a true positive, or of no account."""
 

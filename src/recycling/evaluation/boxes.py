@@ -9,14 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.evaluation.box_matching import AREA_RANGES, average_precision, match
+from recycling.evaluation.box_matching import AREA_RANGES, SIZES, average_precision, match
 from recycling.evaluation.core import Metrics
 from recycling.predictions import Detections
-
-SIZES = ("small", "medium", "large")
-"""Of objects, as COCO has them: areas up to 32² pixels, up to 96², and above; an object whose area
-is exactly a limit is of both sizes."""
-
 
 IOU_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """The overlaps from which on a box is right, over which COCO takes the mean; to the last bit."""

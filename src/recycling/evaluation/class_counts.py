@@ -61,6 +61,17 @@ class ClassCounts:
         )
         return self.score(hits, true, predicted)
 
+    def of_class(self, number: int) -> ClassCounts:
+        """What was got right of one class, whose score is then the score.
+
+        Args:
+            number: Its column.
+        """
+        hits, true, predicted = (
+            counts[:, [number]] for counts in (self.hits, self.true, self.predicted)
+        )
+        return ClassCounts(self.score, hits, true, predicted)
+
 
 def mean_of_classes(
     numerator: Counts, denominator: Counts, counted: NDArray[np.bool_]

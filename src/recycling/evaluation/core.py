@@ -21,12 +21,15 @@ class Metrics:
         score: Its value, 0 to 1; NaN where there is no truth to compare with.
         per_class: Its value for each category that it is defined for, by name.
         details: Other figures, by name; one that is not defined on the data is left out.
+        interval: Between which values the score would lie in 95 % of draws of other images; None
+            where that was not looked at.
     """
 
     metric: str
     score: float
     per_class: dict[str, float]
     details: dict[str, float]
+    interval: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold; a score that is not known is None."""
@@ -40,7 +43,7 @@ class Metrics:
             EvaluationError: A key is missing or unknown.
         """
         expected = ("metric", "score", "per_class", "details")
-        if set(content) != set(expected):
+        if set(content) - {"interval"} != set(expected):
             raise EvaluationError(
                 f"metrics with the keys {', '.join(sorted(map(str, content)))}; "
                 f"there should be {', '.join(expected)}"
@@ -50,4 +53,5 @@ class Metrics:
             score=nan if content["score"] is None else float(content["score"]),
             per_class={str(name): float(value) for name, value in content["per_class"].items()},
             details={str(name): float(value) for name, value in content["details"].items()},
+            interval=None if (ends := content.get("interval")) is None else (ends[0], ends[1]),
         )

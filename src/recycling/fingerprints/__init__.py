@@ -5,6 +5,7 @@ node took, its parameters, what its function is bound to, its code and the versi
 An output whose record says otherwise than the project does now is stale.
 """
 
+from recycling.fingerprints.code import library_versions
 from recycling.fingerprints.content import ContentCache
 from recycling.fingerprints.forecast import Forecast, forecast, nodes_to_run
 from recycling.fingerprints.ingredients import Graph, Ingredients
@@ -31,6 +32,7 @@ __all__ = [
     "code_line",
     "failed_nodes",
     "forecast",
+    "library_versions",
     "nodes_to_run",
     "record_of",
     "states",

@@ -74,12 +74,12 @@ class Records:
         if not code.exists():
             write_text(code, json.dumps(modules))
         # In one line: indented, it would be written by Python instead of C.
-        write_text(self._path(name), json.dumps({"format": FORMAT, **asdict(record)}))
+        write_text(self.path(name), json.dumps({"format": FORMAT, **asdict(record)}))
 
     def read(self, name: str) -> Record | str | None:
         """The record of an output; None where there is none, or why it cannot be read."""
         try:
-            facts = json.loads(self._path(name).read_bytes())
+            facts = json.loads(self.path(name).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -119,7 +119,8 @@ class Records:
             return str(json.loads(self._failure(node).read_bytes())["error"])
         return None
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """The file of the record of an output."""
         return self.folder / f"{_file_name(name)}.json"
 
     def _failure(self, node: str) -> Path:

@@ -11,8 +11,8 @@ from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
 from recycling.backends.shared.model import Task
-from recycling.diagnostics import Effect, measure_effect
 from recycling.evaluation import image_scores, metric_of, scored_groups
+from recycling.experiments import Effect, measure_effect
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types

@@ -38,8 +38,6 @@ from recycling.reporting import (
     segmentation_grid,
 )
 
-INTERVAL_OF = "interval of "  # before an ensemble's name; no member has a blank in its name
-
 
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every ensemble of every task, and the summary of all scores."""
@@ -55,11 +53,6 @@ def create_pipeline(plan: Plan) -> Pipeline:
             nodes.append(leaderboard_node(task, members))
         metrics = {member.name: member.test_metrics for member in members}
         metrics |= {each.name: f"{each.namespace}.test_metrics" for each in ensembles}
-        metrics |= {
-            INTERVAL_OF + each.name: f"{each.namespace}.interval"
-            for each in ensembles
-            if not each.is_teacher
-        }
         further = [each.name for each in ensembles if each.name not in (TEACHER, FINAL)]
         nodes.append(
             node(scores_collector(further), metrics, f"{task}.scores", name="collect_scores",
@@ -147,11 +140,8 @@ def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
 def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
     """A node function that collects the scores of members, teacher, final and further ensembles."""
 
-    def collect_scores(**found: Any) -> TaskScores:
+    def collect_scores(**metrics: Metrics) -> TaskScores:
         """Put the scores of a task's members and ensembles on the test part side by side."""
-        metrics: dict[str, Metrics] = {
-            name: value for name, value in found.items() if not name.startswith(INTERVAL_OF)
-        }
         score = {name: None if isnan(own.score) else own.score for name, own in metrics.items()}
         ensembles = (TEACHER, FINAL, *further)
         scores: TaskScores = {
@@ -166,13 +156,9 @@ def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
         sizes = {name: map50_by_size(own) for name, own in metrics.items()}
         if any(sizes.values()):
             scores["sizes"] = sizes
-        intervals = {name: found.get(INTERVAL_OF + name) for name in metrics}
-        if any(intervals.values()):
-            scores["intervals"] = {
-                name: (interval["low"], interval["high"])
-                for name, interval in intervals.items()
-                if interval
-            }
+        intervals = {name: own.interval for name, own in metrics.items() if own.interval}
+        if intervals:
+            scores["intervals"] = intervals
         return scores
 
     return collect_scores

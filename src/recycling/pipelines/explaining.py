@@ -65,7 +65,7 @@ from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.plan import EnsemblePlan, Member
-from recycling.predictions import ClassProbabilities, Detections, LabelMaps, Predictions
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.registry import PickedSettings
 from recycling.reporting import (
     RgbImage,
@@ -130,8 +130,6 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
              [f"{space}.{name}" for name in explained], name="explain", namespace=space),
         node(comparer(task), members, f"{space}.agreement", name="compare_members",
              namespace=space),
-        node(test_interval(task), [ensemble.test, test_fused, metric], f"{space}.interval",
-             name="score_other_images", namespace=space),
         node(changes_drawer(task), {"truth": ensemble.test, "folder": "test.images",
                                   "ranking": f"{space}.ranking", "fused": test_fused,
                                   "explanation": f"{space}.explanation", **predictions},
@@ -349,22 +347,6 @@ def comparer(task: Task) -> Callable[..., Agreement]:
         return Agreement(AGREEMENT[task](list(members.values()), names=list(members)))
 
     return compare_members
-
-
-def test_interval(task: Task) -> Callable[..., Interval]:
-    """A node function that says how far the score on the test images may be off."""
-
-    def score_other_images(
-        truth: Annotations, predictions: Predictions, metric: PickedSettings
-    ) -> Interval:
-        """Say between which scores other test images would lie, where their truth is known."""
-        if not is_labelled(truth):
-            return {}
-        scores = image_scores(metric, truth, {_ENSEMBLE: predictions})[_ENSEMBLE]
-        low, high = score_interval(scores, draw_groups(scored_groups(metric, truth)))
-        return {"low": low, "high": high}
-
-    return with_types(score_other_images, predictions=PREDICTIONS[task], metric=METRIC[task])
 
 
 def changes_drawer(task: Task) -> Callable[..., RgbImage]:

@@ -41,11 +41,15 @@ logger = logging.getLogger(__name__)
 
 def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
-    trainings = [training for training in plan.trainings if training.task == task]
+    trainings = [t for t in plan.trainings if t.task == task and t.study is None]
     crops = crop_nodes(plan.crops) if task == "cls" and trainings else []
-    chains = (_chain(training, plan.models[model_in(training)]) for training in trainings)
-    nodes = [own for chain in chains for own in chain]
+    nodes = [own for training in trainings for own in chain(training, plan)]
     return Pipeline([*crops, *nodes, *effect_nodes(trainings)])
+
+
+def chain(training: TrainingPlan, plan: Plan) -> list[Node]:
+    """The nodes of one model and fold."""
+    return _chain(training, plan.models[model_in(training)])
 
 
 def model_in(training: TrainingPlan) -> str:
@@ -76,7 +80,8 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
         node(trainer(task, space, control=training.control_of is not None), inputs,
              training.checkpoint, name="train", namespace=space),
         *_out_of_fold(training),
-        *_on_test(training),
+        # What a study finds, it finds on folds; the test images stay unseen.
+        *(_on_test(training) if training.study is None else ()),
     ]  # fmt: skip
 
 
@@ -230,6 +235,9 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         data = TrainingData(parts, held_out, training_part.categories, score, scored_by)
         if model.control:  # then it and its twin take as many steps, whatever a sampler does
             data = replace(data, images_an_epoch=data.n_samples(task))
+        if model.epoch_length == "labeled":
+            labeled = replace(data, train=parts[:1])
+            data = replace(data, images_an_epoch=labeled.n_samples(task))
         if control:
             data = replace(data, train=parts[:1])
         return _train(model, recipes, data, runs.path / namespace, start)

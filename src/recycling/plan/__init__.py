@@ -9,6 +9,7 @@ from recycling.plan.records import (
     FINAL,
     TASKS,
     TEACHER,
+    Arm,
     CropPlan,
     EnsemblePlan,
     ExternalMember,
@@ -18,6 +19,7 @@ from recycling.plan.records import (
     PseudoLabelPlan,
     PseudoPart,
     SearchPlan,
+    StudyPlan,
     TrainingPlan,
 )
 
@@ -26,6 +28,7 @@ __all__ = [
     "FUSION",
     "TASKS",
     "TEACHER",
+    "Arm",
     "CropPlan",
     "Crops",
     "Ensemble",
@@ -40,6 +43,7 @@ __all__ = [
     "PseudoPart",
     "Search",
     "SearchPlan",
+    "StudyPlan",
     "TrainingPlan",
     "read_plan",
     "start_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,13 @@ SECTIONS = (
     "ensembles",
     "ensembling",
     "evaluation",
+    "experiments",
     "leaderboard",
     "models",
     "pseudo_labeling",
     "shift",
     "splitting",
+    "studies",
     "submission",
     "wandb",
 )
@@ -154,11 +156,58 @@ def file_of(key: str, config: OmegaConfigLoader) -> Path:
     """The file of the active environment, or else of the base, that sets a parameter."""
     root = Path(config.conf_source)
     for env in (config.env or config.default_run_env, config.base_env):
-        files = [*root.glob(f"{env}/**/parameters*.y*ml"), *root.glob(f"{env}/**/models*.y*ml")]
-        for file in sorted(files):
+        for file in _parameter_files(root, str(env)):
             if key.split(".")[0] in (yaml.safe_load(file.read_text("utf8")) or {}):
                 return file
     return root / str(config.base_env)
+
+
+def lines_of(config: OmegaConfigLoader) -> dict[str, str]:
+    """Where each parameter, and each section around it, is set: file and line, or `--params`.
+
+    Args:
+        config: The configuration of the environment.
+
+    Returns:
+        By the parameter's name with its sections, as in `models.yolox.epochs`.
+    """
+    root = Path(config.conf_source)
+    found: dict[str, str] = {}
+    for env in (config.base_env, config.env or config.default_run_env):
+        for file in _parameter_files(root, str(env)):
+            lines = dict(_lines(yaml.compose(file.read_text("utf8"))))
+            # A section of an environment replaces that of the base whole.
+            sections = {key.partition(".")[0] for key in lines}
+            found = {key: at for key, at in found.items() if key.partition(".")[0] not in sections}
+            found |= {key: f"{shown(file)}:{line}" for key, line in lines.items()}
+    return found | dict.fromkeys(_names(config.runtime_params or {}), "--params")
+
+
+def _lines(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """The line of each key; of what `<<` takes over, that where it is written."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    merged = [value for key, value in node.value if key.value == "<<"]
+    for value in merged:
+        for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            yield from _lines(other, prefix)
+    for key, value in node.value:
+        if key.value != "<<":
+            name = f"{prefix}{key.value}"
+            yield name, key.start_mark.line + 1
+            yield from _lines(value, f"{name}.")
+
+
+def _names(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in parameters.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{key}.")
+
+
+def _parameter_files(root: Path, env: str) -> list[Path]:
+    patterns = ("parameters*.y*ml", "models*.y*ml")
+    return sorted(file for pattern in patterns for file in root.glob(f"{env}/**/{pattern}"))
 
 
 def shown(path: Path) -> str:

@@ -22,14 +22,17 @@ from recycling.plan.pseudo_labels import (
 )
 from recycling.plan.records import (
     TASKS,
+    Arm,
     CropPlan,
     ExternalMember,
     Member,
     Plan,
+    StudyPlan,
     TrainingPlan,
     called,
     out_of_fold_file,
 )
+from recycling.plan.studies import JOINED, changes_of, models_of_arms, read_studies
 from recycling.pseudo_labels import PseudoLabeling
 
 AnyMember = TypeVar("AnyMember", bound=Member)
@@ -68,7 +71,7 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
     if crops is not None:
         trainings = tuple(_about_crops(training, crops) for training in trainings)
         external = tuple(_about_crops(member, crops) for member in external)
-    members = (*(t for t in trainings if t.control_of is None), *external)
+    members = (*(t for t in trainings if t.is_member), *external)
     # Models that are left out because their library is missing are no fault of an ensemble.
     names = {*known, *(m.model for m in members), *(m.name for m in members)}
     if members:
@@ -85,7 +88,44 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
         else (),
         leaderboard=frozenset(task for task in TASKS if boards.get(task)),
         crops=crops,
+        studies=_studies(parameters, models, trainings, where),
     )
+
+
+def _studies(
+    parameters: Mapping[str, Any],
+    models: Mapping[str, Model],
+    trainings: Sequence[TrainingPlan],
+    where: str,
+) -> tuple[StudyPlan, ...]:
+    """One record for each study whose models are not left out."""
+    known = {(t.model, t.fold): t for t in trainings if t.control_of is None}
+    entries = parameters.get("models") or {}
+    found = []
+    for name, study in read_studies(parameters, where).items():
+        arms = models_of_arms(name, study, entries)
+        if not all(model in models for own in arms.values() for model in own):
+            continue
+        changes = changes_of(study)
+        joined = [(*pair, f"{JOINED}".join(pair)) for pair in study.interactions]
+        found.append(
+            StudyPlan(
+                name,
+                models[study.base].task,
+                study.base,
+                tuple(
+                    Arm(
+                        arm,
+                        len(changes.get(arm, ())),
+                        tuple(tuple(known[model, fold] for fold in study.folds) for model in own),
+                    )
+                    for arm, own in arms.items()
+                ),
+                study.folds,
+                tuple(joined),
+            )
+        )
+    return tuple(found)
 
 
 def _crops(
@@ -148,6 +188,7 @@ def _trainings(
                 else training(str(models[name].variant_of), fold).checkpoint
             ),
             variant_of=models[name].variant_of,
+            study=models[name].study,
             pseudo_labels=(
                 () if own_round is None else labels_for(task, own_round, rounds[own_round], fold)
             ),

@@ -110,15 +110,22 @@ class TrainingPlan(Member):
             say how long it trains, and how good it is.
         snapshot_of: Of a snapshot: the dataset of the checkpoint of the training that it is of.
         variant_of: The model that differs in the seed alone, or that this is a snapshot of.
+        study: The study that it is trained for alone; it is then in no ensemble.
     """
 
     fold: int | None
     start: str | None = None
     snapshot_of: str | None = None
     variant_of: str | None = None
+    study: str | None = None
     pseudo_labels: tuple[LabeledPart, ...] = ()
     control_of: TrainingPlan | None = None
     folds: tuple[TrainingPlan, ...] = ()
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it can be in an ensemble: it is trained for itself, not to compare it."""
+        return self.control_of is None and self.study is None
 
     @property
     def judged_by(self) -> tuple[Member, ...]:
@@ -269,6 +276,47 @@ class PseudoLabelPlan:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """The base of a study, or the base with one change.
+
+    Attributes:
+        name: Of the change.
+        changes: How many settings it alters.
+        trainings: For each seed, one for each fold.
+    """
+
+    name: str
+    changes: int
+    trainings: tuple[tuple[TrainingPlan, ...], ...]
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """One base model and the changes that are tried on it.
+
+    Attributes:
+        name: Of the study.
+        task: What the model predicts.
+        base: The model.
+        arms: The base first.
+        folds: Those that are held out.
+        interactions: Pairs of changes that are also made together, with the name of that arm.
+    """
+
+    name: str
+    task: Task
+    base: str
+    arms: tuple[Arm, ...]
+    folds: tuple[int, ...]
+    interactions: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its nodes and datasets."""
+        return f"study.{self.name}"
+
+
+@dataclass(frozen=True)
 class CropPlan:
     """Where the crops of the test images come from, if they are not annotated.
 
@@ -293,6 +341,7 @@ class Plan:
         pseudo_labels: One for each round, task and held-out fold that labels are made for.
         leaderboard: The tasks of which leaderboard scores are known.
         crops: Where the crops to classify come from, if they are not annotated.
+        studies: What is compared by changing one thing at a time.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -302,6 +351,7 @@ class Plan:
     pseudo_labels: tuple[PseudoLabelPlan, ...] = ()
     leaderboard: frozenset[Task] = frozenset()
     crops: CropPlan | None = None
+    studies: tuple[StudyPlan, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -310,7 +360,7 @@ class Plan:
 
     def members(self, task: Task) -> list[Member]:
         """The trainings of a task, and its external members."""
-        own = [training for training in self.trainings if training.control_of is None]
+        own = [training for training in self.trainings if training.is_member]
         return [m for m in (*own, *self.external) if m.task == task]
 
     def ensembles_of(self, task: Task) -> list[EnsemblePlan]:

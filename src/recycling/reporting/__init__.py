@@ -2,6 +2,7 @@
 
 from recycling.reporting.certificates import certificate_page, example_images
 from recycling.reporting.changes import changed_boxes, changed_crops, changed_masks
+from recycling.reporting.confusions import confusions_figure
 from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import (
     balance_figure,
@@ -15,6 +16,7 @@ from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
 from recycling.reporting.shift import shift_figure
+from recycling.reporting.studies import study_figure
 
 __all__ = [
     "RgbImage",
@@ -28,6 +30,7 @@ __all__ = [
     "classification_grid",
     "cleaning_examples",
     "cleaning_figure",
+    "confusions_figure",
     "detection_grid",
     "example_images",
     "image_grid",
@@ -39,4 +42,5 @@ __all__ = [
     "scores_table",
     "segmentation_grid",
     "shift_figure",
+    "study_figure",
 ]

@@ -27,8 +27,6 @@ from recycling.reporting.overlays import (
     truth_panel,
 )
 
-_NO_CHANGE = "the ensemble changed nothing against its best member"
-
 
 def changed_boxes(
     truth: Annotations,
@@ -39,6 +37,7 @@ def changed_boxes(
     n: int = 4,
     *,
     best_name: str = "best member",
+    other_name: str = "ensemble",
     best_threshold: float = 0.3,
     ensemble_threshold: float = 0.3,
 ) -> RgbImage:
@@ -52,6 +51,7 @@ def changed_boxes(
         changes: What changed, from `recycling.ensembling.detection_changes`.
         n: How many images to show.
         best_name: The best member's name.
+        other_name: What the ensemble is called.
         best_threshold: The best member's detections of a lower score are left out, and the titles
             say so; take what `detection_changes` took.
         ensemble_threshold: The same of the ensemble.
@@ -70,14 +70,14 @@ def changed_boxes(
         panels = [truth_panel(image, real, truth.categories)]
         for name, detections, min_score in (
             (best_name, best, best_threshold),
-            ("ensemble", ensemble, ensemble_threshold),
+            (other_name, ensemble, ensemble_threshold),
         ):
             is_shown = (detections["image_id"] == image_id) & (detections["score"] >= min_score)
             found = detections[is_shown]
             title = f"{name}: {counted(len(found), 'box', 'boxes')} of {min_score:.2f} and up"
             panels.append(detections_panel(image, found, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the boxes differ"))
-    return image_grid(rows, 1) if rows else _nothing()
+    return image_grid(rows, 1) if rows else _nothing(best_name, other_name)
 
 
 def changed_masks(
@@ -89,6 +89,7 @@ def changed_masks(
     n: int = 4,
     *,
     best_name: str = "best member",
+    other_name: str = "ensemble",
 ) -> RgbImage:
     """True label maps, the best member's and the ensemble's, where they changed most.
 
@@ -100,6 +101,7 @@ def changed_masks(
         changes: What changed, from `recycling.ensembling.label_map_changes`.
         n: How many images to show.
         best_name: The best member's name.
+        other_name: What the ensemble is called.
 
     Returns:
         (H, W, 3) RGB: a row of three panels for each image over one legend, or one sentence where
@@ -116,13 +118,17 @@ def changed_masks(
         real = to_label_map(truth, image_id)
         present |= set(np.unique(real).tolist())
         panels = [label_map_panel(image, real, truth.categories, "truth")]
-        for name, label_maps in ((best_name, best), ("ensemble", ensemble)):
+        for name, label_maps in ((best_name, best), (other_name, ensemble)):
             label_map = label_maps[image_id]
             present |= set(np.unique(label_map).tolist())
             title = f"{name}: {pixel_agreement(real, label_map):.0%} of the pixels right"
             panels.append(label_map_panel(image, label_map, truth.categories, title))
         rows.append(titled(side_by_side(panels), f"{file_name}: {change:.0%} of the pixels differ"))
-    return grid_with_legend(rows, 1, present, truth.categories) if rows else _nothing()
+    return (
+        grid_with_legend(rows, 1, present, truth.categories)
+        if rows
+        else _nothing(best_name, other_name)
+    )
 
 
 def changed_crops(
@@ -132,6 +138,9 @@ def changed_crops(
     ensemble: ClassProbabilities,
     changes: Changes,
     n: int = 24,
+    *,
+    best_name: str = "the best member",
+    other_name: str = "the ensemble",
 ) -> RgbImage:
     """The crops that the ensemble takes for something else than its best member does.
 
@@ -142,6 +151,8 @@ def changed_crops(
         ensemble: The ensemble's.
         changes: What changed, from `recycling.ensembling.probability_changes`.
         n: How many crops to show.
+        best_name: What the best member is called.
+        other_name: What the ensemble is called.
 
     Returns:
         (H, W, 3) RGB: eight crops a row, each over its truth, the best member's class and the
@@ -155,8 +166,8 @@ def changed_crops(
     shown = changes[changes["change"] > 0].head(n)
     _check_known(shown, truth.annotations["annotation_id"], "annotation")
     if shown.empty:
-        return _nothing()
-    heading = "What each crop is, what the best member took it for, and below what the ensemble did"
+        return _nothing(best_name, other_name)
+    heading = f"What each crop is, what {best_name} took it for, and below what {other_name} did"
     grid = crop_grid(truth, folder, shown["item_id"].tolist(), [best, ensemble])
     band = text_band(max(grid.shape[1], 720), [(heading, INK)])
     return stacked([np.pad(band, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255), grid])
@@ -184,5 +195,5 @@ def _check_known(shown: pd.DataFrame, known: pd.Series | pd.Index, what: str) ->
         )
 
 
-def _nothing() -> RgbImage:
-    return text_band(640, [(_NO_CHANGE, INK)])
+def _nothing(best_name: str, other_name: str) -> RgbImage:
+    return text_band(640, [(f"{other_name} says nothing else than {best_name}", INK)])

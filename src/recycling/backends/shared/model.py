@@ -115,6 +115,14 @@ class Model(Settings):
         default=None,
         description="the model that differs in the seed alone, or has passed through this snapshot",
     )
+    study: str | None = Field(
+        default=None, description="the study that it is an arm of alone; set by what studies say"
+    )
+    epoch_length: Literal["all", "labeled"] = Field(
+        default="all",
+        description="labeled: an epoch has as many images as are labelled, drawn from all; then "
+        "other data make no more steps",
+    )
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
         default=True, description="the same numbers every time, if need be slower"

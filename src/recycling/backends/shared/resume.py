@@ -58,13 +58,13 @@ NOT_OF_TRAINING = frozenset(
 )
 """Settings that do not change the weights by themselves; options are in the library's config."""
 
-NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "variant_of"})
+NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "study", "variant_of"})
 """Settings that change neither the weights nor what is predicted with them."""
 
 OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 """Settings that a training on all images leaves to its folds, which say where theirs change."""
 
-NEWER = frozenset({"pseudo_until", "score_weights", "snapshot", "snapshots"})
+NEWER = frozenset({"epoch_length", "pseudo_until", "score_weights", "snapshot", "snapshots"})
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
 
 SHOWN = 5

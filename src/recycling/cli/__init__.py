@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-import functools
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
-from kedro.framework.context import KedroContext
-from kedro.framework.session import KedroSession
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from recycling.errors import one_line
+from recycling.cli.compare import compare
+from recycling.cli.core import catalog_of, context_of, message_for_user, one_line_errors
+from recycling.cli.experiments import experiments, noise, study
 from recycling.new_data import new_data
 from recycling.sessions import check_runner
 
@@ -32,74 +30,16 @@ if TYPE_CHECKING:
     from recycling.fingerprints.state import Kind
 
 
+__all__ = ["cli", "message_for_user"]
+
+
 @click.group(name="recycling")
 def cli() -> None:
     """Commands of this project."""
 
 
-def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show an error that is meant for the user as its one line; leave every other one whole."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except Exception as error:
-            message = message_for_user(error)
-            if message is None:
-                raise
-            raise OneLineError(message) from error
-
-    return wrapped
-
-
-class OneLineError(KedroCliError):
-    """An error shown as one line; with ``--verbose`` as a traceback."""
-
-    def show(self, file: Any = None) -> None:
-        """Print the line."""
-        if self.VERBOSE_ERROR:
-            super().show(file)
-        else:
-            click.secho(f"Error: {self.message}", fg="red", err=True)
-
-
-def message_for_user(error: BaseException) -> str | None:
-    """The line that explains an error to a user; None for an error that is ours to mend.
-
-    Kedro wraps what happens inside a dataset: the outermost error of this project counts.
-
-    >>> message_for_user(DatasetError("a.json: not there"))
-    'a.json: not there'
-    >>> message_for_user(ZeroDivisionError()) is None
-    True
-    """
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
-    kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
-    if ours:
-        return one_line(ours[0])
-    if isinstance(error, DatasetError) or kedros:
-        return one_line(kedros[0])
-    if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
-        return one_line(error)
-    return None
-
-
-@contextmanager
-def _context(env: str | None) -> Iterator[KedroContext]:
-    """The context of an environment, whose pipelines are known within."""
-    with KedroSession.create(env=env) as session:
-        yield cast(KedroSession, session).load_context()
-
-
-@contextmanager
-def _catalog(env: str | None) -> Iterator[DataCatalog]:
-    """The catalog of an environment, whose pipelines are known within."""
-    with _context(env) as context:
-        yield cast(DataCatalog, context.catalog)
+for _command in (experiments, compare, noise, study):
+    cli.add_command(_command)
 
 
 def _run(stale_code: bool, **options: Any) -> Any:
@@ -150,7 +90,7 @@ def status(env: str | None, names: str, show_all: bool) -> None:
     )
     from recycling.hooks import SampleHooks, records_folder
 
-    with _context(env) as context:
+    with context_of(env) as context:
         pipeline = _pipelines(names)
         catalog = cast(DataCatalog, context.catalog)
         folder = records_folder(context)
@@ -204,7 +144,7 @@ def types(env: str | None, pipeline: str) -> None:
 
     from recycling.typed import check_types, type_name
 
-    with _catalog(env) as catalog:
+    with catalog_of(env) as catalog:
         edges = check_types(_pipelines(pipeline), catalog)
     table = Table("dataset", "from", "to", "type")
     for edge in edges:
@@ -224,7 +164,7 @@ def recipes(env: str | None, task: Task | None) -> None:
     from recycling.backends.libraries import how_to_install
     from recycling.backends.shared.recipes import N_CLASSES, list_recipes
 
-    with _catalog(env) as catalog:
+    with catalog_of(env) as catalog:
         folder = cast("Recipes", catalog.load("recipes"))
     found = list_recipes(folder, task)
     console = Console()
@@ -287,7 +227,7 @@ def anchors(env: str | None, dataset: str, image_size: int) -> None:
         describe,
     )
 
-    with _catalog(env) as catalog:
+    with catalog_of(env) as catalog:
         annotations = catalog.load(dataset)
     report = anchor_report(annotations, image_size)
     console = Console()
@@ -337,6 +277,6 @@ def baseline(env: str | None, dataset: str) -> None:
     """Store the category shares of DATASET, which later runs are compared with."""
     from recycling.validation import store_baseline
 
-    with _catalog(env) as catalog:
+    with catalog_of(env) as catalog:
         path = store_baseline(catalog, dataset)
     click.echo(f"{path}: category shares of {dataset}")

@@ -1,0 +1,201 @@
+"""`kedro compare`: what differs between runs, models, ensembles or files, and what that did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.cli.utils import env_option
+
+from recycling.cli.core import context_of, one_line_errors
+from recycling.cli.experiments import print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recycling.backends.shared.model import Task
+    from recycling.cli.sides import Side, Workplace
+    from recycling.experiments import Difference, Effect, Manifest
+
+SHOWN = 12
+"""Rows of a table that the console shows; the files have all."""
+
+
+@click.command()
+@env_option
+@click.argument("sides", nargs=-1, required=True)
+@click.option("--task", type=click.Choice(("cls", "det", "seg")), help="What CSV files predict.")
+@one_line_errors
+def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
+    """Compare two SIDES or more, each with the first.
+
+    A side is a run (latest, latest~1, its id or name), a model or ensemble as it is now (det.yolox,
+    det.final) or in a run (latest~1:det.yolox), or a CSV file of a submission.
+    """
+    from recycling.cli.sides import Workplace
+    from recycling.experiments import ExperimentError
+    from recycling.hooks import records_folder
+
+    if len(sides) < 2:
+        raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
+    with context_of(env) as context:
+        catalog: Any = context.catalog
+        runs = catalog.load("run_manifests")
+        place = Workplace(catalog, runs, records_folder(context), context.params)
+        whole = [place.is_run(side) for side in sides]
+        if all(whole):
+            _compare_runs(place, [runs.find(side) for side in sides])
+        elif any(whole):
+            raise ExperimentError(
+                f"{sides[whole.index(True)]} is a whole run, and others are not; name its model: "
+                f"{sides[whole.index(True)]}:det.yolox"
+            )
+        else:
+            _compare_things(place, [place.side(side, task) for side in sides])
+
+
+def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
+    """Models, ensembles or files of one task."""
+    from recycling.cli.sides import common_images, has_truth, only_on, shared_part
+    from recycling.experiments import ExperimentError, compare_scores
+
+    if len({side.task for side in sides}) > 1:
+        raise ExperimentError(
+            f"{' and '.join(side.label for side in sides)} predict different things"
+        )
+    first, *others = sides
+    for other in others:
+        _say_differences(first, other)
+    part = shared_part(sides)
+    truth = common_images(sides, part)
+    predicted = {
+        side.label: [only_on(truth, own) for own in side.predictions[part]] for side in sides
+    }
+    metric = place.metric(first.task)
+    where = "images that none has seen" if part == "out_of_fold" else "the test images"
+    if has_truth(truth):
+        trained = all(side.is_training for side in sides)
+        compared = compare_scores(
+            metric, truth, predicted, of="trainings" if trained else "predictions"
+        )
+        click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
+        print_table(_overall(compared.table))
+        print_table(_by_part(compared.table))
+        for other in others:
+            effect = compared.effects[other.label]
+            click.echo(effect["sentence"])
+            for line in place.noise_lines(first, other, effect):
+                click.echo(line)
+        place.save(_slug(sides), "scores", compared.table)
+    else:
+        click.echo(f"\n{where} have no labels: nothing is scored")
+    for other in others:
+        _say_disagreement(place, truth, predicted, first, other)
+    if has_truth(truth):
+        figure = place.confusion(truth, {label: own[0] for label, own in predicted.items()})
+        click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
+
+
+def _say_differences(first: Side, other: Side) -> list[Difference]:
+    """Say what differs between two sides: on purpose, and what came along."""
+    from recycling.experiments import differences, in_lines, verdict_on
+
+    click.echo(f"{first.label} -> {other.label}")
+    if first.facts is None or other.facts is None:
+        click.echo("  how a file was made is not known")
+        return []
+    found = differences(first.facts, other.facts)
+    for title, on_purpose in (("on purpose", True), ("came along", False)):
+        own = [each for each in found if each.on_purpose is on_purpose]
+        if own:
+            click.echo(f"  {title}:")
+        for line in in_lines(own):
+            click.echo(f"    {line}")
+    click.echo(f"  {verdict_on(found)}")
+    return found
+
+
+def _overall(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["of"] == "all"].drop(columns="of")
+
+
+def _by_part(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["of"] != "all"].drop(columns=["low", "high", "p"])
+
+
+def _say_disagreement(
+    place: Workplace, truth: Any, predicted: dict[str, list[Any]], first: Side, other: Side
+) -> None:
+    """Say where two sides differ most, by class and by image, and draw it."""
+    from recycling.diagnostics import disagreement
+
+    one, two = predicted[first.label][0], predicted[other.label][0]
+    counts, changes = disagreement(truth, one, two)
+    differing = counts[counts["first"] != counts["second"]]
+    what = {"cls": "crops", "det": "boxes", "seg": "pixels"}[first.task]
+    total, differ = int(counts["count"].sum()), int(differing["count"].sum())
+    click.echo(f"\n{first.label} and {other.label} differ in {differ:,} of {total:,} {what}:")
+    if differ:
+        print_table(differing.head(SHOWN))
+    picture = place.picture(first.task, truth, one, two, changes, (first.label, other.label))
+    slug = _slug([first, other])
+    place.save(slug, "disagreement", counts)
+    click.echo(f"where they differ most: {place.save(slug, 'pictures', picture)}")
+
+
+def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
+    """All that several runs have scored, each run with the first."""
+    import pandas as pd
+
+    from recycling.cli.sides import common_images, has_truth, only_on, shared_part
+    from recycling.experiments import ExperimentError, compare_scores, holm
+
+    first, *others = runs
+    things = place.things(runs)
+    if not things:
+        raise ExperimentError("these runs have scored nothing in common")
+    for other in others:
+        _say_differences(place.whole(first, things), place.whole(other, things))
+        rows: list[dict[str, Any]] = []
+        for task, name in things:
+            pair = [place.thing(run.run_id, task, name, run) for run in (first, other)]
+            part = shared_part(pair)
+            truth = common_images(pair, part)
+            if not has_truth(truth):
+                continue
+            predicted = {
+                label: [only_on(truth, own) for own in side.predictions[part]]
+                for label, side in zip(("first", "second"), pair, strict=True)
+            }
+            compared = compare_scores(
+                place.metric(task), truth, predicted,
+                of="trainings" if pair[0].is_training else "predictions",
+            )  # fmt: skip
+            rows.append({"of": f"{task}.{name}", **_row(compared.table, compared.effects)})
+        known = [row["p"] for row in rows if row["p"] is not None]
+        for row, p in zip((r for r in rows if r["p"] is not None), holm(known), strict=True):
+            row["p_corrected"] = p
+            if p > 0.05 and row["verdict"] != "the same":
+                row["verdict"] = "cannot be told from chance"
+        print_table(pd.DataFrame(rows))
+
+
+def _row(table: pd.DataFrame, effects: dict[str, Effect]) -> dict[str, Any]:
+    (effect,) = effects.values()
+    overall = table[table["of"] == "all"].iloc[0]
+    return {
+        "metric": effect["metric"], "first": overall["first"], "second": overall["score"],
+        "difference": effect["difference"], "low": effect["low"], "high": effect["high"],
+        "p": effect["p"], "p_corrected": None, "verdict": overall["verdict"],
+    }  # fmt: skip
+
+
+def _slug(sides: Sequence[Side]) -> str:
+    return "-vs-".join(_parts(sides))
+
+
+def _parts(sides: Sequence[Side]) -> Iterator[str]:
+    for side in sides:
+        yield re.sub(r"[^A-Za-z0-9]+", "_", side.label).strip("_")

@@ -1,0 +1,81 @@
+"""What the commands share: errors of one line, and the catalog of an environment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import click
+from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.context import KedroContext
+from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog, DatasetError
+
+from recycling.errors import one_line
+
+
+def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show an error that is meant for the user as its one line; leave every other one whole."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except Exception as error:
+            message = message_for_user(error)
+            if message is None:
+                raise
+            raise OneLineError(message) from error
+
+    return wrapped
+
+
+class OneLineError(KedroCliError):
+    """An error shown as one line; with ``--verbose`` as a traceback."""
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        if self.VERBOSE_ERROR:
+            super().show(file)
+        else:
+            click.secho(f"Error: {self.message}", fg="red", err=True)
+
+
+def message_for_user(error: BaseException) -> str | None:
+    """The line that explains an error to a user; None for an error that is ours to mend.
+
+    Kedro wraps what happens inside a dataset: the outermost error of this project counts.
+
+    >>> message_for_user(DatasetError("a.json: not there"))
+    'a.json: not there'
+    >>> message_for_user(ZeroDivisionError()) is None
+    True
+    """
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
+    kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
+    if ours:
+        return one_line(ours[0])
+    if isinstance(error, DatasetError) or kedros:
+        return one_line(kedros[0])
+    if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
+        return one_line(error)
+    return None
+
+
+@contextmanager
+def context_of(env: str | None) -> Iterator[KedroContext]:
+    """The context of an environment, whose pipelines are known within."""
+    with KedroSession.create(env=env) as session:
+        yield cast(KedroSession, session).load_context()
+
+
+@contextmanager
+def catalog_of(env: str | None) -> Iterator[DataCatalog]:
+    """The catalog of an environment, whose pipelines are known within."""
+    with context_of(env) as context:
+        yield cast(DataCatalog, context.catalog)

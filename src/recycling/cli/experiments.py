@@ -1,0 +1,171 @@
+"""`kedro experiments`, `kedro compare`, `kedro study` and `kedro noise`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.cli.utils import env_option
+
+from recycling.cli.core import catalog_of, one_line_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDE = 300
+"""Columns where the output is no terminal, so that grep finds whole lines."""
+
+
+@click.command()
+@env_option
+@click.option("--models", "of_models", is_flag=True, help="A row a model and ensemble of each run.")
+@click.option("--sort", help="A column, largest first; with - before it, smallest first.")
+@click.option("--filter", "where", help='A condition: task == "det" and out_of_fold > 0.5')
+@click.option("--columns", help="Which columns, with commas.")
+@click.option(
+    "--format", "form", type=click.Choice(("table", "json", "csv")), default="table", help="How."
+)
+@click.option(
+    "--best", nargs=2, metavar="TASK METRIC", help="Print the folder of the best model: det mAP50."
+)
+@click.option(
+    "--name", "naming", nargs=2, metavar="RUN NAME", help="Call a run so; its models are kept."
+)
+@one_line_errors
+def experiments(
+    env: str | None,
+    of_models: bool,
+    sort: str | None,
+    where: str | None,
+    columns: str | None,
+    form: str,
+    best: tuple[str, str] | None,
+    naming: tuple[str, str] | None,
+) -> None:
+    """List the runs and what they scored, or their models."""
+    from recycling.experiments import (
+        as_records,
+        best_checkpoint,
+        chosen_rows,
+        models_table,
+        runs_table,
+    )
+
+    with catalog_of(env) as catalog:
+        runs = catalog.load("run_manifests")
+        if naming:
+            runs.rename(*naming)
+            click.echo(f"{runs.find(naming[0]).run_id} is called {naming[1]}")
+            return
+        found = list(runs.all().values())
+        if best:
+            row = best_checkpoint(models_table(found), *best)
+            click.echo(_folder(catalog, runs, row))
+            return
+    table = models_table(found) if of_models else runs_table(found)
+    if table.empty:
+        click.echo(f"{runs.path}: no run has left a manifest yet; kedro run makes one", err=True)
+        return
+    table = chosen_rows(table, sort=sort, where=where, columns=columns)
+    if form == "json":
+        click.echo(json.dumps(as_records(table), indent=2))
+    elif form == "csv":
+        click.echo(table.to_csv(index=False), nl=False)
+    else:
+        print_table(table)
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print a table, without columns that are empty."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from recycling.experiments import shown_table
+
+    table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
+    table = table.dropna(axis="columns", how="all")
+    numbers = set(table.select_dtypes("number").columns)
+    headers = (
+        Column(str(name), justify="right" if name in numbers else "left", overflow="fold")
+        for name in table
+    )
+    shown = Table(*headers, box=SIMPLE_HEAD)
+    for row in shown_table(table):
+        shown.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(shown)
+
+
+def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:
+    """Where the checkpoint of a run lies, as the run kept it."""
+    from recycling.experiments import ExperimentError
+    from recycling.plan.parameters import shown
+
+    data = Path(runs.path).parents[1]
+    current = catalog.get(row["checkpoint"])
+    inside = current.filepath.relative_to(data) if current is not None else Path(row["checkpoint"])
+    kept = runs.folder(row["run"]).kept / inside
+    if not kept.exists():
+        raise ExperimentError(
+            f"{row['run']}: its checkpoint {row['checkpoint']} is not kept any more; name runs "
+            "that are to be kept: kedro experiments --name RUN NAME"
+        )
+    return str(shown(kept))
+
+
+@click.command()
+@env_option
+@click.argument("name")
+@one_line_errors
+def study(env: str | None, name: str) -> None:
+    """Train what NAME, a study, lacks, and compare its arms."""
+    _run_study(env, name, {})
+
+
+@click.command()
+@env_option
+@click.argument("model")
+@click.option("--seeds", default=5, type=click.IntRange(min=2), help="How many trainings.")
+@click.option("--fold", default=0, type=click.IntRange(min=0), help="Which fold is held out.")
+@one_line_errors
+def noise(env: str | None, model: str, seeds: int, fold: int) -> None:
+    """Measure how far trainings of MODEL (det.yolox) are apart that differ in the seed alone."""
+    name = model.rpartition(".")[2]
+    described = {"base": name, "seeds": list(range(seeds)), "folds": [fold]}
+    _run_study(env, f"noise_{name}", {f"noise_{name}": described})
+
+
+def _run_study(env: str | None, name: str, further: dict[str, Any]) -> None:
+    """Run a study as it is in the parameters, or one that is given here."""
+    from kedro.framework.project import pipelines
+    from kedro.framework.session import KedroSession
+
+    from recycling.experiments import ExperimentError
+
+    given = {"studies": further} if further else {}
+    with KedroSession.create(env=env, runtime_params=given) as created:
+        session: Any = created
+        catalog = session.load_context().catalog
+        known = [key.removeprefix("study_") for key in pipelines if key.startswith("study_")]
+        if name not in known:
+            listed = ", ".join(known) or "none; describe one under studies in a parameters file"
+            raise ExperimentError(f"no study {name!r}; there are {listed}")
+        session.run(pipeline_names=[f"study_{name}"], only_missing_outputs=True)
+        summary = catalog.load(f"study.{name}.summary")
+        print_table(catalog.load(f"study.{name}.arms"))
+        effects = catalog.load(f"study.{name}.effects")
+    if len(effects):
+        print_table(effects)
+    for sentence in summary["sentences"]:
+        click.echo(sentence)
+    if summary["noise"] is not None:
+        own = summary["noise"]
+        click.echo(
+            f"noise between {own['seeds']} seeds of {own['model']}: a standard deviation of "
+            f"{own['deviation']:.4f} {own['metric']}"
+        )

@@ -1,0 +1,388 @@
+"""What `kedro compare` compares: runs, models and ensembles of runs or of now, and CSV files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from matplotlib.figure import Figure
+
+from recycling.annotations import Annotations
+from recycling.backends.shared.model import Task
+from recycling.datasets import PathDataset
+from recycling.diagnostics import Changes, as_predictions, disagreement
+from recycling.experiments import (
+    Effect,
+    ExperimentError,
+    Facts,
+    Manifest,
+    ManifestFolder,
+    Noise,
+    Runs,
+    facts_of,
+    noise_sentence,
+    scored_things,
+)
+from recycling.pipelines.out_of_fold import joined
+from recycling.pipelines.tasks import FORMAT, METRIC, is_labelled, predicted_rows
+from recycling.plan import TASKS
+from recycling.plan.parameters import shown
+from recycling.predictions import SubmissionError, read_submission
+from recycling.registry import PickedSettings
+from recycling.reporting import (
+    RgbImage,
+    changed_boxes,
+    changed_crops,
+    changed_masks,
+    confusions_figure,
+)
+from recycling.splitting import Folds
+
+OUT_OF_FOLD, TEST = "out_of_fold", "test"
+Part = str
+
+CHANGED: dict[Task, Any] = {"cls": changed_crops, "det": changed_boxes, "seg": changed_masks}
+
+_THING = re.compile(
+    r"(?:(?P<run>.+):)?(?P<task>cls|det|seg)\.(?P<name>\w+)(?:\.fold(?P<fold>\d+))?"
+)
+
+
+@dataclass
+class Side:
+    """One of several that are compared.
+
+    Attributes:
+        label: As it was asked for.
+        task: What it predicts.
+        name: Of the model or ensemble; of a file, its path.
+        facts: What it was made of; None for a file that nobody knows of.
+        truth: By part (`out_of_fold`, `test`), the images that it has predicted on.
+        predictions: By part, one for each seed.
+        is_training: Whether it is a model, which another seed would have made otherwise.
+    """
+
+    label: str
+    task: Task
+    name: str
+    facts: Facts | None = None
+    truth: dict[Part, Annotations] = field(default_factory=dict)
+    predictions: dict[Part, list[Any]] = field(default_factory=dict)
+    is_training: bool = False
+
+
+class Workplace:
+    """Where sides are looked up.
+
+    Args:
+        catalog: Of the environment.
+        runs: The folder of manifests.
+        records: The folder of the records of what is there now.
+        parameters: Of the environment.
+    """
+
+    def __init__(
+        self, catalog: DataCatalog, runs: Runs, records: Path, parameters: Mapping[str, Any]
+    ) -> None:
+        self.catalog, self.runs, self.records = catalog, runs, records
+        self.parameters = parameters
+        self.data = records.parent
+
+    def is_run(self, asked: str) -> bool:
+        """Whether a whole run is asked for."""
+        return not asked.endswith(".csv") and _THING.fullmatch(asked) is None
+
+    def side(self, asked: str, task: Task | None = None) -> Side:
+        """Look a side up.
+
+        Args:
+            asked: `det.yolox`, `det.yolox.fold0`, `det.final`; of a run, with its name or id
+                before it, `latest~1:det.yolox`; or a CSV file.
+            task: What a CSV file predicts, where its form does not tell.
+
+        Raises:
+            ExperimentError: There is no such thing.
+        """
+        if asked.endswith(".csv"):
+            return self._file(asked, task)
+        found = _THING.fullmatch(asked)
+        assert found is not None
+        run = None if found["run"] is None else self.runs.find(found["run"])
+        return self.thing(asked, cast(Task, found["task"]), found["name"], run, fold=found["fold"])
+
+    def thing(
+        self, label: str, task: Task, name: str, run: Manifest | None, *, fold: str | None = None
+    ) -> Side:
+        """A model or ensemble, of a run or as it is now.
+
+        Raises:
+            ExperimentError: There is none, or nothing of it is kept.
+        """
+        folder = None if run is None else self.runs.folder(run.run_id)
+        parameters = self.parameters if run is None else run.parameters
+        outputs = self._outputs(run)
+        seeds = [name, *_variants(name, parameters)]
+        side = Side(label, task, name, is_training=name in (parameters.get("models") or {}))
+        made: list[str] = []
+        for part in (OUT_OF_FOLD, TEST):
+            own = [
+                keys
+                for seed in seeds
+                if (keys := _keys(outputs, task, seed, part, fold, self.catalog, self, folder))
+            ]
+            if own:
+                side.truth[part] = self._truth(task, part, own[0], folder)
+                side.predictions[part] = [self._joined(task, keys, folder) for keys in own]
+                made += [key for keys in own for key in keys]
+        if not side.predictions:
+            where = "now" if run is None else f"in {run.run_id}"
+            raise ExperimentError(
+                f"{label}: nothing that {task}.{name} has predicted is there {where}; kedro "
+                "experiments --models lists what is"
+            )
+        newest = list(self.runs.all().values())[-1:]
+        manifest = run or (newest[0] if newest else Manifest("", {}, ""))
+        if run is None:
+            manifest = _as_now(manifest, made, self.catalog, outputs)
+        side.facts = facts_of(made, self.records if folder is None else folder.made, manifest, name)
+        return side
+
+    def whole(self, run: Manifest, things: Sequence[tuple[Task, str]]) -> Side:
+        """All that a run has scored, as one side without predictions."""
+        folder, outputs = self.runs.folder(run.run_id), self._outputs(run)
+        keys = [key for key in outputs if tuple(key.split(".")[:2]) in set(things)]
+        facts = facts_of(keys, folder.made, run, "")
+        return Side(run.name or run.run_id, things[0][0], "", facts)
+
+    def metric(self, task: Task) -> PickedSettings:
+        """What a task is judged by."""
+        return METRIC[task].model_validate(self.parameters["evaluation"][task])
+
+    def noise_lines(self, first: Side, other: Side, effect: Effect) -> list[str]:
+        """What is known of the noise between seeds, where one training a side is compared."""
+        if not (first.is_training and other.is_training) or effect["seeds"] > 1:
+            return []
+        noise = self._noise(first.name, effect["metric"])
+        if noise is None:
+            command = f"kedro noise {first.task}.{first.name} --seeds 5"
+            return [f"how far another seed would have led is not measured: {command}"]
+        return [noise_sentence(effect["difference"], noise)]
+
+    def _noise(self, model: str, metric: str) -> Noise | None:
+        """The noise that a study has measured, that of the most seeds."""
+        found = []
+        for path in sorted((self.data / "08_reporting/studies").glob("*/summary.json")):
+            noise = json.loads(path.read_text()).get("noise")
+            if noise and (noise["model"], noise["metric"]) == (model, metric):
+                found.append(cast(Noise, noise))
+        return max(found, key=lambda noise: noise["seeds"], default=None)
+
+    def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
+        """The confusion matrix of each side, one beside the other."""
+        expected = as_predictions(truth, next(iter(predicted.values())))
+        counts = {name: disagreement(truth, expected, own)[0] for name, own in predicted.items()}
+        return confusions_figure(counts)
+
+    def picture(
+        self,
+        task: Task,
+        truth: Annotations,
+        first: Any,
+        second: Any,
+        changes: Changes,
+        names: tuple[str, str],
+    ) -> RgbImage:
+        """The images on which two differ most."""
+        folder = self.catalog.load("test.images")
+        if not all((folder.path / name).exists() for name in truth.images["file_name"][:1]):
+            folder = self.catalog.load("train.images")
+        drawn: RgbImage = CHANGED[task](
+            truth, folder, first, second, changes, best_name=names[0], other_name=names[1]
+        )
+        return drawn
+
+    def save(self, slug: str, kind: str, value: Any) -> str:
+        """Store a table or a picture of a comparison, and say where."""
+        name = f"comparison.{slug}.{kind}"
+        self.catalog.save(name, value)
+        dataset = self.catalog.get(name)
+        assert isinstance(dataset, PathDataset)
+        return shown(dataset.filepath)
+
+    def things(self, runs: Sequence[Manifest]) -> list[tuple[Task, str]]:
+        """The models and ensembles that all of some runs have scored."""
+        found = [
+            dict.fromkeys((own["task"], own["name"]) for own in scored_things(run)) for run in runs
+        ]
+        return [thing for thing in found[0] if all(thing in other for other in found[1:])]
+
+    def load(self, name: str, folder: ManifestFolder | None) -> Any:
+        """Load a dataset, as a run kept it or as it is now.
+
+        Raises:
+            ExperimentError: The run has not kept it.
+        """
+        dataset = self.catalog.get(name)
+        if folder is None:
+            return self.catalog.load(name)
+        assert isinstance(dataset, PathDataset)
+        path = self._kept(dataset, folder)
+        if not path.exists():
+            raise ExperimentError(f"{folder.path.name}: {name} is not kept; run it again")
+        return dataset.at(path).load()
+
+    def is_there(self, name: str, folder: ManifestFolder | None) -> bool:
+        """Whether `load` finds a dataset."""
+        dataset = self.catalog.get(name) if name in self.catalog else None
+        if dataset is None or folder is None or not isinstance(dataset, PathDataset):
+            return dataset is not None and bool(self.catalog.exists(name))
+        return self._kept(dataset, folder).exists()
+
+    def _kept(self, dataset: PathDataset[Any], folder: ManifestFolder) -> Path:
+        return folder.kept / dataset.filepath.relative_to(self.data)
+
+    def _outputs(self, run: Manifest | None) -> set[str]:
+        if run is not None:
+            return {name.replace("_metrics", "_predictions") for name in run.scores}
+        every = (pipeline.all_outputs() for pipeline in pipelines.values())
+        return {name for outputs in every for name in outputs}
+
+    def _truth(
+        self, task: Task, part: Part, keys: Sequence[str], folder: ManifestFolder | None
+    ) -> Annotations:
+        if part == TEST:
+            crops = "cls.test_crops"
+            asked = task == "cls" and self.is_there(crops, folder)
+            return cast(Annotations, self.load(crops if asked else "test.annotations", folder))
+        train: Annotations = self.load("train.annotations", folder)
+        folds: Folds = self.load("folds", folder)
+        numbers = [int(key.split(".fold")[1].split(".")[0]) for key in keys]
+        return train.of_images(folds.loc[folds["fold"].isin(numbers), "image_id"])
+
+    def _joined(self, task: Task, keys: Sequence[str], folder: ManifestFolder | None) -> Any:
+        parts = [self.load(key, folder) for key in keys]
+        if len(parts) == 1:
+            return parts[0]
+        return joined(parts) if task == "seg" else pd.concat(parts, ignore_index=True)
+
+    def _file(self, asked: str, task: Task | None) -> Side:
+        path = Path(asked)
+        if not path.is_file():
+            raise ExperimentError(f"{asked}: not there; check the path")
+        test: Annotations = self.catalog.load("test.annotations")
+        faults: dict[Task, str] = {}
+        for own in [task] if task else TASKS:
+            settings = FORMAT[own].model_validate(self.parameters["submission"][own])
+            rows = predicted_rows(own, test)
+            try:
+                read = read_submission(settings, path, rows, test.categories)
+            except (SubmissionError, ValueError) as error:
+                faults[own] = str(error)
+                continue
+            return Side(asked, own, asked, None, {TEST: test}, {TEST: [read]})
+        if task:
+            raise ExperimentError(faults[task])
+        raise ExperimentError(
+            f"{asked}: not a submission of this project's test images; say which with --task, and "
+            "what is wrong is said"
+        )
+
+
+def _keys(
+    outputs: Iterable[str],
+    task: Task,
+    name: str,
+    part: Part,
+    fold: str | None,
+    catalog: DataCatalog,
+    place: Workplace,
+    folder: ManifestFolder | None,
+) -> list[str]:
+    """The datasets of what a model, or an ensemble, has predicted."""
+    folds = fold or r"\d+|_all"
+    form = re.compile(rf"{task}\.{name}(\.fold({folds}))?\.{part}_predictions")
+    found = sorted(key for key in outputs if form.fullmatch(key))
+    return [key for key in found if place.is_there(key, folder)]
+
+
+def _variants(name: str, parameters: Mapping[str, Any]) -> list[str]:
+    """The models that differ from one in the seed alone."""
+    models = parameters.get("models") or {}
+    return [
+        str(other)
+        for other, entry in models.items()
+        if isinstance(entry, Mapping)
+        and entry.get("variant_of") == name
+        and entry.get("snapshot") is None
+    ]
+
+
+def _as_now(
+    manifest: Manifest, made: Sequence[str], catalog: DataCatalog, outputs: Iterable[str]
+) -> Manifest:
+    """The newest manifest, with what the checkpoints say that are there now."""
+    from dataclasses import replace
+
+    from recycling.backends import Checkpoint
+
+    trainings = {}
+    for key in made:
+        name = f"{key.rpartition('.')[0]}.checkpoint"
+        if name in outputs and catalog.exists(name):
+            checkpoint: Checkpoint = catalog.load(name)
+            trainings[name] = checkpoint.facts
+    return replace(manifest, trainings=trainings)
+
+
+def common_images(sides: Sequence[Side], part: Part) -> Annotations:
+    """The images that all sides have predicted on, with the truth of the last side.
+
+    Raises:
+        ExperimentError: There is none.
+    """
+    tables = [side.truth[part].images for side in sides]
+    names = [dict(zip(t["image_id"], t["file_name"], strict=True)) for t in tables]
+    last = names[-1]
+    same = [image for image, file in last.items() if all(own.get(image) == file for own in names)]
+    if not same:
+        raise ExperimentError(
+            f"{' and '.join(side.label for side in sides)} have no image in common ({part})"
+        )
+    return sides[-1].truth[part].of_images(same)
+
+
+def only_on(truth: Annotations, predictions: Any) -> Any:
+    """Predictions of some images alone."""
+    if not isinstance(predictions, pd.DataFrame):
+        ids = set(truth.images["image_id"].tolist())
+        kept = [image_id for image_id in predictions if image_id in ids]
+        return type(predictions)(kept, predictions.__getitem__)
+    key = "image_id" if "image_id" in predictions else "annotation_id"
+    table = truth.images if key == "image_id" else truth.annotations
+    return predictions[predictions[key].isin(table[key])].reset_index(drop=True)
+
+
+def shared_part(sides: Sequence[Side]) -> Part:
+    """Where all sides have predicted: out of fold, else the test images.
+
+    Raises:
+        ExperimentError: Nowhere.
+    """
+    for part in (OUT_OF_FOLD, TEST):
+        if all(part in side.predictions for side in sides):
+            return part
+    raise ExperimentError(
+        f"{' and '.join(side.label for side in sides)} have not predicted the same images"
+    )
+
+
+def has_truth(truth: Annotations) -> bool:
+    """Whether there is something to score by."""
+    return is_labelled(truth)

@@ -1,0 +1,145 @@
+"""Where two predictions of the same images differ, by class."""
+
+from __future__ import annotations
+
+from typing import Any, NewType
+
+import numpy as np
+import pandas as pd
+
+from recycling.annotations import BOX, Annotations
+from recycling.annotations.masks import label_maps as true_label_maps
+from recycling.diagnostics.changes import (
+    Changes,
+    detection_changes,
+    label_map_changes,
+    probability_changes,
+)
+from recycling.ensembling.masks.image_members import stacked
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps
+from recycling.tables import Column, Schema, register_table
+
+Disagreement = NewType("Disagreement", pd.DataFrame)
+"""One row a pair of classes; schema `DISAGREEMENT`."""
+
+NOTHING, BACKGROUND = "nothing", "background"
+
+DISAGREEMENT = Schema(
+    "disagreement",
+    (
+        Column("first", "string", "what the first says; `nothing` for a box that it has not"),
+        Column("second", "string", "what the second says"),
+        Column("count", "int64", "how many crops, boxes or pixels", minimum=0),
+        Column("share", "float64", "of all of the first's class", minimum=0),
+    ),
+)
+
+register_table("disagreement", DISAGREEMENT, Disagreement)
+
+SCORE, OVERLAP = 0.3, 0.5
+"""The score from which on a box counts as said, and the overlap (IoU) of two that are the same."""
+
+
+def disagreement(
+    truth: Annotations, first: Any, second: Any, *, score_threshold: float = SCORE
+) -> tuple[Disagreement, Changes]:
+    """How two predictions differ: by class, and by image or crop.
+
+    Args:
+        truth: The images that were predicted on; only names are looked at.
+        first: Detections, class probabilities or label maps.
+        second: Of the same kind, of the same images.
+        score_threshold: Boxes below this score are left out.
+
+    Returns:
+        Counts of what both say, those that differ most often first; and how far each image, or
+        crop, differs.
+
+    Raises:
+        EnsemblingError: One lacks images, crops or classes that the other has.
+    """
+    names = dict(zip(truth.categories["category_id"], truth.categories["name"], strict=True))
+    if isinstance(first, LabelMaps):
+        return _of_pixels(list(names.values()), first, second), label_map_changes(first, second)
+    if "image_id" in first:
+        changes = detection_changes(
+            first, second, member_threshold=score_threshold, ensemble_threshold=score_threshold
+        )
+        return _of_boxes(names, first, second, score_threshold), changes
+    return _of_crops(first, second), probability_changes(first, second)
+
+
+def as_predictions(truth: Annotations, like: Any) -> Any:
+    """The truth in the form of predictions, so that `disagreement` with it is a confusion matrix.
+
+    Args:
+        truth: The images and what is on them.
+        like: Predictions of the kind that is wanted.
+    """
+    if isinstance(like, LabelMaps):
+        return true_label_maps(truth)
+    objects = truth.objects().annotations
+    if "image_id" in like:
+        return Detections(objects[["image_id", "category_id", *BOX]].assign(score=1.0))
+    names = truth.categories["name"].tolist()
+    known = objects.merge(truth.categories, on="category_id").set_index("annotation_id")
+    own = pd.DataFrame({"annotation_id": like["annotation_id"]})
+    true = known["name"].loc[own["annotation_id"]].to_numpy()
+    return ClassProbabilities(
+        own.assign(**{name: (true == name).astype("float32") for name in names})
+    )
+
+
+def _of_crops(first: ClassProbabilities, second: ClassProbabilities) -> Disagreement:
+    classes = [name for name in first.columns if name != "annotation_id"]
+    other = second.set_index("annotation_id").loc[first["annotation_id"], classes]
+    said = [np.array(classes)[table.to_numpy().argmax(axis=1)] for table in (first[classes], other)]
+    return _counted(pd.DataFrame({"first": said[0], "second": said[1]}).value_counts())
+
+
+def _of_boxes(
+    names: dict[Any, Any], first: Detections, second: Detections, threshold: float
+) -> Disagreement:
+    """Boxes of both, paired one to one on each image so that they overlap most."""
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+    from supervision import box_iou_batch
+
+    said: list[tuple[Any, Any]] = []
+    kept = [table[table["score"] >= threshold] for table in (first, second)]
+    of_image: list[dict[Any, Any]] = [dict(iter(table.groupby("image_id"))) for table in kept]
+    for image_id in sorted({*of_image[0], *of_image[1]}):
+        own, other = (found.get(image_id, first.iloc[:0]) for found in of_image)
+        iou = box_iou_batch(own[[*BOX]].to_numpy(), other[[*BOX]].to_numpy())
+        rows, columns = linear_sum_assignment(iou, maximize=True)
+        pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= OVERLAP]
+        of_own = [names[category] for category in own["category_id"]]
+        of_other = [names[category] for category in other["category_id"]]
+        said += [(of_own[row], of_other[column]) for row, column in pairs]
+        paired = [set(side) for side in zip(*pairs, strict=True)] or [set(), set()]
+        said += [(name, NOTHING) for row, name in enumerate(of_own) if row not in paired[0]]
+        said += [(NOTHING, name) for row, name in enumerate(of_other) if row not in paired[1]]
+    return _counted(pd.DataFrame(said, columns=["first", "second"]).value_counts())
+
+
+def _of_pixels(names: list[str], first: LabelMaps, second: LabelMaps) -> Disagreement:
+    labels = [BACKGROUND, *names]
+    counts = np.zeros((256, 256), dtype=np.int64)
+    for image_id in second:
+        other, own = stacked([second, first], image_id)
+        np.add.at(counts, (own.ravel(), other.ravel()), 1)
+    rows, columns = np.nonzero(counts)
+    said = [
+        (labels[row] if row < len(labels) else "ignored",
+         labels[column] if column < len(labels) else "ignored", counts[row, column])
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+    ]  # fmt: skip
+    frame = pd.DataFrame(said, columns=["first", "second", "count"])
+    return _counted(frame.groupby(["first", "second"])["count"].sum())
+
+
+def _counted(counts: pd.Series) -> Disagreement:
+    frame = counts.rename("count").reset_index()
+    frame["share"] = frame["count"] / frame.groupby("first")["count"].transform("sum")
+    frame["alike"] = frame["first"] == frame["second"]
+    frame = frame.sort_values(["alike", "count"], ascending=[True, False], kind="stable")
+    return Disagreement(DISAGREEMENT.conform(frame, where="disagreement"))

@@ -1,0 +1,87 @@
+"""Runs and what may be said of them: manifests, what differs, whether it is more than chance."""
+
+from recycling.experiments.comparison import COMPARISONS, Compared, Comparisons, compare_scores
+from recycling.experiments.differences import (
+    Difference,
+    Facts,
+    differences,
+    facts_of,
+    in_lines,
+    verdict_on,
+)
+from recycling.experiments.effect import Effect, holm, measure_effect
+from recycling.experiments.keeping import Experiments, checkpoints_to_remove
+from recycling.experiments.listing import (
+    as_records,
+    best_checkpoint,
+    chosen_rows,
+    models_table,
+    runs_table,
+    scored_things,
+    shown_table,
+)
+from recycling.experiments.manifest import (
+    ExperimentError,
+    Manifest,
+    ManifestFolder,
+    NodeRun,
+    Runs,
+    flat,
+    unlock,
+)
+from recycling.experiments.study import (
+    STUDY_ARMS,
+    ArmFacts,
+    Noise,
+    StudyArms,
+    StudySummary,
+    arms_table,
+    interaction,
+    noise_sentence,
+    summarise_study,
+)
+from recycling.tables import register_table
+
+__all__ = [
+    "COMPARISONS",
+    "STUDY_ARMS",
+    "ArmFacts",
+    "Compared",
+    "Comparisons",
+    "Difference",
+    "Effect",
+    "ExperimentError",
+    "Experiments",
+    "Facts",
+    "Manifest",
+    "ManifestFolder",
+    "NodeRun",
+    "Noise",
+    "Runs",
+    "StudyArms",
+    "StudySummary",
+    "arms_table",
+    "as_records",
+    "best_checkpoint",
+    "checkpoints_to_remove",
+    "chosen_rows",
+    "compare_scores",
+    "differences",
+    "facts_of",
+    "flat",
+    "holm",
+    "in_lines",
+    "interaction",
+    "measure_effect",
+    "models_table",
+    "noise_sentence",
+    "runs_table",
+    "scored_things",
+    "shown_table",
+    "summarise_study",
+    "unlock",
+    "verdict_on",
+]
+
+register_table("comparisons", COMPARISONS, Comparisons)
+register_table("study_arms", STUDY_ARMS, StudyArms)

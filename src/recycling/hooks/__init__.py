@@ -1,0 +1,20 @@
+"""What happens around a run: the plan is read, the graph is checked, the outcome is shown."""
+
+from recycling.hooks.console import ConsoleHooks
+from recycling.hooks.manifests import ManifestHooks
+from recycling.hooks.plan import PlanHooks
+from recycling.hooks.preflight import PreflightError, PreflightHooks
+from recycling.hooks.sample import SampleHooks
+from recycling.hooks.up_to_date import MixedRunsError, UpToDateHooks, records_folder
+
+__all__ = [
+    "ConsoleHooks",
+    "ManifestHooks",
+    "MixedRunsError",
+    "PlanHooks",
+    "PreflightError",
+    "PreflightHooks",
+    "SampleHooks",
+    "UpToDateHooks",
+    "records_folder",
+]

@@ -1,0 +1,59 @@
+"""What runs, and what came out, on the console."""
+
+from __future__ import annotations
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from rich.console import Console
+
+from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.plan.parameters import shown
+
+
+class ConsoleHooks:
+    """Says what runs, and shows the outcome."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._done = 0
+        self._total = 0
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes."""
+        self._done, self._total = 0, len(pipeline.nodes)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Name the node."""
+        self._done += 1
+        self._console.print(
+            f"[dim]{self._done:>3}/{self._total}[/dim] {node.name}", highlight=False
+        )
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Show every score, what pseudo-labels did, and where pages and images are."""
+        made = sorted(pipeline.all_outputs())
+        if "summary" in made:
+            from recycling.reporting import scores_table
+
+            self._console.print(scores_table(catalog.load("summary")))
+        for name in made:
+            if name.endswith(".pseudo_effect"):
+                sentence = catalog.load(name)["sentence"]
+                self._console.print(sentence, highlight=False, soft_wrap=True)
+            if name.startswith("study.") and name.endswith(".summary"):
+                for sentence in catalog.load(name)["sentences"]:
+                    self._console.print(sentence, highlight=False, soft_wrap=True)
+        stored = [dataset for name in made if isinstance(dataset := catalog.get(name), PathDataset)]
+        images = [each for each in stored if isinstance(each, ImageDataset | FigureDataset)]
+        pages = [each for each in stored if each.filepath.suffix == ".html"]
+        for title, datasets in (("Pages:", pages), ("Images:", images)):
+            paths = [path for dataset in datasets if (path := dataset.stored) is not None]
+            if paths:
+                self._console.print(title)
+            for path in paths:
+                self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,360 @@
+"""Writes what a run was, did and gave, while it goes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from recycling.backends import Checkpoint
+from recycling.datasets import (
+    AnnotationsDataset,
+    CheckpointDataset,
+    LabelMapsDataset,
+    MetricsDataset,
+    PathDataset,
+    RunsDataset,
+    TableDataset,
+)
+from recycling.errors import listed, one_line
+from recycling.evaluation import Metrics
+from recycling.experiments import (
+    Experiments,
+    Manifest,
+    ManifestFolder,
+    NodeRun,
+    Runs,
+    checkpoints_to_remove,
+    flat,
+    unlock,
+)
+from recycling.files import link
+from recycling.fingerprints import Records, library_versions
+from recycling.fingerprints.records import now
+from recycling.hooks.up_to_date import records_folder
+from recycling.plan.parameters import lines_of
+
+logger = logging.getLogger(__name__)
+
+RUNS = "run_manifests"
+"""The catalog entry of the folder of runs; a project without it keeps none."""
+
+KEPT_TABLES = ("detections", "class_probabilities", "folds")
+KEPT_TYPES = (AnnotationsDataset, CheckpointDataset, LabelMapsDataset, MetricsDataset)
+"""What a comparison reads."""
+
+MOST_WARNINGS = 1000
+
+
+class ManifestHooks:
+    """Keeps a manifest of each run, and what later runs are compared with.
+
+    Args:
+        records: The folder of the records of outputs; by default that of the project.
+        parameters: By default those of the project.
+    """
+
+    def __init__(
+        self, records: Path | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        self._run: _ManifestOfRun | None = None
+        self._records, self._parameters = records, parameters
+        self._sources: dict[str, str] = {}
+        self._project = Path()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project is, and what its parameters are."""
+        config = cast(OmegaConfigLoader, context.config_loader)
+        self._records, self._parameters = records_folder(context), config["parameters"]
+        self._sources = lines_of(config)
+        self._project = Path(context.project_path)
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Begin the manifest."""
+        dataset = catalog.get(RUNS) if RUNS in catalog else None
+        if not isinstance(dataset, RunsDataset) or self._records is None:
+            return
+        runs = dataset.load()
+        self._run = _ManifestOfRun(
+            runs.folder(str(run_params.get("run_id") or runs.new_id())),
+            _first(run_params, self._parameters or {}, self._sources, self._project),
+            pipeline,
+            catalog,
+            Records(self._records),
+            self._project,
+        )
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """A node begins."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """The same for a node that takes nothing."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Keep what a node made."""
+        if self._run is not None:
+            self._run.saved(dataset_name, data, node)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """The run has failed."""
+        if self._run is not None:
+            self._run.end("failed", one_line(error))
+        self._run = None
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """The run has come to its end."""
+        if self._run is not None:
+            self._run.end("completed")
+        self._run = None
+
+
+class _ManifestOfRun:
+    """The manifest of the run that is under way."""
+
+    def __init__(
+        self,
+        folder: ManifestFolder,
+        manifest: Manifest,
+        pipeline: Pipeline,
+        catalog: DataCatalog,
+        records: Records,
+        project: Path,
+    ) -> None:
+        self._folder, self._manifest = folder, replace(manifest, run_id=folder.path.name)
+        self._pipeline, self._catalog = pipeline, catalog
+        self._records, self._project = records, project
+        self._began: dict[str, float] = {}
+        self._made: dict[str, set[str]] = {}
+        self._warnings = _Warnings()
+        logging.getLogger().addHandler(self._warnings)
+        self._lock = folder.lock()
+        folder.write(self._manifest)
+
+    def begin(self, node: Node) -> None:
+        """Note when a node began."""
+        self._began.setdefault(node.name, perf_counter())
+
+    def saved(self, name: str, data: Any, node: Node) -> None:
+        """Note an output; after a node's last one, write the manifest."""
+        made = self._made.setdefault(node.name, set())
+        made.add(name)
+        self._keep(name)
+        if isinstance(data, Metrics):
+            self._manifest.scores[name] = data.to_dict()
+        if isinstance(data, Checkpoint):
+            self._manifest.trainings[name] = data.facts
+        if made.issuperset(node.outputs):
+            stored = tuple(out for out in node.outputs if self._path(out) is not None)
+            took = perf_counter() - self._began.get(node.name, perf_counter())
+            ran = NodeRun(node.name, round(took, 3), stored, _memory_mb())
+            self._write(nodes=(*self._manifest.nodes, ran))
+
+    def end(self, state: Any, error: str | None = None) -> None:
+        """Note what the run took without making it, and how it ended."""
+        logging.getLogger().removeHandler(self._warnings)
+        made = set().union(*self._made.values()) if self._made else set()
+        others = sorted(self._pipeline.datasets() - made)
+        for name in others:
+            if self._path(name) is not None:
+                self._keep(name)
+        self._note_scores(others)
+        outputs = self._pipeline.all_outputs() - made
+        up_to_date = sum(self._path(name) is not None for name in outputs)
+        self._write(state=state, error=error, ended=now(), up_to_date=up_to_date)
+        unlock(self._lock)
+        self._remove_old_checkpoints()
+
+    def _remove_old_checkpoints(self) -> None:
+        """Remove those that no rule keeps, and say so."""
+        rules = Experiments.model_validate(self._manifest.parameters.get("experiments") or {})
+        runs = Runs(self._folder.path.parent)
+        finished = [run for run in runs.all().values() if run.state != "running"]
+        removed = []
+        for run_id, name in checkpoints_to_remove(finished, rules.keep):
+            dataset = self._catalog.get(name) if name in self._catalog else None
+            if isinstance(dataset, PathDataset) and (inside := self._inside(dataset.filepath)):
+                path = runs.folder(run_id).kept / inside
+                if path.exists():
+                    shutil.rmtree(path)
+                    removed.append(f"{run_id}: {name}")
+        if removed:
+            logger.info(
+                "experiments.keep: %s: %d checkpoints of earlier runs are removed (%s)",
+                ", ".join(rules.keep), len(removed), listed(removed, 3),
+            )  # fmt: skip
+
+    def _inside(self, path: Path) -> Path | None:
+        """Where in the folder of data, or in the shipped one, a path is."""
+        for data in (self._records.folder.parent, self._project / "sample"):
+            if path.is_relative_to(data):
+                return path.relative_to(data)
+        return None
+
+    def _note_scores(self, names: list[str]) -> None:
+        """The scores and trainings of what was up to date."""
+        for name in names:
+            dataset = self._catalog.get(name) if name in self._catalog else None
+            if isinstance(dataset, MetricsDataset | CheckpointDataset) and dataset.exists():
+                with suppress(Exception):  # what cannot be read is no score of this run
+                    value = dataset.load()
+                    if isinstance(value, Metrics):
+                        self._manifest.scores[name] = value.to_dict()
+                    elif isinstance(value, Checkpoint):
+                        self._manifest.trainings[name] = value.facts
+
+    def _write(self, **changes: Any) -> None:
+        lines = tuple(self._warnings.lines)
+        self._manifest = replace(self._manifest, warnings=lines, **changes)
+        self._folder.write(self._manifest)
+
+    def _path(self, name: str) -> Path | None:
+        """Where a dataset lies, if it is one of this machine that outlives the run."""
+        dataset = self._catalog.get(name) if name in self._catalog else None
+        return dataset.stored if isinstance(dataset, PathDataset) else None
+
+    def _keep(self, name: str) -> None:
+        """Give the record of an output, and what a comparison reads, a second name."""
+        record = self._records.path(name)
+        if record.exists():
+            link(record, self._folder.made / record.name)
+        dataset = self._catalog.get(name) if name in self._catalog else None
+        path = self._path(name)
+        if path is None or not _is_kept(dataset):
+            return
+        if (inside := self._inside(path)) is not None:
+            link(path, self._folder.kept / inside)
+
+
+class _Warnings(logging.Handler):
+    """Collects what is warned of, each line once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one."""
+        if len(self.lines) < MOST_WARNINGS:
+            self.lines[" ".join(record.getMessage().split())] = None
+
+
+def _is_kept(dataset: Any) -> bool:
+    return isinstance(dataset, KEPT_TYPES) or (
+        isinstance(dataset, TableDataset) and dataset.table in KEPT_TABLES
+    )
+
+
+def _first(
+    run_params: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    lines: dict[str, str],
+    project: Path,
+) -> Manifest:
+    """The manifest as a run begins."""
+    sources = {key: where for key in flat(parameters) if (where := _source(key, lines)) is not None}
+    commit, changed = _git(project)
+    hidden = ("run_id", "session_id", "save_version", "project_path", "kedro_version", "runner")
+    asked = {key: value for key, value in run_params.items() if value and key not in hidden}
+    return Manifest(
+        run_id="",
+        asked=_plain(asked),
+        started=now(),
+        commit=commit,
+        changed=changed,
+        machine=_machine(),
+        versions=library_versions(),
+        parameters=_plain(parameters),
+        sources=sources,
+    )
+
+
+def _source(key: str, lines: dict[str, str]) -> str | None:
+    """Where a setting, or the section around it, is set."""
+    while key not in lines and "." in key:
+        key = key.rpartition(".")[0]
+    return lines.get(key)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _memory_mb() -> float:
+    """The most memory that this process has used, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
+
+
+def _machine() -> dict[str, Any]:
+    """What results and times may hang on."""
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(pages / 1024**3, 1),
+    }
+    torch = sys.modules.get("torch")  # it takes seconds to import, and no node may need it
+    if torch is not None and torch.cuda.is_available():
+        found["accelerator"] = torch.cuda.get_device_name()
+    return found
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(project: Path) -> tuple[str | None, tuple[str, ...]]:
+    """The commit that is checked out, and the first files that differ from it."""
+
+    def ask(*words: str) -> str:
+        asked = ["git", "-C", str(project), *words]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)
+        return told.stdout
+
+    try:
+        commit = ask("rev-parse", "HEAD").strip()
+        changed = [line[3:] for line in ask("status", "--porcelain").splitlines()]
+    except (OSError, subprocess.SubprocessError):
+        return None, ()
+    return commit, tuple(changed[:10])

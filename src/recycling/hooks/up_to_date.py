@@ -1,0 +1,249 @@
+"""Keeps a record of how each output was made, and has stale ones made anew."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from inspect import isgeneratorfunction
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import Any, cast
+
+import click
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from recycling.fingerprints import (
+    ContentCache,
+    Forecast,
+    Graph,
+    Ingredients,
+    Locks,
+    Records,
+    State,
+    code_line,
+    forecast,
+    nodes_to_run,
+    record_of,
+    states,
+    summary,
+    unknown_line,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class MixedRunsError(RuntimeError):
+    """Two runs have written the same output: one line, which, what to do."""
+
+
+class UpToDateHooks:
+    """Keeps a record of how each output was made, and has stale ones made anew.
+
+    Kedro asks only whether an output is there. For ``--only-missing-outputs`` one counts as missing
+    as well where it was made of other inputs, parameters or records than there are now, or follows
+    from one that was. While a node works its outputs are locked, so that two runs never mix.
+
+    Args:
+        folder: Where records are kept; by default, where the project's configuration says.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._run: _Run | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where records are kept."""
+        self._folder = records_folder(context)
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Say what the run will take, and what is stale, where only that is to be made."""
+        assert self._folder is not None
+        self._run = run = _Run(self._folder, pipeline, catalog)
+        nodes = pipeline.nodes
+        if run_params.get("only_missing_outputs"):
+            found = states(run.graph, run.records, stale_code=_asked_for("stale_code"))
+            say_states(found)
+            nodes = nodes_to_run(run.graph, found)
+            for state in found:
+                if state.kind in ("stale", "failed"):
+                    # For this one object: what the files are is not altered before they are
+                    # replaced.
+                    vars(catalog.get(state.name))["_exists"] = _is_not_there
+            run.graph.cache.save()
+        if nodes:
+            say_forecast(forecast(run.graph, run.records, nodes))
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Lock what the node takes and makes, and look at what it takes, before it does."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """The same for a node that takes nothing."""
+        if self._run is not None:
+            self._run.begin(node)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """A node that makes nothing has ended."""
+        if self._run is not None and not node.outputs:
+            self._run.end(node)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Write the record of an output."""
+        if self._run is not None:
+            self._run.saved(dataset_name, node)
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Note that a node has raised."""
+        if self._run is not None:
+            self._run.fail(node, error)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Note whose inputs could not be loaded or outputs not be saved, and unlock all."""
+        if self._run is not None:
+            self._run.stop(error)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Keep what was found out about files."""
+        if self._run is not None:
+            self._run.stop()
+
+
+class _Run:
+    """What is known of one run: what each of its nodes took, and what it has locked."""
+
+    def __init__(self, folder: Path, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        self.records = Records(folder)
+        self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
+        self._folder = folder
+        # Those of a pipeline that is run alone are made by others.
+        self._made = pipeline.all_outputs().union(*(p.all_outputs() for p in pipelines.values()))
+        self._at_work: dict[str, _Work] = {}
+        self._took: dict[str, Ingredients] = {}
+        self._content: dict[str, str | None] = {}
+
+    def begin(self, node: Node) -> None:
+        """Lock what a node takes and makes, once, and look at what it takes."""
+        work = self._at_work.setdefault(node.name, _Work(Locks(self._folder), perf_counter()))
+        with work.beginning:  # inputs may be loaded by several threads
+            if not work.has_begun:
+                work.has_begun = True
+                self._begin(node, work)
+
+    def _begin(self, node: Node, work: _Work) -> None:
+        taken = [name for name in node.inputs if name in self._made and self.graph.stored(name)]
+        work.locks.acquire(
+            dict.fromkeys(taken, False) | dict.fromkeys(self.graph.stored_outputs(node), True)
+        )
+        self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
+        for name in taken:
+            self._check_unmixed(name, took)
+
+    def saved(self, name: str, node: Node) -> None:
+        """Write the record of an output; after the last one, let others have them."""
+        work, dataset = self._at_work[node.name], self.graph.stored(name)
+        if dataset is not None:
+            vars(dataset).pop("_exists", None)
+            made = self._took[node.name]
+            seconds = perf_counter() - work.began
+            record = record_of(self.graph, node.name, name, made, seconds)
+            self.records.write(name, record, self.graph.code(made))
+            self._content[name] = record.content
+        work.saved.add(name)
+        # A generator saves each of its outputs many times, till the run ends for all we know.
+        if work.saved.issuperset(node.outputs) and not isgeneratorfunction(node.func):
+            self.end(node)
+
+    def end(self, node: Node) -> None:
+        """A node has done its work."""
+        self.records.succeed(node.name)
+        self._at_work.pop(node.name).locks.release()
+
+    def fail(self, node: Node, error: BaseException) -> None:
+        """A node has raised."""
+        self.records.fail(node.name, error)
+        if (work := self._at_work.pop(node.name, None)) is not None:
+            work.locks.release()
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """The run has ended; what is still at work has failed if it ended with an error."""
+        for name, work in list(self._at_work.items()):
+            if error is not None:
+                self.records.fail(name, error)
+            work.locks.release()
+        self._at_work.clear()
+        self.graph.cache.save()
+
+    def _taken_by(self, node: Node) -> Ingredients:
+        """What a node took whose output is in memory; if another process ran it, would take."""
+        took = self._took.get(node.name)
+        return took if took is not None else self.graph.ingredients(node, self._taken_by)
+
+    def _check_unmixed(self, name: str, took: Ingredients) -> None:
+        now = took.inputs.get(name, {}).get("content")
+        if self._content.setdefault(name, now) != now:
+            raise MixedRunsError(
+                f"{name}: another run has written it while this one was under way; start this one "
+                "again, with --only-missing-outputs to keep what it has made"
+            )
+
+
+@dataclass
+class _Work:
+    """One node at work: its locks, when it began, and what it has saved."""
+
+    locks: Locks
+    began: float
+    saved: set[str] = field(default_factory=set)
+    has_begun: bool = False
+    beginning: Lock = field(default_factory=Lock)
+
+
+def records_folder(context: KedroContext) -> Path:
+    """Where records of outputs are kept: beside the outputs of the environment."""
+    config = cast(OmegaConfigLoader, context.config_loader)
+    return Path(context.project_path) / str(config["globals"]["data"]) / ".made"
+
+
+def say_states(found: list[State]) -> None:
+    """Say how many outputs are up to date, how many are stale and why, and what is not known."""
+    is_stale = any(state.kind in ("stale", "failed") for state in found)
+    logger.log(logging.WARNING if is_stale else logging.INFO, "%s", summary(found))
+    for line in (unknown_line(found), code_line(found)):
+        if line is not None:
+            logger.warning("%s", line)
+
+
+def say_forecast(expected: Forecast) -> None:
+    """Say what a run will do and take, and whether the disk has no room for it."""
+    logger.info("%s", expected)
+    if not expected.fits:
+        logger.warning("the outputs may not find room: free some, or stop this run")
+
+
+def _asked_for(option: str) -> bool:
+    """Whether the command line has a flag that Kedro does not hand to hooks."""
+    command = click.get_current_context(silent=True)
+    return bool(command and command.params.get(option))
+
+
+def _is_not_there() -> bool:
+    return False

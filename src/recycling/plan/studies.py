@@ -1,0 +1,225 @@
+"""Studies: one base model, and the single changes to try on it, over seeds and folds.
+
+An arm of a study (the base, or the base with one change) is a model for each seed, trained as every
+other. One that is in `models.yml` already, or in another study, is not trained twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from recycling.backends import Model
+from recycling.plan.models import check_name
+from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.registry import Settings
+
+BASE = "base"
+JOINED = "_and_"
+"""Between the names of two changes that are made together."""
+
+OF_THE_STUDY = ("seed", "seeds", "folds", "image_sizes", "snapshots", "control", "study")
+"""Settings that a change may not touch: the study sets them, or they stand for several models."""
+
+SAME_TRAINING = ("folds", "control", "study", "variant_of", "skip_if_missing")
+"""Settings by which two entries may differ and be the same training of a fold."""
+
+ChangeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Study(Settings):
+    """What a study compares.
+
+    Attributes:
+        base: A model of `models.yml`.
+        changes: By name, the settings that it alters; one inside of a section by its name with a
+            dot: `optimizer.learning_rate`.
+        seeds: One training of each arm for each. One alone gives intervals and no verdict.
+        folds: Which folds are held out, one training of each arm for each.
+        interactions: Pairs of changes that are also made together: does the one do the same with
+            the other as without?
+    """
+
+    base: str
+    changes: dict[ChangeName, dict[str, Any]] = Field(default_factory=dict)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    folds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    interactions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """One arm and seed: what the model is called, and its entry."""
+
+    name: str
+    seed: int
+    model: str
+    entry: dict[str, Any]
+
+
+def read_studies(parameters: Mapping[str, Any], where: str) -> dict[str, Study]:
+    """Read the section `studies`.
+
+    Args:
+        parameters: With `models` and, if need be, `studies`.
+        where: The file that studies come from, for messages.
+
+    Raises:
+        PlanError: A study is described wrongly.
+
+    Example:
+        >>> models = {"yolox": {"task": "det"}}
+        >>> studies = {"losses": {"base": "yolox", "changes": {"focal": {"loss": "focal"}}}}
+        >>> read_studies({"models": models, "studies": studies}, "studies.yml")["losses"].seeds
+        (0, 1, 2)
+    """
+    given = parameters.get("studies") or {}
+    models = parameters.get("models") or {}
+    if not isinstance(given, Mapping):
+        raise PlanError(f"{where}: studies should be a mapping from names to studies")
+    found = {}
+    for name, described in given.items():
+        key = f"{where}: studies.{name}"
+        check_name("studies", name, where)
+        try:
+            study = Study.model_validate(described)
+        except ValidationError as error:
+            raise PlanError(faults(error, key, Study)) from error
+        if study.base not in models:
+            raise PlanError(
+                f"{key}.base: {study.base!r} is no model; {nearest(study.base, models)}"
+            )
+        _check(study, key)
+        found[str(name)] = study
+    return found
+
+
+def _check(study: Study, key: str) -> None:
+    for name, change in study.changes.items():
+        if not change:
+            raise PlanError(f"{key}.changes.{name} changes nothing; say which setting, and to what")
+        for setting in change:
+            if setting.partition(".")[0] in OF_THE_STUDY:
+                raise PlanError(
+                    f"{key}.changes.{name}: {setting} is set for the whole study, or stands for "
+                    "several models; leave it out"
+                )
+        if name == BASE:
+            raise PlanError(f"{key}.changes.{name}: the base is called so; choose another name")
+    for first, second in study.interactions:
+        for name in (first, second):
+            if name not in study.changes:
+                raise PlanError(
+                    f"{key}.interactions: no change {name!r}; {nearest(name, study.changes)}"
+                )
+        if both := study.changes[first].keys() & study.changes[second].keys():
+            raise PlanError(
+                f"{key}.interactions: {first} and {second} both set {min(both)}; they cannot be "
+                "made together"
+            )
+
+
+def changes_of(study: Study) -> dict[str, dict[str, Any]]:
+    """The changes of each arm but the base by its name, with those that are made together."""
+    joined = {
+        f"{first}{JOINED}{second}": study.changes[first] | study.changes[second]
+        for first, second in study.interactions
+    }
+    return {**study.changes, **joined}
+
+
+def with_studies(
+    models: Mapping[str, Any], studies: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """The models, and those of the arms of studies that none of them is.
+
+    Args:
+        models: The section `models`, each model by itself.
+        studies: The section `studies`.
+        where: The file that studies come from, for messages.
+
+    Raises:
+        PlanError: A study is described wrongly, or an arm is called as a model is.
+
+    Example:
+        >>> models = {"yolox": {"seed": 0}}
+        >>> studies = {"s": {"base": "yolox", "changes": {"long": {"epochs": 9}}, "seeds": [0, 1]}}
+        >>> list(with_studies(models, studies, "studies.yml"))
+        ['yolox', 's_base_seed1', 's_long_seed0', 's_long_seed1']
+    """
+    found = dict(models)
+    for name, study in read_studies({"models": models, "studies": studies}, where).items():
+        for arm in _arms(name, study, models):
+            if _same(arm, found) is None:
+                if arm.model in found:
+                    raise PlanError(
+                        f"{where}: studies.{name}: there is a model {arm.model!r} already; rename "
+                        "the study"
+                    )
+                found[arm.model] = arm.entry
+    return found
+
+
+def models_of_arms(
+    name: str, study: Study, models: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """For each arm of a study the model of each seed.
+
+    Args:
+        name: Of the study.
+        study: What it compares.
+        models: The section `models`, with the arms that `with_studies` has added.
+    """
+    found: dict[str, list[str]] = {}
+    for arm in _arms(name, study, models):
+        model = _same(arm, models)
+        assert model is not None
+        found.setdefault(arm.name, []).append(model)
+    return {arm: tuple(own) for arm, own in found.items()}
+
+
+def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
+    base = models[study.base]
+    if not isinstance(base, Mapping):
+        return  # which is refused where models are read
+    rest = {key: value for key, value in base.items() if key not in OF_THE_STUDY}
+    for arm, change in {BASE: {}, **changes_of(study)}.items():
+        entry = _changed(rest, change)
+        if any(entry.get(key) != rest.get(key) for key in ("train_on", "data")):
+            entry["epoch_length"] = "labeled"  # else it would also take more steps
+        for seed in study.seeds:
+            own = {**entry, "seed": seed, "folds": list(study.folds), "study": name}
+            yield _Arm(arm, seed, f"{name}_{arm}_seed{seed}", own)
+
+
+def _changed(entry: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with some settings altered; dots lead into sections."""
+    found = deepcopy(dict(entry))
+    for key, value in change.items():
+        *sections, last = key.split(".")
+        inside = found
+        for section in sections:
+            inside[section] = dict(inside.get(section) or {})
+            inside = inside[section]
+        inside[last] = value
+    return found
+
+
+def _same(arm: _Arm, models: Mapping[str, Any]) -> str | None:
+    """The model that is trained as the arm is, on its folds and perhaps on others."""
+    for name, entry in models.items():
+        if isinstance(entry, Mapping) and _training(entry) == _training(arm.entry):
+            folds = entry.get("folds", Model.model_fields["folds"].default)
+            if isinstance(folds, list | tuple) and set(arm.entry["folds"]) <= set(folds):
+                return str(name)
+    return None
+
+
+def _training(entry: Mapping[str, Any]) -> str:
+    told = {"seed": 0, **{key: entry[key] for key in entry if key not in SAME_TRAINING}}
+    return json.dumps(told, sort_keys=True, default=str)

@@ -1,0 +1,80 @@
+"""A run leaves a manifest while it goes, and keeps what a comparison reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fingerprints.small_project import Project
+from recycling.experiments import Runs
+
+
+def test_a_run_says_what_it_ran_and_made(tmp_path):
+    project = Project(tmp_path)
+    project.run(manifests=True)
+    (run,) = Runs(project.runs).all().values()
+    assert (run.state, run.error) == ("completed", None)
+    assert {node.name for node in run.nodes} == {
+        "a.select", "a.train", "a.predict", "b.select", "b.train", "b.predict", "own.read",
+        "fuse", "submit",
+    }  # fmt: skip
+    assert run.trainings["cls.a.fold0.checkpoint"]["model"]["recipe"] == "small"
+    assert run.machine["cores"] == os.cpu_count()
+    assert run.versions["python"] == sys.version.split()[0]
+    folder = Runs(project.runs).folder(run.run_id)
+    assert (folder.made / "fused.json").is_file()
+    # What a later run writes does not alter what this one kept.
+    kept = folder.kept / "a/checkpoint/checkpoint.json"
+    before = kept.read_text()
+    Runs(project.runs).rename(run.run_id, "first")  # or its checkpoints would go with the next run
+    project.models["a"] = project.models["a"].model_copy(update={"epochs": 3})
+    project.run(manifests=True)
+    assert kept.read_text() == before
+    newest = Runs(project.runs).find("latest")
+    assert newest.trainings["cls.a.fold0.checkpoint"]["model"]["epochs"] == 3
+    assert newest.up_to_date == 3  # of b, and the member's file
+
+
+def test_a_run_that_fails_says_why_and_what_it_had_done(tmp_path):
+    project = Project(tmp_path)
+    project.fails = True
+    with pytest.raises(ValueError, match="no such image"):
+        project.run(manifests=True)
+    (run,) = Runs(project.runs).all().values()
+    assert run.state == "failed"
+    assert run.error == "boxes.csv: no such image; remove it"
+    assert "a.train" in {node.name for node in run.nodes}
+    assert run.ended is not None
+
+
+def test_a_run_that_is_killed_leaves_what_it_had_done(tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from fingerprints.small_project import Project\n"
+        "class Killer:\n"
+        "    from kedro.framework.hooks import hook_impl\n"
+        "    @hook_impl\n"
+        "    def before_node_run(self, node):\n"
+        "        if node.name == 'fuse':\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"Project(Path({str(tmp_path)!r})).run(manifests=True, more_hooks=Killer())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    (run,) = Runs(tmp_path / "data/08_reporting/runs").all().values()
+    assert (run.state, run.ended) == ("killed", None)
+    assert {node.name for node in run.nodes} >= {"a.train", "b.predict"}
+    assert "submit" not in {node.name for node in run.nodes}
+    told = json.loads(
+        (tmp_path / "data/08_reporting/runs" / run.run_id / "manifest.json").read_text()
+    )
+    assert told["state"] == "running"
