@@ -1,0 +1,31 @@
+# TOOD (Feng et al., 2021) on a ResNet-50 an eighth as wide, for objects of 20 to 100 pixels.
+# Reports: none
+# Parameters: 620,038
+# Weights: none
+_base_ = "mmdet::tood/tood_r50_fpn_1x_coco.py"
+
+model = dict(
+    backbone=dict(
+        base_channels=8,
+        stem_channels=8,
+        out_indices=(1, 2, 3),
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+    ),
+    neck=dict(
+        in_channels=[64, 128, 256],
+        out_channels=64,
+        start_level=0,
+        num_outs=3,
+        add_extra_convs=False,
+    ),
+    bbox_head=dict(
+        in_channels=64,
+        feat_channels=64,
+        stacked_convs=2,
+        anchor_generator=dict(octave_base_scale=4, strides=[8, 16, 32]),
+    ),
+)
+# One group of parameters, so that the optimiser's step is one kernel.
+optim_wrapper = dict(paramwise_cfg=None)
