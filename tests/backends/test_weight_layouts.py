@@ -364,7 +364,7 @@ def test_the_authors_semask_fits_whole() -> None:
         "semantic_layers.1.value.bias": "layers.1.semantic_layer.class_injection.0.mlp_v.bias",
         "semantic_layers.1.out.bias": "layers.1.semantic_layer.class_injection.0.mlp_res.bias",
         "semantic_layers.3.norm.weight": "layers.3.semantic_layer.norm1.weight",
-        "semantic_layers.3.scale": "layers.3.semantic_layer.class_injection.0.gamma",
+        "semantic_layers.3.gate": "layers.3.semantic_layer.class_injection.0.gamma",
         "stages.1.blocks.0.attn.w_msa.qkv.weight": "layers.1.blocks.0.attn.qkv.weight",
     }
     for here, there in pairs.items():

@@ -71,7 +71,7 @@ _SEMANTIC_LAYERS: tuple[Rename, ...] = (
             ("mlp_cls_k", "key"),
             ("mlp_v", "value"),
             ("mlp_res", "out"),
-            ("gamma", "scale"),
+            ("gamma", "gate"),
         )
     ),
 )

@@ -36,8 +36,8 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
         in_channels: Channels of the backbone's four stages, finest first.
         channels: Channels in the pyramid.
         embed_channels: Channels that each of the three coarser stages is brought to before they
-            are fused: 768 in the authors' code. The paper's 201.2 M parameters with Swin-L are
-            those of 512.
+            are fused: 768 in the authors' code, 202.6 M parameters with Swin-L. The paper counts
+            201.2 M, nearer to 512, 201.5 M.
         low_level_channels: Channels that the first stage is brought to.
         **settings: Those of ``BaseDecodeHead``.
     """

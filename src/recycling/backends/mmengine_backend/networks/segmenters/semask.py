@@ -77,7 +77,7 @@ class SemanticAttention(nn.Module):
     """The SeMask block: attention between positions of the same class.
 
     Query and key have a channel a class; the query is the semantic prior. What is found is added
-    to the normed features, times a scale that begins at zero.
+    to the normed features, times a gate that begins at zero.
 
     Weights begin as Swin's do, as the authors' in truth do: they set those of ``out`` to zero, but
     then let Swin initialise the whole backbone. With both at zero, neither could learn.
@@ -98,7 +98,7 @@ class SemanticAttention(nn.Module):
         self.value = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(0.1)
-        self.scale = nn.Parameter(torch.zeros(1))
+        self.gate = nn.Parameter(torch.zeros(1))
         for linear in (self.query, self.key, self.value, self.out):
             nn.init.trunc_normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
@@ -122,7 +122,7 @@ class SemanticAttention(nn.Module):
         added = self.dropout(self.out(found))
         if side is not None:
             added, prior = (_from_windows(each, size, side) for each in (added, prior))
-        return x + self.scale * added, prior
+        return x + self.gate * added, prior
 
 
 @MODELS.register_module()
