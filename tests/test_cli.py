@@ -59,6 +59,8 @@ def test_recipes_are_listed_in_a_line_each_even_where_a_library_is_missing(proje
     assert [line[2] for line in found] == [recipe.name for recipe in expected]
     weights = "fcn_unet_s5-d16_4x4_512x1024_160k_cityscapes_20211210_145204-6860854e.pth"
     assert ["seg", "mmseg", "unet", "29.1", "B", f"mmassets.onedl.ai {weights}"] in found
+    (dconv,) = [line for line in found if line[2] == "tood_x101_dconv"]
+    assert dconv[-1].endswith("-a4f36113.pth (as tood_x101)")
     assert ["seg", "mmseg (no_such_library not installed)", "mine", "-", "B", "-"] in found
     assert f"\n{len(expected)} recipes\n" in result.stdout
     assert "\n-: the comment at the top of the recipe does not say\n" in result.stdout

@@ -112,6 +112,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 IMPOSSIBLE: dict[str, Any] = {
     "backend": "mmseg",
+    "encoder": "resnet50",
     "loss.clip": 0.1,
     "loss.gamma_negative": 1.0,
     "loss.gamma_positive": 1.0,

@@ -320,6 +320,8 @@ def test_each_loss_of_k_net_ocrnet_and_semask_is_set(
         text = json.dumps(network.to_dict())
         assert text.count("LovaszLoss") == n_heads
         assert "CrossEntropyLoss" not in text
+        # The recipe's choice of pixels is part of its own loss.
+        assert "OHEM" not in text
 
 
 def test_all_stages_of_a_cascade_change_and_the_proposals_do_not(

@@ -218,3 +218,32 @@ def _of_detectron2(recipe: RecipeFacts) -> tuple[int, list[str]]:
         handler = PathManager._path_handlers[prefix]
         name = handler.S3_DETECTRON2_PREFIX + name.removeprefix(prefix)
     return parameters, [name]
+
+
+# Recipes that change one thing of another -------------------------------------------------------
+
+
+def test_whether_a_recipe_starts_from_the_weights_of_its_base_is_known(tmp_path):
+    def starts_as_base(weights: str, of_base: str) -> bool | None:
+        (tmp_path / "base.py").write_text(of_base)
+        path = tmp_path / "dconv.py"
+        path.write_text(f"# Base: base\n{weights}")
+        return read_head(path, "det", "mmdet").starts_as_base
+
+    here = "# Weights: a.org coco.pth\n"
+    assert starts_as_base(here, here) is True
+    assert starts_as_base("# Weights: a.org imagenet.pth\n", here) is False
+    assert starts_as_base("# Weights: none\n", here) is False
+    assert starts_as_base("", here) is None
+    assert read_head(tmp_path / "base.py", "det", "mmdet").starts_as_base is None
+
+
+def test_a_base_that_is_not_there_is_named(tmp_path):
+    path = written(tmp_path, "# Base: nowhere\n# Weights: none\n")
+    with pytest.raises(BackendError, match=r"nowhere\.py: cannot be read: No such file"):
+        _ = read_head(path, "seg", "mmseg").starts_as_base
+
+
+def test_deformable_tood_starts_from_the_weights_of_tood():
+    (dconv,) = [one for one in list_recipes(RECIPES, "det") if one.name.endswith("dconv")]
+    assert (dconv.base, dconv.starts_as_base) == ("tood_x101", True)

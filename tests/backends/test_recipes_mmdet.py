@@ -96,9 +96,7 @@ WEIGHTS = {
     "retinanet_swin_tiny": f"{SWIN}/swin_tiny_patch4_window7_224.pth",
     "ssd512_vgg16": f"{ZOO}/ssd/",
     "tood_x101": f"{ZOO}/tood/",
-    "tood_x101_dconv": (
-        "https://mmassets.onedl.ai/pretrain/third_party/resnext101_64x4d-ee2c6f71.pth"
-    ),
+    "tood_x101_dconv": f"{ZOO}/tood/",
     "yolox_s": f"{ZOO}/yolox/yolox_s_",
     "yolox_x": f"{ZOO}/yolox/yolox_x_",
 }
@@ -190,6 +188,27 @@ def test_official_weights_are_taken_when_asked_for_and_only_then(recipe: str) ->
     assert not sources(resolved(recipe))
     (source,) = set(sources(resolved(recipe, pretrained="default")))
     assert source.startswith(WEIGHTS[recipe])
+
+
+def test_deformable_tood_has_all_weights_of_tood() -> None:
+    """What is new are the offsets of 26 layers of the backbone and 2 of the head."""
+    from mmengine.registry import MODELS
+
+    from recycling.backends.shared.weight_layouts import fit
+
+    need_library("tood_x101_dconv")
+    own = {}
+    for recipe, n_classes in (("tood_x101_dconv", 10), ("tood_x101", 80)):
+        config = resolved(recipe, n_classes)
+        with session.library("mmdet"), session.silence(), on_meta():
+            own[recipe] = MODELS.build(config.model).state_dict()
+    fitted = fit(own["tood_x101_dconv"], own["tood_x101"])
+    assert (fitted.how, fitted.unused) == ("", ())
+    assert len(fitted.missing) == 2 * (23 + 3 + 2)
+    assert all("conv_offset" in name for name in fitted.missing)
+    assert [name.split(" ")[0] for name in fitted.other_shape] == [
+        "bbox_head.tood_cls.weight", "bbox_head.tood_cls.bias"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("recipe", PARAMETERS)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from backends.on_meta import on_meta
 from recycling.annotations import (
@@ -30,7 +31,7 @@ from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.resolve import resolve
 from recycling.predictions import LabelMaps
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("mmseg")
 pytest.importorskip("mmdet")
 pytest.importorskip("mmpretrain")
@@ -47,13 +48,15 @@ PARAMETERS = {
     "fcn_r18_narrow": 2_860_603,
     "knet_r50": 79_620_982,
     "knet_swin_large": 246_864_810,
-    "lawin_swin_large": 203_210_746,
+    "lawin_swin_large": 204_292_858,
     "mask2former_swin_large": 215_453_056,
     "ocrnet_hr48": 70_361_574,
     "segformer_b5": 81_972_683,
     "semask_fpn_swin_large": 209_954_459,
     "unet": 29_061_846,
+    "unet_imagenet": 32_522_555,
     "unet_plus_plus": 9_047_244,
+    "unet_plus_plus_imagenet": 48_987_195,
     "upernet_beit_base": 163_265_366,
     "upernet_beit_large": 441_092_886,
     "upernet_convnext_large": 234_887_766,
@@ -61,7 +64,7 @@ PARAMETERS = {
 }
 """Of each recipe's network with eleven classes, auxiliary heads and all."""
 
-HOSTS = ("https://mmassets.onedl.ai/", "open-mmlab://")
+HOSTS = ("https://mmassets.onedl.ai/", "https://download.pytorch.org/", "open-mmlab://")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,9 +97,9 @@ UNPUBLISHED = ("unet_plus_plus", "fcn_r18_narrow")
 
 
 @cache
-def resolved(recipe: str, pretrained: str = "none") -> Any:
+def resolved(recipe: str, pretrained: str = "none", encoder: str | None = None) -> Any:
     data = TrainingSet(Path("train.json"), CLASSES, n_samples=2, sha256="")
-    settings = model(recipe, pretrained=pretrained)
+    settings = model(recipe, pretrained=pretrained, encoder=encoder)
     with session.library("mmseg"):
         return resolve(settings, RECIPES / f"{recipe}.py", data, Path("run"))
 
@@ -137,6 +140,24 @@ def test_official_weights_are_taken_when_asked_for_and_only_then(recipe: str) ->
         return
     (source,) = sources(resolved(recipe, pretrained="default").to_dict())
     assert source.startswith(HOSTS)
+
+
+def test_semask_learns_from_the_hardest_pixels_and_its_priors_from_all() -> None:
+    """As its authors train SeMask-L on ADE20K."""
+    network = resolved("semask_fpn_swin_large").model
+    assert network.decode_head.sampler == {"type": "OHEMPixelSampler", "min_kept": 100_000}
+    assert "sampler" not in network.auxiliary_head
+    assert network.auxiliary_head.loss_decode.loss_weight == 0.4
+
+
+def test_lawin_has_the_width_of_its_authors_code() -> None:
+    from recycling.backends.mmengine_backend.networks.segmenters import LawinHead
+
+    settings = resolved("lawin_swin_large").model.decode_head.to_dict()
+    assert settings.pop("type").endswith(".LawinHead")
+    with on_meta():
+        head = LawinHead(**settings)
+    assert [layer.out_channels for layer in head.embeddings] == [48, 768, 768, 768]
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +218,67 @@ def test_a_recipe_takes_a_step_and_predicts(
     finally:
         # The largest leave 1.8 GB.
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+# The encoder of a U-Net --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", ["unet_imagenet", "unet_plus_plus_imagenet"])
+@pytest.mark.parametrize(
+    ("encoder", "file", "channels"),
+    [
+        ("resnet34", "resnet34-b627a593.pth", [64, 64, 128, 256, 512]),
+        ("efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth", [16, 24, 40, 112, 320]),
+        ("convnext_tiny", "convnext_tiny-983f1562.pth", [96, 192, 384, 768]),
+    ],
+)
+def test_an_encoder_brings_its_channels_and_its_weights(
+    recipe: str, encoder: str, file: str, channels: list[int]
+) -> None:
+    network = resolved(recipe, "default", encoder).model
+    assert network.backbone.encoder == encoder
+    assert network.decode_head.in_channels == channels
+    (source,) = sources(network.to_dict())
+    assert source == f"https://download.pytorch.org/models/{file}"
+    assert not list(sources(resolved(recipe, "none", encoder).to_dict()))
+
+
+@pytest.mark.parametrize("recipe", ["unet", "unet_plus_plus", "upernet_swin_large"])
+def test_a_recipe_without_an_encoder_to_choose_refuses_one(recipe: str) -> None:
+    message = f"^model '{recipe}': cannot honour 'encoder': it has none to choose; remove it, or"
+    with pytest.raises(BackendError, match=message):
+        resolved(recipe, encoder="resnet34")
+
+
+def test_encoders_that_there_are_not_are_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValidationError, match="'resnet18', 'resnet34'"):
+        model("unet_imagenet", encoder="resnet35")
+    with pytest.raises(ValidationError, match=r"encoder is of U-Nets for masks; task 'det' has"):
+        model("yolox_s", encoder="resnet34", task="det", backend="mmdet")
+
+
+@pytest.mark.parametrize("recipe", ["unet_imagenet", "unet_plus_plus_imagenet"])
+def test_torchvision_s_weights_start_the_encoder(
+    recipe: str, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    from torchvision.models import get_model
+
+    torch.manual_seed(1)
+    expected = get_model("resnet18").state_dict()
+    torch.save(expected, tmp_path / "weights.pth")
+    here = tmp_path / "here.py"
+    here.write_text(
+        f'_base_ = "{RECIPES}/{recipe}.py"\n'
+        'model = dict(backbone=dict(encoder="resnet18", init_cfg=dict('
+        f'checkpoint="{tmp_path}/weights.pth")),\n'
+        "    decode_head=dict(in_channels=[64, 64, 128, 256, 512]))\n"
+    )
+    still = {"name": "SGD", "learning_rate": 1e-12, "weight_decay": 0.0}
+    settings = model("here", pretrained="default", optimizer=still, image_size=64)
+    data = TrainingData([pictures], pictures, pictures.annotations.categories)
+    checkpoint = backend_for("mmseg").train(settings, here, data, tmp_path / "run")
+    weights = torch.load(checkpoint.weights, weights_only=True)
+    kernels = [name for name, tensor in expected.items() if tensor.ndim == 4]
+    assert len(kernels) == 20
+    for name in kernels:
+        torch.testing.assert_close(weights[f"backbone.{name}"], expected[name])

@@ -528,7 +528,7 @@ def test_a_recipe_without_official_weights_says_so(pictures: LabeledImages, tmp_
 
 
 def test_official_weights_are_checked_and_no_code_of_theirs_is_run(
-    pictures: LabeledImages, tmp_path: Path
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     donor = train("mmpretrain", pictures, tmp_path / "donor")
     sha256 = facts_of(donor)["weights_sha256"]
@@ -545,8 +545,13 @@ def test_official_weights_are_checked_and_no_code_of_theirs_is_run(
             "mmpretrain", pictures, tmp_path / "new", recipe=recipe, pretrained="default", **still
         )
 
+    with caplog.at_level(logging.INFO):
+        started = start_from(official)
     name = "backbone.conv1.weight"
-    torch.testing.assert_close(weights_of(start_from(official))[name], weights_of(donor)[name])
+    torch.testing.assert_close(weights_of(started)[name], weights_of(donor)[name])
+    n = len([key for key in weights_of(donor) if "num_batches" not in key])
+    (said,) = [line for line in caplog.messages if "pretrained" in line]
+    assert said == f"run: pretrained {official}: {n} of the network's {n} weights are in it"
     other = tmp_path / "official-00000000.pth"
     other.write_bytes(donor.weights.read_bytes())
     with pytest.raises(BackendError, match="its name says 00000000"):

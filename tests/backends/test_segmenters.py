@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from backends.on_meta import on_meta
 from recycling.backends.mmengine_backend import session
+from recycling.backends.shared.settings import Encoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmseg")
@@ -58,6 +59,7 @@ def semask(**changes: Any) -> Any:
 
 
 def test_semask_begins_as_the_swin_transformer_whose_weights_it_loads() -> None:
+    """One that norms what each stage hands on, as the authors' does."""
     from mmseg.models.backbones import SwinTransformer
 
     swin = SwinTransformer(**TINY_SWIN)
@@ -68,8 +70,61 @@ def test_semask_begins_as_the_swin_transformer_whose_weights_it_loads() -> None:
     assert not unexpected
     assert all(name.startswith("semantic_layers.") for name in missing)
     pictures = torch.randn(2, 3, 72, 48)
-    for own, other in zip(network(pictures), swin(pictures), strict=False):
-        torch.testing.assert_close(own, other)
+    x, size = swin.patch_embed(pictures)
+    for number, (stage, own) in enumerate(zip(swin.stages, network(pictures), strict=False)):
+        for block in stage.blocks:
+            x = block(x, size)
+        x = torch.nn.functional.layer_norm(x, x.shape[-1:])
+        expected = getattr(swin, f"norm{number}")(x).transpose(1, 2).unflatten(2, size)
+        torch.testing.assert_close(own, expected)
+        if stage.downsample:
+            x, size = stage.downsample(x, size)
+
+
+def test_what_semask_adds_can_be_learnt_from_the_first_step_on() -> None:
+    """With weights of ``out`` at zero as well, neither they nor the gate would ever move."""
+    network = semask()
+    network(torch.randn(1, 3, 64, 64))[0].square().sum().backward()
+    layer = network.semantic_layers[0]
+    assert layer.gate.item() == 0
+    assert layer.gate.grad.abs().item() > 0
+    assert layer.out.weight.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("embed_dims", "num_classes", "sides"),
+    [(96, 20, [7, 7, None, None]), (96, 19, [7] * 4), (128, 150, [7] * 4)],
+)
+def test_with_many_classes_the_smallest_and_the_largest_attend_to_whole_maps(
+    embed_dims: int, num_classes: int, sides: list[int | None]
+) -> None:
+    with on_meta():
+        network = semask(
+            embed_dims=embed_dims,
+            num_classes=num_classes,
+            semantic_window_size=7,
+            num_heads=[4] * 4,
+        )
+    assert [layer.window_size for layer in network.semantic_layers] == sides
+
+
+@pytest.mark.parametrize("window_size", [4, None])
+def test_a_semantic_layer_adds_what_places_of_like_class_scores_hold(
+    window_size: int | None,
+) -> None:
+    """Against the paper's equations, on a map of one window."""
+    from recycling.backends.mmengine_backend.networks.segmenters.semask import SemanticAttention
+
+    layer = SemanticAttention(8, 3, window_size).eval()
+    randomise(layer)
+    x = torch.randn(1, 16, 8)
+    normed = layer.norm(x)
+    scores = layer.query(normed)
+    shares = (scores @ layer.key(normed).transpose(1, 2)).softmax(dim=-1)
+    expected = normed + layer.gate * layer.out(shares @ layer.value(normed))
+    found, prior = layer(x, (4, 4))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(prior, scores)
 
 
 def test_semask_gives_a_prior_for_each_stage() -> None:
@@ -87,7 +142,7 @@ def test_what_semask_guesses_changes_its_features_once_it_has_learnt_to() -> Non
     network = semask()
     pictures = torch.randn(1, 3, 64, 64)
     before = network(pictures)[3]
-    network.semantic_layers[0].scale.data.fill_(1.0)
+    network.semantic_layers[0].gate.data.fill_(1.0)
     assert not torch.allclose(network(pictures)[3], before)
 
 
@@ -127,16 +182,16 @@ def test_windows_put_together_are_the_map_that_was_cut(height: int, width: int, 
 @pytest.mark.parametrize(
     ("published", "embed_dims", "depths", "window"),
     [
-        (35, 96, (2, 2, 6, 2), 7),
-        (56, 96, (2, 2, 18, 2), 7),
-        (96, 128, (2, 2, 18, 2), 12),
-        (211, 192, (2, 2, 18, 2), 12),
+        (34_655_748, 96, (2, 2, 6, 2), 7),
+        (55_973_652, 96, (2, 2, 18, 2), 7),
+        (96_485_826, 128, (2, 2, 18, 2), 12),
+        (210_791_934, 192, (2, 2, 18, 2), 12),
     ],
 )
 def test_semask_fpn_is_as_large_as_its_authors_say(
     published: int, embed_dims: int, depths: tuple[int, ...], window: int
 ) -> None:
-    """Millions, from the ADE20K table of the authors' README: SeMask-T, S, B and L with FPN."""
+    """SeMask-T, S, B, L with FPN, counted in their code; 35, 56, 96, 211 M in their README."""
     from mmseg.models.decode_heads import FPNHead
 
     from recycling.backends.mmengine_backend.networks.segmenters import (
@@ -163,18 +218,17 @@ def test_semask_fpn_is_as_large_as_its_authors_say(
         )
         priors = SemanticPriorHead(150, in_index=[4, 5, 6, 7])
     assert n_parameters(priors) == 0
-    assert round(n_parameters(network, head) / 1e6) == published
+    assert n_parameters(network, head) == published
 
 
 def test_the_semantic_decoder_adds_up_the_enlarged_priors() -> None:
     from recycling.backends.mmengine_backend.networks.segmenters import SemanticPriorHead
 
-    head = SemanticPriorHead(3, in_index=[1, 2], align_corners=False, loss_decode=LOSS)
-    fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 4, 4)
-    expected = fine + torch.nn.functional.interpolate(
-        coarse, (8, 8), mode="bilinear", align_corners=False
-    )
-    torch.testing.assert_close(head((torch.zeros(1), fine, coarse)), expected)
+    head = SemanticPriorHead(3, in_index=[1, 2, 3], align_corners=False, loss_decode=LOSS)
+    fine, coarse, coarsest = (torch.randn(2, 3, side, side) for side in (8, 4, 2))
+    twice = torch.nn.Upsample(scale_factor=2, mode="bilinear")
+    expected = fine + twice(coarse) + twice(twice(coarsest))
+    torch.testing.assert_close(head((torch.zeros(1), fine, coarse, coarsest)), expected)
 
 
 # Lawin ------------------------------------------------------------------------------------------
@@ -198,13 +252,27 @@ def test_contexts_are_the_pooled_surroundings_of_each_window(ratio: int) -> None
     features = torch.randn(2, 128, 24, 16)
     margin = (ratio - 1) * 4
     padded = torch.nn.functional.pad(features, [margin] * 4)
+    pool = torch.nn.functional
     slow = [
-        torch.nn.functional.avg_pool2d(padded[:, :, y : y + 8 * ratio, x : x + 8 * ratio], ratio)
+        0.5 * (pool.max_pool2d(context, ratio) + pool.avg_pool2d(context, ratio))
         for y in range(0, 24, 8)
         for x in range(0, 16, 8)
+        for context in [padded[:, :, y : y + 8 * ratio, x : x + 8 * ratio]]
     ]
     expected = layer.norm(torch.stack(slow, dim=1).flatten(3).flatten(0, 1).transpose(1, 2))
     torch.testing.assert_close(layer._contexts(features), expected)
+
+
+def test_a_context_is_pooled_half_by_its_maximum_and_half_by_its_mean() -> None:
+    layer = attention(2)
+    layer.norm = torch.nn.Identity()
+    features = torch.zeros(1, 128, 8, 8)
+    features[0, 0, 2, 4] = 4.0
+    # The window's context begins four cells above and to the left of it.
+    context = layer._contexts(features)[0, :, 0].reshape(8, 8)
+    expected = torch.zeros(8, 8)
+    expected[(4 + 2) // 2, (4 + 4) // 2] = 0.5 * (4.0 + 4.0 / 4)
+    torch.testing.assert_close(context, expected)
 
 
 @pytest.mark.parametrize("ratio", [2, 4])
@@ -231,10 +299,7 @@ def test_attention_is_that_of_each_head_by_itself() -> None:
     for number in range(2):
         context = contexts[number]
         mixed = torch.cat(
-            [
-                part + part @ layer.mix[head].T + layer.mix_bias[head]
-                for head, part in enumerate(context.T.split(32))
-            ]
+            [part + layer.mix[head](part) for head, part in enumerate(context.T.split(32))]
         ).T
         key, value = layer.key(mixed), layer.value(mixed)
         query = queries[0, :, :, 8 * number : 8 * number + 8].flatten(1).T
@@ -257,6 +322,17 @@ def test_lawin_scores_each_cell_of_the_finest_stage(size: tuple[int, int]) -> No
     assert head(stages).shape == (2, 7, height, width)
 
 
+def test_lawin_fuses_the_coarsest_stage_first() -> None:
+    """So that the weights of the authors' checkpoints meet the stages that they were trained on."""
+    head = lawin([8, 16, 24, 32], channels=128, embed_channels=4, num_classes=7).eval()
+    seen: list[Any] = []
+    head.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    stages = [torch.randn(1, width, 16, 16) for width in (8, 16, 24, 32)]
+    head(stages)
+    expected = [head.embeddings[stage](stages[stage]) for stage in (3, 2, 1)]
+    torch.testing.assert_close(seen[0], torch.cat(expected, dim=1))
+
+
 def lawin(in_channels: list[int], **settings: Any) -> Any:
     from recycling.backends.mmengine_backend.networks.segmenters import LawinHead
 
@@ -270,16 +346,18 @@ def lawin(in_channels: list[int], **settings: Any) -> Any:
     )
 
 
-def test_lawin_with_swin_l_has_the_parameters_that_the_paper_s_parts_add_up_to() -> None:
-    """The paper's 201.2 M for all of Lawin with Swin-L leave it 6.0 M; by hand it is 6.3 M."""
+@pytest.mark.parametrize("embed", [768, 512])
+def test_lawin_with_swin_l_has_the_parameters_that_its_parts_add_up_to(embed: int) -> None:
+    """And the authors' code, in which they were counted."""
     with on_meta():
-        head = lawin([192, 384, 768, 1536], channels=512, num_classes=150)
-    embeddings = (192 + 1) * 48 + (384 + 1 + 768 + 1 + 1536 + 1) * 512
-    convolutions = (3 + 1 + 1 + 5) * 512 * 512 + (512 + 48) * 512 + 5 * 2 * 512
+        head = lawin([192, 384, 768, 1536], num_classes=150, embed_channels=embed)
+    embeddings = (192 + 1) * 48 + (384 + 1 + 768 + 1 + 1536 + 1) * embed
+    convolutions = 3 * embed * 512 + (1 + 1 + 5) * 512 * 512 + (512 + 48) * 512 + 5 * 2 * 512
     mixing = (64 + 16 + 4) * (64 * 64 + 64)
     attention = 3 * (3 * (512 + 1) * 256 + 256 * 512 + 2 * 512 + 2 * 512)
     classes = (512 + 1) * 150
     assert n_parameters(head) == embeddings + convolutions + mixing + attention + classes
+    assert n_parameters(head) == {768: 7_390_150, 512: 6_308_038}[embed]
 
 
 # UNet++ -----------------------------------------------------------------------------------------
@@ -323,6 +401,103 @@ def test_a_node_sees_all_nodes_before_it_on_its_level() -> None:
     assert widths["0_0"] == 3
     assert [widths[f"0_{column}"] for column in (1, 2, 3)] == [8, 12, 16]
     assert [widths[f"1_{column}"] for column in (1, 2)] == [16, 24]
+
+
+# U-Nets on an encoder --------------------------------------------------------------------------
+
+
+def encoder(name: str) -> Any:
+    from recycling.backends.mmengine_backend.networks.segmenters import TorchvisionEncoder
+
+    return TorchvisionEncoder(name)
+
+
+def unet_head(kind: str, in_channels: list[int], **settings: Any) -> Any:
+    from recycling.backends.mmengine_backend.networks import segmenters
+
+    settings = {"dropout_ratio": 0, "norm_cfg": NORM, "align_corners": False, **settings}
+    return getattr(segmenters, kind)(in_channels=in_channels, **settings)
+
+
+QUICK = {"resnet18", "efficientnet_b0", "convnext_tiny", "mobilenet_v2", "mobilenet_v3_small"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in get_args(Encoder)
+    ],
+)
+def test_each_encoder_gives_maps_that_halve_in_size(name: str) -> None:
+    with on_meta():
+        network = encoder(name)
+        maps = network(torch.zeros(1, 3, 128, 192))
+    strides = [4, 8, 16, 32] if name.startswith("convnext") else [2, 4, 8, 16, 32]
+    assert [tuple(map_.shape) for map_ in maps] == [
+        (1, channels, 128 // stride, 192 // stride)
+        for channels, stride in zip(network.channels, strides, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("resnet34", [64, 64, 128, 256, 512]),
+        ("resnet50", [64, 256, 512, 1024, 2048]),
+        ("efficientnet_b0", [16, 24, 40, 112, 320]),
+        ("convnext_tiny", [96, 192, 384, 768]),
+    ],
+)
+def test_the_channels_of_encoders_are_those_of_their_papers(name: str, channels: list[int]) -> None:
+    with on_meta():
+        assert encoder(name).channels == channels
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+def test_the_last_map_is_what_torchvision_s_classifier_sees(name: str) -> None:
+    from torchvision.models import get_model
+
+    theirs, network = get_model(name).eval(), encoder(name).eval()
+    missing, unexpected = network.load_state_dict(theirs.state_dict(), strict=False)
+    assert not missing
+    assert all(key.startswith(("fc.", "classifier.", "features.12.")) for key in unexpected)
+    pictures = torch.randn(1, 3, 64, 96)
+    body = list(theirs.children())[:-2] if name == "resnet18" else theirs.features[:-1]
+    expected = torch.nn.Sequential(*body)(pictures)
+    torch.testing.assert_close(network(pictures)[-1], expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "published"), [("UNetHead", 24_436_369), ("UNetPlusPlusHead", 26_078_609)]
+)
+def test_a_unet_is_as_large_as_that_of_segmentation_models_pytorch(
+    kind: str, published: int
+) -> None:
+    """Theirs, counted: with a ResNet-34 and one class."""
+    with on_meta():
+        network = encoder("resnet34")
+        head = unet_head(kind, network.channels, num_classes=2, out_channels=1, threshold=0.5)
+    assert n_parameters(network, head) == published
+
+
+@pytest.mark.parametrize("kind", ["UNetHead", "UNetPlusPlusHead"])
+@pytest.mark.parametrize("channels", [[4, 6, 8, 10, 12], [6, 8, 10, 12]])
+def test_a_unet_scores_each_pixel(kind: str, channels: list[int]) -> None:
+    head = unet_head(kind, channels, num_classes=7, widths=(10, 8, 6, 5, 4)).eval()
+    strides = [2**level for level in range(6 - len(channels), 6)]
+    maps = [
+        torch.randn(2, width, 64 // stride, 96 // stride)
+        for width, stride in zip(channels, strides, strict=True)
+    ]
+    assert head(maps).shape == (2, 7, 64, 96)
+
+
+def test_a_node_of_a_unet_plus_plus_on_an_encoder_sees_its_level_and_the_one_below() -> None:
+    head = unet_head("UNetPlusPlusHead", [3, 5, 7], num_classes=2, widths=(11, 13, 17))
+    widths = {name: node[0].conv.in_channels for name, node in head.nodes.items()}
+    assert widths == {"0_1": 5 + 3, "1_1": 7 + 5, "0_2": 11 + 3 + 3}
+    assert [block[0].conv.in_channels for block in head.blocks] == [13]
 
 
 # BEiT -------------------------------------------------------------------------------------------

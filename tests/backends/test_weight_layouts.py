@@ -260,3 +260,229 @@ def test_weights_of_a_wider_network_are_refused_with_both_shapes(tmp_path: Path)
         caught.value
     )
     assert len(str(caught.value)) < 700
+
+
+# Segmenters, as their authors call them ---------------------------------------------------------
+
+
+def _numbered(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Weights of these shapes, all of another number each."""
+    return {
+        name: torch.full(shape, float(number))
+        for number, (name, shape) in enumerate(shapes.items())
+    }
+
+
+def _segmenter(backbone: Any, head: Any) -> dict[str, Any]:
+    parts = {"backbone": backbone, "decode_head": head}
+    return {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def _linear(name: str, out: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (out, inputs), f"{name}.bias": (out,)}
+
+
+def _norm(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
+
+
+def _batch_norm(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    running = {f"{name}.running_mean": (channels,), f"{name}.running_var": (channels,)}
+    return _norm(name, channels) | running
+
+
+def _conv_module(name: str, out: int, inputs: int, side: int = 1) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.conv.weight": (out, inputs, side, side)} | _batch_norm(f"{name}.bn", out)
+
+
+def _official_swin() -> dict[str, tuple[int, ...]]:
+    """A Swin with a block a stage, windows of 4, 16 channels, as Microsoft's code names it."""
+    shapes = {"patch_embed.proj.weight": (16, 3, 4, 4), "patch_embed.proj.bias": (16,)}
+    shapes |= _norm("patch_embed.norm", 16)
+    for stage, (n, heads) in enumerate(((16, 1), (32, 2), (64, 2), (128, 2))):
+        block = f"layers.{stage}.blocks.0"
+        shapes |= _norm(f"{block}.norm1", n) | _norm(f"{block}.norm2", n)
+        shapes |= _linear(f"{block}.attn.qkv", 3 * n, n) | _linear(f"{block}.attn.proj", n, n)
+        shapes[f"{block}.attn.relative_position_bias_table"] = (49, heads)
+        shapes |= _linear(f"{block}.mlp.fc1", 4 * n, n) | _linear(f"{block}.mlp.fc2", n, 4 * n)
+        shapes |= _norm(f"norm{stage}", n)
+        if stage < 3:
+            merging = f"layers.{stage}.downsample"
+            shapes |= _norm(f"{merging}.norm", 4 * n)
+            shapes[f"{merging}.reduction.weight"] = (2 * n, 4 * n)
+    return {f"backbone.{name}": shape for name, shape in shapes.items()}
+
+
+SWIN: dict[str, Any] = {
+    "embed_dims": 16,
+    "depths": (1, 1, 1, 1),
+    "num_heads": (1, 2, 2, 2),
+    "window_size": 4,
+}
+
+
+def test_the_authors_semask_fits_whole() -> None:
+    pytest.importorskip("mmseg")
+    with session.library("mmseg"):
+        from mmseg.models.decode_heads import FPNHead
+
+        from recycling.backends.mmengine_backend.networks.segmenters import SeMaskSwin
+
+        head = FPNHead(
+            feature_strides=[4, 8, 16, 32],
+            in_channels=[16, 32, 64, 128],
+            in_index=[0, 1, 2, 3],
+            channels=8,
+            num_classes=5,
+            norm_cfg={"type": "BN"},
+        )
+        own = _segmenter(SeMaskSwin(num_classes=5, **SWIN), head)
+    theirs = _official_swin()
+    for stage, n in enumerate((16, 32, 64, 128)):
+        layer = f"backbone.layers.{stage}.semantic_layer"
+        attention = f"{layer}.class_injection.0"
+        theirs |= _norm(f"{layer}.norm1", n) | {f"{attention}.gamma": (1,)}
+        theirs |= _linear(f"{attention}.mlp_cls_q", 5, n) | _linear(f"{attention}.mlp_cls_k", 5, n)
+        theirs |= _linear(f"{attention}.mlp_v", n, n) | _linear(f"{attention}.mlp_res", n, n)
+    for stage, (n, length) in enumerate(((16, 1), (32, 1), (64, 2), (128, 3))):
+        for step in range(length):
+            inputs, place = (8, 2 * step) if step else (n, 0)
+            name = f"decode_head.scale_heads.{stage}.{place}"
+            theirs |= _conv_module(name, 8, inputs, side=3)
+    theirs |= {"decode_head.conv_seg.weight": (5, 8, 1, 1), "decode_head.conv_seg.bias": (5,)}
+    numbered = _numbered(theirs)
+    fitted = fit(own, {f"module.{name}": tensor for name, tensor in numbered.items()})
+    assert fitted.how == "without 'module.', as the authors' SeMask"
+    assert (fitted.missing, fitted.other_shape, fitted.unused) == ((), (), ())
+    pairs = {
+        "semantic_layers.2.query.bias": "layers.2.semantic_layer.class_injection.0.mlp_cls_q.bias",
+        "semantic_layers.0.key.bias": "layers.0.semantic_layer.class_injection.0.mlp_cls_k.bias",
+        "semantic_layers.1.value.bias": "layers.1.semantic_layer.class_injection.0.mlp_v.bias",
+        "semantic_layers.1.out.bias": "layers.1.semantic_layer.class_injection.0.mlp_res.bias",
+        "semantic_layers.3.norm.weight": "layers.3.semantic_layer.norm1.weight",
+        "semantic_layers.3.gate": "layers.3.semantic_layer.class_injection.0.gamma",
+        "stages.1.blocks.0.attn.w_msa.qkv.weight": "layers.1.blocks.0.attn.qkv.weight",
+    }
+    for here, there in pairs.items():
+        same = (fitted.weights[f"backbone.{here}"], numbered[f"backbone.{there}"])
+        torch.testing.assert_close(*same)
+
+
+@pytest.mark.parametrize("swin", ["the official Swin", "mmseg's Swin"])
+def test_the_authors_lawin_fits_whole(swin: str) -> None:
+    pytest.importorskip("mmseg")
+    with session.library("mmseg"):
+        from mmseg.models.backbones import SwinTransformer
+
+        from recycling.backends.mmengine_backend.networks.segmenters import LawinHead
+
+        backbone = SwinTransformer(**SWIN)
+        head = LawinHead([16, 32, 64, 128], num_classes=5, in_index=[0, 1, 2, 3],
+                         norm_cfg={"type": "BN"})  # fmt: skip
+    own = _segmenter(backbone, head)
+    named_here = {name: tuple(tensor.shape) for name, tensor in _segmenter(backbone, head).items()
+                  if name.startswith("backbone.") and "_index" not in name}  # fmt: skip
+    theirs = _official_swin() if swin == "the official Swin" else named_here
+    decoder = _linear("linear_c1.proj", 48, 16)
+    for stage, n in ((2, 32), (3, 64), (4, 128)):
+        decoder |= _linear(f"linear_c{stage}.proj", 768, n)
+    for ratio in (8, 4, 2):
+        layer = f"lawin_{ratio}"
+        decoder |= _norm(f"ds_{ratio}.norm", 512)
+        for name in ("g", "theta", "phi"):
+            decoder |= {f"{layer}.{name}.conv.weight": (256, 512, 1, 1)}
+            decoder |= {f"{layer}.{name}.conv.bias": (256,)}
+        decoder |= _conv_module(f"{layer}.conv_out", 512, 256)
+        for number in range(ratio**2):
+            decoder |= _linear(f"{layer}.position_mixing.{number}", 64, 64)
+    decoder |= _conv_module("linear_fuse", 512, 3 * 768) | _conv_module("short_path", 512, 512)
+    decoder |= _conv_module("image_pool.1", 512, 512) | _conv_module("cat", 512, 5 * 512)
+    decoder |= _conv_module("low_level_fuse", 512, 512 + 48)
+    decoder |= {"conv_seg.weight": (5, 512, 1, 1), "conv_seg.bias": (5,)}
+    numbered = _numbered(theirs | {f"decode_head.{name}": one for name, one in decoder.items()})
+    fitted = fit(own, numbered)
+    on = " on the official Swin" if swin == "the official Swin" else ""
+    assert fitted.how == f"as the authors' Lawin{on}"
+    assert (fitted.missing, fitted.other_shape, fitted.unused) == ((), (), ())
+    pairs = {
+        "embeddings.0.bias": "linear_c1.proj.bias",
+        "embeddings.3.bias": "linear_c4.proj.bias",
+        "attentions.1.query.bias": "lawin_4.theta.conv.bias",
+        "attentions.1.key.bias": "lawin_4.phi.conv.bias",
+        "attentions.1.value.bias": "lawin_4.g.conv.bias",
+        "attentions.0.mix.63.bias": "lawin_8.position_mixing.63.bias",
+        "attentions.2.norm.bias": "ds_2.norm.bias",
+        "attentions.2.out.bn.bias": "lawin_2.conv_out.bn.bias",
+        "join.bn.bias": "cat.bn.bias",
+        "add_detail.bn.bias": "low_level_fuse.bn.bias",
+    }
+    for here, there in pairs.items():
+        same = (fitted.weights[f"decode_head.{here}"], numbered[f"decode_head.{there}"])
+        torch.testing.assert_close(*same)
+
+
+@pytest.mark.parametrize("kind", ["UNetHead", "UNetPlusPlusHead"])
+def test_a_unet_of_segmentation_models_pytorch_fits_whole(kind: str) -> None:
+    pytest.importorskip("mmseg")
+    with session.library("mmseg"):
+        from recycling.backends.mmengine_backend.networks import segmenters
+
+        backbone = segmenters.TorchvisionEncoder("resnet18")
+        head = getattr(segmenters, kind)(
+            in_channels=backbone.channels, num_classes=5, norm_cfg={"type": "BN"}
+        )
+    theirs = {f"encoder.{name}": tuple(tensor.shape)
+              for name, tensor in backbone.state_dict().items()}  # fmt: skip
+    blocks = {"0": (512 + 256, 256), "1": (256 + 128, 128), "2": (128 + 64, 64),
+              "3": (64 + 64, 32), "4": (32, 16)}  # fmt: skip
+    if kind == "UNetPlusPlusHead":
+        blocks = {
+            "x_0_0": (512 + 256, 256),
+            "x_0_1": (256 + 2 * 128, 128),
+            "x_1_1": (256 + 128, 128),
+            "x_0_2": (128 + 3 * 64, 64),
+            "x_1_2": (128 + 2 * 64, 64),
+            "x_2_2": (128 + 64, 64),
+            "x_0_3": (64 + 4 * 64, 32),
+            "x_1_3": (64 + 3 * 64, 64),
+            "x_2_3": (64 + 2 * 64, 64),
+            "x_3_3": (64 + 64, 64),
+            "x_0_4": (32, 16),
+        }
+    for name, (inputs, out) in blocks.items():
+        for number, channels in ((1, inputs), (2, out)):
+            conv = f"decoder.blocks.{name}.conv{number}"
+            theirs[f"{conv}.0.weight"] = (out, channels, 3, 3)
+            theirs |= _batch_norm(f"{conv}.1", out)
+    theirs |= {"segmentation_head.0.weight": (5, 16, 3, 3), "segmentation_head.0.bias": (5,)}
+    numbered = _numbered(theirs)
+    fitted = fit(_segmenter(backbone, head), numbered)
+    assert fitted.how == "as segmentation_models_pytorch's U-Net"
+    assert (fitted.missing, fitted.other_shape, fitted.unused) == ((), (), ())
+    here, there = ("blocks.3.1.bn.bias", "3") if kind == "UNetHead" else ("nodes.2_2.1.bn.bias",
+                                                                          "x_0_1")  # fmt: skip
+    torch.testing.assert_close(
+        fitted.weights[f"decode_head.{here}"], numbered[f"decoder.blocks.{there}.conv2.1.bias"]
+    )
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet_b0", "convnext_tiny"])
+def test_a_classifier_of_torchvision_is_put_into_the_encoder_of_a_unet(encoder: str) -> None:
+    pytest.importorskip("mmseg")
+    with session.library("mmseg"):
+        from recycling.backends.mmengine_backend.networks import segmenters
+
+        backbone = segmenters.TorchvisionEncoder(encoder)
+        head = segmenters.UNetHead(backbone.channels, num_classes=5, norm_cfg={"type": "BN"})
+    theirs = pytest.importorskip("torchvision").models.get_model(encoder).state_dict()
+    fitted = fit(_segmenter(backbone, head), theirs)
+    assert fitted.how == "with 'backbone.'"
+    assert fitted.belongs("backbone.")
+    assert fitted.other_shape == ()
+    assert all(name.startswith("decode_head.") for name in fitted.missing)
+    last = f"features.{len(backbone.features)}." if encoder == "efficientnet_b0" else "fc."
+    assert all(name.startswith((last, "classifier.")) for name in fitted.unused)

@@ -136,7 +136,7 @@ def test_every_row_of_a_settings_own_settings_shows_how_they_are_written() -> No
 
 def test_what_detectron2_cannot_honour_is_said_and_refused() -> None:
     no = {name for cells in table("setting") if cells[4] == "no" for name in codes(cells[0])}
-    assert no == {*CANNOT, "probabilities"}
+    assert no == {*CANNOT, "encoder", "probabilities"}
     model = {"task": "det", "backend": "detectron2", **NEEDED}
     with pytest.raises(BackendError, match="detectron2 cannot honour 'devices'"):
         refuse(Model.model_validate({**model, "devices": 2}), CANNOT)

@@ -202,9 +202,15 @@ def _recipes_table(found: list[RecipeFacts]) -> Table:
             recipe.name,
             "-" if recipe.parameters is None else f"{recipe.parameters / 1e6:.1f}",
             _joined(recipe.reports),
-            _joined(recipe.weights),
+            _joined(recipe.weights) + _as_its_base(recipe),
         )
     return table
+
+
+def _as_its_base(recipe: RecipeFacts) -> str:
+    if recipe.starts_as_base is None:
+        return ""
+    return f" ({'as' if recipe.starts_as_base else 'not those of'} {recipe.base})"
 
 
 def _joined(entries: tuple[str, ...] | None) -> str:

@@ -15,7 +15,11 @@ from recycling.backends.core import (
     unwrapped_errors,
 )
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG, load_pretrained
+from recycling.backends.mmengine_backend.checkpoint import (
+    CONFIG,
+    load_official,
+    load_pretrained,
+)
 from recycling.backends.mmengine_backend.data.training_set import (
     TrainingSet,
     write_training_set,
@@ -24,7 +28,7 @@ from recycling.backends.mmengine_backend.devices import check_devices, launch
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
-from recycling.backends.mmengine_backend.pretrained import check_weights
+from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
@@ -245,9 +249,9 @@ def _build(job: Job) -> Any:
 
     from recycling.backends.mmengine_backend.hooks.current_network import network_of
 
-    config, state, start = job.config, state_of(job.work_dir), job.start
+    config, state, start = copy.deepcopy(job.config), state_of(job.work_dir), job.start
+    official, config.load_from = config.load_from, None
     if state is not None:
-        config = copy.deepcopy(config)
         config.load_from, config.resume = str(state), True
     try:
         with session.silence():
@@ -273,8 +277,10 @@ def _build(job: Job) -> Any:
     def load_quietly() -> None:
         with session.silence():
             load()
-        if start is not None and state is None:
+        if state is None and start is not None:
             load_pretrained(network_of(runner), start, job.name)
+        elif state is None and official is not None:
+            load_official(network_of(runner), find_official(official), job.name)
 
     runner.load_or_resume = load_quietly
     for handler in list(runner.logger.handlers):

@@ -33,7 +33,7 @@ def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
     if model.pretrained == "none":
         return None
     if model.pretrained != "default":
-        return _find(model.pretrained, model.pretrained_sha256)
+        return find_official(model.pretrained, model.pretrained_sha256)
     official = official_weights(config)
     if model.pretrained_sha256 is not None and len(official) > 1:
         raise BackendError(
@@ -42,12 +42,12 @@ def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
         )
     for name in official:
         if not name.startswith("open-mmlab://"):  # mmengine's own names, from before URLs
-            _find(name, model.pretrained_sha256)
+            find_official(name, model.pretrained_sha256)
     return None
 
 
-def _find(where: str, sha256: str | None = None) -> Path:
-    """As `find_weights`, for ``torchvision://`` names too."""
+def find_official(where: str, sha256: str | None = None) -> Path:
+    """The file of weights that a config names: as `find_weights`, for ``torchvision://`` too."""
     if where.startswith(TORCHVISION):
         where = _url_of_torchvision(where.removeprefix(TORCHVISION))
     return find_weights(where, sha256)
@@ -86,7 +86,7 @@ def checked_loading() -> Iterator[None]:
     from mmengine.runner.checkpoint import CheckpointLoader
 
     def load(filename: str, map_location: Any = None, **_: Any) -> Any:
-        return {"state_dict": read_weights(_find(filename), map_location)}
+        return {"state_dict": read_weights(find_official(filename), map_location)}
 
     with replaced(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes)):
         CheckpointLoader.register_scheme(

@@ -19,6 +19,7 @@ from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
+from recycling.backends.mmengine_backend.settings.encoder import set_encoder
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
 from recycling.backends.mmengine_backend.settings.image_cache import set_image_cache
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
@@ -121,6 +122,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
         }
     )
     set_running(config, model)
+    set_encoder(config, model)
     set_loss(config, model, data)
     set_freeze(config, model)
     set_anchors(config, model, data)

@@ -11,6 +11,7 @@ from recycling.backends.losses import LOSSES, Loss, losses_of, read_losses
 from recycling.backends.shared.settings import (
     Anchors,
     EarlyStopping,
+    Encoder,
     Optimizer,
     Sampler,
     Schedule,
@@ -92,6 +93,11 @@ class Model(Settings):
         "copy_paste, rand_augment",
     )
     sampler: Sampler = Sampler()
+    encoder: Encoder | None = Field(
+        default=None,
+        description="masks only: the classifier of torchvision that a U-Net sees with; with "
+        "pretrained: default it starts from its weights on ImageNet",
+    )
     anchors: Anchors | Literal["proposed"] | None = Field(
         default=None, description="given, or proposed from the training data's boxes"
     )
@@ -179,6 +185,10 @@ class Model(Settings):
                 )
         if self.anchors is not None and self.task != "det":
             raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
+        if self.encoder is not None and self.task != "seg":
+            raise ValueError(
+                f"encoder is of U-Nets for masks; task {self.task!r} has none: remove it"
+            )
         if self.control and self.train_on == "labeled":
             raise ValueError("control is a twin without pseudo-labels; this model learns from none")
         if self.score_threshold is not None and self.task != "det":

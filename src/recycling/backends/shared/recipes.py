@@ -1,7 +1,7 @@
 """What the recipes' heads say: which there are, how large, whose weights, who asked for them.
 
-The comment that a recipe begins with ends in three lines, so that nothing needs to be built, nor
-any library to be installed, to list them::
+The comment that a recipe begins with ends in lines that say so; nothing needs to be built, nor any
+library to be installed, to list them::
 
     # YOLOX-s (Ge et al., 2021; CSPDarknet), trained on COCO.
     # Reports: D
@@ -11,7 +11,9 @@ any library to be installed, to list them::
 Parameters are those of the whole network, auxiliary heads and all, with as many classes as
 `N_CLASSES`. Weights are the files that ``pretrained: default`` takes: host and name, several
 separated by commas, or ``none``. Reports are the letters of those that used or wanted the network,
-or ``none``. What else has to be installed follows "Needs" in the words above.
+or ``none``. A recipe that changes one thing of another says of which in a line more, ``# Base:
+tood_x101``, so that anyone can ask whether both start from the same files. What else has to be
+installed follows "Needs" in the words above.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from recycling.backends.shared.model import BACKENDS_OF, Task
 N_CLASSES: dict[Task, int] = {"cls": 18, "det": 10, "seg": 11}
 """With how many classes parameters are counted: the reports' (of masks, background included)."""
 
-LINES = ("Reports", "Parameters", "Weights")
+LINES = ("Base", "Reports", "Parameters", "Weights")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class RecipeFacts:
         parameters: How many parameters the network has, with `N_CLASSES` classes.
         weights: Host and name of each file of official weights.
         needs: Libraries that it needs besides, as they are imported.
+        base: The recipe beside it of which it changes one thing.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class RecipeFacts:
     parameters: int | None
     weights: tuple[str, ...] | None
     needs: tuple[str, ...]
+    base: str | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +69,35 @@ class RecipeFacts:
     def missing(self) -> list[str]:
         """Those of its libraries that are not installed, as they are imported."""
         return [library for library in (self.backend, *self.needs) if not is_installed(library)]
+
+    @property
+    def starts_as_base(self) -> bool | None:
+        """Whether `pretrained: default` takes the files that it takes for the base.
+
+        None where there is no base, or one of the heads does not say.
+
+        Raises:
+            BackendError: There is no such base.
+        """
+        if self.base is None:
+            return None
+        base = self.path.with_stem(self.base)
+        return same_start(self, read_head(base, self.task, self.backend))
+
+
+def same_start(one: RecipeFacts, other: RecipeFacts) -> bool | None:
+    """Whether `pretrained: default` takes the same files for two recipes.
+
+    Args:
+        one: A recipe.
+        other: Another one.
+
+    Returns:
+        None where the head of one does not say.
+    """
+    if one.weights is None or other.weights is None:
+        return None
+    return one.weights == other.weights
 
 
 def list_recipes(recipes: Recipes, task: Task | None = None) -> list[RecipeFacts]:
@@ -148,6 +181,7 @@ def read_head(path: Path, task: Task, backend: str) -> RecipeFacts:
         parameters=None if parameters is None else int(parameters.replace(",", "")),
         weights=_listed(path, "Weights", values.get("Weights")),
         needs=tuple(re.findall(r"\bNeeds (\w+)", about)),
+        base=values.get("Base"),
     )
 
 

@@ -64,7 +64,9 @@ NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "stud
 OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 """Settings that a training on all images leaves to its folds, which say where theirs change."""
 
-NEWER = frozenset({"epoch_length", "pseudo_until", "score_weights", "snapshot", "snapshots"})
+NEWER = frozenset(
+    {"encoder", "epoch_length", "pseudo_until", "score_weights", "snapshot", "snapshots"}
+)
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
 
 SHOWN = 5

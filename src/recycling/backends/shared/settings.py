@@ -16,6 +16,38 @@ from recycling.registry import Settings
 
 Task = Literal["cls", "det", "seg"]
 
+Encoder = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_v2_s",
+    "efficientnet_v2_m",
+    "efficientnet_v2_l",
+    "convnext_tiny",
+    "convnext_small",
+    "convnext_base",
+    "convnext_large",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+]
+"""Classifiers of torchvision whose maps halve in size from stage to stage, by its names."""
+
 WHOLE_BATCH = ("mosaic", "mixup", "cutmix", "copy_paste", "rand_augment")
 """Augmentations that are the libraries' own; other names are classes of Albumentations."""
 

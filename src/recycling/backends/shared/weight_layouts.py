@@ -1,11 +1,11 @@
-"""What others call the weights of a network: prefixes, and the names of torchvision and timm."""
+"""What others call the weights of a network: prefixes, names of torchvision, timm and authors."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Layout:
         return name
 
 
-_SWIN = (
+_SWIN: tuple[Rename, ...] = (
     (r"patch_embed\.proj\.(.+)", r"patch_embed.projection.\1"),
     (r"layers\.(\d+)\.blocks\.(\d+)\.attn\.(.+)", r"stages.\1.blocks.\2.attn.w_msa.\3"),
     (r"layers\.(.+)\.mlp\.fc1\.(.+)", r"stages.\1.ffn.layers.0.0.\2"),
@@ -58,6 +58,56 @@ _SWIN = (
     (r"layers\.(.+)", r"stages.\1"),
     (r"norm\.(.+)", r"norm3.\1"),
 )
+
+_SEMANTIC_LAYERS: tuple[Rename, ...] = (
+    (r"layers\.(\d+)\.semantic_layer\.norm1\.(.+)", r"semantic_layers.\1.norm.\2"),
+    *(
+        (
+            rf"layers\.(\d+)\.semantic_layer\.class_injection\.0\.{theirs}(.*)",
+            rf"semantic_layers.\1.{ours}\2",
+        )
+        for theirs, ours in (
+            ("mlp_cls_q", "query"),
+            ("mlp_cls_k", "key"),
+            ("mlp_v", "value"),
+            ("mlp_res", "out"),
+            ("gamma", "gate"),
+        )
+    ),
+)
+
+_LAWIN_HEAD: tuple[Rename, ...] = (
+    *(
+        (rf"{theirs}\.(.+)", rf"attentions.{number}.{ours}.\1")
+        for number, ratio in enumerate((8, 4, 2))
+        for theirs, ours in (
+            (rf"ds_{ratio}\.norm", "norm"),
+            (rf"lawin_{ratio}\.position_mixing", "mix"),
+            (rf"lawin_{ratio}\.theta\.conv", "query"),
+            (rf"lawin_{ratio}\.phi\.conv", "key"),
+            (rf"lawin_{ratio}\.g\.conv", "value"),
+            (rf"lawin_{ratio}\.conv_out", "out"),
+        )
+    ),
+    *((rf"linear_c{n + 1}\.proj\.(.+)", rf"embeddings.{n}.\1") for n in range(4)),
+    (r"linear_fuse\.(.+)", r"fuse.\1"),
+    (r"cat\.(.+)", r"join.\1"),
+    (r"low_level_fuse\.(.+)", r"add_detail.\1"),
+)
+
+_UNET_NODES = (
+    (r"(?P<block>\d)", r"blocks.\g<block>"),
+    # Of UNet++ x_D_L, which counts L from the coarsest level and D from the last column.
+    *((f"x_{d}_{level}", f"nodes.{3 - level}_{level - d + 1}") for level in range(4)
+      for d in range(level + 1)),
+    ("x_0_4", "blocks.0"),
+)  # fmt: skip
+
+
+def _inside(part: str, renames: tuple[Rename, ...]) -> tuple[Rename, ...]:
+    """The renames of a network's part, for whole networks."""
+    return tuple((rf"{part}\.{theirs}", f"{part}.{ours}") for theirs, ours in renames)
+
 
 LAYOUTS = {
     layout.name: layout
@@ -164,6 +214,33 @@ LAYOUTS = {
             unfolds="downsample.",
         ),
         Layout("the official Swin", _SWIN, unfolds="downsample."),
+        Layout(
+            "the authors' SeMask",
+            _inside("backbone", (*_SEMANTIC_LAYERS, *_SWIN)),
+            unfolds="downsample.",
+        ),
+        Layout("the authors' Lawin", _inside("decode_head", _LAWIN_HEAD)),
+        Layout(
+            "the authors' Lawin on the official Swin",
+            (*_inside("decode_head", _LAWIN_HEAD), *_inside("backbone", _SWIN)),
+            unfolds="downsample.",
+        ),
+        Layout(
+            "segmentation_models_pytorch's U-Net",
+            (
+                (r"encoder\.(.+)", r"backbone.\1"),
+                (r"segmentation_head\.0\.(.+)", r"decode_head.conv_seg.\1"),
+                *(
+                    (
+                        rf"decoder\.blocks\.{theirs}\.conv{n + 1}\.{layer}\.(?P<of>.+)",
+                        rf"decode_head.{ours}.{n}.{name}.\g<of>",
+                    )
+                    for theirs, ours in _UNET_NODES
+                    for n in range(2)
+                    for layer, name in enumerate(("conv", "bn"))
+                ),
+            ),
+        ),
     )
 }
 """The networks' own names first, so that they are taken where others fit no better."""
@@ -249,6 +326,29 @@ def fit(own: Mapping[str, Any], found: Mapping[str, Any]) -> Fit:
                 if n == len(shapes):
                     return _fitted(own, found, strip, layout, add)
     return _fitted(own, found, *best[1:])
+
+
+def fit_of_library(
+    own: Mapping[str, Any],
+    missing: Sequence[str],
+    other_shape: Sequence[str],
+    unused: Sequence[str],
+) -> Fit:
+    """What a library loaded by itself, which says what it did not find.
+
+    Args:
+        own: The network's state dict, loaded.
+        missing: The network's weights that the file does not hold.
+        other_shape: Those that it holds in another shape.
+        unused: The file's weights that the network does not have.
+    """
+    own = {name: tensor for name, tensor in own.items() if _counts(name)}
+    left_out, not_there, not_ours = (
+        tuple(filter(_counts, names)) for names in (other_shape, missing, unused)
+    )
+    lacking = {*not_there, *(name.split(" ")[0] for name in left_out)}
+    weights = {name: tensor for name, tensor in own.items() if name not in lacking}
+    return Fit(weights, "", not_there, left_out, not_ours, len(own))
 
 
 def check_fit(fitted: Fit, path: Path, name: str, backbone: str) -> None:

@@ -112,6 +112,8 @@ def _set_segmenter(network: Any, terms: Sequence[Term], n_classes: int) -> None:
         name = _name(_last(network.decode_head))
         raise LossError(f"{name} learns masks with losses of its own; remove it")
     for head in heads:
+        # The recipe chose pixels (OHEM) by its own loss, which this one replaces.
+        head.pop("sampler", None)
         scale = _weight_of(head["loss_decode"])
         head["loss_decode"] = [_config(term, "segmenter", scale, n_classes) for term in terms]
 

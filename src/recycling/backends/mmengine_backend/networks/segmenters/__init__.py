@@ -16,6 +16,13 @@ from recycling.backends.mmengine_backend.networks.segmenters.semask import (
     SemanticPriorHead,
     SeMaskSwin,
 )
+from recycling.backends.mmengine_backend.networks.segmenters.torchvision_encoder import (
+    TorchvisionEncoder,
+)
+from recycling.backends.mmengine_backend.networks.segmenters.unet_heads import (
+    UNetHead,
+    UNetPlusPlusHead,
+)
 from recycling.backends.mmengine_backend.networks.segmenters.unet_plus_plus import UNetPlusPlus
 
 __all__ = [
@@ -24,5 +31,8 @@ __all__ = [
     "Mask2FormerAnyClassesHead",
     "SeMaskSwin",
     "SemanticPriorHead",
+    "TorchvisionEncoder",
+    "UNetHead",
     "UNetPlusPlus",
+    "UNetPlusPlusHead",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
+from mmengine.model import normal_init
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -27,10 +28,17 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
     result are joined: itself, its mean over the image, and attention to contexts two, four and
     eight times as wide as a window. The first stage then adds the detail.
 
+    It computes what the authors' ``lawin_head.py`` does (github.com/yan-hao-tian/lawin; nothing of
+    it is copied, as its licence is CC BY-NC 4.0), and also takes maps whose sides are no multiple
+    of a window's.
+
     Args:
         in_channels: Channels of the backbone's four stages, finest first.
-        channels: Channels in the pyramid; 512 in the paper.
-        low_level_channels: Channels that the first stage is brought to; 48 in the paper.
+        channels: Channels in the pyramid.
+        embed_channels: Channels that each of the three coarser stages is brought to before they
+            are fused: 768 in the authors' code, 202.6 M parameters with Swin-L. The paper counts
+            201.2 M, nearer to 512, 201.5 M.
+        low_level_channels: Channels that the first stage is brought to.
         **settings: Those of ``BaseDecodeHead``.
     """
 
@@ -38,6 +46,7 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
         self,
         in_channels: list[int],
         channels: int = 512,
+        embed_channels: int = 768,
         low_level_channels: int = 48,
         **settings: Any,
     ) -> None:
@@ -47,11 +56,12 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
             input_transform="multiple_select",
             **settings,
         )
-        widths = [low_level_channels, *[channels] * (len(in_channels) - 1)]
+        n_coarser = len(in_channels) - 1
+        widths = [low_level_channels, *[embed_channels] * n_coarser]
         self.embeddings = nn.ModuleList(
             nn.Conv2d(stage, width, 1) for stage, width in zip(in_channels, widths, strict=True)
         )
-        self.fuse = self._convolution((len(in_channels) - 1) * channels)
+        self.fuse = self._convolution(n_coarser * embed_channels)
         self.short_path = self._convolution(channels)
         self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), self._convolution(channels))
         self.attentions = nn.ModuleList(
@@ -74,7 +84,8 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
             embed(stage) for embed, stage in zip(self.embeddings, stages, strict=True)
         )
         size = others[0].shape[-2:]
-        fused = self.fuse(torch.cat([self._resize(stage, size) for stage in others], dim=1))
+        coarsest_first = [self._resize(stage, size) for stage in reversed(others)]
+        fused = self.fuse(torch.cat(coarsest_first, dim=1))
         views = [
             self.short_path(fused),
             self.image_pool(fused).expand(-1, -1, *size),
@@ -97,8 +108,8 @@ class LawinHead(BaseDecodeHead):  # type: ignore[misc]
 class LargeWindowAttention(nn.Module):
     """Attention of each window to a context ``ratio`` times as wide (section 3.1 of the paper).
 
-    The context is pooled to the window's size. What that loses, ``ratio^2`` heads make up for:
-    each has its own mixing of the context's positions.
+    The context is pooled to the window's size, half by its maximum and half by its mean. What that
+    loses, ``ratio^2`` heads make up for: each has its own mixing of the context's positions.
 
     Args:
         channels: Channels of the feature map; a multiple of ``2 ratio^2``.
@@ -112,12 +123,12 @@ class LargeWindowAttention(nn.Module):
         self.heads = ratio**2
         inner = channels // 2
         self.norm = nn.LayerNorm(channels)
-        self.mix = nn.Parameter(torch.empty(self.heads, WINDOW**2, WINDOW**2))
-        self.mix_bias = nn.Parameter(torch.zeros(self.heads, 1, WINDOW**2))
-        nn.init.trunc_normal_(self.mix, std=0.02)
+        self.mix = nn.ModuleList(nn.Linear(WINDOW**2, WINDOW**2) for _ in range(self.heads))
         self.query = nn.Conv2d(channels, inner, 1)
         self.key = nn.Linear(channels, inner)
         self.value = nn.Linear(channels, inner)
+        for layer in (self.query, self.key, self.value):
+            normal_init(layer, std=0.01)
         self.out = ConvModule(inner, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
         # Begin as the identity.
         nn.init.zeros_((self.out.norm if norm_cfg else self.out.conv).weight)
@@ -148,8 +159,9 @@ class LargeWindowAttention(nn.Module):
     def _contexts(self, features: Tensor) -> Tensor:
         """Each window's context, pooled to the window's size: (B * windows, WINDOW^2, C)."""
         margin = (self.ratio - 1) * WINDOW // 2
+        padded = F.pad(features, [margin] * 4)
         # Pooling first gives what pooling each context gives, as contexts begin on whole cells.
-        pooled = F.avg_pool2d(F.pad(features, [margin] * 4), self.ratio)
+        pooled = 0.5 * (F.max_pool2d(padded, self.ratio) + F.avg_pool2d(padded, self.ratio))
         normed: Tensor = self.norm(_windows(pooled, WINDOW // self.ratio))
         return normed
 
@@ -157,7 +169,10 @@ class LargeWindowAttention(nn.Module):
         """Mix the positions, each head those of its own channels."""
         n_windows, n_cells, _ = context.shape
         by_head = context.transpose(1, 2).reshape(n_windows, self.heads, -1, n_cells)
-        mixed = by_head @ self.mix.transpose(1, 2) + self.mix_bias
+        weights, biases = (
+            torch.stack([getattr(layer, name) for layer in self.mix]) for name in ("weight", "bias")
+        )
+        mixed = by_head @ weights.transpose(1, 2) + biases[:, None]
         return context + mixed.flatten(1, 2).transpose(1, 2)
 
     def _split(self, tokens: Tensor) -> Tensor:

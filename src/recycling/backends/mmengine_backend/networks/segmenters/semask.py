@@ -12,12 +12,20 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MANY_CLASSES = 19
+"""With more, the authors' T, S and L attend to the whole map in their last two stages."""
+
+THEIR_WIDTHS = (96, 192)
+"""The ``embed_dims`` of T and S, and of L; those of B are 128."""
+
 
 @MODELS.register_module()
 class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
     """Swin with a semantic layer behind each stage (Jain et al., 2021, arXiv 2112.12782).
 
-    Its weights are named as Swin's, so those of Swin load. The layers begin as identities.
+    It computes what the authors' code does (github.com/Picsart-AI-Research/SeMask-Segmentation,
+    Apache-2.0). Its weights are named as Swin's, so those of Swin load. The layers add nothing at
+    first: the network begins as a Swin whose stages hand on normed features.
 
     Args:
         num_classes: The number of classes.
@@ -29,17 +37,13 @@ class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
         super().__init__(**settings)
         if len(self.out_indices) != len(self.stages):
             raise ValueError(f"out_indices: SeMask gives all {len(self.stages)} stages; leave it")
+        whole_maps = num_classes > MANY_CLASSES and self.num_features[0] in THEIR_WIDTHS
         self.semantic_layers = nn.ModuleList(
-            SemanticAttention(width, num_classes, semantic_window_size)
-            for width in self.num_features
+            SemanticAttention(
+                width, num_classes, None if whole_maps and stage > 1 else semantic_window_size
+            )
+            for stage, width in enumerate(self.num_features)
         )
-
-    def init_weights(self) -> None:
-        """Swin's, and identities for the semantic layers."""
-        super().init_weights()
-        for layer in self.semantic_layers:
-            assert isinstance(layer, SemanticAttention)
-            layer.begin_as_identity()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features and semantic priors of images.
@@ -72,15 +76,20 @@ class SeMaskSwin(SwinTransformer):  # type: ignore[misc]
 class SemanticAttention(nn.Module):
     """The SeMask block: attention between positions of the same class.
 
-    Query and key have a channel a class; the query is the semantic prior.
+    Query and key have a channel a class; the query is the semantic prior. What is found is added
+    to the normed features, times a gate that begins at zero.
+
+    Weights begin as Swin's do, as the authors' in truth do: they set those of ``out`` to zero, but
+    then let Swin initialise the whole backbone. With both at zero, neither could learn.
 
     Args:
         channels: Channels of the features.
         num_classes: The number of classes.
-        window_size: Side of the windows within which positions attend to one another.
+        window_size: Side of the windows within which positions attend to one another; None is
+            the whole map.
     """
 
-    def __init__(self, channels: int, num_classes: int, window_size: int) -> None:
+    def __init__(self, channels: int, num_classes: int, window_size: int | None) -> None:
         super().__init__()
         self.window_size = window_size
         self.norm = nn.LayerNorm(channels)
@@ -89,21 +98,13 @@ class SemanticAttention(nn.Module):
         self.value = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(0.1)
-        self.scale = nn.Parameter(torch.zeros(1))
-
-        self.begin_as_identity()
-
-    def begin_as_identity(self) -> None:
-        """Set the weights so that nothing is added yet, and that the prior can be learnt."""
+        self.gate = nn.Parameter(torch.zeros(1))
         for linear in (self.query, self.key, self.value, self.out):
-            nn.init.kaiming_normal_(linear.weight)
+            nn.init.trunc_normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
-        nn.init.ones_(self.norm.weight)
-        nn.init.zeros_(self.norm.bias)
-        nn.init.zeros_(self.scale)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Add what each position finds at positions of its class.
+        """Norm, and add what each position finds at positions of its class.
 
         Args:
             x: (B, H * W, C).
@@ -112,20 +113,24 @@ class SemanticAttention(nn.Module):
         Returns:
             (B, H * W, C) and the semantic prior (B, H * W, classes).
         """
-        windows = _to_windows(self.norm(x), size, self.window_size)
-        prior = self.query(windows)
+        x, side = self.norm(x), self.window_size
+        places = x if side is None else _to_windows(x, size, side)
+        prior = self.query(places)
         found = F.scaled_dot_product_attention(
-            prior, self.key(windows), self.value(windows), scale=1.0
+            prior, self.key(places), self.value(places), scale=1.0
         )
-        added = _from_windows(self.dropout(self.out(found)), size, self.window_size)
-        return x + self.scale * added, _from_windows(prior, size, self.window_size)
+        added = self.dropout(self.out(found))
+        if side is not None:
+            added, prior = (_from_windows(each, size, side) for each in (added, prior))
+        return x + self.gate * added, prior
 
 
 @MODELS.register_module()
 class SemanticPriorHead(BaseDecodeHead):  # type: ignore[misc]
     """SeMask's semantic decoder: the sum of the stages' semantic priors, for training only.
 
-    It has no weights of its own. In a config it is the auxiliary head, with the loss weight 0.4.
+    Each is doubled in size as often as its stage was halved. It has no weights of its own. In a
+    config it is the auxiliary head, with the loss weight 0.4.
 
     Args:
         num_classes: The number of classes.
@@ -154,11 +159,15 @@ class SemanticPriorHead(BaseDecodeHead):  # type: ignore[misc]
         Returns:
             (B, classes, H_0, W_0).
         """
-        priors = self._transform_inputs(inputs)
-        size = priors[0].shape[-2:]
-        return torch.stack(
-            [resize(p, size, mode="bilinear", align_corners=self.align_corners) for p in priors]
-        ).sum(dim=0)
+        total: Tensor
+        total, *coarser = self._transform_inputs(inputs)
+        settings = {"mode": "bilinear", "align_corners": self.align_corners}
+        for doublings, prior in enumerate(coarser, start=1):
+            enlarged = prior
+            for _ in range(doublings):
+                enlarged = resize(enlarged, scale_factor=2, **settings)
+            total = total + resize(enlarged, total.shape[-2:], **settings)
+        return total
 
 
 def _as_map(x: Tensor, size: tuple[int, int]) -> Tensor:

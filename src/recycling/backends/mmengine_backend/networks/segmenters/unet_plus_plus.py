@@ -46,11 +46,11 @@ class UNetPlusPlus(BaseModule):  # type: ignore[misc]
         self.enlarge = nn.ModuleDict()
         for level, width in enumerate(channels):
             above = channels[level - 1] if level else in_channels
-            self.nodes[f"{level}_0"] = _two_convolutions(above, width, norm_cfg)
+            self.nodes[f"{level}_0"] = two_convolutions(above, width, norm_cfg)
             for column in range(1, num_stages - level):
                 name = f"{level}_{column}"
                 self.enlarge[name] = nn.ConvTranspose2d(channels[level + 1], width, 2, stride=2)
-                self.nodes[name] = _two_convolutions((column + 1) * width, width, norm_cfg)
+                self.nodes[name] = two_convolutions((column + 1) * width, width, norm_cfg)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The top level's nodes behind the encoder.
@@ -76,9 +76,16 @@ class UNetPlusPlus(BaseModule):  # type: ignore[misc]
         return tuple(levels[0][1:])
 
 
-def _two_convolutions(
+def two_convolutions(
     in_channels: int, out_channels: int, norm_cfg: dict[str, Any] | None
 ) -> nn.Sequential:
+    """Two convolutions of three by three, each with its normalisation and a ReLU.
+
+    Args:
+        in_channels: Channels of what comes in.
+        out_channels: Channels behind each of them.
+        norm_cfg: The normalisation; None has none.
+    """
     return nn.Sequential(
         ConvModule(in_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg),
         ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg),
