@@ -121,8 +121,14 @@ IMPOSSIBLE: dict[str, Any] = {
 }
 """What no detector can have."""
 
-OF_THE_PIPELINE = {"folds", "recipe", "skip_if_missing", "train_on"}
+OF_THE_PIPELINE = {
+    "control", "epoch_length", "folds", "pretrained_elsewhere", "recipe", "skip_if_missing",
+    "snapshot", "study", "train_on", "variant_of",
+}  # fmt: skip
 """What decides what the library is given: the data, the recipe's file, whether it is asked."""
+
+ELSEWHERE = {"snapshots"}
+"""Has tests of its own, with those of the other libraries."""
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +169,7 @@ def test_each_setting_is_looked_at_here() -> None:
     names |= {f"loss.{name}" for loss in of_losses for name in loss.model_fields}
     here = [LEARNT, PARTS, OF_STOPPING, OF_PREDICTION, OF_LOADING, REFUSED, IMPOSSIBLE]
     here = [*here, OF_PSEUDO_LABELS]
-    looked_at = [name for some in (*here, OF_THE_PIPELINE) for name in some]
+    looked_at = [name for some in (*here, OF_THE_PIPELINE, ELSEWHERE) for name in some]
     assert sorted(looked_at) == sorted(names)
 
 
