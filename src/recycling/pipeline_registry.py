@@ -18,6 +18,7 @@ from recycling.pipelines import (
     splitting,
     studies,
     training,
+    tuning,
 )
 from recycling.plan import TASKS, Plan, read_plan
 from recycling.plan.parameters import ParameterError, file_of, shown
@@ -27,7 +28,7 @@ _active: Plan | None = None
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The seven pipelines, `__default__`, which is all of them, and one for each study.
+    """The seven pipelines, `__default__`, which is all of them, and those of studies and searches.
 
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
@@ -44,6 +45,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": sum(pipelines.values(), start=Pipeline([])),
         **pipelines,
+        **{f"tune_{own.name}": tuning.create_pipeline(own) for own in plan.tunings},
         **{f"study_{study.name}": studies.create_pipeline(plan, study) for study in plan.studies},
     }
 

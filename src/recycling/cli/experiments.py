@@ -129,6 +129,32 @@ def study(env: str | None, name: str) -> None:
 
 @click.command()
 @env_option
+@click.argument("name")
+@one_line_errors
+def tune(env: str | None, name: str) -> None:
+    """Search the settings that NAME, a section of tuning, describes; go on if it has begun."""
+    from kedro.framework.project import pipelines
+    from kedro.framework.session import KedroSession
+
+    from recycling.experiments import ExperimentError
+
+    with KedroSession.create(env=env) as created:
+        session: Any = created
+        catalog = session.load_context().catalog
+        known = [key.removeprefix("tune_") for key in pipelines if key.startswith("tune_")]
+        if name not in known:
+            listed = ", ".join(known) or "none; describe one under tuning in a parameters file"
+            raise ExperimentError(f"no search {name!r}; there are {listed}")
+        session.run(pipeline_names=[f"tune_{name}"])
+        result, trials = (catalog.load(f"tuning.{name}.{kind}") for kind in ("result", "trials"))
+    print_table(trials)
+    click.echo(result["sentence"])
+    click.echo("as an entry for models.yml:")
+    click.echo(result["entry"])
+
+
+@click.command()
+@env_option
 @click.argument("model")
 @click.option("--seeds", default=5, type=click.IntRange(min=2), help="How many trainings.")
 @click.option("--fold", default=0, type=click.IntRange(min=0), help="Which fold is held out.")

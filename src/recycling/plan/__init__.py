@@ -21,6 +21,7 @@ from recycling.plan.records import (
     SearchPlan,
     StudyPlan,
     TrainingPlan,
+    TuningPlan,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "SearchPlan",
     "StudyPlan",
     "TrainingPlan",
+    "TuningPlan",
     "read_plan",
     "start_of",
 ]

@@ -39,6 +39,7 @@ SECTIONS = (
     "splitting",
     "studies",
     "submission",
+    "tuning",
     "wandb",
 )
 """The parameters that the project reads, whether or not a file sets them."""

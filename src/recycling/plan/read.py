@@ -29,10 +29,11 @@ from recycling.plan.records import (
     Plan,
     StudyPlan,
     TrainingPlan,
+    TuningPlan,
     called,
     out_of_fold_file,
 )
-from recycling.plan.studies import JOINED, changes_of, models_of_arms, read_studies
+from recycling.plan.studies import JOINED, changes_of, models_of_arms, read_studies, read_tunings
 from recycling.pseudo_labels import PseudoLabeling
 
 AnyMember = TypeVar("AnyMember", bound=Member)
@@ -89,6 +90,11 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
         leaderboard=frozenset(task for task in TASKS if boards.get(task)),
         crops=crops,
         studies=_studies(parameters, models, trainings, where),
+        tunings=tuple(
+            TuningPlan(name, models[tuning.base].task, tuning.base)
+            for name, tuning in read_tunings(parameters, where).items()
+            if tuning.base in models
+        ),
     )
 
 

@@ -317,6 +317,21 @@ class StudyPlan:
 
 
 @dataclass(frozen=True)
+class TuningPlan:
+    """A search over settings of one model.
+
+    Attributes:
+        name: Of the search.
+        task: What the model predicts.
+        base: The model.
+    """
+
+    name: str
+    task: Task
+    base: str
+
+
+@dataclass(frozen=True)
 class CropPlan:
     """Where the crops of the test images come from, if they are not annotated.
 
@@ -342,6 +357,7 @@ class Plan:
         leaderboard: The tasks of which leaderboard scores are known.
         crops: Where the crops to classify come from, if they are not annotated.
         studies: What is compared by changing one thing at a time.
+        tunings: Which settings are searched.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -352,6 +368,7 @@ class Plan:
     leaderboard: frozenset[Task] = frozenset()
     crops: CropPlan | None = None
     studies: tuple[StudyPlan, ...] = ()
+    tunings: tuple[TuningPlan, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:

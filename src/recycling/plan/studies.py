@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from recycling.backends import Model
+from recycling.experiments import Tuning
 from recycling.plan.models import check_name
 from recycling.plan.parameters import PlanError, faults, nearest
 from recycling.registry import Settings
@@ -189,7 +190,7 @@ def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
         return  # which is refused where models are read
     rest = {key: value for key, value in base.items() if key not in OF_THE_STUDY}
     for arm, change in {BASE: {}, **changes_of(study)}.items():
-        entry = _changed(rest, change)
+        entry = changed(rest, change)
         if any(entry.get(key) != rest.get(key) for key in ("train_on", "data")):
             entry["epoch_length"] = "labeled"  # else it would also take more steps
         for seed in study.seeds:
@@ -197,8 +198,12 @@ def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
             yield _Arm(arm, seed, f"{name}_{arm}_seed{seed}", own)
 
 
-def _changed(entry: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with some settings altered; dots lead into sections."""
+def changed(entry: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with some settings altered; dots lead into sections.
+
+    >>> changed({"optimizer": {"name": "SGD"}}, {"optimizer.momentum": 0.5, "epochs": 3})
+    {'optimizer': {'name': 'SGD', 'momentum': 0.5}, 'epochs': 3}
+    """
     found = deepcopy(dict(entry))
     for key, value in change.items():
         *sections, last = key.split(".")
@@ -223,3 +228,39 @@ def _same(arm: _Arm, models: Mapping[str, Any]) -> str | None:
 def _training(entry: Mapping[str, Any]) -> str:
     told = {"seed": 0, **{key: entry[key] for key in entry if key not in SAME_TRAINING}}
     return json.dumps(told, sort_keys=True, default=str)
+
+
+def read_tunings(parameters: Mapping[str, Any], where: str) -> dict[str, Tuning]:
+    """Read the section `tuning`: which settings of which models are searched.
+
+    Args:
+        parameters: With `models` and, if need be, `tuning`.
+        where: The file that they come from, for messages.
+
+    Raises:
+        PlanError: A search is described wrongly.
+    """
+    given = parameters.get("tuning") or {}
+    models = parameters.get("models") or {}
+    if not isinstance(given, Mapping):
+        raise PlanError(f"{where}: tuning should be a mapping from names to searches")
+    found = {}
+    for name, described in given.items():
+        key = f"{where}: tuning.{name}"
+        check_name("tuning", name, where)
+        try:
+            tuning = Tuning.model_validate(described)
+        except ValidationError as error:
+            raise PlanError(faults(error, key, Tuning)) from error
+        if tuning.base not in models:
+            raise PlanError(
+                f"{key}.base: {tuning.base!r} is no model; {nearest(tuning.base, models)}"
+            )
+        for setting in tuning.space:
+            if setting.partition(".")[0] in (*OF_THE_STUDY, "train_on"):
+                raise PlanError(
+                    f"{key}.space: {setting} is set for the whole search, or takes other data; "
+                    "leave it out"
+                )
+        found[str(name)] = tuning
+    return found

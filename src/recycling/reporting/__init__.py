@@ -17,6 +17,7 @@ from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
 from recycling.reporting.shift import shift_figure
 from recycling.reporting.studies import study_figure
+from recycling.reporting.tuning import tuning_figure
 
 __all__ = [
     "RgbImage",
@@ -43,4 +44,5 @@ __all__ = [
     "segmentation_grid",
     "shift_figure",
     "study_figure",
+    "tuning_figure",
 ]

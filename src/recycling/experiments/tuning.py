@@ -1,0 +1,342 @@
+"""A search over settings of a model: what is tried, and what the best is worth.
+
+The held-out fold is halved, by groups of images: one half chooses, the other says how good the
+choice is. A score that was chosen by is too good by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NewType
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from recycling.files import write_text
+from recycling.registry import Settings
+from recycling.tables import Column, Schema
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+Trials = NewType("Trials", pd.DataFrame)
+"""One row a training of a search; schema `TRIALS`."""
+
+TRIALS = Schema(
+    "trials",
+    (
+        Column("trial", "int64", "from 0, which is the base as it is", unique=True, minimum=0),
+        Column("state", "string", "how it ended", values=("complete", "pruned", "failed")),
+        Column("score", "Float64", "on the half that chooses; of its best epoch", nullable=True),
+        Column("epochs", "int64", "that were trained", minimum=0),
+        Column("minutes", "float64", "that it took", minimum=0),
+        Column("settings", "string", "what it altered, as JSON"),
+    ),
+)
+
+
+class Range(Settings):
+    """Numbers that a setting may take.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        log: Whether each power of ten is as likely as the next.
+        step: Between two numbers that are tried; None for any. Whole ends make whole numbers.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _ends_fit(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log: true needs a low above 0, and no step")
+        return self
+
+
+class Tuning(Settings):
+    """What is searched, and for how long.
+
+    Attributes:
+        base: A model of `models.yml`.
+        space: By setting (with dots for one inside a section), a range or a list of values.
+        trials: How many trainings at most, those of earlier runs included.
+        minutes: How long at most in this run; None for as long as it takes.
+        fold: Which fold is held out; a half of it chooses, the other judges.
+        workers: Trainings at a time, a process each.
+        pruning: Whether a training that is worse than most were after as many epochs is ended.
+        seed: Of what is drawn.
+    """
+
+    base: str
+    space: dict[str, Range | list[Any]] = Field(min_length=1)
+    trials: int = Field(default=20, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    fold: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1)
+    pruning: bool = True
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _values_are_there(self) -> Tuning:
+        for name, values in self.space.items():
+            if isinstance(values, list) and len(values) < 2:
+                raise ValueError(f"space.{name} has {len(values)} values; give two or more")
+        return self
+
+
+def suggest(trial: Trial, space: Mapping[str, Range | list[Any]]) -> dict[str, Any]:
+    """What a trial alters.
+
+    Args:
+        trial: Of Optuna.
+        space: By setting, what it may be.
+    """
+    found: dict[str, Any] = {}
+    for name, values in space.items():
+        if isinstance(values, list):
+            # Optuna takes plain values; a list or a mapping is chosen by its place.
+            found[name] = values[trial.suggest_categorical(name, list(range(len(values))))]
+        elif values.low == int(values.low) and values.high == int(values.high) and not values.log:
+            step = int(values.step or 1)
+            found[name] = trial.suggest_int(name, int(values.low), int(values.high), step=step)
+        else:
+            found[name] = trial.suggest_float(
+                name, values.low, values.high, log=values.log, step=values.step
+            )
+    return found
+
+
+def halves(images: pd.DataFrame, seed: int) -> tuple[list[int], list[int]]:
+    """Deal images into two halves, groups whole.
+
+    Args:
+        images: Columns `image_id, group`.
+        seed: Of the deal.
+
+    Returns:
+        The ids that choose, and those that judge.
+
+    >>> images = pd.DataFrame({"image_id": [1, 2, 3, 4], "group": ["a", "a", "b", "c"]})
+    >>> sorted(map(len, halves(images, 0)))
+    [2, 2]
+    """
+    rng = np.random.default_rng(seed)
+    sizes = images.groupby("group").size().sample(frac=1, random_state=rng)
+    sizes = sizes.sort_values(ascending=False, kind="stable")
+    sides: tuple[list[str], list[str]] = ([], [])
+    counts = [0, 0]
+    for group, size in sizes.items():
+        side = int(counts[1] < counts[0])
+        sides[side].append(str(group))
+        counts[side] += int(size)
+    first, second = (images.loc[images["group"].isin(own), "image_id"].tolist() for own in sides)
+    return first, second
+
+
+def open_study(journal: Path, tuning: Tuning) -> Study:
+    """The study of a journal, which several processes may work on.
+
+    Args:
+        journal: The file; it need not be there.
+        tuning: What is searched.
+    """
+    import optuna
+    from optuna.pruners import MedianPruner, NopPruner
+    from optuna.samplers import TPESampler
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    if not journal.exists():
+        write_text(journal, "")
+    pruner = MedianPruner(n_startup_trials=4, n_warmup_steps=1) if tuning.pruning else NopPruner()
+    return optuna.create_study(
+        study_name="tuning",
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        sampler=TPESampler(seed=tuning.seed, constant_liar=tuning.workers > 1),
+        pruner=pruner,
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def prepare(study: Study, base: Mapping[str, Any], tuning: Tuning) -> None:
+    """Begin with the base as it is; what a run that was killed was at is tried again.
+
+    Args:
+        study: The study.
+        base: What the settings of the space are now, by name.
+        tuning: What is searched.
+    """
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params, skip_if_exists=False)
+    if not study.get_trials(deepcopy=False) and (first := _as_drawn(base, tuning.space)):
+        study.enqueue_trial(first)
+
+
+def work(
+    study: Study,
+    tuning: Tuning,
+    train: Callable[[dict[str, Any], int, Callable[[float], None]], float],
+) -> None:
+    """Try settings until there are enough trials, or the time is up.
+
+    Args:
+        study: The study, perhaps shared with other processes.
+        tuning: What is searched.
+        train: Trains with some settings, and gives the score of the best epoch. It is given the
+            number of the trial, and what takes the score of each epoch.
+    """
+    import optuna
+    from optuna.study import MaxTrialsCallback
+    from optuna.trial import TrialState
+
+    def objective(trial: Trial) -> float:
+        settings = suggest(trial, tuning.space)
+        trial.set_user_attr("settings", settings)
+        epochs = 0
+
+        def report(score: float) -> None:
+            nonlocal epochs
+            epochs += 1
+            trial.report(score, epochs)
+            trial.set_user_attr("epochs", epochs)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        return train(settings, trial.number, report)
+
+    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    if len(study.get_trials(deepcopy=False, states=done)) >= tuning.trials:
+        return
+    study.optimize(
+        objective,
+        timeout=None if tuning.minutes is None else tuning.minutes * 60,
+        callbacks=[MaxTrialsCallback(tuning.trials, states=done)],
+        gc_after_trial=True,
+    )
+
+
+def trials_table(study: Study) -> Trials:
+    """What was tried, in that order."""
+    import json
+
+    from optuna.trial import TrialState
+
+    names = {
+        TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+    }  # fmt: skip
+    rows = []
+    for trial in study.get_trials(deepcopy=False, states=tuple(names)):
+        reached = list(trial.intermediate_values.values())
+        score = trial.value if trial.value is not None else max(reached, default=None)
+        rows.append(
+            {
+                "trial": trial.number, "state": names[trial.state], "score": score,
+                "epochs": int(trial.user_attrs.get("epochs", 0)),
+                "minutes": trial.duration.total_seconds() / 60 if trial.duration else 0.0,
+                "settings": json.dumps(trial.user_attrs.get("settings", {}), sort_keys=True),
+            }
+        )  # fmt: skip
+    columns = list(TRIALS.names)
+    return Trials(TRIALS.conform(pd.DataFrame(rows, columns=columns), where="trials"))
+
+
+def importance(study: Study) -> dict[str, float]:
+    """How much of the score's variance each setting explains (fANOVA), the most first.
+
+    Source: Hutter et al., An efficient approach for assessing hyperparameter importance (2014).
+
+    Returns:
+        By setting; empty where fewer than four trainings came to their end.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 4:
+        return {}
+    try:
+        return dict(optuna.importance.get_param_importances(study))
+    except (ValueError, RuntimeError):  # all scores are the same
+        return {}
+
+
+def sweep_config(tuning: Tuning, metric: str) -> dict[str, Any]:
+    """The same search as a sweep of Weights & Biases.
+
+    Args:
+        tuning: What is searched.
+        metric: What it is scored by.
+
+    Example:
+        >>> tuning = Tuning(base="yolox", space={"epochs": {"low": 4, "high": 8}})
+        >>> sweep_config(tuning, "mAP50")["parameters"]
+        {'epochs': {'distribution': 'int_uniform', 'min': 4, 'max': 8}}
+    """
+    parameters: dict[str, Any] = {}
+    for name, values in tuning.space.items():
+        if isinstance(values, list):
+            parameters[name] = {"values": values}
+            continue
+        whole = values.low == int(values.low) and values.high == int(values.high)
+        kind = "uniform"
+        if values.log:
+            kind = "log_uniform_values"
+        elif whole:
+            kind = "int_uniform"
+        elif values.step is not None:
+            kind = "q_uniform"
+        ends = (int(values.low), int(values.high)) if kind == "int_uniform" else (
+            values.low, values.high
+        )  # fmt: skip
+        parameters[name] = {"distribution": kind, "min": ends[0], "max": ends[1]}
+        if kind == "q_uniform":
+            parameters[name]["q"] = values.step
+    return {
+        "method": "bayes",
+        "metric": {"name": metric, "goal": "maximize"},
+        "run_cap": tuning.trials,
+        "parameters": parameters,
+    }
+
+
+def _as_drawn(base: Mapping[str, Any], space: Mapping[str, Range | list[Any]]) -> dict[str, Any]:
+    """The base's settings as Optuna names values; without those that are not in the space."""
+    found: dict[str, Any] = {}
+    for name, values in space.items():
+        now = base.get(name)
+        if isinstance(values, list):
+            if now in values:
+                found[name] = values.index(now)
+        elif isinstance(now, int | float) and values.low <= now <= values.high:
+            found[name] = now
+    return found
+
+
+def setting_of(model: Mapping[str, Any], name: str) -> Any:
+    """A setting of a model by its name, with dots; None where there is none.
+
+    >>> setting_of({"optimizer": {"learning_rate": 0.1}}, "optimizer.learning_rate")
+    0.1
+    """
+    value: Any = model
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def best_first(trials: Trials) -> list[int]:
+    """The numbers of the trials that came to their end, the best first."""
+    own = trials[trials["state"] == "complete"]
+    return list(own.sort_values("score", ascending=False, kind="stable")["trial"].tolist())

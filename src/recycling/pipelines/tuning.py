@@ -1,0 +1,303 @@
+"""A search over settings of a model, as one node: it goes on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypedDict
+
+import yaml
+from kedro.pipeline import Node, Pipeline, node
+from matplotlib.figure import Figure
+
+from recycling.annotations import Annotations, ImageFolder, LabeledImages
+from recycling.backends import (
+    BackendError,
+    Checkpoint,
+    Model,
+    Recipes,
+    RunFolder,
+    TrainingData,
+    backend_for,
+)
+from recycling.evaluation import evaluate, metric_of
+from recycling.experiments import (
+    ExperimentError,
+    Trials,
+    Tuning,
+    best_first,
+    halves,
+    importance,
+    open_study,
+    prepare,
+    setting_of,
+    trials_table,
+    work,
+)
+from recycling.pipelines.scoring import metric_parameter, with_interval
+from recycling.pipelines.tasks import METRIC, with_types
+from recycling.pipelines.training import PREDICT
+from recycling.plan import TuningPlan
+from recycling.plan.studies import changed
+from recycling.predictions import Predictions
+from recycling.registry import PickedSettings
+from recycling.reporting import tuning_figure
+from recycling.splitting import Folds
+
+logger = logging.getLogger(__name__)
+
+
+class TuningResult(TypedDict):
+    """What a search found.
+
+    Attributes:
+        base: The model.
+        metric: What it is scored by.
+        trials: How many trainings came to their end, or were pruned.
+        settings: What the best alters.
+        entry: It as an entry for `models.yml`.
+        chosen_by: Its score on the half that chose, which is too good.
+        score: Its score on the other half.
+        interval: Of that, where other images are drawn; None where the metric has no quick form.
+        base_score: The base's on the other half; None where it was not tried.
+        sentence: All of it in a sentence.
+    """
+
+    base: str
+    metric: str
+    trials: int
+    settings: dict[str, Any]
+    entry: str
+    chosen_by: float
+    score: float
+    interval: tuple[float, float] | None
+    base_score: float | None
+    sentence: str
+
+
+def create_pipeline(tuning: TuningPlan) -> Pipeline:
+    """The one node of a search."""
+    return Pipeline([_search(tuning)])
+
+
+def _search(tuning: TuningPlan) -> Node:
+    space = f"tuning.{tuning.name}"
+    return node(
+        searcher(tuning),
+        {
+            "model": f"params:models.{tuning.base}",
+            "tuning": f"params:tuning.{tuning.name}",
+            "recipes": "recipes",
+            "runs": "runs",
+            "train": "train.annotations",
+            "folds": "folds",
+            "images": "train.images",
+            "metric": metric_parameter(tuning.task),
+        },
+        [f"{space}.trials", f"{space}.result", f"{space}.figure"],
+        name="search_settings",
+        namespace=space,
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What each process of a search needs; it can be sent to another."""
+
+    tuning: Tuning
+    model: Model
+    recipes: Recipes
+    training: LabeledImages
+    choosing: LabeledImages
+    metric: PickedSettings
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        """Where trials are noted."""
+        return self.folder / "trials.journal"
+
+
+def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figure]]:
+    """A node function that searches the settings of a model."""
+
+    def search_settings(
+        model: Model,
+        tuning: Tuning,
+        recipes: Recipes,
+        runs: RunFolder,
+        train: Annotations,
+        folds: Folds,
+        images: ImageFolder,
+        metric: PickedSettings,
+    ) -> tuple[Trials, TuningResult, Figure]:
+        """Try settings on one half of the held-out fold, and judge the best on the other."""
+        held_out = train.of_images(folds.loc[folds["fold"] == tuning.fold, "image_id"])
+        training = train.of_images(folds.loc[folds["fold"] != tuning.fold, "image_id"])
+        if held_out.images.empty:
+            raise ExperimentError(
+                f"tuning.{plan.name}.fold is {tuning.fold}; there is no such fold"
+            )
+        choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))
+        if model.early_stopping is None:  # it scores each epoch, and keeps the best
+            stop = {"patience": model.epochs}
+            model = Model.model_validate({**model.model_dump(), "early_stopping": stop})
+        job = _Job(
+            tuning, model, recipes, LabeledImages(training, images),
+            LabeledImages(choosing, images), metric, runs.path / "tuning" / plan.name,
+        )  # fmt: skip
+        _begin(job, _described(job, training, choosing))
+        study = open_study(job.journal, tuning)
+        base = {name: setting_of(model.model_dump(mode="json"), name) for name in tuning.space}
+        prepare(study, base, tuning)
+        _run(job)
+        table = trials_table(study)
+        order = best_first(table)
+        if not order:
+            raise ExperimentError(
+                f"tuning.{plan.name}: none of {len(table)} trainings came to its end; give more "
+                "trials or minutes"
+            )
+        result = _judged(job, plan, table, order, LabeledImages(judging, images), base)
+        logger.info("%s", result["sentence"])
+        return table, result, tuning_figure(plan.name, table, importance(study))
+
+    return with_types(search_settings, metric=METRIC[plan.task])
+
+
+def _described(job: _Job, training: Annotations, choosing: Annotations) -> str:
+    """A hash of what a trial's score hangs on, but for what it alters."""
+    told = {
+        "model": job.model.model_dump(mode="json", exclude={"folds"}),
+        "space": job.tuning.model_dump(mode="json", include={"space", "fold", "seed"}),
+        "metric": job.metric.model_dump_json(),
+        "images": [sorted(part.images["file_name"]) for part in (training, choosing)],
+        "objects": [len(part.annotations) for part in (training, choosing)],
+    }
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _begin(job: _Job, described: str) -> None:
+    """Go on with the trials of the same search; those of another are of no use."""
+    mark = job.folder / "search.sha256"
+    if job.folder.exists() and (not mark.exists() or mark.read_text() != described):
+        logger.warning("%s: another search than before; its trials are removed", job.folder.name)
+        shutil.rmtree(job.folder)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(described)
+
+
+def _run(job: _Job) -> None:
+    """Let one process or several try settings."""
+    if job.tuning.workers == 1:
+        _work(job, 0)
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_work, args=(job, number)) for number in range(job.tuning.workers)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise ExperimentError(
+            f"{job.folder.name}: a worker has ended early; what it said is above, and another run "
+            "goes on from what is done"
+        )
+
+
+def _work(job: _Job, number: int) -> None:
+    """Try settings until there are enough; also what another process runs."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Each process draws otherwise.
+    tuning = job.tuning.model_copy(update={"seed": job.tuning.seed + number})
+    work(open_study(job.journal, tuning), tuning, partial(_train, job))
+
+
+def _train(
+    job: _Job, settings: dict[str, Any], number: int, report: Callable[[float], None]
+) -> float:
+    """Train with some settings; the score of the best epoch on the half that chooses."""
+    model = _model(job, settings)
+    best = -1.0
+
+    def score(predictions: Predictions) -> float:
+        nonlocal best
+        value = evaluate(job.metric, job.choosing.annotations, predictions).score
+        best = max(best, value)
+        report(value)
+        return value
+
+    data = TrainingData(
+        [job.training], job.choosing, job.training.annotations.categories, score,
+        job.metric.model_dump_json(),
+    )  # fmt: skip
+    folder = job.folder / f"trial{number}"
+    recipe = job.recipes.find(model.backend, model.recipe)
+    backend_for(model.backend).train(model, recipe, data, folder)
+    return best
+
+
+def _model(job: _Job, settings: dict[str, Any]) -> Model:
+    plain = job.model.model_dump(mode="json", exclude_unset=True)
+    return Model.model_validate(changed(plain, settings))
+
+
+def _judged(
+    job: _Job,
+    plan: TuningPlan,
+    table: Trials,
+    order: list[int],
+    judging: LabeledImages,
+    base: dict[str, Any],
+) -> TuningResult:
+    """The best trial on the half that has not chosen, beside the base."""
+    by_number = table.set_index("trial")
+    best = order[0]
+    settings: dict[str, Any] = json.loads(str(by_number.loc[best, "settings"]))
+    found = _score(job, plan, best, judging)
+    same = [n for n in order if json.loads(str(by_number.loc[n, "settings"])) == base]
+    base_score = _score(job, plan, same[0], judging).score if same else None
+    title = metric_of(job.metric).title
+    within = "" if found.interval is None else " [{:.3f}, {:.3f}]".format(*found.interval)
+    beside = "" if base_score is None else f", the base {base_score:.3f}"
+    words = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    sentence = (
+        f"{plan.name}: the best of {len(order)} trainings ({words}) scores {found.score:.3f} "
+        f"{title}{within} on images that did not choose it{beside}; one training each, which is no "
+        "verdict"
+    )
+    entry = changed(job.model.model_dump(mode="json", exclude_unset=True), settings)
+    for key in ("early_stopping", "folds"):
+        entry.pop(key, None)
+    return TuningResult(
+        base=plan.base,
+        metric=title,
+        trials=len(table),
+        settings=settings,
+        entry=yaml.safe_dump({f"{plan.base}_tuned": entry}, sort_keys=False),
+        chosen_by=float(by_number.loc[best, "score"]),
+        score=found.score,
+        interval=found.interval,
+        base_score=base_score,
+        sentence=sentence,
+    )
+
+
+def _score(job: _Job, plan: TuningPlan, number: int, judging: LabeledImages) -> Any:
+    checkpoint = Checkpoint(job.folder / f"trial{number}" / "checkpoint")
+    if not checkpoint.folder.exists():
+        raise BackendError(f"{checkpoint.folder}: not there; remove {job.folder} and search anew")
+    predictions = PREDICT[plan.task](checkpoint, judging.annotations, judging.folder)
+    metrics = evaluate(job.metric, judging.annotations, predictions)
+    return with_interval(metrics, judging.annotations, predictions, job.metric)
