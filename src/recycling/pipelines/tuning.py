@@ -142,9 +142,7 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         held_out = train.of_images(folds.loc[folds["fold"] == tuning.fold, "image_id"])
         training = train.of_images(folds.loc[folds["fold"] != tuning.fold, "image_id"])
         if held_out.images.empty:
-            raise ExperimentError(
-                f"tuning.{plan.name}.fold is {tuning.fold}; there is no such fold"
-            )
+            raise ExperimentError(f"tuning.{plan.name}.fold: there is no fold {tuning.fold}")
         choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))
         if model.early_stopping is None:  # it scores each epoch, and keeps the best
             stop = {"patience": model.epochs}
@@ -286,7 +284,7 @@ def _judged(
         trials=len(table),
         settings=settings,
         entry=yaml.safe_dump({f"{plan.base}_tuned": entry}, sort_keys=False),
-        chosen_by=float(by_number.loc[best, "score"]),
+        chosen_by=float(by_number["score"].loc[best]),
         score=found.score,
         interval=found.interval,
         base_score=base_score,
