@@ -110,6 +110,7 @@ class TrainingPlan(Member):
             say how long it trains, and how good it is.
         snapshot_of: Of a snapshot: the dataset of the checkpoint of the training that it is of.
         variant_of: The model that differs in the seed alone, or that this is a snapshot of.
+        augmented_set: The dataset of the augmented copies that it learns from as well, if it does.
     """
 
     fold: int | None
@@ -119,6 +120,7 @@ class TrainingPlan(Member):
     pseudo_labels: tuple[LabeledPart, ...] = ()
     control_of: TrainingPlan | None = None
     folds: tuple[TrainingPlan, ...] = ()
+    augmented_set: str | None = None
 
     @property
     def judged_by(self) -> tuple[Member, ...]:
@@ -293,6 +295,7 @@ class Plan:
         pseudo_labels: One for each round, task and held-out fold that labels are made for.
         leaderboard: The tasks of which leaderboard scores are known.
         crops: Where the crops to classify come from, if they are not annotated.
+        augmented_sets: The names of the augmented sets that are described.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -302,6 +305,7 @@ class Plan:
     pseudo_labels: tuple[PseudoLabelPlan, ...] = ()
     leaderboard: frozenset[Task] = frozenset()
     crops: CropPlan | None = None
+    augmented_sets: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
