@@ -300,9 +300,8 @@ def test_what_is_published_resizes_to_shares_of_the_models_size(
         boxes = sample["instances"].gt_boxes.tensor
         middles = (boxes[:, :2] + boxes[:, 2:]).mul(0.5).long()
         grey = sample["image"][0, middles[:, 1], middles[:, 0]]
-        dark = sample["instances"].gt_classes == 0
-        assert (grey[dark] < 60).all()
-        assert (grey[~dark] > 190).all()
+        # Metal is drawn last, over what there is.
+        assert (grey[sample["instances"].gt_classes == 1] > 190).all()
     train(tmp_path / "work", data_of(part), augmentation="published", epochs=1)
 
 

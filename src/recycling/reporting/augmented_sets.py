@@ -12,11 +12,12 @@ import pandas as pd
 from recycling.annotations import Annotations, ImageFolder, LabeledImages, to_label_map
 from recycling.augmented_sets import AugmentedSet
 from recycling.reporting.grids import grid_with_legend, read_image
-from recycling.reporting.layout import RgbImage, image_grid, titled
+from recycling.reporting.layout import RgbImage, image_grid, scaled, titled
 from recycling.reporting.overlays import label_map_panel, truth_panel
 from recycling.reporting.pages import render, render_image, render_list, render_table
 
 _EXAMPLES, _COPIES = 3, 3  # images that are shown, and copies of each
+_WIDTH = 1200  # pixels; as wide as the page
 
 
 def augmented_sheet(augmented_set: AugmentedSet, originals: LabeledImages) -> str:
@@ -55,7 +56,8 @@ def augmented_sheet(augmented_set: AugmentedSet, originals: LabeledImages) -> st
         (SimpleNamespace(heading="Transforms, in this order"), [render_table(transforms, {})]),
         (SimpleNamespace(heading="Objects"), [_counts(sheet["categories"])]),
         (SimpleNamespace(heading="Originals, and copies of them"),
-         [render_image(image, heading) for heading, image in _examples(augmented_set, originals)]),
+         [render_image(scaled(image, min(1.0, _WIDTH / image.shape[1])), heading)
+          for heading, image in _examples(augmented_set, originals)]),
     ]  # fmt: skip
     return str(render("report.html", title="Augmented set", panels=panels))
 
