@@ -363,7 +363,7 @@ def test_what_a_training_does_to_a_picture_is_not_kept(part: LabeledImages) -> N
         record = training_records(data_of(part), config, "x")[0]
         mapper = TrainingMapper(config, model)
         first, again = (mapper(record, seed=0)["image"] for _ in range(2))
-    assert len(mapper.images.images) == 1
+    assert len(mapper.images.arrays) == 1
     assert torch.equal(first, again)
 
 

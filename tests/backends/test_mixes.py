@@ -133,9 +133,12 @@ def test_a_cut_mix_of_a_training_keeps_boxes_within_the_image(
     assert len(counts) > 1
 
 
-@pytest.mark.parametrize("backend", ["mmdet", "mmseg"])
+@pytest.mark.parametrize(
+    ("backend", "workers"),
+    [("mmdet", 0), ("mmseg", 0), pytest.param("mmdet", 2, marks=pytest.mark.slow)],
+)
 def test_mosaic_is_off_in_the_last_epochs(
-    backend: str, pictures: LabeledImages, tmp_path: Path
+    backend: str, workers: int, pictures: LabeledImages, tmp_path: Path
 ) -> None:
     """As the loader of a training asks: the epoch is that of all loader processes."""
     from mmengine.registry import DATASETS
@@ -152,11 +155,18 @@ def test_mosaic_is_off_in_the_last_epochs(
             {"type": "SeededByEpoch", "dataset": config.train_dataloader.dataset, "seed": 0}
         )
         originals = [plain[n]["inputs"].numpy() for n in range(8)]
+        loader = torch.utils.data.DataLoader(
+            seeded,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            sampler=range(8),
+            collate_fn=list,
+        )
         for epoch in range(5):
             seeded.epoch.fill_(epoch)
             same = []
-            for n in range(8):
-                image = seeded[n]["inputs"].numpy()
+            for n, (sample,) in enumerate(loader):
+                image = sample["inputs"].numpy()
                 either = (originals[n], originals[n][:, :, ::-1])
                 same.append(any(np.array_equal(image, one) for one in either))
             assert all(same) if epoch >= 3 else not any(same)
