@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ import pytest
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
 from recycling.annotations import ImageChecks, LabeledImages
-from recycling.augmented_sets import AugmentedSet, AugmentedSets, AugmentedSetSettings
-from recycling.backends import BackendError, TrainingData
+from recycling.augmented_sets import (
+    AugmentedSet,
+    AugmentedSetError,
+    AugmentedSets,
+    AugmentedSetSettings,
+)
+from recycling.backends import BackendError, Recipes, RunFolder, TrainingData
 from recycling.pipelines import augmented_sets, training
 from recycling.plan import PlanError, read_plan
 from recycling.splitting import Folds
@@ -177,3 +183,32 @@ def test_what_cannot_be_meant_is_one_line(
 def test_an_epoch_of_parts_that_there_are_not_is_refused(pictures: LabeledImages) -> None:
     with pytest.raises(BackendError, match="epoch_parts is 2, and there are 1 parts"):
         TrainingData([pictures], pictures, pictures.annotations.categories, epoch_parts=2)
+
+
+def test_a_training_of_a_fold_and_one_on_all_images_learn_from_the_copies_and_no_longer(
+    pictures: LabeledImages, augmented: AugmentedSet, tmp_path: Path
+) -> None:
+    pytest.importorskip("mmpretrain")
+    (tmp_path / "mmpretrain").mkdir()
+    write_recipe(tmp_path / "mmpretrain", "mmpretrain").rename(tmp_path / "mmpretrain/small.py")
+    model = model_of("mmpretrain", data="turned")
+    recipes, runs = Recipes(tmp_path), RunFolder(tmp_path)
+    select = training.fold_and_copies_selector(0, "cls")
+    part, _, copies = select(pictures.annotations, FOLDS, augmented)
+    train = training.trainer("cls", "run")
+    of_fold = [
+        train(model, recipes, runs, part, pictures.folder, augmented_part=given)
+        for given in (None, copies)
+    ]
+    on_all = training.trainer_on_all("all")(
+        model, recipes, runs, pictures.annotations, pictures.folder,
+        augmented_set=augmented, fold0=of_fold[1],
+    )  # fmt: skip
+    facts = json.loads((on_all.folder / "checkpoint.json").read_text())
+    assert (facts["n_samples"], facts["iterations"]) == (16 * 4, 4)
+    # Eight crops of four images, four a step; the second training took the first one's place.
+    facts = json.loads((of_fold[1].folder / "checkpoint.json").read_text())
+    assert (facts["n_samples"], facts["iterations"]) == (8 * 4, 2)
+    other = augmented.annotations.of_images([0])
+    with pytest.raises(AugmentedSetError, match="of other annotations"):
+        select(other, FOLDS, augmented)
