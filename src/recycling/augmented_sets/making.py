@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -94,6 +93,8 @@ def make_augmented_set(
 
     Source: Buslaev et al. 2020, "Albumentations: Fast and Flexible Image Augmentations".
     """
+    from joblib import cpu_count
+
     if images.annotations.images.empty:
         raise AugmentedSetError("augmented_sets: there is no image to copy; run data_cleaning")
     _check(settings, images)
@@ -111,7 +112,7 @@ def make_augmented_set(
         if len(left) < len(steps):
             n_made = len(steps) - len(left)
             logger.info("%s: goes on: %d of %d steps are made", made.folder, n_made, len(steps))
-        workers = settings.workers or min(len(os.sched_getaffinity(0)), len(left) // FEW)
+        workers = settings.workers or min(cpu_count(), len(left) // FEW)
         workers = max(1, min(workers, len(left)))
         for _ in track(_made(left, workers), "augmented images", total=len(left)):
             pass
