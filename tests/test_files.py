@@ -14,7 +14,15 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from recycling import files
-from recycling.files import new_file, new_folder, upload, write_bytes, write_json, write_text
+from recycling.files import (
+    growing_folder,
+    new_file,
+    new_folder,
+    upload,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_made_with_its_folders_and_nothing_else(tmp_path):
@@ -289,3 +297,41 @@ def killed(act) -> None:
         finally:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_folder_that_grows_is_kept_when_its_writer_stops_and_appears_when_it_is_whole(tmp_path):
+
+    def stop(growing: Path) -> None:
+        write_text(growing / "first", "1")
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), growing_folder(tmp_path / "a") as growing:
+        stop(growing)
+    assert names(tmp_path) == [".a.growing"]
+    with growing_folder(tmp_path / "a") as growing:
+        assert tree(growing) == {"first": "1"}
+        write_text(growing / "second", "2")
+        assert not (tmp_path / "a").exists()
+    assert names(tmp_path) == ["a"]
+    with growing_folder(tmp_path / "a") as growing:
+        assert growing is None
+    assert tree(tmp_path / "a") == {"first": "1", "second": "2"}
+    assert names(tmp_path) == ["a"]
+
+
+def test_two_that_want_to_fill_a_folder_wait_for_one_another(tmp_path):
+    filled = []
+    barrier = threading.Barrier(6)
+
+    def fill(number: int) -> None:
+        barrier.wait()
+        with growing_folder(tmp_path / "a") as growing:
+            if growing is not None:
+                filled.append(number)
+                write_text(growing / "file", str(number))
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(fill, range(6)))
+    assert len(filled) == 1
+    assert tree(tmp_path / "a") == {"file": str(filled[0])}
+    assert names(tmp_path) == ["a"]

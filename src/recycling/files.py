@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 _UNFINISHED, _REPLACED = _ENDINGS = (".unfinished", ".replaced")
+_GROWING = ".growing"
 
 _FLUSHING_THREADS = 16
 """A disk writes many small files together: a thousand took 0.13 s so, and 0.6 s one by one."""
@@ -88,6 +89,54 @@ def new_folder(path: Path) -> Iterator[Path]:
         _flush_all_in(unfinished)
         _put_folder(unfinished, place)
         _flush(place.parent)
+
+
+@contextmanager
+def growing_folder(path: Path) -> Iterator[Path | None]:
+    """Fill a folder in steps, over the lives of several processes if need be.
+
+    What is put in by a process that is then killed is there for the next one, which goes on with
+    what is missing. Each step is written with `new_file` or `new_folder`, so that it is whole.
+
+    Args:
+        path: Where the folder belongs.
+
+    Yields:
+        A hidden folder beside `path`, with what earlier processes have put in. It is renamed to
+        `path` when the block ends, and kept if the block raises. None where there is something at
+        `path` already. Others that want to fill it wait meanwhile.
+
+    >>> folder = getfixture("tmp_path")
+    >>> with growing_folder(folder / "set") as growing:
+    ...     _ = (growing / "a.txt").write_text("whole")
+    >>> [path.name for path in folder.iterdir()]
+    ['set']
+    >>> with growing_folder(folder / "set") as growing:
+    ...     print(growing)
+    None
+    """
+    place = Path(os.path.realpath(path))
+    growing = place.with_name(f".{place.name}{_GROWING}")
+    growing.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        growing.mkdir(exist_ok=True)
+        lock = _lock(growing, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if lock is None or os.path.samestat(os.fstat(lock), growing.stat()):
+                break
+        # Whoever had the lock has finished, and this is no longer the folder of that name.
+        _unlock(lock)
+    try:
+        if place.exists():
+            _remove(growing)
+            yield None
+            return
+        yield growing
+        _flush(growing)
+        growing.rename(place)
+        _flush(place.parent)
+    finally:
+        _unlock(lock)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 
 from recycling.pipelines import (
+    augmented_sets,
     data_cleaning,
     ensembling,
     pseudo_labeling,
@@ -28,7 +29,7 @@ _active: Plan | None = None
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The seven pipelines, `__default__`, which is all of them, and those of studies and searches.
+    """The eight pipelines, `__default__`, which is all of them, and those of studies and searches.
 
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
@@ -38,6 +39,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = {
         "data_cleaning": data_cleaning.create_pipeline(parts),
         "splitting": splitting.create_pipeline(parts),
+        "augmented_sets": augmented_sets.create_pipeline(plan),
         **{f"training_{task}": training.create_pipeline(plan, task) for task in TASKS},
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
         "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),

@@ -195,7 +195,6 @@ def test_the_order_of_the_list_is_the_order_applied(
     ("backend", "entries", "said"),
     [
         ("mmpretrain", ["mosaic"], "no mosaic for cls; there is mixup, cutmix, rand_augment"),
-        ("mmdet", ["cutmix"], "no cutmix for det"),
         ("mmseg", ["mixup"], "no mixup for seg; there is mosaic"),
         ("mmdet", ["mozaic"], "unknown 'mozaic'.*mosaic"),
         ("mmdet", [{"mosaic": {"probability": 1}}], "mosaic takes no 'probability'"),

@@ -101,6 +101,7 @@ OF_PREDICTION = {
 }
 OF_PSEUDO_LABELS = {"pseudo_until"}
 """Looked at in `test_detectron2_pseudo_labels`."""
+OF_MIXES = {"mosaic_off_epochs"}
 OF_LOADING = {"cache_megabytes", "deterministic", "pretrained", "pretrained_sha256", "workers"}
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -112,6 +113,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 IMPOSSIBLE: dict[str, Any] = {
     "backend": "mmseg",
+    "dropout": 0.3,
     "encoder": "resnet50",
     "loss.clip": 0.1,
     "loss.gamma_negative": 1.0,
@@ -122,8 +124,8 @@ IMPOSSIBLE: dict[str, Any] = {
 """What no detector can have."""
 
 OF_THE_PIPELINE = {
-    "control", "epoch_length", "folds", "pretrained_elsewhere", "recipe", "skip_if_missing",
-    "snapshot", "study", "train_on", "variant_of",
+    "control", "data", "folds", "images_an_epoch", "pretrained_elsewhere", "recipe",
+    "skip_if_missing", "snapshot", "study", "train_on", "variant_of",
 }  # fmt: skip
 """What decides what the library is given: the data, the recipe's file, whether it is asked."""
 
@@ -168,7 +170,7 @@ def test_each_setting_is_looked_at_here() -> None:
     of_losses = [loss for loss in losses if loss.__module__.startswith("recycling.")]
     names |= {f"loss.{name}" for loss in of_losses for name in loss.model_fields}
     here = [LEARNT, PARTS, OF_STOPPING, OF_PREDICTION, OF_LOADING, REFUSED, IMPOSSIBLE]
-    here = [*here, OF_PSEUDO_LABELS]
+    here = [*here, OF_PSEUDO_LABELS, OF_MIXES]
     looked_at = [name for some in (*here, OF_THE_PIPELINE, ELSEWHERE) for name in some]
     assert sorted(looked_at) == sorted(names)
 
@@ -208,6 +210,14 @@ def test_what_cannot_be_honoured_is_refused_before_the_first_step(
         train(tmp_path / "work", data_of(part), **{name: value})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "work" / "metrics.json").exists()
+
+
+def test_epochs_without_mosaic_are_refused_where_there_is_none(
+    part: LabeledImages, tmp_path: Path
+) -> None:
+    asked = {"augmentation": "published", "mosaic_off_epochs": 1, "epochs": 2}
+    with pytest.raises(BackendError, match="cannot honour .mosaic_off_epochs.; remove it, it has"):
+        train(tmp_path / "work", data_of(part), **asked)
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)

@@ -284,6 +284,41 @@ def test_boxes_and_masks_move_with_the_picture(part: LabeledImages) -> None:
         assert torch.equal(next(masks).flip(-1), next(masks))
 
 
+def test_what_is_published_resizes_to_shares_of_the_models_size(
+    part: LabeledImages, tmp_path: Path
+) -> None:
+    """Published: sides of 640 to 800, of 800 that are predicted at; and a flip."""
+    config = config_of(part, augmentation="published")
+    sides = (51, 54, 56, 59, 61, 64)
+    assert tuple(config.INPUT.MIN_SIZE_TRAIN) == sides
+    assert config.INPUT.MIN_SIZE_TEST == 64
+    samples = samples_of(part, 40, augmentation="published")
+    assert {max(sample["image"].shape[1:]) for sample in samples} == set(sides)
+    for sample in samples:
+        height, width = sample["image"].shape[1:]
+        assert abs(height / width - 64 / 96) < 0.02
+        boxes = sample["instances"].gt_boxes.tensor
+        middles = (boxes[:, :2] + boxes[:, 2:]).mul(0.5).long()
+        grey = sample["image"][0, middles[:, 1], middles[:, 0]]
+        # Metal is drawn last, over what there is.
+        assert (grey[sample["instances"].gt_classes == 1] > 190).all()
+    train(tmp_path / "work", data_of(part), augmentation="published", epochs=1)
+
+
+def test_augmented_copies_make_no_epoch_longer(part: LabeledImages, tmp_path: Path) -> None:
+    """Also where the library leaves out images: here one has no objects."""
+    whole = part.annotations
+    kept = whole.annotations[whole.annotations["image_id"] != 2].reset_index(drop=True)
+    fewer = LabeledImages(Annotations(whole.images, kept, whole.categories), part.folder)
+    iterations = []
+    for number, data in enumerate(
+        (data_of(fewer), replace(data_of(fewer, part, part), epoch_parts=1))
+    ):
+        checkpoint = train(tmp_path / str(number), data, epochs=2, batch_size=1)
+        iterations.append(facts_of(checkpoint)["iterations"])
+    assert iterations == [6, 6]
+
+
 SIGNS, OFFSETS = torch.tensor([-1.0, 1, -1, 1]), torch.tensor([1.0, 0, 1, 0])
 
 
@@ -328,7 +363,7 @@ def test_what_a_training_does_to_a_picture_is_not_kept(part: LabeledImages) -> N
         record = training_records(data_of(part), config, "x")[0]
         mapper = TrainingMapper(config, model)
         first, again = (mapper(record, seed=0)["image"] for _ in range(2))
-    assert len(mapper.images.images) == 1
+    assert len(mapper.images.arrays) == 1
     assert torch.equal(first, again)
 
 

@@ -70,6 +70,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
+def entries_of_models() -> str:
+    (text,) = (block for block in blocks("yaml") if block.startswith("models:"))
+    return text
+
+
 def fits_a_task(settings: dict[str, Any]) -> bool:
     """Whether some task takes the settings."""
     for task, (backend, *_) in BACKENDS_OF.items():
@@ -136,7 +141,7 @@ def test_every_row_of_a_settings_own_settings_shows_how_they_are_written() -> No
 
 def test_what_detectron2_cannot_honour_is_said_and_refused() -> None:
     no = {name for cells in table("setting") if cells[4] == "no" for name in codes(cells[0])}
-    assert no == {*CANNOT, "encoder", "probabilities"}
+    assert no == {*CANNOT, "dropout", "encoder", "probabilities"}
     model = {"task": "det", "backend": "detectron2", **NEEDED}
     with pytest.raises(BackendError, match="detectron2 cannot honour 'devices'"):
         refuse(Model.model_validate({**model, "devices": 2}), CANNOT)
@@ -159,14 +164,24 @@ def test_the_augmentations_and_backbones_named_are_those_that_there_are() -> Non
 
 
 def test_every_entry_is_accepted_as_the_models_of_a_run() -> None:
-    (text,) = blocks("yaml")
+    text = entries_of_models()
     plan = read_plan(yaml.safe_load(text), "docs/models.md")
     assert [model.task for model in plan.models.values()] == ["cls", "det", "seg"]
 
 
+def test_the_augmented_set_shown_is_one_that_a_model_can_learn_from() -> None:
+    (text,) = (block for block in blocks("yaml") if "augmented_sets:" in block)
+    entries = yaml.safe_load(entries_of_models())
+    entries["models"]["cascade"]["data"] = "turned"
+    plan = read_plan({**entries, **yaml.safe_load(text)}, "docs/models.md")
+    sets = {training.model: training.augmented_set for training in plan.trainings}
+    assert sets["cascade"] == "turned.augmented_set"
+    assert sets["segformer"] is None
+
+
 def test_every_recipe_named_is_there() -> None:
     named = re.findall(rf"`({'|'.join(get_args(BackendName))})/(\w+)`", PAGE)
-    entries = yaml.safe_load(blocks("yaml")[0])["models"].values()
+    entries = yaml.safe_load(entries_of_models())["models"].values()
     named += [(entry["backend"], entry["recipe"]) for entry in entries]
     assert len(named) > 10
     for backend, recipe in named:
@@ -176,8 +191,12 @@ def test_every_recipe_named_is_there() -> None:
 def test_every_file_that_the_page_links_is_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGE) if "://" not in link]
     assert links
+    headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     for link in links:
-        assert (ROOT / "docs" / link).exists(), link
+        if link.startswith("#"):
+            assert link[1:] in {heading.lower().replace(" ", "-") for heading in headings}, link
+        else:
+            assert (ROOT / "docs" / link).exists(), link
 
 
 def test_the_entries_and_the_recipe_of_ones_own_become_configs_of_trainings(
@@ -190,7 +209,7 @@ def test_the_entries_and_the_recipe_of_ones_own_become_configs_of_trainings(
     from recycling.backends.mmengine_backend.data.training_set import write_training_set
     from recycling.backends.mmengine_backend.resolve import resolve
 
-    (text,) = blocks("yaml")
+    text = entries_of_models()
     models = list(read_plan(yaml.safe_load(text), "docs/models.md").models.values())
     recipes = [RECIPES.find(model.backend, model.recipe) for model in models]
     own = tmp_path / "retinanet_r18.py"

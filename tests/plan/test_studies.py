@@ -66,8 +66,8 @@ def test_two_changes_are_made_together_for_their_interaction():
 def test_other_data_make_no_more_steps():
     models = {"yolox": DETECTOR, "start": DETECTOR | {"seed": 9}}
     found, _ = planned({"changes": {"pseudo": {"train_on": "labeled+pseudo"}}}, models=models)
-    assert found["s_pseudo_seed0"]["epoch_length"] == "labeled"
-    assert "epoch_length" not in found["s_base_seed1"]
+    assert found["s_pseudo_seed0"]["images_an_epoch"] == "labeled"
+    assert "images_an_epoch" not in found["s_base_seed1"]
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,5 @@ model = dict(
         max_per_img=100,
     ),
 )
+# Scales of 0.1 to 2 and a crop, as the paper has it; the library's config of it is for any detector.
+published = "mmdet::common/lsj-200e_coco-detection.py"

@@ -64,6 +64,9 @@ class TrainingData:
             images are gone through in shuffled order, again and again. Two trainings with the
             same number have the same steps and learning rates, however many images each has. None
             takes each image once, or as often as the sampler says.
+        epoch_parts: Where `images_an_epoch` is not set: an epoch takes as many images as so many
+            first parts of `train` have that the library learns from. What else there is, such as
+            augmented copies, changes what is seen and no number of steps. None counts all parts.
     """
 
     train: Sequence[LabeledImages]
@@ -72,10 +75,16 @@ class TrainingData:
     score: Callable[[Predictions], float] | None = None
     scored_by: str | None = None
     images_an_epoch: int | None = None
+    epoch_parts: int | None = None
 
     def __post_init__(self) -> None:
         if self.images_an_epoch is not None and self.images_an_epoch < 1:
             raise BackendError(f"images_an_epoch is {self.images_an_epoch}; give 1 or more")
+        if self.epoch_parts is not None and not 1 <= self.epoch_parts <= len(self.train):
+            raise BackendError(
+                f"epoch_parts is {self.epoch_parts}, and there are {len(self.train)} parts; give "
+                "one of these"
+            )
 
     def n_samples(self, task: Task) -> int:
         """How many images there are to train on, or crops: what two trainings may share.

@@ -13,6 +13,8 @@ from recycling.datasets.core import (
     PathDataset,
 )
 from recycling.datasets.folders import (
+    AugmentedSetDataset,
+    AugmentedSetsDataset,
     ImageCacheDataset,
     ImageFolderDataset,
     RecipesDataset,
@@ -45,6 +47,8 @@ from recycling.datasets.values import (
 
 __all__ = [
     "AnnotationsDataset",
+    "AugmentedSetDataset",
+    "AugmentedSetsDataset",
     "CheckpointDataset",
     "ClassCsvDataset",
     "ClassFoldersDataset",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Unpack
 
 from recycling.annotations import ImageCache, ImageFolder
+from recycling.augmented_sets import AugmentedSet, AugmentedSets
 from recycling.backends import Recipes, RunFolder
 from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOptions
 from recycling.experiments import Runs
+from recycling.files import write_json
 
 
 class ImageFolderDataset(PathDataset[ImageFolder]):
@@ -76,3 +80,30 @@ class RunsDataset(OptionalPathDataset[Runs]):
 
     def read(self, path: Path) -> Runs:  # noqa: D102
         return Runs(path)
+
+
+class AugmentedSetsDataset(OptionalPathDataset[AugmentedSets]):
+    """The folder of all augmented sets, each in a folder that is named by its hash."""
+
+    not_a_value = "sets are made in it, and found again"
+
+    def read(self, path: Path) -> AugmentedSets:  # noqa: D102
+        return AugmentedSets(path)
+
+
+class AugmentedSetDataset(PathDataset[AugmentedSet]):
+    """Which folder an augmented set is: a file of JSON that names it.
+
+    The folder itself is neither copied nor removed, however large it is.
+    """
+
+    not_a_value = "it names a folder of this machine"
+
+    def read(self, path: Path) -> AugmentedSet:  # noqa: D102
+        return AugmentedSet(path.parent / json.loads(path.read_bytes())["folder"])
+
+    def write(self, data: AugmentedSet, path: Path) -> None:  # noqa: D102
+        write_json(path, {"folder": os.path.relpath(data.folder, path.parent)})
+
+    def _exists(self) -> bool:
+        return super()._exists() and self.read(self.filepath).folder.is_dir()

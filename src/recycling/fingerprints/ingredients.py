@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from recycling.backends import BackendError, Model, Recipes
 from recycling.backends.shared.resume import NOT_OF_RESULTS
 from recycling.datasets import (
+    AugmentedSetsDataset,
     ExternalMembersDataset,
     ImageCacheDataset,
     ImageFolderDataset,
@@ -382,7 +383,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _content(dataset: AbstractDataset[Any, Any], cache: ContentCache) -> str | None:
-    if isinstance(dataset, RunFolderDataset | ImageCacheDataset):
+    if isinstance(dataset, AugmentedSetsDataset | RunFolderDataset | ImageCacheDataset):
         return None  # kept from run to run: what is in it alters no result
     if isinstance(dataset, ImageFolderDataset):
         return fingerprint_by_names(dataset.filepath)

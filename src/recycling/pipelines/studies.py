@@ -25,6 +25,7 @@ from recycling.experiments import (
     interaction,
     summarise_study,
 )
+from recycling.pipelines.augmented_sets import set_nodes
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, with_types
@@ -43,7 +44,9 @@ def create_pipeline(plan: Plan, study: StudyPlan) -> Pipeline:
     """The chains of every arm, seed and fold of a study, and what compares them."""
     trainings = [own for arm in study.arms for seed in arm.trainings for own in seed]
     nodes = [own for training in dict.fromkeys(trainings) for own in chain(training, plan)]
-    return Pipeline([*nodes, _comparison(study)])
+    sets = dict.fromkeys(plan.models[training.model].data for training in trainings)
+    copies = [own for name in sets if name is not None for own in set_nodes(name)]
+    return Pipeline([*copies, *nodes, _comparison(study)])
 
 
 def _comparison(study: StudyPlan) -> Node:

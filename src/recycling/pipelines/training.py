@@ -14,6 +14,7 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
+from recycling.augmented_sets import AugmentedSet
 from recycling.backends import (
     BackendError,
     Checkpoint,
@@ -27,6 +28,7 @@ from recycling.backends import (
 )
 from recycling.backends.shared.model import Task
 from recycling.evaluation import evaluate
+from recycling.pipelines.augmented_sets import set_nodes
 from recycling.pipelines.controls import effect_nodes
 from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
@@ -43,8 +45,10 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     """The chains of every model and fold of a task."""
     trainings = [t for t in plan.trainings if t.task == task and t.study is None]
     crops = crop_nodes(plan.crops) if task == "cls" and trainings else []
+    sets = {plan.models[model_in(training)].data: None for training in trainings}
+    copies = [own for name in sets if name is not None for own in set_nodes(name)]
     nodes = [own for training in trainings for own in chain(training, plan)]
-    return Pipeline([*crops, *nodes, *effect_nodes(trainings)])
+    return Pipeline([*crops, *copies, *nodes, *effect_nodes(trainings)])
 
 
 def chain(training: TrainingPlan, plan: Plan) -> list[Node]:
@@ -73,16 +77,30 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
     if model.early_stopping is not None:  # no other training sees what it holds out
         inputs |= {"held_out_part": f"{space}.held_out_part", "metric": metric_parameter(task)}
     inputs |= _besides(training)
+    if training.augmented_set is not None:
+        inputs["augmented_part"] = f"{space}.augmented_part"
     return [
-        node(fold_selector(training.fold), ["train.annotations", "folds"],
-             [f"{space}.training_part", f"{space}.held_out_part"],
-             name="select_fold", namespace=space),
+        _select(training, training.fold),
         node(trainer(task, space, control=training.control_of is not None), inputs,
              training.checkpoint, name="train", namespace=space),
         *_out_of_fold(training),
         # What a study finds, it finds on folds; the test images stay unseen.
         *(_on_test(training) if training.study is None else ()),
     ]  # fmt: skip
+
+
+def _select(training: TrainingPlan, fold: int) -> Node:
+    """Divides what is learnt from, and what is held out; of augmented copies too."""
+    space = training.namespace
+    inputs, parts = (
+        ["train.annotations", "folds"],
+        [f"{space}.training_part", f"{space}.held_out_part"],
+    )
+    select: Callable[..., Any] = fold_selector(fold)
+    if training.augmented_set is not None:
+        inputs, parts = [*inputs, training.augmented_set], [*parts, f"{space}.augmented_part"]
+        select = fold_and_copies_selector(fold, training.task)
+    return node(select, inputs, parts, name="select_fold", namespace=space)
 
 
 def _chain_of_snapshot(training: TrainingPlan, checkpoint: str) -> list[Node]:
@@ -158,6 +176,8 @@ def _chain_of_all(training: TrainingPlan) -> list[Node]:
         **_besides(training),
         **{fold.name: fold.checkpoint for fold in training.folds},
     }
+    if training.augmented_set is not None:
+        inputs["augmented_set"] = training.augmented_set
     return [
         node(trainer_on_all(space), inputs, training.checkpoint, name="train", namespace=space),
         *_on_test(training),
@@ -191,6 +211,24 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
     return select_fold
 
 
+def fold_and_copies_selector(
+    fold: int, task: Task
+) -> Callable[[Annotations, Folds, AugmentedSet], tuple[Annotations, Annotations, LabeledImages]]:
+    """A node function that holds out one fold, and the augmented copies of its images."""
+    select = fold_selector(fold)
+
+    def select_fold(
+        annotations: Annotations, folds: Folds, augmented_set: AugmentedSet
+    ) -> tuple[Annotations, Annotations, LabeledImages]:
+        """Divide as without copies; of these, those of the images to train on are taken."""
+        augmented_set.check_made_of(annotations)
+        training, held_out = select(annotations, folds)
+        ids = training.images["image_id"].tolist()
+        return training, held_out, augmented_set.copies_of(ids, made_up_regions=task == "seg")
+
+    return select_fold
+
+
 def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..., Checkpoint]:
     """A node function that trains one model on all folds but one.
 
@@ -210,6 +248,7 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         held_out_part: Annotations | None = None,
         metric: PickedSettings | None = None,
         start: Checkpoint | None = None,
+        augmented_part: LabeledImages | None = None,
         **pseudo: Annotations | ImageFolder,
     ) -> Checkpoint:
         """Train a model on all folds but one.
@@ -223,6 +262,7 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
             held_out_part: Those of the fold that is held out, where the training stops early.
             metric: What it is judged by then.
             start: The model whose weights it starts from.
+            augmented_part: Augmented copies of the images to learn from.
             pseudo: Images that models have labelled, to learn from as well: `pseudo_labels_1` and
                 their files, `pseudo_images_1`, and so on.
         """
@@ -231,15 +271,17 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         # Of functions of this module, so that it can be sent to other processes.
         score = None if metric is None else partial(_score, metric, held_out.annotations)
         scored_by = None if metric is None else metric.model_dump_json()
-        parts = [LabeledImages(training_part, images), *_pseudo_parts(pseudo)]
-        data = TrainingData(parts, held_out, training_part.categories, score, scored_by)
+        labeled, pseudo_parts = LabeledImages(training_part, images), _pseudo_parts(pseudo)
+        data = TrainingData(
+            [labeled, *pseudo_parts], held_out, training_part.categories, score, scored_by
+        )
         if model.control:  # then it and its twin take as many steps, whatever a sampler does
             data = replace(data, images_an_epoch=data.n_samples(task))
-        if model.epoch_length == "labeled":
-            labeled = replace(data, train=parts[:1])
-            data = replace(data, images_an_epoch=labeled.n_samples(task))
+        if model.images_an_epoch == "labeled":
+            data = replace(data, epoch_parts=1)
         if control:
-            data = replace(data, train=parts[:1])
+            data = replace(data, train=[labeled])
+        data = with_copies(data, model, augmented_part)
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return with_types(train, metric=METRIC[task])
@@ -259,6 +301,7 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
         annotations: Annotations,
         images: ImageFolder,
         start: Checkpoint | None = None,
+        augmented_set: AugmentedSet | None = None,
         **others: Checkpoint | Annotations | ImageFolder,
     ) -> Checkpoint:
         """Train a model on all labelled images, as long as its folds were best after.
@@ -270,6 +313,7 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
             annotations: The labelled images.
             images: Their files.
             start: The model whose weights it starts from.
+            augmented_set: Augmented copies of the labelled images.
             others: The same model, trained on all folds but one each; and images that models have
                 labelled, as for `train`.
         """
@@ -286,9 +330,38 @@ def trainer_on_all(namespace: str) -> Callable[..., Checkpoint]:
         # Nothing is held out, so that nothing can be scored.
         nothing = LabeledImages(annotations.of_images([]), images)
         data = TrainingData(parts, nothing, annotations.categories)
+        copies = None
+        if augmented_set is not None:
+            augmented_set.check_made_of(annotations)
+            ids = annotations.images["image_id"].tolist()
+            copies = augmented_set.copies_of(ids, made_up_regions=model.task == "seg")
+        data = with_copies(data, model, copies)
         return _train(model, recipes, data, runs.path / namespace, start)
 
     return train_on_all
+
+
+def with_copies(data: TrainingData, model: Model, copies: LabeledImages | None) -> TrainingData:
+    """A training's data with augmented copies, in epochs as long as the model asks for.
+
+    Unless it asks for another number, they are as long as without the copies: two trainings that
+    differ in the copies alone have as many steps and the same learning rates.
+
+    Args:
+        data: The data without copies.
+        model: The settings.
+        copies: Augmented copies, if there are some.
+    """
+    own = model.images_an_epoch
+    if copies is not None:
+        n_parts = len(data.train)
+        data = replace(data, train=[*data.train, copies])
+        if own is None and data.images_an_epoch is None:
+            data = replace(data, epoch_parts=n_parts)
+        elif own == "all" and data.images_an_epoch is not None:  # of a model and its twin
+            more = replace(data, train=[copies]).n_samples(model.task)
+            data = replace(data, images_an_epoch=data.images_an_epoch + more)
+    return replace(data, images_an_epoch=own) if isinstance(own, int) else data
 
 
 def snapshot_taker(namespace: str) -> Callable[[Checkpoint, Model, RunFolder], Checkpoint]:

@@ -25,6 +25,7 @@ class ParameterError(ValueError):
 
 
 SECTIONS = (
+    "augmented_sets",
     "cleaning",
     "crops",
     "custom_imports",

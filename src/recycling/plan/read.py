@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
+from recycling.plan.augmented_sets import dataset_of, read_augmented_sets
 from recycling.plan.crops import read_crops
 from recycling.plan.ensembles import check_patterns, read_ensembles, resolve_ensembles
 from recycling.plan.models import numbered, read_models, start_of, usable_models
@@ -64,6 +65,7 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
         if name in known:
             raise PlanError(f"{where}: {name!r} is a model and an ensemble; rename one of them")
     models = usable_models(known, where)
+    augmented_sets = read_augmented_sets(parameters, known, where)
     external = _external(files or {}, {*known, *described})
     rounds = read_rounds(parameters, [*known, *described])
     check_rounds(models, rounds, where)
@@ -95,6 +97,7 @@ def read_plan(parameters: Mapping[str, Any], where: str, files: Files | None = N
             for name, tuning in read_tunings(parameters, where).items()
             if tuning.base in models
         ),
+        augmented_sets=augmented_sets,
     )
 
 
@@ -199,6 +202,7 @@ def _trainings(
                 () if own_round is None else labels_for(task, own_round, rounds[own_round], fold)
             ),
             folds=() if fold is not None else tuple(training(name, n) for n in numbered(model)),
+            augmented_set=None if model.data is None else dataset_of(model.data),
         )
 
     found = [

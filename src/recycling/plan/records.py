@@ -111,6 +111,7 @@ class TrainingPlan(Member):
         snapshot_of: Of a snapshot: the dataset of the checkpoint of the training that it is of.
         variant_of: The model that differs in the seed alone, or that this is a snapshot of.
         study: The study that it is trained for alone; it is then in no ensemble.
+        augmented_set: The dataset of the augmented copies that it learns from as well, if it does.
     """
 
     fold: int | None
@@ -121,6 +122,7 @@ class TrainingPlan(Member):
     pseudo_labels: tuple[LabeledPart, ...] = ()
     control_of: TrainingPlan | None = None
     folds: tuple[TrainingPlan, ...] = ()
+    augmented_set: str | None = None
 
     @property
     def is_member(self) -> bool:
@@ -358,6 +360,7 @@ class Plan:
         crops: Where the crops to classify come from, if they are not annotated.
         studies: What is compared by changing one thing at a time.
         tunings: Which settings are searched.
+        augmented_sets: The names of the augmented sets that are described.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -369,6 +372,7 @@ class Plan:
     crops: CropPlan | None = None
     studies: tuple[StudyPlan, ...] = ()
     tunings: tuple[TuningPlan, ...] = ()
+    augmented_sets: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -192,7 +192,7 @@ def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
     for arm, change in {BASE: {}, **changes_of(study)}.items():
         entry = changed(rest, change)
         if any(entry.get(key) != rest.get(key) for key in ("train_on", "data")):
-            entry["epoch_length"] = "labeled"  # else it would also take more steps
+            entry["images_an_epoch"] = "labeled"  # else it would also take more steps
         for seed in study.seeds:
             own = {**entry, "seed": seed, "folds": list(study.folds), "study": name}
             yield _Arm(arm, seed, f"{name}_{arm}_seed{seed}", own)

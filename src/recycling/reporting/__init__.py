@@ -1,5 +1,6 @@
 """Figures, overlays and the table of scores: what a person sees of a run."""
 
+from recycling.reporting.augmented_sets import augmented_sheet
 from recycling.reporting.certificates import certificate_page, example_images
 from recycling.reporting.changes import changed_boxes, changed_crops, changed_masks
 from recycling.reporting.confusions import confusions_figure
@@ -23,6 +24,7 @@ __all__ = [
     "RgbImage",
     "Summary",
     "TaskScores",
+    "augmented_sheet",
     "balance_figure",
     "certificate_page",
     "changed_boxes",

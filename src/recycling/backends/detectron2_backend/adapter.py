@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
 from recycling.backends.detectron2_backend import session
@@ -99,7 +101,7 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
     set_anchors(config, model, data)
     weights = class_weights(model, data)
     _check_augmentation(model)
-    stream = stream_of(model, records, data.class_names, data.images_an_epoch)
+    stream = stream_of(model, records, data.class_names, _images_an_epoch(data, records))
     config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
     versions = session.versions()
     return DetectorJob(
@@ -117,14 +119,21 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
     )
 
 
+def _images_an_epoch(data: TrainingData, records: Sequence[Mapping[str, Any]]) -> int | None:
+    """How many images an epoch takes: of the first parts those that were not left out."""
+    if data.images_an_epoch is not None or data.epoch_parts is None:
+        return data.images_an_epoch
+    return sum(record["part"] < data.epoch_parts for record in records) or None
+
+
 def _check_augmentation(model: Model) -> None:
-    if model.augmentation is None:
+    if model.augmentation is None or model.augmentation == "published":
         return
-    for entry in model.augmentation:
+    for entry in model.listed_augmentation:
         for name in WHOLE_BATCH:
             if name in entry:
                 raise BackendError(
                     f"model {model.recipe!r}: detectron2 cannot honour augmentation {name!r}; "
                     "use classes of Albumentations"
                 )
-    check_albumentations(model.augmentation, "det", model.image_size)
+    check_albumentations(model.listed_augmentation, "det", model.image_size)

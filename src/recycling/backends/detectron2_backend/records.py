@@ -34,7 +34,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
 
     class_of = data.class_of
     records: list[dict[str, Any]] = []
-    for labeled in data.train:
+    for part, labeled in enumerate(data.train):
         pseudo = is_pseudo(labeled.annotations)
         check_annotations(labeled.annotations, class_of, name, masks=config.MODEL.MASK_ON)
         by_image = dict(list(labeled.annotations.annotations.groupby("image_id", sort=False)))
@@ -42,7 +42,7 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
         for image in labeled.annotations.images.itertuples(index=False):
             record = image_record(image, labeled.folder, len(records))
             objects = by_image.get(image.image_id, none)  # type: ignore[arg-type]
-            record["pseudo"] = pseudo
+            record["part"], record["pseudo"] = part, pseudo
             record["annotations"] = _objects(objects, class_of, config.MODEL.MASK_ON)
             records.append(record)
     if config.DATALOADER.FILTER_EMPTY_ANNOTATIONS:

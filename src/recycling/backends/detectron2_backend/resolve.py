@@ -29,6 +29,7 @@ WARMUP_FACTOR = 0.01
 
 CANNOT = {
     "devices": "remove it",
+    "mosaic_off_epochs": "remove it, it has no mosaic",
     "score_weights": f"remove it, or use one of the {SCORE_WEIGHTS_OF}",
 }
 """The settings that this library cannot honour, and what to do."""
@@ -225,10 +226,15 @@ def _check(config: Any, model: Model, recipe: Path) -> None:
 
 def _add_settings(config: Any, model: Model, n_classes: int) -> None:
     config.DATALOADER.NUM_WORKERS = model.workers
-    # The longer side becomes image_size, so that an image of any shape fits in the square.
-    config.INPUT.MIN_SIZE_TRAIN = (model.image_size,)
+    # The longer side becomes image_size, so that an image of any shape fits in the square; where
+    # it is as published, as many sides as there, as shares of the one that is predicted at.
+    sides: tuple[int, ...] = (model.image_size,)
+    if model.augmentation == "published":
+        by = model.image_size / config.INPUT.MIN_SIZE_TEST
+        sides = tuple(round(by * side) for side in config.INPUT.MIN_SIZE_TRAIN)
+    config.INPUT.MIN_SIZE_TRAIN = sides
     config.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
-    config.INPUT.MAX_SIZE_TRAIN = model.image_size
+    config.INPUT.MAX_SIZE_TRAIN = max(sides)
     config.INPUT.MIN_SIZE_TEST = model.image_size
     config.INPUT.MAX_SIZE_TEST = model.image_size
     # Polygons and run lengths both become bitmasks; "polygon" would take polygons only.

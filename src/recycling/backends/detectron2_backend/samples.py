@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -215,6 +215,23 @@ class Samples(Dataset[Record]):
             return self.mapper(self.records[number], seed)  # type: ignore[no-any-return]
 
 
+class RandomSide(T.Augmentation):  # type: ignore[misc]
+    """Resizes an image so that its longer side is one of some.
+
+    Args:
+        sides: Pixels.
+    """
+
+    def __init__(self, sides: Sequence[int]) -> None:
+        super().__init__()
+        self.sides = list(sides)
+
+    def get_transform(self, image: Any) -> Any:
+        """Draw one of them."""
+        side = int(np.random.choice(self.sides))
+        return T.ResizeShortestEdge(side, side).get_transform(image)
+
+
 class TrainingMapper(DatasetMapper):  # type: ignore[misc]
     """The library's mapper, with images in memory, Albumentations and ignore regions.
 
@@ -231,10 +248,17 @@ class TrainingMapper(DatasetMapper):  # type: ignore[misc]
         self.cache_bytes = model.cache_megabytes * 2**20 // max(1, model.workers)
         self.resize: Any = None
         # A crop of the recipe's comes before the resizing.
-        if not config.INPUT.CROP.ENABLED or model.augmentation is not None:
+        if model.augmentation == "published":
+            self.augmentations.augs[:] = [
+                RandomSide(config.INPUT.MIN_SIZE_TRAIN)
+                if isinstance(step, T.ResizeShortestEdge)
+                else step
+                for step in self.augmentations.augs
+            ]
+        elif not config.INPUT.CROP.ENABLED or model.augmentation is not None:
             self.resize = T.ResizeShortestEdge(model.image_size, model.image_size)
         self.list: AlbumentationsList | None = None
-        if model.augmentation is not None:
+        if not isinstance(model.augmentation, str) and model.augmentation is not None:
             self.list = AlbumentationsList(model.augmentation, "det")
 
     def __call__(self, record: Record, seed: int) -> Record:

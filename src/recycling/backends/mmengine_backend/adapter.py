@@ -176,6 +176,7 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
     from recycling.backends.mmengine_backend.hooks.failing_loss import StopAtFailingLoss
     from recycling.backends.mmengine_backend.hooks.keep_snapshots import KeepSnapshots
     from recycling.backends.mmengine_backend.hooks.keep_state import KeepState
+    from recycling.backends.mmengine_backend.hooks.l1_at_the_end import L1AtTheEnd
     from recycling.backends.mmengine_backend.hooks.metrics_log import MetricsLog
     from recycling.backends.mmengine_backend.hooks.progress import ProgressLine
     from recycling.backends.mmengine_backend.hooks.seeding import SeedEpochs
@@ -189,6 +190,8 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
     snapshots = Snapshots(model, runner.max_iters)
     for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir)):
         runner.register_hook(hook)
+    if model.mosaic_off_epochs:
+        runner.register_hook(L1AtTheEnd(model.epochs - model.mosaic_off_epochs))
     if model.snapshots is not None:
         runner.register_hook(KeepSnapshots(snapshots))
     if best is not None:

@@ -19,11 +19,13 @@ from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
+from recycling.backends.mmengine_backend.settings.dropout import set_dropout
 from recycling.backends.mmengine_backend.settings.encoder import set_encoder
 from recycling.backends.mmengine_backend.settings.freezing import set_freeze
 from recycling.backends.mmengine_backend.settings.image_cache import set_image_cache
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
 from recycling.backends.mmengine_backend.settings.losses import set_loss
+from recycling.backends.mmengine_backend.settings.published import read_published
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
@@ -123,11 +125,13 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     )
     set_running(config, model)
     set_encoder(config, model)
+    set_dropout(config, model)
     set_loss(config, model, data)
     set_freeze(config, model)
     set_anchors(config, model, data)
     set_instance_masks(config, model, data)
-    set_augmentation(config, model, data)
+    published = read_published(model, recipe, base) if model.augmentation == "published" else None
+    set_augmentation(config, model, data, published)
     set_soft_labels(config, model, data)
     set_score_weights(config, model)
     set_sampler(config, model, data)

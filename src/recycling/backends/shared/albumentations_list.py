@@ -60,13 +60,14 @@ class AlbumentationsList:
     Args:
         entries: Names and arguments.
         task: ``cls``, ``det`` or ``seg``: what belongs to an image must follow it.
+        min_visibility: A box is dropped where a transform leaves less of it in the image, a share.
 
     Raises:
         BackendError: A name or an argument is not one of Albumentations', or a class that cannot
             move what belongs to the image; one line.
     """
 
-    def __init__(self, entries: Entries, task: str) -> None:
+    def __init__(self, entries: Entries, task: str, *, min_visibility: float = 0.0) -> None:
         import albumentations
         import cv2
 
@@ -77,6 +78,7 @@ class AlbumentationsList:
             label_fields=None,
             min_width=1,
             min_height=1,
+            min_visibility=min_visibility,
             clip=True,
             filter_invalid_bboxes=True,
         )

@@ -61,6 +61,14 @@ class Model(Settings):
         description="labeled, or labeled+ROUND: pseudo-labels as well, of a round of "
         "pseudo_labeling: labeled+pseudo",
     )
+    data: str | None = Field(
+        default=None, description="an augmented set to learn from as well, of augmented_sets"
+    )
+    images_an_epoch: Annotated[int, Field(ge=1)] | Literal["all", "labeled"] | None = Field(
+        default=None,
+        description="how many images (of a classifier: crops) an epoch takes; with data as many "
+        "as without unless it says `all`; `labeled`: as many as are labelled",
+    )
     control: bool = Field(
         default=False,
         description="train a twin, alike in all but pseudo-labels, to measure what they do",
@@ -86,11 +94,24 @@ class Model(Settings):
         default=None, min_length=1, description="one or a weighted sum: {cross_entropy: 1, dice: 3}"
     )
     augmentation: (
-        Annotated[tuple[dict[str, dict[str, Any]], ...], BeforeValidator(read_augmentation)] | None
+        Annotated[tuple[dict[str, dict[str, Any]], ...], BeforeValidator(read_augmentation)]
+        | Literal["published"]
+        | None
     ) = Field(
         default=None,
         description="classes of Albumentations with their arguments, and mosaic, mixup, cutmix, "
-        "copy_paste, rand_augment",
+        "copy_paste, rand_augment; or what the library has published the recipe with",
+    )
+    mosaic_off_epochs: int = Field(
+        default=0,
+        ge=0,
+        description="last epochs without mosaic and mixup; YOLOX learns with its L1 loss in them",
+    )
+    dropout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="share of features that the last layer does not see while learning; not boxes",
     )
     sampler: Sampler = Sampler()
     encoder: Encoder | None = Field(
@@ -123,11 +144,6 @@ class Model(Settings):
     )
     study: str | None = Field(
         default=None, description="the study that it is an arm of alone; set by what studies say"
-    )
-    epoch_length: Literal["all", "labeled"] = Field(
-        default="all",
-        description="labeled: an epoch has as many images as are labelled, drawn from all; then "
-        "other data make no more steps",
     )
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
@@ -183,6 +199,12 @@ class Model(Settings):
                     f"loss {loss.name!r} does not fit task {self.task!r}; "
                     f"use one of {', '.join(losses_of(self.task))}"
                 )
+        if self.mosaic_off_epochs:
+            self._check_mosaic_off(self.mosaic_off_epochs)
+        if self.dropout is not None and self.task == "det":
+            raise ValueError(
+                "dropout is of classifiers and segmenters; no detector has a layer of it"
+            )
         if self.anchors is not None and self.task != "det":
             raise ValueError(f"anchors are of boxes; task {self.task!r} has none")
         if self.encoder is not None and self.task != "seg":
@@ -191,6 +213,8 @@ class Model(Settings):
             )
         if self.control and self.train_on == "labeled":
             raise ValueError("control is a twin without pseudo-labels; this model learns from none")
+        if self.data is not None and self.images_an_epoch is None:
+            self._check_epochs_can_be_compared()
         if self.score_threshold is not None and self.task != "det":
             raise ValueError(f"score_threshold is of boxes; task {self.task!r} has none: remove it")
         if self.score_weights and self.task != "det":
@@ -210,6 +234,41 @@ class Model(Settings):
                 f"batch_size {self.batch_size} cannot be divided among {self.devices} devices"
             )
         return self
+
+    def _check_mosaic_off(self, n: int) -> None:
+        if self.task == "cls":
+            raise ValueError("mosaic_off_epochs is of boxes and masks; a classifier has no mosaic")
+        if n >= self.epochs:
+            raise ValueError(
+                f"mosaic_off_epochs is {n}, and there are {self.epochs} epochs; leave the mixes "
+                "out of augmentation instead"
+            )
+        if self.early_stopping is not None:
+            raise ValueError(
+                "mosaic_off_epochs are the last epochs, and early_stopping does not say beforehand "
+                "which these are; leave one of them out"
+            )
+        mixes = {"mosaic", "mixup"}
+        if self.augmentation != "published" and not any(
+            mixes & set(entry) for entry in self.listed_augmentation
+        ):
+            raise ValueError(
+                "mosaic_off_epochs: augmentation has no mosaic and no mixup; remove it"
+            )
+
+    def _check_epochs_can_be_compared(self) -> None:
+        if self.sampler.name in ("oversample", "repeat_factor"):
+            raise ValueError(
+                f"data: with the sampler {self.sampler.name!r} an epoch is as long as its copies "
+                "make it, so nothing says how long one with an augmented set is; set "
+                "images_an_epoch: a number, or all"
+            )
+
+    @property
+    def listed_augmentation(self) -> tuple[dict[str, dict[str, Any]], ...]:
+        """The entries of `augmentation`; none where it is the recipe's or what is published."""
+        listed = self.augmentation
+        return () if listed is None or isinstance(listed, str) else listed
 
     def _check_snapshots(self, n: int) -> None:
         cycles = (self.schedule.name, self.schedule.restarts)

@@ -65,7 +65,17 @@ OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 """Settings that a training on all images leaves to its folds, which say where theirs change."""
 
 NEWER = frozenset(
-    {"encoder", "epoch_length", "pseudo_until", "score_weights", "snapshot", "snapshots"}
+    {
+        "data",
+        "dropout",
+        "encoder",
+        "images_an_epoch",
+        "mosaic_off_epochs",
+        "pseudo_until",
+        "score_weights",
+        "snapshot",
+        "snapshots",
+    }
 )
 """Settings that older trainings did not know; at their defaults they do not make those anew."""
 
@@ -118,6 +128,8 @@ def facts_of_data(data: TrainingData, model: Model) -> dict[str, str]:
     facts: dict[str, str] = {}
     if data.images_an_epoch is not None:
         facts["images_an_epoch"] = str(data.images_an_epoch)
+    if data.epoch_parts is not None:
+        facts["an epoch is as long as"] = f"{data.epoch_parts} of {len(data.train)} parts"
     if model.early_stopping is not None:
         held_out = sha256_of_data(replace(data, train=[data.validation]))
         facts |= {"held-out data": f"sha256 {held_out}", "scored by": str(data.scored_by)}

@@ -81,7 +81,7 @@ def _only_with(settings: Settings, name: str, takers: Mapping[str, tuple[str, ..
 class Optimizer(Settings):
     """An optimiser of `torch.optim` and its settings."""
 
-    name: Literal["SGD", "Adam", "AdamW", "NAdam", "RAdam"] = "AdamW"
+    name: Literal["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax"] = "AdamW"
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD only")

@@ -70,6 +70,7 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
     class_of = data.class_of
     samples: list[dict[str, Any]] = []
     pseudo: list[tuple[int, int]] = []
+    images_an_epoch = data.images_an_epoch
     for number, labeled in enumerate(data.train):
         check_annotations(labeled.annotations, class_of, "training annotations")
         first = len(samples)
@@ -83,6 +84,8 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
             )
         if is_pseudo(labeled.annotations):
             pseudo.append((first, len(samples)))
+        if images_an_epoch is None and data.epoch_parts == number + 1:
+            images_an_epoch = len(samples)
     if not samples:
         raise BackendError(
             f"nothing to train {task} on: the {len(data.train)} part(s) hold no annotated image; "
@@ -105,7 +108,8 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         ignore_regions=sum(instance["ignore_flag"] for instance in instances),
         pseudo=tuple(pseudo),
         soft_labels=soft_labels,
-        images_an_epoch=data.images_an_epoch,
+        # Parts without a sample make no epoch of no length.
+        images_an_epoch=images_an_epoch or None,
     )
 
 

@@ -48,8 +48,10 @@ class SeededByEpoch:
         # Whatever within looks at the epoch sees this one.
         within = self.dataset
         while within is not None:
-            if "epoch" in vars(within):
-                within.epoch = self.epoch
+            steps = vars(within).get("pipeline")
+            for each in (within, *(steps if isinstance(steps, list) else ())):
+                if "epoch" in vars(each):
+                    each.epoch = self.epoch
             within = vars(within).get("dataset")
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.settings.published import Published
 from recycling.backends.shared.albumentations_list import (
     check_albumentations,
     check_arguments,
@@ -23,7 +24,9 @@ ALBUMENTATIONS = "RecyclingAlbumentations"
 Config = dict[str, Any]
 
 
-def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
+def set_augmentation(
+    config: Any, model: Model, data: TrainingSet, published: Published | None = None
+) -> None:
     """Put the list in the place of the recipe's augmentation, in the list's order.
 
     Mixes of several images take the others as they are before the first mix of the list. A
@@ -33,6 +36,7 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
         config: The resolved ``mmengine.Config``, with instance masks set; changed in place.
         model: The settings.
         data: What is trained on.
+        published: What the library has published the recipe with, where that is asked for.
 
     Raises:
         BackendError: A name, an argument or the order is not possible; one line.
@@ -40,9 +44,12 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
     if model.augmentation is None:
         return
     try:
-        if model.task == "cls":
-            _set_batch_mixes(config, model, data)
-        steps = _steps(config, model, data)
+        if published is not None:
+            steps = _published_steps(config, model, data, published)
+        else:
+            if model.task == "cls":
+                _set_batch_mixes(config, model, data)
+            steps = _steps(config, model, data)
     except BackendError as error:
         raise BackendError(f"model {model.recipe!r}: {error}") from error
     dataset = config.train_dataloader.dataset
@@ -50,6 +57,8 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
     last = {"cls": "ReadCrop", "det": "Resize", "seg": "Resize"}[model.task]
     position = [step["type"] for step in pipeline].index(last) + 1
     read, pack = pipeline[:position], [*_fitted(model), pipeline[-1]]
+    if published is not None and published.resizes:
+        del read[-1]
     first_mix = next((n for n, step in enumerate(steps) if step["type"] == "Sometimes"), None)
     if first_mix is None:
         dataset.pipeline = [*read, *steps, *pack]
@@ -60,6 +69,35 @@ def set_augmentation(config: Any, model: Model, data: TrainingSet) -> None:
         "dataset": dataset,
         "pipeline": [*steps[first_mix:], *pack],
     }
+
+
+def _published_steps(
+    config: Any, model: Model, data: TrainingSet, published: Published
+) -> list[Config]:
+    mixes = [step for step in published.steps if isinstance(step, list)]
+    if model.mosaic_off_epochs and not mixes:
+        raise BackendError("mosaic_off_epochs: the recipe is published without mosaic; remove it")
+    if published.batch_mixes:
+        chances = [1 / len(published.batch_mixes)] * len(published.batch_mixes)
+        _mix_batches(config, data, published.batch_mixes, chances)
+    with_masks = any(step.get("with_mask") for step in config.train_dataloader.dataset.pipeline)
+    if mixes and with_masks:
+        raise BackendError(
+            "augmentation: published mixes images, which cannot move the masks that the network "
+            "learns from; list the augmentation"
+        )
+    return [
+        _sometimes(step, 1.0, model, off=True) if isinstance(step, list) else step
+        for step in published.steps
+    ]
+
+
+def _sometimes(steps: list[Config], chance: float, model: Model, *, off: bool) -> Config:
+    """A mix of several images; `off` in the last epochs where the model says so."""
+    mix = {"type": "Sometimes", "transforms": steps, "p": chance}
+    if off and model.mosaic_off_epochs:
+        mix["off_from"] = model.epochs - model.mosaic_off_epochs
+    return mix
 
 
 def _fitted(model: Model) -> list[Config]:
@@ -74,7 +112,7 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
     steps: list[Config] = []
     with_masks = any(step.get("with_mask") for step in config.train_dataloader.dataset.pipeline)
     pastes_masks = with_masks or _pastes_masks(config, model, data)
-    for entry in model.augmentation or ():
+    for entry in model.listed_augmentation:
         ((name, arguments),) = entry.items()
         if name[:1].isupper():
             if not (steps and steps[-1]["type"] == ALBUMENTATIONS):
@@ -88,10 +126,10 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
                 "use copy_paste or remove it"
             )
         if (model.task, name) not in BATCH_MIXES:
-            if name == "copy_paste":
+            if (model.task, name) == ("det", "copy_paste"):
                 arguments = {**arguments, "paste_by_box": not pastes_masks}
             steps.append(_own(name, dict(arguments), model))
-            if name == "copy_paste" and pastes_masks and not with_masks:
+            if (model.task, name) == ("det", "copy_paste") and pastes_masks and not with_masks:
                 steps.append({"type": f"{COPY_PASTE}.ForgetMasks"})
                 pastes_masks = False
     for step in steps:
@@ -102,7 +140,7 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
 
 def _pastes_masks(config: Any, model: Model, data: TrainingSet) -> bool:
     """Load masks for pasting where all boxes have one and no mix before it would lose them."""
-    names = [name for entry in model.augmentation or () for name in entry]
+    names = [name for entry in model.listed_augmentation for name in entry]
     if "copy_paste" not in names or model.task != "det" or data.boxes_without_mask:
         return False
     if {"mosaic", "mixup"} & set(names[: names.index("copy_paste")]):
@@ -148,7 +186,8 @@ class Own:
     after: Callable[[int], list[Config]] = lambda size: []
 
 
-COPY_PASTE = "recycling.backends.mmengine_backend.augmentations.copy_paste"
+AUGMENTATIONS = "recycling.backends.mmengine_backend.augmentations"
+COPY_PASTE, CUT_MIX = f"{AUGMENTATIONS}.copy_paste", f"{AUGMENTATIONS}.cut_mix"
 
 OWN: dict[tuple[str, str], Own] = {
     ("det", "mosaic"): Own(
@@ -162,6 +201,7 @@ OWN: dict[tuple[str, str], Own] = {
     ),
     ("det", "mixup"): Own("MixUp", {}, lambda size: {"img_scale": (size, size)}),
     ("det", "copy_paste"): Own(f"{COPY_PASTE}.PasteObjects", {}),
+    ("det", "cutmix"): Own(f"{CUT_MIX}.CutMixBoxes", {}),
     ("det", "rand_augment"): Own("RandAugment", {}, chance=False),
     ("seg", "mosaic"): Own(
         "RandomMosaic",
@@ -169,6 +209,8 @@ OWN: dict[tuple[str, str], Own] = {
         lambda size: {"img_scale": (size, size), "prob": 1.0},
         after=lambda size: [{"type": "RandomCrop", "crop_size": (size, size)}],
     ),
+    ("seg", "cutmix"): Own(f"{CUT_MIX}.CutMixMaps", {}),
+    ("seg", "copy_paste"): Own(f"{AUGMENTATIONS}.copy_paste_maps.PasteRegions", {}),
     ("cls", "rand_augment"): Own(
         "RandAugment",
         # As the libraries' own recipes of Swin Transformer and ConvNeXt have it.
@@ -203,7 +245,8 @@ def _own(name: str, arguments: Config, model: Model) -> Config:
     if not own.chance:
         return made
     # Also without a chance to lose, so that whatever mixes is found under one name.
-    return {"type": "Sometimes", "transforms": [made, *own.after(model.image_size)], "p": chance}
+    steps = [made, *own.after(model.image_size)]
+    return _sometimes(steps, chance, model, off=name in ("mosaic", "mixup"))
 
 
 def _chance(name: str, own: Own, arguments: Config, default: float = 1.0) -> float:
@@ -234,7 +277,7 @@ def _set_batch_mixes(config: Any, model: Model, data: TrainingSet) -> None:
     """Have the network's preprocessor mix batches, as mmpretrain does."""
     from mmpretrain.registry import BATCH_AUGMENTS
 
-    entries = [next(iter(entry.items())) for entry in model.augmentation or ()]
+    entries = [next(iter(entry.items())) for entry in model.listed_augmentation]
     names = [name for name, _ in entries]
     mixes = [(name, dict(given)) for name, given in entries if ("cls", name) in BATCH_MIXES]
     if not mixes:
@@ -250,10 +293,16 @@ def _set_batch_mixes(config: Any, model: Model, data: TrainingSet) -> None:
             f"augmentation: a batch gets one of {', '.join(names[-len(mixes) :])}; "
             f"their p add up to {sum(chances):g}, more than 1"
         )
+    _mix_batches(config, data, augments, chances)
+
+
+def _mix_batches(
+    config: Any, data: TrainingSet, augments: Sequence[Config], chances: Sequence[float]
+) -> None:
     preprocessor = config.model.data_preprocessor
     preprocessor.num_classes = len(data.classes)
     preprocessor.to_onehot = True
-    preprocessor.batch_augments = {"augments": augments, "probs": chances}
+    preprocessor.batch_augments = {"augments": list(augments), "probs": list(chances)}
     # A share of two classes is neither right nor wrong.
     if config.model.head.get("cal_acc"):
         config.model.head.cal_acc = False
