@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from recycling.backends import BackendError
 from recycling.files import write_text
 from recycling.registry import Settings
 from recycling.tables import Column, Schema
@@ -157,7 +158,7 @@ def open_study(journal: Path, tuning: Tuning) -> Study:
     journal.parent.mkdir(parents=True, exist_ok=True)
     if not journal.exists():
         write_text(journal, "")
-    pruner = MedianPruner(n_startup_trials=4, n_warmup_steps=1) if tuning.pruning else NopPruner()
+    pruner = MedianPruner(n_startup_trials=4, n_warmup_steps=2) if tuning.pruning else NopPruner()
     return optuna.create_study(
         study_name="tuning",
         storage=JournalStorage(JournalFileBackend(str(journal))),
@@ -205,25 +206,33 @@ def work(
     def objective(trial: Trial) -> float:
         settings = suggest(trial, tuning.space)
         trial.set_user_attr("settings", settings)
-        epochs = 0
+        epochs, is_pruned = 0, False
 
         def report(score: float) -> None:
-            nonlocal epochs
+            nonlocal epochs, is_pruned
             epochs += 1
             trial.report(score, epochs)
             trial.set_user_attr("epochs", epochs)
-            if trial.should_prune():
+            is_pruned = trial.should_prune()
+            if is_pruned:
                 raise optuna.TrialPruned
 
-        return train(settings, trial.number, report)
+        try:
+            return train(settings, trial.number, report)
+        except Exception as error:
+            # A training wraps whatever ends it.
+            if is_pruned:
+                raise optuna.TrialPruned from error
+            raise
 
-    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     if len(study.get_trials(deepcopy=False, states=done)) >= tuning.trials:
         return
     study.optimize(
         objective,
         timeout=None if tuning.minutes is None else tuning.minutes * 60,
         callbacks=[MaxTrialsCallback(tuning.trials, states=done)],
+        catch=(BackendError,),  # such as weights that grow out of bounds: the others go on
         gc_after_trial=True,
     )
 

@@ -275,9 +275,8 @@ def _judged(
         f"{title}{within} on images that did not choose it{beside}; one training each, which is no "
         "verdict"
     )
-    entry = changed(job.model.model_dump(mode="json", exclude_unset=True), settings)
-    for key in ("early_stopping", "folds"):
-        entry.pop(key, None)
+    told = _model(job, settings).model_dump(mode="json", exclude_defaults=True)
+    entry = {key: value for key, value in told.items() if key not in ("early_stopping", "folds")}
     return TuningResult(
         base=plan.base,
         metric=title,

@@ -76,4 +76,5 @@ def _slice(axis: Axes, setting: str, values: list[Any], trials: Trials) -> None:
     axis.plot(places[~done], score[~done], "o", color=PALE, markersize=5)
     axis.plot(places[done], score[done], "o", color=ACCENT, markersize=5)
     axis.set_title(setting, fontsize=9)
+    axis.tick_params(axis="x", rotation=30)
     despine(axis, grid="x")

@@ -1,0 +1,140 @@
+"""A search over settings: what is tried, ended early, gone on with, and chosen by whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from recycling.backends import BackendError
+from recycling.experiments import (
+    Tuning,
+    best_first,
+    halves,
+    importance,
+    open_study,
+    prepare,
+    sweep_config,
+    trials_table,
+    work,
+)
+from recycling.experiments.tuning import suggest
+
+SPACE = {
+    "optimizer.learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+    "epochs": {"low": 2, "high": 6},
+    "loss": ["focal", {"dice": 1}],
+}
+BASE = {"optimizer.learning_rate": 0.01, "epochs": 3, "loss": "focal"}
+
+
+def tuning(**more: object) -> Tuning:
+    return Tuning.model_validate({"base": "yolox", "space": SPACE, "trials": 8, **more})
+
+
+def search(folder: Path, own: Tuning, train: Callable | None = None) -> pd.DataFrame:
+    """Search with trainings that are better the longer they are."""
+
+    def plain(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        for epoch in range(settings["epochs"]):
+            report(epoch / 10)
+        return settings["epochs"] / 10
+
+    study = open_study(folder / "trials.journal", own)
+    prepare(study, BASE, own)
+    work(study, own, train or plain)
+    return trials_table(study)
+
+
+def test_the_base_is_tried_first_and_the_best_is_the_best(tmp_path):
+    table = search(tmp_path, tuning(pruning=False))
+    assert len(table) == 8
+    settings = [json.loads(text) for text in table["settings"]]
+    assert settings[0] == BASE
+    assert all(own["loss"] in SPACE["loss"] and 2 <= own["epochs"] <= 6 for own in settings)
+    best = max(own["epochs"] for own in settings)
+    assert settings[best_first(table)[0]]["epochs"] == best
+    assert table["epochs"].tolist() == [own["epochs"] for own in settings]
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path):
+    search(tmp_path, tuning(trials=3))
+    study = open_study(tmp_path / "trials.journal", tuning())
+    killed = study.ask()  # as a process leaves one that is killed while it trains
+    suggest(killed, tuning().space)
+    table = search(tmp_path, tuning())
+    assert len(table) == 8
+    assert table["state"].tolist()[3] == "failed"
+    # What it was at is tried again, first.
+    assert open_study(tmp_path / "trials.journal", tuning()).trials[4].params == killed.params
+
+
+def test_a_training_that_is_worse_than_most_is_ended(tmp_path):
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        try:
+            for epoch in range(4):
+                report((epoch + 1) * (0.1 if number < 6 else 0.01))
+        except Exception as error:  # as a training does, which wraps what ends it
+            raise BackendError("the training fails") from error
+        return 0.4
+
+    table = search(tmp_path, tuning(), train)
+    assert table["state"].tolist() == ["complete"] * 6 + ["pruned"] * 2
+    assert table["epochs"].tolist()[6:] == [2, 2]
+
+
+def test_a_training_that_fails_does_not_end_the_search(tmp_path):
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        if number == 1:
+            raise BackendError("weights have grown out of bounds")
+        return 0.5
+
+    table = search(tmp_path, tuning(trials=3), train)
+    assert table["state"].tolist() == ["complete", "failed", "complete"]
+
+
+def test_what_matters_is_told_from_what_does_not(tmp_path):
+    search(tmp_path, tuning(trials=20, pruning=False))
+    found = importance(open_study(tmp_path / "trials.journal", tuning()))
+    assert next(iter(found)) == "epochs"
+    assert found["epochs"] > 0.8
+    assert importance(open_study(tmp_path / "none/trials.journal", tuning())) == {}
+
+
+def test_groups_are_not_divided_between_those_who_choose_and_judge():
+    images = pd.DataFrame({"image_id": range(100), "group": [f"g{i // 7}" for i in range(100)]})
+    choosing, judging = halves(images, seed=3)
+    assert sorted(choosing + judging) == list(range(100))
+    assert not {i // 7 for i in choosing} & {i // 7 for i in judging}
+    assert abs(len(choosing) - len(judging)) <= 7
+
+
+def test_a_sweep_has_the_same_space():
+    config = sweep_config(tuning(), "mAP50")
+    assert config["metric"] == {"name": "mAP50", "goal": "maximize"}
+    assert config["run_cap"] == 8
+    assert config["parameters"] == {
+        "optimizer.learning_rate": {
+            "distribution": "log_uniform_values", "min": 0.001, "max": 0.1,
+        },
+        "epochs": {"distribution": "int_uniform", "min": 2, "max": 6},
+        "loss": {"values": ["focal", {"dice": 1}]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({}, "at least 1"),
+        ({"epochs": {"low": 3, "high": 3}}, "low 3 is not below high 3"),
+        ({"epochs": {"low": 0, "high": 3, "log": True}}, "needs a low above 0"),
+        ({"loss": ["focal"]}, "space.loss has 1 values; give two or more"),
+    ],
+)
+def test_a_space_without_a_choice_is_refused(space, message):
+    with pytest.raises(ValidationError, match=message):
+        tuning(space=space)
