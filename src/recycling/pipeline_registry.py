@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from recycling.pipelines import (
     data_cleaning,
     ensembling,
+    label_errors,
     pseudo_labeling,
     splitting,
     training,
@@ -26,7 +27,7 @@ _active: Plan | None = None
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The seven pipelines, and `__default__`, which is all of them.
+    """The seven pipelines, `__default__`, which is all of them, and `label_errors`.
 
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
@@ -40,7 +41,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         "pseudo_labeling": pseudo_labeling.create_pipeline(plan),
         "ensembling": ensembling.create_pipeline(plan) if plan.tasks else Pipeline([]),
     }
-    return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}
+    return {
+        "__default__": sum(pipelines.values(), start=Pipeline([])),
+        **pipelines,
+        "label_errors": label_errors.create_pipeline(plan),
+    }
 
 
 def _parts(plan: Plan) -> tuple[str, ...]:

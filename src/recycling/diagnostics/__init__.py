@@ -30,6 +30,15 @@ from recycling.diagnostics.errors import (
     pixel_error_correlation,
 )
 from recycling.diagnostics.gains import CLASS_GAINS, ClassGains, best_member, class_gains
+from recycling.diagnostics.label_errors import (
+    LABEL_ERRORS,
+    LabelErrors,
+    box_label_errors,
+    class_label_errors,
+    mask_label_errors,
+    proposed_corrections,
+    rank_label_errors,
+)
 from recycling.diagnostics.leaderboard import (
     LEADERBOARD_POINTS,
     LEADERBOARD_RESIDUALS,
@@ -53,6 +62,7 @@ __all__ = [
     "CLASS_GAINS",
     "CONTRIBUTIONS",
     "ERROR_CORRELATION",
+    "LABEL_ERRORS",
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
     "PRECISION_THRESHOLDS",
@@ -63,13 +73,16 @@ __all__ = [
     "Contributions",
     "Effect",
     "ErrorCorrelation",
+    "LabelErrors",
     "LeaderboardComparison",
     "PrecisionThresholds",
     "ScoreThresholds",
     "alike_sentences",
     "best_member",
     "best_threshold",
+    "box_label_errors",
     "class_gains",
+    "class_label_errors",
     "compare_with_leaderboard",
     "crop_error_correlation",
     "detection_agreement",
@@ -77,6 +90,7 @@ __all__ = [
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
+    "mask_label_errors",
     "measure_effect",
     "member_contributions",
     "object_error_correlation",
@@ -84,6 +98,8 @@ __all__ = [
     "precision_thresholds",
     "probability_agreement",
     "probability_changes",
+    "proposed_corrections",
+    "rank_label_errors",
     "score_thresholds",
     "threshold_sentence",
 ]

@@ -31,6 +31,7 @@ SECTIONS = (
     "ensembles",
     "ensembling",
     "evaluation",
+    "label_errors",
     "leaderboard",
     "models",
     "pseudo_labeling",
