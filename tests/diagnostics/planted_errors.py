@@ -27,9 +27,7 @@ def drawn_labels(n_images: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     images, annotations = [], []
     for image_id in range(1, n_images + 1):
-        images.append(
-            {"id": image_id, "file_name": f"{image_id}.png", "width": 120, "height": 100}
-        )
+        images.append({"id": image_id, "file_name": f"{image_id}.png", "width": 120, "height": 100})
         for column in range(3):
             x, y = 40 * column + rng.uniform(0, 8), rng.uniform(0, 60)
             width, height = rng.uniform(20, 30, 2).tolist()
@@ -142,7 +140,7 @@ def planted_project(
     }
     path.write_text(yaml.safe_dump({"models": chosen}))
     off = {rule: {"enabled": False} for rule in Cleaning().order}
-    rules = {"cleaning": {part: off for part in ("train", "pool", "test")}}
+    rules = {"cleaning": dict.fromkeys(("train", "pool", "test"), off)}
     splitting = yaml.safe_load((project / "conf/base/parameters_splitting.yml").read_text())
     splitting["splitting"]["n_splits"] = n_splits
     (project / "conf/local").mkdir(exist_ok=True)

@@ -132,9 +132,7 @@ def test_a_detection_of_another_image_is_refused():
 def test_classes_are_confident_learnings():
     truth = labels(*[(GLASS, 0, 0, 9, 9)] * 3, *[(METAL, 0, 0, 9, 9)] * 2)
     glass = np.array([0.9, 0.8, 0.3, 0.85, 0.1])
-    probabilities = pd.DataFrame(
-        {"annotation_id": range(1, 6), "Glass": glass, "Metal": 1 - glass}
-    )
+    probabilities = pd.DataFrame({"annotation_id": range(1, 6), "Glass": glass, "Metal": 1 - glass})
     # Thresholds: Glass (0.9 + 0.8 + 0.3) / 3 = 0.667, Metal (0.15 + 0.9) / 2 = 0.525.
     errors = class_label_errors(truth, probabilities).set_index("annotation_id")
     assert errors["quality"].round(6).to_dict() == {

@@ -11,7 +11,6 @@ from PIL import Image
 
 from recycling.annotations import ImageFolder
 from recycling.diagnostics.label_errors import LabelErrorSettings
-
 from recycling.pipelines.label_errors import (
     create_pipeline,
     draw_label_errors,
@@ -50,9 +49,7 @@ def test_those_models_judge_that_hold_out_the_most_folds():
 
 
 def test_there_is_a_node_a_task_that_has_a_model_and_one_ranking():
-    plan = plan_of(
-        one=("det", {"folds": [0]}), two=("seg", {"folds": [0], "probabilities": True})
-    )
+    plan = plan_of(one=("det", {"folds": [0]}), two=("seg", {"folds": [0], "probabilities": True}))
     pipeline = create_pipeline(plan)
     assert {"det.find_label_errors", "seg.find_label_errors"} <= {n.name for n in pipeline.nodes}
     assert "seg.two.fold0.out_of_fold_probabilities" in pipeline.inputs()

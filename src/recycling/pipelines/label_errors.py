@@ -37,7 +37,7 @@ def create_pipeline(plan: Plan) -> Pipeline:
     judges = {task: own for task in plan.tasks if (own := judging(plan, task))}
     if not judges:
         return Pipeline([])
-    errors = {task: f"{task}.label_errors" for task in judges}
+    errors = {str(task): f"{task}.label_errors" for task in judges}
     settings = "params:label_errors"
     return Pipeline(
         [
@@ -100,9 +100,7 @@ def finder(task: Task) -> Callable[..., LabelErrors]:
 
 
 def _of_classes(gathered: Gathered, _: LabelErrorSettings) -> LabelErrors:
-    mean = average_probabilities(
-        list(gathered.members.values()), names=list(gathered.members)
-    )
+    mean = average_probabilities(list(gathered.members.values()), names=list(gathered.members))
     return class_label_errors(gathered.truth, mean)
 
 

@@ -196,10 +196,7 @@ def _annotation_tile(
     image = lookup.image(was["image_id"])
     # No further than an image's side beyond it: a box may be of any size.
     reach = np.tile(image.shape[1::-1], 2)
-    boxes = [
-        np.clip([values[edge] for edge in BOX], -reach, 2 * reach)
-        for values, _ in drawn
-    ]
+    boxes = [np.clip([values[edge] for edge in BOX], -reach, 2 * reach) for values, _ in drawn]
     left, top, side = surroundings(np.array(boxes))
     scale = _TILE / side
     canvas = window(image, left, top, side)

@@ -54,9 +54,7 @@ def label_errors_grid(
     return image_grid(tiles, _COLUMNS)
 
 
-def _tile(
-    truth: Annotations, folder: ImageFolder, number: int, row: dict[Any, Any]
-) -> RgbImage:
+def _tile(truth: Annotations, folder: ImageFolder, number: int, row: dict[Any, Any]) -> RgbImage:
     image = read_image(folder, row["file_name"])
     said = (np.array([row[edge] for edge in BOX], dtype=np.float64), BEFORE)
     boxes = [said]

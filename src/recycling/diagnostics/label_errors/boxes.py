@@ -64,7 +64,7 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
     >>> names = [{"id": 0, "name": "Glass"}, {"id": 1, "name": "Metal"}]
     >>> document = {"images": [image], "annotations": [can], "categories": names}
     >>> found = pd.DataFrame([[1, 1, 0.75, 0, 0, 10, 10]], columns=DETECTIONS.names)
-    >>> errors = box_label_errors(from_coco(document, "example"), Detections(found))
+    >>> errors = box_label_errors(from_coco(document, where="example"), Detections(found))
     >>> errors[["quality", "kind", "new_category"]].head(1).to_numpy().tolist()
     [[0.25, 'wrong_class', 'Metal']]
     """
@@ -82,7 +82,11 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
 
 
 def similarity(
-    a: NDArray[np.float64], b: NDArray[np.float64], diagonal: float, *, iou_weight: float = IOU_WEIGHT
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    diagonal: float,
+    *,
+    iou_weight: float = IOU_WEIGHT,
 ) -> NDArray[np.float64]:
     """How alike boxes (N, 4) are to boxes (M, 4), from 0 to 1; (N, M).
 
@@ -151,7 +155,11 @@ class _Image:
         """The candidates of this image; `usual` is the mean support of each category."""
         return [
             row
-            for of_kind in (self._wrong(names), self._elsewhere(names), self._spurious(usual, names))
+            for of_kind in (
+                self._wrong(names),
+                self._elsewhere(names),
+                self._spurious(usual, names),
+            )
             for row in of_kind
         ] + self._missed(names)
 
@@ -239,8 +247,8 @@ def _images(truth: Annotations, detections: Detections) -> Iterator[_Image]:
     table = table[table["score"] >= _LEAST_SCORE].sort_values(
         ["score", *BOX], ascending=False, kind="stable"
     )
-    found = {own: rows for own, rows in table.groupby("image_id")}
-    labels = {own: rows for own, rows in truth.annotations.groupby("image_id")}
+    found = dict(iter(table.groupby("image_id")))
+    labels = dict(iter(truth.annotations.groupby("image_id")))
     sizes = truth.images[["image_id", "width", "height"]].to_numpy().tolist()
     for image_id, width, height in sizes:
         rows = labels.get(image_id, truth.annotations.iloc[:0])

@@ -76,7 +76,7 @@ def self_confidence(
     >>> self_confidence(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([1, 0])).tolist()
     [0.25, 0.5]
     """
-    return probabilities[np.arange(len(given)), given]
+    return np.asarray(probabilities[np.arange(len(given)), given])
 
 
 def normalized_margin(

@@ -148,8 +148,8 @@ def image_qualities(table: pd.DataFrame) -> pd.Series[float]:
     pooled = table.groupby(["image_id", "kind"], observed=True)["quality"].agg(
         lambda own: softmin(own.to_numpy(dtype=np.float64))
     )
-    logs = np.log(pooled.clip(lower=FLOOR)).groupby("image_id").sum()
-    return np.exp(logs / len(KINDS))
+    logs = pooled.clip(lower=FLOOR).map(np.log).groupby("image_id").sum()
+    return (logs / len(KINDS)).map(np.exp)
 
 
 def rank_label_errors(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -> LabelErrors:
@@ -204,14 +204,14 @@ def _judges_of_places(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -
         looks = table["kind"].isin(["missed", "spurious"])
         if looks.any():
             judges += (images.isin(table["image_id"][looks]) | is_bare).to_numpy()
-    return {int(image_id): int(n) for image_id, n in judges.items()}
+    return dict(zip(images.tolist(), judges.tolist(), strict=True))
 
 
 def _merged_places(rows: pd.DataFrame, judges: Mapping[int, int]) -> pd.DataFrame:
     """Of each place where an object is missed one row, the surest first."""
     merged = []
-    for image_id, on_image in rows.groupby("image_id"):
-        n_judges = judges[int(image_id)]
+    for image_id in rows["image_id"].unique().tolist():
+        on_image, n_judges = rows[rows["image_id"] == image_id], judges[image_id]
         left = on_image.sort_values("quality", kind="stable")
         while len(left):
             first = left.iloc[0]

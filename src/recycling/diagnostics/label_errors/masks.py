@@ -185,8 +185,10 @@ class _Judged:
 
 def _labelled(truth: Annotations) -> Iterator[tuple[int, pd.DataFrame, tuple[int, int]]]:
     """Each image with its labels and its height and width."""
-    of_image = {own: rows for own, rows in truth.annotations.groupby("image_id")}
-    for image_id, height, width in truth.images[["image_id", "height", "width"]].to_numpy().tolist():
+    of_image = dict(iter(truth.annotations.groupby("image_id")))
+    for image_id, height, width in (
+        truth.images[["image_id", "height", "width"]].to_numpy().tolist()
+    ):
         yield image_id, of_image.get(image_id, truth.annotations.iloc[:0]), (height, width)
 
 
@@ -206,7 +208,8 @@ def _mean_planes(
             planes += voted == np.arange(n_labels, dtype=np.uint8)[:, None, None]
         else:
             planes += _resized(soft[image_id], shape)
-    return planes / len(members)
+    planes /= len(members)
+    return planes
 
 
 def _resized(planes: NDArray[np.uint8], shape: tuple[int, int]) -> Planes:
@@ -216,7 +219,7 @@ def _resized(planes: NDArray[np.uint8], shape: tuple[int, int]) -> Planes:
     if planes.shape[1:] != shape:
         size = shape[::-1]
         planes = np.stack([cv2.resize(plane, size) for plane in planes])
-    return planes.astype(np.float32) / 255
+    return planes.astype(np.float32) / np.float32(255)
 
 
 def _image(

@@ -12,8 +12,8 @@ from recycling.annotations.cleaning.rules.correct_annotations import Correction
 from recycling.diagnostics.label_errors.core import NEW_BOX, LabelErrors
 
 _HEAD = """\
-# The {n} likeliest errors of labels, the likeliest first; label_errors.png shows them. Move the lines
-# of those that are right to cleaning.train.correct_annotations.corrections in
+# The {n} likeliest errors of labels, the likeliest first; label_errors.png shows them. Move the
+# lines of those that are right to cleaning.train.correct_annotations.corrections in
 # parameters_cleaning.yml, put category or box right where the models do not see them as they are,
 # and clean again. Nothing here is applied by itself.
 cleaning:
@@ -25,7 +25,7 @@ _INDENT = " " * 8
 
 
 def proposed_corrections(truth: Annotations, errors: LabelErrors, n: int = 50) -> str:
-    """Write the first candidates as entries of `correct_annotations`, one a line.
+    r"""Write the first candidates as entries of `correct_annotations`, one a line.
 
     Args:
         truth: The images and their labels; boxes that models see are cut at the images' edges.
@@ -38,12 +38,13 @@ def proposed_corrections(truth: Annotations, errors: LabelErrors, n: int = 50) -
     >>> from recycling.annotations import from_coco
     >>> from recycling.diagnostics.label_errors.core import candidates
     >>> image = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 20}
-    >>> truth = from_coco({"images": [image], "annotations": [], "categories": []}, "example")
+    >>> document = {"images": [image], "annotations": [], "categories": []}
+    >>> truth = from_coco(document, where="example")
     >>> row = {"quality": 0.1, "kind": "spurious", "image_id": 1, "annotation_id": 5,
     ...     "category": "Glass", "x_min": 0, "y_min": 0, "x_max": 9.5, "y_max": 8,
     ...     "models": "det: something 0.02"}
     >>> text = proposed_corrections(truth, candidates(truth, pd.DataFrame([row])))
-    >>> print("\\n".join(line.strip() for line in text.splitlines()[-2:]))
+    >>> print("\n".join(line.strip() for line in text.splitlines()[-2:]))
     # 1, annotation 5: spurious; det: something 0.02
     - {file_name: a.jpg, category: Glass, box: [0.0, 0.0, 9.5, 8.0], drop: true}
     """

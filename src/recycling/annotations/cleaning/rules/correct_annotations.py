@@ -102,7 +102,8 @@ def correct_annotations(
     >>> document = {"images": [image], "annotations": [can], "categories": names}
     >>> entry = {"file_name": "a.jpg", "category": "Glass", "box": [0, 0, 10, 10]}
     >>> corrections = [Correction.model_validate({**entry, "new_category": "Metal"})]
-    >>> after, audit = correct_annotations(from_coco(document, "x"), corrections=corrections)
+    >>> raw = from_coco(document, where="example")
+    >>> after, audit = correct_annotations(raw, corrections=corrections)
     >>> after.annotations["category_id"].tolist(), audit["reason"].tolist()
     ([1], ['is Metal, not Glass'])
     """
@@ -179,7 +180,8 @@ def _images(annotations: Annotations, entry: Correction, where: str) -> list[int
             "cleaned annotations, or remove the entry"
         )
     name = images["file_name"].drop_duplicates().iloc[found]
-    return images.loc[images["file_name"] == name, "image_id"].tolist()
+    ids: list[int] = images.loc[images["file_name"] == name, "image_id"].tolist()
+    return ids
 
 
 def _row(annotations: Annotations, entry: Correction, where: str) -> NDArray[np.bool_]:
@@ -207,9 +209,7 @@ def _row(annotations: Annotations, entry: Correction, where: str) -> NDArray[np.
     return np.asarray(meant)
 
 
-def _check_inside(
-    annotations: Annotations, row: NDArray[np.bool_], box: Box, where: str
-) -> None:
+def _check_inside(annotations: Annotations, row: NDArray[np.bool_], box: Box, where: str) -> None:
     image_id = annotations.annotations["image_id"][row].iloc[0]
     on = annotations.images["image_id"] == image_id
     _check_within(annotations.images[on].iloc[0], box, where)
