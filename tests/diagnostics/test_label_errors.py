@@ -17,7 +17,9 @@ from recycling.diagnostics import (
     proposed_corrections,
     rank_label_errors,
 )
-from recycling.diagnostics.label_errors.core import candidates
+from recycling.diagnostics.label_errors import weighed
+from recycling.diagnostics.label_errors.core import KINDS, candidates
+from recycling.diagnostics.label_errors.planting import plant
 from recycling.evaluation import EvaluationError
 from recycling.predictions import DETECTIONS, Detections, LabelMaps, ProbabilityMaps
 
@@ -187,12 +189,22 @@ def test_probabilities_of_pixels_count_more_than_votes():
     assert quality(errors, "wrong_class", 1) == pytest.approx(1 - (0.8 - 0.2))
 
 
-def test_small_regions_and_edges_are_not_missed_objects():
+def test_small_regions_and_rims_are_not_missed_objects():
     truth = labels((GLASS, 5, 5, 15, 15), size=(40, 40))
-    seen = painted((1, 3, 3, 17, 17), (2, 30, 30, 33, 33), size=40)
-    errors = mask_label_errors(truth, maps(seen), min_area=10)
+    rim = (1, 2, 2, 18, 18)  # 3 pixels
+    seen = painted(rim, (2, 30, 30, 35, 35), (2, 20, 20, 40, 24), size=40)
+    errors = mask_label_errors(truth, maps(seen), min_area=26)
     assert "missed" not in set(errors["kind"])
-    assert quality(mask_label_errors(truth, maps(seen), min_area=9), "missed") == 0
+    errors = mask_label_errors(truth, maps(seen), min_area=25)
+    assert quality(errors, "missed") == pytest.approx(1 - 25 / 100)  # labels are of 100
+
+
+def test_an_object_that_touches_another_may_be_missed():
+    truth = labels((GLASS, 0, 0, 10, 10), size=(40, 40))
+    seen = painted((1, 0, 0, 10, 10), (2, 10, 0, 20, 10), size=40)
+    errors = mask_label_errors(truth, maps(seen))
+    assert quality(errors, "missed") == 0
+    assert errors.iloc[0][BOX].tolist() == [10, 0, 20, 10]
 
 
 # Of all tasks
@@ -204,7 +216,7 @@ def task_rows(truth, *rows):
     return candidates(truth, table)
 
 
-def test_tasks_are_brought_together_by_the_geometric_mean_and_a_label_has_one_row():
+def test_the_odds_of_tasks_are_multiplied_and_a_label_has_one_row():
     truth = labels((GLASS, 0, 0, 9, 9), (GLASS, 20, 0, 29, 9))
     box, place, near = (0, 0, 9, 9), (50, 50, 60, 60), (52, 50, 60, 60)
     det = task_rows(
@@ -214,31 +226,89 @@ def test_tasks_are_brought_together_by_the_geometric_mean_and_a_label_has_one_ro
         (0.04, "missed", None, *place, "det: Glass"),
         (0.09, "missed", None, 80, 80, 90, 90, "det: Paper"),
     )
-    cls = task_rows(truth, (1.0, "wrong_class", 1, *box, "cls: Glass"))
+    cls = task_rows(truth, (0.5, "wrong_class", 1, *box, "cls: Glass"))
     seg = task_rows(truth, (0.25, "missed", None, *near, "seg: Glass"))
     errors = rank_label_errors(truth, {"cls": cls, "det": det, "seg": seg})
-    # Two tasks look for objects; one that does not miss it counts as 1.
     assert errors["kind"].tolist() == ["missed", "missed", "wrong_class"]
-    expected = [(0.04 * 0.25) ** 0.5, 0.09**0.5, (0.25 * 1.0) ** 0.5]
+    # The odds of being wrong: 24 and 3; 91 / 9; 3 and 1.
+    expected = [1 / (1 + 24 * 3), 0.09, 1 / (1 + 3 * 1)]
     assert errors["quality"].tolist() == pytest.approx(expected)
     assert errors["models"].tolist() == ["det: Glass; seg: Glass", "det: Paper",
                                          "det: Metal; cls: Glass"]  # fmt: skip
     assert rank_label_errors(truth, {}).empty
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_errors_come_before_all_right_labels(seed):
-    right = drawn_labels(60, seed)
-    wrong, planted_errors = planted(right, seed, n_each=5)
+def test_a_score_weighs_what_planted_errors_say():
+    """Of wrong classes a judge is sure; boxes around nothing it scores like all others."""
+    truth = from_coco(drawn_labels(60, 0), where="test")
+    known = dict(truth.annotations[["annotation_id", "category_id"]].to_numpy().tolist())
+
+    def judge(own):
+        table = own.annotations
+        changed = [known.get(i, 0) != c for i, c in zip(
+            table["annotation_id"], table["category_id"], strict=True)]  # fmt: skip
+        base = {"image_id": table["image_id"], "annotation_id": table["annotation_id"],
+                **{edge: table[edge] for edge in BOX}, "models": ""}  # fmt: skip
+        wrong = pd.DataFrame(
+            {**base, "kind": "wrong_class", "quality": np.where(changed, 0.6, 0.7)}
+        )
+        noise = pd.DataFrame({**base, "kind": "spurious", "quality": table["y_min"] / 100})
+        return candidates(own, pd.concat([wrong, noise], ignore_index=True))
+
+    errors = weighed(truth, judge, ["wrong_class", "spurious"])
+    # No label as it is was ever scored 0.6; where boxes lie says nothing, so the odds are even.
+    assert errors.loc[errors["kind"] == "wrong_class", "quality"].min() > 0.99
+    spurious = errors.loc[errors["kind"] == "spurious", "quality"]
+    assert spurious.between(0.2, 0.8).mean() > 0.9
+    assert spurious.median() == pytest.approx(0.5, abs=0.1)
+
+
+def test_of_few_labels_nothing_is_told():
+    truth = labels((GLASS, 0, 0, 9, 9))
+    errors = box_label_errors(truth, detections((METAL, 0.9, 0, 0, 9, 9)))
+    weighed_errors = weighed(truth, lambda own: errors)
+    pd.testing.assert_frame_equal(weighed_errors, errors)
+
+
+def test_errors_are_planted_one_an_image_and_nothing_else_changes():
+    truth = from_coco(drawn_labels(40, 3), where="test")
+    planted_labels = plant(truth, KINDS, 8, np.random.default_rng(0))
+    before = truth.annotations.set_index("annotation_id")
+    after = planted_labels.truth.annotations.set_index("annotation_id")
+    gone = set(planted_labels.missing["annotation_id"])
+    assert set(before.index) - set(after.index) == gone
+    assert len(gone) == 8
+    same = before.index.intersection(after.index)
+    columns = ["image_id", "category_id", *BOX]
+    differs = (before.loc[same, columns] != after.loc[same, columns]).any(axis=1)
+    new = set(after.index) - set(before.index)
+    assert set(same[differs]) | new == set(planted_labels.kind)
+    assert {planted_labels.kind[own] for own in new} == {"spurious"}
+    wrong = list(planted_labels.kind)
+    images = [*after.loc[wrong, "image_id"], *planted_labels.missing["image_id"]]
+    assert len(images) == len(set(images))
+    moved = [own for own, kind in planted_labels.kind.items() if kind == "badly_placed"]
+    for own in moved:
+        mask = to_label_map(planted_labels.truth, int(after.loc[own, "image_id"]))
+        x_min, y_min, x_max, y_max = after.loc[own, BOX].astype(int)
+        assert mask[(y_min + y_max) // 2, (x_min + x_max) // 2] > 0
+    assert truth.annotations.set_index("annotation_id")[columns].equals(before[columns])
+
+
+def test_planted_errors_come_before_all_right_labels():
+    right = drawn_labels(40, seed=0)
+    wrong, planted_errors = planted(right, seed=0, n_each=4)
     truth = from_coco(wrong, where="test")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     found = _seen_boxes(right, rng)
+    classes = _seen_classes(wrong, planted_errors, rng)
+    masks = [_seen_masks(right)]
     errors = rank_label_errors(
         truth,
         {
-            "cls": class_label_errors(truth, _seen_classes(wrong, planted_errors, rng)),
-            "det": box_label_errors(truth, found),
-            "seg": mask_label_errors(truth, [_seen_masks(right)]),
+            "cls": weighed(truth, lambda own: class_label_errors(own, classes), ["wrong_class"]),
+            "det": weighed(truth, lambda own: box_label_errors(own, found)),
+            "seg": weighed(truth, lambda own: mask_label_errors(own, masks)),
         },
     )
     ranks = found_ranks(errors, planted_errors)
@@ -280,10 +350,11 @@ def _seen_masks(document):
 
 
 def test_what_is_proposed_corrects_the_labels_when_its_lines_are_moved_to_the_rules():
-    right = drawn_labels(20, seed=4)
-    wrong, planted_errors = planted(right, seed=4, n_each=3)
+    right = drawn_labels(40, seed=4)
+    wrong, planted_errors = planted(right, seed=4, n_each=2)
     truth = from_coco(wrong, where="test")
-    errors = box_label_errors(truth, _seen_boxes(right, np.random.default_rng(4)))
+    found = _seen_boxes(right, np.random.default_rng(4))
+    errors = weighed(truth, lambda own: box_label_errors(own, found))
     ranked = rank_label_errors(truth, {"det": errors})
     text = proposed_corrections(truth, ranked, len(planted_errors))
     rules = yaml.safe_load(text)["cleaning"]["train"]
@@ -297,7 +368,7 @@ def test_what_is_proposed_corrects_the_labels_when_its_lines_are_moved_to_the_ru
     np.testing.assert_allclose(found[BOX], expected[BOX], atol=1.01)
 
 
-def test_what_nothing_speaks_against_is_not_proposed():
+def test_what_less_speaks_against_than_for_is_not_proposed():
     truth = labels((GLASS, 0, 0, 9, 9))
     errors = rank_label_errors(truth, {"det": box_label_errors(truth, detections())})
     assert len(errors) == 1

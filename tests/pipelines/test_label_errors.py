@@ -92,10 +92,12 @@ def test_the_nodes_go_from_predictions_to_a_proposal(annotations, tmp_path, capl
     errors = rank(annotations, **found)
     assert set(errors["annotation_id"].dropna()) == {1, 2, 3}
     assert len(errors[errors["kind"] == "missed"]) == 1
-    text = propose_corrections(annotations, errors, LabelErrorSettings(proposed=2))
+    text = propose_corrections(annotations, errors, SETTINGS)
     entries = yaml.safe_load(text)["cleaning"]["train"]["correct_annotations"]["corrections"]
-    assert len(entries) == 2
-    assert "2 proposed" in caplog.text
+    assert entries == [
+        {"file_name": "3.png", "category": "Metal", "box": [5, 5, 20, 20], "add": True}
+    ]
+    assert "label errors: 1 proposed (1 missed); look at label_errors.png" in caplog.text
     assert draw_label_errors(annotations, ImageFolder(tmp_path), errors, SETTINGS).ndim == 3
 
 

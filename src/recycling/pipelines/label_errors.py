@@ -19,6 +19,7 @@ from recycling.diagnostics.label_errors import (
     proposed,
     proposed_corrections,
     rank_label_errors,
+    weighed,
 )
 from recycling.ensembling import average_probabilities, calibrate_boxes, weighted_boxes_fusion
 from recycling.evaluation import right_boxes
@@ -101,7 +102,7 @@ def finder(task: Task) -> Callable[..., LabelErrors]:
 
 def _of_classes(gathered: Gathered, _: LabelErrorSettings) -> LabelErrors:
     mean = average_probabilities(list(gathered.members.values()), names=list(gathered.members))
-    return class_label_errors(gathered.truth, mean)
+    return weighed(gathered.truth, lambda truth: class_label_errors(truth, mean), ("wrong_class",))
 
 
 def _of_boxes(gathered: Gathered, _: LabelErrorSettings) -> LabelErrors:
@@ -110,13 +111,15 @@ def _of_boxes(gathered: Gathered, _: LabelErrorSettings) -> LabelErrors:
     boxes = members[0] if len(members) == 1 else weighted_boxes_fusion(members)
     calibrator = calibrate_boxes("isotonic", boxes, right_boxes(gathered.truth, boxes))
     calibrated: Detections = calibrator(boxes)
-    return box_label_errors(gathered.truth, calibrated)
+    return weighed(gathered.truth, lambda truth: box_label_errors(truth, calibrated))
 
 
 def _of_masks(gathered: Gathered, settings: LabelErrorSettings) -> LabelErrors:
+    members = list(gathered.members.values())
     soft = [gathered.probabilities.get(model) for model in gathered.members]
-    return mask_label_errors(
-        gathered.truth, list(gathered.members.values()), soft, min_area=settings.min_area
+    return weighed(
+        gathered.truth,
+        lambda truth: mask_label_errors(truth, members, soft, min_area=settings.min_area),
     )
 
 

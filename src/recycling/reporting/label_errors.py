@@ -35,7 +35,7 @@ def label_errors_grid(
         truth: The images and their labels.
         folder: The folder that they are in.
         errors: The candidates; schema `recycling.diagnostics.LABEL_ERRORS`.
-        n: How many; those that nothing speaks against are left out.
+        n: How many; those that less speaks against than for are left out.
 
     Returns:
         (H, W, 3) RGB, numbered as the proposed corrections are. The label's box is orange; the one

@@ -10,6 +10,7 @@ from recycling.diagnostics.label_errors.core import (
 )
 from recycling.diagnostics.label_errors.masks import mask_label_errors
 from recycling.diagnostics.label_errors.proposal import proposed, proposed_corrections
+from recycling.diagnostics.label_errors.weighing import weighed
 
 __all__ = [
     "LABEL_ERRORS",
@@ -22,4 +23,5 @@ __all__ = [
     "proposed",
     "proposed_corrections",
     "rank_label_errors",
+    "weighed",
 ]

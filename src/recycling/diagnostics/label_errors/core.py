@@ -32,7 +32,7 @@ LABEL_ERRORS = Schema(
         Column(
             "quality",
             "float64",
-            "of the label: 0 if models are sure that it is wrong, 1 if nothing speaks against it",
+            "the chance that the label is right, were right and wrong equally likely before",
             minimum=0,
             maximum=1,
         ),
@@ -59,8 +59,8 @@ LABEL_ERRORS = Schema(
 )
 register_table("label_errors", LABEL_ERRORS, LabelErrors)
 
-FLOOR = 0.01
-"""The least quality taken for possible, so that one task's 0 is no veto."""
+FLOOR = 0.001
+"""How far from 0 and 1 qualities are taken to be, so that one task's 0 is no veto."""
 
 TEMPERATURE = 0.1
 """Of the pooling over an image's labels, as in ObjectLab."""
@@ -155,9 +155,9 @@ def image_qualities(table: pd.DataFrame) -> pd.Series[float]:
 def rank_label_errors(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -> LabelErrors:
     """One ranking of what the models of several tasks say of the same labels.
 
-    For each label and kind of error, the quality is the geometric mean of those of the tasks that
-    judge it. A label has one row: its worst kind. Where several tasks miss an object at one place,
-    it has one row too; a task that looks for objects on the image and does not miss it counts as 1.
+    For each label and kind of error, the odds that the label is wrong are multiplied over the tasks
+    that judge it, as if these were independent. A label has one row: its worst kind. Where several
+    tasks miss an object at one place, it has one row too.
 
     Args:
         truth: The images and their labels.
@@ -170,20 +170,20 @@ def rank_label_errors(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -
     if not tables:
         return LabelErrors(LABEL_ERRORS.empty())
     rows = pd.concat(tables, ignore_index=True)
-    rows["log_quality"] = np.log(rows["quality"].clip(lower=FLOOR))
+    right = rows["quality"].clip(FLOOR, 1 - FLOOR)
+    rows["log_odds"] = np.log((1 - right) / right)
     labelled = rows[rows["annotation_id"].notna()]
-    judges = _judges_of_places(truth, of_tasks)
-    merged = [_merged_labels(labelled), _merged_places(rows[rows["annotation_id"].isna()], judges)]
+    merged = [_merged_labels(labelled), _merged_places(rows[rows["annotation_id"].isna()])]
     filled = [table for table in merged if len(table)]
     return candidates(truth, pd.concat(filled, ignore_index=True))
 
 
 def _merged_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each label the worst kind, by the mean over tasks; told by the task that is surest."""
+    """Of each label the worst kind, by all tasks; told by the one that is surest."""
     if rows.empty:
         return rows
     by_kind = rows.groupby(["annotation_id", "kind"], observed=True)
-    rows = rows.assign(merged=np.exp(by_kind["log_quality"].transform("mean")))
+    rows = rows.assign(merged=by_kind["log_odds"].transform("sum").map(_quality))
     worst = rows.groupby("annotation_id")["merged"].transform("min")
     worst_kind = rows[rows["merged"] == worst]
     told = worst_kind.sort_values(["annotation_id", "kind", "quality"], kind="stable")
@@ -195,23 +195,11 @@ def _merged_labels(rows: pd.DataFrame) -> pd.DataFrame:
     return first.assign(quality=first["merged"], models=first["annotation_id"].map(said))
 
 
-def _judges_of_places(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -> dict[int, int]:
-    """How many tasks look for objects on each image: those that also say what is spurious there."""
-    images = truth.images["image_id"]
-    is_bare = ~images.isin(truth.annotations["image_id"])
-    judges = pd.Series(0, images)
-    for table in of_tasks.values():
-        looks = table["kind"].isin(["missed", "spurious"])
-        if looks.any():
-            judges += (images.isin(table["image_id"][looks]) | is_bare).to_numpy()
-    return dict(zip(images.tolist(), judges.tolist(), strict=True))
-
-
-def _merged_places(rows: pd.DataFrame, judges: Mapping[int, int]) -> pd.DataFrame:
+def _merged_places(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each place where an object is missed one row, the surest first."""
     merged = []
     for image_id in rows["image_id"].unique().tolist():
-        on_image, n_judges = rows[rows["image_id"] == image_id], judges[image_id]
+        on_image = rows[rows["image_id"] == image_id]
         left = on_image.sort_values("quality", kind="stable")
         while len(left):
             first = left.iloc[0]
@@ -221,12 +209,17 @@ def _merged_places(rows: pd.DataFrame, judges: Mapping[int, int]) -> pd.DataFram
             merged.append(
                 {
                     **first.to_dict(),
-                    "quality": float(np.exp(same["log_quality"].sum() / n_judges)),
+                    "quality": _quality(float(same["log_odds"].sum())),
                     "models": "; ".join(same["models"]),
                 }
             )
             left = left[(overlap < SAME_PLACE) & (np.arange(len(left)) > 0)]
     return pd.DataFrame(merged, columns=rows.columns)
+
+
+def _quality(log_odds: float) -> float:
+    """The chance of being right, of the odds of being wrong."""
+    return float(1 / (1 + np.exp(log_odds)))
 
 
 def usual_by_class(

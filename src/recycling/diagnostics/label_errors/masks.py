@@ -28,8 +28,7 @@ from recycling.predictions import LabelMaps, ProbabilityMaps
 Planes: TypeAlias = NDArray[np.float32]
 """(categories + 1, H, W), how probable each label is; plane 0 is the background."""
 
-_EDGE = 3  # pixels about a label within which what is seen beside it belongs to it
-_LEAST_MISSED = 0.1
+_RIM = 2  # pixels: what is seen beside labels is looked at without rims of twice this width
 
 
 def mask_label_errors(
@@ -47,7 +46,8 @@ def mask_label_errors(
         members: The label maps of models that have not seen these labels.
         probabilities: For each, the probabilities that its maps come from; None where it has none:
             then each pixel has one vote.
-        min_area: Square pixels; smaller regions without a label are left out.
+        min_area: Square pixels; smaller regions without a label are left out, and so is what is
+            narrower than 5 pixels, as rims of labels are.
 
     Returns:
         A row for each label and kind of error but ``missed``, and one for each region that may be
@@ -74,13 +74,14 @@ def mask_label_errors(
     usual_iou = usual_by_class(
         np.array([label.iou for label in labels], dtype=np.float64), category, len(names)
     )
+    usual_area = float(np.median([label.area for label in labels])) if labels else 1.0
     parts = []
     for image in images:
         for label in image.labels:
             parts += label.rows(
                 names, float(usual_support[label.category]), float(usual_iou[label.category])
             )
-        parts += [place.row(names) for place in image.missed]
+        parts += [place.row(names, usual_area) for place in image.missed]
     return candidates(truth, pd.DataFrame(parts) if parts else {})
 
 
@@ -97,6 +98,7 @@ class _Label:
         iou: Of the region with what is seen at its place.
         seen: The box around what is seen there; None where nothing is.
         certain: The mean probability that what is seen there is an object.
+        area: Of its region, square pixels.
     """
 
     image_id: int
@@ -107,6 +109,7 @@ class _Label:
     iou: float
     seen: list[float] | None
     certain: float
+    area: int
 
     @property
     def support(self) -> float:
@@ -162,13 +165,15 @@ class _Place:
     box: list[float]
     category: int
     certain: float
+    area: int
 
-    def row(self, names: NDArray[Any]) -> dict[str, Any]:
+    def row(self, names: NDArray[Any], usual_area: float) -> dict[str, Any]:
+        """Its candidate; one much smaller than labels usually are is likely to be none."""
         return {
             "image_id": self.image_id,
             "annotation_id": None,
             "kind": "missed",
-            "quality": 1 - self.certain,
+            "quality": 1 - self.certain * min(self.area / usual_area, 1),
             **dict(zip(BOX, self.box, strict=True)),
             "new_category": names[self.category],
             "models": f"seg: {names[self.category]} {self.certain:.2f}",
@@ -238,9 +243,7 @@ def _image(
     owner = _owners(rows, shape)
     judged = _Judged()
     is_crowd = rows["iscrowd"].to_numpy(dtype=bool)
-    crowded = np.isin(owner, np.flatnonzero(is_crowd))
     categories = pd.Index(truth.categories["category_id"]).get_indexer(rows["category_id"])
-    taken = owner >= 0
     for i, (annotation_id, box) in enumerate(
         zip(rows["annotation_id"].tolist(), rows[BOX].to_numpy().tolist(), strict=True)
     ):
@@ -261,18 +264,21 @@ def _image(
                 float((here & region).sum() / (here | region).sum()),
                 _box(here) if here.any() else None,
                 float(something[here].mean()) if here.any() else 0.0,
+                int(region.sum()),
             )
         )
-        taken |= here
-    near = cv2.dilate((owner >= 0).astype(np.uint8), np.ones((2 * _EDGE + 1,) * 2, np.uint8)) > 0
-    missed = _connected(is_seen & ~taken & ~crowded)
+    # Without rims, by which models and people always differ.
+    beside = (is_seen & (owner < 0)).astype(np.uint8)
+    rim = np.ones((2 * _RIM + 1,) * 2, np.uint8)
+    missed = _connected(cv2.morphologyEx(beside, cv2.MORPH_OPEN, rim) > 0)
     for number in range(1, int(missed.max(initial=0)) + 1):
         region = missed == number
-        certain = float(something[region].mean())
-        if region.sum() < min_area or (region & near).any() or certain < _LEAST_MISSED:
-            continue
-        category = int(planes[1:, region].mean(axis=1).argmax())
-        judged.missed.append(_Place(image_id, _box(region), category, certain))
+        if region.sum() >= min_area:
+            category = int(planes[1:, region].mean(axis=1).argmax())
+            certain = float(something[region].mean())
+            judged.missed.append(
+                _Place(image_id, _box(region), category, certain, int(region.sum()))
+            )
     return judged
 
 

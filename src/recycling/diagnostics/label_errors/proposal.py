@@ -21,6 +21,9 @@ cleaning:
     correct_annotations:
       corrections:
 """
+EVEN = 0.5
+"""The quality of a label that as much speaks against as for."""
+
 _INDENT = " " * 8
 
 
@@ -30,7 +33,7 @@ def proposed_corrections(truth: Annotations, errors: LabelErrors, n: int = 50) -
     Args:
         truth: The images and their labels; boxes that models see are cut at the images' edges.
         errors: The candidates; schema `recycling.diagnostics.LABEL_ERRORS`.
-        n: How many; those that nothing speaks against are left out.
+        n: How many; those that less speaks against than for are left out.
 
     Returns:
         YAML, with what the models say in a comment over each entry.
@@ -63,8 +66,8 @@ def proposed_corrections(truth: Annotations, errors: LabelErrors, n: int = 50) -
 
 
 def proposed(errors: LabelErrors, n: int) -> LabelErrors:
-    """The first `n` candidates, without those that nothing speaks against."""
-    return LabelErrors(errors[errors["quality"] < 1].head(n))
+    """The first `n` candidates, without those that less speaks against than for."""
+    return LabelErrors(errors[errors["quality"] < EVEN].head(n))
 
 
 def _entry(row: dict[Any, Any], size: tuple[int, int]) -> dict[str, Any]:
