@@ -216,7 +216,7 @@ def task_rows(truth, *rows):
     return candidates(truth, table)
 
 
-def test_the_odds_of_tasks_are_multiplied_and_a_label_has_one_row():
+def test_the_odds_of_tasks_are_brought_together_and_a_label_has_one_row():
     truth = labels((GLASS, 0, 0, 9, 9), (GLASS, 20, 0, 29, 9))
     box, place, near = (0, 0, 9, 9), (50, 50, 60, 60), (52, 50, 60, 60)
     det = task_rows(
@@ -230,8 +230,8 @@ def test_the_odds_of_tasks_are_multiplied_and_a_label_has_one_row():
     seg = task_rows(truth, (0.25, "missed", None, *near, "seg: Glass"))
     errors = rank_label_errors(truth, {"cls": cls, "det": det, "seg": seg})
     assert errors["kind"].tolist() == ["missed", "missed", "wrong_class"]
-    # The odds of being wrong: 24 and 3; 91 / 9; 3 and 1.
-    expected = [1 / (1 + 24 * 3), 0.09, 1 / (1 + 3 * 1)]
+    # The odds of being wrong: 24 and 3; 91 / 9; 3 and 1. Two tasks count as the root of two.
+    expected = [1 / (1 + (24 * 3) ** 0.5**0.5), 0.09, 1 / (1 + (3 * 1) ** 0.5**0.5)]
     assert errors["quality"].tolist() == pytest.approx(expected)
     assert errors["models"].tolist() == ["det: Glass; seg: Glass", "det: Paper",
                                          "det: Metal; cls: Glass"]  # fmt: skip

@@ -155,9 +155,10 @@ def image_qualities(table: pd.DataFrame) -> pd.Series[float]:
 def rank_label_errors(truth: Annotations, of_tasks: Mapping[str, LabelErrors]) -> LabelErrors:
     """One ranking of what the models of several tasks say of the same labels.
 
-    For each label and kind of error, the odds that the label is wrong are multiplied over the tasks
-    that judge it, as if these were independent. A label has one row: its worst kind. Where several
-    tasks miss an object at one place, it has one row too.
+    For each label and kind of error, the log odds that the label is wrong are added over the n
+    tasks that judge it, and divided by the root of n: what is hard for one is hard for all, so that
+    they count for more than one and for less than n. A label has one row: its worst kind. Where
+    several tasks miss an object at one place, it has one row too.
 
     Args:
         truth: The images and their labels.
@@ -182,8 +183,9 @@ def _merged_labels(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each label the worst kind, by all tasks; told by the one that is surest."""
     if rows.empty:
         return rows
-    by_kind = rows.groupby(["annotation_id", "kind"], observed=True)
-    rows = rows.assign(merged=by_kind["log_odds"].transform("sum").map(_quality))
+    odds = rows.groupby(["annotation_id", "kind"], observed=True)["log_odds"]
+    joint = odds.transform("sum") / odds.transform("size") ** 0.5
+    rows = rows.assign(merged=joint.map(_quality))
     worst = rows.groupby("annotation_id")["merged"].transform("min")
     worst_kind = rows[rows["merged"] == worst]
     told = worst_kind.sort_values(["annotation_id", "kind", "quality"], kind="stable")
@@ -209,7 +211,7 @@ def _merged_places(rows: pd.DataFrame) -> pd.DataFrame:
             merged.append(
                 {
                     **first.to_dict(),
-                    "quality": _quality(float(same["log_odds"].sum())),
+                    "quality": _quality(float(same["log_odds"].sum()) / len(same) ** 0.5),
                     "models": "; ".join(same["models"]),
                 }
             )
