@@ -95,10 +95,18 @@ def test_box_scores_are_those_of_the_paper_weighted_by_how_sure_detectors_are():
 
 def test_a_box_around_nothing_is_told_by_what_is_usually_seen_of_its_category():
     truth = labels((GLASS, 10, 10, 30, 30), (GLASS, 60, 60, 80, 80), (METAL, 60, 10, 80, 30))
-    errors = box_label_errors(truth, detections((GLASS, 0.8, 10, 10, 30, 30)))
+    found = detections((GLASS, 0.8, 10, 10, 30, 30), (METAL, 0.9, 60, 10, 80, 30))
+    errors = box_label_errors(truth, found)
     assert quality(errors, "spurious", 2) == pytest.approx(1 - 0.4)  # usually (0.8 + 0) / 2
     assert quality(errors, "spurious", 1) == 1
-    assert quality(errors, "spurious", 3) == 1  # of Metal, nothing is ever seen
+    assert quality(errors, "spurious", 3) == 1
+
+
+def test_a_small_box_is_no_fault_where_small_things_are_never_seen():
+    truth = labels((GLASS, 10, 10, 50, 50), (GLASS, 60, 60, 65, 65), (GLASS, 50, 0, 90, 40))
+    errors = box_label_errors(truth, detections((GLASS, 0.9, 10, 10, 50, 50)))
+    assert quality(errors, "spurious", 2) == 1
+    assert quality(errors, "spurious", 3) == pytest.approx(1 - 0.3)  # usually 0.9 / 3
 
 
 def test_a_place_that_is_another_labels_speaks_for_that_one_only():

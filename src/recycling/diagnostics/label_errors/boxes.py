@@ -26,7 +26,7 @@ from recycling.diagnostics.label_errors.core import (
     candidates,
     intersections,
     iou,
-    usual_by_class,
+    usual,
 )
 from recycling.evaluation import EvaluationError
 from recycling.predictions import DETECTIONS, Detections
@@ -74,10 +74,12 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
     names = truth.categories["name"].to_numpy(dtype=object)
     support = np.concatenate([image.support for image in images])
     category = np.concatenate([image.category for image in images])
-    usual = usual_by_class(support, category, len(names))
+    area = np.concatenate([areas(image.boxes) for image in images])
+    of_labels = usual(support, category, area, len(names))
+    ends = np.cumsum([len(image.boxes) for image in images])
     parts: list[dict[str, Any]] = []
-    for image in images:
-        parts += image.rows(usual, names)
+    for image, own in zip(images, np.split(of_labels, ends[:-1]), strict=True):
+        parts += image.rows(own, names)
     return candidates(truth, pd.DataFrame(parts) if parts else {})
 
 
@@ -151,14 +153,14 @@ class _Image:
         """(labels,), that each label is around something."""
         return np.asarray((self.similarity * self.certain).max(axis=1, initial=0))
 
-    def rows(self, usual: NDArray[np.float64], names: NDArray[Any]) -> list[dict[str, Any]]:
-        """The candidates of this image; `usual` is the mean support of each category."""
+    def rows(self, expected: NDArray[np.float64], names: NDArray[Any]) -> list[dict[str, Any]]:
+        """The candidates of this image; `expected` is what is usual for each label."""
         return [
             row
             for of_kind in (
                 self._wrong(names),
                 self._elsewhere(names),
-                self._spurious(usual, names),
+                self._spurious(expected, names),
             )
             for row in of_kind
         ] + self._missed(names)
@@ -203,12 +205,12 @@ class _Image:
             )  # fmt: skip
 
     def _spurious(
-        self, usual: NDArray[np.float64], names: NDArray[Any]
+        self, expected: NDArray[np.float64], names: NDArray[Any]
     ) -> Iterator[dict[str, Any]]:
-        """How far what is detected falls short of what usually is in boxes of that category."""
+        """How far what is detected falls short of what usually is in such boxes."""
         support = self.support
-        for i, short in enumerate(np.maximum(usual[self.category] - support, 0)):
-            says = f"det: something {support[i]:.2f}, usually {usual[self.category[i]]:.2f}"
+        for i, short in enumerate(np.maximum(expected - support, 0)):
+            says = f"det: something {support[i]:.2f}, usually {expected[i]:.2f}"
             yield self._label(i, names, kind="spurious", quality=1 - short, models=says)
 
     def _missed(self, names: NDArray[Any]) -> list[dict[str, Any]]:

@@ -65,6 +65,8 @@ FLOOR = 0.001
 TEMPERATURE = 0.1
 """Of the pooling over an image's labels, as in ObjectLab."""
 
+_SIZES = (32.0**2, 96.0**2)
+
 SAME_PLACE = 0.3
 """The intersection over union from which on two tasks miss the same object."""
 
@@ -222,6 +224,34 @@ def _merged_places(rows: pd.DataFrame) -> pd.DataFrame:
 def _quality(log_odds: float) -> float:
     """The chance of being right, of the odds of being wrong."""
     return float(1 / (1 + np.exp(log_odds)))
+
+
+def usual(
+    support: NDArray[np.float64],
+    category: NDArray[np.intp],
+    area: NDArray[np.float64],
+    n_classes: int,
+) -> NDArray[np.float64]:
+    """What models say for labels like each: the mean of its class or of its size, the lower one.
+
+    What is small is seen less, whatever it is.
+
+    Args:
+        support: (n,), from 0 to 1.
+        category: (n,), the class of each label.
+        area: (n,), square pixels; sizes are COCO's small, medium and large.
+        n_classes: How many classes there are.
+
+    Returns:
+        (n,).
+
+    >>> support, area = np.array([1.0, 0.5, 0.0]), np.array([2000.0, 2000, 30])
+    >>> usual(support, np.array([0, 0, 0]), area, 1).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    size = np.digitize(area, _SIZES)
+    by_class = usual_by_class(support, category, n_classes)[category]
+    return np.minimum(by_class, usual_by_class(support, size, len(_SIZES) + 1)[size])
 
 
 def usual_by_class(

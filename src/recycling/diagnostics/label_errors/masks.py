@@ -20,7 +20,7 @@ from recycling.diagnostics.label_errors.core import (
     NEW_BOX,
     LabelErrors,
     candidates,
-    usual_by_class,
+    usual,
 )
 from recycling.evaluation.masks import check_label_maps, of_size
 from recycling.predictions import LabelMaps, ProbabilityMaps
@@ -68,19 +68,16 @@ def mask_label_errors(
     names = truth.categories["name"].to_numpy(dtype=object)
     labels = [label for image in images for label in image.labels]
     category = np.array([label.category for label in labels], dtype=np.intp)
-    usual_support = usual_by_class(
-        np.array([label.support for label in labels], dtype=np.float64), category, len(names)
+    area = np.array([label.area for label in labels], dtype=np.float64)
+    of_support, of_iou = (
+        usual(np.array(values, dtype=np.float64), category, area, len(names)).tolist()
+        for values in ([label.support for label in labels], [label.iou for label in labels])
     )
-    usual_iou = usual_by_class(
-        np.array([label.iou for label in labels], dtype=np.float64), category, len(names)
-    )
-    usual_area = float(np.median([label.area for label in labels])) if labels else 1.0
+    usual_area = float(np.median(area)) if labels else 1.0
     parts = []
+    for label, support, overlap in zip(labels, of_support, of_iou, strict=True):
+        parts += label.rows(names, support, overlap)
     for image in images:
-        for label in image.labels:
-            parts += label.rows(
-                names, float(usual_support[label.category]), float(usual_iou[label.category])
-            )
         parts += [place.row(names, usual_area) for place in image.missed]
     return candidates(truth, pd.DataFrame(parts) if parts else {})
 
@@ -119,7 +116,7 @@ class _Label:
     def rows(
         self, names: NDArray[Any], usual_support: float, usual_iou: float
     ) -> list[dict[str, Any]]:
-        """Its candidates; what is usual is the mean of the labels of its category."""
+        """Its candidates; usual is what such labels have."""
         others = self.scores.copy()
         others[self.category] = -1
         new, own = int(others.argmax()), float(self.scores[self.category])

@@ -56,7 +56,9 @@ def plant(
     chosen = labels.drop_duplicates("image_id")
     n_each = min(n_each, len(chosen) // len(kinds))
     kind_of: dict[int, Kind] = {}
-    changed, gone, new = [], [], []
+    gone: list[int] = []
+    changed: list[dict[Any, Any]] = []
+    new: list[dict[Any, Any]] = []
     ids = iter(free_ids(set(table["annotation_id"].tolist()), n_each))
     for place, kind in enumerate(kinds):
         for row in chosen.iloc[place * n_each : (place + 1) * n_each].to_dict("records"):
