@@ -64,32 +64,38 @@ def quality(errors, kind, annotation_id=None):
 
 
 def test_box_scores_are_those_of_the_paper_weighted_by_how_sure_detectors_are():
-    truth = labels((GLASS, 10, 10, 30, 30), (METAL, 50, 50, 90, 90))
+    truth = labels((GLASS, 10, 10, 30, 30), (METAL, 50, 50, 90, 90), (METAL, 50, 0, 90, 40))
     found = detections(
         (METAL, 0.8, 10, 10, 30, 30),
         (GLASS, 0.2, 10, 10, 30, 30),
         (METAL, 0.9, 60, 50, 100, 90),
+        (METAL, 0.9, 50, 0, 90, 40),
         (GLASS, 0.7, 10, 60, 30, 80),
     )
     errors = box_label_errors(truth, found)
     assert list(errors.columns) == LABEL_ERRORS.names
     # 10 of 40 pixels to the right: an IoU of 1200 / 2000, and a tenth for the centres.
     alike = 0.9 * 0.6 + 0.1 * (1 - 10 / np.hypot(100, 100))
-    assert quality(errors, "wrong_class", 1) == pytest.approx(1 - (0.8 - 0.2))
+    usually = (alike + 1) / 2
+    wrong, placed = 1 - (0.8 - 0.2), 1 - 0.9 * (usually - alike)
+    around = 1 - 0.9 * (usually - alike)  # what is seen in label 2 is 0.9 times the likeness
+    assert quality(errors, "wrong_class", 1) == pytest.approx(wrong)
     assert quality(errors, "wrong_class", 2) == 1
     assert quality(errors, "badly_placed", 1) == pytest.approx(1)
-    assert quality(errors, "badly_placed", 2) == pytest.approx(1 - 0.9 * (1 - alike))
+    assert quality(errors, "badly_placed", 2) == pytest.approx(placed)
+    assert quality(errors, "spurious", 2) == pytest.approx(around)
     assert quality(errors, "missed") == pytest.approx(0.3)
-    first = errors.iloc[:3]
-    assert first["kind"].tolist() == ["missed", "wrong_class", "badly_placed"]
-    assert first["new_category"].iloc[:2].tolist() == ["Glass", "Metal"]
-    assert first[BOX].iloc[0].tolist() == [10, 60, 30, 80]
-    assert first[[f"new_{edge}" for edge in BOX]].iloc[2].tolist() == [60, 50, 100, 90]
-    # ObjectLab's pooling: of four kinds, spurious speaks against none; softmin at 0.1 of two each.
+    assert errors["kind"].tolist()[:2] == ["missed", "wrong_class"]
+    assert errors["new_category"].iloc[:2].tolist() == ["Glass", "Metal"]
+    assert errors[BOX].iloc[0].tolist() == [10, 60, 30, 80]
+    row = errors[(errors["kind"] == "badly_placed") & (errors["annotation_id"] == 2)].iloc[0]
+    assert row[[f"new_{edge}" for edge in BOX]].tolist() == [60, 50, 100, 90]
+    # ObjectLab's pooling: the softmin at 0.1 of each kind, then their geometric mean.
     pooled = [0.3]
-    for pair in ((0.4, 1.0), (quality(errors, "badly_placed", 2), 1.0)):
-        weights = np.exp((1 - np.array(pair)) / 0.1)
-        pooled.append(float(weights @ pair / weights.sum()))
+    for lowest in (wrong, placed, around):
+        qualities = np.array([lowest, 1, 1])
+        weights = np.exp((1 - qualities) / 0.1)
+        pooled.append(float(weights @ qualities / weights.sum()))
     assert errors["image_quality"].unique() == pytest.approx([np.prod(pooled) ** 0.25])
 
 
@@ -385,8 +391,12 @@ def test_what_less_speaks_against_than_for_is_not_proposed():
 
 
 def test_a_proposed_box_is_cut_at_the_edges_of_its_image():
-    truth = labels((GLASS, 80, 80, 90, 90))
-    found = detections((METAL, 0.9, 20, -3, 40.123, 30), (GLASS, 0.9, 82, 80, 103, 99))
+    seen = [(GLASS, x, 40, x + 10, 50) for x in (0, 20, 40, 60)]
+    truth = labels((GLASS, 80, 80, 90, 90), *seen)
+    found = detections(
+        (METAL, 0.9, 20, -3, 40.123, 30), (GLASS, 0.9, 82, 80, 103, 99),
+        *((GLASS, 0.9, *corners) for _, *corners in seen),
+    )  # fmt: skip
     text = proposed_corrections(truth, box_label_errors(truth, found))
     assert "category: Metal, box: [20.0, 0.0, 40.12, 30.0], add: true}" in text
     assert "new_box: [82.0, 80.0, 100.0, 99.0]}" in text

