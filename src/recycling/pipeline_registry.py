@@ -15,6 +15,7 @@ from recycling.pipelines import (
     augmented_sets,
     data_cleaning,
     ensembling,
+    label_errors,
     pseudo_labeling,
     splitting,
     studies,
@@ -29,7 +30,7 @@ _active: Plan | None = None
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The eight pipelines, `__default__`, which is all of them, and those of studies and searches.
+    """The eight pipelines, `__default__`, which is all of them, `label_errors`, studies, searches.
 
     Without models and files of predictions there is nothing to train or fuse: `__default__` cleans
     and splits.
@@ -49,6 +50,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **pipelines,
         **{f"tune_{own.name}": tuning.create_pipeline(own) for own in plan.tunings},
         **{f"study_{study.name}": studies.create_pipeline(plan, study) for study in plan.studies},
+        "label_errors": label_errors.create_pipeline(plan),
     }
 
 

@@ -35,6 +35,15 @@ from recycling.diagnostics.errors import (
     pixel_error_correlation,
 )
 from recycling.diagnostics.gains import CLASS_GAINS, ClassGains, best_member, class_gains
+from recycling.diagnostics.label_errors import (
+    LABEL_ERRORS,
+    LabelErrors,
+    box_label_errors,
+    class_label_errors,
+    mask_label_errors,
+    proposed_corrections,
+    rank_label_errors,
+)
 from recycling.diagnostics.leaderboard import (
     LEADERBOARD_POINTS,
     LEADERBOARD_RESIDUALS,
@@ -59,6 +68,7 @@ __all__ = [
     "CONTRIBUTIONS",
     "DISAGREEMENT",
     "ERROR_CORRELATION",
+    "LABEL_ERRORS",
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
     "PRECISION_THRESHOLDS",
@@ -69,6 +79,7 @@ __all__ = [
     "Contributions",
     "Disagreement",
     "ErrorCorrelation",
+    "LabelErrors",
     "LeaderboardComparison",
     "PrecisionThresholds",
     "ScoreThresholds",
@@ -76,7 +87,9 @@ __all__ = [
     "as_predictions",
     "best_member",
     "best_threshold",
+    "box_label_errors",
     "class_gains",
+    "class_label_errors",
     "compare_with_leaderboard",
     "crop_error_correlation",
     "detection_agreement",
@@ -85,12 +98,15 @@ __all__ = [
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
+    "mask_label_errors",
     "member_contributions",
     "object_error_correlation",
     "pixel_error_correlation",
     "precision_thresholds",
     "probability_agreement",
     "probability_changes",
+    "proposed_corrections",
+    "rank_label_errors",
     "score_thresholds",
     "threshold_sentence",
 ]

@@ -33,6 +33,7 @@ SECTIONS = (
     "ensembling",
     "evaluation",
     "experiments",
+    "label_errors",
     "leaderboard",
     "models",
     "pseudo_labeling",

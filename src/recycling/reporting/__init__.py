@@ -11,6 +11,7 @@ from recycling.reporting.figures import (
     scores_figure,
 )
 from recycling.reporting.grids import classification_grid, detection_grid, segmentation_grid
+from recycling.reporting.label_errors import label_errors_grid
 from recycling.reporting.layout import RgbImage, image_grid
 from recycling.reporting.overlays import overlay_detections, overlay_label_maps
 from recycling.reporting.panels.likeness import likeness_figure
@@ -37,6 +38,7 @@ __all__ = [
     "detection_grid",
     "example_images",
     "image_grid",
+    "label_errors_grid",
     "likeness_figure",
     "overlay_detections",
     "overlay_label_maps",

@@ -11,11 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
+from recycling.reporting.close_ups import (
+    AFTER,
+    BEFORE,
+    NO_IMAGE,
+    draw_box,
+    surroundings,
+    window,
+    wrapped,
+)
 from recycling.reporting.grids import read_image
 from recycling.reporting.layout import (
     GAP,
     INK,
-    WHITE,
     Rgb,
     RgbImage,
     image_grid,
@@ -26,18 +34,11 @@ from recycling.reporting.layout import (
 )
 from recycling.reporting.overlays import counted
 
-BEFORE: Rgb = (217, 119, 74)
-AFTER: Rgb = (24, 100, 171)
-
 # What an audit is about; a rule shows the first of these that it touches.
 _PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
 _DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 _TILE = 210
-_NO_IMAGE: Rgb = (233, 236, 239)  # where there is no image
 _QUIET: Rgb = (134, 142, 150)
-_SURROUNDINGS = 0.6  # of the box's longer side, on each side
-_MIN_SURROUNDINGS = 24  # pixels
-_SMALL = 8  # pixels on the tile; a smaller box is ringed instead
 
 
 def cleaning_examples(
@@ -87,15 +88,18 @@ class _Lookup:
         added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
         for category_id, after in zip(added["subject_id"], added["after"], strict=True):
             self.names.setdefault(category_id, _parse(after)["name"])
+        made = audit[(audit["subject"] == "annotation") & (audit["action"] == "add")]
+        self.added = dict(zip(made["subject_id"], map(_parse, made["after"]), strict=True))
         self.folder = folder
         self.checks = checks
         first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
         self.of_group = dict(zip(first_of_group["group"], first_of_group["image_id"], strict=True))
 
     def annotation(self, annotation_id: int) -> dict[str, Any]:
-        """Its row."""
+        """Its row, raw or as a rule added it."""
         rows = self.annotations[self.annotations["annotation_id"] == annotation_id]
-        return {str(key): value for key, value in rows.to_dict("records")[0].items()}
+        row = rows.to_dict("records")[0] if len(rows) else self.added[annotation_id]
+        return {str(key): value for key, value in row.items()}
 
     def image(self, image_id: int) -> RgbImage:
         """The image, or a grey image of its size."""
@@ -103,7 +107,7 @@ class _Lookup:
         try:
             return read_image(self.folder, image["file_name"])
         except (OSError, ValueError):
-            return np.full((image["height"], image["width"], 3), _NO_IMAGE, dtype=np.uint8)
+            return np.full((image["height"], image["width"], 3), NO_IMAGE, dtype=np.uint8)
 
 
 def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
@@ -150,27 +154,6 @@ def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     return np.concatenate([tile, text_band(_TILE, lines)])
 
 
-def wrapped(text: str, width: int, count: int) -> list[str]:
-    """`text` in at most `count` lines that are `width` pixels wide; the last one may be cut.
-
-    >>> wrapped("drawn around no object at all", 120, 2)
-    ['drawn around', 'no object at all']
-    """
-    lines: list[str] = []
-    words = text.split()
-    while words and len(lines) < count - 1:
-        taken = 1
-        while taken < len(words) and not shortened(" ".join(words[: taken + 1]), width).endswith(
-            "…"
-        ):
-            taken += 1
-        lines.append(shortened(" ".join(words[:taken]), width))
-        words = words[taken:]
-    if words:
-        lines.append(shortened(" ".join(words), width))
-    return lines
-
-
 def _parse(text: Any) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
     return values
@@ -181,7 +164,7 @@ def _image_tile(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> Rgb
     duplicate = _duplicate_of(lookup, image_id, after)
     shown = [image_id] if duplicate is None else [duplicate, image_id]
     width = (_TILE - 4 * (len(shown) - 1)) // len(shown)
-    tile = np.full((_TILE, _TILE, 3), _NO_IMAGE, dtype=np.uint8)
+    tile = np.full((_TILE, _TILE, 3), NO_IMAGE, dtype=np.uint8)
     for index, shown_id in enumerate(shown):
         image = lookup.image(shown_id)
         small = scaled(image, min(width / image.shape[1], _TILE / image.shape[0]))
@@ -207,24 +190,23 @@ def _annotation_tile(
     # Earlier rules may have changed it, so the audit's values go before the raw ones.
     was = lookup.annotation(annotation_id) | before
     now = was | after if after else {}
+    drawn = [(values, colour) for values, colour in ((was, BEFORE), (now, AFTER)) if values]
+    if after and annotation_id in lookup.added and not before:
+        drawn = drawn[1:]  # it was not there
     image = lookup.image(was["image_id"])
     # No further than an image's side beyond it: a box may be of any size.
     reach = np.tile(image.shape[1::-1], 2)
-    boxes = [
-        np.clip([values[edge] for edge in BOX], -reach, 2 * reach)
-        for values in (was, now)
-        if values
-    ]
-    left, top, side = _surroundings(np.array(boxes))
+    boxes = [np.clip([values[edge] for edge in BOX], -reach, 2 * reach) for values, _ in drawn]
+    left, top, side = surroundings(np.array(boxes))
     scale = _TILE / side
-    canvas = _window(image, left, top, side)
-    if "segmentation" in after:
+    canvas = window(image, left, top, side)
+    if len(drawn) == 2 and "segmentation" in after:
         old, new = (_mask(values, image) for values in (was, now))
-        _tint(canvas, _window(old & ~new, left, top, side), BEFORE)
-        _tint(canvas, _window(new, left, top, side), AFTER)
+        _tint(canvas, window(old & ~new, left, top, side), BEFORE)
+        _tint(canvas, window(new, left, top, side), AFTER)
     tile = scaled(canvas, scale)[:_TILE, :_TILE]
-    for box, colour in zip(boxes, (BEFORE, AFTER), strict=False):
-        _draw_box(tile, (box - [left, top, left, top]) * scale, colour)
+    for box, (_, colour) in zip(boxes, drawn, strict=True):
+        draw_box(tile, (box - [left, top, left, top]) * scale, colour)
     return tile
 
 
@@ -233,40 +215,6 @@ def _mask(values: Mapping[str, Any], image: RgbImage) -> NDArray[np.bool_]:
     return annotation_mask(text, [values[edge] for edge in BOX], *image.shape[:2])
 
 
-def _surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Left, top and side of the square to show, whole pixels."""
-    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    longer = float((high - low).max())
-    side = round(longer + 2 * max(_SURROUNDINGS * longer, _MIN_SURROUNDINGS))
-    left, top = np.floor((low + high - side) / 2).astype(int).tolist()
-    return left, top, side
-
-
-def _window(image: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
-    """A square of an image; what lies outside it is grey, or false."""
-    outside = _NO_IMAGE if image.ndim == 3 else False
-    window = np.full((side, side, *image.shape[2:]), outside, dtype=image.dtype)
-    height, width = image.shape[:2]
-    x_min, y_min = max(left, 0), max(top, 0)
-    x_max, y_max = min(left + side, width), min(top + side, height)
-    if x_min < x_max and y_min < y_max:
-        window[y_min - top : y_max - top, x_min - left : x_max - left] = image[
-            y_min:y_max, x_min:x_max
-        ]
-    return window
-
-
 def _tint(canvas: RgbImage, mask: NDArray[np.bool_], colour: Rgb) -> None:
     mixed = 0.4 * canvas[mask] + 0.6 * np.array(colour)
     canvas[mask] = mixed.astype(np.uint8)
-
-
-def _draw_box(tile: RgbImage, corners: NDArray[np.float64], colour: Rgb) -> None:
-    import cv2
-
-    x_min, y_min, x_max, y_max = np.rint(corners).astype(int).tolist()
-    for ink, thickness in ((WHITE, 4), (colour, 2)):
-        if max(x_max - x_min, y_max - y_min) < _SMALL:
-            cv2.circle(tile, (x_min, y_min), _SMALL, ink, thickness, cv2.LINE_AA)
-        else:
-            cv2.rectangle(tile, (x_min, y_min), (x_max, y_max), ink, thickness, cv2.LINE_AA)

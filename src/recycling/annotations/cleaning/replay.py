@@ -109,7 +109,10 @@ def _table_after(subject: Subject, table: pd.DataFrame, audit: pd.DataFrame) -> 
         new = [row_id for row_id in rows if row_id not in row_of]
         changed = _like(after, [rows[i] for i in old], [row_of[i] for i in old])
         left = pd.concat([after.drop(index=touched.index), changed]).sort_index()
-        new_rows = [positions[i] for i in new]
+        # What a rule added to the raw tables was in no row of theirs: it is at the end.
+        new_rows = [
+            positions[i] if positions[i] >= 0 else len(left) + place for place, i in enumerate(new)
+        ]
         gaps = np.setdiff1d(np.arange(len(left) + len(new)), new_rows)[: len(left)]
         added = _like(after, [rows[i] for i in new], new_rows)
         after = pd.concat([left.set_axis(gaps), added])

@@ -64,11 +64,12 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
     """
     totals = {subject: len(table) for subject, table in tables(raw).items()}
     file_names = dict(zip(raw.images["image_id"], raw.images["file_name"], strict=True))
+    images_of = _images_of(audit, raw)
     lines = []
     for rule, of_rule in audit.groupby("rule", sort=False):
         parts = [
-            f"{len(part)} of {totals[subject]} {PLURALS[subject]} {_DONE[action]} "
-            f"({listed(_names(part, raw, file_names), _SHOWN)})"
+            f"{_counted(len(part), totals[subject], action)} {PLURALS[subject]} {_DONE[action]} "
+            f"({listed(_names(part, raw, file_names, images_of), _SHOWN)})"
             for (subject, action), part in _by_subject(of_rule)
         ]
         lines.append(f"{rule}: {', '.join(parts)}")
@@ -85,6 +86,10 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
             "(names)"
         )
     return lines
+
+
+def _counted(n: int, total: int, action: str) -> str:
+    return str(n) if action == "add" else f"{n} of {total}"  # what is added was among none
 
 
 def _alike_categories(audit: pd.DataFrame, raw: Annotations) -> Iterator[str]:
@@ -133,9 +138,25 @@ def _by_subject(
         yield cast("tuple[Subject, str]", key), part
 
 
-def _names(part: pd.DataFrame, raw: Annotations, file_names: Mapping[int, str]) -> Iterator[str]:
+def _images_of(audit: pd.DataFrame, raw: Annotations) -> dict[int, int]:
+    """The image of each annotation, also of those that a rule added."""
+    table = raw.annotations
+    images_of = dict(zip(table["annotation_id"].tolist(), table["image_id"].tolist(), strict=True))
+    whole = audit["after"].fillna(audit["before"])  # the rows of what was added or dropped
+    acted = (audit["subject"] == "annotation") & (audit["action"] != "change")
+    acted &= ~audit["subject_id"].isin(list(images_of))
+    for own, text in zip(audit["subject_id"][acted].tolist(), whole[acted], strict=True):
+        images_of.setdefault(own, json.loads(text)["image_id"])
+    return images_of
+
+
+def _names(
+    part: pd.DataFrame,
+    raw: Annotations,
+    file_names: Mapping[int, str],
+    images_of: Mapping[int, int],
+) -> Iterator[str]:
     """What a user knows each subject by; of the first, also why it was changed."""
-    of_annotation = raw.annotations.set_index("annotation_id")["image_id"]
     of_category = raw.categories.set_index("category_id")["name"]
     for number, (subject, own, reason) in enumerate(
         zip(part["subject"], part["subject_id"].tolist(), part["reason"], strict=True)
@@ -147,7 +168,7 @@ def _names(part: pd.DataFrame, raw: Annotations, file_names: Mapping[int, str]) 
         elif subject == "category":
             name = shown_name(of_category[own]) if own in of_category.index else str(own)
         else:
-            name = f"{own} on {shown_name(file_names[of_annotation[own]])}"
+            name = f"{own} on {shown_name(file_names[images_of[own]])}"
         yield name if number else f"{name}: {reason}"
 
 
