@@ -78,6 +78,11 @@ REFUSED = {
         "train.annotations with: kedro run --to-outputs folds,test.annotations,train.annotations "
         "--only-missing-outputs"
     ),
+    "--nodes cls.resnet18.fold0.train": (
+        "cls.resnet18.fold0.training_part: only in memory while a run makes it (dataset "
+        "'cls.resnet18.fold0.training_part'); let the same run make it: add "
+        "cls.resnet18.fold0.select_fold to --nodes, or run --namespaces cls.resnet18.fold0"
+    ),
     "--env mine": (
         "conf/mine/parameters.yml: no parameter 'cleaning.test'; add it: 'cleaning' there replaces "
         "that of conf/base whole"

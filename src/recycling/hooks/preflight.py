@@ -95,6 +95,13 @@ def _what_is_missing(
     made = [name for name in missing if name in makers]
     if not made:
         return _not_given(sorted(given), catalog)
+    in_memory = [name for name in made if name not in catalog]
+    if in_memory:  # made by a run of its own, it would be gone again
+        node = makers[in_memory[0]]
+        return (
+            f"{_shown_inputs(in_memory, catalog)}; let the same run make it: add {node.name} to "
+            f"--nodes, or run --namespaces {node.namespace}"
+        )
     if len(made) <= MOST_OUTPUTS:
         what = f"--to-outputs {','.join(made)}"
     else:

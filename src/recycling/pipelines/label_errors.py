@@ -62,7 +62,7 @@ def judging(plan: Plan, task: Task) -> list[TrainingPlan]:
     """
     by_model: dict[str, list[TrainingPlan]] = {}
     for training in plan.trainings:
-        if training.task == task and training.fold is not None and training.control_of is None:
+        if training.task == task and training.fold is not None and training.is_member:
             by_model.setdefault(training.model, []).append(training)
     most = max(map(len, by_model.values()), default=0)
     return [training for own in by_model.values() if len(own) == most for training in own]
