@@ -74,7 +74,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         side.label: [only_on(truth, own) for own in side.predictions[part]] for side in sides
     }
     metric = place.metric(first.task)
-    where = "images that none has seen" if part == "out_of_fold" else "the test images"
+    where = "images that none has seen" if part == "out_of_fold" else "test images"
     if has_truth(truth):
         trained = all(side.is_training for side in sides)
         compared = compare_scores(
@@ -90,7 +90,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
                 click.echo(line)
         place.save(_slug(sides), "scores", compared.table)
     else:
-        click.echo(f"\n{where} have no labels: nothing is scored")
+        click.echo(f"\nthe {where} have no labels: nothing is scored")
     for other in others:
         _say_disagreement(place, truth, predicted, first, other)
     if has_truth(truth):
@@ -129,10 +129,10 @@ def _say_disagreement(
     place: Workplace, truth: Any, predicted: dict[str, list[Any]], first: Side, other: Side
 ) -> None:
     """Say where two sides differ most, by class and by image, and draw it."""
-    from recycling.diagnostics import disagreement
+    from recycling.diagnostics import changes_between, disagreement
 
     one, two = predicted[first.label][0], predicted[other.label][0]
-    counts, changes = disagreement(truth, one, two)
+    counts, changes = disagreement(truth, one, two), changes_between(one, two)
     differing = counts[counts["first"] != counts["second"]]
     what = {"cls": "crops", "det": "boxes", "seg": "pixels"}[first.task]
     total, differ = int(counts["count"].sum()), int(differing["count"].sum())

@@ -187,7 +187,7 @@ class Workplace:
     def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
         """The confusion matrix of each side, one beside the other."""
         expected = as_predictions(truth, next(iter(predicted.values())))
-        counts = {name: disagreement(truth, expected, own)[0] for name, own in predicted.items()}
+        counts = {name: disagreement(truth, expected, own) for name, own in predicted.items()}
         return confusions_figure(counts)
 
     def picture(

@@ -17,6 +17,7 @@ from recycling.diagnostics.disagreement import (
     DISAGREEMENT,
     Disagreement,
     as_predictions,
+    changes_between,
     disagreement,
 )
 from recycling.diagnostics.diversity import (
@@ -88,6 +89,7 @@ __all__ = [
     "best_member",
     "best_threshold",
     "box_label_errors",
+    "changes_between",
     "class_gains",
     "class_label_errors",
     "compare_with_leaderboard",

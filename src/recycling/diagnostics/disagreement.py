@@ -42,31 +42,50 @@ SCORE, OVERLAP = 0.3, 0.5
 
 def disagreement(
     truth: Annotations, first: Any, second: Any, *, score_threshold: float = SCORE
-) -> tuple[Disagreement, Changes]:
-    """How two predictions differ: by class, and by image or crop.
+) -> Disagreement:
+    """How two predictions differ, class by class.
 
     Args:
-        truth: The images that were predicted on; only names are looked at.
+        truth: The images that were predicted on; only names of categories are looked at.
         first: Detections, class probabilities or label maps.
         second: Of the same kind, of the same images.
         score_threshold: Boxes below this score are left out.
 
     Returns:
-        Counts of what both say, those that differ most often first; and how far each image, or
-        crop, differs.
+        Counts of what both say of each crop, box or pixel, those that differ most often first.
+
+    Raises:
+        EnsemblingError: One lacks images that the other has.
+    """
+    names = dict(zip(truth.categories["category_id"], truth.categories["name"], strict=True))
+    if not isinstance(second, pd.DataFrame):
+        return _of_pixels(list(names.values()), first, second)
+    if "image_id" in second:
+        return _of_boxes(names, first, Detections(second), score_threshold)
+    return _of_crops(first, ClassProbabilities(second))
+
+
+def changes_between(first: Any, second: Any, *, score_threshold: float = SCORE) -> Changes:
+    """How far two predictions differ, by image or crop, the most first.
+
+    Args:
+        first: Detections, class probabilities or label maps.
+        second: Of the same kind, of the same images.
+        score_threshold: Boxes below this score are left out.
 
     Raises:
         EnsemblingError: One lacks images, crops or classes that the other has.
     """
-    names = dict(zip(truth.categories["category_id"], truth.categories["name"], strict=True))
-    if isinstance(first, LabelMaps):
-        return _of_pixels(list(names.values()), first, second), label_map_changes(first, second)
-    if "image_id" in first:
-        changes = detection_changes(
-            first, second, member_threshold=score_threshold, ensemble_threshold=score_threshold
+    if not isinstance(second, pd.DataFrame):
+        return label_map_changes(first, second)
+    if "image_id" in second:
+        return detection_changes(
+            Detections(first),
+            Detections(second),
+            member_threshold=score_threshold,
+            ensemble_threshold=score_threshold,
         )
-        return _of_boxes(names, first, second, score_threshold), changes
-    return _of_crops(first, second), probability_changes(first, second)
+    return probability_changes(ClassProbabilities(first), ClassProbabilities(second))
 
 
 def as_predictions(truth: Annotations, like: Any) -> Any:
@@ -76,7 +95,7 @@ def as_predictions(truth: Annotations, like: Any) -> Any:
         truth: The images and what is on them.
         like: Predictions of the kind that is wanted.
     """
-    if isinstance(like, LabelMaps):
+    if not isinstance(like, pd.DataFrame):
         return true_label_maps(truth)
     objects = truth.objects().annotations
     if "image_id" in like:
