@@ -58,8 +58,9 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
-    from recycling.cli.sides import common_images, has_truth, only_on, shared_part
+    from recycling.cli.sides import common_images, only_on, shared_part
     from recycling.experiments import ExperimentError, compare_scores
+    from recycling.pipelines.tasks import is_labelled
 
     if len({side.task for side in sides}) > 1:
         raise ExperimentError(
@@ -75,7 +76,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     }
     metric = place.metric(first.task)
     where = "images that none has seen" if part == "out_of_fold" else "test images"
-    if has_truth(truth):
+    if is_labelled(truth):
         trained = all(side.is_training for side in sides)
         compared = compare_scores(
             metric, truth, predicted, of="trainings" if trained else "predictions"
@@ -93,7 +94,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
     for other in others:
         _say_disagreement(place, truth, predicted, first, other)
-    if has_truth(truth):
+    if is_labelled(truth):
         figure = place.confusion(truth, {label: own[0] for label, own in predicted.items()})
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 
@@ -149,8 +150,9 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
     """All that several runs have scored, each run with the first."""
     import pandas as pd
 
-    from recycling.cli.sides import common_images, has_truth, only_on, shared_part
+    from recycling.cli.sides import common_images, only_on, shared_part
     from recycling.experiments import ExperimentError, compare_scores, holm
+    from recycling.pipelines.tasks import is_labelled
 
     first, *others = runs
     things = place.things(runs)
@@ -163,7 +165,7 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
             pair = [place.thing(run.run_id, task, name, run) for run in (first, other)]
             part = shared_part(pair)
             truth = common_images(pair, part)
-            if not has_truth(truth):
+            if not is_labelled(truth):
                 continue
             predicted = {
                 label: [only_on(truth, own) for own in side.predictions[part]]

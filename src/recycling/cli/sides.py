@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from kedro.io import DataCatalog
 from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations
+from recycling.backends import Checkpoint
 from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
 from recycling.diagnostics import Changes, as_predictions, disagreement
@@ -31,7 +32,7 @@ from recycling.experiments import (
     scored_things,
 )
 from recycling.pipelines.out_of_fold import joined
-from recycling.pipelines.tasks import FORMAT, METRIC, is_labelled, predicted_rows
+from recycling.pipelines.tasks import FORMAT, METRIC, predicted_rows
 from recycling.plan import TASKS
 from recycling.plan.parameters import shown
 from recycling.predictions import SubmissionError, read_submission
@@ -49,6 +50,8 @@ OUT_OF_FOLD, TEST = "out_of_fold", "test"
 Part = str
 
 CHANGED: dict[Task, Any] = {"cls": changed_crops, "det": changed_boxes, "seg": changed_masks}
+
+FOLD, ANY_FOLD = r"\.fold(?:{})", r"\d+|_all"
 
 _THING = re.compile(
     r"(?:(?P<run>.+):)?(?P<task>cls|det|seg)\.(?P<name>\w+)(?:\.fold(?P<fold>\d+))?"
@@ -132,10 +135,9 @@ class Workplace:
         side = Side(label, task, name, is_training=name in (parameters.get("models") or {}))
         made: list[str] = []
         for part in (OUT_OF_FOLD, TEST):
+            form = f"{task}.{{}}({FOLD.format(fold or ANY_FOLD)})?.{part}_predictions"
             own = [
-                keys
-                for seed in seeds
-                if (keys := _keys(outputs, task, seed, part, fold, self.catalog, self, folder))
+                keys for seed in seeds if (keys := self._there(form.format(seed), outputs, folder))
             ]
             if own:
                 side.truth[part] = self._truth(task, part, own[0], folder)
@@ -248,6 +250,11 @@ class Workplace:
     def _kept(self, dataset: PathDataset[Any], folder: ManifestFolder) -> Path:
         return folder.kept / dataset.filepath.relative_to(self.data)
 
+    def _there(self, form: str, outputs: Iterable[str], folder: ManifestFolder | None) -> list[str]:
+        """Those datasets of this form that `load` finds."""
+        found = sorted(name for name in outputs if re.fullmatch(form, name))
+        return [name for name in found if self.is_there(name, folder)]
+
     def _outputs(self, run: Manifest | None) -> set[str]:
         if run is not None:
             return {name.replace("_metrics", "_predictions") for name in run.scores}
@@ -295,23 +302,6 @@ class Workplace:
         )
 
 
-def _keys(
-    outputs: Iterable[str],
-    task: Task,
-    name: str,
-    part: Part,
-    fold: str | None,
-    catalog: DataCatalog,
-    place: Workplace,
-    folder: ManifestFolder | None,
-) -> list[str]:
-    """The datasets of what a model, or an ensemble, has predicted."""
-    folds = fold or r"\d+|_all"
-    form = re.compile(rf"{task}\.{name}(\.fold({folds}))?\.{part}_predictions")
-    found = sorted(key for key in outputs if form.fullmatch(key))
-    return [key for key in found if place.is_there(key, folder)]
-
-
 def _variants(name: str, parameters: Mapping[str, Any]) -> list[str]:
     """The models that differ from one in the seed alone."""
     models = parameters.get("models") or {}
@@ -328,10 +318,6 @@ def _as_now(
     manifest: Manifest, made: Sequence[str], catalog: DataCatalog, outputs: Iterable[str]
 ) -> Manifest:
     """The newest manifest, with what the checkpoints say that are there now."""
-    from dataclasses import replace
-
-    from recycling.backends import Checkpoint
-
     trainings = {}
     for key in made:
         name = f"{key.rpartition('.')[0]}.checkpoint"
@@ -381,8 +367,3 @@ def shared_part(sides: Sequence[Side]) -> Part:
     raise ExperimentError(
         f"{' and '.join(side.label for side in sides)} have not predicted the same images"
     )
-
-
-def has_truth(truth: Annotations) -> bool:
-    """Whether there is something to score by."""
-    return is_labelled(truth)
