@@ -186,6 +186,55 @@ def test_the_run_says_what_pseudo_labels_do_beside_a_twin(finished):
     assert steps[0]["iterations"] == steps[1]["iterations"]
 
 
+def test_the_run_is_listed_with_its_models_and_the_best_checkpoint_is_found(finished):
+    project, _ = finished
+    models = kedro(project, "experiments", "--models", "--format", "json")
+    assert models.returncode == 0, models.stderr
+    rows = {f"{row['task']}.{row['model']}": row for row in json.loads(models.stdout)}
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    for task in FEW:
+        assert rows[f"{task}.final"]["test"] == summary[task]["ensemble"]
+    trained = [row for row in rows.values() if row["checkpoint"] and row["task"] == "det"]
+    assert all(row["minutes"] > 0 and row["steps"] > 0 for row in trained)
+    best = kedro(project, "experiments", "--best", "det", "mAP50")
+    folder = project / best.stdout.strip().splitlines()[-1]
+    assert (folder / "weights.pth").is_file()
+
+
+@pytest.mark.parametrize("task", FEW)
+def test_a_model_and_its_student_are_compared_and_what_differs_is_said(finished, task):
+    project, _ = finished
+    models = yaml.safe_load((project / "conf/base/models.yml").read_text())["models"]
+    student = next(
+        name
+        for name, model in models.items()
+        if model["task"] == task and model.get("train_on") == "labeled+pseudo"
+    )
+    first = models[student]["pretrained"].removeprefix("model:")
+    result = kedro(project, "compare", f"{task}.{first}", f"latest:{task}.{student}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "model.train_on: labeled -> labeled+pseudo (conf/base/models.yml:" in result.stdout
+    assert "things differ" in result.stdout
+    assert "1 seed: of these images only, which is no verdict" in result.stdout
+    assert f"kedro noise {task}.{first} --seeds 5" in result.stdout
+    folder = project / f"data/08_reporting/comparisons/{task}_{first}-vs-latest_{task}_{student}"
+    assert {path.name for path in folder.iterdir()} == {
+        "scores.parquet", "disagreement.parquet", "pictures.png", "confusion.png",
+    }  # fmt: skip
+
+
+def test_two_submissions_are_compared_whoever_made_them(finished, tmp_path):
+    project, _ = finished
+    own = project / "data/07_model_output/cls/final/submission.csv"
+    other = tmp_path / "theirs.csv"
+    other.write_text(own.read_text())
+    result = kedro(project, "compare", str(own), str(other))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "how a file was made is not known" in result.stdout
+    assert "differ in 0 of" in result.stdout
+    assert "the same" in result.stdout
+
+
 def test_groups_never_cross_folds(finished):
     project, _ = finished
     folds = pd.read_parquet(project / "data/05_model_input/folds.parquet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, one_line_errors
+from recycling.cli.core import context_of, log_to_stderr, one_line_errors
 from recycling.cli.experiments import print_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
     if len(sides) < 2:
         raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
+    log_to_stderr()
     with context_of(env) as context:
         catalog: Any = context.catalog
         runs = catalog.load("run_manifests")

@@ -67,6 +67,13 @@ def message_for_user(error: BaseException) -> str | None:
     return None
 
 
+def log_to_stderr() -> None:
+    """Leave standard output to what a command prints, which other tools may read."""
+    import rich
+
+    rich.reconfigure(stderr=True)  # Kedro's handler logs to this console
+
+
 @contextmanager
 def context_of(env: str | None) -> Iterator[KedroContext]:
     """The context of an environment, whose pipelines are known within."""

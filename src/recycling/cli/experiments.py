@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import catalog_of, one_line_errors
+from recycling.cli.core import catalog_of, log_to_stderr, one_line_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,7 @@ def experiments(
         runs_table,
     )
 
+    log_to_stderr()
     with catalog_of(env) as catalog:
         runs = catalog.load("run_manifests")
         if naming:
