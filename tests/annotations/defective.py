@@ -97,7 +97,9 @@ def defective(draw, max_annotations=14):
     sizes = st.sampled_from(
         [(None, None), (WIDTH, HEIGHT), (2 * WIDTH, 2 * HEIGHT), (HEIGHT, WIDTH)]
     )
-    seen = [draw(sizes) for _ in image_ids]
+    # Files of the same bytes are of one size.
+    size_of = {digest: draw(sizes) for digest in looks["sha256"] if digest}
+    seen = [size_of[digest] if pd.notna(digest) else draw(sizes) for digest in checks["sha256"]]
     checks = checks.assign(
         width=[width for width, _ in seen],
         height=[height for _, height in seen],
