@@ -181,6 +181,7 @@ def mask_problem(
         )
     )
 
+    @cache
     def learn(name: str, method: str, parts: frozenset[int]) -> Calibrator:
         known = [counts(name, part) for part in parts]
         return calibrate_masks(method, np.sum(known, axis=0)) if known else lambda planes: planes
