@@ -80,6 +80,10 @@ def test_other_data_make_no_more_steps():
         ({"interactions": [["focal", "fokal"]]}, "no change 'fokal'; did you mean 'focal'"),
         ({"interactions": [["focal", "focal"]]}, "focal and focal both set loss"),
         ({"seeds": []}, "studies.s.seeds"),
+        (
+            {"changes": {"a": {"augmentation": {"mosaic": True}}}},
+            r"^studies.yml: studies.s.changes.a.augmentation: [^;]*, or: [^;]*'published' \(got",
+        ),
         ({"fold": 0}, "did you mean 'folds'"),
     ],
 )

@@ -131,17 +131,19 @@ def faults(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         where: File and key of the value.
         model: What the value should have been, for the nearest name of a misspelt key.
     """
-    messages = []
+    messages: dict[str, list[str]] = {}
     for fault in error.errors():
-        key = ".".join([where, *(str(part) for part in fault["loc"])])
+        # Where several kinds of value are taken, pydantic's path says which of them it tried.
+        path = [str(part) for part in fault["loc"] if "[" not in str(part)]
         hint = ""
-        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-            hint = f"; {nearest(str(fault['loc'][-1]), model.model_fields)}"
+        if fault["type"] == "extra_forbidden" and len(path) == 1:
+            hint = f"; {nearest(path[-1], model.model_fields)}"
         # A check of ours says what it got.
         own = fault["type"] in ("missing", "value_error")
         got = "" if own else f" (got {fault['input']!r})"
-        messages.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}{got}{hint}")
-    return "; ".join(messages)
+        text = f"{fault['msg'].removeprefix('Value error, ')}{got}{hint}"
+        messages.setdefault(".".join([where, *path]), []).append(text)
+    return "; ".join(f"{key}: {', or: '.join(texts)}" for key, texts in messages.items())
 
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -162,6 +162,7 @@ def with_studies(
                         f"{where}: studies.{name}: there is a model {arm.model!r} already; rename "
                         "the study"
                     )
+                _check_change(arm, study, models, f"{where}: studies.{name}.changes.{arm.name}")
                 found[arm.model] = arm.entry
     return found
 
@@ -182,6 +183,18 @@ def models_of_arms(
         assert model is not None
         found.setdefault(arm.name, []).append(model)
     return {arm: tuple(own) for arm, own in found.items()}
+
+
+def _check_change(arm: _Arm, study: Study, models: Mapping[str, Any], key: str) -> None:
+    """Stop where a change makes an entry wrong that was right without it."""
+    try:
+        Model.model_validate(arm.entry)
+    except ValidationError as error:
+        try:
+            Model.model_validate(models[study.base])
+        except ValidationError:
+            return  # which is refused where models are read
+        raise PlanError(faults(error, key, Model)) from error
 
 
 def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
