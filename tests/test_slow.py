@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
-from recycling.sample import generate_sample
+from recycling.sample import SampleSettings, generate_sample
 from test_chain import copy_project, kedro
 
 pytestmark = pytest.mark.slow
@@ -74,3 +75,49 @@ def test_annotations_without_images_are_cleaned_and_split(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert (result.stdout + result.stderr).count("no such image folder") == 1
     assert (project / "data/aistages/05_model_input/folds.parquet").exists()
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with images and nothing that a run has made, and a study and a search of YOLOX."""
+    project = copy_project(tmp_path_factory.mktemp("fresh") / "recycling")
+    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
+    generate_sample(project / "data/01_raw/sample", settings)
+    path = project / "conf/base/models.yml"
+    configuration = yaml.safe_load(path.read_text())
+    yolox = {**configuration["models"]["yolox"], "epochs": 3, "batch_size": 4}
+    path.write_text(yaml.safe_dump({**configuration, "models": {"yolox": yolox}, "ensembles": {}}))
+    described = {
+        "studies": {
+            "rates": {
+                "base": "yolox", "seeds": [0, 1],
+                "changes": {"slow": {"optimizer.learning_rate": 0.0001}},
+            },
+        },
+        "tuning": {"few": {"base": "yolox", "trials": 3, "space": {"epochs": [1, 2, 3]}}},
+    }  # fmt: skip
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/local/parameters_experiments.yml").write_text(yaml.safe_dump(described))
+    return project
+
+
+def test_a_study_makes_what_it_lacks_and_ends_in_sentences(fresh):
+    result = kedro(fresh, "study", "rates")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (sentence,) = (line for line in result.stdout.splitlines() if line.startswith("slow: "))
+    assert "mAP50" in sentence
+    assert "2 seeds" in sentence
+    effects = fresh / "data/08_reporting/studies/rates"
+    assert {path.name for path in effects.iterdir()} >= {"effects.png", "summary.json"}
+    again = kedro(fresh, "study", "rates")
+    assert ".train" not in again.stdout.partition("up to date")[0]
+    assert sentence in again.stdout.splitlines()
+
+
+def test_a_search_ends_in_an_entry_for_a_model(fresh):
+    result = kedro(fresh, "tune", "few")
+    assert result.returncode == 0, result.stdout + result.stderr
+    entry = yaml.safe_load(result.stdout.partition("as an entry for models.yml:")[2])
+    assert list(entry) == ["yolox_tuned"]
+    trials = json.loads((fresh / "data/08_reporting/tuning/few/result.json").read_text())
+    assert trials["trials"] == 3

@@ -141,12 +141,17 @@ def tune(env: str | None, name: str) -> None:
 
     with KedroSession.create(env=env) as created:
         session: Any = created
-        catalog = session.load_context().catalog
+        session.load_context()
         known = [key.removeprefix("tune_") for key in pipelines if key.startswith("tune_")]
         if name not in known:
             listed = ", ".join(known) or "none; describe one under tuning in a parameters file"
             raise ExperimentError(f"no search {name!r}; there are {listed}")
-        session.run(pipeline_names=[f"tune_{name}"])
+        needed = pipelines[f"tune_{name}"].inputs() & pipelines["__default__"].all_outputs()
+        session.run(to_outputs=sorted(needed), only_missing_outputs=True)
+    with KedroSession.create(env=env) as created:
+        session = created
+        catalog = session.load_context().catalog
+        session.run(pipeline_names=[f"tune_{name}"])  # it goes on, also where it has a result
         result, trials = (catalog.load(f"tuning.{name}.{kind}") for kind in ("result", "trials"))
     print_table(trials)
     click.echo(result["sentence"])
@@ -182,7 +187,11 @@ def _run_study(env: str | None, name: str, further: dict[str, Any]) -> None:
         if name not in known:
             listed = ", ".join(known) or "none; describe one under studies in a parameters file"
             raise ExperimentError(f"no study {name!r}; there are {listed}")
-        session.run(pipeline_names=[f"study_{name}"], only_missing_outputs=True)
+        session.run(
+            pipeline_names=["__default__", f"study_{name}"],
+            to_outputs=sorted(pipelines[f"study_{name}"].outputs()),
+            only_missing_outputs=True,
+        )
         summary = catalog.load(f"study.{name}.summary")
         print_table(catalog.load(f"study.{name}.arms"))
         effects = catalog.load(f"study.{name}.effects")
