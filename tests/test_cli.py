@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import yaml
 from recycling.annotations import read_tables
 from recycling.backends import Anchors, Recipes
 from recycling.backends.shared.recipes import list_recipes
+from recycling.cli import message_for_user
 
 ROOT = Path(__file__).parent.parent
 
@@ -123,3 +125,9 @@ def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):
         assert "no pipeline 'splittin'; known: " in unknown.stderr
     finally:
         balance.unlink()
+
+
+def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():
+    error = OSError(errno.ENOSPC, "No space left on device", "data/x.json")
+    assert message_for_user(error).startswith("data/x.json: No space left on device; ")
+    assert message_for_user(OSError(errno.EBADF, "Bad file descriptor")) is None

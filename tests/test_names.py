@@ -40,6 +40,17 @@ def test_a_name_that_may_mean_two_is_a_fault_that_names_both():
         faults.raise_if_any()
 
 
+def test_a_name_without_its_folder_is_told_which_image_it_may_be():
+    known = KnownNames(["test/1.jpg", "test/2.jpg", "a/3.jpg", "b/3.jpg"])
+    faults = Faults("team.csv", ValueError)
+    for name in ("1.JPG", "3.jpg"):
+        known.note_unknown(name, "image", "line 3", "remove its row", faults)
+    with pytest.raises(
+        ValueError, match=r"lacks its folder.*'test/1\.jpg'.*remove its row: .*3\.jpg"
+    ):
+        faults.raise_if_any()
+
+
 def test_other_spellings_are_said_once(caplog):
     known = KnownNames([f"{n}.jpg" for n in range(5)])
     for n in range(5):

@@ -16,11 +16,14 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _UNFINISHED, _REPLACED = _ENDINGS = (".unfinished", ".replaced")
 _GROWING = ".growing"
@@ -157,6 +160,27 @@ def write_json(path: Path, value: Any) -> None:
         TypeError: The value, or a part of it, is none that JSON has.
     """
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_image(path: Path, pixels: NDArray[Any], options: Sequence[int] = ()) -> None:
+    """Write an image into a folder that is not whole yet, by the format of its ending.
+
+    OpenCV's own writer takes a small file that a full disk has cut off for written.
+
+    Args:
+        path: The file.
+        pixels: (H, W) or (H, W, 3), channels as OpenCV has them: blue, green, red.
+        options: Pairs of OpenCV's `IMWRITE_` names and values.
+
+    Raises:
+        OSError: There is no room, or the folder cannot be written to.
+    """
+    import cv2
+
+    try:
+        path.write_bytes(cv2.imencode(path.suffix, pixels, [*options])[1].tobytes())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def upload(local: Path, filesystem: Any, path: str) -> None:

@@ -84,6 +84,10 @@ class KnownNames:
     def _candidates(self, name: str) -> list[int]:
         return self._composed.get(composed(name)) or self._loosely.get(loosely(name)) or []
 
+    @cached_property
+    def _without_folders(self) -> dict[str, list[int]]:
+        return _rows_by(loosely(name).rpartition("/")[2] for name in self._names)
+
     def note_unknown(self, name: str, what: str, place: str, kind: str, faults: Faults) -> None:
         """Note a name that `find` did not find.
 
@@ -97,6 +101,9 @@ class KnownNames:
         if several := self.candidates(name):
             kind = f"the name may mean more than one {what}, write it as the annotations do"
             place += f", {listed(map(visible, several))}"
+        elif len(rows := self._without_folders.get(loosely(name), [])) == 1:
+            kind = f"the name of the {what} lacks its folder, write it as the annotations do"
+            place += f", {visible(self._names[rows[0]])}"
         faults.add(kind, f"{what} {shown_name(name)} ({place})")
 
     def say_rewritten(self, where: str | Path, what: str) -> None:

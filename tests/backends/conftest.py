@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import resource
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,12 +31,3 @@ def _configs_are_written_on_long_lines() -> Iterator[None]:
 
 def _as_it_is(text: str, **_: Any) -> tuple[str, bool]:
     return text, False
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[None]:
-    """No byte can be written to a file; the folder of the test is there before."""
-    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recycling.predictions import LabelMaps
+from recycling.predictions import LabelMaps, SubmissionError
 from recycling.predictions.core import KEPT_BYTES
 
 
@@ -40,3 +40,16 @@ def test_what_does_not_fit_is_read_again_and_the_array_of_others_stays_theirs():
     assert maps[1] is not maps[1]
     large[0] = 1  # it is read, not owned
     assert maps[1][0, 0] == 1
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_map_for_which_there_is_no_room_is_not_taken_for_written(tmp_path):
+    small = LabelMaps([1], lambda _: np.zeros((40, 40), np.uint8))
+    with pytest.raises(OSError, match=r"1\.png"):
+        small.write(tmp_path)
+
+
+def test_a_file_that_is_no_map_is_named(tmp_path):
+    (tmp_path / "7.png").touch()
+    with pytest.raises(SubmissionError, match=r"7\.png: not a label map"):
+        LabelMaps.from_folder(tmp_path)[7]

@@ -182,6 +182,21 @@ def rle_to_segmentation(rle: Rle) -> str:
     )
 
 
+def marks_no_area(segmentation: str) -> bool:
+    """Whether a segmentation is polygons that all have fewer than three corners.
+
+    Args:
+        segmentation: JSON of polygons or of an RLE.
+
+    >>> marks_no_area("[[1, 2, 3, 4]]"), marks_no_area("[[1, 2, 3, 4, 5, 6]]")
+    (True, False)
+    """
+    # Three corners and more are the rule, and need not be parsed to be known.
+    if not segmentation.startswith("[") or segmentation.partition("]")[0].count(",") >= 5:
+        return False
+    return all(len(polygon) < 6 for polygon in json.loads(segmentation))
+
+
 def segmentation_rle(segmentation: str | None, height: int, width: int) -> Rle | None:
     """A segmentation as a compressed RLE, with which pycocotools counts without drawing.
 

@@ -42,7 +42,7 @@ from recycling.augmented_sets.core import (
 from recycling.augmented_sets.settings import AugmentedSetSettings
 from recycling.backends.shared.albumentations_list import AlbumentationsList, one_line
 from recycling.backends.shared.settings import WHOLE_BATCH
-from recycling.files import growing_folder, new_folder, write_json
+from recycling.files import growing_folder, new_folder, write_image, write_json
 from recycling.progress import track
 
 logger = logging.getLogger(__name__)
@@ -312,11 +312,13 @@ def _make(step: _Step) -> None:
                     listed, image, masks, objects, _seed(settings, row, copy), step.any_category
                 )
                 file_name = f"{row['image_id']}_{copy}.jpg"
-                quality = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
-                if not cv2.imwrite(str(unfinished / file_name), made, quality):
+                try:
+                    quality = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
+                    write_image(unfinished / file_name, made, quality)
+                except OSError as error:
                     raise AugmentedSetError(
-                        f"{step.folder / file_name}: cannot be written; is the disk full?"
-                    )
+                        f"{step.folder / file_name}: could not be written: {error.strerror}"
+                    ) from error
                 extra = {**_extra(row), SOURCE: row["image_id"], "copy": copy}
                 image_id = step.first + number * settings.factor + copy
                 images.append(

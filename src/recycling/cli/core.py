@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise OneLineError(message) from error
 
     return wrapped
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class OneLineError(KedroCliError):
@@ -62,6 +66,9 @@ def message_for_user(error: BaseException) -> str | None:
         return one_line(ours[0])
     if isinstance(error, DatasetError) or kedros:
         return one_line(kedros[0])
+    if full := [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]:
+        where = f"{full[0].filename}: " if full[0].filename else ""
+        return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
         return one_line(error)
     return None

@@ -127,7 +127,10 @@ class ManifestHooks:
     def on_pipeline_error(self, error: Exception) -> None:
         """The run has failed."""
         if self._run is not None:
-            self._run.end("failed", one_line(error))
+            try:
+                self._run.end("failed", one_line(error))
+            except OSError as second:  # on a full disk; what failed first is what is to be seen
+                logger.warning("the run's manifest could not be written: %s", second)
         self._run = None
 
     @hook_impl

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recycling.files import write_image
 from recycling.kept_arrays import KeptArrays
 from recycling.tables import Column, Schema, register_table
 
@@ -119,19 +120,17 @@ class LabelMaps(ImageMaps[LabelMap]):
             path = folder / f"{image_id}.png"
             label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if label_map is None or label_map.ndim != 2 or label_map.dtype != np.uint8:
-                raise ValueError(f"{path}: not a label map; it should be an 8-bit grey PNG")
+                raise SubmissionError(
+                    f"{path}: not a label map; it should be an 8-bit grey PNG: make it anew"
+                )
             return np.asarray(label_map, dtype=np.uint8)
 
         return cls(sorted(int(path.stem) for path in folder.glob("*.png")), read)
 
     def write(self, folder: Path) -> None:
         """Write every map to `folder`, which must exist, as ``<image_id>.png``."""
-        import cv2
-
         for image_id, label_map in self.items():
-            path = folder / f"{image_id}.png"
-            if not cv2.imwrite(str(path), label_map):
-                raise OSError(f"{path}: could not be written")
+            write_image(folder / f"{image_id}.png", label_map)
 
 
 Predictions: TypeAlias = Detections | ClassProbabilities | LabelMaps

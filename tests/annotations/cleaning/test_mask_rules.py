@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 
 from annotations.defective import defective
-from recycling.annotations import AnnotationError, annotation_mask, from_coco, label_maps
+from recycling.annotations import (
+    IMAGE_CHECKS,
+    AnnotationError,
+    annotation_mask,
+    change_lines,
+    from_coco,
+    label_maps,
+)
+from recycling.annotations.cleaning.core import Cleaning, clean
 from recycling.annotations.cleaning.rules.recompute_from_mask import recompute_from_mask
 from recycling.annotations.cleaning.rules.relabel_inside import InsideRule, relabel_inside
 from recycling.annotations.cleaning.rules.remove_overlaps import remove_overlaps
@@ -298,3 +306,14 @@ def test_a_mask_that_cannot_be_drawn_names_the_annotation():
     for rule in (recompute_from_mask, remove_overlaps, _relabelled):
         with pytest.raises(AnnotationError, match=r"annotation [01] of image 1: .*do not add up"):
             rule(annotations)
+
+
+def test_an_outline_without_area_is_said_for_its_mask_is_a_guess():
+    entries = (_box(0, 0, 9, 9, segmentation=[[0, 0, 9, 9]]), _polygon(10, 0, 20, 9))
+    raw = _annotations(*entries)
+    _, audit = clean(raw, IMAGE_CHECKS.empty(), Cleaning())
+    (line,) = (line for line in change_lines(audit, raw) if "corners" in line)
+    assert line == (
+        "1 annotations have an outline of fewer than three corners, which marks no area; their "
+        "boxes stand for their masks: annotation 0 on 1.png"
+    )

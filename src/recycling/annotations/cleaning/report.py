@@ -13,6 +13,7 @@ import pandas as pd
 from recycling.annotations.cleaning.audit import Subject, tables
 from recycling.annotations.cleaning.core import Cleaning
 from recycling.annotations.core import AnnotationError, Annotations
+from recycling.annotations.masks import marks_no_area
 from recycling.errors import listed
 from recycling.names import composed, shown_name
 from recycling.tables import Column, Schema, register_table
@@ -78,6 +79,16 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
         lines.append(
             f"{crowds.sum()} of {len(crowds)} annotations are crowd regions (iscrowd), which are "
             "left out of training and evaluation and count as no objects"
+        )
+    flat = raw.annotations["segmentation"].map(marks_no_area, na_action="ignore").eq(True)
+    if flat.any():
+        names = [
+            f"annotation {number} on {file_names[image_id]}"
+            for number, image_id in raw.annotations.loc[flat, ["annotation_id", "image_id"]].values
+        ]
+        lines.append(
+            f"{flat.sum()} annotations have an outline of fewer than three corners, which marks no "
+            f"area; their boxes stand for their masks: {listed(names, _SHOWN)}"
         )
     if alike := list(_alike_categories(audit, raw)):
         lines.append(

@@ -21,6 +21,7 @@ from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.model import Task
 from recycling.backends.shared.training_annotations import check_annotations, is_pseudo
 from recycling.errors import cut, listed, visible
+from recycling.files import write_image
 
 Record: TypeAlias = dict[Hashable, Any]
 """A row of a table, by column."""
@@ -208,8 +209,6 @@ def _instance(annotation: Record, class_of: dict[int, int]) -> dict[str, Any]:
 def _images_with_label_maps(
     labeled: LabeledImages, categories: pd.DataFrame, folder: Path
 ) -> list[dict[str, Any]]:
-    import cv2
-
     from recycling.annotations.masks import label_maps
 
     folder.mkdir(exist_ok=True)
@@ -225,7 +224,9 @@ def _images_with_label_maps(
         _images(labeled), annotations.images["image_id"].tolist(), strict=True
     ):
         path = folder / f"{image_id}.png"
-        if not cv2.imwrite(str(path), painted[image_id]):
-            raise BackendError(f"{path}: could not be written; is the disk full?")
+        try:
+            write_image(path, painted[image_id])
+        except OSError as error:
+            raise BackendError(f"{path}: could not be written: {error.strerror}") from error
         samples.append({"img_path": info["img_path"], "seg_map_path": str(path.resolve())})
     return samples
