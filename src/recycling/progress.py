@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
@@ -17,9 +18,31 @@ from rich.progress import (
 Item = TypeVar("Item")
 
 
+class _Shown(threading.local):
+    """How many lines this thread shows."""
+
+    n = 0
+
+
+_shown = _Shown()
+
+
+class _Outermost(Progress):
+    """A line inside of another, as of a validation in a training, is not shown."""
+
+    def start(self) -> None:
+        self.disable = self.disable or _shown.n > 0
+        _shown.n += 1
+        super().start()
+
+    def stop(self) -> None:
+        _shown.n -= 1
+        super().stop()
+
+
 def progress_bar() -> Progress:
     """A rich progress line: what, how far, time spent and time left."""
-    return Progress(
+    return _Outermost(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

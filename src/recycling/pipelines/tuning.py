@@ -139,6 +139,9 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         metric: PickedSettings,
     ) -> tuple[Trials, TuningResult, Figure]:
         """Try settings on one half of the held-out fold, and judge the best on the other."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         held_out = train.of_images(folds.loc[folds["fold"] == tuning.fold, "image_id"])
         training = train.of_images(folds.loc[folds["fold"] != tuning.fold, "image_id"])
         if held_out.images.empty:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -161,8 +162,14 @@ def _is_usable(name: str, model: Model, where: str) -> bool:
             f"{where}: models.{name}: backend {model.backend!r} is not installed; "
             f"{how_to_install(model.backend)}, or set skip_if_missing: true"
         )
+    _say_left_out(where, name, model.backend)
+    return False
+
+
+@cache
+def _say_left_out(where: str, name: str, backend: str) -> None:
+    """Once a process: a command may read the plan several times."""
     logger.warning(
         "%s: models.%s is left out: backend %r is not installed (%s)",
-        where, name, model.backend, how_to_install(model.backend),
+        where, name, backend, how_to_install(backend),
     )  # fmt: skip
-    return False

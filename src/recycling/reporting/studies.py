@@ -30,7 +30,12 @@ def study_figure(name: str, metric: str, effects: Comparisons, arms: StudyArms) 
     height = 1.1 + 0.28 * max(len(parts), 3)
     figure = new_figure(2.2 + 2.6 * max(len(sides), 1), height)
     base = arms.iloc[0]
-    figure.suptitle(f"{name}: base {base['score']:.3f} {metric}", fontsize=11, color=INK)
+    figure.suptitle(
+        f"{name}: base {base['score']:.3f} {metric}; 95 % intervals over images and "
+        f"{base['seeds']} seeds; coloured: more than chance, corrected",
+        fontsize=10,
+        color=INK,
+    )
     if not sides:
         return figure
     axes = figure.subplots(1, len(sides), squeeze=False, sharey=True, sharex=True)[0]
