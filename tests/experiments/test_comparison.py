@@ -50,6 +50,7 @@ def test_classes_are_compared_by_themselves(annotations):
     sides = {
         "base": [said(truth, np.ones(80, bool))] * 3,
         "blind": [said(truth, is_paper)] * 3,  # wrong on all metal
+        "poor": [said(truth, np.arange(80) > 9)] * 3,
         "twin": [said(truth, np.ones(80, bool))] * 3,
     }
     compared = compare_scores(ACCURACY, truth, sides)
@@ -59,7 +60,8 @@ def test_classes_are_compared_by_themselves(annotations):
     assert table.loc[("blind", "Metal"), "score"] == 0.0
     assert table.loc[("blind", "Metal"), "first"] == 1.0
     assert set(table.loc["twin"]["verdict"]) == {"the same"}
-    # Two comparisons of all: Holm doubles the smaller p.
+    # Two comparisons of all, as a twin is not compared: Holm doubles the smaller p.
+    assert pd.isna(table.loc[("twin", "all"), "p"])
     p = table.loc[("blind", "all"), "p"]
     assert table.loc[("blind", "all"), "p_corrected"] == pytest.approx(min(1, 2 * p))
 

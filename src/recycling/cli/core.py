@@ -67,7 +67,8 @@ def message_for_user(error: BaseException) -> str | None:
     if isinstance(error, DatasetError) or kedros:
         return one_line(kedros[0])
     if full := [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]:
-        where = f"{full[0].filename}: " if full[0].filename else ""
+        place = full[0].filename2 or full[0].filename  # of a link the second is what is made
+        where = f"{place}: " if place else ""
         return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
         return one_line(error)

@@ -129,6 +129,8 @@ def measure_contrast(
     seeds = "" if of == "predictions" else f", {n_seeds} seed{'s' if n_seeds > 1 else ''}"
     if of == "trainings" and n_seeds == 1:
         verdict, known_p = "of these images only, which is no verdict", None
+    elif low == high == 0:  # nothing is tested, so nothing is corrected for
+        verdict, known_p = "the same", None
     else:
         verdict, known_p = in_words(low, high), p
     sentence = f"{what}: {mean:+.3f} {metric} [{low:.3f}, {high:.3f}]{seeds}: {verdict}"
