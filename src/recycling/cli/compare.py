@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+from recycling.cli.core import context_of, log_to_stderr, one_line_errors, show_sample
 from recycling.cli.experiments import print_table
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     log_to_stderr()
     with context_of(env) as context:
         catalog: Any = context.catalog
+        show_sample(context, catalog)
         runs = catalog.load("run_manifests")
         place = Workplace(catalog, runs, records_folder(context), context.params)
         whole = [place.is_run(side) for side in sides]

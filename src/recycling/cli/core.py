@@ -89,6 +89,22 @@ def context_of(env: str | None) -> Iterator[KedroContext]:
         yield cast(KedroSession, session).load_context()
 
 
+def show_sample(context: KedroContext, catalog: DataCatalog) -> None:
+    """Let a fresh clone look at what the repository ships, as `--pipelines ensembling` runs on it.
+
+    Args:
+        context: Says where the project is.
+        catalog: Is pointed to the sample where nothing of that has been made.
+    """
+    from kedro.framework.project import pipelines
+
+    from recycling.hooks import SampleHooks
+
+    sample = SampleHooks()
+    sample.after_context_created(context)
+    sample.before_pipeline_run(pipelines["ensembling"], catalog)
+
+
 @contextmanager
 def catalog_of(env: str | None) -> Iterator[DataCatalog]:
     """The catalog of an environment, whose pipelines are known within."""
