@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recycling.backends import Model
 from recycling.sample import SampleSettings, generate_sample
 from test_chain import copy_project, kedro
 
@@ -119,5 +120,6 @@ def test_a_search_ends_in_an_entry_for_a_model(fresh):
     assert result.returncode == 0, result.stdout + result.stderr
     entry = yaml.safe_load(result.stdout.partition("as an entry for models.yml:")[2])
     assert list(entry) == ["yolox_tuned"]
+    Model.model_validate(entry["yolox_tuned"])
     trials = json.loads((fresh / "data/08_reporting/tuning/few/result.json").read_text())
     assert trials["trials"] == 3

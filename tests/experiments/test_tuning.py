@@ -20,6 +20,7 @@ from recycling.experiments import (
     prepare,
     sweep_config,
     trials_table,
+    try_base,
     work,
 )
 from recycling.experiments.tuning import suggest
@@ -40,12 +41,14 @@ def search(folder: Path, own: Tuning, train: Callable | None = None) -> pd.DataF
     """Search with trainings that are better the longer they are."""
 
     def plain(settings: dict, number: int, report: Callable[[float], None]) -> float:
-        for epoch in range(settings["epochs"]):
+        epochs = settings.get("epochs", BASE["epochs"])
+        for epoch in range(epochs):
             report(epoch / 10)
-        return settings["epochs"] / 10
+        return epochs / 10
 
     study = open_study(folder / "trials.journal", own)
-    prepare(study, BASE, own)
+    prepare(study)
+    try_base(study, own, BASE, train or plain)
     work(study, own, train or plain)
     return trials_table(study)
 
@@ -53,12 +56,39 @@ def search(folder: Path, own: Tuning, train: Callable | None = None) -> pd.DataF
 def test_the_base_is_tried_first_and_the_best_is_the_best(tmp_path):
     table = search(tmp_path, tuning(pruning=False))
     assert len(table) == 8
-    settings = [json.loads(text) for text in table["settings"]]
-    assert settings[0] == BASE
+    first, *settings = (json.loads(text) for text in table["settings"])
+    assert first == {}
     assert all(own["loss"] in SPACE["loss"] and 2 <= own["epochs"] <= 6 for own in settings)
-    best = max(own["epochs"] for own in settings)
-    assert settings[best_first(table)[0]]["epochs"] == best
-    assert table["epochs"].tolist() == [own["epochs"] for own in settings]
+    epochs = [BASE["epochs"], *(own["epochs"] for own in settings)]
+    assert epochs[best_first(table)[0]] == max(epochs)
+    assert table["epochs"].tolist() == epochs
+
+
+def test_a_base_outside_of_the_space_is_tried_all_the_same(tmp_path):
+    odd = {**BASE, "loss": "the recipe's own", "epochs": 3}
+    own = tuning(trials=2, pruning=False)
+    study = open_study(tmp_path / "trials.journal", own)
+    tried = []
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        tried.append(settings)
+        return 0.5
+
+    try_base(study, own, odd, train)
+    work(study, own, train)
+    assert tried[0] == {}
+    assert study.trials[0].params.keys() == {"optimizer.learning_rate", "epochs"}
+    assert len(tried) == 2
+    try_base(study, own, odd, train)  # once
+    assert len(tried) == 2
+
+
+def test_numbers_are_drawn_as_a_person_would_write_them(tmp_path):
+    rates = [
+        json.loads(text)["optimizer.learning_rate"]
+        for text in search(tmp_path, tuning())["settings"][1:]
+    ]
+    assert all(rate == float(f"{rate:.3g}") for rate in rates)
 
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path):

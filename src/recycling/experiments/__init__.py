@@ -53,6 +53,7 @@ from recycling.experiments.tuning import (
     setting_of,
     sweep_config,
     trials_table,
+    try_base,
     work,
 )
 from recycling.tables import register_table
@@ -106,6 +107,7 @@ __all__ = [
     "summarise_study",
     "sweep_config",
     "trials_table",
+    "try_base",
     "unlock",
     "verdict_on",
     "work",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NewType
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,14 @@ from recycling.tables import Column, Schema
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 Trials = NewType("Trials", pd.DataFrame)
 """One row a training of a search; schema `TRIALS`."""
+
+FEWEST_FOR_IMPORTANCE = 10
+"""Trainings to their end; a forest of fewer puts down to one setting what another one does."""
 
 TRIALS = Schema(
     "trials",
@@ -60,6 +66,11 @@ class Range(Settings):
         if self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log: true needs a low above 0, and no step")
         return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether whole numbers are drawn."""
+        return self.low == int(self.low) and self.high == int(self.high) and not self.log
 
 
 class Tuning(Settings):
@@ -105,13 +116,14 @@ def suggest(trial: Trial, space: Mapping[str, Range | list[Any]]) -> dict[str, A
         if isinstance(values, list):
             # Optuna takes plain values; a list or a mapping is chosen by its place.
             found[name] = values[trial.suggest_categorical(name, list(range(len(values))))]
-        elif values.low == int(values.low) and values.high == int(values.high) and not values.log:
+        elif values.is_whole:
             step = int(values.step or 1)
             found[name] = trial.suggest_int(name, int(values.low), int(values.high), step=step)
         else:
-            found[name] = trial.suggest_float(
+            drawn = trial.suggest_float(
                 name, values.low, values.high, log=values.log, step=values.step
             )
+            found[name] = float(f"{drawn:.3g}")  # what a person would write
     return found
 
 
@@ -142,12 +154,13 @@ def halves(images: pd.DataFrame, seed: int) -> tuple[list[int], list[int]]:
     return first, second
 
 
-def open_study(journal: Path, tuning: Tuning) -> Study:
+def open_study(journal: Path, tuning: Tuning, warm_up: int = 2) -> Study:
     """The study of a journal, which several processes may work on.
 
     Args:
         journal: The file; it need not be there.
         tuning: What is searched.
+        warm_up: Epochs in which no training is ended: in the first ones all score next to nothing.
     """
     import optuna
     from optuna.pruners import MedianPruner, NopPruner
@@ -158,7 +171,9 @@ def open_study(journal: Path, tuning: Tuning) -> Study:
     journal.parent.mkdir(parents=True, exist_ok=True)
     if not journal.exists():
         write_text(journal, "")
-    pruner = MedianPruner(n_startup_trials=4, n_warmup_steps=2) if tuning.pruning else NopPruner()
+    pruner = (
+        MedianPruner(n_startup_trials=4, n_warmup_steps=warm_up) if tuning.pruning else NopPruner()
+    )
     return optuna.create_study(
         study_name="tuning",
         storage=JournalStorage(JournalFileBackend(str(journal))),
@@ -169,35 +184,76 @@ def open_study(journal: Path, tuning: Tuning) -> Study:
     )
 
 
-def prepare(study: Study, base: Mapping[str, Any], tuning: Tuning) -> None:
-    """Begin with the base as it is; what a run that was killed was at is tried again.
+def prepare(study: Study) -> None:
+    """What a run that was killed was at is tried again.
 
     Args:
         study: The study.
-        base: What the settings of the space are now, by name.
-        tuning: What is searched.
     """
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params, skip_if_exists=False)
-    if not study.get_trials(deepcopy=False) and (first := _as_drawn(base, tuning.space)):
-        study.enqueue_trial(first)
 
 
-def work(
-    study: Study,
-    tuning: Tuning,
-    train: Callable[[dict[str, Any], int, Callable[[float], None]], float],
-) -> None:
+Train: TypeAlias = Callable[[dict[str, Any], int, Callable[[float], None]], float]
+"""Trains with some settings, and gives the score of the best epoch. It is given the number of the
+trial, and what takes the score of each epoch."""
+
+
+def try_base(study: Study, tuning: Tuning, base: Mapping[str, Any], train: Train) -> None:
+    """Train the base as it is, whatever the space holds, as the first trial.
+
+    Args:
+        study: The study; one that has begun is left as it is.
+        tuning: What is searched.
+        base: What the settings of the space are now, by name. Optuna learns from those in it.
+        train: Trains.
+    """
+    from optuna.trial import create_trial
+
+    if study.get_trials(deepcopy=False):
+        return
+    reached: list[float] = []
+    began = perf_counter()
+    score = train({}, 0, reached.append)
+    drawn = _as_drawn(base, tuning.space)
+    study.add_trial(
+        create_trial(
+            value=score,
+            params=drawn,
+            distributions={name: _distribution(tuning.space[name]) for name in drawn},
+            intermediate_values=dict(enumerate(reached, 1)),
+            user_attrs={
+                "settings": {}, "epochs": len(reached), "minutes": (perf_counter() - began) / 60,
+            },
+        )
+    )  # fmt: skip
+
+
+def _distribution(values: Range | list[Any]) -> BaseDistribution:
+    """What `suggest` draws a setting from."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if isinstance(values, list):
+        return CategoricalDistribution(range(len(values)))
+    if values.is_whole:
+        return IntDistribution(int(values.low), int(values.high), step=int(values.step or 1))
+    return FloatDistribution(values.low, values.high, log=values.log, step=values.step)
+
+
+def work(study: Study, tuning: Tuning, train: Train) -> None:
     """Try settings until there are enough trials, or the time is up.
 
     Args:
         study: The study, perhaps shared with other processes.
         tuning: What is searched.
-        train: Trains with some settings, and gives the score of the best epoch. It is given the
-            number of the trial, and what takes the score of each epoch.
+        train: Trains.
     """
     import optuna
     from optuna.study import MaxTrialsCallback
@@ -254,12 +310,16 @@ def trials_table(study: Study) -> Trials:
             {
                 "trial": trial.number, "state": names[trial.state], "score": score,
                 "epochs": int(trial.user_attrs.get("epochs", 0)),
-                "minutes": trial.duration.total_seconds() / 60 if trial.duration else 0.0,
+                "minutes": trial.user_attrs.get("minutes", _minutes(trial)),
                 "settings": json.dumps(trial.user_attrs.get("settings", {}), sort_keys=True),
             }
         )  # fmt: skip
     columns = list(TRIALS.names)
     return Trials(TRIALS.conform(pd.DataFrame(rows, columns=columns), where="trials"))
+
+
+def _minutes(trial: FrozenTrial) -> float:
+    return trial.duration.total_seconds() / 60 if trial.duration else 0.0
 
 
 def importance(study: Study) -> dict[str, float]:
@@ -268,12 +328,12 @@ def importance(study: Study) -> dict[str, float]:
     Source: Hutter et al., An efficient approach for assessing hyperparameter importance (2014).
 
     Returns:
-        By setting; empty where fewer than four trainings came to their end.
+        By setting; empty where fewer than ten trainings came to their end, which tell nothing.
     """
     import optuna
     from optuna.trial import TrialState
 
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 4:
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < FEWEST_FOR_IMPORTANCE:
         return {}
     try:
         return dict(optuna.importance.get_param_importances(study))
@@ -298,11 +358,10 @@ def sweep_config(tuning: Tuning, metric: str) -> dict[str, Any]:
         if isinstance(values, list):
             parameters[name] = {"values": values}
             continue
-        whole = values.low == int(values.low) and values.high == int(values.high)
         kind = "uniform"
         if values.log:
             kind = "log_uniform_values"
-        elif whole:
+        elif values.is_whole:
             kind = "int_uniform"
         elif values.step is not None:
             kind = "q_uniform"

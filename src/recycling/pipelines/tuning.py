@@ -39,6 +39,7 @@ from recycling.experiments import (
     prepare,
     setting_of,
     trials_table,
+    try_base,
     work,
 )
 from recycling.pipelines.scoring import metric_parameter, with_interval
@@ -66,7 +67,7 @@ class TuningResult(TypedDict):
         chosen_by: Its score on the half that chose, which is too good.
         score: Its score on the other half.
         interval: Of that, where other images are drawn; None where the metric has no quick form.
-        base_score: The base's on the other half; None where it was not tried.
+        base_score: The base's on the other half.
         sentence: All of it in a sentence.
     """
 
@@ -78,7 +79,7 @@ class TuningResult(TypedDict):
     chosen_by: float
     score: float
     interval: tuple[float, float] | None
-    base_score: float | None
+    base_score: float
     sentence: str
 
 
@@ -149,7 +150,8 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))
         if model.early_stopping is None:  # it scores each epoch, and keeps the best
             stop = {"patience": model.epochs}
-            model = Model.model_validate({**model.model_dump(), "early_stopping": stop})
+            told = model.model_dump(mode="json", exclude_unset=True)
+            model = Model.model_validate({**told, "early_stopping": stop})
         job = _Job(
             tuning, model, recipes, LabeledImages(training, images),
             LabeledImages(choosing, images), metric, runs.path / "tuning" / plan.name,
@@ -157,7 +159,8 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         _begin(job, _described(job, training, choosing))
         study = open_study(job.journal, tuning)
         base = {name: setting_of(model.model_dump(mode="json"), name) for name in tuning.space}
-        prepare(study, base, tuning)
+        prepare(study)
+        try_base(study, tuning, base, partial(_train, job))
         _run(job)
         table = trials_table(study)
         order = best_first(table)
@@ -166,7 +169,7 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
                 f"tuning.{plan.name}: none of {len(table)} trainings came to its end; give more "
                 "trials or minutes"
             )
-        result = _judged(job, plan, table, order, LabeledImages(judging, images), base)
+        result = _judged(job, plan, table, order, LabeledImages(judging, images))
         logger.info("%s", result["sentence"])
         return table, result, tuning_figure(plan.name, table, importance(study))
 
@@ -222,7 +225,8 @@ def _work(job: _Job, number: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Each process draws otherwise.
     tuning = job.tuning.model_copy(update={"seed": job.tuning.seed + number})
-    work(open_study(job.journal, tuning), tuning, partial(_train, job))
+    study = open_study(job.journal, tuning, warm_up=max(2, job.model.epochs // 3))
+    work(study, tuning, partial(_train, job))
 
 
 def _train(
@@ -260,25 +264,22 @@ def _judged(
     table: Trials,
     order: list[int],
     judging: LabeledImages,
-    base: dict[str, Any],
 ) -> TuningResult:
     """The best trial on the half that has not chosen, beside the base."""
     by_number = table.set_index("trial")
     best = order[0]
     settings: dict[str, Any] = json.loads(str(by_number.loc[best, "settings"]))
     found = _score(job, plan, best, judging)
-    same = [n for n in order if json.loads(str(by_number.loc[n, "settings"])) == base]
-    base_score = _score(job, plan, same[0], judging).score if same else None
+    base_score = _score(job, plan, 0, judging).score
     title = metric_of(job.metric).title
     within = "" if found.interval is None else " [{:.3f}, {:.3f}]".format(*found.interval)
-    beside = "" if base_score is None else f", the base {base_score:.3f}"
-    words = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    words = ", ".join(f"{name}: {value}" for name, value in settings.items()) or "the base"
     sentence = (
         f"{plan.name}: the best of {len(order)} trainings ({words}) scores {found.score:.3f} "
-        f"{title}{within} on images that did not choose it{beside}; one training each, which is no "
-        "verdict"
+        f"{title}{within} on images that did not choose it, the base {base_score:.3f}; one "
+        "training each, which is no verdict"
     )
-    told = _model(job, settings).model_dump(mode="json", exclude_defaults=True)
+    told = changed(job.model.model_dump(mode="json", exclude_unset=True), settings)
     entry = {key: value for key, value in told.items() if key not in ("early_stopping", "folds")}
     return TuningResult(
         base=plan.base,

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from recycling.experiments import Trials
+from recycling.experiments.tuning import FEWEST_FOR_IMPORTANCE
 from recycling.reporting.style import ACCENT, INK, PALE, QUIET, despine, new_figure
 
 if TYPE_CHECKING:
@@ -27,12 +29,16 @@ def tuning_figure(name: str, trials: Trials, importance: Mapping[str, float]) ->
     settings = [json.loads(text) for text in trials["settings"]]
     names = list(dict.fromkeys(key for own in settings for key in own))
     figure = new_figure(3.0 * (2 + len(names)), 3.0)
-    figure.suptitle(f"{name}: {len(trials)} trainings", fontsize=11, color=INK)
+    figure.suptitle(
+        f"{name}: {len(trials)} trainings, the first of the base", fontsize=11, color=INK
+    )
     axes = figure.subplots(1, 2 + len(names), squeeze=False)[0]
     _history(axes[0], trials)
     _importance(axes[1], importance)
     for axis, setting in zip(axes[2:], names, strict=True):
-        _slice(axis, setting, [own.get(setting) for own in settings], trials)
+        altered = [setting in own for own in settings]  # the base alters nothing
+        values = [own[setting] for own in settings if setting in own]
+        _slice(axis, setting, values, trials[altered])
     return figure
 
 
@@ -54,14 +60,15 @@ def _importance(axis: Axes, importance: Mapping[str, float]) -> None:
     axis.set_title("share of the variance", fontsize=9)
     despine(axis, grid="x")
     if not importance:
-        axis.text(0.5, 0.5, "four trainings to\ntheir end tell it", ha="center", fontsize=8)
+        few = f"told from {FEWEST_FOR_IMPORTANCE} trainings\nto their end on"
+        axis.text(0.5, 0.5, few, ha="center", fontsize=8)
         return
     names = list(importance)[::-1]
     axis.barh(range(len(names)), [importance[name] for name in names], color=ACCENT)
     axis.set_yticks(range(len(names)), names)
 
 
-def _slice(axis: Axes, setting: str, values: list[Any], trials: Trials) -> None:
+def _slice(axis: Axes, setting: str, values: list[Any], trials: pd.DataFrame) -> None:
     score = trials["score"].to_numpy(dtype=float, na_value=np.nan)
     done = (trials["state"] == "complete").to_numpy()
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -69,7 +76,7 @@ def _slice(axis: Axes, setting: str, values: list[Any], trials: Trials) -> None:
         if len(places) and places.min() > 0 and places.max() > 20 * places.min():
             axis.set_xscale("log")
     else:
-        words = [json.dumps(value) for value in values]
+        words = [value if isinstance(value, str) else json.dumps(value) for value in values]
         known = sorted(set(words))
         places = np.array([known.index(word) for word in words], dtype=float)
         axis.set_xticks(range(len(known)), known, rotation=30, ha="right", fontsize=7)
