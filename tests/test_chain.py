@@ -311,6 +311,16 @@ def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):
     assert now == shipped
 
 
+def test_a_fresh_clone_compares_files(ensembled, tmp_path):
+    made = ensembled / "data/07_model_output/det"
+    names = [shutil.copy(made / f"{name}/submission.csv", tmp_path / f"{name}.csv")
+             for name in ("teacher", "final")]  # fmt: skip
+    result = kedro(ensembled, "compare", *map(str, names))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "on 80 test images" in result.stdout
+    assert "where they differ most" in result.stdout
+
+
 def add_external(project: Path, task: str, name: str) -> Path:
     """Add the final ensemble's own submission as somebody else's predictions."""
     file = project / f"data/01_raw/members/{task}/{name}.csv"
