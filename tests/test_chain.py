@@ -314,7 +314,7 @@ def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):
 def test_a_fresh_clone_compares_files(ensembled, tmp_path):
     made = ensembled / "data/07_model_output/det"
     names = [shutil.copy(made / f"{name}/submission.csv", tmp_path / f"{name}.csv")
-             for name in ("teacher", "final")]  # fmt: skip
+             for name in ("searched", "final")]  # fmt: skip
     result = kedro(ensembled, "compare", *map(str, names))
     assert result.returncode == 0, result.stdout + result.stderr
     assert "on 80 test images" in result.stdout
