@@ -13,7 +13,6 @@ SHELL := bash
 export DO_NOT_TRACK := 1
 export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
-export WANDB_MODE ?= offline
 
 .DEFAULT_GOAL := help
 .PHONY: help install sample demo pseudo test test-slow lint docs viz bench ship clean

@@ -26,6 +26,7 @@ PACKAGES = (
     "augmented_sets",
     "backends",
     "experiments",
+    "tracking",
     "reporting",
 )
 """The packages that work without Kedro."""

@@ -29,6 +29,7 @@ from recycling.predictions.submission import BoxFormat, ClassFormat, MaskFormat
 from recycling.pseudo_labels import PseudoLabeling
 from recycling.registry import Entry, PickedSettings, Settings
 from recycling.splitting import AdversarialValidation, Splitting
+from recycling.tracking import Tracking
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "models.NAME": (Model, Variants),
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "submission.seg": (MaskFormat,),
     "label_errors": (LabelErrorSettings,),
     "experiments": (Experiments,),
+    "tracking": (Tracking,),
     "studies.NAME": (Study,),
     "tuning.NAME": (Tuning,),
 }
