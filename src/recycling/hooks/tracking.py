@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +17,11 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, ImageFolder
+from recycling.backends.shared.model import Task
 from recycling.backends.shared.training_log import METRICS
 from recycling.datasets import PathDataset, RunFolderDataset, RunsDataset
+from recycling.errors import one_line
 from recycling.experiments import Manifest, ManifestFolder
 from recycling.fingerprints import Records
 from recycling.hooks.manifests import RUNS
@@ -38,11 +39,15 @@ TOOK = (
 
 
 class TrackingHooks:
-    """Tracks each training of a run, and the run itself, once its manifest is written."""
+    """Tracks each training of a run, and the run itself, once its manifest is written.
 
-    def __init__(self) -> None:
-        self._settings: Tracking | None = None
-        self._data = Path()
+    Args:
+        settings: Who keeps the runs; by default as the parameters say.
+        data: The folder of all outputs; by default that of the project.
+    """
+
+    def __init__(self, settings: Tracking | None = None, data: Path | None = None) -> None:
+        self._settings, self._data = settings, data
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -59,30 +64,33 @@ class TrackingHooks:
             where = f"{source_of('tracking', config)}: tracking"
             raise ParameterError(faults(error, where, Tracking)) from error
 
-    @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    @hook_impl(trylast=True)  # its manifest is written
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
         """Track a run that came to its end."""
-        self._track(pipeline, catalog)
+        self._track(run_params, pipeline, catalog)
 
-    @hook_impl
-    def on_pipeline_error(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    @hook_impl(trylast=True)
+    def on_pipeline_error(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
         """Track what a run had done that failed."""
-        self._track(pipeline, catalog)
+        self._track(run_params, pipeline, catalog)
 
-    def _track(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def _track(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         dataset = catalog.get(RUNS) if RUNS in catalog else None
-        settings = self._settings
-        if not isinstance(dataset, RunsDataset) or settings is None or settings.to == "none":
+        settings, data = self._settings, self._data
+        if not isinstance(dataset, RunsDataset) or settings is None or data is None:
             return
         runs = dataset.load()
-        manifest = runs.find("latest")
+        manifest = runs.find(str(run_params.get("run_id") or "latest"))
         if not any(node.outputs for node in manifest.nodes):
             return
-        entries = EntriesOfRun(
-            manifest, runs.folder(manifest.run_id), pipeline, catalog, self._data, settings.images
-        )
+        folder = runs.folder(manifest.run_id)
+        entries = EntriesOfRun(manifest, folder, pipeline, catalog, data, settings.images)
         try:
-            settings.picked(list(entries.all()), settings, dataset.filepath.parent)
+            settings.picked(entries.all(), settings, dataset.filepath.parent)
         except TrackingError as error:
             # What the run made is there all the same.
             logger.warning("%s", error)
@@ -130,7 +138,7 @@ class EntriesOfRun:
             kind="training",
             group=model.get("study") or self.manifest.run_id,
             tags=tuple(str(tag) for tag in tags if tag),
-            parameters={**model, "categories": [each["name"] for each in facts["categories"]]},
+            parameters=model,
             fingerprints=self._fingerprints([f"{space}.checkpoint", *gives]),
             scores={**self._scores(space), **took},
             curves=self._curves(space),
@@ -201,21 +209,18 @@ class EntriesOfRun:
 
     def _predicted(self, space: str) -> list[PredictedImage]:
         """Some test images with what is true and what is predicted, evenly spread by id."""
-        from recycling.pipelines.ensembling import GRID
-
-        task, name = space.split(".")[0], f"{space}.test_predictions"
+        task, name = cast(Task, space.split(".")[0]), f"{space}.test_predictions"
         crops = f"{task}.test_crops"
         part = crops if crops in self.pipeline.datasets() else "test.annotations"
         needed = (name, part, "test.images")
-        with suppress(Exception):  # a part of the chain that is not there leaves no table
+        if not all(each in self.catalog and self.catalog.exists(each) for each in needed):
+            return []
+        try:
             predictions, truth, folder = (self.catalog.load(each) for each in needed)
-            ids = sorted(truth.images["image_id"])
-            chosen = np.unique(np.linspace(0, len(ids) - 1, min(self.images, len(ids))).astype(int))
-            return [
-                _drawn(name, truth.of_images([ids[at]]), folder, predictions, GRID[task])
-                for at in chosen
-            ]
-        return []
+            return list(_drawn(name, task, truth, folder, predictions, self.images))
+        except (OSError, ValueError) as error:  # an image is not at hand
+            logger.warning("%s: no images of it are tracked: %s", name, one_line(error))
+            return []
 
     def _fingerprints(self, names: list[str]) -> dict[str, str]:
         """What datasets hold, and what those they were made of held."""
@@ -263,12 +268,14 @@ class EntriesOfRun:
 
 
 def _drawn(
-    name: str, truth: Annotations, folder: Any, predictions: Any, grid: Any
-) -> PredictedImage:
-    """One image of a table of predictions."""
-    return PredictedImage(
-        name,
-        str(truth.images["file_name"].iloc[0]),
-        len(truth.annotations),
-        grid(truth, folder, predictions),
-    )
+    name: str, task: Task, truth: Annotations, folder: ImageFolder, predictions: Any, n: int
+) -> Iterator[PredictedImage]:
+    """Images of a table of predictions, evenly spread; of crops, those that have some."""
+    from recycling.pipelines.ensembling import GRID
+
+    rows = truth.annotations if task == "cls" else truth.images
+    ids = np.unique(rows["image_id"].to_numpy())
+    for at in np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).astype(int)):
+        image = truth.of_images([int(ids[at])])
+        file_name, objects = str(image.images["file_name"].iloc[0]), len(image.annotations)
+        yield PredictedImage(name, file_name, objects, GRID[task](image, folder, predictions))

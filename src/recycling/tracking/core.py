@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -70,10 +70,10 @@ class Entry:
     failed: bool = False
 
 
-Track: TypeAlias = Callable[[Sequence[Entry], Any, Path], None]
+Track: TypeAlias = Callable[[Iterable[Entry], Any, Path], None]
 """Writes entries, by the settings of a tracker, into a folder or where these settings say.
 
-It raises `TrackingError` where it cannot.
+It raises `TrackingError` where it cannot. Entries are made as they are asked for.
 """
 
 TRACKERS: Registry[Track] = Registry("tracker")

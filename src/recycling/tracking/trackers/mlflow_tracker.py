@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +35,7 @@ class MlflowTracking(Tracking):
 
 
 @TRACKERS.register("mlflow", MlflowTracking)
-def track(entries: Sequence[Entry], settings: MlflowTracking, folder: Path) -> None:
+def track(entries: Iterable[Entry], settings: MlflowTracking, folder: Path) -> None:
     """Write each entry as a run of MLflow.
 
     Args:

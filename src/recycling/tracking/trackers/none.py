@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -16,5 +16,5 @@ class NoTracking(Tracking):
 
 
 @TRACKERS.register("none", NoTracking)
-def track(entries: Sequence[Entry], settings: NoTracking, folder: Path) -> None:
+def track(entries: Iterable[Entry], settings: NoTracking, folder: Path) -> None:
     """Write nothing."""

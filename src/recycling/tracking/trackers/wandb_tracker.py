@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ from recycling.tracking.core import TRACKERS, Entry, PredictedImage, Tracking, T
 if TYPE_CHECKING:
     import wandb
 
+Mode: TypeAlias = Literal["offline", "online", "disabled"]
+
 MODE = "WANDB_MODE"
 """W&B's own variable, which goes before the setting."""
 
@@ -23,7 +25,7 @@ class WandbTracking(Tracking):
     """Weights & Biases."""
 
     to: Literal["wandb"] = "wandb"
-    mode: Literal["offline", "online", "disabled"] = Field(
+    mode: Mode = Field(
         default="offline",
         description="offline writes below `data/08_reporting/wandb`, which `wandb sync` sends",
     )
@@ -32,7 +34,7 @@ class WandbTracking(Tracking):
 
 
 @TRACKERS.register("wandb", WandbTracking)
-def track(entries: Sequence[Entry], settings: WandbTracking, folder: Path) -> None:
+def track(entries: Iterable[Entry], settings: WandbTracking, folder: Path) -> None:
     """Write each entry as a run of W&B.
 
     Args:
@@ -43,7 +45,7 @@ def track(entries: Sequence[Entry], settings: WandbTracking, folder: Path) -> No
     Raises:
         TrackingError: W&B is not installed, or cannot begin a run: no login, no network, no room.
     """
-    mode = os.environ.get(MODE, settings.mode)
+    mode = cast(Mode, os.environ.get(MODE, settings.mode))
     if mode == "disabled":
         return
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -61,7 +63,7 @@ def track(entries: Sequence[Entry], settings: WandbTracking, folder: Path) -> No
         ) from error
 
 
-def _write(entry: Entry, settings: WandbTracking, mode: str, folder: Path) -> None:
+def _write(entry: Entry, settings: WandbTracking, mode: Mode, folder: Path) -> None:
     import wandb
 
     run = wandb.init(
@@ -102,7 +104,7 @@ def _write(entry: Entry, settings: WandbTracking, mode: str, folder: Path) -> No
 def _table(predictions: Sequence[PredictedImage]) -> wandb.Table:
     import wandb
 
-    rows = [
+    rows: list[Iterable[Any]] = [
         [each.predictions, each.file_name, each.objects, wandb.Image(each.overlay)]
         for each in predictions
     ]
@@ -119,8 +121,8 @@ def _artifacts(files: Mapping[str, Path], fingerprints: Mapping[str, str]) -> li
             dataset, dataset.rpartition(".")[2], metadata={"content": fingerprints.get(dataset)}
         )
         if path.is_dir():
-            artifact.add_dir(path, skip_cache=True, policy="immutable")
+            artifact.add_dir(str(path), skip_cache=True, policy="immutable")
         else:
-            artifact.add_file(path, skip_cache=True, policy="immutable")
+            artifact.add_file(str(path), skip_cache=True, policy="immutable")
         made.append(artifact)
     return made
