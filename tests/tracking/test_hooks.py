@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 
 from fingerprints.small_project import Project
+from recycling.configuration import ConfigLoader
 from recycling.experiments import Runs
 from recycling.hooks import TrackingHooks
+from recycling.plan import ParameterError
+from recycling.settings import CONFIG_LOADER_ARGS
 from recycling.tracking import TRACKERS, Entry, Tracking, TrackingError, read_tracking
 
 
@@ -89,3 +93,24 @@ def test_a_tracker_that_fails_leaves_the_run_as_it_is(kept, tmp_path, caplog):
     assert "the list is full; make room" in caplog.text
     assert project.submitted()
     assert not kept
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wandb: online", "wandb: online is now written tracking: {to: wandb, mode: online}"),
+        ("tracking: {to: wandb, modes: online}", "'wandb' takes no 'modes' (did you mean 'mode'?)"),
+    ],
+)
+def test_a_parameter_that_cannot_be_meant_is_one_line_with_its_file(text, message, tmp_path):
+    for env in ("base", "local"):
+        (tmp_path / "conf" / env).mkdir(parents=True)
+    (tmp_path / "conf/base/globals.yml").write_text("data: data")
+    (tmp_path / "conf/local/parameters_tracking.yml").write_text(text)
+    config = ConfigLoader(str(tmp_path / "conf"), **CONFIG_LOADER_ARGS)
+    context = SimpleNamespace(config_loader=config, project_path=tmp_path)
+    with pytest.raises(ParameterError) as caught:
+        TrackingHooks().after_context_created(context)
+    assert "conf/local/parameters_tracking.yml: " in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

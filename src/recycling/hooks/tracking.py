@@ -57,6 +57,11 @@ class TrackingHooks:
             ParameterError: There is no such tracker, or it does not take a setting.
         """
         config = cast(OmegaConfigLoader, context.config_loader)
+        if (mode := config["parameters"].get("wandb")) is not None:
+            raise ParameterError(
+                f"{source_of('wandb', config)}: wandb: {mode} is now written "
+                f"tracking: {{to: wandb, mode: {mode}}}"
+            )
         self._data = records_folder(context).parent
         try:
             self._settings = read_tracking(config["parameters"].get("tracking"))
