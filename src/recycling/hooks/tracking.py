@@ -141,7 +141,7 @@ class EntriesOfRun:
         return Entry(
             name=f"{space}-{self.manifest.run_id}",
             kind="training",
-            group=model.get("study") or self.manifest.run_id,
+            group=model.get("study") or self._group(),
             tags=tuple(str(tag) for tag in tags if tag),
             parameters=model,
             fingerprints=self._fingerprints([f"{space}.checkpoint", *gives]),
@@ -174,7 +174,7 @@ class EntriesOfRun:
         return Entry(
             name=self.manifest.run_id,
             kind="run",
-            group=self.manifest.run_id,
+            group=self._group(),
             tags=(*tasks, env) if env else tuple(tasks),
             parameters=self.manifest.parameters,
             fingerprints=self._fingerprints([*made, *taken]),
@@ -185,6 +185,12 @@ class EntriesOfRun:
             gives={**self._kept(gives), **self._files(gives)},
             failed=self.manifest.state == "failed",
         )
+
+    def _group(self) -> str:
+        """The study that the run is of, or the run."""
+        asked = self.manifest.asked.get("pipeline_names") or []
+        studies = [name.removeprefix("study_") for name in asked if name.startswith("study_")]
+        return studies[0] if studies else self.manifest.run_id
 
     def _scores(self, space: str) -> dict[str, float]:
         """Scores, their intervals, those of classes and other figures, on both parts."""
