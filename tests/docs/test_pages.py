@@ -140,7 +140,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Of one epoch nothing can be promised.
     rounds.write_text(rounds.read_text().replace(promise, "promise: null\n    score: 0.0"))
     for arguments in ((), ("--pipelines", "ensembling")):
-        result = kedro(project, "run", *arguments)
+        result = kedro(project, "run", *arguments, WANDB_MODE="offline")
         assert result.returncode == 0, result.stdout + result.stderr
     for name, ensemble in (("mine.csv", "final"), ("yours.csv", "teacher")):
         made = project / f"data/07_model_output/det/{ensemble}/submission.csv"
