@@ -13,10 +13,9 @@ SHELL := bash
 export DO_NOT_TRACK := 1
 export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
-export WANDB_MODE ?= offline
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint viz bench ship clean
+.PHONY: help install sample demo pseudo test test-slow lint docs viz bench ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +65,8 @@ pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each stude
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
 test: install ## Check style, types, layers and promises
-	@$(BIN)/ruff check src tests bench
-	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff check src tests bench docs/generated
+	@$(BIN)/ruff format --check src tests bench docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -77,10 +76,13 @@ test-slow: install ## The tests that take long: every recipe, the demo twice, th
 	@MORE_EXAMPLES=25 $(BIN)/pytest tests/ensembling
 
 lint: install ## Mend what ruff can mend, then check style, types and layers
-	@$(BIN)/ruff check --fix src tests bench
-	@$(BIN)/ruff format src tests bench
+	@$(BIN)/ruff check --fix src tests bench docs/generated
+	@$(BIN)/ruff format src tests bench docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: install ## Build the site: site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 viz: install ## Open the graph in Kedro-Viz
 	@$(BIN)/kedro viz run
@@ -100,4 +102,4 @@ ship: ## Renew sample/, the predictions that the repository ships, from the demo
 clean: ## Remove what runs have made (not the environment)
 	@find data -mindepth 2 ! -name .gitkeep -delete
 	@find data -mindepth 1 -type d -empty -delete
-	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

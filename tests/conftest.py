@@ -12,7 +12,7 @@ import pytest
 
 from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 
-# A tracked training takes half a second longer; those tests that are of it turn it on.
+# Tracking takes a second a training; those tests that are of it turn it on.
 os.environ["WANDB_MODE"] = "disabled"
 
 LONGEST = ("test_chain.py", "test_benchmarks.py", "test_notebooks.py", "test_sample.py")

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from recycling.annotations import Cleaning, read_tables, to_coco, undo
+from recycling.experiments import Runs
 from recycling.sample import SampleSettings, generate_sample
+from tracking.wandb_log import logged
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"epochs": 1, "batch_size": 4}
@@ -78,7 +80,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(project: Path) -> tuple[Path, str]:
     """The project after the whole chain, and what it printed."""
-    result = kedro(project, "run")
+    result = kedro(project, "run", WANDB_MODE="offline")
     assert result.returncode == 0, result.stdout + result.stderr
     return project, result.stdout
 
@@ -199,6 +201,38 @@ def test_the_run_is_listed_with_its_models_and_the_best_checkpoint_is_found(fini
     best = kedro(project, "experiments", "--best", "det", "mAP50")
     folder = project / best.stdout.strip().splitlines()[-1]
     assert (folder / "weights.pth").is_file()
+
+
+def test_every_training_and_the_run_are_kept_by_the_tracker_of_the_parameters(finished):
+    project, _ = finished
+    runs = Runs(project / "data/08_reporting/runs")
+    (manifest,) = runs.all().values()
+    found = logged(project / "data/08_reporting/wandb")
+    spaces = {name.removesuffix(".checkpoint") for name in manifest.trainings}
+    assert len(spaces) > 5
+    assert set(found) == {manifest.run_id, *(f"{space}-{manifest.run_id}" for space in spaces)}
+    for space in spaces:
+        task, own = space.split(".")[0], found[f"{space}-{manifest.run_id}"]
+        facts = manifest.trainings[f"{space}.checkpoint"]
+        assert task in own.run.tags
+        assert own.run.run_group == manifest.run_id
+        assert own.config["parameters"]["recipe"] == facts["model"]["recipe"]
+        assert f"{space}.checkpoint" in own.config["fingerprints"]
+        assert own.curve[-1]["training/loss"] > 0
+        scores = manifest.scores[f"{space}.out_of_fold_metrics"]
+        assert own.summary[f"out_of_fold/{scores['metric']}"] == scores["score"]
+        interval = [own.summary["out_of_fold/low"], own.summary["out_of_fold/high"]]
+        assert interval == list(scores["interval"])
+        assert own.summary["predictions.nrows"] == 8
+        assert {"train.annotations", "folds"} <= set(own.takes)
+        assert {f"{space}.checkpoint", f"{space}.test_predictions"} <= set(own.gives)
+    run = found[manifest.run_id]
+    assert {"det.final.report", "det.final.submission"} <= {*run.summary_names(), *run.gives}
+    # Of the same content it is one version: the run fuses what the trainings gave.
+    for name in run.takes.keys() & {f"{space}.test_predictions" for space in spaces}:
+        own = found[f"{name.removesuffix('.test_predictions')}-{manifest.run_id}"]
+        assert run.takes[name].digest == own.gives[name].digest
+    assert run.summary["det.final/test/low"] <= run.summary["det.final/test/mAP50"]
 
 
 @pytest.mark.parametrize("task", FEW)

@@ -9,6 +9,7 @@ from recycling.hooks import (
     PlanHooks,
     PreflightHooks,
     SampleHooks,
+    TrackingHooks,
     UpToDateHooks,
 )
 from recycling.sessions import NamedSession
@@ -18,6 +19,7 @@ warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 
 HOOKS = (
     ConsoleHooks(),
+    TrackingHooks(),
     ManifestHooks(),
     UpToDateHooks(),
     PreflightHooks(),
@@ -25,7 +27,7 @@ HOOKS = (
     PlanHooks(),
 )
 """Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
-keep a manifest, report."""
+keep a manifest, track it, report."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

@@ -6,7 +6,6 @@ Each setting is changed alone, and two trainings are compared.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -312,32 +311,3 @@ def test_a_training_starts_from_the_weights_that_are_asked_for(
     assert not same(plain, train(tmp_path / "work", data_of(part), **settings))
     with pytest.raises(BackendError, match="but pretrained_sha256 says 00000000"):
         train(tmp_path / "other", data_of(part), **settings, pretrained_sha256="00000000")
-
-
-# Weights & Biases
-
-
-def test_a_training_is_tracked_offline_in_its_folder_when_asked(
-    part: LabeledImages, plain: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    checkpoint = train(tmp_path / "work", data_of(part), **PLAIN)
-    (log,) = (tmp_path / "work").glob("wandb/offline-run-*/run-*.wandb")
-    assert b"total_loss" in log.read_bytes()
-    assert same(plain, checkpoint)
-    assert not (plain.folder.parent / "wandb").exists()
-
-
-def test_tracking_that_cannot_begin_is_one_line(
-    part: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setitem(sys.modules, "wandb", None)  # what an import of what is not there gives
-    with pytest.raises(
-        BackendError, match="work: W&B cannot track the training: .*wandb"
-    ) as caught:
-        train(tmp_path / "work", data_of(part))
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "work" / "metrics.json").exists()

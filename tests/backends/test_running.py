@@ -570,15 +570,6 @@ def made_by_code() -> Path:
 # Logs --------------------------------------------------------------------------------------------
 
 
-def test_weights_and_biases_logs_offline_into_the_runs_folder_when_asked(
-    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    train("mmpretrain", pictures, tmp_path)
-    assert list((tmp_path / "run").rglob("wandb/offline-run-*/run-*.wandb"))
-
-
 def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps() -> None:
     from mmengine import Config
 

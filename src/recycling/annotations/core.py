@@ -21,6 +21,7 @@ BOX_COLUMNS = (
     Column("x_max", "float64", "right edge of the box, pixels"),
     Column("y_max", "float64", "bottom edge of the box, pixels"),
 )
+"""The edges of a box, in every table of boxes."""
 
 IMAGES = Schema(
     "images",

@@ -5,6 +5,7 @@ from recycling.hooks.manifests import ManifestHooks
 from recycling.hooks.plan import PlanHooks
 from recycling.hooks.preflight import PreflightError, PreflightHooks
 from recycling.hooks.sample import SampleHooks
+from recycling.hooks.tracking import TrackingHooks
 from recycling.hooks.up_to_date import MixedRunsError, UpToDateHooks, records_folder
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "PreflightError",
     "PreflightHooks",
     "SampleHooks",
+    "TrackingHooks",
     "UpToDateHooks",
     "records_folder",
 ]

@@ -12,7 +12,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
 from recycling import pipeline_registry
-from recycling.plan.parameters import ParameterError, check_parameters, file_of, shown
+from recycling.plan.parameters import check_parameters
 
 
 class PlanHooks:
@@ -26,23 +26,3 @@ class PlanHooks:
         pipeline_registry.activate(pipeline_registry.plan_of(config, Path(context.project_path)))
         pipelines.configure("recycling.pipeline_registry")
         check_parameters(pipelines, config)
-        track(config)
-
-
-def track(config: OmegaConfigLoader) -> None:
-    """Tell the backends whether trainings are tracked with Weights & Biases.
-
-    Raises:
-        ParameterError: The parameter is not one of its modes.
-    """
-    mode = config["parameters"].get("wandb", "disabled")
-    if mode not in WANDB_MODES:
-        raise ParameterError(
-            f"{shown(file_of('wandb', config))}: wandb: should be {', '.join(WANDB_MODES)} "
-            f"(got {mode!r})"
-        )
-    os.environ.setdefault("WANDB_MODE", mode)
-    os.environ.setdefault("WANDB_SILENT", "true")
-
-
-WANDB_MODES = ("offline", "online", "disabled")

@@ -41,8 +41,8 @@ SECTIONS = (
     "splitting",
     "studies",
     "submission",
+    "tracking",
     "tuning",
-    "wandb",
 )
 """The parameters that the project reads, whether or not a file sets them."""
 

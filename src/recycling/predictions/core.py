@@ -29,6 +29,7 @@ LabelMap: TypeAlias = NDArray[np.uint8]
 """(H, W): 0 is background, i + 1 the i-th row of the categories, 255 "ignore"."""
 
 IGNORE = 255
+"""What pixels are in label maps that count for nothing."""
 
 KEPT_BYTES = 16 << 20
 """What is kept in memory of the arrays of each set."""
@@ -134,3 +135,4 @@ class LabelMaps(ImageMaps[LabelMap]):
 
 
 Predictions: TypeAlias = Detections | ClassProbabilities | LabelMaps
+"""Of any of the three kinds."""

@@ -50,7 +50,7 @@ class Splitting(
     """
 
     method: str
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of all that is drawn")
     axes: tuple[Axis, ...] = Field(
         default=DEFAULT_AXES,
         description="on what the balance is measured, and what methods balance that go by axes",

@@ -46,7 +46,11 @@ RULES: Registry[Rule] = Registry("cleaning rule")
 
 
 class RuleSettings(Settings):
-    """What every rule can be told: whether it is applied."""
+    """What every rule can be told: whether it is applied.
+
+    Attributes:
+        enabled: Whether it is applied; else the report says what it would do.
+    """
 
     enabled: bool = True
 

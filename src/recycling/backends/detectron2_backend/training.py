@@ -57,13 +57,10 @@ def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any], list[dict[str
 
     Raises:
         BackendError: The network cannot be built, an image cannot be read, the loss is no longer
-            a number, the disk is full, or W&B is on and cannot track the training.
+            a number, or the disk is full.
     """
-    from recycling.backends.detectron2_backend.tracking import tracked
-
     training = _Training(job)
     with (
-        tracked(job.model, job.config, job.work_dir) as writers,
         progress_bar() as progress,
         explained_step(training.step),
         unwrapped_errors(),
@@ -73,7 +70,7 @@ def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any], list[dict[str
         for epoch in range(training.epoch + 1, job.model.epochs + 1):
             if training.is_over():
                 break
-            training.train(epoch, lambda note: progress.update(task, advance=1, note=note), writers)
+            training.train(epoch, lambda note: progress.update(task, advance=1, note=note))
     return training.weights(), training.facts(), training.snapshots.weights
 
 
@@ -119,13 +116,12 @@ class _Training:
         # The library counts from 0.
         keep_lines(job.work_dir / "metrics.json", "iteration", self.iteration - 1)
 
-    def train(self, epoch: int, show: Callable[[str], None], writers: Sequence[Any] = ()) -> None:
+    def train(self, epoch: int, show: Callable[[str], None]) -> None:
         """Train one epoch, look at it, and keep the state.
 
         Args:
             epoch: From 1.
             show: Is told of each step.
-            writers: Of the library's; write as often as the one of ``metrics.json``.
         """
         from detectron2.engine import hooks
         from detectron2.utils.events import JSONWriter
@@ -146,8 +142,7 @@ class _Training:
             done = trainer.iter + 1
             self.snapshots.update(done, self.current())
             if done % LOG_PERIOD == 0 or done == job.config.SOLVER.MAX_ITER:
-                for event_writer in (writer, *writers):
-                    event_writer.write()
+                writer.write()
             show(f"epoch {epoch}/{job.model.epochs}  loss {self.loss:.3f}")
 
         schedule = hooks.LRScheduler(self.optimizer, self.schedule)

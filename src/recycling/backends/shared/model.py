@@ -46,8 +46,8 @@ class Model(Settings):
     it to the recipe.
     """
 
-    task: Task
-    backend: BackendName
+    task: Task = Field(description="classes of crops, boxes, or masks")
+    backend: BackendName = Field(description="the library that trains it")
     recipe: str = Field(description="a file below conf/recipes/<backend>/, without its suffix")
     folds: Annotated[tuple[int | Literal["all"], ...], BeforeValidator(_listed)] = Field(
         default=(0,),
@@ -85,11 +85,11 @@ class Model(Settings):
         description="boxes only: a pseudo-label counts by its score in the loss of the classes",
     )
     image_size: int = Field(ge=16, description="side of the square input, pixels")
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, description="length of the training")
     batch_size: int = Field(ge=1, description="images a step, of all devices together")
     accumulate: int = Field(default=1, ge=1, description="steps whose gradients are added up")
-    optimizer: Optimizer
-    schedule: Schedule = Schedule()
+    optimizer: Optimizer = Field(description="how the weights move")
+    schedule: Schedule = Field(default=Schedule(), description="how the learning rate moves")
     loss: Annotated[tuple[Loss, ...], BeforeValidator(read_losses)] | None = Field(
         default=None, min_length=1, description="one or a weighted sum: {cross_entropy: 1, dice: 3}"
     )
@@ -113,7 +113,9 @@ class Model(Settings):
         lt=1,
         description="share of features that the last layer does not see while learning; not boxes",
     )
-    sampler: Sampler = Sampler()
+    sampler: Sampler = Field(
+        default=Sampler(), description="which samples an epoch holds, and how often"
+    )
     encoder: Encoder | None = Field(
         default=None,
         description="masks only: the classifier of torchvision that a U-Net sees with; with "
@@ -128,7 +130,9 @@ class Model(Settings):
     ema: float | None = Field(
         default=None, gt=0, lt=1, description="average the weights; the old average's share"
     )
-    early_stopping: EarlyStopping | None = None
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description="end once the score on the held-out fold no longer rises"
+    )
     snapshots: int | None = Field(
         default=None,
         ge=2,
@@ -145,11 +149,13 @@ class Model(Settings):
     study: str | None = Field(
         default=None, description="the study that it is an arm of alone; set by what studies say"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of all that is drawn")
     deterministic: bool = Field(
         default=True, description="the same numbers every time, if need be slower"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the arithmetic of a step; bf16 needs no scaled loss"
+    )
     devices: int = Field(default=1, ge=1, description="processes, each with a GPU where there are")
     pretrained: str = Field(
         default="none",
@@ -168,7 +174,9 @@ class Model(Settings):
     score_threshold: float | None = Field(
         default=None, ge=0, le=1, description="boxes only: those below are dropped; 0.01 if not set"
     )
-    test_time_augmentation: TestTimeAugmentation | None = None
+    test_time_augmentation: TestTimeAugmentation | None = Field(
+        default=None, description="views of an image whose predictions are averaged or fused"
+    )
     probabilities: bool = Field(
         default=False, description="masks only: predict probability planes too, for soft votes"
     )

@@ -81,11 +81,15 @@ def _only_with(settings: Settings, name: str, takers: Mapping[str, tuple[str, ..
 class Optimizer(Settings):
     """An optimiser of `torch.optim` and its settings."""
 
-    name: Literal["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax"] = "AdamW"
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    name: Literal["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax"] = Field(
+        default="AdamW", description="a class of torch.optim"
+    )
+    learning_rate: float = Field(gt=0, description="after the warm-up")
+    weight_decay: float = Field(default=0.01, ge=0, description="of the weights")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD only")
-    clip_grad_norm: float | None = Field(default=None, gt=0)
+    clip_grad_norm: float | None = Field(
+        default=None, gt=0, description="greatest norm of all gradients together"
+    )
 
     @model_validator(mode="after")
     def _momentum_is_of_sgd(self) -> Optimizer:
@@ -96,7 +100,9 @@ class Optimizer(Settings):
 class Schedule(Settings):
     """How the learning rate moves, by iteration, over the whole training."""
 
-    name: Literal["constant", "cosine", "cosine_restarts", "poly", "step"] = "cosine"
+    name: Literal["constant", "cosine", "cosine_restarts", "poly", "step"] = Field(
+        default="cosine", description="the curve after the warm-up"
+    )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all iterations")
     lowest: float = Field(
         default=0.0, ge=0, lt=1, description="where it ends, as a share of the learning rate"
@@ -138,7 +144,9 @@ class Sampler(Settings):
     classes by sqrt(threshold / the class's share of images) (Gupta et al. 2019, LVIS).
     """
 
-    name: Literal["shuffle", "class_balanced", "oversample", "repeat_factor"] = "shuffle"
+    name: Literal["shuffle", "class_balanced", "oversample", "repeat_factor"] = Field(
+        default="shuffle", description="shuffle takes each sample once"
+    )
     copies: dict[str, int] | None = Field(
         default=None,
         description="of oversample: how often a sample that holds the category is seen; without "

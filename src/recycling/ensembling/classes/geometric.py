@@ -19,7 +19,12 @@ from recycling.predictions import ClassProbabilities
 
 
 class GeometricMeanSettings(ClassFusion):
-    """The weighted geometric mean of the members' probabilities, scaled so that rows sum to 1."""
+    """The weighted geometric mean of the members' probabilities, scaled so that rows sum to 1.
+
+    Attributes:
+        weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
+    """
 
     method: Literal["geometric"] = "geometric"
     weights: MemberWeights = "equal"

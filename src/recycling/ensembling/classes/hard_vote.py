@@ -19,7 +19,11 @@ from recycling.predictions import ClassProbabilities
 
 
 class HardVoteSettings(ClassFusion):
-    """The class that most members hold most likely; ties go to the better-ranked member."""
+    """The class that most members hold most likely; ties go to the better-ranked member.
+
+    Attributes:
+        calibrate: How the members' scores are made comparable before they are fused.
+    """
 
     method: Literal["hard_vote"] = "hard_vote"
     calibrate: Calibrate = "none"

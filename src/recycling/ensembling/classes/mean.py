@@ -14,7 +14,12 @@ from recycling.predictions import ClassProbabilities
 
 
 class MeanSettings(ClassFusion):
-    """The weighted mean of the members' probabilities."""
+    """The weighted mean of the members' probabilities.
+
+    Attributes:
+        weights: How much each member counts.
+        calibrate: How the members' scores are made comparable before they are fused.
+    """
 
     method: Literal["mean"] = "mean"
     weights: MemberWeights = "equal"

@@ -19,7 +19,11 @@ from recycling.predictions import ClassProbabilities
 
 
 class RankAverageSettings(ClassFusion):
-    """The weighted mean of each crop's rank among all crops, class by class."""
+    """The weighted mean of each crop's rank among all crops, class by class.
+
+    Attributes:
+        weights: How much each member counts.
+    """
 
     method: Literal["rank"] = "rank"
     weights: MemberWeights = "equal"

@@ -98,7 +98,7 @@ class AdversarialValidation(Settings):
     """How train and test images are compared."""
 
     n_splits: int = Field(default=5, ge=2, description="number of folds")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of all that is drawn")
     permutations: int = Field(
         default=39,
         ge=19,

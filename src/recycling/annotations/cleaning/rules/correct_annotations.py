@@ -44,10 +44,10 @@ class Correction(Settings):
     file_name: str = Field(min_length=1, description="its image, as in the cleaned annotations")
     category: str = Field(description="its category; of one to add, the one that it gets")
     box: Box = Field(description="its box; of one to add, the one that it gets")
-    new_category: str | None = None
-    new_box: Box | None = None
-    drop: bool = False
-    add: bool = False
+    new_category: str | None = Field(default=None, description="the category that it gets")
+    new_box: Box | None = Field(default=None, description="the box that it gets")
+    drop: bool = Field(default=False, description="whether it goes")
+    add: bool = Field(default=False, description="whether it is added")
     reason: str | None = Field(default=None, min_length=1, description="for the audit")
 
     @model_validator(mode="after")
@@ -65,7 +65,11 @@ class Correction(Settings):
 
 
 class CorrectAnnotations(RuleSettings):
-    """Correct, drop or add single annotations, such as the label errors that models point at."""
+    """Correct, drop or add single annotations, such as the label errors that models point at.
+
+    Attributes:
+        corrections: What to do, in this order; a later entry sees what the earlier ones left.
+    """
 
     corrections: tuple[Correction, ...] = ()
 

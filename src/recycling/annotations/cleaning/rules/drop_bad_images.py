@@ -13,7 +13,11 @@ from recycling.annotations.core import Annotations
 
 
 class DropBadImages(RuleSettings):
-    """Drop images with a problem, and what is annotated on them."""
+    """Drop images with a problem, and what is annotated on them.
+
+    Attributes:
+        problems: Those for which an image goes.
+    """
 
     problems: tuple[Literal["missing", "unreadable", "truncated", "too_large"], ...] = (
         "missing",

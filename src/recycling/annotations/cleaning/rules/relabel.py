@@ -20,14 +20,18 @@ _RULE = "relabel"
 class RelabelList(Settings):
     """Annotations that get another category for one reason."""
 
-    reason: str = Field(min_length=1)
-    annotation_ids: tuple[int, ...]
+    reason: str = Field(min_length=1, description="for the audit")
+    annotation_ids: tuple[int, ...] = Field(description="their ids in the raw file")
     category: str = Field(description="the right category's name")
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="whether the list is applied")
 
 
 class Relabel(RuleSettings):
-    """Give listed annotations another category."""
+    """Give listed annotations another category.
+
+    Attributes:
+        lists: One for each reason; where they overlap, the later one decides.
+    """
 
     lists: tuple[RelabelList, ...] = ()
 

@@ -26,7 +26,7 @@ _ROUNDING = 1e-9  # by which a share that is computed may fall short of one that
 class InsideRule(Settings):
     """What lies inside a category's masks becomes that category, or goes, for one reason."""
 
-    reason: str = Field(min_length=1)
+    reason: str = Field(min_length=1, description="for the audit")
     container: str = Field(description="name of the category that others lie inside")
     inside: float = Field(
         default=0.9, gt=0, le=1, description="share of an annotation that has to lie inside"
@@ -34,12 +34,18 @@ class InsideRule(Settings):
     categories: tuple[str, ...] = Field(
         default=(), description="names of the categories that it applies to; none: all others"
     )
-    action: Literal["relabel", "drop"] = "relabel"
-    enabled: bool = True
+    action: Literal["relabel", "drop"] = Field(
+        default="relabel", description="get the container's category, or go"
+    )
+    enabled: bool = Field(default=True, description="whether the rule is applied")
 
 
 class RelabelInside(RuleSettings):
-    """Give what lies inside a container its category, or drop it."""
+    """Give what lies inside a container its category, or drop it.
+
+    Attributes:
+        rules: One for each container; a later one sees what the earlier ones left.
+    """
 
     enabled: bool = False
     rules: tuple[InsideRule, ...] = ()

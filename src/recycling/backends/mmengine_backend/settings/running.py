@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.tracking import wandb_settings
 
 
 def set_running(config: Any, model: Model) -> None:
@@ -19,7 +18,6 @@ def set_running(config: Any, model: Model) -> None:
     _set_averaging(config, model)
     config.env_cfg.cudnn_benchmark = not model.deterministic
     _set_devices(config, model)
-    _set_wandb(config, model)
 
 
 def _set_accumulation(config: Any, model: Model) -> None:
@@ -59,9 +57,3 @@ def _set_devices(config: Any, model: Model) -> None:
         config.sync_bn = "torch"
     else:
         config.model_wrapper_cfg.device_ids = None
-
-
-def _set_wandb(config: Any, model: Model) -> None:
-    settings = wandb_settings(model)
-    if settings is not None:
-        config.visualizer.vis_backends.append({"type": "Wandb", "init_kwargs": settings})

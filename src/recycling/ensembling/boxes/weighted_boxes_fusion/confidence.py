@@ -9,6 +9,7 @@ import numpy as np
 from recycling.ensembling.boxes.tables import Boxes, Floats, Ints
 
 Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
+"""How sure a fused box is."""
 
 
 def cluster_scores(
