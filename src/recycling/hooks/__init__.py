@@ -4,6 +4,7 @@ from recycling.hooks.console import ConsoleHooks
 from recycling.hooks.manifests import ManifestHooks
 from recycling.hooks.plan import PlanHooks
 from recycling.hooks.preflight import PreflightError, PreflightHooks
+from recycling.hooks.report import ReportHooks
 from recycling.hooks.sample import SampleHooks
 from recycling.hooks.up_to_date import MixedRunsError, UpToDateHooks, records_folder
 
@@ -14,6 +15,7 @@ __all__ = [
     "PlanHooks",
     "PreflightError",
     "PreflightHooks",
+    "ReportHooks",
     "SampleHooks",
     "UpToDateHooks",
     "records_folder",
