@@ -19,6 +19,7 @@ from recycling.backends.shared.model import Task
 from recycling.diagnostics import (
     CLASS_GAINS,
     CONTRIBUTIONS,
+    DISAGREEMENT,
     ERROR_CORRELATION,
     PRECISION_THRESHOLDS,
     SCORE_THRESHOLDS,
@@ -388,6 +389,8 @@ def confusion_counter(task: Task) -> Callable[..., Disagreement]:
 
     def count_confusions(truth: Annotations, fused: Any, explanation: Explanation) -> Disagreement:
         """Count what the ensemble takes every class for: crops, boxes or pixels."""
+        if not is_labelled(truth):
+            return Disagreement(DISAGREEMENT.empty())
         at = explanation.get("thresholds", {}).get(_ENSEMBLE, SHOWN_FROM)
         return disagreement(truth, as_predictions(truth, fused), fused, score_threshold=at)
 

@@ -137,6 +137,19 @@ def render_page(
     return str(render("report.html", title=title, panels=list(panels), contents=contents))
 
 
+def render_folded(summary: str, pieces: Iterable[Markup]) -> Markup:
+    r"""Pieces that a click unfolds; on paper they are unfolded.
+
+    Args:
+        summary: What is seen of them before.
+        pieces: From the top down.
+
+    >>> render_folded("More", [Markup("<p>a</p>")])
+    Markup('<details><summary>More</summary>\n<p>a</p>\n</details>')
+    """
+    return render("folded.html", summary=summary, pieces=pieces)
+
+
 def as_part(page: str, levels: int = 1) -> Markup:
     r"""What is on a page of this room, as a part of another one: without its title.
 

@@ -15,6 +15,7 @@ from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import cleaning_figure
 from recycling.reporting.pages import (
     render_figure,
+    render_folded,
     render_image,
     render_list,
     render_page,
@@ -65,9 +66,10 @@ def data_page(
         ]  # fmt: skip
     found.append(("Problems of image files", [_problems(checks)]))
     found += [
-        (f"Cleaning of {part}", [_rules(rules[part]), Markup(own)])
+        (f"Cleaning of {part}",
+         [_rules(rules[part]), render_folded("Shown on images", [Markup(own)])])
         for part, own in cleaning.items()
-    ]
+    ]  # fmt: skip
     return render_page("Data", found)
 
 

@@ -14,6 +14,7 @@ from recycling.reporting.figures import scores_figure
 from recycling.reporting.pages import (
     as_part,
     render_figure,
+    render_folded,
     render_list,
     render_page,
     render_table,
@@ -23,6 +24,9 @@ from recycling.reporting.style import INK, despine, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_ALL = "What its members add, where it is wrong, how it was found"
 
 
 def ensembles_page(
@@ -57,7 +61,11 @@ def ensembles_page(
         where = "the test images" if any(own.per_class for own in on_test.values()) else "held out"
         figure = classes_figure(known, f"{scores['metric']} of each class, {where}")
         panels.append(("Scores by class", [render_figure(figure, "scores by class")]))
-    panels += [(f"Ensemble {name}", [as_part(page)]) for name, page in pages.items()]
+    panels += [
+        (f"Ensemble {name}", [part if name == "final" else render_folded(_ALL, [part])])
+        for name, page in pages.items()
+        for part in [as_part(page)]
+    ]
     if submissions:
         lines = [f"{name}: {len(rows):,} rows" for name, rows in submissions.items()]
         panels.append(("Submissions beside the final one", [render_list(lines)]))

@@ -14,6 +14,7 @@ from recycling.reporting.layout import RgbImage
 from recycling.reporting.pages import (
     as_part,
     render_figure,
+    render_folded,
     render_image,
     render_list,
     render_page,
@@ -93,7 +94,7 @@ def models_page(
         lines += [_kept(name, table) for name, (table, _) in certificates.items()]
         pieces = [render_list(lines)]
         for name, (_, page) in certificates.items():
-            pieces += [_heading(f"What was promised: {name}"), as_part(page, 2)]
+            pieces.append(render_folded(f"What was promised: {name}", [as_part(page, 2)]))
         panels.append(("Pseudo-labels", pieces))
     return render_page(f"Models of {TITLES[task]}", panels)
 

@@ -50,23 +50,25 @@ def took(run: Manifest) -> list[Markup]:
 
 
 def _what_ran(run: Manifest) -> str:
-    asked = " ".join(
-        f"--{key.replace('_', '-')} {_words(value)}" for key, value in run.asked.items()
-    )
+    asked = " ".join(f"--{_option(key)} {_words(value)}" for key, value in run.asked.items())
     started = datetime.fromisoformat(run.started)
     minutes = "" if run.minutes is None else f", {run.minutes:.1f} minutes"
     end = f", failed: {run.error}" if run.error else ""
     return (
-        f"{_words(('kedro run', asked)).strip()} on {started:%Y-%m-%d at %H:%M} UTC{minutes}: "
+        f"{f'kedro run {asked}'.strip()} on {started:%Y-%m-%d at %H:%M} UTC{minutes}: "
         f"{len(run.nodes)} steps, {run.up_to_date} outputs were up to date{end}"
     )
+
+
+def _option(key: str) -> str:
+    """What an option of Kedro's session is called on the command line."""
+    called = {"pipeline_names": "pipelines", "node_names": "nodes", "runtime_params": "params"}
+    return called.get(key, key).replace("_", "-")
 
 
 def _words(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={each}" for key, each in value.items())
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
