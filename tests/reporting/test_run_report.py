@@ -83,6 +83,16 @@ def test_what_was_run_and_what_came_out_stands_on_top(results):
     assert items[3] == "submissions: detection data/a.csv."
 
 
+def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):
+    first = "detection: ensemble is best, mAP50 0.6000 (0.500 to 0.700); the best model is"
+    items = Page(run_report(RUN, results, {}, {}, {})).items
+    assert f"{first} yolox_pseudo.fold0, 0.5500." in items
+    intervals = {"final": (0.5, 0.7), "yolox_pseudo.fold0": (0.45, 0.6)}
+    close = Results(summary={"det": {**SCORES, "intervals": intervals}})
+    items = Page(run_report(RUN, close, {}, {}, {})).items
+    assert any(item.endswith("other images may have it the other way round.") for item in items)
+
+
 def test_the_best_model_for_small_objects_is_named_though_another_is_better_overall(results):
     items = Page(run_report(RUN, results, {}, {}, {})).items
     said = [item for item in items if "small objects" in item]

@@ -40,7 +40,10 @@ def models_report_nodes(plan: Plan, task: Task, trainings: Sequence[TrainingPlan
     """
     if not trainings:
         return []
-    first = {t.model: t for t in reversed(trainings) if t.fold is not None and t.is_member}
+    first: dict[str, TrainingPlan] = {}
+    for training in trainings:
+        if training.fold is not None and training.is_member:
+            first.setdefault(training.model, training)
     return [
         *(
             node(examples_drawer(task, training.fold),

@@ -13,7 +13,7 @@ from recycling.errors import listed
 from recycling.experiments import Effect
 from recycling.reporting.pages import render_list, render_text
 from recycling.reporting.panels.confusion import confusion_sentences
-from recycling.reporting.scores import TITLES, Scored, Summary, TaskScores, ranked
+from recycling.reporting.scores import TITLES, Scored, Summary, ranked
 
 _OBJECTS = {"cls": "crops", "det": "boxes", "seg": "pixels"}
 _HARD = 3  # classes that are named
@@ -70,17 +70,21 @@ def answers(results: Results) -> list[Markup]:
 
 
 def best_of_all(results: Results, task: str) -> Iterator[str]:
-    """The best ensemble beside the best member, each with what is known of its interval."""
+    """Whether an ensemble or a model is best, and whether the other may be as good."""
     scores = results.summary[task]
     rows = [row for row in ranked(scores) if row.score is not None]
-    ensembles = [row for row in rows if row.kind != "member"]
-    members = [row for row in rows if row.kind == "member"]
     if not rows:
         yield from _held_out(results, task)
-    if ensembles:
-        yield f"of ensembles, {_scored(scores, ensembles[0])}"
-    if members:
-        yield f"of models, {_scored(scores, members[0])}"
+        return
+    best = rows[0]
+    other = next((row for row in rows if (row.kind == "member") != (best.kind == "member")), None)
+    said = f"{best.name} is best, {scores['metric']} {_scored(best)}"
+    if other is not None:
+        kind = "model" if other.kind == "member" else "ensemble"
+        said += f"; the best {kind} is {other.name}, {_scored(other)}"
+        if _overlap(best, other):
+            said += "; other images may have it the other way round"
+    yield said
 
 
 def best_for_small(results: Results, task: str) -> Iterator[str]:
@@ -181,9 +185,16 @@ def _next_for_all(results: Results) -> Iterator[str]:
         yield "a look at labels that models contradict: kedro run --pipelines label_errors"
 
 
-def _scored(scores: TaskScores, row: Scored) -> str:
+def _scored(row: Scored) -> str:
     between = "" if row.interval is None else " ({:.3f} to {:.3f})".format(*row.interval)
-    return f"{row.name}, {scores['metric']} {row.score:.4f}{between}"
+    return f"{row.score:.4f}{between}"
+
+
+def _overlap(first: Scored, second: Scored) -> bool:
+    """Whether the intervals of two scores have something in common, as far as both are known."""
+    if first.interval is None or second.interval is None:
+        return False
+    return max(first.interval[0], second.interval[0]) <= min(first.interval[1], second.interval[1])
 
 
 def _held_out(results: Results, task: str) -> Iterator[str]:

@@ -124,6 +124,7 @@ def curves_figure(trainings: Sequence[Training]) -> Figure:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         despine(axis, grid="both")
     axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_formatter("{x:g}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
     return figure

@@ -50,7 +50,10 @@ def took(run: Manifest) -> list[Markup]:
 
 
 def _what_ran(run: Manifest) -> str:
-    asked = " ".join(f"--{_option(key)} {_words(value)}" for key, value in run.asked.items())
+    asked = " ".join(
+        f"--{_option(key)}" if value is True else f"--{_option(key)} {_words(value)}"
+        for key, value in run.asked.items()
+    )
     started = datetime.fromisoformat(run.started)
     minutes = "" if run.minutes is None else f", {run.minutes:.1f} minutes"
     end = f", failed: {run.error}" if run.error else ""
