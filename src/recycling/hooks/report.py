@@ -129,4 +129,5 @@ class _Left:
 def _counts(annotations: Annotations) -> dict[str, int]:
     """How many objects there are of each class."""
     names = annotations.categories.set_index("category_id")["name"]
-    return annotations.objects().annotations["category_id"].map(names).value_counts().to_dict()
+    found = annotations.objects().annotations["category_id"].map(names).value_counts()
+    return {str(name): int(count) for name, count in found.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from recycling.diagnostics import Disagreement
 from recycling.errors import listed
 from recycling.experiments import Effect
 from recycling.reporting.pages import render_list, render_text
@@ -42,7 +43,7 @@ class Results:
     explanations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contributions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     class_gains: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    confusions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    confusions: Mapping[str, Disagreement] = field(default_factory=dict)
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.anchor_proposal import anchor_report
@@ -135,7 +136,7 @@ def distributions_figure(objects: pd.DataFrame, images: pd.DataFrame) -> Figure:
     return figure
 
 
-def _histogram(axis: Axes, values: np.ndarray, title: str) -> None:
+def _histogram(axis: Axes, values: NDArray[np.float64], title: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     most = int(values.max(initial=1))
@@ -147,7 +148,7 @@ def _histogram(axis: Axes, values: np.ndarray, title: str) -> None:
     despine(axis, grid="both")
 
 
-def _areas(axis: Axes, areas: np.ndarray) -> None:
+def _areas(axis: Axes, areas: NDArray[np.float64]) -> None:
     """A histogram of the sides of squares of the same area, with the limits of sizes."""
     sides = np.sqrt(areas[areas > 0])
     if len(sides):
@@ -203,16 +204,13 @@ def _within(areas: pd.Series, size: str) -> pd.Series:
 
 
 def _by_class(objects: pd.DataFrame) -> pd.DataFrame:
+    """Objects, images and sizes of each class, the most frequent first."""
     groups = objects.groupby("category", sort=False)
-    table = pd.DataFrame(
-        {
-            "objects": groups.size(),
-            "share": groups.size() / len(objects),
-            "images": groups["image_id"].nunique(),
-            **{size: groups["area"].apply(lambda a, s=size: int(_within(a, s).sum()))
-               for size in LIMITS},
-        }
-    )  # fmt: skip
+    sizes = {size: _within(objects["area"], size).groupby(objects["category"]).sum()
+             for size in LIMITS}  # fmt: skip
+    counts = {"objects": groups.size(), "images": groups["image_id"].nunique()}
+    table = pd.DataFrame({**counts, **sizes})
+    table.insert(1, "share", table["objects"] / len(objects))
     ordered = table.sort_values("objects", ascending=False, kind="stable")
     return ordered.rename_axis("class").reset_index()
 
