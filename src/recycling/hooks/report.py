@@ -57,16 +57,19 @@ class _Left:
         """The page."""
         from recycling.reporting.report import run_report
 
-        pages, missing = {}, {}
+        pages, missing, old = {}, {}, {}
         for heading, (name, command) in self._pages():
             page = self._value(name)
             if page is None:
                 missing[heading] = command
             else:
                 pages[heading] = page
+                if self._is_old(name):
+                    old[heading] = command
         runs = self._catalog.load(RUNS).all()
         run = list(runs.values())[-1]
-        return run_report(run, self._results(run.parameters), pages, missing, self._submissions())
+        results, submissions = self._results(run.parameters), self._submissions()
+        return run_report(run, results, pages, missing, old, submissions)
 
     def _pages(self) -> Iterator[tuple[str, tuple[str, str]]]:
         """The pages that there can be: heading, dataset, and the command that makes it."""
@@ -79,6 +82,18 @@ class _Left:
         for heading, (name, pipeline) in steps.items():
             if name in self._made:
                 yield heading, (name, f"kedro run --pipelines {pipeline}")
+
+    def _is_old(self, name: str) -> bool:
+        """Whether a file that a page was made of has been written after it."""
+        taken = pipelines["__default__"].only_nodes_with_outputs(name).inputs()
+        page = self._dataset(name)
+        made = None if page is None else page.stored
+        files = [each.stored for each in map(self._dataset, taken) if each is not None]
+        return made is not None and any(
+            file.stat().st_mtime > made.stat().st_mtime
+            for file in files
+            if file is not None and file.is_file()
+        )
 
     def _results(self, parameters: Mapping[str, Any]) -> Any:
         from recycling.reporting.sections.answers import Results

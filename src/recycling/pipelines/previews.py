@@ -16,7 +16,7 @@ def settings_preview(model: Model) -> Callable[[], TextPreview]:
 
     def preview() -> TextPreview:
         own = model.model_dump(mode="json", exclude_defaults=True)
-        text = yaml.safe_dump(own, sort_keys=False, default_flow_style=None)
+        text = yaml.safe_dump(own, sort_keys=False, default_flow_style=False)
         return TextPreview(text, meta={"language": "yaml"})
 
     return preview

@@ -17,6 +17,7 @@ def run_report(
     results: Results,
     pages: Mapping[str, str],
     missing: Mapping[str, str],
+    old: Mapping[str, str],
     submissions: Mapping[str, str],
 ) -> str:
     """The report at the end of a run.
@@ -26,6 +27,8 @@ def run_report(
         results: What it and those before it have left.
         pages: The pages on its steps by heading, in order.
         missing: The headings of those that are not there, each with what makes it.
+        old: The headings of those that were made of what has been made anew since, each with what
+            makes it anew.
         submissions: Where those of the final ensembles are, by task.
 
     Returns:
@@ -35,9 +38,15 @@ def run_report(
     panels = [
         ("What was run, and what came out", outcome(run, results.summary, submissions)),
         ("In short", answers(results)),
-        *((heading, [as_part(page)]) for heading, page in pages.items()),
+        *((heading, [*_age(old.get(heading)), as_part(page)]) for heading, page in pages.items()),
         ("What it took", took(run)),
         ("What is not here, and what makes it", [render_list(absent)] if absent else []),
     ]
     filled: list[tuple[str, list[Markup]]] = [(heading, own) for heading, own in panels if own]
     return render_page("Report", filled, contents=True)
+
+
+def _age(command: str | None) -> list[Markup]:
+    """That a page is older than what it shows, if it is."""
+    said = f"Some of what this shows has been made anew since: {command} brings it up to date"
+    return [] if command is None else [render_list([said])]

@@ -66,11 +66,9 @@ def data_page(
             ("Proposed anchors", _anchors(annotations)),
         ]  # fmt: skip
     found.append(("Problems of image files", [_problems(checks)]))
-    found += [
-        (f"Cleaning of {part}",
-         [_rules(rules[part]), render_folded("Shown on images", [Markup(own)])])
-        for part, own in cleaning.items()
-    ]  # fmt: skip
+    for part, own in cleaning.items():
+        shown = [render_folded("Shown on images", [Markup(own)])] if own else []
+        found.append((f"Cleaning of {part}", [_rules(rules[part]), *shown]))
     return render_page("Data", found)
 
 
@@ -91,13 +89,13 @@ def cleaning_panel(
         would: The same of each rule that is off.
 
     Returns:
-        HTML.
+        HTML; nothing where no rule does or would do something.
     """
-    pieces = [render_figure(cleaning_figure(audit, would), "changes by rule")]
-    if len(audit) or len(would):
-        examples = cleaning_examples(raw, folder, checks, audit, would)
-        pieces.append(render_image(examples, "examples of changes"))
-    return Markup("\n").join(pieces)
+    if audit.empty and would.empty:
+        return ""
+    figure = render_figure(cleaning_figure(audit, would), "changes by rule")
+    examples = cleaning_examples(raw, folder, checks, audit, would)
+    return figure + render_image(examples, "examples of changes")
 
 
 def _rules(report: pd.DataFrame) -> Markup:
