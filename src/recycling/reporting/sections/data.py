@@ -129,7 +129,7 @@ def distributions_figure(objects: pd.DataFrame, images: pd.DataFrame) -> Figure:
     despine(axes["classes"])
     axes["classes"].set_xticks([])
     by_image = objects["image_id"].value_counts().reindex(images["image_id"], fill_value=0)
-    _histogram(axes["images"], by_image.to_numpy(dtype=float), "Objects on an image")
+    _histogram(axes["images"], np.asarray(by_image, dtype=np.float64), "Objects on an image")
     _areas(axes["areas"], objects["area"].to_numpy(dtype=float))
     return figure
 
