@@ -84,9 +84,9 @@ def test_what_was_run_and_what_came_out_stands_on_top(results):
 
 
 def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):
-    first = "detection: ensemble is best, mAP50 0.6000 (0.500 to 0.700); the best model is"
+    first = "detection: best is the ensemble final, mAP50 0.6000 (0.500 to 0.700)"
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
-    assert f"{first} yolox_pseudo.fold0, 0.5500." in items
+    assert f"{first}; the best model is yolox_pseudo.fold0, 0.5500." in items
     intervals = {"final": (0.5, 0.7), "yolox_pseudo.fold0": (0.45, 0.6)}
     close = Results(summary={"det": {**SCORES, "intervals": intervals}})
     items = Page(run_report(RUN, close, {}, {}, {}, {})).items
@@ -99,7 +99,7 @@ def test_the_best_model_for_small_objects_is_named_though_another_is_better_over
     assert said[0].startswith(
         "detection: fcos.fold0 is the best model for small objects: mAP50 0.400 of them; then yolox"
     )
-    assert said[1].startswith("detection: ensemble is the best ensemble for small objects")
+    assert said[1].startswith("detection: final is the best ensemble for small objects")
 
 
 def test_what_the_ensemble_gets_wrong_is_said_by_class(results):

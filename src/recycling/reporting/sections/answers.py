@@ -79,10 +79,9 @@ def best_of_all(results: Results, task: str) -> Iterator[str]:
         return
     best = rows[0]
     other = next((row for row in rows if (row.kind == "member") != (best.kind == "member")), None)
-    said = f"{best.name} is best, {scores['metric']} {_scored(best)}"
+    said = f"best is the {_kind(best)} {_called(best)}, {scores['metric']} {_scored(best)}"
     if other is not None:
-        kind = "model" if other.kind == "member" else "ensemble"
-        said += f"; the best {kind} is {other.name}, {_scored(other)}"
+        said += f"; the best {_kind(other)} is {_called(other)}, {_scored(other)}"
         if _overlap(best, other):
             said += "; other images may have it the other way round"
     yield said
@@ -103,9 +102,9 @@ def best_for_small(results: Results, task: str) -> Iterator[str]:
     ):
         if own:
             best, others = own[0], own[1:2]
-            beside = "".join(f"; then {r.name} ({r.sizes['small']:.3f})" for r in others)
+            beside = "".join(f"; then {_called(r)} ({r.sizes['small']:.3f})" for r in others)
             yield (
-                f"{best.name} is the best {title} for small objects: {scores['metric']} "
+                f"{_called(best)} is the best {title} for small objects: {scores['metric']} "
                 f"{best.sizes['small']:.3f} of them{beside}"
             )
 
@@ -184,6 +183,16 @@ def _next_for_all(results: Results) -> Iterator[str]:
         yield f"more workers, or a cache: {name} waited for data in {share:.0%} of its time"
     if results.label_errors is None and results.summary:
         yield "a look at labels that models contradict: kedro run --pipelines label_errors"
+
+
+def _kind(row: Scored) -> str:
+    return "model" if row.kind == "member" else "ensemble"
+
+
+def _called(row: Scored) -> str:
+    """A name that stands in a sentence."""
+    names = {"ensemble": "final", "ensemble, first round": "teacher"}
+    return names.get(row.name, row.name.removeprefix("ensemble "))
 
 
 def _scored(row: Scored) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 from markupsafe import Markup
 
+from recycling.errors import listed
 from recycling.experiments import Manifest
 from recycling.reporting.pages import render_list, render_table, render_text
 from recycling.reporting.scores import TITLES, Summary, ranked
@@ -78,7 +79,7 @@ def _words(value: object) -> str:
 def _where(run: Manifest) -> str:
     commit = "no commit of git"
     if run.commit is not None:
-        state = "as it is there" if run.is_clean else f"with {len(run.changed)} files changed"
+        state = "as it is there" if run.is_clean else f"with changes in {listed(run.changed, 3)}"
         commit = f"commit {run.commit[:10]}, {state}"
     machine = run.machine
     parts = [
