@@ -161,11 +161,11 @@ def what_next(results: Results, task: str) -> Iterator[str]:
         yield f"a larger image_size: small objects score {small:.2f}, all {overall:.2f}"
     if task in results.contributions:
         table = results.contributions[task]
-        idle = table[(table["high"] <= 0) | (table["contribution"] <= 0)]
+        idle = table[table["contribution"] <= 0]
         if len(idle) and len(table) > 1:
             yield (
                 f"another kind of model in place of {listed(idle['member'])}, which adds nothing "
-                "to the final ensemble"
+                "to the final ensemble that could not be chance"
             )
     for effect in results.effects.get(task, ()):
         if effect["seeds"] == 1:
