@@ -95,15 +95,33 @@ def test_the_summary_holds_every_member_and_ensemble(finished):
         assert 0 <= summary[task]["ensemble"] <= 1
 
 
-def test_the_run_ends_with_the_scores_and_the_paths_of_the_pictures(finished):
+def test_the_run_ends_with_the_scores_and_the_path_of_the_report(finished):
     project, printed = finished
     for metric in ("macro F1", "mAP50", "mIoU"):
         assert metric in printed
-    paths = re.findall(r"data/08_reporting/\S+\.png", printed)
-    assert {f"data/08_reporting/{task}/overlays_final.png" for task in FEW} <= set(paths)
+    assert printed.rstrip().splitlines()[-1] == "Report: data/08_reporting/report.html"
     pages = re.findall(r"data/08_reporting/\S+\.html", printed)
     assert {f"data/08_reporting/{task}/report_final.html" for task in FEW} <= set(pages)
-    assert all((project / path).stat().st_size > 1000 for path in [*paths, *pages])
+    assert all((project / path).stat().st_size > 1000 for path in pages)
+
+
+def test_the_report_holds_every_step_and_loads_nothing(finished):
+    project, _ = finished
+    path = project / "data/08_reporting/report.html"
+    page = re.sub(r"base64,[^\"]+", "", path.read_text())
+    headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+    steps = [
+        f"{kind} of {task}"
+        for task in ("classification", "detection", "segmentation")
+        for kind in ("Models", "Ensembles")
+    ]
+    assert headings == [
+        "What was run, and what came out", "In short", "Data", "Folds", *steps, "What it took",
+    ]  # fmt: skip
+    assert "http" not in page
+    assert path.stat().st_size < 12e6
+    assert "pseudo-labels, yolox_pseudo: " in page  # beside its twin
+    assert not list((project / "data/08_reporting").glob("*.png"))
 
 
 def test_every_planted_defect_leaves_an_audit_row(finished):
@@ -333,6 +351,13 @@ def ensembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Replacing dataset" not in result.stdout + result.stderr  # 40 lines, one a file
     return project
+
+
+def test_the_report_of_one_pipeline_says_what_it_lacks(ensembled):
+    page = (ensembled / "data/08_reporting/report.html").read_text()
+    assert "Ensembles of detection</h2>" in page
+    assert "Models of detection: kedro run --pipelines training_det." in page
+    assert "Folds: kedro run --pipelines splitting." in page
 
 
 def test_a_fresh_clone_ensembles_the_shipped_predictions(ensembled):

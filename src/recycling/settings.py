@@ -8,6 +8,7 @@ from recycling.hooks import (
     ManifestHooks,
     PlanHooks,
     PreflightHooks,
+    ReportHooks,
     SampleHooks,
     TrackingHooks,
     UpToDateHooks,
@@ -16,10 +17,13 @@ from recycling.sessions import NamedSession
 
 # Kedro 1.7 calls it by its old name, and so would warn in every command.
 warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
+# What Kedro-Viz shows of nodes; a version of Kedro that changes it fails a test here.
+warnings.filterwarnings("ignore", message="The 'preview_fn' feature is experimental")
 
 HOOKS = (
     ConsoleHooks(),
     TrackingHooks(),
+    ReportHooks(),
     ManifestHooks(),
     UpToDateHooks(),
     PreflightHooks(),
@@ -27,7 +31,7 @@ HOOKS = (
     PlanHooks(),
 )
 """Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
-keep a manifest, track it, report."""
+keep a manifest, write the report, track the run, show the outcome."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, ImageFolder
 from recycling.ensembling import (
     BoxFusion,
     ClassFusion,
@@ -21,9 +22,11 @@ from recycling.pipelines.calibrating import out_of_fold_key
 from recycling.pipelines.ensembling import scores_collector
 from recycling.pipelines.explaining import (
     compare_leaderboard,
+    confusion_counter,
     explain_boxes,
     explainer,
     leaving_out,
+    mistakes_drawer,
     page_writer,
 )
 from recycling.pipelines.fusing import fuse_as_chosen, fuse_by_labels, fuse_members
@@ -261,6 +264,9 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
         error_correlation=errors,
         agreement=agreement,
         changes=np.zeros((8, 8, 3), np.uint8),
+        overlays=np.zeros((8, 8, 3), np.uint8),
+        confusion=confusion_counter("det")(unlabeled, found, explanation),
+        mistakes=mistakes_drawer("det")(unlabeled, ImageFolder(Path()), found, explanation),
         test_metrics=metrics,
         score_thresholds=thresholds,
         precision_thresholds=by_precision,
@@ -268,6 +274,8 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
         b=metrics,
     )
     assert "No truth is known" in page
+    assert "What is taken for what" not in page
+    assert "Worst mistakes" not in page
     assert "a and b agree on 1.00 of the boxes" in page
     assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
 
@@ -676,6 +684,11 @@ def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labe
         error_correlation=pd.DataFrame(columns=["member_a", "member_b", "correlation"]),
         agreement=pd.DataFrame(columns=["member_a", "member_b", "agreement"]),
         changes=np.zeros((8, 8, 3), np.uint8),
+        overlays=np.zeros((8, 8, 3), np.uint8),
+        confusion=confusion_counter("det")(truth, fused, explanation),
+        mistakes=mistakes_drawer("det")(
+            truth.of_images([]), ImageFolder(Path()), fused, explanation
+        ),
         test_metrics=Metrics("mAP50", math.nan, {}, {}),
         score_thresholds=thresholds,
         precision_thresholds=by_precision,

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from runpy import run_path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,11 @@ HEADINGS = [
     "Members",
     "How alike the members are",
     "Class by class",
+    "What is taken for what",
+    "Worst mistakes on test images",
     "What a score threshold does",
     "Where the ensemble changed most",
+    "Some test images",
     "Search",
     "Validation and leaderboard",
 ]
@@ -60,6 +64,12 @@ class Page(HTMLParser):
         where = {"h2": self.headings, "td": self.cells, "li": self.items}
         if self.open and self.open[-1] in where:
             where[self.open[-1]].append(data)
+
+
+CONFUSION = pd.DataFrame(
+    [("Metal", "Glass", 3, 0.6), ("Metal", "Metal", 2, 0.4), ("Glass", "nothing", 1, 1.0)],
+    columns=["first", "second", "count", "share"],
+)
 
 
 def metrics(score, metric="mAP50", **details):
@@ -100,6 +110,9 @@ def whole(contributions, gains, thresholds, comparison, choices, history):
         "class_gains": gains,
         "score_thresholds": thresholds,
         "changes": np.full((20, 30, 3), 7, dtype=np.uint8),
+        "overlays": np.full((20, 30, 3), 8, dtype=np.uint8),
+        "mistakes": np.full((20, 30, 3), 9, dtype=np.uint8),
+        "confusion": CONFUSION,
         "choices": choices,
         "search_history": history,
         "leaderboard": comparison,
@@ -109,11 +122,15 @@ def whole(contributions, gains, thresholds, comparison, choices, history):
 def test_every_panel_is_there_and_the_figures_are_in_it(whole):
     page = Page(report_page("Detection: final", whole))
     assert page.headings == HEADINGS
-    assert len(page.images) == 7
-    for source in page.images:
-        kind, data = source.split(",", 1)
-        assert kind == "data:image/png;base64"
-        Image.open(BytesIO(b64decode(data))).verify()
+    kinds = [source.split(",", 1)[0] for source in page.images]
+    assert kinds.count("data:image/svg+xml;base64") == 7  # figures, sharp at every size
+    assert kinds.count("data:image/webp;base64") == 3  # images
+    for kind, source in zip(kinds, page.images, strict=True):
+        content = b64decode(source.split(",", 1)[1])
+        if "webp" in kind:
+            Image.open(BytesIO(content)).verify()
+        else:
+            assert ElementTree.fromstring(content).tag.endswith("svg")
 
 
 def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
@@ -129,6 +146,12 @@ def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
     )
     assert items[1].startswith("a and b agree on 0.97 of the boxes")
     assert items[2].startswith("at threshold 0 mAP50 is 0.50")
+
+
+def test_what_is_confused_and_what_is_missed_is_said_in_words(whole):
+    items = Page(report_page("Detection: final", whole)).items
+    assert "most often, of boxes: Metal is taken for Glass (60%)." in items
+    assert "most often, of boxes: Glass is missed (100%)." in items
 
 
 def test_nothing_is_loaded(whole):
@@ -180,7 +203,8 @@ def test_the_ways_of_choosing_are_side_by_side(choices):
         ((), []),
         (("contributions",), HEADINGS[:1]),
         (("agreement", "class_gains"), HEADINGS[1:3]),
-        (("score_thresholds", "leaderboard"), [HEADINGS[3], HEADINGS[6]]),
+        (("confusion",), [HEADINGS[3]]),
+        (("score_thresholds", "leaderboard"), [HEADINGS[5], HEADINGS[9]]),
         (("search_history",), []),
     ],
 )

@@ -4,6 +4,7 @@ from recycling.hooks.console import ConsoleHooks
 from recycling.hooks.manifests import ManifestHooks
 from recycling.hooks.plan import PlanHooks
 from recycling.hooks.preflight import PreflightError, PreflightHooks
+from recycling.hooks.report import ReportHooks
 from recycling.hooks.sample import SampleHooks
 from recycling.hooks.tracking import TrackingHooks
 from recycling.hooks.up_to_date import MixedRunsError, UpToDateHooks, records_folder
@@ -15,6 +16,7 @@ __all__ = [
     "PlanHooks",
     "PreflightError",
     "PreflightHooks",
+    "ReportHooks",
     "SampleHooks",
     "TrackingHooks",
     "UpToDateHooks",

@@ -9,6 +9,7 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.hooks.report import REPORT, SUMMARY
 from recycling.plan.parameters import shown
 
 
@@ -35,12 +36,12 @@ class ConsoleHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Show every score, what pseudo-labels did, and where pages and images are."""
+        """Show every score, what pseudo-labels did, and where images, pages and the report are."""
         made = sorted(pipeline.all_outputs())
-        if "summary" in made:
+        if any(name.endswith(".scores") for name in made) and SUMMARY in catalog:
             from recycling.reporting import scores_table
 
-            self._console.print(scores_table(catalog.load("summary")))
+            self._console.print(scores_table(catalog.load(SUMMARY)))
         for name in made:
             if name.endswith(".pseudo_effect"):
                 sentence = catalog.load(name)["sentence"]
@@ -51,9 +52,12 @@ class ConsoleHooks:
         stored = [dataset for name in made if isinstance(dataset := catalog.get(name), PathDataset)]
         images = [each for each in stored if isinstance(each, ImageDataset | FigureDataset)]
         pages = [each for each in stored if each.filepath.suffix == ".html"]
-        for title, datasets in (("Pages:", pages), ("Images:", images)):
+        for title, datasets in (("Images:", images), ("Pages:", pages)):
             paths = [path for dataset in datasets if (path := dataset.stored) is not None]
             if paths:
                 self._console.print(title)
             for path in paths:
                 self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+        report = catalog.get(REPORT) if REPORT in catalog else None
+        if isinstance(report, PathDataset) and (path := report.stored) is not None:
+            self._console.print(f"Report: {shown(path)}", highlight=False, soft_wrap=True)

@@ -47,10 +47,17 @@ def _effect(model: str, twins: Sequence[TrainingPlan]) -> Node:
     return node(
         comparer(task, model, list(seeds.values()), sorted(set(folds))),
         inputs,
-        f"{task}.{model}.pseudo_effect",
+        effect_of(twins[0]),
         name="measure_pseudo_labels",
         namespace=f"{task}.{model}",
     )
+
+
+def effect_of(twin: TrainingPlan) -> str:
+    """The dataset of what pseudo-labels do to the model that a twin is of."""
+    student = twin.control_of
+    assert student is not None
+    return f"{twin.task}.{student.variant_of or student.model}.pseudo_effect"
 
 
 def comparer(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import cast
 
 from kedro.pipeline import Node, Pipeline, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import (
     Annotations,
@@ -24,7 +24,7 @@ from recycling.annotations import (
     what_if,
 )
 from recycling.annotations.same_categories import with_categories_of
-from recycling.reporting import RgbImage, cleaning_examples, cleaning_figure
+from recycling.reporting import cleaning_panel, data_page
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +37,27 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     Args:
         parts: `train`, and where models are to predict, `pool` and `test`.
     """
-    return Pipeline([n for part in parts for n in _clean_part(part)])
+    report = {part: f"{part}.cleaning_panel" for part in parts}
+    report |= {f"{part} rules": f"{part}.cleaning_report" for part in parts}
+    report |= {"train_annotations": "train.annotations", "train_checks": "train.image_checks"}
+    return Pipeline(
+        [
+            *(n for part in parts for n in _clean_part(part)),
+            node(write_report, report, "data_report", name="write_report", namespace="cleaning"),
+        ]
+    )
 
 
 def _clean_part(part: str) -> list[Node]:
     raw, checks, rules = f"{part}.raw_annotations", f"{part}.image_checks", f"cleaning.{part}"
+    space = f"cleaning.{part}"
     return [
         node(
             check_image_files,
             [raw, f"{part}.images", "image_cache"],
             checks,
             name="check_image_files",
-            namespace=part,
+            namespace=space,
         ),
         node(
             clean_annotations if part == "train" else cleaner_as_train(part),
@@ -62,14 +71,14 @@ def _clean_part(part: str) -> list[Node]:
             ],
             [f"{part}.annotations", f"{part}.cleaning_audit"],
             name="clean_annotations",
-            namespace=part,
+            namespace=space,
         ),
         node(
             report_cleaning,
             [raw, f"{part}.images", checks, f"params:{rules}", f"{part}.cleaning_audit"],
-            [f"{part}.cleaning_{what}" for what in ("report", "figure", "examples")],
+            [f"{part}.cleaning_report", f"{part}.cleaning_panel"],
             name="report_cleaning",
-            namespace=part,
+            namespace=space,
         ),
     ]
 
@@ -116,11 +125,17 @@ def report_cleaning(
     checks: ImageChecks,
     rules: Cleaning,
     audit: Audit,
-) -> tuple[RuleReport, Figure, RgbImage]:
+) -> tuple[RuleReport, str]:
     """Count and show what each rule did, and what those that are off would have done."""
     would = what_if(annotations, checks, rules)
-    return (
-        rule_report(rules, audit, would),
-        cleaning_figure(audit, would),
-        cleaning_examples(annotations, folder, checks, audit, would),
-    )
+    panel = cleaning_panel(annotations, folder, checks, audit, would)
+    return rule_report(rules, audit, would), panel
+
+
+def write_report(
+    train_annotations: Annotations, train_checks: ImageChecks, **cleaning: str | RuleReport
+) -> str:
+    """Write what the images and their annotations are, and what cleaning did to them."""
+    shown = {part: own for part, own in cleaning.items() if isinstance(own, str)}
+    rules = {part: cast(RuleReport, cleaning[f"{part} rules"]) for part in shown}
+    return data_page(train_annotations, train_checks, rules, shown)

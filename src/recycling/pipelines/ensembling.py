@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
-from recycling.diagnostics import Agreement, ErrorCorrelation
 from recycling.ensembling import Ranking, model_of, rank_members
 from recycling.evaluation import Metrics, scores_by_size
 from recycling.pipelines.crops import crop_nodes
@@ -21,26 +19,23 @@ from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, t
 from recycling.pipelines.external import external_nodes
 from recycling.pipelines.fusing import fuser
 from recycling.pipelines.out_of_fold import by_model
+from recycling.pipelines.previews import members_preview
 from recycling.pipelines.scoring import SCORE_TEST, metric_parameter
 from recycling.pipelines.searching import search_nodes
-from recycling.pipelines.tasks import FORMAT, PREDICTIONS, predicted_rows, with_types
-from recycling.plan import FINAL, TEACHER, EnsemblePlan, Plan
+from recycling.pipelines.tasks import FORMAT, PREDICTIONS, named, predicted_rows, with_types
+from recycling.plan import FINAL, TEACHER, EnsemblePlan, Member, Plan
 from recycling.predictions import Predictions, to_submission
 from recycling.registry import PickedSettings
 from recycling.reporting import (
+    GRIDS,
     RgbImage,
-    Summary,
     TaskScores,
-    classification_grid,
-    detection_grid,
-    likeness_figure,
-    scores_figure,
-    segmentation_grid,
+    ensembles_page,
 )
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
-    """Every ensemble of every task, and the summary of all scores."""
+    """Every ensemble of every task, and the page on those of each task."""
     nodes = [*crop_nodes(plan.crops)]
     nodes += [n for member in plan.external for n in external_nodes(member)]
     for ensemble in plan.ensembles:
@@ -54,15 +49,12 @@ def create_pipeline(plan: Plan) -> Pipeline:
         metrics = {member.name: member.test_metrics for member in members}
         metrics |= {each.name: f"{each.namespace}.test_metrics" for each in ensembles}
         further = [each.name for each in ensembles if each.name not in (TEACHER, FINAL)]
-        nodes.append(
+        nodes += [
             node(scores_collector(further), metrics, f"{task}.scores", name="collect_scores",
-                 namespace=task)
-        )  # fmt: skip
-    scores = {str(task): f"{task}.scores" for task in plan.tasks}
-    nodes += [
-        node(summarise, scores, "summary", name="summarise"),
-        node(draw_scores, "summary", "scores_figure", name="draw_scores"),
-    ]
+                 namespace=task),
+            node(report_writer(task), report_inputs(task, metrics, members, ensembles),
+                 f"{task}.ensembles_report", name="write_ensembles_report", namespace=task),
+        ]  # fmt: skip
     return Pipeline(nodes)
 
 
@@ -74,7 +66,8 @@ def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
         node(ranker([member.name for member in members]), known, f"{space}.ranking",
              name="rank_members", namespace=space),
         *search_nodes(ensemble),
-        node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space),
+        node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space,
+             preview_fn=members_preview(ensemble)),
         node(SCORE_TEST[ensemble.task],
              [ensemble.test, fused, metric_parameter(ensemble.task)],
              f"{space}.test_metrics", name="score_test", namespace=space),
@@ -89,8 +82,6 @@ def _outcome(ensemble: EnsemblePlan) -> list[Node]:
              f"{space}.submission", name="write_submission", namespace=space),
         node(drawer(task), [fused, ensemble.test, "test.images"], f"{space}.overlays",
              name="draw_predictions", namespace=space),
-        node(draw_agreement, [f"{space}.agreement", f"{space}.error_correlation"],
-             f"{space}.agreement_figure", name="draw_agreement", namespace=space),
         *explaining_nodes(ensemble),
     ]  # fmt: skip
 
@@ -127,14 +118,60 @@ def drawer(task: Task) -> Callable[..., RgbImage]:
 
     def draw_predictions(predictions: Any, test: Annotations, folder: ImageFolder) -> RgbImage:
         """Draw what is true and what is predicted side by side."""
-        return GRID[task](test, folder, predictions)
+        return GRIDS[task](test, folder, predictions)
 
     return with_types(draw_predictions, predictions=PREDICTIONS[task])
 
 
-def draw_agreement(agreement: Agreement, errors: ErrorCorrelation) -> Figure:
-    """Draw how alike the members are, and how far they err on the same."""
-    return likeness_figure(agreement, errors if len(errors) else None)
+OUT_OF_FOLD, PAGE, SUBMISSION = "{} out of fold", "page of {}", "submission of {}"
+"""The arguments of the report, beside the scores on the test images, which have plain names."""
+
+
+def report_inputs(
+    task: Task,
+    metrics: Mapping[str, str],
+    members: Sequence[Member],
+    ensembles: Sequence[EnsemblePlan],
+) -> dict[str, str]:
+    """The inputs of the node that writes the report on the ensembles of a task.
+
+    Args:
+        task: What is fused.
+        metrics: The datasets of the scores on the test images, by name.
+        members: Who can be in an ensemble.
+        ensembles: All of the task.
+    """
+    inputs = {"scores": f"{task}.scores", **metrics}
+    known = dict.fromkeys(own for member in members for own in member.judged_by)
+    inputs |= {OUT_OF_FOLD.format(own.name): own.out_of_fold_metrics for own in known}
+    for ensemble in ensembles:
+        if not ensemble.is_teacher:
+            inputs[PAGE.format(ensemble.name)] = f"{ensemble.namespace}.report"
+        # The one that is handed in stays an outcome of its own in the graph.
+        if ensemble.name not in (TEACHER, FINAL):
+            inputs[SUBMISSION.format(ensemble.name)] = f"{ensemble.namespace}.submission"
+    return inputs
+
+
+def report_writer(task: Task) -> Callable[..., str]:
+    """A node function that writes the report on the ensembles of a task."""
+
+    def write_ensembles_report(scores: TaskScores, **others: Metrics | pd.DataFrame | str) -> str:
+        """Put the members and ensembles of a task side by side, by class and size, and explain.
+
+        Args:
+            scores: Those of the test images.
+            others: The metrics behind them, and those out of fold; the page on each ensemble; and
+                the submissions beside the final one.
+        """
+        metrics = {name: own for name, own in others.items() if isinstance(own, Metrics)}
+        out_of_fold = named(OUT_OF_FOLD, metrics)
+        unseen = {OUT_OF_FOLD.format(name) for name in out_of_fold}
+        on_test = {name: own for name, own in metrics.items() if name not in unseen}
+        pages, submissions = named(PAGE, others), named(SUBMISSION, others)
+        return ensembles_page(task, scores, on_test, out_of_fold, pages, submissions)
+
+    return write_ensembles_report
 
 
 def scores_collector(further: Sequence[str]) -> Callable[..., TaskScores]:
@@ -172,20 +209,3 @@ def map50_by_size(metrics: Metrics) -> dict[str, float]:
     """
     known = scores_by_size(metrics)["mAP50"].dropna()
     return {str(size): float(score) for size, score in known.items()}
-
-
-def summarise(**scores: TaskScores) -> Summary:
-    """Put the scores of all tasks side by side."""
-    return scores
-
-
-def draw_scores(summary: Summary) -> Figure:
-    """Draw the score of every member and ensemble."""
-    return scores_figure(summary)
-
-
-GRID: dict[Task, Callable[..., RgbImage]] = {
-    "cls": classification_grid,
-    "det": detection_grid,
-    "seg": segmentation_grid,
-}

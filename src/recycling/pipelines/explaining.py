@@ -19,22 +19,26 @@ from recycling.backends.shared.model import Task
 from recycling.diagnostics import (
     CLASS_GAINS,
     CONTRIBUTIONS,
+    DISAGREEMENT,
     ERROR_CORRELATION,
     PRECISION_THRESHOLDS,
     SCORE_THRESHOLDS,
     Agreement,
     ClassGains,
     Contributions,
+    Disagreement,
     ErrorCorrelation,
     LeaderboardComparison,
     PrecisionThresholds,
     ScoreThresholds,
+    as_predictions,
     best_threshold,
     class_gains,
     compare_with_leaderboard,
     crop_error_correlation,
     detection_agreement,
     detection_changes,
+    disagreement,
     label_map_agreement,
     label_map_changes,
     leave_one_out,
@@ -62,6 +66,7 @@ from recycling.evaluation import (
 )
 from recycling.pipelines.fusing import fuser, fusion_inputs, used_members
 from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
+from recycling.pipelines.mistakes import SHOWN_FROM, draw_worst
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.plan import EnsemblePlan, Member
@@ -87,8 +92,8 @@ Explanation: TypeAlias = dict[str, Any]
 of the `ensemble` and by name of its `members`, the `interval` of its score, and for boxes the
 `thresholds` of all of them at which F1 is best."""
 
-SHOWN_FROM = 0.3
-"""The score from which on boxes are drawn where nothing says what suits them."""
+MISTAKES: Mapping[Task, int] = {"cls": 16, "det": 6, "seg": 6}
+"""How many crops or images show where an ensemble is wrong."""
 
 
 def test_inputs(ensemble: EnsemblePlan) -> dict[str, str]:
@@ -115,7 +120,7 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
     explained = ["explanation", "contributions", "class_gains", "error_correlation"]
     if task == "det":
         explained += ["score_thresholds", "precision_thresholds"]
-    shown = [*explained, "agreement", "changes"]
+    shown = [*explained, "agreement", "changes", "overlays", "confusion", "mistakes"]
     if ensemble.search is not None:
         shown += ["choices", "search_history"]
     page = {name: f"{space}.{name}" for name in shown}
@@ -134,6 +139,13 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
                                   "ranking": f"{space}.ranking", "fused": test_fused,
                                   "explanation": f"{space}.explanation", **predictions},
              f"{space}.changes", name="draw_changes", namespace=space),
+        node(confusion_counter(task), {"truth": truth, "fused": fused,
+                                       "explanation": f"{space}.explanation"},
+             f"{space}.confusion", name="count_confusions", namespace=space),
+        node(mistakes_drawer(task), {"truth": ensemble.test, "folder": "test.images",
+                                     "fused": test_fused,
+                                     "explanation": f"{space}.explanation"},
+             f"{space}.mistakes", name="draw_mistakes", namespace=space),
         node(page_writer(task, ensemble.name), page, f"{space}.report", name="write_report",
              namespace=space),
     ]  # fmt: skip
@@ -372,6 +384,32 @@ def changes_drawer(task: Task) -> Callable[..., RgbImage]:
     return with_types(draw_changes, fused=own, members=own)
 
 
+def confusion_counter(task: Task) -> Callable[..., Disagreement]:
+    """A node function that counts what is taken for what."""
+
+    def count_confusions(truth: Annotations, fused: Any, explanation: Explanation) -> Disagreement:
+        """Count what the ensemble takes every class for: crops, boxes or pixels."""
+        if not is_labelled(truth):
+            return Disagreement(DISAGREEMENT.empty())
+        at = explanation.get("thresholds", {}).get(_ENSEMBLE, SHOWN_FROM)
+        return disagreement(truth, as_predictions(truth, fused), fused, score_threshold=at)
+
+    return with_types(count_confusions, fused=PREDICTIONS[task])
+
+
+def mistakes_drawer(task: Task) -> Callable[..., RgbImage]:
+    """A node function that draws where an ensemble is most wrong."""
+
+    def draw_mistakes(
+        truth: Annotations, folder: ImageFolder, fused: Any, explanation: Explanation
+    ) -> RgbImage:
+        """Draw the test images or crops where the ensemble is furthest from the truth."""
+        at = explanation.get("thresholds", {}).get(_ENSEMBLE, SHOWN_FROM)
+        return draw_worst(task, truth, folder, fused, MISTAKES[task], at)
+
+    return with_types(draw_mistakes, fused=PREDICTIONS[task])
+
+
 def _changed_boxes(
     truth: Annotations,
     folder: ImageFolder,
@@ -443,6 +481,9 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
         error_correlation: ErrorCorrelation,
         agreement: Agreement,
         changes: RgbImage,
+        overlays: RgbImage,
+        confusion: Disagreement,
+        mistakes: RgbImage,
         test_metrics: Metrics,
         score_thresholds: ScoreThresholds | None = None,
         precision_thresholds: PrecisionThresholds | None = None,
@@ -466,6 +507,9 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
             "error_correlation": error_correlation,
             "class_gains": class_gains,
             "changes": changes,
+            "overlays": overlays,
+            "confusion": confusion,
+            "mistakes": mistakes,
             "score_thresholds": score_thresholds,
             "precision_thresholds": precision_thresholds,
             "choices": choices,

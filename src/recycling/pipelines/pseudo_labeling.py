@@ -84,7 +84,7 @@ def _comparing(plan: Plan) -> list[Node]:
         node(compare_pool,
              ["train.annotations", "train.image_checks", "pool.annotations", "pool.image_checks",
               "params:shift"],
-             "pool_shift_summary", name="compare_pool_with_train", namespace="pseudo_labels"),
+             "pool_shift_summary", name="compare_pool_with_train", namespace="splitting"),
     ]  # fmt: skip
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageChecks
 from recycling.pipelines.data_cleaning import PARTS
-from recycling.reporting import balance_figure, shift_figure
+from recycling.reporting import folds_page
 from recycling.splitting import (
     AdversarialValidation,
     Balance,
     Deviations,
     Folds,
+    Shift,
     ShiftFeatures,
     ShiftSummary,
     Splitting,
@@ -34,27 +34,26 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
         parts: The parts of the data that there are; without `test` nothing is compared.
     """
     space = "splitting"
-    folds = Pipeline(
-        [
-            node(split, [_TRAIN, _CHECKS, "params:splitting"], "folds",
-                 name="split", namespace=space),
-            node(measure_balance, [_TRAIN, "folds"], "fold_balance",
-                 name="measure_balance", namespace=space),
-            node(measure_deviation, [_TRAIN, "folds", "params:splitting"], "fold_deviation",
-                 name="measure_deviation", namespace=space),
-            node(draw_balance, ["fold_balance", "fold_deviation"], "fold_balance_figure",
-                 name="draw_balance", namespace=space),
-        ]
-    )  # fmt: skip
-    comparison = Pipeline(
-        [
+    report = {"annotations": _TRAIN, "folds": "folds", "balance": "fold_balance",
+              "deviations": "fold_deviation"}  # fmt: skip
+    nodes = [
+        node(split, [_TRAIN, _CHECKS, "params:splitting"], "folds",
+             name="split", namespace=space),
+        node(measure_balance, [_TRAIN, "folds"], "fold_balance",
+             name="measure_balance", namespace=space),
+        node(measure_deviation, [_TRAIN, "folds", "params:splitting"], "fold_deviation",
+             name="measure_deviation", namespace=space),
+    ]  # fmt: skip
+    if "test" in parts:
+        nodes.append(
             node(compare_parts,
                  [_TRAIN, _CHECKS, "test.annotations", "test.image_checks", "params:shift"],
-                 ["shift", "shift_likeness", "shift_summary", "shift_figure"],
-                 name="compare_parts", namespace=space),
-        ]
-    )  # fmt: skip
-    return folds + comparison if "test" in parts else folds
+                 ["shift", "shift_likeness", "shift_summary"],
+                 name="compare_parts", namespace=space)
+        )  # fmt: skip
+        report |= {"features": "shift", "likeness": "shift_likeness", "summary": "shift_summary"}
+    nodes.append(node(write_report, report, "folds_report", name="write_report", namespace=space))
+    return Pipeline(nodes)
 
 
 def split(annotations: Annotations, checks: ImageChecks, settings: Splitting) -> Folds:
@@ -74,18 +73,29 @@ def measure_deviation(annotations: Annotations, folds: Folds, settings: Splittin
     return Deviations(max_deviation(annotations, folds, settings.axes))
 
 
-def draw_balance(balance: Balance, deviation: Deviations) -> Figure:
-    """Draw the balance of the folds."""
-    return balance_figure(balance, deviation)
-
-
 def compare_parts(
     train: Annotations,
     train_checks: ImageChecks,
     test: Annotations,
     test_checks: ImageChecks,
     settings: AdversarialValidation,
-) -> tuple[ShiftFeatures, TestLikeness, ShiftSummary, Figure]:
+) -> tuple[ShiftFeatures, TestLikeness, ShiftSummary]:
     """Say how well test images can be told from train images, and by what."""
     shift = adversarial_validation(train.images, train_checks, test.images, test_checks, settings)
-    return shift.features, shift.likeness, shift.summary, shift_figure(shift)
+    return shift.features, shift.likeness, shift.summary
+
+
+def write_report(
+    annotations: Annotations,
+    folds: Folds,
+    balance: Balance,
+    deviations: Deviations,
+    features: ShiftFeatures | None = None,
+    likeness: TestLikeness | None = None,
+    summary: ShiftSummary | None = None,
+) -> str:
+    """Write how even the folds are, and how far test images are from train images."""
+    shift = None
+    if features is not None and likeness is not None and summary is not None:
+        shift = Shift(features, likeness, summary)
+    return folds_page(annotations, folds, balance, deviations, shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar, get_type_hints
@@ -87,3 +87,17 @@ def predicted_rows(task: Task, annotations: Annotations) -> pd.DataFrame:
     # Its categories are the names of all images, also of those without a crop.
     all_names = pd.CategoricalDtype(names.drop_duplicates().tolist())
     return crops.assign(file_name=crops["image_id"].map(names).astype(all_names))
+
+
+def named(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments that a template has made, by what it was given.
+
+    >>> named("page of {}", {"page of final": 1, "final": 2})
+    {'final': 1}
+    """
+    before, _, after = template.partition("{}")
+    return {
+        name.removeprefix(before).removesuffix(after): value
+        for name, value in values.items()
+        if name.startswith(before) and name.endswith(after)
+    }

@@ -31,6 +31,8 @@ from recycling.evaluation import evaluate
 from recycling.pipelines.augmented_sets import set_nodes
 from recycling.pipelines.controls import effect_nodes
 from recycling.pipelines.crops import crop_nodes
+from recycling.pipelines.models_report import models_report_nodes
+from recycling.pipelines.previews import settings_preview
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, predicted_rows, with_types
 from recycling.plan import TASKS, Plan, PlanError, TrainingPlan
@@ -48,7 +50,8 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
     sets = {plan.models[model_in(training)].data: None for training in trainings}
     copies = [own for name in sets if name is not None for own in set_nodes(name)]
     nodes = [own for training in trainings for own in chain(training, plan)]
-    return Pipeline([*crops, *copies, *nodes, *effect_nodes(trainings)])
+    report = models_report_nodes(plan, task, trainings)
+    return Pipeline([*crops, *copies, *nodes, *effect_nodes(trainings), *report])
 
 
 def chain(training: TrainingPlan, plan: Plan) -> list[Node]:
@@ -65,7 +68,7 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
     if training.snapshot_of is not None:
         return _chain_of_snapshot(training, training.snapshot_of)
     if training.fold is None:
-        return _chain_of_all(training)
+        return _chain_of_all(training, model)
     space, task = training.namespace, training.task
     inputs = {
         "model": training.settings,
@@ -82,7 +85,8 @@ def _chain(training: TrainingPlan, model: Model) -> list[Node]:
     return [
         _select(training, training.fold),
         node(trainer(task, space, control=training.control_of is not None), inputs,
-             training.checkpoint, name="train", namespace=space),
+             training.checkpoint, name="train", namespace=space,
+             preview_fn=settings_preview(model)),
         *_out_of_fold(training),
         # What a study finds, it finds on folds; the test images stay unseen.
         *(_on_test(training) if training.study is None else ()),
@@ -164,7 +168,7 @@ def _predicted(
     return PREDICT[training.task], predictions
 
 
-def _chain_of_all(training: TrainingPlan) -> list[Node]:
+def _chain_of_all(training: TrainingPlan, model: Model) -> list[Node]:
     """A model that sees all labelled images: its folds say how long, and how good it is."""
     space = training.namespace
     inputs = {
@@ -179,9 +183,10 @@ def _chain_of_all(training: TrainingPlan) -> list[Node]:
     if training.augmented_set is not None:
         inputs["augmented_set"] = training.augmented_set
     return [
-        node(trainer_on_all(space), inputs, training.checkpoint, name="train", namespace=space),
+        node(trainer_on_all(space), inputs, training.checkpoint, name="train", namespace=space,
+             preview_fn=settings_preview(model)),
         *_on_test(training),
-    ]
+    ]  # fmt: skip
 
 
 def _besides(training: TrainingPlan) -> dict[str, str]:

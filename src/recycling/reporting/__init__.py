@@ -10,21 +10,36 @@ from recycling.reporting.figures import (
     cleaning_figure,
     scores_figure,
 )
-from recycling.reporting.grids import classification_grid, detection_grid, segmentation_grid
+from recycling.reporting.grids import (
+    GRIDS,
+    classification_grid,
+    detection_grid,
+    segmentation_grid,
+)
 from recycling.reporting.label_errors import label_errors_grid
 from recycling.reporting.layout import RgbImage, image_grid
 from recycling.reporting.overlays import overlay_detections, overlay_label_maps
 from recycling.reporting.panels.likeness import likeness_figure
 from recycling.reporting.report_page import report_page
 from recycling.reporting.scores import Summary, TaskScores, scores_table
+from recycling.reporting.sections import (
+    Training,
+    cleaning_panel,
+    data_page,
+    ensembles_page,
+    folds_page,
+    models_page,
+)
 from recycling.reporting.shift import shift_figure
 from recycling.reporting.studies import study_figure
 from recycling.reporting.tuning import tuning_figure
 
 __all__ = [
+    "GRIDS",
     "RgbImage",
     "Summary",
     "TaskScores",
+    "Training",
     "augmented_sheet",
     "balance_figure",
     "certificate_page",
@@ -34,12 +49,17 @@ __all__ = [
     "classification_grid",
     "cleaning_examples",
     "cleaning_figure",
+    "cleaning_panel",
     "confusions_figure",
+    "data_page",
     "detection_grid",
+    "ensembles_page",
     "example_images",
+    "folds_page",
     "image_grid",
     "label_errors_grid",
     "likeness_figure",
+    "models_page",
     "overlay_detections",
     "overlay_label_maps",
     "report_page",

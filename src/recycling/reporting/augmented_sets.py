@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages, to_label_map
 from recycling.augmented_sets import AugmentedSet
 from recycling.reporting.grids import grid_with_legend, read_image
 from recycling.reporting.layout import RgbImage, image_grid, scaled, titled
 from recycling.reporting.overlays import label_map_panel, truth_panel
-from recycling.reporting.pages import render, render_image, render_list, render_table
+from recycling.reporting.pages import render_image, render_list, render_page, render_table
 
 _EXAMPLES, _COPIES = 3, 3  # images that are shown, and copies of each
 _WIDTH = 1200  # pixels; as wide as the page
@@ -52,17 +52,17 @@ def augmented_sheet(augmented_set: AugmentedSet, originals: LabeledImages) -> st
         "of its box in the image, a side of less than a pixel, or no pixel of its mask",
     ]
     panels = [
-        (SimpleNamespace(heading="What was made"), [render_list(sentences)]),
-        (SimpleNamespace(heading="Transforms, in this order"), [render_table(transforms, {})]),
-        (SimpleNamespace(heading="Objects"), [_counts(sheet["categories"])]),
-        (SimpleNamespace(heading="Originals, and copies of them"),
+        ("What was made", [render_list(sentences)]),
+        ("Transforms, in this order", [render_table(transforms, {})]),
+        ("Objects", [_counts(sheet["categories"])]),
+        ("Originals, and copies of them",
          [render_image(scaled(image, min(1.0, _WIDTH / image.shape[1])), heading)
           for heading, image in _examples(augmented_set, originals)]),
     ]  # fmt: skip
-    return str(render("report.html", title="Augmented set", panels=panels))
+    return render_page("Augmented set", panels)
 
 
-def _counts(categories: Sequence[dict[str, object]]) -> object:
+def _counts(categories: Sequence[dict[str, object]]) -> Markup:
     table = pd.DataFrame(categories)
     made = table["copies"] + table["dropped"]
     table["share dropped"] = (table["dropped"] / made.where(made > 0)).astype("float64")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ from recycling.annotations import BOX, ImageFolder
 from recycling.reporting.grids import crop, read_image
 from recycling.reporting.layout import RgbImage, image_grid
 from recycling.reporting.overlays import crop_tile
-from recycling.reporting.pages import render, render_image, render_list, render_table
+from recycling.reporting.pages import render_image, render_list, render_page, render_table
 
 _SHOWN = {
     "category": "category",
@@ -56,12 +55,11 @@ def certificate_page(
     table = certificate.rename(columns=_SHOWN).dropna(axis="columns", how="all")
     formats = {name: form for name, form in _FORMATS.items() if name in table}
     panels = [
-        (SimpleNamespace(heading="What is promised, and what was kept"),
+        ("What is promised, and what was kept",
          [render_list(sentences), render_table(table, formats)]),
-        *((SimpleNamespace(heading=heading), [render_image(image, heading)])
-          for heading, image in examples),
+        *((heading, [render_image(image, heading)]) for heading, image in examples),
     ]  # fmt: skip
-    return str(render("report.html", title=title, panels=panels))
+    return render_page(title, panels)
 
 
 def example_images(

@@ -152,7 +152,11 @@ def _scores_of_task(axis: Axes, title: str, scores: TaskScores) -> None:
     for position, row in enumerate(rows):
         weight = "bold" if row.kind == "ensemble" else "normal"
         text = " no truth" if row.score is None else f" {row.score:.3f}"
-        axis.text(row.score or 0, position, text, va="center", fontsize=9, weight=weight)
+        end = row.score or 0
+        if row.interval is not None:
+            axis.plot(row.interval, [position, position], color=INK, linewidth=1)
+            end = row.interval[1]
+        axis.text(end, position, text, va="center", fontsize=9, weight=weight)
     for label, row in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row.kind == "ensemble" else "normal")
     axis.set_xlim(0, 1.08)

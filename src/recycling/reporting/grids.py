@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -239,3 +239,11 @@ def crop(image: RgbImage, box: Sequence[float]) -> RgbImage:
     right = min(width, max(left + 1, int(np.ceil(x_max + more_x))))
     bottom = min(height, max(top + 1, int(np.ceil(y_max + more_y))))
     return image[top:bottom, left:right]
+
+
+GRIDS: Mapping[str, Callable[..., RgbImage]] = {
+    "cls": classification_grid,
+    "det": detection_grid,
+    "seg": segmentation_grid,
+}
+"""What is true beside what is predicted, by task: of the truth, its image folder, predictions."""

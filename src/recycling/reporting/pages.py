@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,7 +24,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PIXELS_PER_INCH = 100  # of a figure on the page; it is drawn finer, for screens that show more
+_PIXELS_PER_INCH = 100  # of a figure on the page
 
 
 def render(template: str, **values: object) -> Markup:
@@ -85,29 +85,82 @@ def render_list(sentences: Iterable[str]) -> Markup:
     return render("list.html", sentences=list(sentences))
 
 
-def _pixels_of(figure: Figure) -> RgbImage:
-    """A figure as it is saved, drawn once: `savefig` draws it twice, the layout being known."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas: Any = FigureCanvasAgg(figure)  # without types
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-
-
-def render_image(drawn: Figure | RgbImage, description: str) -> Markup:
-    """An image that is part of the page.
+def render_image(pixels: RgbImage, description: str) -> Markup:
+    """An image that is part of the page, as WebP: a tenth of what PNG takes of photographs.
 
     Args:
-        drawn: A figure, or an image of shape (H, W, 3), RGB.
+        pixels: (H, W, 3) RGB.
         description: What is said where the image cannot be seen.
     """
     from PIL import Image
 
-    if isinstance(drawn, np.ndarray):
-        pixels, width = drawn, drawn.shape[1]
-    else:
-        pixels, width = _pixels_of(drawn), round(drawn.get_figwidth() * _PIXELS_PER_INCH)
     content = BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    data = b64encode(content.getvalue()).decode("ascii")
-    return render("image.html", description=description, width=width, data=data)
+    Image.fromarray(pixels).save(content, format="WEBP", quality=82, method=4)
+    return _image("webp", content.getvalue(), description, pixels.shape[1])
+
+
+def render_figure(figure: Figure, description: str) -> Markup:
+    """A figure that is part of the page, as SVG: sharp at every size, and small.
+
+    Args:
+        figure: The figure.
+        description: What is said where it cannot be seen.
+    """
+    import matplotlib as mpl
+
+    content = BytesIO()
+    # Text stays text; names within it are the same each time.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "recycling"}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    width = round(figure.get_figwidth() * _PIXELS_PER_INCH)
+    return _image("svg+xml", content.getvalue(), description, width)
+
+
+def _image(kind: str, content: bytes, description: str, width: int) -> Markup:
+    data = b64encode(content).decode("ascii")
+    return render("image.html", kind=kind, description=description, width=width, data=data)
+
+
+def render_page(
+    title: str, panels: Iterable[tuple[str, Sequence[Markup]]], *, contents: bool = False
+) -> str:
+    """A page that needs nothing but itself.
+
+    Args:
+        title: What stands on top.
+        panels: Headings, empty for none, each with its pieces from the top down.
+        contents: Whether the headings stand on top as well, each a link to its panel.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    return str(render("report.html", title=title, panels=list(panels), contents=contents))
+
+
+def render_folded(summary: str, pieces: Iterable[Markup]) -> Markup:
+    r"""Pieces that a click unfolds; on paper they are unfolded.
+
+    Args:
+        summary: What is seen of them before.
+        pieces: From the top down.
+
+    >>> render_folded("More", [Markup("<p>a</p>")])
+    Markup('<details><summary>More</summary>\n<p>a</p>\n</details>')
+    """
+    return render("folded.html", summary=summary, pieces=pieces)
+
+
+def as_part(page: str, levels: int = 1) -> Markup:
+    r"""What is on a page of this room, as a part of another one: without its title.
+
+    Args:
+        page: What `render_page` gave.
+        levels: How far its headings are moved down.
+
+    >>> as_part(render_page("Folds", [("Balance", [Markup("<p>even</p>")])]))
+    Markup('<h3>Balance</h3>\n<p>even</p>')
+    """
+    _, _, rest = page.partition("<main>")
+    content, _, _ = rest.rpartition("</main>")
+    lower = re.sub(r"(</?h)(\d)>", lambda tag: f"{tag[1]}{int(tag[2]) + levels}>", content)
+    return Markup(lower.strip())

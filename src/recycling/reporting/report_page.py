@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recycling.reporting.pages import render
+from recycling.reporting.pages import render_page
 from recycling.reporting.panels import PANELS
 
 
@@ -28,11 +28,14 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
             - `contributions`, `agreement`, `error_correlation`, `class_gains`, `score_thresholds`,
               `precision_thresholds`, `leaderboard`: what `recycling.diagnostics` found;
             - `changes`: an image, (H, W, 3) RGB, of what the ensemble changed;
+            - `confusion`: what is taken for what; schema `recycling.diagnostics.DISAGREEMENT`, the
+              truth first;
+            - `mistakes`, `overlays`: images of where it is most wrong, and of others;
             - `choices`, `search_history`: the ways of choosing, and every trial of the search;
               schemas `recycling.ensembling.CHOICES` and `HISTORY`.
 
     Returns:
-        A page of HTML in UTF-8 that loads nothing: figures and images are in it as PNG.
+        A page of HTML in UTF-8 that loads nothing: figures are in it as SVG, images as WebP.
 
     >>> from recycling.evaluation import Metrics
     >>> page = report_page("Detection: final", {"metrics": Metrics("mAP50", 0.5, {}, {})})
@@ -41,5 +44,5 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
     """
     known = {name: value for name, value in values.items() if value is not None}
     panels = sorted((entry.thing for entry in PANELS.values()), key=lambda panel: panel.order)
-    filled = [(panel, pieces) for panel in panels if (pieces := panel.pieces(known))]
-    return render("report.html", title=title, panels=filled)
+    filled = [(panel.heading, pieces) for panel in panels if (pieces := panel.pieces(known))]
+    return render_page(title, filled)

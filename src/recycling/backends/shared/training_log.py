@@ -53,6 +53,19 @@ def keep_lines(path: Path, key: str, last: int) -> None:
     write_text(path, "".join(kept))
 
 
+def training_log(work_dir: Path) -> list[dict[str, Any]]:
+    """What each epoch of a training has left in its folder; nothing where there is no log.
+
+    >>> add_line(getfixture("tmp_path") / METRICS, {"epoch": 1, "loss": 0.5})
+    >>> training_log(getfixture("tmp_path"))
+    [{'epoch': 1, 'loss': 0.5}]
+    """
+    path = work_dir / METRICS
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def failing_loss(
     work_dir: Path, loss: str, iteration: int, iterations: int, images: Sequence[str]
 ) -> BackendError:

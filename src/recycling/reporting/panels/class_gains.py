@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recycling.diagnostics import ClassGains, best_member
 from recycling.evaluation import Metrics
-from recycling.reporting.pages import render_image, render_table
+from recycling.reporting.pages import render_figure, render_table
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
@@ -49,7 +49,7 @@ def class_gains(
         table["ensemble on the test images"] = table["class"].map(test_metrics.per_class)
         scores["ensemble on the test images"] = ".4f"
     return [
-        render_image(figure, "gains and losses by class"),
+        render_figure(figure, "gains and losses by class"),
         render_table(table, {**scores, "over best": "+.4f", "over mean": "+.4f"}),
     ]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.diagnostics import LeaderboardComparison
-from recycling.reporting.pages import render_image, render_list
+from recycling.reporting.pages import render_figure, render_list
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
@@ -27,7 +27,7 @@ def leaderboard(leaderboard: LeaderboardComparison) -> list[Markup]:
     pieces = [render_list(leaderboard.sentences)]
     if len(leaderboard.points):
         figure = leaderboard_figure(leaderboard)
-        pieces.append(render_image(figure, "validation and leaderboard"))
+        pieces.append(render_figure(figure, "validation and leaderboard"))
     return pieces
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.diagnostics import Agreement, ErrorCorrelation
 from recycling.evaluation import Metrics
-from recycling.reporting.pages import render_image
+from recycling.reporting.pages import render_figure
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import INK, despine, new_figure
 
@@ -28,7 +28,7 @@ def likeness(
     if agreement.empty:
         return []
     figure = likeness_figure(agreement, None if isnan(metrics.score) else error_correlation)
-    return [render_image(figure, "likeness of the members")]
+    return [render_figure(figure, "likeness of the members")]
 
 
 def likeness_figure(

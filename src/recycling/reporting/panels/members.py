@@ -13,7 +13,7 @@ from markupsafe import Markup
 from recycling.diagnostics import Contributions
 from recycling.ensembling import model_of
 from recycling.evaluation import Metrics
-from recycling.reporting.pages import render_image, render_table
+from recycling.reporting.pages import render_figure, render_table
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, INK, LOSS, PALE, despine, new_figure
 
@@ -55,7 +55,7 @@ def members(
         figure = contributions_figure(contributions, metric)
         return [
             render_table(table, {**formats, "interval": ""}),
-            render_image(figure, "what each member adds"),
+            render_figure(figure, "what each member adds"),
         ]
     if members and not isnan(metrics.score):
         scores = {"member": list(members), metric: [each.score for each in members.values()]}

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.ensembling import ALL_FOLDS, Choices, History, choice_sentence
-from recycling.reporting.pages import render_image, render_table, render_text
+from recycling.reporting.pages import render_figure, render_table, render_text
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, PALE, QUIET, despine, new_figure
 
@@ -49,7 +49,7 @@ def search(choices: Choices, search_history: History | None = None) -> list[Mark
     pieces = [render_table(ways, {**scores, "over the default": "+.4f"})]
     if search_history is not None and len(search_history):
         figure = search_figure(search_history, choices)
-        pieces += [render_image(figure, "history of the search"), *_best_trials(search_history)]
+        pieces += [render_figure(figure, "history of the search"), *_best_trials(search_history)]
     return pieces
 
 

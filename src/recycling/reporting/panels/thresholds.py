@@ -13,7 +13,7 @@ from recycling.diagnostics import (
     best_threshold,
     threshold_sentence,
 )
-from recycling.reporting.pages import render_image, render_table
+from recycling.reporting.pages import render_figure, render_table
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, despine, new_figure
 
@@ -34,7 +34,7 @@ def thresholds(
     formats = {"threshold": ".2f", **dict.fromkeys(_COLOUR, ".3f"), "boxes an image": ".1f"}
     table = score_thresholds.iloc[::10].rename(columns=_HEADINGS)[list(formats)]
     figure = thresholds_figure(score_thresholds)
-    pieces = [render_image(figure, "score thresholds"), render_table(table, formats)]
+    pieces = [render_figure(figure, "score thresholds"), render_table(table, formats)]
     if precision_thresholds is not None and len(precision_thresholds):
         formats = {"target": ".2f", "threshold": ".3f", "precision": ".3f", "recall": ".3f"}
         wanted = precision_thresholds.rename(columns={"target": "precision asked for"})

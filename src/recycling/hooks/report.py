@@ -1,0 +1,148 @@
+"""Writes the scores of all tasks and the report at the end of every run, from what there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from recycling.annotations import Annotations
+from recycling.datasets import PathDataset
+from recycling.errors import one_line
+from recycling.hooks.manifests import RUNS
+from recycling.plan.parameters import shown
+from recycling.plan.records import FINAL, TASKS
+
+logger = logging.getLogger(__name__)
+
+REPORT, SUMMARY = "report", "summary"
+"""The catalog entries that this hook writes; a project without them has none."""
+
+
+class ReportHooks:
+    """Writes what is said of a run when it has ended."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Write the summary of the scores, where some are new, and the report."""
+        left = _Left(catalog)
+        if SUMMARY in catalog and any(f"{task}.scores" in pipeline.all_outputs() for task in TASKS):
+            catalog.save(SUMMARY, left.of_tasks("scores"))
+        if REPORT in catalog and RUNS in catalog:
+            try:
+                catalog.save(REPORT, left.report())
+            except Exception as error:  # what earlier runs have left must not undo this one
+                logger.warning("%s: could not be written: %s", REPORT, one_line(error))
+
+
+class _Left:
+    """What the runs of this project have left."""
+
+    def __init__(self, catalog: DataCatalog) -> None:
+        self._catalog = catalog
+        registered = (pipelines[name] for name in ("__default__", "label_errors"))
+        self._made = sum(registered, start=Pipeline([])).all_outputs()
+
+    def of_tasks(self, name: str) -> dict[str, Any]:
+        """A dataset of each task, where it is there."""
+        found = {str(task): self._value(f"{task}.{name}") for task in TASKS}
+        return {task: value for task, value in found.items() if value is not None}
+
+    def report(self) -> str:
+        """The page."""
+        from recycling.reporting.report import run_report
+
+        pages, missing, old = {}, {}, {}
+        for heading, (name, command) in self._pages():
+            page = self._value(name)
+            if page is None:
+                missing[heading] = command
+            else:
+                pages[heading] = page
+                if self._is_old(name):
+                    old[heading] = command
+        runs = self._catalog.load(RUNS).all()
+        run = list(runs.values())[-1]
+        results, submissions = self._results(run.parameters), self._submissions()
+        return run_report(run, results, pages, missing, old, submissions)
+
+    def _pages(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        """The pages that there can be: heading, dataset, and the command that makes it."""
+        from recycling.reporting.scores import TITLES
+
+        steps = {"Data": ("data_report", "data_cleaning"), "Folds": ("folds_report", "splitting")}
+        for task, title in TITLES.items():
+            steps[f"Models of {title}"] = (f"{task}.models_report", f"training_{task}")
+            steps[f"Ensembles of {title}"] = (f"{task}.ensembles_report", "ensembling")
+        for heading, (name, pipeline) in steps.items():
+            if name in self._made:
+                yield heading, (name, f"kedro run --pipelines {pipeline}")
+
+    def _is_old(self, name: str) -> bool:
+        """Whether a file that a page was made of has been written after it."""
+        taken = pipelines["__default__"].only_nodes_with_outputs(name).inputs()
+        page = self._dataset(name)
+        made = None if page is None else page.stored
+        files = [each.stored for each in map(self._dataset, taken) if each is not None]
+        return made is not None and any(
+            file.stat().st_mtime > made.stat().st_mtime
+            for file in files
+            if file is not None and file.is_file()
+        )
+
+    def _results(self, parameters: Mapping[str, Any]) -> Any:
+        from recycling.reporting.sections.answers import Results
+
+        effects: dict[str, list[Any]] = {}
+        for name in sorted(self._made):
+            if name.endswith(".pseudo_effect") and (effect := self._value(name)) is not None:
+                effects.setdefault(name.partition(".")[0], []).append(effect)
+        annotations = self._value("train.annotations")
+        label_errors = self._value("label_errors")
+        checkpoints = {
+            name.removesuffix(".checkpoint"): self._value(name)
+            for name in sorted(self._made)
+            if name.endswith(".checkpoint")
+        }
+        return Results(
+            summary=self.of_tasks("scores"),
+            explanations=self.of_tasks(f"{FINAL}.explanation"),
+            contributions=self.of_tasks(f"{FINAL}.contributions"),
+            class_gains=self.of_tasks(f"{FINAL}.class_gains"),
+            confusions=self.of_tasks(f"{FINAL}.confusion"),
+            effects=effects,
+            models=parameters.get("models") or {},
+            trainings={name: own.facts for name, own in checkpoints.items() if own is not None},
+            counts={} if annotations is None else _counts(annotations),
+            label_errors=None if label_errors is None else len(label_errors),
+        )
+
+    def _submissions(self) -> dict[str, str]:
+        """Where the submissions of the final ensembles are, by task."""
+        found = {task: self._dataset(f"{task}.{FINAL}.submission") for task in TASKS}
+        return {
+            str(task): shown(dataset.stored)
+            for task, dataset in found.items()
+            if dataset is not None and dataset.stored is not None
+        }
+
+    def _dataset(self, name: str) -> PathDataset[Any] | None:
+        """A dataset that a run of this project can make, and has made."""
+        dataset = self._catalog.get(name) if name in self._made and name in self._catalog else None
+        return dataset if isinstance(dataset, PathDataset) and dataset.exists() else None
+
+    def _value(self, name: str) -> Any:
+        dataset = self._dataset(name)
+        return None if dataset is None else dataset.load()
+
+
+def _counts(annotations: Annotations) -> dict[str, int]:
+    """How many objects there are of each class."""
+    names = annotations.categories.set_index("category_id")["name"]
+    found = annotations.objects().annotations["category_id"].map(names).value_counts()
+    return {str(name): int(count) for name, count in found.items()}

@@ -1,0 +1,236 @@
+"""What a reader asks first, answered from the numbers of a run: sentences with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from recycling.diagnostics import Disagreement
+from recycling.errors import listed
+from recycling.experiments import Effect
+from recycling.reporting.pages import render_list, render_text
+from recycling.reporting.panels.confusion import confusion_sentences
+from recycling.reporting.scores import TITLES, Scored, Summary, ranked
+
+_OBJECTS = {"cls": "crops", "det": "boxes", "seg": "pixels"}
+_HARD = 3  # classes that are named
+_SMALL, _WAITS = 0.7, 0.2
+"""Of the score of all boxes, below which small ones are a problem; of a step, waiting for data."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run, and those before it, have left; what is not there is empty.
+
+    Attributes:
+        summary: The scores by task.
+        explanations: By task, those of the final ensemble: its metrics and its members'.
+        contributions: By task; schema `recycling.diagnostics.CONTRIBUTIONS`.
+        class_gains: By task; schema `recycling.diagnostics.CLASS_GAINS`.
+        confusions: By task; schema `recycling.diagnostics.DISAGREEMENT`, the truth first.
+        effects: What pseudo-labels did to students, beside twins without, by task.
+        models: The settings of each model as `models.yml` has them.
+        trainings: By name of task, model and fold what its checkpoint says.
+        counts: Objects by class.
+        label_errors: How many labels are likely wrong; None where nothing looked for them.
+    """
+
+    summary: Summary = field(default_factory=dict)
+    explanations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    contributions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    class_gains: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    confusions: Mapping[str, Disagreement] = field(default_factory=dict)
+    effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    label_errors: int | None = None
+
+    @property
+    def tasks(self) -> list[str]:
+        """Those with a score, in the order in which they are shown."""
+        return [task for task in TITLES if task in self.summary]
+
+
+def answers(results: Results) -> list[Markup]:
+    """The questions, each with its answers by task."""
+    pieces = []
+    for question, answer in _QUESTIONS.items():
+        lines = [
+            f"{TITLES[task]}: {line}" for task in results.tasks for line in answer(results, task)
+        ]
+        if answer is what_next:
+            lines += list(_next_for_all(results))
+        if lines:
+            pieces += [render_text("<h3>{{ text }}</h3>", text=question), render_list(lines)]
+    return pieces
+
+
+def best_of_all(results: Results, task: str) -> Iterator[str]:
+    """Whether an ensemble or a model is best, and whether the other may be as good."""
+    scores = results.summary[task]
+    rows = [row for row in ranked(scores) if row.score is not None]
+    if not rows:
+        yield from _held_out(results, task)
+        return
+    best = rows[0]
+    other = next((row for row in rows if (row.kind == "member") != (best.kind == "member")), None)
+    said = f"best is the {_kind(best)} {_called(best)}, {scores['metric']} {_scored(best)}"
+    if other is not None:
+        said += f"; the best {_kind(other)} is {_called(other)}, {_scored(other)}"
+        if _overlap(best, other):
+            said += "; other images may have it the other way round"
+    yield said
+
+
+def best_for_small(results: Results, task: str) -> Iterator[str]:
+    """Who finds small objects best, and how the final ensemble does."""
+    scores = results.summary[task]
+    rows = [row for row in ranked(scores) if "small" in row.sizes]
+    if not rows:
+        if task == "det":
+            yield "the test images have no small object with a label"
+        return
+    rows.sort(key=lambda row: -row.sizes["small"])
+    for title, own in (
+        ("model", [row for row in rows if row.kind == "member"]),
+        ("ensemble", [row for row in rows if row.kind != "member"]),
+    ):
+        if own:
+            best, others = own[0], own[1:2]
+            beside = "".join(f"; then {_called(r)} ({r.sizes['small']:.3f})" for r in others)
+            yield (
+                f"{_called(best)} is the best {title} for small objects: {scores['metric']} "
+                f"{best.sizes['small']:.3f} of them{beside}"
+            )
+
+
+def what_is_wrong(results: Results, task: str) -> Iterator[str]:
+    """The classes that the final ensemble is worst at, what it confuses, and where it loses."""
+    per_class = _final(results, task).get("per_class", {})
+    if per_class:
+        worst = sorted(per_class.items(), key=lambda item: item[1])[:_HARD]
+        yield "the final ensemble is worst at " + listed(
+            f"{name} ({score:.2f})" for name, score in worst
+        )
+    if task in results.confusions:
+        yield from confusion_sentences(results.confusions[task], _OBJECTS[task])
+    if task in results.class_gains:
+        gains = results.class_gains[task]
+        lost = gains[gains["over_best"] < -0.005].sort_values("over_best")
+        if len(lost):
+            yield "it is below the best member in " + listed(
+                (f"{row['category']} ({row['over_best']:+.2f})" for row in lost.to_dict("records")),
+                _HARD,
+            )
+
+
+def did_pseudo_labels_help(results: Results, task: str) -> Iterator[str]:
+    """What students gain beside twins, or what can be said without."""
+    effects = results.effects.get(task, ())
+    yield from (effect["sentence"].rstrip(".") for effect in effects)
+    if effects:
+        return
+    members = results.summary[task]["members"]
+    for name, score in members.items():
+        model, _, fold = name.partition(".")
+        settings = results.models.get(model, {})
+        first = str(settings.get("pretrained")).removeprefix("model:") + f".{fold}"
+        before = members.get(first)
+        if "+" in str(settings.get("train_on")) and score is not None and before is not None:
+            yield (
+                f"{name} has {score - before:+.4f} over {first}, which it starts from; it has also "
+                "trained longer, and only a twin (control: true) tells which of both it was"
+            )
+
+
+def what_next(results: Results, task: str) -> Iterator[str]:
+    """What the numbers speak for, with the number."""
+    final = _final(results, task)
+    per_class, details = final.get("per_class", {}), final.get("details", {})
+    if per_class:
+        name, score = min(per_class.items(), key=lambda item: item[1])
+        number = f", of which there are {results.counts[name]:,}" if name in results.counts else ""
+        yield f"more examples of {name}{number}: the final ensemble scores {score:.2f} there"
+    small, overall = details.get(f"{final.get('metric')}_small"), final.get("score")
+    if small is not None and overall and small < _SMALL * overall:
+        yield f"a larger image_size: small objects score {small:.2f}, all {overall:.2f}"
+    if task in results.contributions:
+        table = results.contributions[task]
+        idle = table[table["contribution"] <= 0]
+        if len(idle) and len(table) > 1:
+            yield (
+                f"another kind of model in place of {listed(idle['member'])}, which adds nothing "
+                "to the final ensemble that could not be chance"
+            )
+    for effect in results.effects.get(task, ()):
+        if effect["seeds"] == 1:
+            yield "more seeds of the student and its twin (seeds): one says nothing of other ones"
+
+
+def _next_for_all(results: Results) -> Iterator[str]:
+    slow = {
+        name: facts["waiting_share"]
+        for name, facts in results.trainings.items()
+        if facts.get("waiting_share", 0) > _WAITS
+    }
+    if slow:
+        name, share = max(slow.items(), key=lambda item: item[1])
+        yield f"more workers, or a cache: {name} waited for data in {share:.0%} of its time"
+    if results.label_errors is None and results.summary:
+        yield "a look at labels that models contradict: kedro run --pipelines label_errors"
+
+
+def _kind(row: Scored) -> str:
+    return "model" if row.kind == "member" else "ensemble"
+
+
+def _called(row: Scored) -> str:
+    """A name that stands in a sentence."""
+    names = {"ensemble": "final", "ensemble, first round": "teacher"}
+    return names.get(row.name, row.name.removeprefix("ensemble "))
+
+
+def _scored(row: Scored) -> str:
+    between = "" if row.interval is None else " ({:.3f} to {:.3f})".format(*row.interval)
+    return f"{row.score:.4f}{between}"
+
+
+def _overlap(first: Scored, second: Scored) -> bool:
+    """Whether the intervals of two scores have something in common, as far as both are known."""
+    if first.interval is None or second.interval is None:
+        return False
+    return max(first.interval[0], second.interval[0]) <= min(first.interval[1], second.interval[1])
+
+
+def _held_out(results: Results, task: str) -> Iterator[str]:
+    """Of test images without labels nothing is known; held-out images say who is best."""
+    explanation = results.explanations.get(task, {})
+    members = explanation.get("members", {})
+    known = {name: own for name, own in members.items() if own["score"] is not None}
+    ensemble = explanation.get("ensemble", {})
+    if known and ensemble.get("score") is not None:
+        name, best = max(known.items(), key=lambda item: item[1]["score"])
+        yield (
+            f"the test images have no labels; on held-out ones the final ensemble has "
+            f"{ensemble['metric']} {ensemble['score']:.4f}, the best model, {name}, "
+            f"{best['score']:.4f}"
+        )
+
+
+def _final(results: Results, task: str) -> Mapping[str, Any]:
+    final: Mapping[str, Any] = results.explanations.get(task, {}).get("ensemble", {})
+    return final
+
+
+_QUESTIONS = {
+    "What is best?": best_of_all,
+    "Which is best for small objects?": best_for_small,
+    "What does the final ensemble get wrong?": what_is_wrong,
+    "Did pseudo-labels help?": did_pseudo_labels_help,
+    "What to try next?": what_next,
+}

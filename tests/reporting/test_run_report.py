@@ -1,0 +1,193 @@
+"""The report at the end of a run answers what is asked first, from the numbers of the run."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recycling.diagnostics import CONTRIBUTIONS
+from recycling.experiments import Manifest, NodeRun
+from recycling.reporting.pages import as_part, render_image, render_page
+from recycling.reporting.report import run_report
+from recycling.reporting.sections.answers import Results
+from reporting.test_report_page import Page
+
+RUN = Manifest(
+    "2026-01-02T03.04.05.000Z",
+    {"pipeline_names": ["ensembling"]},
+    "2026-01-02T03:04:05+00:00",
+    ended="2026-01-02T03:10:05+00:00",
+    state="completed",
+    machine={"cores": 2, "memory_gb": 8},
+    nodes=(
+        NodeRun("det.yolox.fold0.train", 240.0, (), 900.0),
+        NodeRun("det.final.fuse_test", 30.0, (), 950.0),
+    ),
+    warnings=("the disk is nearly full.",),
+)
+SCORES = {
+    "metric": "mAP50",
+    "members": {"yolox.fold0": 0.5, "fcos.fold0": 0.3, "yolox_pseudo.fold0": 0.55},
+    "ensemble": 0.6,
+    "sizes": {
+        "yolox.fold0": {"small": 0.2, "large": 0.9},
+        "fcos.fold0": {"small": 0.4, "large": 0.2},
+        "final": {"small": 0.3, "large": 0.9},
+    },
+    "intervals": {"final": (0.5, 0.7)},
+}
+FINAL = {
+    "metric": "mAP50",
+    "score": 0.58,
+    "per_class": {"Metal": 0.9, "Battery": 0.1, "Glass": 0.4},
+    "details": {"mAP50_small": 0.2},
+}
+MODELS = {
+    "yolox": {"task": "det", "pretrained": "none", "train_on": "labeled"},
+    "yolox_pseudo": {"task": "det", "pretrained": "model:yolox", "train_on": "labeled+pseudo"},
+}
+
+
+@pytest.fixture
+def results():
+    contributions = pd.DataFrame(
+        [("fcos", 0.3, 0.6, -0.01, -0.02, 0.01), ("yolox", 0.5, 0.4, 0.2, 0.1, 0.3)],
+        columns=["member", "score", "without", "contribution", "low", "high"],
+    )
+    return Results(
+        summary={"det": SCORES},
+        explanations={"det": {"ensemble": FINAL, "members": {}}},
+        contributions={"det": CONTRIBUTIONS.conform(contributions, where="test")},
+        confusions={
+            "det": pd.DataFrame(
+                [("Battery", "nothing", 9, 0.9)], columns=["first", "second", "count", "share"]
+            )
+        },
+        models=MODELS,
+        trainings={"det.yolox.fold0": {"waiting_share": 0.45}},
+        counts={"Battery": 12},
+    )
+
+
+def test_what_was_run_and_what_came_out_stands_on_top(results):
+    items = Page(run_report(RUN, results, {}, {}, {}, {"det": "data/a.csv"})).items
+    assert items[0] == (
+        "kedro run --pipelines ensembling on 2026-01-02 at 03:04 UTC, 6.0 minutes: 2 steps, 0 "
+        "outputs were up to date."
+    )
+    assert items[2] == (
+        "detection: the final ensemble has mAP50 0.6000 (0.500 to 0.700) on the test images; its "
+        "best member, yolox_pseudo.fold0, 0.5500."
+    )
+    assert items[3] == "submissions: detection data/a.csv."
+
+
+def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):
+    first = "detection: best is the ensemble final, mAP50 0.6000 (0.500 to 0.700)"
+    items = Page(run_report(RUN, results, {}, {}, {}, {})).items
+    assert f"{first}; the best model is yolox_pseudo.fold0, 0.5500." in items
+    intervals = {"final": (0.5, 0.7), "yolox_pseudo.fold0": (0.45, 0.6)}
+    close = Results(summary={"det": {**SCORES, "intervals": intervals}})
+    items = Page(run_report(RUN, close, {}, {}, {}, {})).items
+    assert any(item.endswith("other images may have it the other way round.") for item in items)
+
+
+def test_the_best_model_for_small_objects_is_named_though_another_is_better_overall(results):
+    items = Page(run_report(RUN, results, {}, {}, {}, {})).items
+    said = [item for item in items if "small objects" in item]
+    assert said[0].startswith(
+        "detection: fcos.fold0 is the best model for small objects: mAP50 0.400 of them; then yolox"
+    )
+    assert said[1].startswith("detection: final is the best ensemble for small objects")
+
+
+def test_what_the_ensemble_gets_wrong_is_said_by_class(results):
+    items = Page(run_report(RUN, results, {}, {}, {}, {})).items
+    wrong = "detection: the final ensemble is worst at Battery (0.10), Glass (0.40), Metal (0.90)."
+    assert wrong in items
+    assert "detection: most often, of boxes: Battery is missed (90%)." in items
+
+
+def test_without_a_twin_a_gain_of_a_student_is_not_put_down_to_pseudo_labels(results):
+    (said,) = [
+        item
+        for item in Page(run_report(RUN, results, {}, {}, {}, {})).items
+        if "pseudo.fold0 has" in item
+    ]
+    assert said.startswith("detection: yolox_pseudo.fold0 has +0.0500 over yolox.fold0")
+    assert "only a twin" in said
+
+
+def test_beside_a_twin_the_effect_of_pseudo_labels_is_said_as_it_was_measured(results):
+    effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 1}
+    of_twins = Results(**{**vars(results), "effects": {"det": [effect]}})
+    items = Page(run_report(RUN, of_twins, {}, {}, {}, {})).items
+    assert "detection: pseudo-labels, yolox: +0.02." in items
+    assert not any("only a twin" in item for item in items)
+    assert any(item.startswith("detection: more seeds") for item in items)
+
+
+def test_what_to_try_next_has_its_reason_from_the_numbers(results):
+    items = Page(run_report(RUN, results, {}, {}, {}, {})).items
+    more = "detection: more examples of Battery, of which there are 12: the final ensemble scores"
+    assert f"{more} 0.10 there." in items
+    assert "detection: a larger image_size: small objects score 0.20, all 0.58." in items
+    assert any("in place of fcos, which adds nothing" in item for item in items)
+    assert "more workers, or a cache: det.yolox.fold0 waited for data in 45% of its time." in items
+
+
+def test_test_images_without_labels_leave_the_held_out_ones_to_say_who_is_best(results):
+    nothing = {**SCORES, "members": {"yolox.fold0": None}, "ensemble": None, "sizes": {}}
+    explanation = {"ensemble": FINAL, "members": {"yolox": {"score": 0.5}, "fcos": {"score": 0.3}}}
+    unlabelled = Results(summary={"det": nothing}, explanations={"det": explanation})
+    items = Page(run_report(RUN, unlabelled, {}, {}, {}, {})).items
+    assert items[2].endswith("the test images have no labels, so nothing is scored on them.")
+    assert any("the best model, yolox, 0.5000" in item for item in items)
+
+
+def test_what_is_not_there_is_said_in_a_line_with_what_makes_it():
+    missing = {"Folds": "kedro run --pipelines splitting"}
+    page = Page(run_report(RUN, Results(), {}, missing, {}, {}))
+    assert page.items[-1] == "Folds: kedro run --pipelines splitting."
+    assert "In short" not in page.headings
+
+
+def test_a_page_that_is_older_than_what_it_shows_says_so(results):
+    old = {"Folds": "kedro run --to-outputs folds_report"}
+    page = Page(run_report(RUN, results, {"Folds": render_page("Folds", [])}, {}, old, {}))
+    assert any(item.endswith("kedro run --to-outputs folds_report brings it up to date.")
+               for item in page.items)  # fmt: skip
+
+
+def test_the_steps_that_took_longest_and_the_warnings_are_listed(results):
+    page = Page(run_report(RUN, results, {}, {}, {}, {}))
+    assert page.cells[:3] == ["det.yolox.fold0.train", "4.00", "900"]
+    assert "detection: 4.5 minutes, 4.0 of them training." in page.items
+    assert "the disk is nearly full." in page.items
+
+
+def test_the_pages_of_the_steps_are_its_parts_under_headings_one_level_down(results):
+    part = render_page("Folds", [("Balance", [render_image(np.zeros((4, 4, 3), np.uint8), "x")])])
+    text = run_report(RUN, results, {"Folds": part}, {}, {}, {})
+    page = Page(text)
+    assert "Folds" in page.headings
+    assert "<h3>Balance</h3>" in text
+    assert len(page.images) == 1
+    assert text.count("<html") == text.count("<h1>") == 1
+
+
+def test_a_part_can_be_a_part_of_a_part():
+    inner = render_page("a", [("b", [])])
+    outer = render_page("c", [("d", [as_part(inner)])])
+    assert "<h4>b</h4>" in as_part(outer)
+
+
+def test_nothing_is_loaded_and_every_link_leads_into_the_page(results):
+    text = run_report(RUN, results, {}, {}, {}, {})
+    assert "http" not in text
+    assert "<link" not in text
+    assert "src=" not in text
+    links = re.findall(r'href="#([^"]+)"', text)
+    assert links
+    assert all(f'id="{link}"' in text for link in links)
