@@ -16,7 +16,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export WANDB_MODE ?= offline
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint viz bench ship clean
+.PHONY: help install sample demo pseudo test test-slow lint viz view bench ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ lint: install ## Mend what ruff can mend, then check style, types and layers
 
 viz: install ## Open the graph in Kedro-Viz
 	@$(BIN)/kedro viz run
+
+view: install ## Look at images, predictions, mistakes and experiments in the browser
+	@$(BIN)/kedro view
 
 bench: install ## Print every benchmark, against its peer
 	@$(BIN)/python -m bench all

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from recycling.backends.shared.model import Task
-    from recycling.cli.sides import Side, Workplace
     from recycling.experiments import Difference, Effect, Manifest
+    from recycling.sides import Side, Workplace
 
 SHOWN = 12
 """Rows of a table that the console shows; the files have all."""
@@ -34,9 +34,9 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     A side is a run (latest, latest~1, its id or name), a model or ensemble as it is now (det.yolox,
     det.final) or in a run (latest~1:det.yolox), or a CSV file of a submission.
     """
-    from recycling.cli.sides import Workplace
     from recycling.experiments import ExperimentError
     from recycling.hooks import records_folder
+    from recycling.sides import Workplace
 
     if len(sides) < 2:
         raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
@@ -59,9 +59,9 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
-    from recycling.cli.sides import common_images, only_on, shared_part
     from recycling.experiments import ExperimentError, compare_scores
     from recycling.pipelines.tasks import is_labelled
+    from recycling.sides import common_images, only_on, shared_part
 
     if len({side.task for side in sides}) > 1:
         raise ExperimentError(
@@ -151,9 +151,9 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
     """All that several runs have scored, each run with the first."""
     import pandas as pd
 
-    from recycling.cli.sides import common_images, only_on, shared_part
     from recycling.experiments import ExperimentError, compare_scores, holm
     from recycling.pipelines.tasks import is_labelled
+    from recycling.sides import common_images, only_on, shared_part
 
     first, *others = runs
     things = place.things(runs)

@@ -1,4 +1,4 @@
-"""What `kedro compare` compares: runs, models and ensembles of runs or of now, and CSV files."""
+"""What is compared: runs, models and ensembles of runs or of now, and CSV files."""
 
 from __future__ import annotations
 
