@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -159,7 +159,7 @@ class Holdings:
         if not self.is_there(name):
             raise ViewerError(f"{name}: not there; kedro status says what makes it")
         dataset = self._dataset(name)
-        return self._keep("value", name, _stamp(dataset), dataset.load)
+        return self.keep("value", name, _stamp(dataset), dataset.load)
 
     def _dataset(self, name: str) -> PathDataset[Any]:
         # The dataset itself: a load through the catalog would validate what is only looked at.
@@ -167,7 +167,8 @@ class Holdings:
         assert isinstance(dataset, PathDataset)
         return dataset
 
-    def _keep(self, kind: str, name: str, stamp: Any, make: Any) -> Any:
+    def keep(self, kind: str, name: str, stamp: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made anew where the stamp is another one than before."""
         kept = self._kept.get((kind, name))
         if kept is None or kept[0] != stamp:
             kept = self._kept[kind, name] = (stamp, make())
@@ -192,7 +193,7 @@ class Holdings:
             raise ViewerError(f"no images {name!r}; there are {known}")
         annotations = self.load(name)
         make = lambda: ImageSet(name, annotations, self.folder(part))  # noqa: E731
-        return cast(ImageSet, self._keep("set", name, id(annotations), make))
+        return cast(ImageSet, self.keep("set", name, id(annotations), make))
 
     def folder(self, part: str) -> ImageFolder:
         """The folder of the images of a part: `train`, `pool` or `test`."""
@@ -236,7 +237,23 @@ class Holdings:
             raise ViewerError(f"no model, ensemble or CSV file {name!r}; {self._known_sides()}")
         made = [n for n in self.there(_PREDICTED.pattern) if n.startswith(f"{name}.")]
         stamps = tuple(_stamp(self._dataset(n)) for n in made)
-        return cast(Side, self._keep("side", name, stamps, lambda: self.workplace.side(name)))
+        return cast(Side, self.keep("side", name, stamps, lambda: self.workplace.side(name)))
+
+    def checkpoints(self, side: str) -> list[str]:
+        """The datasets of the checkpoints of a model, or of one fold of it."""
+        return self.there(rf"{re.escape(side)}(\.fold(\d+|_all))?\.checkpoint")
+
+    def best_member(self, ensemble: str) -> str | None:
+        """The member of an ensemble that scores best; None where that is not known."""
+        name = f"{ensemble}.explanation"
+        if not self.is_there(name):
+            return None
+        members: dict[str, Any] = self.load(name).get("members") or {}
+        if not members:
+            return None
+        best = max(members, key=lambda member: float(members[member]["score"]))
+        side = f"{ensemble.partition('.')[0]}.{best}"
+        return side if side in self.sides else None
 
     def _known_sides(self) -> str:
         return f"there are {listed(self.sides)}" if self.sides else "nothing has predicted yet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recycling.viewer.pages import data, image
+from recycling.viewer.pages import data, disagreement, image, mistakes, predictions
 from recycling.viewer.views import View
 
 
@@ -26,6 +26,9 @@ class Page:
 
 PAGES = {
     "/": Page("Data", data.build, "i"),
+    "/predictions": Page("Predictions", predictions.build, "p"),
+    "/mistakes": Page("Mistakes", mistakes.build, "m"),
+    "/disagreement": Page("Disagreement", disagreement.build, "d"),
     "/image": Page("Image", image.build),
 }
 """By path, in the order of the navigation."""
