@@ -59,29 +59,16 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
-    from recycling.experiments import ExperimentError, compare_scores
-    from recycling.pipelines.tasks import is_labelled
-    from recycling.sides import common_images, only_on, shared_part
+    from recycling.sides import OUT_OF_FOLD, check_alike, score
 
-    if len({side.task for side in sides}) > 1:
-        raise ExperimentError(
-            f"{' and '.join(side.label for side in sides)} predict different things"
-        )
+    check_alike(sides)
     first, *others = sides
     for other in others:
         _say_differences(first, other)
-    part = shared_part(sides)
-    truth = common_images(sides, part)
-    predicted = {
-        side.label: [only_on(truth, own) for own in side.predictions[part]] for side in sides
-    }
-    metric = place.metric(first.task)
-    where = "images that none has seen" if part == "out_of_fold" else "test images"
-    if is_labelled(truth):
-        trained = all(side.is_training for side in sides)
-        compared = compare_scores(
-            metric, truth, predicted, of="trainings" if trained else "predictions"
-        )
+    scored = score(place, sides)
+    truth, predicted, compared = scored.truth, scored.predicted, scored.compared
+    where = "images that none has seen" if scored.part == OUT_OF_FOLD else "test images"
+    if compared is not None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
@@ -95,7 +82,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
     for other in others:
         _say_disagreement(place, truth, predicted, first, other)
-    if is_labelled(truth):
+    if compared is not None:
         figure = place.confusion(truth, {label: own[0] for label, own in predicted.items()})
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 

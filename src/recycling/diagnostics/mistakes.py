@@ -111,14 +111,14 @@ def image_overlaps(
 def _mask_overlaps(said: pd.DataFrame) -> pd.Series[float]:
     """The mean IoU of the classes of each image; the background counts as one."""
     counted = said[(said["first"] != "ignored") & (said["second"] != "ignored")]
-    hit = counted[counted["first"] == counted["second"]]
-    hit = hit.set_index(["image_id", "first"])["count"]
+    right = counted[counted["first"] == counted["second"]]
+    hit = right.groupby(["image_id", "first"])["count"].sum()
     true = counted.groupby(["image_id", "first"])["count"].sum()
     own = counted.groupby(["image_id", "second"])["count"].sum()
     names = ["image_id", "class"]
     hit.index.names = true.index.names = own.index.names = names
-    union = true.add(own, fill_value=0).sub(hit, fill_value=0)
-    iou = hit.reindex(union.index, fill_value=0) / union
+    both: pd.DataFrame = pd.concat({"true": true, "said": own, "hit": hit}, axis=1).fillna(0)
+    iou = both["hit"] / (both["true"] + both["said"] - both["hit"])
     return iou.groupby("image_id").mean()
 
 

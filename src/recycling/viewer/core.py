@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,10 +138,12 @@ class Holdings:
         self.catalog, self.workplace, self.files = catalog, workplace, tuple(files)
         self.names = sorted(name for name in names if not name.startswith("params:"))
         self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._looking = threading.RLock()  # images are asked for at once; a catalog is for one
 
     def is_there(self, name: str) -> bool:
         """Whether a dataset is there."""
-        return name in self.catalog and bool(self.catalog.exists(name))
+        with self._looking:
+            return name in self.catalog and bool(self.catalog.exists(name))
 
     def there(self, form: str) -> list[str]:
         """The datasets of these names that are there.
@@ -163,7 +166,8 @@ class Holdings:
 
     def _dataset(self, name: str) -> PathDataset[Any]:
         # The dataset itself: a load through the catalog would validate what is only looked at.
-        dataset = self.catalog.get(name)
+        with self._looking:
+            dataset = self.catalog.get(name)
         assert isinstance(dataset, PathDataset)
         return dataset
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX
+from recycling.predictions import LabelMap
 from recycling.sides import OUT_OF_FOLD, TEST, Side, common_images, only_on, shared_part
 from recycling.viewer.core import Category, Holdings, ImageSet, ViewerError
-from recycling.viewer.drawing import Dash, Shape, annotation_shapes, box_path, label_map_png
+from recycling.viewer.drawing import (
+    Dash,
+    Shape,
+    annotation_shapes,
+    box_path,
+    label_map_png,
+    mask_path,
+)
 from recycling.viewer.tiles import Map
 
 SOURCES = {OUT_OF_FOLD: "train.annotations", TEST: "test.annotations"}
 """By part, the set whose images it is about."""
+
+SMALLEST = 16
+"""Pixels of a region that has an outline."""
 
 SHOWN = 300
 """Most detections of an image that are drawn, the surest; more would hide it."""
@@ -109,7 +121,10 @@ def said(
     image = images.image(image_id)
     size = (int(image["height"]), int(image["width"]))
     if side.task == "seg":
-        return [], [Map(label_map_png(predictions[image_id], categories), dash)]
+        label_map = predictions[image_id]
+        return _regions(categories, label_map, size, dash, link), [
+            Map(label_map_png(label_map, categories), dash)
+        ]
     if side.task == "cls":
         shapes = _crops(images, predictions, image_id, dash, link)
     else:
@@ -119,6 +134,40 @@ def said(
         shapes = annotation_shapes(rows, categories, size, dash=dash, masks=masks, link=link)
     hidden = lambda own: own.score is not None and own.score < score  # noqa: E731
     return [replace(own, kind="below") if hidden(own) else own for own in shapes], []
+
+
+def _regions(
+    categories: Mapping[int, Category],
+    label_map: LabelMap,
+    size: tuple[int, int],
+    dash: Dash,
+    link: Any,
+) -> list[Shape]:
+    """The connected pixels of each class, so that they have an outline and can be clicked on."""
+    import cv2
+
+    height, width = size
+    whole = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    shapes = []
+    for value, category in enumerate(categories.values(), 1):
+        own = (whole == value).astype(np.uint8)
+        if not own.any():
+            continue
+        count, labels, stats, _ = cast(Any, cv2).connectedComponentsWithStats(own)
+        for number in range(1, count):
+            x, y, wide, high, area = stats[number].tolist()
+            if area < SMALLEST:
+                continue
+            box = [float(x), float(y), float(x + wide), float(y + high)]
+            row = {"category_id": category.category_id, **dict(zip(BOX, box, strict=True))}
+            outline = mask_path(labels == number) or box_path(box)
+            shapes.append(
+                Shape(
+                    outline, box[0], box[1], category.name, category.colour, dash=dash,
+                    link=None if link is None else link(row), kind="region",
+                )
+            )  # fmt: skip
+    return shapes
 
 
 def _crops(

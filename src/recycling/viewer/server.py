@@ -131,7 +131,8 @@ def _builder(
     """What NiceGUI calls for an address: the page, or one line that says what is wrong with it."""
 
     def build(arguments: PageArguments) -> None:
-        view = View(holdings, Address(path, dict(arguments.query_parameters)))
+        address = Address(path, dict(arguments.query_parameters))
+        view = View(holdings, address, arguments.frame.refresh)
         try:
             page.build(view)
         except Exception as error:

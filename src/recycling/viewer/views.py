@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -20,10 +20,12 @@ class View:
     Attributes:
         holdings: What the catalog holds.
         address: What is asked for.
+        refresh: Builds the page anew, in the same state.
     """
 
     holdings: Holdings
     address: Address
+    refresh: Callable[[], None]
 
     def html(self, content: Markup) -> None:
         """Put HTML on the page; data in it has been escaped by the templates."""

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recycling.viewer.pages import data, disagreement, image, mistakes, predictions
+from recycling.viewer.pages import (
+    cleaning,
+    data,
+    disagreement,
+    experiments,
+    folds,
+    groups,
+    image,
+    label_errors,
+    mistakes,
+    predictions,
+    pseudo_labels,
+    why,
+)
 from recycling.viewer.views import View
 
 
@@ -26,9 +39,16 @@ class Page:
 
 PAGES = {
     "/": Page("Data", data.build, "i"),
+    "/cleaning": Page("Cleaning", cleaning.build, "c"),
+    "/groups": Page("Near-duplicates", groups.build, "n"),
+    "/folds": Page("Folds", folds.build, "f"),
+    "/pseudo_labels": Page("Pseudo-labels", pseudo_labels.build, "s"),
+    "/label_errors": Page("Label errors", label_errors.build, "l"),
     "/predictions": Page("Predictions", predictions.build, "p"),
     "/mistakes": Page("Mistakes", mistakes.build, "m"),
     "/disagreement": Page("Disagreement", disagreement.build, "d"),
+    "/why": Page("Why", why.build, "w"),
+    "/experiments": Page("Experiments", experiments.build, "e"),
     "/image": Page("Image", image.build),
 }
 """By path, in the order of the navigation."""

@@ -33,7 +33,8 @@ def build(view: View) -> None:
         choice(view, "set", view.holdings.image_sets, "images", value=images.name, optional=False)
         choice(view, "show", ["images", "annotations"], "show", value=shown, optional=False)
         names = [own.name for own in images.categories.values()]
-        choice(view, "category", names, "category", value=category and category.name)
+        chosen = None if category is None else category.name
+        choice(view, "category", names, "category", value=chosen)
         choice(view, "size", list(SIZES), "size", value=size)
         if shown == "annotations":
             choice(view, "order", ORDERS, "order", value=order)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -80,7 +80,10 @@ def _compared(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, Any, p
         )
 
     key = f"{of.part}: {', '.join(of.names)}: {score}"
-    return cast(Any, view.holdings.keep("disagreement", key, id(of), make))
+    found: tuple[pd.DataFrame, Any, pd.DataFrame] = view.holdings.keep(
+        "disagreement", key, id(of), make
+    )
+    return found
 
 
 def _of_cell(

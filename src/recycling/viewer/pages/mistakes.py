@@ -80,7 +80,8 @@ def _judged(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, pd.DataF
         )
 
     key = f"{of.part}: {of.names[0]}: {score}"
-    return cast(Any, view.holdings.keep("mistakes", key, id(of), make))
+    found: tuple[pd.DataFrame, pd.DataFrame] = view.holdings.keep("mistakes", key, id(of), make)
+    return found
 
 
 def _kinds(address: Address, rows: pd.DataFrame) -> Any:

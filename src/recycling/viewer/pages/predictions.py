@@ -30,7 +30,7 @@ def build(view: View) -> None:
     truth, score = address.on("truth", True), address.fraction("score", 0.3)
     masks, labels = address.on("masks", True), address.on("labels", True)
     ids = found(of.images, list(of.images.images), address.text("find"))
-    image_id = _image(address.number("id"), of, ids)
+    image_id = image_of(address.number("id"), of, ids)
     image = of.images.image(image_id)
     view.title(f"Predictions · {image['file_name']}")
     with ui.element("div").classes("controls"):
@@ -76,7 +76,7 @@ def build(view: View) -> None:
     )
 
 
-def _image(asked: int | None, of: Sides, ids: list[int]) -> int:
+def image_of(asked: int | None, of: Sides, ids: list[int]) -> int:
     """The image that is asked for, or the first of those that are found."""
     if asked is not None and asked in of.images.images:
         return asked if asked in ids or not ids else ids[0]
