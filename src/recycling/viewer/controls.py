@@ -89,5 +89,10 @@ def field(view: View, key: str, label: str, value: str | None) -> None:
     """A line of text; Enter takes it."""
     from nicegui import ui
 
-    line = ui.input(label, value=value or "").props("dense outlined").classes("control").mark(key)
+    line = (
+        ui.input(label, value=value or "")
+        .props("dense outlined")
+        .classes("control typed")
+        .mark(key)
+    )
     line.on("keydown.enter", lambda: view.go(**{key: line.value.strip() or None}))

@@ -133,8 +133,8 @@ def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
     return {
         "color": list(LINES),
         "tooltip": {"trigger": "axis"},
-        "legend": {"type": "scroll", "textStyle": {"color": "#868e96"}},
-        "grid": {"left": 60, "right": 20, "top": 40, "bottom": 40},
+        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": "#868e96"}},
+        "grid": {"left": 60, "right": 20, "top": 60, "bottom": 44},
         "xAxis": {"name": "epoch", "nameLocation": "middle", "nameGap": 26, "minInterval": 1},
         "yAxis": {"name": value, "scale": True},
         "series": series,

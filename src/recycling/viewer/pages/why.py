@@ -63,23 +63,28 @@ def build(view: View) -> None:
         field(view, "find", "file name or id", address.text("find"))
     before, after = around(ids, image_id)
     shapes, maps = said(of, 0, image_id, score=score, link=why_link(view, name, of.part, image_id))
-    view.html(
-        render(
-            "why.html",
-            source=image_address(of.source, image_id, full=True),
-            width=int(image["width"]),
-            height=int(image["height"]),
-            name=name,
-            shapes=shapes,
-            maps=maps,
-            before=before and address.link(id=before, box=None, category=None),
-            after=after and address.link(id=after, box=None, category=None),
+    neighbours = {
+        "before": before and address.link(id=before, box=None, category=None),
+        "after": after and address.link(id=after, box=None, category=None),
+    }
+    view.html(render("neighbours.html", **neighbours))
+    with ui.element("div").classes("beside"):
+        view.html(
+            render(
+                "why.html",
+                source=image_address(of.source, image_id, full=True),
+                width=int(image["width"]),
+                height=int(image["height"]),
+                name=name,
+                shapes=shapes,
+                maps=maps,
+            )
         )
-    )
+        panel = ui.element("div").mark("map")
     if asked is None:
-        view.say("click on a prediction: what the model looked at for it is shown here")
+        with panel:
+            view.say("click on a prediction: what the model looked at for it is shown here")
         return
-    panel = ui.element("div").classes("beside").mark("map")
     with panel:
         ui.label("asking the model …")
 
