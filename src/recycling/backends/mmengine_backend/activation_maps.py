@@ -174,7 +174,9 @@ def _box_score(module: Any, samples: Any, asked: Asked) -> Callable[[Any], Any]:
 
         found = module.predict(inputs, samples, rescale=True)[0].pred_instances
         own = found.labels == asked.class_index
-        boxes = found.bboxes[own]
+        height, width = samples[0].ori_shape
+        limits = found.bboxes.new_tensor([width, height, width, height])
+        boxes = found.bboxes[own].clamp_min(0).minimum(limits)
         if len(boxes):
             iou = box_iou(boxes.detach(), boxes.new_tensor([asked.box]))[:, 0]
             if float(iou.max()) >= 0.5:
