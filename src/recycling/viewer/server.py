@@ -20,7 +20,7 @@ from nicegui.page_arguments import PageArguments
 from recycling.annotations.images.decoding import UnreadableImageError
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import Holdings, ViewerError
-from recycling.viewer.guard import LOCAL, Guard
+from recycling.viewer.guard import LEAST, LOCAL, Guard
 from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
 from recycling.viewer.markup import render
 from recycling.viewer.pages import PAGES
@@ -56,6 +56,10 @@ def serve(
     """
     if token is None and host not in LOCAL:
         raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
+    if token is not None and len(token) < LEAST:
+        raise ViewerError(
+            f"--token: a token has {LEAST} characters or more, so that none is guessed"
+        )
     listening = _socket(host, port)
     app = application(holdings, explain)
     name = f"[{host}]" if ":" in host else host
@@ -132,7 +136,7 @@ def _builder(
 
     def build(arguments: PageArguments) -> None:
         address = Address(path, dict(arguments.query_parameters))
-        view = View(holdings, address, arguments.frame.refresh)
+        view = View(holdings, address, arguments.frame.refresh, explain)
         try:
             page.build(view)
         except Exception as error:

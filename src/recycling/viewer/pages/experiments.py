@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from recycling.backends.shared.training_log import METRICS
 from recycling.experiments import (
@@ -22,6 +24,7 @@ from recycling.experiments import (
 from recycling.sides import Side, check_alike, score
 from recycling.viewer.controls import choice, choices, field
 from recycling.viewer.core import ViewerError
+from recycling.viewer.later import later
 from recycling.viewer.markup import render
 from recycling.viewer.pages.predictions import PARTS
 from recycling.viewer.views import View
@@ -62,7 +65,7 @@ def _runs(view: View) -> None:
     view.html(_table(table, "runs" if shown == "runs" else "models"))
 
 
-def _table(table: pd.DataFrame, caption: str) -> Any:
+def _table(table: pd.DataFrame, caption: str) -> Markup:
     """A table as the console shows it, without columns that are empty."""
     table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
     table = table.dropna(axis="columns", how="all")
@@ -162,18 +165,24 @@ def _comparison(view: View) -> None:
     for other in sides[1:]:
         view.html(render("lines.html", title=f"{sides[0].label} → {other.label}",
                          lines=_what_differs(sides[0], other)))  # fmt: skip
-    make = lambda: score(view.holdings.workplace, sides)  # noqa: E731
-    scored = cast(Any, view.holdings.keep("scored", ",".join(asked), tuple(map(id, sides)), make))
+    later(view, partial(_scored, view, asked, sides), "drawing images a thousand times …")
+
+
+def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
+    """The scores of several sides, and what may be said of their differences."""
+    make = partial(score, view.holdings.workplace, sides)
+    scored = view.holdings.keep("scored", ",".join(asked), tuple(map(id, sides)), make)
     where = f"{len(scored.truth.images):,} images, {PARTS[scored.part]}"
     if scored.compared is None:
-        view.say(f"the images have no labels, so nothing is scored ({where})")
-        return
+        text = f"the images have no labels, so nothing is scored ({where})"
+        return render("message.html", text=text)
+    lines = []
     for other in sides[1:]:
         effect = scored.compared.effects[other.label]
-        view.say(effect["sentence"])
-        for line in view.holdings.workplace.noise_lines(sides[0], other, effect):
-            view.say(line)
-    view.html(_table(scored.compared.table, f"{sides[0].label} first; {where}"))
+        lines += [effect["sentence"]]
+        lines += view.holdings.workplace.noise_lines(sides[0], other, effect)
+    table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
+    return render("lines.html", title="what may be said", lines=lines) + table
 
 
 def _what_differs(first: Side, other: Side) -> Sequence[str]:

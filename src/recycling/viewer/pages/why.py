@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from base64 import b64encode
+from functools import partial
 from io import BytesIO
 from typing import Any, cast
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from recycling.annotations import ANNOTATIONS, BOX
@@ -17,13 +18,12 @@ from recycling.backends.shared.activation_maps import METHODS, ActivationMap, As
 from recycling.viewer.controls import choice, field, slider
 from recycling.viewer.core import ViewerError
 from recycling.viewer.drawing import annotation_shapes
+from recycling.viewer.later import later
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import found
 from recycling.viewer.pages.predictions import PARTS, image_of, why_link
 from recycling.viewer.predicted import Sides, said, sides_of
 from recycling.viewer.views import View, around, image_address
-
-logger = logging.getLogger(__name__)
 
 TITLES: dict[Method, str] = {
     "grad_cam": "Grad-CAM",
@@ -80,30 +80,10 @@ def build(view: View) -> None:
                 maps=maps,
             )
         )
-        panel = ui.element("div").mark("map")
-    if asked is None:
-        with panel:
+        if asked is None:
             view.say("click on a prediction: what the model looked at for it is shown here")
-        return
-    with panel:
-        ui.label("asking the model …")
-
-    async def look() -> None:
-        from nicegui import run
-
-        try:
-            told = await run.io_bound(_explained, view, of, image_id, asked, method)
-            html = str(told)
-        except BackendError as error:
-            html = render("message.html", text=str(error))
-        except Exception:
-            logger.exception("%s", address.link())
-            html = render("message.html", text="this failed, and the console tells why")
-        panel.clear()
-        with panel:
-            ui.html(html, sanitize=False)
-
-    ui.timer(0.05, look, once=True)
+            return
+        later(view, partial(_explained, view, of, image_id, asked, method), "asking the model …")
 
 
 def _asked(view: View, of: Sides) -> tuple[int, tuple[float, float, float, float]] | None:
@@ -122,7 +102,9 @@ def _asked(view: View, of: Sides) -> tuple[int, tuple[float, float, float, float
     return category, (x_min, y_min, x_max, y_max)
 
 
-def _explained(view: View, of: Sides, image_id: int, asked: tuple[int, Any], method: Method) -> Any:
+def _explained(
+    view: View, of: Sides, image_id: int, asked: tuple[int, Any], method: Method
+) -> Markup:
     """The HTML of the map; kept, for it takes seconds."""
     key = f"{of.names[0]}: {of.part}: {image_id}: {asked}: {method}"
     checkpoint = _checkpoint(view, of, image_id)
