@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,10 +40,8 @@ def test_annotations_come_by_size_both_ways(images):
     assert table["area"].tolist() == [400, 200, 100]
     assert chosen_annotations(images, order="smallest")["area"].tolist() == [100, 200, 400]
     assert chosen_annotations(images, size="large").empty
-    assert chosen_annotations(images, size="small", image_ids=[2])["annotation_id"].tolist() == [
-        2,
-        3,
-    ]
+    small = chosen_annotations(images, size="small", image_ids=[2])
+    assert small["annotation_id"].tolist() == [2, 3]
 
 
 def test_annotations_of_an_image_keep_their_order(images):
@@ -53,8 +52,7 @@ def test_annotations_of_an_image_keep_their_order(images):
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png"])
 def test_no_file_outside_the_folder_is_given(annotations, tmp_path, name):
     table = annotations.images.assign(file_name=name)
-    outside = ImageSet("x", type(annotations)(table, annotations.annotations, annotations.categories),
-                       ImageFolder(tmp_path / "images"))  # fmt: skip
+    outside = ImageSet("x", replace(annotations, images=table), ImageFolder(tmp_path / "images"))
     with pytest.raises(ViewerError, match="lies outside"):
         outside.file(1)
 

@@ -57,9 +57,7 @@ def serve(
     if token is None and host not in LOCAL:
         raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
     if token is not None and len(token) < LEAST:
-        raise ViewerError(
-            f"--token: a token has {LEAST} characters or more, so that none is guessed"
-        )
+        raise ViewerError(f"--token: a token has {LEAST} characters or more, to be hard to guess")
     listening = _socket(host, port)
     app = application(holdings, explain)
     name = f"[{host}]" if ":" in host else host
