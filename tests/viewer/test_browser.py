@@ -12,10 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
+from recycling.annotations import read_tables
+from recycling.predictions import BoxFormat, to_submission
 from viewer.drawn import HOSTILE, project_with_sample
+
+SECONDS = 30
+"""What a page may take on a machine that does other things meanwhile."""
+
+expect.set_options(timeout=SECONDS * 1000)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -72,7 +80,7 @@ def window(browser: Browser, address: str) -> Iterator[BrowserContext]:
 def page(window: BrowserContext, address: str) -> Iterator[Page]:
     """A tab that fails its test if it asks another address for anything, or a script fails."""
     tab = window.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(SECONDS * 1000)
     wrong: list[str] = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     inside = (address, "data:", "blob:", address.replace("http:", "ws:"))
@@ -214,3 +222,163 @@ def test_light_and_dark_are_kept(page):
     expect(page.locator("body")).to_have_class(re.compile("body--dark"))
     page.reload()
     expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+
+
+def test_what_cleaning_changed_is_shown_by_rule(page):
+    page.goto("/cleaning")
+    page.get_by_role("link", name="drop_degenerate_boxes").click()
+    expect(page.locator("figure")).to_have_count(1)
+    expect(page.locator("figcaption")).to_contain_text("the box is")
+    choose(page, "rule", "clip_boxes")
+    expect(page.locator("figure .shape.dashed")).to_have_count(1)
+    expect(page.locator("figure .shape.solid")).to_have_count(1)
+
+
+def test_near_duplicates_stand_together_with_their_fold(page):
+    page.goto("/groups?set=train.annotations")
+    expect(page.locator("h2").first).to_contain_text(re.compile(r"group .*: \d+ images, fold \d"))
+    assert page.locator(".tiles").first.locator("figure").count() > 1
+
+
+def test_a_cell_of_the_folds_leads_to_its_annotations(page):
+    page.goto("/folds")
+    cell = page.locator("tbody tr", has_text="Glass").locator("td a").first
+    count = int(cell.inner_text().split()[0])
+    cell.click()
+    expect(page.locator(".pager").first).to_contain_text(f"{count} annotations")
+
+
+def test_pseudo_labels_are_shown_by_what_became_of_them(page):
+    page.goto("/pseudo_labels")
+    expect(page.locator("h1")).to_have_text("Pseudo-labels")
+    for fate in ("kept", "ignored", "refused"):
+        choose(page, "what became of them", fate)
+        expect(page.locator(".pager").last).to_contain_text(fate)
+        assert page.locator("figure").count() > 0
+
+
+def test_label_errors_are_accepted_and_rejected_by_key(page, project):
+    accepted = project / "conf/base/baselines/train.corrections.yml"
+    rejected = project / "conf/base/baselines/train.rejected_corrections.yml"
+    page.goto("/label_errors")
+    expect(page.locator("h2")).to_contain_text("open")
+    page.keyboard.press("a")
+    expect(page.locator(".pager")).to_contain_text("2 of 3")
+    page.keyboard.press("x")
+    expect(page.locator(".pager")).to_contain_text("3 of 3")
+    assert "new_category" in accepted.read_text()
+    assert "new_box: [1.0, 2.0, 30.0, 40.0]" in rejected.read_text()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("h2")).to_contain_text("rejected")
+    page.keyboard.press("z")
+    expect(page.locator("h2")).to_contain_text("open")
+    assert "new_box" not in rejected.read_text()
+    choose(page, "show", "accepted")
+    expect(page.locator(".pager")).to_contain_text("1 of 1")
+
+
+def test_models_stand_side_by_side_and_over_one_another(page):
+    page.goto("/predictions?sides=det.yolox,det.fcos&part=test&id=20002")
+    expect(page.locator("[data-panel]")).to_have_count(3)
+    choose(page, "layout", "over one another")
+    expect(page.locator("[data-panel]")).to_have_count(1)
+    assert page.locator(".shape.dashed").count() > 0
+    assert page.locator(".shape.dotted").count() > 0
+    page.get_by_text("truth", exact=True).first.click()
+    expect(page).to_have_url(re.compile("truth=0"))
+    expect(page.locator(".shape.truth")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("h1")).to_have_text("Predictions · test/0003.jpg")
+
+
+def test_the_slider_hides_what_scores_less(page):
+    page.goto("/predictions?sides=det.yolox&part=test&id=20002")
+    shown = page.locator("[data-score]:not(.below)")
+    before = shown.count()
+    slider = page.locator(".q-slider__thumb")
+    for _ in range(8):
+        slider.press("PageUp")
+    expect(shown).to_have_count(0)
+    expect(page).to_have_url(re.compile("score=1.00"))
+    page.reload()
+    expect(shown).to_have_count(0)
+    assert before > 0
+
+
+def test_masks_and_classes_are_shown_as_well(page):
+    page.goto("/predictions?sides=seg.fcn,cls.resnet18&part=test&id=20001")
+    source = page.locator("image.map").first.get_attribute("href")
+    assert source is not None
+    assert source.startswith("data:image/png")
+    expect(page.locator("[data-panel='cls.resnet18'] .shape text").first).to_contain_text("0.")
+
+
+def test_a_cell_of_the_confusion_matrix_opens_its_images(page):
+    page.goto("/mistakes?side=det.yolox&part=test")
+    row = page.locator(".confusion tbody tr", has=page.get_by_role("rowheader", name="Battery"))
+    cell = row.locator("td").last.locator("a")
+    count = int(cell.inner_text())
+    cell.click()
+    expect(page).to_have_url(re.compile("true=Battery&said=nothing"))
+    expect(page.locator(".sentence").first).to_contain_text("Battery taken for nothing")
+    expect(page.locator(".pager").last).to_contain_text(f"{count} mistakes")
+    page.locator("figure a").first.click()
+    expect(page.locator("h1")).to_contain_text("Predictions · ")
+
+
+def test_images_come_by_iou_and_crops_by_loss(page):
+    page.goto("/mistakes?side=seg.fcn&part=test&order=iou")
+    values = [float(text.split()[1]) for text in page.locator("figcaption b").all_text_contents()]
+    assert values == sorted(values)
+    page.goto("/mistakes?side=cls.resnet18&part=test")
+    lines = page.locator("figcaption span:last-child").all_text_contents()
+    losses = [float(text.split()[1]) for text in lines]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_two_files_are_compared_and_none_outside_the_data_is_read(page, project):
+    test = read_tables(project / "data/03_primary/test")
+    settings = BoxFormat.model_validate({"format": "aistages_detection"})
+    for name in ("yolox", "fcos"):
+        path = project / f"data/07_model_output/det/{name}/fold0/test.parquet"
+        table = to_submission(settings, pd.read_parquet(path), test.images, test.categories)
+        table.to_csv(project / f"data/{name}.csv", index=False)
+    page.goto("/disagreement?first=data/yolox.csv&second=data/fcos.csv")
+    expect(page.locator(".sentence").first).to_contain_text("data/fcos.csv differ in")
+    assert page.locator("figure").count() > 0
+    page.get_by_label("or a CSV file").fill("/etc/passwd.csv")
+    page.get_by_label("or a CSV file").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("/etc/passwd.csv: lies outside")
+
+
+def test_runs_curves_and_comparisons_are_a_page(page):
+    page.goto("/experiments")
+    expect(page.locator("table").first).to_contain_text("2026-01-02T03.04.05.006Z")
+    expect(page.locator("canvas")).to_be_visible()
+    choose(page, "list", "models of each run")
+    expect(page.locator("table").first).to_contain_text("yolox")
+    page.get_by_label("condition, such as").fill("model == ")
+    page.get_by_label("condition, such as").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("--filter")
+    page.goto("/experiments?compare=det.yolox,det.fcos")
+    expect(page.locator("table").last).to_contain_text("det.fcos")
+
+
+def test_what_is_not_there_yet_is_said(page):
+    page.goto("/why")
+    expect(page.get_by_role("alert")).to_contain_text("no model is kept in data/06_models")
+    page.goto("/predictions?sides=det.nobody")
+    expect(page.get_by_role("alert")).to_contain_text("det.nobody")
+    page.goto("/nowhere")
+    expect(page.locator(".page")).to_contain_text("404")
+
+
+def test_every_page_is_reached_by_its_key_and_the_keys_are_listed(page):
+    page.goto("/folds")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("g m Mistakes")
+    page.keyboard.press("Escape")
+    for letter, title in (("m", "Mistakes of"), ("e", "Experiments"), ("i", "Data")):
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        expect(page.locator("h1")).to_contain_text(title)

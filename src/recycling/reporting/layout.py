@@ -31,7 +31,7 @@ MAX_SIDE = 640
 """Pixels of the longer side of a drawn image, so that labels can be read."""
 
 _FONT_SIZE = 15  # pixels
-# Seven colours of Okabe and Ito's (2008) and three more, which stay apart from one another, also for
+# Seven colours of Okabe and Ito's (2008) and three more: they stay apart from one another, also for
 # eyes that lack one kind of cone, and from soil, grass and stone.
 _TEN = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a31aff",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from recycling.diagnostics import changes_between, disagreement, paired
 from recycling.viewer.confusion import confusion_table
 from recycling.viewer.controls import choice, field, slider
 from recycling.viewer.core import ViewerError
 from recycling.viewer.drawing import close_up
+from recycling.viewer.later import later
 from recycling.viewer.markup import render
 from recycling.viewer.pages.predictions import PARTS
 from recycling.viewer.predicted import Sides, said, sides_of
@@ -44,28 +47,39 @@ def build(view: View) -> None:
     of = sides_of(view.holdings, [first, second], address.one_of("part", list(PARTS)))
     if of.sides[0].task != of.sides[1].task:
         raise ViewerError(f"{first} and {second} predict different things; choose two alike")
+    later(view, partial(_found, view, of, score), "comparing …")
+
+
+def _found(view: View, of: Sides, score: float) -> Markup:
+    """How often both differ, by class, and the images on which they differ most."""
+    address, (first, second), task = view.address, of.names, of.sides[0].task
     counts, changes, pairs = _compared(view, of, score)
     differ = counts.loc[counts["first"] != counts["second"], "count"].sum()
-    view.say(
+    text = (
         f"{first} and {second} differ in {int(differ):,} of {int(counts['count'].sum()):,} "
-        f"{WHAT[of.sides[0].task]} on {len(of.images.images):,} images ({PARTS[of.part]})"
+        f"{WHAT[task]} on {len(of.images.images):,} images ({PARTS[of.part]})"
     )
     wanted = (address.text("one"), address.text("other"))
-    link = lambda one, other: address.link(one=one, other=other, page=None)  # noqa: E731
-    view.html(confusion_table(counts, link, first=first, second=second, chosen=wanted))
+    html = render("sentence.html", text=text) + confusion_table(
+        counts,
+        lambda one, other: address.link(one=one, other=other, page=None),
+        first=first,
+        second=second,
+        chosen=wanted,
+    )
     items = [
         (int(number), float(change))
         for number, change in zip(changes["item_id"], changes["change"], strict=True)
     ]
     if wanted != (None, None):
-        items = _of_cell(items, pairs, wanted, of.sides[0].task)
-        text = f"{first}: {wanted[0]}, {second}: {wanted[1]}"
+        items = _of_cell(items, pairs, wanted, task)
+        chosen = f"{first}: {wanted[0]}, {second}: {wanted[1]}"
         everything = address.link(one=None, other=None, page=None)
-        view.html(render("chosen.html", text=text, link=everything))
+        html += render("chosen.html", text=chosen, link=everything)
     else:
         items = [item for item in items if item[1] > 0]
-    more = some(items, address, WHAT["cls"] if of.sides[0].task == "cls" else "images")
-    view.html(grid([_tile(view, of, *item, score) for item in more.items], more))
+    more = some(items, address, WHAT["cls"] if task == "cls" else "images")
+    return html + grid([_tile(view, of, *item, score) for item in more.items], more)
 
 
 def _compared(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, Any, pd.DataFrame]:

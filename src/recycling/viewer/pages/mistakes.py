@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import pandas as pd
+from markupsafe import Markup
 
 from recycling.annotations import BOX
 from recycling.diagnostics import as_predictions, disagreement, image_overlaps, mistakes
@@ -15,6 +17,7 @@ from recycling.viewer.confusion import confusion_table
 from recycling.viewer.controls import choice, slider
 from recycling.viewer.core import ViewerError
 from recycling.viewer.drawing import annotation_shapes, close_up
+from recycling.viewer.later import later
 from recycling.viewer.markup import render
 from recycling.viewer.pages.predictions import PARTS
 from recycling.viewer.predicted import Sides, said, sides_of, true_shapes
@@ -47,25 +50,32 @@ def build(view: View) -> None:
             slider(view, "score", "score", score)
     if not is_labelled(of.images.annotations):
         raise ViewerError(f"part={of.part}: these images have no labels, so nothing is a mistake")
+    by_overlap = order == "iou" and side.task != "cls"
+    later(view, partial(_found, view, of, score, by_overlap=by_overlap), "looking for mistakes …")
+
+
+def _found(view: View, of: Sides, score: float, *, by_overlap: bool) -> Markup:
+    """What is taken for what, and the mistakes or images that are asked for."""
+    address, name = view.address, of.names[0]
     rows, counts = _judged(view, of, score)
     wanted = (address.text("true"), address.text("said"))
-    view.html(_kinds(address, rows))
-    link = lambda true, own: _cell(address, name, of.part, true, own)  # noqa: E731
-    view.html(
-        confusion_table(counts, link, first="what is there", second="what is said", chosen=wanted)
+    html = _kinds(address, rows) + confusion_table(
+        counts,
+        lambda true, own: _cell(address, name, of.part, true, own),
+        first="what is there",
+        second="what is said",
+        chosen=wanted,
     )
     if wanted != (None, None):
-        view.html(
-            render("chosen.html", text=" taken for ".join(own or "anything" for own in wanted),
-                   link=address.link(true=None, said=None, page=None))
-        )  # fmt: skip
-    if order == "iou" and side.task != "cls":
-        _by_overlap(view, of, score)
-        return
+        text = " taken for ".join(own or "anything" for own in wanted)
+        everything = address.link(true=None, said=None, page=None)
+        html += render("chosen.html", text=text, link=everything)
+    if by_overlap:
+        return html + _by_overlap(view, of, score)
     shown = _chosen(rows, address)
     more = some(range(len(shown)), address, "mistakes")
     on_page = shown.iloc[list(more.items)].to_dict("records")
-    view.html(grid([_tile(view, of, row, score) for row in on_page], more, "close"))
+    return html + grid([_tile(view, of, row, score) for row in on_page], more, "close")
 
 
 def _judged(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -84,7 +94,7 @@ def _judged(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, pd.DataF
     return found
 
 
-def _kinds(address: Address, rows: pd.DataFrame) -> Any:
+def _kinds(address: Address, rows: pd.DataFrame) -> Markup:
     """How many mistakes of each kind there are."""
     counts = rows.groupby("kind")["count"].sum()
     kinds = [
@@ -152,7 +162,7 @@ def _tile(view: View, of: Sides, row: dict[Any, Any], score: float) -> Tile:
                 what.format(**row), link, shapes, lines, view=close_up(boxes))  # fmt: skip
 
 
-def _by_overlap(view: View, of: Sides, score: float) -> None:
+def _by_overlap(view: View, of: Sides, score: float) -> Markup:
     """The images, those first on which truth and predictions overlap least."""
     key = f"{of.part}: {of.names[0]}: {score}"
     make = lambda: image_overlaps(  # noqa: E731
@@ -174,4 +184,4 @@ def _by_overlap(view: View, of: Sides, score: float) -> None:
                 [str(image["file_name"])], maps=maps,
             )
         )  # fmt: skip
-    view.html(grid(tiles, more))
+    return grid(tiles, more)
