@@ -99,3 +99,12 @@ def around(ids: Sequence[int], image_id: int) -> tuple[int | None, int | None]:
         return None, None
     place = list(ids).index(image_id)
     return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
+
+
+def link_to(address: Address, key: str, value: int | None, **changes: object) -> str | None:
+    """The address of an image or annotation by its id, which may be 0; None of none.
+
+    >>> link_to(Address("/image"), "id", 0), link_to(Address("/image"), "id", None)
+    ('/image?id=0', None)
+    """
+    return None if value is None else address.link(None, **{key: value, **changes})

@@ -10,7 +10,7 @@ from recycling.viewer.core import SIZES, Size, ViewerError, chosen_images
 from recycling.viewer.drawing import annotation_shapes
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import found
-from recycling.viewer.views import View, around, image_address
+from recycling.viewer.views import View, around, image_address, link_to
 
 
 def build(view: View) -> None:
@@ -109,9 +109,9 @@ def _neighbours(
         for key in ("set", "category", "size", "fold", "group", "find", "order")
     }
     return {
-        "before": before and address.link(id=before, annotation=None),
-        "after": after and address.link(id=after, annotation=None),
-        "own_before": own_before and address.link(annotation=own_before),
-        "own_after": own_after and address.link(annotation=own_after),
+        "before": link_to(address, "id", before, annotation=None),
+        "after": link_to(address, "id", after, annotation=None),
+        "own_before": link_to(address, "annotation", own_before),
+        "own_after": link_to(address, "annotation", own_after),
         "back": address.link("/", **keep),
     }

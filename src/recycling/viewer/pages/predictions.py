@@ -12,7 +12,7 @@ from recycling.viewer.drawing import DASHES
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import found
 from recycling.viewer.predicted import Sides, said, sides_of, true_shapes
-from recycling.viewer.views import View, around, image_address
+from recycling.viewer.views import View, around, image_address, link_to
 
 PARTS = {OUT_OF_FOLD: "out of fold", TEST: "test"}
 LAYOUTS = {"beside": "side by side", "over": "over one another"}
@@ -69,8 +69,8 @@ def build(view: View) -> None:
             labels=labels,
             categories=_shown(of, true, drawn),
             lines=[(own["name"], own["dash"]) for own in drawn] if layout == "over" else [],
-            before=before and address.link(id=before),
-            after=after and address.link(id=after),
+            before=link_to(address, "id", before),
+            after=link_to(address, "id", after),
             changed=[link for name in names if (link := changed_link(view, name))],
         )
     )

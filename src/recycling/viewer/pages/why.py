@@ -23,7 +23,7 @@ from recycling.viewer.markup import render
 from recycling.viewer.pages.data import found
 from recycling.viewer.pages.predictions import PARTS, image_of, why_link
 from recycling.viewer.predicted import Sides, said, sides_of
-from recycling.viewer.views import View, around, image_address
+from recycling.viewer.views import View, around, image_address, link_to
 
 TITLES: dict[Method, str] = {
     "grad_cam": "Grad-CAM",
@@ -64,8 +64,8 @@ def build(view: View) -> None:
     before, after = around(ids, image_id)
     shapes, maps = said(of, 0, image_id, score=score, link=why_link(view, name, of.part, image_id))
     neighbours = {
-        "before": before and address.link(id=before, box=None, category=None),
-        "after": after and address.link(id=after, box=None, category=None),
+        "before": link_to(address, "id", before, box=None, category=None),
+        "after": link_to(address, "id", after, box=None, category=None),
     }
     view.html(render("neighbours.html", **neighbours))
     with ui.element("div").classes("beside"):
