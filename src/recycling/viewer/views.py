@@ -61,10 +61,13 @@ class View:
         Raises:
             ViewerError: There is none.
         """
-        names = self.holdings.image_sets
-        if not names:
-            raise ViewerError("no annotations yet; kedro run makes them")
-        return self.holdings.image_set(self.address.text(key) or names[0])
+        name = self.address.text(key)
+        if name is None:
+            names = self.holdings.image_sets
+            if not names:
+                raise ViewerError("no annotations yet; kedro run makes them")
+            name = names[0]
+        return self.holdings.image_set(name)
 
     def category(self, images: ImageSet, key: str = "category") -> Category | None:
         """The category that is asked for by its name; None where none is.

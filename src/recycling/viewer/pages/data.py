@@ -15,7 +15,7 @@ from recycling.viewer.core import (
     chosen_annotations,
     chosen_images,
 )
-from recycling.viewer.drawing import annotation_shapes, close_up
+from recycling.viewer.drawing import annotation_shapes, close_up, merged
 from recycling.viewer.tiles import Tile, grid, some
 from recycling.viewer.views import View, image_address
 
@@ -102,7 +102,7 @@ def image_tile(images: ImageSet, image_id: int, link: Callable[[int, int | None]
         size[0],
         str(image["file_name"]),
         link(image_id, None),
-        annotation_shapes(rows.to_dict("records"), images.categories, size, masks=False),
+        merged(annotation_shapes(rows.to_dict("records"), images.categories, size, masks=False)),
         [f"{image_id} · {counted(len(rows), 'annotation')}"],
     )
 

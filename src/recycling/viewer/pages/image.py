@@ -109,6 +109,9 @@ def _neighbours(
         for key in ("set", "category", "size", "fold", "group", "find", "order")
     }
     return {
+        "prefetched": [
+            image_address(images, each, full=True) for each in (after, before) if each is not None
+        ],
         "before": link_to(address, "id", before, annotation=None),
         "after": link_to(address, "id", after, annotation=None),
         "own_before": link_to(address, "annotation", own_before),

@@ -56,7 +56,6 @@ def build(view: View) -> None:
         return
     place = min(max(address.number("n", 1) or 1, 1), len(rows))
     row = rows[place - 1]
-    _show(view, images, row, place, len(rows))
 
     def decide(decision: Decision | None) -> None:
         decisions.decide(row["entry"], decision)
@@ -72,6 +71,7 @@ def build(view: View) -> None:
         ):  # fmt: skip
             button = ui.button(label, on_click=lambda _, own=decision: decide(own))
             button.props(f'no-caps outline data-key="{key}" title="{label}"').mark(label)
+    _show(view, images, row, place, len(rows))
 
 
 def _rows(
