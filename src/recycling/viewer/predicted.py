@@ -132,8 +132,10 @@ def said(
         own = own.sort_values("score", ascending=False, kind="stable").head(SHOWN)
         rows = [{**row, "row": label} for label, row in own.to_dict("index").items()]
         shapes = annotation_shapes(rows, categories, size, dash=dash, masks=masks, link=link)
-    hidden = lambda own: own.score is not None and own.score < score  # noqa: E731
-    return [replace(own, kind="below") if hidden(own) else own for own in shapes], []
+    return [
+        replace(own, kind="below") if own.score is not None and own.score < score else own
+        for own in shapes
+    ], []
 
 
 def _regions(
