@@ -126,7 +126,7 @@ def test_a_confusion_matrix_leads_to_the_images_of_each_cell():
         {"first": ["Paper", HOSTILE], "second": ["nothing", HOSTILE], "count": [2, 3],
          "share": [1.0, 1.0]}
     )  # fmt: skip
-    html = confusion_table(counts, lambda one, other: f"/x?a={one}", first="truth", second="said")
+    html = confusion_table(counts, lambda own, other: f"/x?a={own}", first="truth", second="said")
     assert '<a href="/x?a=Paper">2</a>' in html
     assert "<img" not in html
 

@@ -59,10 +59,10 @@ def _found(view: View, of: Sides, score: float) -> Markup:
         f"{first} and {second} differ in {int(differ):,} of {int(counts['count'].sum()):,} "
         f"{WHAT[task]} on {len(of.images.images):,} images ({PARTS[of.part]})"
     )
-    wanted = (address.text("one"), address.text("other"))
+    wanted = (address.text("said"), address.text("other"))
     html = render("sentence.html", text=text) + confusion_table(
         counts,
-        lambda one, other: address.link(one=one, other=other, page=None),
+        lambda own, other: address.link(said=own, other=other, page=None),
         first=first,
         second=second,
         chosen=wanted,
@@ -74,7 +74,7 @@ def _found(view: View, of: Sides, score: float) -> Markup:
     if wanted != (None, None):
         items = _of_cell(items, pairs, wanted, task)
         chosen = f"{first}: {wanted[0]}, {second}: {wanted[1]}"
-        everything = address.link(one=None, other=None, page=None)
+        everything = address.link(said=None, other=None, page=None)
         html += render("chosen.html", text=chosen, link=everything)
     else:
         items = [item for item in items if item[1] > 0]
@@ -86,11 +86,11 @@ def _compared(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, Any, p
     """Counts by class, change by image or crop, and the pairs; kept, for each page asks."""
 
     def make() -> tuple[pd.DataFrame, Any, pd.DataFrame]:
-        truth, one, two = of.images.annotations, of.predictions(0), of.predictions(1)
+        truth, first, second = of.images.annotations, of.predictions(0), of.predictions(1)
         return (
-            disagreement(truth, one, two, score_threshold=score),
-            changes_between(one, two, score_threshold=score),
-            paired(truth, one, two, score_threshold=score),
+            disagreement(truth, first, second, score_threshold=score),
+            changes_between(first, second, score_threshold=score),
+            paired(truth, first, second, score_threshold=score),
         )
 
     key = f"{of.part}: {', '.join(of.names)}: {score}"
@@ -119,17 +119,17 @@ def _tile(view: View, of: Sides, item: int, change: float, score: float) -> Tile
         image_id = int(row["image_id"])
         box = [row["x_min"], row["y_min"], row["x_max"], row["y_max"]]
     image = of.images.image(image_id)
-    one, maps = said(of, 0, image_id, score=score)
-    two, others = said(of, 1, image_id, dash="dashed", score=score)
+    first, maps = said(of, 0, image_id, score=score)
+    second, others = said(of, 1, image_id, dash="dashed", score=score)
     if box is not None:
-        one, two = ([own for own in side if own.number == item] for side in (one, two))
-    titles = " → ".join(own.label for own in (*one, *two)) if box is not None else None
+        first, second = ([own for own in side if own.number == item] for side in (first, second))
+    titles = " → ".join(own.label for own in (*first, *second)) if box is not None else None
     link = view.address.link(
         "/predictions", sides=",".join(of.names), part=of.part, id=image_id, score=score
     )
     return Tile(
         image_address(of.source, image_id, full=box is not None),
         int(image["width"]), int(image["height"]), titles or f"{change:.0%} differ", link,
-        [*one, *two], [str(image["file_name"])], maps=[*maps, *others],
+        [*first, *second], [str(image["file_name"])], maps=[*maps, *others],
         view=None if box is None else close_up([box]),
     )  # fmt: skip
