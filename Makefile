@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz graph bench ship clean
+.PHONY: help install sample demo pseudo test test-slow lint docs viz graph view bench ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ viz: install ## Open the graph in Kedro-Viz
 
 graph: install ## Build the graph as a site of plain files in build/
 	@$(BIN)/kedro viz build --include-previews
+
+view: install ## Look at images, predictions, mistakes and experiments in the browser
+	@$(BIN)/kedro view
 
 bench: install ## Print every benchmark, against its peer
 	@$(BIN)/python -m bench all

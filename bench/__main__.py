@@ -20,6 +20,7 @@ BENCHMARKS = (
     "splitting",
     "overhead",
     "loaders",
+    "viewer",
 )
 
 LONG = ("worlds",)

@@ -225,7 +225,7 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
         "globals.yml": (
             "# Where everything that a run makes is kept.\n"
             f"data: data/{env}\n"
-            "# Where the category shares are stored that those of a run are compared with.\n"
+            "# Where is stored what was decided on: category shares, corrections.\n"
             f"baselines: conf/{env}/baselines\n"
         ),
         "models.yml": (

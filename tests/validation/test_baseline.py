@@ -213,7 +213,7 @@ def test_a_dataset_that_is_not_in_the_catalog_is_said():
         store_baseline(catalog_with(None), "tarin")
 
 
-STORED = sorted((Path(__file__).parents[2] / "conf").glob("*/baselines/*"))
+STORED = sorted((Path(__file__).parents[2] / "conf").glob("*/baselines/*.annotations.yml"))
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")

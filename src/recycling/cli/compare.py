@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from recycling.backends.shared.model import Task
-    from recycling.cli.sides import Side, Workplace
     from recycling.experiments import Difference, Effect, Manifest
+    from recycling.sides import Side, Workplace
 
 SHOWN = 12
 """Rows of a table that the console shows; the files have all."""
@@ -34,9 +34,9 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     A side is a run (latest, latest~1, its id or name), a model or ensemble as it is now (det.yolox,
     det.final) or in a run (latest~1:det.yolox), or a CSV file of a submission.
     """
-    from recycling.cli.sides import Workplace
     from recycling.experiments import ExperimentError
     from recycling.hooks import records_folder
+    from recycling.sides import Workplace
 
     if len(sides) < 2:
         raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
@@ -60,29 +60,16 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
-    from recycling.cli.sides import common_images, only_on, shared_part
-    from recycling.experiments import ExperimentError, compare_scores
-    from recycling.pipelines.tasks import is_labelled
+    from recycling.sides import OUT_OF_FOLD, check_alike, score
 
-    if len({side.task for side in sides}) > 1:
-        raise ExperimentError(
-            f"{' and '.join(side.label for side in sides)} predict different things"
-        )
+    check_alike(sides)
     first, *others = sides
     for other in others:
         _say_differences(first, other)
-    part = shared_part(sides)
-    truth = common_images(sides, part)
-    predicted = {
-        side.label: [only_on(truth, own) for own in side.predictions[part]] for side in sides
-    }
-    metric = place.metric(first.task)
-    where = "images that none has seen" if part == "out_of_fold" else "test images"
-    if is_labelled(truth):
-        trained = all(side.is_training for side in sides)
-        compared = compare_scores(
-            metric, truth, predicted, of="trainings" if trained else "predictions"
-        )
+    scored = score(place, sides)
+    truth, predicted, compared = scored.truth, scored.predicted, scored.compared
+    where = "images that none has seen" if scored.part == OUT_OF_FOLD else "test images"
+    if compared is not None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
@@ -96,7 +83,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
     for other in others:
         _say_disagreement(place, truth, predicted, first, other)
-    if is_labelled(truth):
+    if compared is not None:
         figure = place.confusion(truth, {label: own[0] for label, own in predicted.items()})
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 
@@ -152,9 +139,9 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
     """All that several runs have scored, each run with the first."""
     import pandas as pd
 
-    from recycling.cli.sides import common_images, only_on, shared_part
     from recycling.experiments import ExperimentError, compare_scores, holm
     from recycling.pipelines.tasks import is_labelled
+    from recycling.sides import common_images, only_on, shared_part
 
     first, *others = runs
     things = place.things(runs)

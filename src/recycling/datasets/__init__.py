@@ -15,6 +15,7 @@ from recycling.datasets.core import (
 from recycling.datasets.folders import (
     AugmentedSetDataset,
     AugmentedSetsDataset,
+    CorrectionsDataset,
     ImageCacheDataset,
     ImageFolderDataset,
     RecipesDataset,
@@ -55,6 +56,7 @@ __all__ = [
     "ClassProbabilitiesCsvDataset",
     "ClassesCsvDataset",
     "CocoDataset",
+    "CorrectionsDataset",
     "CsvDataset",
     "DetectionsCsvDataset",
     "ExternalMembersDataset",

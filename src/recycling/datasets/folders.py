@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Unpack
 
 from recycling.annotations import ImageCache, ImageFolder
+from recycling.annotations.cleaning.corrections import (
+    Corrections,
+    read_corrections,
+    write_corrections,
+)
 from recycling.augmented_sets import AugmentedSet, AugmentedSets
 from recycling.backends import Recipes, RunFolder
 from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOptions
@@ -62,6 +67,19 @@ class ImageCacheDataset(OptionalPathDataset[ImageCache]):
 
     def read(self, path: Path) -> ImageCache:  # noqa: D102
         return ImageCache(path)
+
+
+class CorrectionsDataset(OptionalPathDataset[Corrections]):
+    """Corrections that a person has decided on: a file of YAML, which need not be there."""
+
+    not_a_value = "it is written from case to case, and read as it is"
+
+    def read(self, path: Path) -> Corrections:  # noqa: D102
+        return read_corrections(path)
+
+    def write(self, data: Corrections, path: Path) -> None:  # noqa: D102
+        head = ["Decided on in the viewer (kedro view), one entry of correct_annotations a line."]
+        write_corrections(path, data, head)
 
 
 class RecipesDataset(PathDataset[Recipes]):

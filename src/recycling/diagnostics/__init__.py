@@ -19,6 +19,7 @@ from recycling.diagnostics.disagreement import (
     as_predictions,
     changes_between,
     disagreement,
+    paired,
 )
 from recycling.diagnostics.diversity import (
     AGREEMENT,
@@ -51,6 +52,7 @@ from recycling.diagnostics.leaderboard import (
     LeaderboardComparison,
     compare_with_leaderboard,
 )
+from recycling.diagnostics.mistakes import MISTAKES, Mistakes, image_overlaps, mistakes
 from recycling.diagnostics.thresholds import (
     PRECISION_THRESHOLDS,
     SCORE_THRESHOLDS,
@@ -72,6 +74,7 @@ __all__ = [
     "LABEL_ERRORS",
     "LEADERBOARD_POINTS",
     "LEADERBOARD_RESIDUALS",
+    "MISTAKES",
     "PRECISION_THRESHOLDS",
     "SCORE_THRESHOLDS",
     "Agreement",
@@ -82,6 +85,7 @@ __all__ = [
     "ErrorCorrelation",
     "LabelErrors",
     "LeaderboardComparison",
+    "Mistakes",
     "PrecisionThresholds",
     "ScoreThresholds",
     "alike_sentences",
@@ -97,12 +101,15 @@ __all__ = [
     "detection_agreement",
     "detection_changes",
     "disagreement",
+    "image_overlaps",
     "label_map_agreement",
     "label_map_changes",
     "leave_one_out",
     "mask_label_errors",
     "member_contributions",
+    "mistakes",
     "object_error_correlation",
+    "paired",
     "pixel_error_correlation",
     "precision_thresholds",
     "probability_agreement",

@@ -57,12 +57,37 @@ def disagreement(
     Raises:
         EnsemblingError: One lacks images that the other has.
     """
+    said = paired(truth, first, second, score_threshold=score_threshold)
+    if isinstance(second, pd.DataFrame):
+        return _counted(said[["first", "second"]].value_counts())
+    return _counted(said.groupby(["first", "second"])["count"].sum())
+
+
+def paired(
+    truth: Annotations, first: Any, second: Any, *, score_threshold: float = SCORE
+) -> pd.DataFrame:
+    """What two predictions say of each crop, each box, or the pixels of each image.
+
+    Args:
+        truth: The images that were predicted on; what is on them tells the images of crops.
+        first: Detections, class probabilities or label maps.
+        second: Of the same kind, of the same images.
+        score_threshold: Boxes below this score are left out.
+
+    Returns:
+        `image_id`, `first` and `second`. Of crops, their `annotation_id` as well. Of boxes, the
+        labels of their rows in the two tables, `first_row` and `second_row` (-1 where one has
+        none), and `iou`. Of pixels, their `count`.
+
+    Raises:
+        EnsemblingError: One lacks images that the other has.
+    """
     names = dict(zip(truth.categories["category_id"], truth.categories["name"], strict=True))
     if not isinstance(second, pd.DataFrame):
         return _of_pixels(list(names.values()), first, second)
     if "image_id" in second:
         return _of_boxes(names, first, Detections(second), score_threshold)
-    return _of_crops(first, ClassProbabilities(second))
+    return _of_crops(truth, first, ClassProbabilities(second))
 
 
 def changes_between(first: Any, second: Any, *, score_threshold: float = SCORE) -> Changes:
@@ -109,21 +134,32 @@ def as_predictions(truth: Annotations, like: Any) -> Any:
     )
 
 
-def _of_crops(first: ClassProbabilities, second: ClassProbabilities) -> Disagreement:
+def _of_crops(
+    truth: Annotations, first: ClassProbabilities, second: ClassProbabilities
+) -> pd.DataFrame:
     classes = [name for name in first.columns if name != "annotation_id"]
     other = second.set_index("annotation_id").loc[first["annotation_id"], classes]
     said = [np.array(classes)[table.to_numpy().argmax(axis=1)] for table in (first[classes], other)]
-    return _counted(pd.DataFrame({"first": said[0], "second": said[1]}).value_counts())
+    image_of = truth.annotations.set_index("annotation_id")["image_id"]
+    crops = first["annotation_id"].to_numpy()
+    return pd.DataFrame(
+        {
+            "image_id": image_of.reindex(crops).to_numpy(),
+            "annotation_id": crops,
+            "first": said[0],
+            "second": said[1],
+        }
+    )
 
 
 def _of_boxes(
     names: dict[Any, Any], first: Detections, second: Detections, threshold: float
-) -> Disagreement:
+) -> pd.DataFrame:
     """Boxes of both, paired one to one on each image so that they overlap most."""
     from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
     from supervision import box_iou_batch
 
-    said: list[tuple[Any, Any]] = []
+    said: list[tuple[Any, ...]] = []
     kept = [table[table["score"] >= threshold] for table in (first, second)]
     of_image: list[dict[Any, Any]] = [dict(iter(table.groupby("image_id"))) for table in kept]
     for image_id in sorted({*of_image[0], *of_image[1]}):
@@ -131,29 +167,45 @@ def _of_boxes(
         iou = box_iou_batch(own[[*BOX]].to_numpy(), other[[*BOX]].to_numpy())
         rows, columns = linear_sum_assignment(iou, maximize=True)
         pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= OVERLAP]
-        of_own = [names[category] for category in own["category_id"]]
-        of_other = [names[category] for category in other["category_id"]]
-        said += [(of_own[row], of_other[column]) for row, column in pairs]
+        of_own, of_other = (
+            [
+                (names[category], row)
+                for category, row in zip(side["category_id"], side.index, strict=True)
+            ]
+            for side in (own, other)
+        )
+        said += [(image_id, *of_own[r], *of_other[c], float(iou[r, c])) for r, c in pairs]
         paired = [set(side) for side in zip(*pairs, strict=True)] or [set(), set()]
-        said += [(name, NOTHING) for row, name in enumerate(of_own) if row not in paired[0]]
-        said += [(NOTHING, name) for row, name in enumerate(of_other) if row not in paired[1]]
-    return _counted(pd.DataFrame(said, columns=["first", "second"]).value_counts())
+        said += [
+            (image_id, *each, NOTHING, -1, 0.0)
+            for row, each in enumerate(of_own)
+            if row not in paired[0]
+        ]
+        said += [
+            (image_id, NOTHING, -1, *each, 0.0)
+            for row, each in enumerate(of_other)
+            if row not in paired[1]
+        ]
+    columns = ["image_id", "first", "first_row", "second", "second_row", "iou"]
+    return pd.DataFrame(said, columns=columns)
 
 
-def _of_pixels(names: list[str], first: LabelMaps, second: LabelMaps) -> Disagreement:
-    labels = [BACKGROUND, *names]
-    counts = np.zeros((256, 256), dtype=np.int64)
+def _of_pixels(names: list[str], first: LabelMaps, second: LabelMaps) -> pd.DataFrame:
+    labels = np.array([BACKGROUND, *names, *["ignored"] * (255 - len(names))])
+    found = []
     for image_id in second:
         other, own = stacked([second, first], image_id)
-        np.add.at(counts, (own.ravel(), other.ravel()), 1)
-    rows, columns = np.nonzero(counts)
-    said = [
-        (labels[row] if row < len(labels) else "ignored",
-         labels[column] if column < len(labels) else "ignored", counts[row, column])
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-    ]  # fmt: skip
-    frame = pd.DataFrame(said, columns=["first", "second", "count"])
-    return _counted(frame.groupby(["first", "second"])["count"].sum())
+        counts = np.bincount(own.ravel().astype(np.int64) * 256 + other.ravel(), minlength=1 << 16)
+        pairs = np.flatnonzero(counts)
+        rows, columns = labels[pairs // 256], labels[pairs % 256]
+        found.append(
+            pd.DataFrame(
+                {"image_id": image_id, "first": rows, "second": columns, "count": counts[pairs]}
+            )
+        )
+    if not found:
+        return pd.DataFrame({"image_id": [], "first": [], "second": [], "count": []})
+    return pd.concat(found, ignore_index=True)
 
 
 def _counted(counts: pd.Series) -> Disagreement:

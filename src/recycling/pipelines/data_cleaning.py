@@ -23,12 +23,15 @@ from recycling.annotations import (
     rule_report,
     what_if,
 )
+from recycling.annotations.cleaning.corrections import Corrections, with_corrections
 from recycling.annotations.same_categories import with_categories_of
 from recycling.reporting import cleaning_panel, data_page
 
 logger = logging.getLogger(__name__)
 
 PARTS = ("train", "pool", "test")
+
+NO_CORRECTIONS = Corrections()
 
 
 def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
@@ -67,7 +70,7 @@ def _clean_part(part: str) -> list[Node]:
                 f"{part}.images",
                 checks,
                 f"params:{rules}",
-                *(["train.annotations"] if part != "train" else []),
+                "train.corrections" if part == "train" else "train.annotations",
             ],
             [f"{part}.annotations", f"{part}.cleaning_audit"],
             name="clean_annotations",
@@ -75,7 +78,14 @@ def _clean_part(part: str) -> list[Node]:
         ),
         node(
             report_cleaning,
-            [raw, f"{part}.images", checks, f"params:{rules}", f"{part}.cleaning_audit"],
+            [
+                raw,
+                f"{part}.images",
+                checks,
+                f"params:{rules}",
+                f"{part}.cleaning_audit",
+                *(["train.corrections"] if part == "train" else []),
+            ],
             [f"{part}.cleaning_report", f"{part}.cleaning_panel"],
             name="report_cleaning",
             namespace=space,
@@ -92,10 +102,14 @@ def check_image_files(
 
 
 def clean_annotations(
-    annotations: Annotations, folder: ImageFolder, checks: ImageChecks, rules: Cleaning
+    annotations: Annotations,
+    folder: ImageFolder,
+    checks: ImageChecks,
+    rules: Cleaning,
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> tuple[Annotations, Audit]:
     """Apply the rules of cleaning in order, with an audit row for each change, and say it."""
-    cleaned, audit = clean(annotations, checks, rules)
+    cleaned, audit = clean(annotations, checks, with_corrections(rules, corrections))
     for line in change_lines(audit, annotations):
         logger.warning("%s: %s", folder.path, line)
     check_something_is_left(cleaned, audit, annotations)
@@ -125,8 +139,10 @@ def report_cleaning(
     checks: ImageChecks,
     rules: Cleaning,
     audit: Audit,
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> tuple[RuleReport, str]:
     """Count and show what each rule did, and what those that are off would have done."""
+    rules = with_corrections(rules, corrections)
     would = what_if(annotations, checks, rules)
     panel = cleaning_panel(annotations, folder, checks, audit, would)
     return rule_report(rules, audit, would), panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ def label_errors_grid(
     return image_grid(tiles, _COLUMNS)
 
 
+def said_of(row: Mapping[Any, Any]) -> str:
+    """What a candidate asks.
+
+    >>> said_of({"kind": "wrong_class", "category": "Paper", "new_category": "Glass"})
+    'Paper, or Glass?'
+    """
+    return _SAID[row["kind"]].format(**row)
+
+
 def _tile(truth: Annotations, folder: ImageFolder, number: int, row: dict[Any, Any]) -> RgbImage:
     image = read_image(folder, row["file_name"])
     said = (np.array([row[edge] for edge in BOX], dtype=np.float64), BEFORE)
@@ -63,7 +73,7 @@ def _tile(truth: Annotations, folder: ImageFolder, number: int, row: dict[Any, A
     elif not pd.isna(row[NEW_BOX[0]]):
         boxes.append((np.array([row[edge] for edge in NEW_BOX], dtype=np.float64), AFTER))
     lines = [
-        (shortened(f"{number}  {_SAID[row['kind']].format(**row)}", _TILE), INK),
+        (shortened(f"{number}  {said_of(row)}", _TILE), INK),
         (shortened(f"{row['file_name']}", _TILE), _QUIET),
     ]
     words = wrapped(str(row["models"]), _TILE, _LINES)

@@ -31,10 +31,11 @@ MAX_SIDE = 640
 """Pixels of the longer side of a drawn image, so that labels can be read."""
 
 _FONT_SIZE = 15  # pixels
-# Ten hues that stay apart from one another, and from soil, grass and stone.
+# Seven colours of Okabe and Ito's (2008) and three more: they stay apart from one another, also for
+# eyes that lack one kind of cone, and from soil, grass and stone.
 _TEN = (
-    "#2f7ed8", "#ff7f0e", "#2ca02c", "#e41a1c", "#a64dff",
-    "#f032e6", "#fabed4", "#b5e61d", "#17becf", "#ffe119",
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a31aff",
+    "#cc79a7", "#c4f2a6", "#f0e442", "#56b4e9", "#861358",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def category_colours(count: int) -> list[Rgb]:
         Ten chosen colours; from the eleventh on, hues a golden angle apart.
 
     >>> category_colours(2)
-    [(47, 126, 216), (255, 127, 14)]
+    [(0, 114, 178), (230, 159, 0)]
     """
     import colorsys
 

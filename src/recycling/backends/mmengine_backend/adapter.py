@@ -15,6 +15,7 @@ from recycling.backends.core import (
     unwrapped_errors,
 )
 from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.activation_maps import activation_map
 from recycling.backends.mmengine_backend.checkpoint import (
     CONFIG,
     load_official,
@@ -30,6 +31,7 @@ from recycling.backends.mmengine_backend.network import load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
+from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
 from recycling.backends.shared.failing_step import enough_memory, explained_step
@@ -123,6 +125,25 @@ class MMEngineBackend:
         trained = read_facts(checkpoint, CONFIG)
         with session.library(self.name), enough_memory(checkpoint.folder):
             return predict(load_network(checkpoint, trained, self.name), images)
+
+    def explain(
+        self, checkpoint: Checkpoint, images: Images, asked: Asked, method: Method = "grad_cam"
+    ) -> ActivationMap:
+        """Where the network looked for one prediction.
+
+        Args:
+            checkpoint: The folder that `train` made.
+            images: One image; for a classifier with one crop.
+            asked: The prediction.
+            method: How it is found out.
+
+        Raises:
+            BackendError: As `predict`; or the network gives no maps, or does not predict that.
+        """
+        trained = read_facts(checkpoint, CONFIG)
+        with session.library(self.name), enough_memory(checkpoint.folder):
+            network = load_network(checkpoint, trained, self.name)
+            return activation_map(network, images, asked, method)
 
 
 def library_of(model: Model, work_dir: Path) -> AbstractContextManager[None]:

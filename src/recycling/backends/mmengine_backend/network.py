@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +36,14 @@ class Network:
             segmenter's that was asked for probabilities has them, (classes, H, W) float32, as
             ``probabilities``.
         trained: What it was trained as.
+        module: The library's network.
+        views: How it looks at an image.
     """
 
     predict: Callable[[list[dict[str, Any]]], Iterable[Any]]
     trained: Trained
+    module: Any = None
+    views: Sequence[View] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def ready(module: Any, config: Any, trained: Trained) -> Network:
         with torch.no_grad():
             yield from predict(module, views, samples, trained)
 
-    return Network(predict_batch, trained)
+    return Network(predict_batch, trained, module, views)
 
 
 def views_of(config: Any, trained: Trained) -> list[View]:

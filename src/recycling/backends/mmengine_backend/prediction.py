@@ -151,7 +151,7 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
     Images of one size go together, because a batch holds one size.
     """
     model = network.trained.model
-    inputs = _crops(images) if model.task == "cls" else _image_rows(images)
+    inputs = crop_rows(images) if model.task == "cls" else image_rows(images)
     batches = []
     for _, same_size in inputs.groupby(["height", "width"], sort=True):
         rows: list[dict[str, Any]] = same_size.to_dict("records")  # type: ignore[assignment]
@@ -164,15 +164,17 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
         yield from zip(batch, samples, strict=True)
 
 
-def _image_rows(images: Images) -> pd.DataFrame:
+def image_rows(images: Images) -> pd.DataFrame:
+    """What a pipeline begins with, one row an image."""
     table = images.table[["image_id", "file_name", "width", "height"]].copy()
     table["img_path"] = [str(images.folder.path / name) for name in table["file_name"]]
     return table.drop(columns="file_name")
 
 
-def _crops(images: Images) -> pd.DataFrame:
+def crop_rows(images: Images) -> pd.DataFrame:
+    """What a classifier's pipeline begins with, one row a crop."""
     assert images.crops is not None
-    paths = _image_rows(images).set_index("image_id")["img_path"]
+    paths = image_rows(images).set_index("image_id")["img_path"]
     crops = images.crops
     orphan = ~crops["image_id"].isin(paths.index)
     if orphan.any():

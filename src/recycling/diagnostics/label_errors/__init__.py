@@ -9,7 +9,7 @@ from recycling.diagnostics.label_errors.core import (
     rank_label_errors,
 )
 from recycling.diagnostics.label_errors.masks import mask_label_errors
-from recycling.diagnostics.label_errors.proposal import proposed, proposed_corrections
+from recycling.diagnostics.label_errors.proposal import correction, proposed, proposed_corrections
 from recycling.diagnostics.label_errors.weighing import weighed
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "box_label_errors",
     "class_label_errors",
     "confident_joint",
+    "correction",
     "mask_label_errors",
     "proposed",
     "proposed_corrections",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from recycling.annotations import BOX, Annotations
+from recycling.annotations.cleaning.corrections import in_one_line
 from recycling.annotations.cleaning.rules.correct_annotations import Correction
 from recycling.diagnostics.label_errors.core import NEW_BOX, LabelErrors
 
@@ -60,7 +61,8 @@ def proposed_corrections(truth: Annotations, errors: LabelErrors, n: int = 50) -
         width, height = sizes.loc[image_id].tolist()
         kind = str(row["kind"]).replace("_", " ")
         lines.append(f"{_INDENT}# {number}{whose}: {kind}; {row['models']}")
-        lines.append(f"{_INDENT}- {_flow(_entry(row, (width, height)))}")
+        entry = correction(row, (width, height))
+        lines.append(f"{_INDENT}- {in_one_line(entry)}")
     head = _HEAD.format(n=len(shown))
     return head + "\n".join(lines) + "\n" if lines else f"{head.rstrip()} []\n"
 
@@ -70,8 +72,13 @@ def proposed(errors: LabelErrors, n: int) -> LabelErrors:
     return LabelErrors(errors[errors["quality"] < EVEN].head(n))
 
 
-def _entry(row: dict[Any, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """A candidate as what `Correction` is made of."""
+def correction(row: Mapping[Any, Any], size: tuple[int, int]) -> Correction:
+    """A candidate as an entry of `correct_annotations`.
+
+    Args:
+        row: Of the candidates; schema `recycling.diagnostics.LABEL_ERRORS`.
+        size: Width and height of its image, pixels; boxes that models see are cut at its edges.
+    """
     kind = row["kind"]
     category = row["new_category"] if kind == "missed" else row["category"]
     box = _box(row, BOX)
@@ -84,20 +91,12 @@ def _entry(row: dict[Any, Any], size: tuple[int, int]) -> dict[str, Any]:
         entry["drop"] = True
     else:
         entry |= {"box": _within(box, size), "add": True}
-    Correction.model_validate(entry)  # so that what is proposed is what the rule takes
-    return entry
+    return Correction.model_validate(entry)
 
 
-def _box(row: dict[Any, Any], columns: list[str]) -> list[float]:
+def _box(row: Mapping[Any, Any], columns: list[str]) -> list[float]:
     return [round(float(row[column]), 2) for column in columns]
 
 
 def _within(box: list[float], size: tuple[int, int]) -> list[float]:
     return [float(min(max(edge, 0), size[place % 2])) for place, edge in enumerate(box)]
-
-
-def _flow(entry: dict[str, Any]) -> str:
-    """An entry on one line."""
-    return yaml.safe_dump(
-        entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-    ).strip()

@@ -1,4 +1,4 @@
-"""What `kedro compare` compares: runs, models and ensembles of runs or of now, and CSV files."""
+"""What is compared: runs, models and ensembles of runs or of now, and CSV files."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
 from recycling.diagnostics import Changes, as_predictions, disagreement
 from recycling.experiments import (
+    Compared,
     Effect,
     ExperimentError,
     Facts,
@@ -27,12 +28,14 @@ from recycling.experiments import (
     ManifestFolder,
     Noise,
     Runs,
+    compare_scores,
     facts_of,
     noise_sentence,
     scored_things,
 )
+from recycling.experiments.effect import Of
 from recycling.pipelines.out_of_fold import joined
-from recycling.pipelines.tasks import FORMAT, METRIC, predicted_rows
+from recycling.pipelines.tasks import FORMAT, METRIC, is_labelled, predicted_rows
 from recycling.plan import TASKS
 from recycling.plan.parameters import shown
 from recycling.predictions import SubmissionError, read_submission
@@ -325,6 +328,53 @@ def _as_now(
             checkpoint: Checkpoint = catalog.load(name)
             trainings[name] = checkpoint.facts
     return replace(manifest, trainings=trainings)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What several sides scored on the images that all of them have predicted on.
+
+    Attributes:
+        part: `out_of_fold` or `test`.
+        truth: The images, with the truth.
+        predicted: By side, the predictions of each seed on these images.
+        compared: Each with the first; None where the images have no labels.
+    """
+
+    part: Part
+    truth: Annotations
+    predicted: dict[str, list[Any]]
+    compared: Compared | None
+
+
+def check_alike(sides: Sequence[Side]) -> None:
+    """Check that all sides predict the same kind of thing.
+
+    Raises:
+        ExperimentError: They do not.
+    """
+    if len({side.task for side in sides}) > 1:
+        raise ExperimentError(
+            f"{' and '.join(side.label for side in sides)} predict different things"
+        )
+
+
+def score(place: Workplace, sides: Sequence[Side]) -> Scored:
+    """Score sides that are alike, each against the first.
+
+    Raises:
+        ExperimentError: They have no image in common.
+    """
+    part = shared_part(sides)
+    truth = common_images(sides, part)
+    predicted = {
+        side.label: [only_on(truth, own) for own in side.predictions[part]] for side in sides
+    }
+    compared = None
+    if is_labelled(truth):
+        of: Of = "trainings" if all(side.is_training for side in sides) else "predictions"
+        compared = compare_scores(place.metric(sides[0].task), truth, predicted, of=of)
+    return Scored(part, truth, predicted, compared)
 
 
 def common_images(sides: Sequence[Side], part: Part) -> Annotations:

@@ -1,0 +1,98 @@
+"""What a user chooses with: each control writes its value into the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recycling.viewer.views import View
+
+
+def choice(
+    view: View,
+    key: str,
+    options: Sequence[str] | Mapping[str, str],
+    label: str,
+    *,
+    value: str | None = None,
+    optional: bool = True,
+) -> None:
+    """One of several, from a list that opens.
+
+    Args:
+        view: The page.
+        key: In the address.
+        options: What may be chosen, or by value what is shown.
+        label: What it is called.
+        value: What is chosen; None for nothing.
+        optional: Whether nothing may be chosen.
+    """
+    from nicegui import ui
+
+    shown = dict(options) if isinstance(options, Mapping) else {name: name for name in options}
+    chosen = value if value in shown else None
+    select = ui.select(
+        shown,
+        label=label,
+        value=chosen,
+        clearable=optional,
+        with_input=len(shown) > 12,
+        on_change=lambda event: view.go(**{key: event.value}),
+    )
+    select.props("dense outlined options-dense").classes("control").mark(key)
+
+
+def choices(view: View, key: str, options: Sequence[str], label: str, value: Sequence[str]) -> None:
+    """Several of several; as `choice`."""
+    from nicegui import ui
+
+    select = ui.select(
+        list(options),
+        label=label,
+        value=[name for name in value if name in options],
+        multiple=True,
+        with_input=len(options) > 12,
+        on_change=lambda event: view.go(**{key: ",".join(event.value or ())}),
+    )
+    select.props("dense outlined options-dense use-chips").classes("control several").mark(key)
+
+
+def switch(view: View, key: str, label: str, value: bool) -> None:
+    """On or off."""
+    from nicegui import ui
+
+    ui.switch(label, value=value, on_change=lambda e: view.go(**{key: int(e.value)})).mark(key)
+
+
+def slider(view: View, key: str, label: str, value: float) -> None:
+    """A number from 0 to 1; the page follows while it moves, the address when it is let go."""
+    from nicegui import ui
+
+    with ui.element("label").classes("slider"):
+        ui.label(label)
+        moved = ui.slider(min=0, max=1, step=0.01, value=value)
+        moved.props(f'label aria-label="{label}"').mark(key)
+        shown = ui.label(f"{value:.2f}").classes("number")
+        shown.bind_text_from(moved, "value", lambda number: f"{number:.2f}")
+
+        def follow(event: Any) -> None:
+            view.go(**{key: f"{event.args:.2f}"})
+
+        moved.on(
+            "update:model-value",
+            js_handler="(value) => viewer.score(value)",
+        )
+        moved.on("change", follow)
+
+
+def field(view: View, key: str, label: str, value: str | None) -> None:
+    """A line of text; Enter takes it."""
+    from nicegui import ui
+
+    line = (
+        ui.input(label, value=value or "")
+        .props("dense outlined")
+        .classes("control typed")
+        .mark(key)
+    )
+    line.on("keydown.enter", lambda: view.go(**{key: line.value.strip() or None}))

@@ -1,0 +1,88 @@
+"""Who may look: this machine, or whoever has the token."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Any, Any], Awaitable[None]]
+
+COOKIE = "recycling_view"
+LOCAL = ("127.0.0.1", "localhost", "::1")
+LEAST = 16
+"""Characters of a token."""
+
+
+class Guard:
+    """Stands before an application, and lets nobody else through.
+
+    Without a token only requests to this machine's own names are let through: a page of the web
+    that has its own name lead here is not. A request that another page sends is not either.
+
+    Args:
+        app: The application.
+        token: What others have to know, if others may look.
+    """
+
+    def __init__(self, app: Application, token: str | None = None) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers = {key.decode("latin1"): value.decode("latin1") for key, value in scope["headers"]}
+        host = headers.get("host", "")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            await _refuse(scope, send, "asked by a page of another address")
+        elif self.token is None:
+            if urlsplit(f"//{host}").hostname in LOCAL:
+                await self.app(scope, receive, send)
+            else:
+                await _refuse(scope, send, "this machine alone may look")
+        elif _is(self.token, _cookie(headers.get("cookie", ""))):
+            await self.app(scope, receive, send)
+        else:
+            await self._let_in(scope, send)
+
+    async def _let_in(self, scope: Scope, send: Any) -> None:
+        """Keep a token that is given in an address, and take it out of there."""
+        query = parse_qsl(scope.get("query_string", b"").decode("latin1"))
+        given = dict(query).get("token", "")
+        if scope["type"] != "http" or not _is(self.token, given):
+            await _refuse(scope, send, "add ?token=... to the address, as the console says it")
+            return
+        rest = urlencode([(key, value) for key, value in query if key != "token"])
+        target = scope["path"] + (f"?{rest}" if rest else "")
+        cookie = f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+        # One slash: two would name another host.
+        headers = {"location": "/" + target.lstrip("/"), "set-cookie": cookie}
+        await _answer(send, 303, "", headers)
+
+
+def _is(token: str | None, given: str) -> bool:
+    return token is not None and secrets.compare_digest(token.encode(), given.encode())
+
+
+def _cookie(header: str) -> str:
+    morsel = SimpleCookie(header).get(COOKIE)
+    return "" if morsel is None else morsel.value
+
+
+async def _refuse(scope: Scope, send: Any, why: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await _answer(send, 403, f"not shown: {why}\n", {"content-type": "text/plain"})
+
+
+async def _answer(send: Any, status: int, text: str, headers: dict[str, str]) -> None:
+    encoded = [(key.encode("latin1"), value.encode("latin1")) for key, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": text.encode()})

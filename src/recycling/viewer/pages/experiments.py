@@ -1,0 +1,209 @@
+"""Experiments: runs and models, training curves, a comparison, studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from recycling.backends.shared.training_log import METRICS
+from recycling.experiments import (
+    chosen_rows,
+    differences,
+    in_lines,
+    models_table,
+    runs_table,
+    shown_table,
+    verdict_on,
+)
+from recycling.sides import Side, check_alike, score
+from recycling.viewer.controls import choice, choices, field
+from recycling.viewer.core import ViewerError
+from recycling.viewer.later import later
+from recycling.viewer.markup import render
+from recycling.viewer.pages.predictions import PARTS
+from recycling.viewer.views import View
+
+SHOWN = {"runs": "runs", "models": "models of each run"}
+
+# Okabe and Ito's, which differ for eyes of every kind; of lines, dashes tell further ones apart.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+
+
+def build(view: View) -> None:
+    """Put the page on the screen."""
+    view.title("Experiments")
+    _runs(view)
+    _curves(view)
+    _comparison(view)
+    _studies(view)
+
+
+def _runs(view: View) -> None:
+    """The runs, or their models, sorted and filtered as `kedro experiments` does."""
+    from nicegui import ui
+
+    address = view.address
+    shown = address.one_of("show", list(SHOWN), "runs")
+    with ui.element("div").classes("controls"):
+        choice(view, "show", SHOWN, "list", value=shown, optional=False)
+        field(view, "filter", 'condition, such as task == "det"', address.text("filter"))
+        field(view, "sort", "column to sort by, - before it for up", address.text("sort"))
+    runs = list(view.holdings.load("run_manifests").all().values())
+    table = models_table(runs) if shown == "models" else runs_table(runs)
+    if table.empty:
+        view.say("no run has left a manifest yet; kedro run makes one")
+        return
+    table = chosen_rows(
+        table, sort=address.text("sort"), where=address.text("filter"), columns=None
+    )
+    view.html(_table(table, "runs" if shown == "runs" else "models"))
+
+
+def _table(table: pd.DataFrame, caption: str) -> Markup:
+    """A table as the console shows it, without columns that are empty."""
+    table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
+    table = table.dropna(axis="columns", how="all")
+    return render(
+        "table.html", heads=list(map(str, table)), rows=shown_table(table), caption=caption
+    )
+
+
+def _curves(view: View) -> None:
+    """One figure a trainings' log, epoch by epoch."""
+    from nicegui import ui
+
+    logs = training_logs(view.holdings.load("runs").path)
+    view.html(render("heading.html", text="Training curves"))
+    if not logs:
+        view.say("no training has left a log yet")
+        return
+    columns = sorted({str(key) for log in logs.values() for key in log if key != "epoch"})
+    value = view.address.one_of("curve", columns, "loss" if "loss" in columns else columns[0])
+    asked = view.address.several("trainings")
+    for name in asked:
+        if name not in logs:
+            raise ViewerError(f"trainings={name}: there are {', '.join(logs)}")
+    chosen = asked or list(logs)[: len(LINES)]
+    with ui.element("div").classes("controls"):
+        choice(view, "curve", columns, "what", value=value, optional=False)
+        choices(view, "trainings", list(logs), "trainings", chosen)
+    ui.echart(curves_chart({name: logs[name] for name in chosen}, str(value))).classes("chart")
+
+
+def training_logs(folder: Path) -> dict[str, pd.DataFrame]:
+    """The log of each training, a row an epoch, by the name of its folder.
+
+    Args:
+        folder: Of the trainings; each has a ``metrics.jsonl``.
+    """
+    found = {}
+    for path in sorted(folder.glob(f"*/{METRICS}")):
+        rows = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:  # a training that goes on has begun a line
+                break
+        if rows:
+            found[path.parent.name] = pd.DataFrame(rows)
+    return found
+
+
+def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
+    """Lines of one value over the epochs, as ECharts takes them.
+
+    Args:
+        logs: By training, a row an epoch.
+        value: The column.
+    """
+    series = [
+        {
+            "name": name,
+            "type": "line",
+            "symbolSize": 5,
+            "data": log[["epoch", value]].dropna().to_numpy().tolist(),
+            "lineStyle": {"type": ("solid", "dashed", "dotted")[place // len(LINES) % 3]},
+        }
+        for place, (name, log) in enumerate(logs.items())
+        if value in log
+    ]
+    return {
+        "color": list(LINES),
+        "tooltip": {"trigger": "axis"},
+        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": "#868e96"}},
+        "grid": {"left": 60, "right": 20, "top": 60, "bottom": 44},
+        "xAxis": {"name": "epoch", "nameLocation": "middle", "nameGap": 26, "minInterval": 1},
+        "yAxis": {"name": value, "scale": True},
+        "series": series,
+        "animation": False,
+    }
+
+
+def _comparison(view: View) -> None:
+    """What `kedro compare` says of models, ensembles, files, and those of earlier runs."""
+    from nicegui import ui
+
+    address = view.address
+    view.html(render("heading.html", text="Comparison"))
+    asked = address.several("compare")
+    known = list(dict.fromkeys([*view.holdings.sides, *asked]))
+    with ui.element("div").classes("controls"):
+        choices(view, "compare", known, "models, ensembles, files", asked)
+        typed = "or typed, with commas: latest~1:det.yolox,det.yolox"
+        field(view, "compare", typed, address.text("compare"))
+    if len(asked) < 2:
+        view.say("choose two or more; each is compared with the first")
+        return
+    sides = [view.holdings.side(name) for name in asked]
+    check_alike(sides)
+    for other in sides[1:]:
+        view.html(render("lines.html", title=f"{sides[0].label} → {other.label}",
+                         lines=_what_differs(sides[0], other)))  # fmt: skip
+    later(view, partial(_scored, view, asked, sides), "drawing images a thousand times …")
+
+
+def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
+    """The scores of several sides, and what may be said of their differences."""
+    make = partial(score, view.holdings.workplace, sides)
+    scored = view.holdings.keep("scored", ",".join(asked), tuple(map(id, sides)), make)
+    where = f"{len(scored.truth.images):,} images, {PARTS[scored.part]}"
+    if scored.compared is None:
+        text = f"the images have no labels, so nothing is scored ({where})"
+        return render("message.html", text=text)
+    lines = []
+    for other in sides[1:]:
+        effect = scored.compared.effects[other.label]
+        lines += [effect["sentence"]]
+        lines += view.holdings.workplace.noise_lines(sides[0], other, effect)
+    table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
+    return render("lines.html", title="what may be said", lines=lines) + table
+
+
+def _what_differs(first: Side, other: Side) -> Sequence[str]:
+    if first.facts is None or other.facts is None:
+        return ["how a file was made is not known"]
+    found = differences(first.facts, other.facts)
+    lines = []
+    for title, on_purpose in (("on purpose", True), ("came along", False)):
+        own = in_lines([each for each in found if each.on_purpose is on_purpose])
+        lines += [f"{title}: {line}" for line in own]
+    return [*lines, verdict_on(found)]
+
+
+def _studies(view: View) -> None:
+    """Each study: what may be said, its arms and effects."""
+    for name in view.holdings.there(r"study\.\w+\.summary"):
+        study = name.rpartition(".")[0]
+        summary = view.holdings.load(name)
+        view.html(render("heading.html", text=f"Study: {study.partition('.')[2]}"))
+        for sentence in summary["sentences"]:
+            view.say(sentence)
+        for kind in ("arms", "effects"):
+            if view.holdings.is_there(f"{study}.{kind}"):
+                view.html(_table(view.holdings.load(f"{study}.{kind}"), kind))

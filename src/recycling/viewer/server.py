@@ -1,0 +1,161 @@
+"""The server: images by id, a page for each address, on this machine alone unless told otherwise.
+
+Annotations are not postponed here: NiceGUI reads those of the functions that build pages.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from nicegui import app as nicegui_app
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from recycling.annotations.images.decoding import UnreadableImageError
+from recycling.viewer.addresses import Address
+from recycling.viewer.core import Holdings, ViewerError
+from recycling.viewer.guard import LEAST, LOCAL, Guard
+from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
+from recycling.viewer.markup import render
+from recycling.viewer.pages import PAGES
+from recycling.viewer.views import View
+
+logger = logging.getLogger(__name__)
+
+Explain = Callable[[BaseException], str | None]
+
+_STATIC = Path(__file__).parent / "static"
+_FRESH = {"Cache-Control": "private, max-age=60"}
+
+
+def serve(
+    holdings: Holdings,
+    *,
+    host: str,
+    port: int,
+    token: str | None = None,
+    explain: Explain,
+) -> None:
+    """Serve the pages until the process is stopped.
+
+    Args:
+        holdings: What the catalog holds.
+        host: The address to listen on.
+        port: The port; 0 takes any that is free.
+        token: What others have to know; None where `host` is this machine.
+        explain: The one line that explains an error to a user, None for one that is ours to mend.
+
+    Raises:
+        ViewerError: The port is taken, or others could look without a token.
+    """
+    if token is None and host not in LOCAL:
+        raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
+    if token is not None and len(token) < LEAST:
+        raise ViewerError(f"--token: a token has {LEAST} characters or more, to be hard to guess")
+    listening = _socket(host, port)
+    app = application(holdings, explain)
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}/"
+    click.echo(address if token is None else f"{address}?token={token}")
+    click.echo("Ctrl+C stops it")
+    config = uvicorn.Config(Guard(app, token), log_level="warning", ws_ping_interval=None)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def application(holdings: Holdings, explain: Explain) -> FastAPI:
+    """The pages and images as an application; one a process.
+
+    Args:
+        holdings: What the catalog holds.
+        explain: As for `serve`.
+    """
+    app = FastAPI(openapi_url=None)
+    add_images(app, holdings)
+    nicegui_app.add_static_files("/static", _STATIC, max_cache_age=60)
+    routes = {path: _builder(page, path, holdings, explain) for path, page in PAGES.items()}
+
+    def frame(request: Request) -> None:
+        """The frame that all pages share; what is in it changes without a reload."""
+        ui.add_head_html('<link rel="stylesheet" href="/static/viewer.css">')
+        ui.add_head_html('<script src="/static/viewer.js"></script>')
+        theme = request.cookies.get("theme")
+        ui.dark_mode({"dark": True, "light": False}.get(theme or ""))
+        with ui.element("header"):
+            ui.html(render("navigation.html", pages=PAGES), sanitize=False)
+        with ui.element("div").classes("page"):
+            ui.sub_pages(routes, show_404=True)
+
+    ui.page("/")(frame)
+    ui.page("/{_:path}")(frame)
+    ui.run_with(
+        app,
+        title="recycling",
+        favicon="♻️",
+        dark=None,
+        tailwind=False,
+        show_welcome_message=False,
+        reconnect_timeout=30,
+    )
+    return app
+
+
+def add_images(app: FastAPI, holdings: Holdings) -> None:
+    """Serve images by set and id; nothing in an address is ever part of a path.
+
+    Args:
+        app: The application.
+        holdings: What the catalog holds.
+    """
+
+    @app.get("/images/{name}/{image_id}/{side}")
+    def image(name: str, image_id: int, side: int) -> Response:
+        if side not in (THUMBNAIL, SCREEN):
+            return PlainTextResponse(f"give {THUMBNAIL} or {SCREEN}", 404)
+        try:
+            source = holdings.image_set(name).file(image_id)
+            kept = holdings.folder_of_thumbnails()
+            return FileResponse(reduced_image(source, side, kept), headers=_FRESH)
+        except (ViewerError, UnreadableImageError) as error:
+            return PlainTextResponse(f"{error}", 404)
+        except OSError as error:
+            return PlainTextResponse(f"{error.strerror or error}", 404)
+
+
+def _builder(
+    page: Any, path: str, holdings: Holdings, explain: Explain
+) -> Callable[[PageArguments], None]:
+    """What NiceGUI calls for an address: the page, or one line that says what is wrong with it."""
+
+    def build(arguments: PageArguments) -> None:
+        address = Address(path, dict(arguments.query_parameters))
+        view = View(holdings, address, arguments.frame.refresh, explain)
+        try:
+            page.build(view)
+        except Exception as error:
+            line = explain(error)
+            if line is None:
+                logger.exception("%s", view.address.link())
+                line = "this page has an error, which the console tells"
+            view.html(render("message.html", text=line))
+
+    return build
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen()  # who comes before the server runs waits
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or error
+        raise ViewerError(f"{host}:{port}: {reason}; give another --port, 0 for any") from error
+    return listening
