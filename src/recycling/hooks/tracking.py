@@ -282,11 +282,11 @@ def _drawn(
     name: str, task: Task, truth: Annotations, folder: ImageFolder, predictions: Any, n: int
 ) -> Iterator[PredictedImage]:
     """Images of a table of predictions, evenly spread; of crops, those that have some."""
-    from recycling.pipelines.ensembling import GRID
+    from recycling.reporting import GRIDS
 
     rows = truth.annotations if task == "cls" else truth.images
     ids = np.unique(rows["image_id"].to_numpy())
     for at in np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).astype(int)):
         image = truth.of_images([int(ids[at])])
         file_name, objects = str(image.images["file_name"].iloc[0]), len(image.annotations)
-        yield PredictedImage(name, file_name, objects, GRID[task](image, folder, predictions))
+        yield PredictedImage(name, file_name, objects, GRIDS[task](image, folder, predictions))
