@@ -72,10 +72,14 @@ def write_files(page: Path, project: Path) -> None:
 
     Blocks that name no file are parameters, or entries of the catalog, of `conf/local`.
     """
-    for number, block in enumerate(blocks(page)):
-        name = block.file
-        if block.language == "yaml" and name is None:
-            name = f"conf/local/parameters_{number}.yml"
+    for name, block in files(page):
         if name is not None:
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(block.text, encoding="utf-8")
+
+
+def files(page: Path) -> Iterator[tuple[str | None, Block]]:
+    """The blocks of a page in order, each with the file that it is, if it is one."""
+    for number, block in enumerate(blocks(page)):
+        unnamed = f"conf/local/parameters_{number}.yml" if block.language == "yaml" else None
+        yield block.file or unnamed, block

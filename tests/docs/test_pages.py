@@ -22,6 +22,7 @@ from docs.pages import (
     ROOT,
     blocks,
     commands,
+    files,
     known_pipelines,
     write_files,
 )
@@ -153,14 +154,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_commands_of_a_page_run(page, finished, tmp_path):
     project = tmp_path / "recycling"
     shutil.copytree(finished, project, symlinks=True)
-    write_files(page, project)
     taco = os.environ.get("TACO_ROOT")
     lines = ["set -e", 'make() { command make -o install "$@"; }']
-    for block in blocks(page, "bash"):
-        if "TACO_ROOT" not in block.text:
-            lines += block.text.splitlines()
-        elif taco is not None:
-            lines += block.text.replace("path/to/taco", taco).splitlines()
+    for name, block in files(page):  # from top to bottom, as a reader goes
+        if name is not None:
+            folder = Path(name).parent
+            lines += [f"mkdir -p {folder}", f"cat > {name} << 'END'", f"{block.text}END"]
+        elif block.language == "bash" and "TACO_ROOT" not in block.text:
+            lines.append(block.text)
+        elif block.language == "bash" and taco is not None:
+            lines.append(block.text.replace("path/to/taco", taco))
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         ["bash", "-c", "\n".join(lines)],
