@@ -357,7 +357,7 @@ def why_unreachable(error: Exception) -> str:
         return reason
     if "aiohttp" in reason:
         return f'{reason}; install the extra: pip install ".[remote]"'
-    return f"{reason}; README.md says more under URLs"
+    return f"{reason}; docs/how_to.md says more under URLs"
 
 
 def link(source: Path, place: Path) -> None:
