@@ -120,11 +120,13 @@ def _say_disagreement(
 ) -> None:
     """Say where two sides differ most, by class and by image, and draw it."""
     from recycling.diagnostics import changes_between, disagreement
+    from recycling.diagnostics.disagreement import SCORE
 
     one, two = predicted[first.label][0], predicted[other.label][0]
     counts, changes = disagreement(truth, one, two), changes_between(one, two)
     differing = counts[counts["first"] != counts["second"]]
-    what = {"cls": "crops", "det": "boxes", "seg": "pixels"}[first.task]
+    boxes = f"boxes of a score of {SCORE} and up"
+    what = {"cls": "crops", "det": boxes, "seg": "pixels"}[first.task]
     total, differ = int(counts["count"].sum()), int(differing["count"].sum())
     click.echo(f"\n{first.label} and {other.label} differ in {differ:,} of {total:,} {what}:")
     if differ:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, message_for_user, one_line_errors
+from recycling.cli.core import context_of, message_for_user, one_line_errors, show_sample
 
 
 @click.command()
@@ -22,7 +22,7 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
     """Look at what the catalog holds, in the browser; FILES are submissions (CSV) to look at."""
     from kedro.framework.project import pipelines
 
-    from recycling.hooks import SampleHooks, records_folder
+    from recycling.hooks import records_folder
     from recycling.sides import Workplace
     from recycling.viewer.core import Holdings
     from recycling.viewer.server import serve
@@ -30,9 +30,7 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
     with context_of(env) as context:
         catalog: Any = context.catalog
         names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
-        sample = SampleHooks()
-        sample.after_context_created(context)
-        sample.show_shipped(names, catalog)
+        show_sample(context, catalog)
         runs = catalog.load("run_manifests")
         place = Workplace(catalog, runs, records_folder(context), context.params)
         serve(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -38,49 +37,28 @@ class SampleHooks:
         """Point the run's inputs to the shipped sample where `data/` holds none of them."""
         if {"train.images", "pool.images"} & pipeline.inputs():
             return  # the sample holds predictions, and no image that could be trained on
-        shipped = self._shipped(pipeline.inputs(), catalog)
-        if shipped and all(dataset.exists() for dataset in shipped.values()):
-            logger.warning(
-                "data/ holds nothing that this run needs: it starts from the predictions in sample/"
-            )
-            _replace(catalog, shipped)
-
-    def show_shipped(self, names: Collection[str], catalog: DataCatalog) -> None:
-        """Point what is looked at to the shipped sample where `data/` holds none of it.
-
-        Args:
-            names: The datasets.
-            catalog: Where they are looked up.
-        """
-        shipped = self._shipped(names, catalog)
-        found = {name: dataset for name, dataset in shipped.items() if dataset.exists()}
-        if found:
-            logger.warning("data/ holds nothing yet: what sample/ holds is shown")
-            _replace(catalog, found)
-
-    def _shipped(self, names: Collection[str], catalog: DataCatalog) -> dict[str, PathDataset[Any]]:
-        """Where each dataset would be in the sample; none if anything of them has been made."""
         data, sample = self.project_path / "data", self.project_path / "sample"
         needed = {
             name: dataset
-            for name in names
+            for name in pipeline.inputs()
             if isinstance(dataset := catalog.get(name), PathDataset)
             and not isinstance(dataset, OptionalPathDataset)
             and dataset.filepath.is_relative_to(data)
         }
-        made = pipelines["__default__"].all_outputs() & needed.keys()
-        if not made or any(needed[name].exists() for name in made):
-            return {}
-        return {
+        shipped = {
             name: dataset.at(sample / dataset.filepath.relative_to(data))
             for name, dataset in needed.items()
         }
-
-
-def _replace(catalog: DataCatalog, datasets: Mapping[str, PathDataset[Any]]) -> None:
-    with _quiet("kedro.io.data_catalog"):  # it warns of every dataset that is replaced
-        for name, dataset in datasets.items():
-            catalog[name] = dataset
+        made = pipelines["__default__"].all_outputs() & needed.keys()
+        if not made or any(needed[name].exists() for name in made):
+            return
+        if all(dataset.exists() for dataset in shipped.values()):
+            logger.warning(
+                "data/ holds nothing that this run needs: it starts from the predictions in sample/"
+            )
+            with _quiet("kedro.io.data_catalog"):  # it warns of every dataset that is replaced
+                for name, dataset in shipped.items():
+                    catalog[name] = dataset
 
 
 @contextmanager
