@@ -64,5 +64,5 @@ def test_names_that_look_alike_are_alike(annotations: Annotations) -> None:
 def test_the_test_part_is_mapped_or_refused_before_anything_is_trained() -> None:
     pipeline = data_cleaning.create_pipeline()
     for part in ("test", "pool"):
-        (node,) = [n for n in pipeline.nodes if n.name == f"{part}.clean_annotations"]
+        (node,) = [n for n in pipeline.nodes if n.name == f"cleaning.{part}.clean_annotations"]
         assert "train.annotations" in node.inputs
