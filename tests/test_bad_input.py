@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def refused(project: Path, *arguments: str) -> str:
     """The one line that a refused run ends with."""
     result = kedro(project, "run", *arguments)
     assert result.returncode != 0
-    assert ".train" not in result.stdout
+    assert not re.search(r"\.fold\w+\.train\b", result.stdout)
     assert "Traceback" not in result.stdout + result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert len(lines) == 1, result.stdout + result.stderr

@@ -155,7 +155,7 @@ def test_the_sheet_says_what_was_made_of_what(
     assert "3 copies of each of 8 training images: 24 images, drawn with seed 0." in page
     assert augmented.folder.name in page
     assert "Affine" in page
-    assert page.count("data:image/png;base64,") == 2  # boxes and masks
+    assert page.count("data:image/webp;base64,") == 2  # boxes and masks
     for cell in ("box", "disc", "24"):
         assert f">{cell}</td>" in page
 

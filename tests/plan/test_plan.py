@@ -25,7 +25,11 @@ def models(**changes):
 def test_each_model_and_fold_is_one_chain_in_its_own_namespace():
     plan = read_plan(models(folds=[0, 2]), "models.yml")
     pipeline = training.create_pipeline(plan, "det")
-    assert {n.namespace for n in pipeline.nodes} == {"det.yolox.fold0", "det.yolox.fold2"}
+    (report,) = (n for n in pipeline.nodes if n.namespace == "det")
+    assert report.outputs == ["det.models_report"]
+    assert {n.namespace for n in pipeline.nodes if n is not report} == {
+        "det.yolox.fold0", "det.yolox.fold2",
+    }  # fmt: skip
     assert "det.yolox.fold2.test_predictions" in pipeline.all_outputs()
 
 
