@@ -95,7 +95,7 @@ def render_image(pixels: RgbImage, description: str) -> Markup:
     from PIL import Image
 
     content = BytesIO()
-    Image.fromarray(pixels).save(content, format="WEBP", quality=82, method=4)
+    Image.fromarray(pixels).save(content, format="WEBP", quality=82, method=2)
     return _image("webp", content.getvalue(), description, pixels.shape[1])
 
 
