@@ -87,7 +87,7 @@ class Tracking(PickedSettings, registry=TRACKERS, key="to", default="none"):
     """
 
     to: str
-    images: int = Field(default=4, ge=0, description="how many images a table of predictions shows")
+    images: int = Field(default=8, ge=0, description="how many images a table of predictions shows")
 
 
 def read_tracking(given: Any) -> Any:
