@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -124,3 +125,10 @@ def test_a_search_ends_in_an_entry_for_a_model(fresh):
     Model.model_validate(entry["yolox_tuned"])
     trials = json.loads((fresh / "data/08_reporting/tuning/few/result.json").read_text())
     assert trials["trials"] == 3
+    sweep = yaml.safe_load(kedro(fresh, "tune", "few", "--sweep").stdout)
+    assert sweep["parameters"] == {"epochs": {"values": [1, 2, 3]}}
+    result = kedro(fresh, "tune", "few", "--settings", '{"epochs": 2}')
+    assert result.returncode == 0, result.stdout + result.stderr
+    table = pd.read_parquet(fresh / "data/08_reporting/tuning/few/trials.parquet")
+    assert table["settings"].iloc[-1] == '{"epochs": 2}'
+    assert len(table) == 4

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -62,7 +63,7 @@ def test_every_command_is_one_that_there_is(page):
 
 def check_command(line: str) -> None:
     """Whether the program takes these words."""
-    words = shlex.split(line, comments=True)
+    words = list(takewhile(">".__ne__, shlex.split(line, comments=True)))
     while words and re.fullmatch(r"\w+=\S+", words[0]):
         words.pop(0)
     program, *arguments = words

@@ -144,7 +144,8 @@ def test_groups_are_not_divided_between_those_who_choose_and_judge():
 
 
 def test_a_sweep_has_the_same_space():
-    config = sweep_config(tuning(), "mAP50")
+    config = sweep_config("rates", tuning(), "mAP50")
+    assert config["command"][1:] == ["kedro", "tune", "rates", "--settings", "${args_json}"]
     assert config["metric"] == {"name": "mAP50", "goal": "maximize"}
     assert config["run_cap"] == 8
     assert config["parameters"] == {
@@ -154,6 +155,28 @@ def test_a_sweep_has_the_same_space():
         "epochs": {"distribution": "int_uniform", "min": 2, "max": 6},
         "loss": {"values": ["focal", {"dice": 1}]},
     }  # fmt: skip
+
+
+def test_settings_that_are_given_are_trained_with_and_no_others(tmp_path):
+    search(tmp_path, tuning(trials=3, pruning=False))
+    given = {"optimizer.learning_rate": 0.02, "epochs": 6, "loss": {"dice": 1}}
+    table = search(tmp_path, tuning(trials=3, given=given))
+    assert len(table) == 4
+    assert json.loads(table["settings"].iloc[-1]) == given
+    assert best_first(table)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 3}, "given should hold what space holds: loss, optimizer.learning_rate"),
+        ({**BASE, "epochs": 7}, "given.epochs: 7 is not in its space"),
+        ({**BASE, "loss": "lovasz"}, "given.loss: 'lovasz' is not in its space"),
+    ],
+)
+def test_settings_outside_of_the_space_are_refused(given, message):
+    with pytest.raises(ValidationError, match=message):
+        tuning(given=given)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from kedro.pipeline import Pipeline
 
 from recycling.cli.compare import compare
 from recycling.cli.core import catalog_of, context_of, message_for_user, one_line_errors
-from recycling.cli.experiments import experiments, noise, study, tune
+from recycling.cli.experiments import experiments, noise, study
+from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
 from recycling.sessions import check_runner

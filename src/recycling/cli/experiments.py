@@ -1,4 +1,4 @@
-"""`kedro experiments`, `kedro compare`, `kedro study` and `kedro noise`."""
+"""`kedro experiments`, `kedro study` and `kedro noise`."""
 
 from __future__ import annotations
 
@@ -126,37 +126,6 @@ def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:
 def study(env: str | None, name: str) -> None:
     """Train what NAME, a study, lacks, and compare its arms."""
     _run_study(env, name, {})
-
-
-@click.command()
-@env_option
-@click.argument("name")
-@one_line_errors
-def tune(env: str | None, name: str) -> None:
-    """Search the settings that NAME, a section of tuning, describes; go on if it has begun."""
-    from kedro.framework.project import pipelines
-    from kedro.framework.session import KedroSession
-
-    from recycling.experiments import ExperimentError
-
-    with KedroSession.create(env=env) as created:
-        session: Any = created
-        session.load_context()
-        known = [key.removeprefix("tune_") for key in pipelines if key.startswith("tune_")]
-        if name not in known:
-            listed = ", ".join(known) or "none; describe one under tuning in a parameters file"
-            raise ExperimentError(f"no search {name!r}; there are {listed}")
-        needed = pipelines[f"tune_{name}"].inputs() & pipelines["__default__"].all_outputs()
-        session.run(to_outputs=sorted(needed), only_missing_outputs=True)
-    with KedroSession.create(env=env) as created:
-        session = created
-        catalog = session.load_context().catalog
-        session.run(pipeline_names=[f"tune_{name}"])  # it goes on, also where it has a result
-        result, trials = (catalog.load(f"tuning.{name}.{kind}") for kind in ("result", "trials"))
-    print_table(trials)
-    click.echo(result["sentence"])
-    click.echo("as an entry for models.yml:")
-    click.echo(result["entry"])
 
 
 @click.command()

@@ -85,6 +85,7 @@ class Tuning(Settings):
         workers: Trainings at a time, a process each.
         pruning: Whether a training that is worse than most were after as many epochs is ended.
         seed: Of what is drawn.
+        given: Settings of one training, as an agent of a sweep gives them; no others are drawn.
     """
 
     base: str
@@ -95,6 +96,17 @@ class Tuning(Settings):
     workers: int = Field(default=1, ge=1)
     pruning: bool = True
     seed: int = 0
+    given: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _what_is_given_is_in_the_space(self) -> Tuning:
+        if self.given is not None:
+            if unlike := sorted(self.given.keys() ^ self.space.keys()):
+                raise ValueError(f"given should hold what space holds: {', '.join(unlike)}")
+            known = _as_drawn(self.given, self.space)
+            for name in self.given.keys() - known.keys():
+                raise ValueError(f"given.{name}: {self.given[name]!r} is not in its space")
+        return self
 
     @model_validator(mode="after")
     def _values_are_there(self) -> Tuning:
@@ -248,7 +260,7 @@ def _distribution(values: Range | list[Any]) -> BaseDistribution:
 
 
 def work(study: Study, tuning: Tuning, train: Train) -> None:
-    """Try settings until there are enough trials, or the time is up.
+    """Try settings until there are enough trials, or the time is up; or those that are given.
 
     Args:
         study: The study, perhaps shared with other processes.
@@ -281,6 +293,10 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
                 raise optuna.TrialPruned from error
             raise
 
+    if tuning.given is not None:
+        study.enqueue_trial(_as_drawn(tuning.given, tuning.space))
+        study.optimize(objective, n_trials=1, catch=(BackendError,))
+        return
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     if len(study.get_trials(deepcopy=False, states=done)) >= tuning.trials:
         return
@@ -341,22 +357,23 @@ def importance(study: Study) -> dict[str, float]:
         return {}
 
 
-def sweep_config(tuning: Tuning, metric: str) -> dict[str, Any]:
-    """The same search as a sweep of Weights & Biases.
+def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
+    """The same search as a sweep of Weights & Biases, for `wandb sweep`.
 
     Args:
+        name: Of the search.
         tuning: What is searched.
         metric: What it is scored by.
 
     Example:
         >>> tuning = Tuning(base="yolox", space={"epochs": {"low": 4, "high": 8}})
-        >>> sweep_config(tuning, "mAP50")["parameters"]
+        >>> sweep_config("longer", tuning, "mAP50")["parameters"]
         {'epochs': {'distribution': 'int_uniform', 'min': 4, 'max': 8}}
     """
     parameters: dict[str, Any] = {}
-    for name, values in tuning.space.items():
+    for setting, values in tuning.space.items():
         if isinstance(values, list):
-            parameters[name] = {"values": values}
+            parameters[setting] = {"values": values}
             continue
         kind = "uniform"
         if values.log:
@@ -368,10 +385,13 @@ def sweep_config(tuning: Tuning, metric: str) -> dict[str, Any]:
         ends = (int(values.low), int(values.high)) if kind == "int_uniform" else (
             values.low, values.high
         )  # fmt: skip
-        parameters[name] = {"distribution": kind, "min": ends[0], "max": ends[1]}
+        parameters[setting] = {"distribution": kind, "min": ends[0], "max": ends[1]}
         if kind == "q_uniform":
-            parameters[name]["q"] = values.step
+            parameters[setting]["q"] = values.step
     return {
+        "name": name,
+        "program": "kedro",
+        "command": ["${env}", "kedro", "tune", name, "--settings", "${args_json}"],
         "method": "bayes",
         "metric": {"name": metric, "goal": "maximize"},
         "run_cap": tuning.trials,
