@@ -66,7 +66,7 @@ def every_two(hashes: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def random_hashes(n_hashes: int, *, random_state: int) -> pd.Series:
-    """Hashes of unlike pictures, and one in twenty of a picture like another one."""
+    """Hashes of unlike images, and one in twenty of an image like another one."""
     rng = np.random.default_rng(random_state)
     bits = rng.integers(0, 2**64, n_hashes, dtype=np.uint64)
     n_near = n_hashes // 20

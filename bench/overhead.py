@@ -1,6 +1,6 @@
 """A training through our backend beside the library's own route, what ``tools/train.py`` does.
 
-Both train one config on the same pictures in one process, in turn: mmengine's
+Both train one config on the same images in one process, in turn: mmengine's
 ``Runner.from_cfg(config).train()`` with its own checkpoint after each epoch, and
 `MMEngineBackend.train`, which checks its input, watches the loss, keeps a state after each epoch
 and writes the checkpoint. Both read the recipe and write the annotation file.
@@ -37,16 +37,16 @@ TARGET = 1 / 1.03
 
 
 def run(*, quick: bool) -> list[Row]:
-    n_pictures, epochs, turns = (16, 2, 1) if quick else (400, 2, 80)
+    n_images, epochs, turns = (16, 2, 1) if quick else (400, 2, 80)
     with TemporaryDirectory() as folder:
-        data = noise(Path(folder, "pictures"), n_pictures)
+        data = noise(Path(folder, "images"), n_images)
         model = Model(
             task="cls", backend="mmpretrain", recipe=RECIPE.stem, image_size=64,
             epochs=epochs, batch_size=16, optimizer={"learning_rate": 1e-3},
         )  # fmt: skip
         runs = (Path(folder, str(number)) for number in count())
         routes = {"library": with_library, "ours": with_backend}
-        for route in routes.values():  # imports, and the first look at each picture
+        for route in routes.values():  # imports, and the first look at each image
             route(model, data, next(runs))
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in routes}
         for turn in range(turns):
@@ -60,7 +60,7 @@ def run(*, quick: bool) -> list[Row]:
     # Trainings of one route differ by a tenth among themselves: the ratio is only so sure.
     ratios = np.log(clock["library"] / clock["ours"])
     error = ratios.std() / np.sqrt(turns)
-    what = f"{epochs} epochs of {n_pictures} pictures"
+    what = f"{epochs} epochs of {n_images} images"
     rows = [
         Row(f"{what}, {seconds}", "Runner.train", *(float(taken[name].mean()) for name in routes))
         for seconds, taken in (("on the clock", clock), ("of the processors", processors))
@@ -104,15 +104,15 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
             runner.train()
 
 
-def noise(folder: Path, n_pictures: int) -> TrainingData:
+def noise(folder: Path, n_images: int) -> TrainingData:
     import cv2
 
     folder.mkdir()
     rng = np.random.default_rng(0)
-    numbers = range(1, n_pictures + 1)
+    numbers = range(1, n_images + 1)
     for number in numbers:
-        picture = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), picture)
+        image = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
     images = pd.DataFrame(
         {
             "image_id": numbers,
