@@ -109,6 +109,10 @@ def render_figure(figure: Figure, description: str) -> Markup:
     import matplotlib as mpl
 
     content = BytesIO()
+    # `savefig` would lay it out by drawing it once more than needed.
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     # Text stays text; names within it are the same each time.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "recycling"}):
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})

@@ -105,7 +105,7 @@ def _table(predictions: Sequence[PredictedImage]) -> wandb.Table:
     import wandb
 
     rows: list[Iterable[Any]] = [
-        [each.predictions, each.file_name, each.objects, wandb.Image(each.overlay)]
+        [each.predictions, each.file_name, each.objects, wandb.Image(each.overlay, file_type="jpg")]
         for each in predictions
     ]
     return wandb.Table(["predictions", "image", "objects", "overlay"], data=rows)
