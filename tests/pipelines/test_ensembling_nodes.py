@@ -280,6 +280,51 @@ def test_without_truth_there_is_no_score_and_the_report_says_so(annotations):
     assert scores_collector([])(final=metrics, a=metrics)["ensemble"] is None
 
 
+def test_the_report_on_an_ensemble_that_kept_the_default_leaves_the_rest_to_the_default_s():
+    scored = Metrics("mAP50", 0.5, {}, {})
+    known = {
+        "explanation": {
+            "out_of_fold": True,
+            "ensemble": scored.to_dict(),
+            "members": {},
+            "interval": {},
+        },
+        "contributions": None,
+        "class_gains": None,
+        "error_correlation": None,
+        "agreement": None,
+        "changes": np.zeros((8, 8, 3), np.uint8),
+        "overlays": np.zeros((8, 8, 3), np.uint8),
+        "confusion": None,
+        "mistakes": None,
+        "test_metrics": scored,
+    }
+    page = page_writer("det", "searched", "final")(**known, choices=ways_of_choosing(gain=0.01))
+    assert "this is the same ensemble as final" in page
+    assert "kept the default" in page
+    assert "Where the ensemble changed most" not in page
+    page = page_writer("det", "searched", "final")(**known, choices=ways_of_choosing(gain=0.1))
+    assert "this is the same ensemble" not in page
+    assert "Where the ensemble changed most" in page
+
+
+def ways_of_choosing(gain):
+    return pd.DataFrame(
+        {
+            "how": ["default", "greedy"],
+            "method": "nms",
+            "weights": "",
+            "settings": "",
+            "training_score": 0.6,
+            "held_out_score": [0.5, 0.5 + gain],
+            "gain": [0.0, gain],
+            "gain_error": [0.0, 0.05],
+            "unit": "40 images",
+            "fold 0": 0.5,
+        }
+    )
+
+
 def test_thresholds_of_boxes_are_at_an_overlap_of_one_half_whatever_they_are_scored_by(annotations):
     found = boxes((1, 5, 0.8, 2, 2, 12, 10), (2, 7, 0.4, 15, 5, 35, 25), (2, 7, 0.3, 0, 0, 5, 5))
     both = {"a": found, "b": found}

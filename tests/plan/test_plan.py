@@ -344,6 +344,23 @@ def test_masks_are_voted_on_softly_where_the_settings_of_all_or_of_one_ensemble_
     assert not ensemble(plan, "seg", "hard").search.probabilities
 
 
+def test_a_searched_ensemble_knows_which_one_it_is_where_the_default_is_kept():
+    parameters = {
+        "models": {"a": SEGMENTER, "b": SEGMENTER},
+        "ensembles": {
+            "searched": {"members": "all", "search": {}},
+            "a_alone": {"members": ["a"], "search": {}},
+        },
+    }
+    plan = read_plan(parameters, "models.yml")
+    assert ensemble(plan, "seg", "searched").default == FINAL
+    assert ensemble(plan, "seg", "a_alone").default is None
+    own = {"final": {"members": "all", "seg": {"method": "soft_vote"}}}
+    probable = {"a": PROBABLE, "b": PROBABLE}
+    other = {**parameters, "models": probable, "ensembles": parameters["ensembles"] | own}
+    assert ensemble(read_plan(other, "models.yml"), "seg", "searched").default is None
+
+
 def test_an_ensemble_is_explained_out_of_fold_where_its_models_have_a_fold_in_common(tmp_path):
     models = {
         "a": {**CLASSIFIER, "folds": [0, 1]},

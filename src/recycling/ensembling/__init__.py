@@ -75,6 +75,7 @@ from recycling.ensembling.search.selection import (
     Scores,
     best_member,
     choice_sentence,
+    chosen_row,
     greedy_selection,
 )
 from recycling.ensembling.warm_up import compile_kernels
@@ -116,6 +117,7 @@ __all__ = [
     "calibrate_masks",
     "calibration_of",
     "choice_sentence",
+    "chosen_row",
     "class_problem",
     "compile_kernels",
     "count_planes",

@@ -50,7 +50,7 @@ from recycling.diagnostics import (
     probability_changes,
     score_thresholds,
 )
-from recycling.ensembling import Choices, History, Ranking, model_of
+from recycling.ensembling import Choices, History, Ranking, chosen_row, model_of
 from recycling.evaluation import (
     BoxMatches,
     BoxMetric,
@@ -91,6 +91,9 @@ Explanation: TypeAlias = dict[str, Any]
 """`out_of_fold`: whether it is of out-of-fold predictions, or else of the test images. The metrics
 of the `ensemble` and by name of its `members`, the `interval` of its score, and for boxes the
 `thresholds` of all of them at which F1 is best."""
+
+_OWN = ("metrics", "out_of_fold", "interval", "test_metrics", "choices", "search_history")
+"""What the report says of an ensemble whose search kept the default, which has a report."""
 
 MISTAKES: Mapping[Task, int] = {"cls": 16, "det": 6, "seg": 6}
 """How many crops or images show where an ensemble is wrong."""
@@ -146,8 +149,8 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
                                      "fused": test_fused,
                                      "explanation": f"{space}.explanation"},
              f"{space}.mistakes", name="draw_mistakes", namespace=space),
-        node(page_writer(task, ensemble.name), page, f"{space}.report", name="write_report",
-             namespace=space),
+        node(page_writer(task, ensemble.name, ensemble.default), page, f"{space}.report",
+             name="write_report", namespace=space),
     ]  # fmt: skip
 
 
@@ -471,8 +474,15 @@ def compare_leaderboard(
     return compare_with_leaderboard({**by_model, **scores}, leaderboard)
 
 
-def page_writer(task: Task, name: str) -> Callable[..., str]:
-    """A node function that writes the report on one ensemble."""
+def page_writer(task: Task, name: str, default: str | None = None) -> Callable[..., str]:
+    """A node function that writes the report on one ensemble.
+
+    Args:
+        task: What is fused.
+        name: The ensemble's.
+        default: The ensemble that it is where a search keeps the default, if there is one: the
+            page then says so, and leaves to the other's what would be the same on both.
+    """
 
     def write_report(
         explanation: Explanation,
@@ -516,6 +526,8 @@ def page_writer(task: Task, name: str) -> Callable[..., str]:
             "search_history": search_history,
             "leaderboard": leaderboard,
         }
+        if default is not None and choices is not None and chosen_row(choices) == 0:
+            values = {key: values[key] for key in _OWN} | {"same_as": default}
         return report_page(f"{TITLE[task]}: {name}", values)
 
     return write_report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
@@ -195,10 +196,23 @@ def resolve_ensembles(
         if not own:
             continue
         found = [_resolved(n, ens, task, own, parameters, where) for n, ens in ensembles.items()]
-        plans += [plan for plan in found if plan.members]
+        plans += [_with_default(plan, found) for plan in found if plan.members]
         if not any(plan.name == FINAL and plan.members for plan in found):
             raise PlanError(f"{where}: ensembles.final has no member for {task!r}; name one")
     return tuple(plans)
+
+
+def _with_default(plan: EnsemblePlan, plans: Sequence[EnsemblePlan]) -> EnsemblePlan:
+    """The plan, with the name of the ensemble that it is where its search keeps the default."""
+    if plan.search is None:
+        return plan
+    alike = [
+        other.name
+        for other in plans
+        if other.search is None and not other.is_teacher
+        and (other.members, other.settings) == (plan.members, plan.settings)
+    ]  # fmt: skip
+    return replace(plan, default=alike[0]) if alike else plan
 
 
 def _resolved(

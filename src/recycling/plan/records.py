@@ -178,6 +178,8 @@ class EnsemblePlan:
         learns: What its method takes from labels.
         calibrates: Whether scores are, or may be, calibrated on out-of-fold predictions.
         search: How it is searched for, if it is.
+        default: The ensemble of `models.yml` that it is where a search keeps the default; None
+            where there is none.
         leaderboard: The dataset that compares validation and leaderboard, on its report.
         test: The dataset of the test images, and of what is asked about them.
     """
@@ -190,6 +192,7 @@ class EnsemblePlan:
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
     calibrates: bool = False
     search: SearchPlan | None = None
+    default: str | None = None
     leaderboard: str | None = None
     test: str = "test.annotations"
 

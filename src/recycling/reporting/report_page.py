@@ -22,6 +22,7 @@ def report_page(title: str, values: Mapping[str, object]) -> str:
             - `test_metrics`, `test_members`: those on the test images, and of the members by name;
             - `interval`: `low` and `high`, between which its score lies by the bootstrap over
               groups of images; empty where no truth is known;
+            - `same_as`: the name of another ensemble that is the same, whose page shows the rest;
             - `members`: the metrics of each member, by name;
             - `weights`: how much each member counts, by name;
             - `objects`: what the members agree on, in the plural: ``boxes``;

@@ -40,10 +40,10 @@ from recycling.ensembling.search.selection import (
     choices_table,
     choose_best_member,
     choose_greedily,
+    chosen_row,
     in_words,
     keep_default,
     leave_out_worst,
-    taken,
 )
 from recycling.progress import progress_bar
 from recycling.tables import Column, Schema, register_table
@@ -116,7 +116,7 @@ class Found:
         chosen among a few by the very score that it reports, which flatters it a little where they
         are close.
         """
-        return self.choices[taken(self.table())]
+        return self.choices[chosen_row(self.table())]
 
     def table(self) -> Choices:
         """The ways of choosing side by side; schema `CHOICES`."""

@@ -366,7 +366,7 @@ def choices_table(choices: Sequence[Choice]) -> Choices:
     return Choices(CHOICES.conform(pd.DataFrame(rows), where="choices"))
 
 
-def taken(choices: Choices) -> int:
+def chosen_row(choices: Choices) -> int:
     """Which way of choosing is taken: the default, unless one is better beyond chance.
 
     Args:
@@ -379,7 +379,7 @@ def taken(choices: Choices) -> int:
     >>> ways = pd.DataFrame(
     ...     {"held_out_score": [0.5, 0.6, 0.7], "gain": [0, 0.1, 0.2], "gain_error": [0, 0.05, 0.3]}
     ... )
-    >>> taken(Choices(ways))
+    >>> chosen_row(Choices(ways))
     1
     """
     score = choices["held_out_score"].where(choices["gain"] > choices["gain_error"])
@@ -396,7 +396,7 @@ def choice_sentence(choices: Choices) -> str:
         A sentence without a full stop, like "kept the default: the best found (greedy) is 0.004 +-
         0.007 better on held-out parts (standard error over 400 images)".
     """
-    row = taken(choices)
+    row = chosen_row(choices)
     others = choices.iloc[1:].sort_values("held_out_score", ascending=False, kind="stable")
     best = choices.iloc[row] if row else others.iloc[0]
     worth = f"{abs(best['gain']):.3f} +- {best['gain_error']:.3f}"

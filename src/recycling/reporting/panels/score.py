@@ -18,6 +18,10 @@ _SCORE = """
 {%- if interval %}, {{ interval }} on other groups of images{% endif %}.
 {%- if test is not none %} On the test images: {{ "%.4f" | format(test) }}.{% endif %}</p>
 """
+_SAME = """
+<p>The search kept the default, so this is the same ensemble as {{ name }}, whose page shows its
+members and its mistakes.</p>
+"""
 _NO_SCORE = "<p>No truth is known, so there is no score.</p>"
 
 
@@ -27,10 +31,12 @@ def score(
     interval: Mapping[str, float] | None = None,
     out_of_fold: bool = False,
     test_metrics: Metrics | None = None,
+    same_as: str | None = None,
 ) -> list[Markup]:
     """The score with its interval, and that of each size of objects, where boxes were scored."""
+    same = [] if same_as is None else [render_text(_SAME, name=same_as)]
     if isnan(metrics.score):
-        return [render_text(_NO_SCORE), *_sizes(metrics)]
+        return [*same, render_text(_NO_SCORE), *_sizes(metrics)]
     test = None
     if out_of_fold and test_metrics is not None and not isnan(test_metrics.score):
         test = test_metrics.score
@@ -42,7 +48,7 @@ def score(
         interval="{low:.4f} to {high:.4f}".format(**interval) if interval else None,
         test=test,
     )
-    return [sentence, *_sizes(metrics)]
+    return [*same, sentence, *_sizes(metrics)]
 
 
 def _sizes(metrics: Metrics) -> list[Markup]:
