@@ -161,6 +161,7 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         base = {name: setting_of(model.model_dump(mode="json"), name) for name in tuning.space}
         prepare(study)
         try_base(study, tuning, base, partial(_train, job))
+        logger.info("tuning.%s: %s", plan.name, _ahead(tuning, trials_table(study)))
         _run(job)
         table = trials_table(study)
         order = best_first(table)
@@ -174,6 +175,15 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         return table, result, tuning_figure(plan.name, table, importance(study))
 
     return with_types(search_settings, metric=METRIC[plan.task])
+
+
+def _ahead(tuning: Tuning, done: Trials) -> str:
+    """How many trainings there are still to be, and how long one takes; the run cannot know it."""
+    left = 1 if tuning.given is not None else max(tuning.trials - len(done), 0)
+    return (
+        f"{len(done)} trainings are done, at most {left} are to come; one takes "
+        f"{done['minutes'].mean():.1f} minutes"
+    )
 
 
 def _described(job: _Job, training: Annotations, choosing: Annotations) -> str:
