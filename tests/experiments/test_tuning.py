@@ -103,6 +103,29 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path):
     assert open_study(tmp_path / "trials.journal", tuning()).trials[4].params == killed.params
 
 
+def test_a_search_that_goes_on_tries_nothing_again(tmp_path):
+    search(tmp_path, tuning(trials=4, pruning=False))
+    table = search(tmp_path, tuning(trials=8, pruning=False))
+    assert table["settings"].nunique() == 8
+
+
+def test_a_killed_training_took_until_its_last_epoch(tmp_path):
+    class Killed(BaseException):
+        """What no search catches."""
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        report(0.1)
+        if settings:
+            raise Killed
+        return 0.1
+
+    with pytest.raises(Killed):
+        search(tmp_path, tuning(), train)
+    before = open_study(tmp_path / "trials.journal", tuning()).trials[1]
+    table = search(tmp_path, tuning(trials=3))
+    assert table["minutes"].iloc[1] == before.user_attrs["minutes"]
+
+
 def test_a_training_that_is_worse_than_most_is_ended(tmp_path):
     def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
         try:

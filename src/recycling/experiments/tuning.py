@@ -186,14 +186,17 @@ def open_study(journal: Path, tuning: Tuning, warm_up: int = 2) -> Study:
     pruner = (
         MedianPruner(n_startup_trials=4, n_warmup_steps=warm_up) if tuning.pruning else NopPruner()
     )
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name="tuning",
         storage=JournalStorage(JournalFileBackend(str(journal))),
-        sampler=TPESampler(seed=tuning.seed, constant_liar=tuning.workers > 1),
         pruner=pruner,
         direction="maximize",
         load_if_exists=True,
     )
+    # With the seed alone a search that goes on would draw again what it has tried.
+    seed = tuning.seed + len(study.get_trials(deepcopy=False))
+    study.sampler = TPESampler(seed=seed, constant_liar=tuning.workers > 1)
+    return study
 
 
 def prepare(study: Study) -> None:
@@ -275,12 +278,14 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
         settings = suggest(trial, tuning.space)
         trial.set_user_attr("settings", settings)
         epochs, is_pruned = 0, False
+        began = perf_counter()
 
         def report(score: float) -> None:
             nonlocal epochs, is_pruned
             epochs += 1
             trial.report(score, epochs)
             trial.set_user_attr("epochs", epochs)
+            trial.set_user_attr("minutes", (perf_counter() - began) / 60)
             is_pruned = trial.should_prune()
             if is_pruned:
                 raise optuna.TrialPruned
