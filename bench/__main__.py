@@ -23,7 +23,7 @@ BENCHMARKS = (
     "viewer",
 )
 
-LONG = ("worlds",)
+LONG = ("worlds", "samples")
 """Those that take hours, which `all` leaves out."""
 
 
