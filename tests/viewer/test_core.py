@@ -16,8 +16,7 @@ from recycling.viewer.confusion import confusion_table
 from recycling.viewer.core import ImageSet, ViewerError, chosen_annotations, chosen_images
 from recycling.viewer.drawing import annotation_shapes, label_map_png, mask_path, outline_path
 from recycling.viewer.images import THUMBNAIL, reduced_image
-from recycling.viewer.markup import render
-from recycling.viewer.tiles import some
+from recycling.viewer.tiles import Tile, grid, paginate
 from viewer.drawn import HOSTILE, hostile_pool
 
 
@@ -81,8 +80,8 @@ def test_a_link_escapes_what_it_holds():
 
 
 def test_a_page_beyond_the_last_is_the_last():
-    assert some([1, 2, 3], Address("/", {"page": "9"}), "images", 2).items == [3]
-    assert some([], Address("/", {"page": "-4"}), "images").page == 1
+    assert paginate([1, 2, 3], Address("/", {"page": "9"}), "images", 2).items == [3]
+    assert paginate([], Address("/", {"page": "-4"}), "images").page == 1
 
 
 def test_an_outline_runs_around_the_pixels_of_its_mask():
@@ -112,10 +111,8 @@ def test_names_with_html_in_them_are_text_in_a_drawing():
     pool = hostile_pool()
     images = ImageSet("pool.annotations", pool, ImageFolder("images"))
     shapes = annotation_shapes(images.on(1).to_dict("records"), images.categories, (60, 80))
-    html = render("tiles.html", kind="", more=some([], Address("/"), "images"), tiles=[
-        {"source": "x", "width": 80, "height": 60, "title": "<b>", "link": '"><script>',
-         "shapes": shapes, "lines": [HOSTILE], "view": None, "maps": (), "labels": True}
-    ])  # fmt: skip
+    tile = Tile("x", 80, 60, "<b>", '"><script>', shapes, [HOSTILE])
+    html = grid([tile])
     assert "<script" not in html
     assert "<img" not in html
     assert "<b>&lt;b&gt;</b>" in html

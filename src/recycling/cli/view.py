@@ -8,7 +8,8 @@ from typing import Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, message_for_user, one_line_errors, show_sample
+from recycling.cli.core import context_of, one_line_errors, show_sample
+from recycling.errors import message_for_user
 
 
 @click.command()

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,18 +18,10 @@ from numpy.typing import NDArray
 from recycling.annotations import Annotations, ImageFolder
 from recycling.datasets import PathDataset
 from recycling.errors import listed
+from recycling.evaluation import is_of_size
 from recycling.reporting.layout import category_colours
 from recycling.sides import Side, Workplace
 from recycling.splitting import Folds
-
-Size = Literal["small", "medium", "large"]
-
-SIZES: dict[Size, tuple[float, float]] = {
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, float("inf")),
-}
-"""Square pixels, from and up to, as COCO has them."""
 
 _IMAGE_SET = re.compile(r"(?:.+[._])?(?:annotations|truth|crops)")
 _PART = re.compile(r"(?<![^._])(train|pool|test)(?![^._])")
@@ -104,6 +96,15 @@ class ImageSet:
             raise ViewerError(f"{self.name}: no image {image_id}; there are {len(self.images):,}")
         return self.images[image_id]
 
+    def size(self, image_id: int) -> tuple[int, int]:
+        """Height and width of an image, pixels.
+
+        Raises:
+            ViewerError: There is no such image.
+        """
+        image = self.image(image_id)
+        return int(image["height"]), int(image["width"])
+
     def file(self, image_id: int) -> Path:
         """The file of an image.
 
@@ -162,7 +163,7 @@ class Holdings:
         if not self.is_there(name):
             raise ViewerError(f"{name}: not there; kedro status says what makes it")
         dataset = self._dataset(name)
-        return self.keep("value", name, _stamp(dataset), dataset.load)
+        return self.keep("value", name, dataset.written(), dataset.load)
 
     def _dataset(self, name: str) -> PathDataset[Any]:
         # The dataset itself: a load through the catalog would validate what is only looked at.
@@ -172,7 +173,14 @@ class Holdings:
         return dataset
 
     def keep(self, kind: str, name: str, stamp: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made anew where the stamp is another one than before."""
+        """What `make` gives, made anew where the stamp is another one than before.
+
+        Args:
+            kind: What it is, such as `value` of a dataset.
+            name: Which one of its kind.
+            stamp: Of what it is made of: a time, or ids of kept values.
+            make: Makes it.
+        """
         kept = self._kept.get((kind, name))
         if kept is None or kept[0] != stamp:
             kept = self._kept[kind, name] = (stamp, make())
@@ -196,7 +204,7 @@ class Holdings:
             known = listed(self.image_sets) or "none yet; kedro run makes them"
             raise ViewerError(f"no images {name!r}; there are {known}")
         annotations = self.load(name)
-        make = lambda: ImageSet(name, annotations, self.folder(part))  # noqa: E731
+        make = partial(ImageSet, name, annotations, self.folder(part))
         return cast(ImageSet, self.keep("set", name, id(annotations), make))
 
     def folder(self, part: str) -> ImageFolder:
@@ -240,8 +248,8 @@ class Holdings:
         elif self.workplace.is_run(name):
             raise ViewerError(f"no model, ensemble or CSV file {name!r}; {self._known_sides()}")
         made = [n for n in self.there(_PREDICTED.pattern) if n.startswith(f"{name}.")]
-        stamps = tuple(_stamp(self._dataset(n)) for n in made)
-        return cast(Side, self.keep("side", name, stamps, lambda: self.workplace.side(name)))
+        stamps = tuple(self._dataset(n).written() for n in made)
+        return cast(Side, self.keep("side", name, stamps, partial(self.workplace.side, name)))
 
     def checkpoints(self, side: str) -> list[str]:
         """The datasets of the checkpoints of a model, or of one fold of it."""
@@ -302,7 +310,7 @@ def chosen_images(
     images: ImageSet,
     *,
     category_id: int | None = None,
-    size: Size | None = None,
+    size: str | None = None,
     group: str | None = None,
     fold: int | None = None,
     folds: dict[int, int] | None = None,
@@ -333,7 +341,7 @@ def chosen_annotations(
     images: ImageSet,
     *,
     category_id: int | None = None,
-    size: Size | None = None,
+    size: str | None = None,
     image_ids: Sequence[int] | None = None,
     order: Literal["table", "largest", "smallest"] = "table",
 ) -> pd.DataFrame:
@@ -342,7 +350,7 @@ def chosen_annotations(
     Args:
         images: The images that they are on.
         category_id: Of this category.
-        size: Of this size, by their area.
+        size: Of this size, by their area: one of `recycling.evaluation.SIZES`.
         image_ids: On these images.
         order: As in the table, or by area.
     """
@@ -351,8 +359,7 @@ def chosen_annotations(
     if category_id is not None:
         keep &= (table["category_id"] == category_id).to_numpy()
     if size is not None:
-        low, high = SIZES[size]
-        keep &= ((table["area"] >= low) & (table["area"] < high)).to_numpy()
+        keep &= is_of_size(table["area"], size).to_numpy()
     if image_ids is not None:
         keep &= table["image_id"].isin(image_ids).to_numpy()
     found = table[keep]
@@ -361,5 +368,20 @@ def chosen_annotations(
     return found.sort_values("area", ascending=order == "smallest", kind="stable")
 
 
-def _stamp(dataset: PathDataset[Any]) -> float | None:
-    return dataset.written()
+def search_images(images: ImageSet, ids: list[int], text: str | None) -> list[int]:
+    """Those images whose file name holds a text, or whose id it is.
+
+    Args:
+        images: The set.
+        ids: Among these.
+        text: What is looked for; None for all.
+    """
+    if text is None:
+        return ids
+    looked_for = text.casefold()
+    return [
+        image_id
+        for image_id in ids
+        if str(image_id) == text
+        or looked_for in str(images.image(image_id)["file_name"]).casefold()
+    ]

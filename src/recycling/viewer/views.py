@@ -92,16 +92,16 @@ def image_address(images: ImageSet, image_id: int, *, full: bool = False) -> str
     return f"/images/{quote(images.name)}/{image_id}/{side}"
 
 
-def around(ids: Sequence[int], image_id: int) -> tuple[int | None, int | None]:
-    """The images before and after one.
+def neighbours(ids: Sequence[int], number: int) -> tuple[int | None, int | None]:
+    """The ids before and after one, of images or annotations.
 
-    >>> around([3, 5, 8], 5), around([3, 5, 8], 8)
+    >>> neighbours([3, 5, 8], 5), neighbours([3, 5, 8], 8)
     ((3, 8), (5, None))
     """
-    if image_id not in ids:
+    if number not in ids:
         return None, None
-    place = list(ids).index(image_id)
-    return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
+    index = list(ids).index(number)
+    return (ids[index - 1] if index else None), (ids[index + 1] if index + 1 < len(ids) else None)
 
 
 def link_to(address: Address, key: str, value: int | None, **changes: object) -> str | None:

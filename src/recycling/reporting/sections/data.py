@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.anchor_proposal import anchor_report
+from recycling.evaluation import SIZES, is_of_size
 from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import cleaning_figure
 from recycling.reporting.pages import (
@@ -27,9 +28,6 @@ from recycling.reporting.style import ACCENT, INK, PALE, QUIET, despine, new_fig
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LIMITS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
-"""Areas of objects by size as COCO has them, square pixels."""
 
 _RULES = {"rule": "rule", "does": "what it does", "rows": "rows", "reason": "why, for example"}
 
@@ -61,7 +59,7 @@ def data_page(
                 render_figure(distributions_figure(objects, annotations.images),
                               "objects by class, by image and by size"),
                 render_table(_by_class(objects), {"share": ".1%", **dict.fromkeys(
-                    ("objects", "images", *LIMITS), ",")}),
+                    ("objects", "images", *SIZES), ",")}),
             ]),
             ("Proposed anchors", _anchors(annotations)),
         ]  # fmt: skip
@@ -191,21 +189,16 @@ def _sentences(annotations: Annotations, objects: pd.DataFrame) -> Iterator[str]
             f"{counts.index[0]} is the most frequent class ({counts.iloc[0]:,}), "
             f"{counts.index[-1]} the rarest ({counts.iloc[-1]:,})"
         )
-        shares = {size: _within(objects["area"], size).mean() for size in LIMITS}
+        shares = {size: is_of_size(objects["area"], size).mean() for size in SIZES}
         said = ", ".join(f"{share:.0%} {size}" for size, share in shares.items())
         yield f"sizes of objects: {said}"
-
-
-def _within(areas: pd.Series, size: str) -> pd.Series:
-    low, high = LIMITS[size]
-    return (areas > low) & (areas <= high)
 
 
 def _by_class(objects: pd.DataFrame) -> pd.DataFrame:
     """Objects, images and sizes of each class, the most frequent first."""
     groups = objects.groupby("category", sort=False)
-    sizes = {size: _within(objects["area"], size).groupby(objects["category"]).sum()
-             for size in LIMITS}  # fmt: skip
+    sizes = {size: is_of_size(objects["area"], size).groupby(objects["category"]).sum()
+             for size in SIZES}  # fmt: skip
     counts = {"objects": groups.size(), "images": groups["image_id"].nunique()}
     table = pd.DataFrame({**counts, **sizes})
     table.insert(1, "share", table["objects"] / len(objects))
