@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from test_chain import copy_project
+from clone import copy_project
 
 SCRIPT = """
 import json, sys
