@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -165,6 +166,10 @@ class Holdings:
         dataset = self._dataset(name)
         return self.keep("value", name, dataset.written(), dataset.load)
 
+    def png(self, name: str) -> str:
+        """A figure, which is stored as PNG, in the address of an image."""
+        return data_address("png", self._dataset(name).content())
+
     def _dataset(self, name: str) -> PathDataset[Any]:
         # The dataset itself: a load through the catalog would validate what is only looked at.
         with self._looking:
@@ -294,6 +299,19 @@ def categories_of(table: pd.DataFrame) -> dict[int, Category]:
         int(number): Category(int(number), str(name), "#{:02x}{:02x}{:02x}".format(*colour))
         for number, name, colour in zip(table["category_id"], table["name"], colours, strict=True)
     }
+
+
+def data_address(kind: str, content: bytes) -> str:
+    """An image in its own address.
+
+    Args:
+        kind: Its format: `png` or `jpeg`.
+        content: Its file.
+
+    >>> data_address("png", b"abc")
+    'data:image/png;base64,YWJj'
+    """
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
 
 
 def part_of(name: str) -> str | None:

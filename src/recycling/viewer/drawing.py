@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, annotation_mask
 from recycling.predictions import IGNORE, LabelMap
-from recycling.viewer.core import Category
+from recycling.viewer.core import Category, data_address
 
 Dash: TypeAlias = Literal["solid", "dashed", "dotted", "long"]
 
@@ -251,7 +250,7 @@ def label_map_png(label_map: LabelMap, categories: Mapping[int, Category]) -> st
     image.putpalette(palette)
     buffer = BytesIO()
     image.save(buffer, "PNG", transparency=0)
-    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_address("png", buffer.getvalue())
 
 
 def close_up(boxes: Sequence[Box]) -> str:

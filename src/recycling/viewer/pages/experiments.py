@@ -191,13 +191,25 @@ def _what_differs(first: Side, other: Side) -> Sequence[str]:
 
 
 def _studies(view: View) -> None:
-    """Each study: what may be said, its arms and effects."""
-    for name in view.holdings.there(r"study\.\w+\.summary"):
-        study = name.rpartition(".")[0]
-        summary = view.holdings.load(name)
-        view.html(render("heading.html", text=f"Study: {study.partition('.')[2]}"))
-        for sentence in summary["sentences"]:
-            view.say(sentence)
-        for kind in ("arms", "effects"):
-            if view.holdings.is_there(f"{study}.{kind}"):
-                view.html(_table(view.holdings.load(f"{study}.{kind}"), kind))
+    """Each study: what may be said, its arms and their effects."""
+    holdings = view.holdings
+    for summary in holdings.there(r"study\.\w+\.summary"):
+        study = summary.removesuffix(".summary")
+        arms, effects = (
+            _table(holdings.load(name), caption) if holdings.is_there(name) else ""
+            for name, caption in (
+                (f"{study}.arms", "the base, and each change"),
+                (f"{study}.effects", "each change beside the base, overall, by class and by size"),
+            )
+        )
+        figure = f"{study}.figure"
+        view.html(
+            render(
+                "study.html",
+                name=study.removeprefix("study."),
+                sentences=holdings.load(summary)["sentences"],
+                arms=arms,
+                figure=holdings.png(figure) if holdings.is_there(figure) else None,
+                effects=effects,
+            )
+        )

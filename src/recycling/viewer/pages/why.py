@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from recycling.backends.shared.activation_maps import METHODS, ActivationMap, As
 from recycling.errors import cut
 from recycling.viewer.chosen_image import ChosenImage, chosen_image, neighbour_links
 from recycling.viewer.controls import choice, field, part_choice, slider
-from recycling.viewer.core import ViewerError
+from recycling.viewer.core import ViewerError, data_address
 from recycling.viewer.drawing import Shape, box_path
 from recycling.viewer.later import later
 from recycling.viewer.markup import render
@@ -211,4 +210,4 @@ def _jpeg(image: NDArray[np.uint8]) -> str:
 
     buffer = BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_address("jpeg", buffer.getvalue())
