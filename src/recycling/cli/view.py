@@ -9,7 +9,6 @@ import click
 from kedro.framework.cli.utils import env_option
 
 from recycling.cli.core import context_of, one_line_errors, show_sample
-from recycling.errors import message_for_user
 
 
 @click.command()
@@ -39,5 +38,4 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
             host=host,
             port=port,
             token=token,
-            explain=message_for_user,
         )

@@ -21,13 +21,11 @@ class View:
         holdings: What the catalog holds.
         address: What is asked for.
         refresh: Builds the page anew, in the same state.
-        explain: The line that explains an error to a user; None for one that is ours to mend.
     """
 
     holdings: Holdings
     address: Address
     refresh: Callable[[], None]
-    explain: Callable[[BaseException], str | None]
 
     def html(self, content: Markup) -> None:
         """Put HTML on the page; data in it has been escaped by the templates."""
