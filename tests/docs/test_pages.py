@@ -140,7 +140,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for arguments in ((), ("--pipelines", "ensembling")):
         result = kedro(project, "run", *arguments, WANDB_MODE="offline")
         assert result.returncode == 0, result.stdout + result.stderr
-    for name, ensemble in (("mine.csv", "final"), ("yours.csv", "teacher")):
+    for name, ensemble in (("mine.csv", "final"), ("yours.csv", "searched")):
         made = project / f"data/07_model_output/det/{ensemble}/submission.csv"
         shutil.copy(made, project / name)
     return project

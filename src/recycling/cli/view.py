@@ -33,9 +33,4 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
         show_sample(context, catalog)
         runs = catalog.load("run_manifests")
         place = Workplace(catalog, runs, records_folder(context), context.params)
-        serve(
-            Holdings(catalog, place, names, files),
-            host=host,
-            port=port,
-            token=token,
-        )
+        serve(Holdings(catalog, place, names, files), host=host, port=port, token=token)

@@ -18,7 +18,7 @@ from nicegui.page_arguments import PageArguments
 from recycling.annotations.images.decoding import UnreadableImageError
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import Holdings, ViewerError
-from recycling.viewer.guard import LEAST, LOCAL, Guard
+from recycling.viewer.guard import LOCAL, SHORTEST, Guard
 from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
 from recycling.viewer.markup import render, why_not
 from recycling.viewer.pages import PAGES, Page
@@ -48,8 +48,10 @@ def serve(
     """
     if token is None and host not in LOCAL:
         raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
-    if token is not None and len(token) < LEAST:
-        raise ViewerError(f"--token: a token has {LEAST} characters or more, to be hard to guess")
+    if token is not None and len(token) < SHORTEST:
+        raise ViewerError(
+            f"--token: a token has {SHORTEST} characters or more, to be hard to guess"
+        )
     listening = _socket(host, port)
     app = application(holdings)
     name = f"[{host}]" if ":" in host else host
