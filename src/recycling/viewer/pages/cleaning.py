@@ -14,7 +14,7 @@ from markupsafe import Markup
 from recycling.annotations import BOX
 from recycling.viewer.controls import choice
 from recycling.viewer.core import ImageSet, ViewerError
-from recycling.viewer.drawing import Dash, Shape, box_path, close_up, outline_path
+from recycling.viewer.drawing import Box, Dash, Shape, box_path, close_up, outline_path
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import image_tile, link_within
 from recycling.viewer.tiles import Tile, grid, paginate
@@ -167,7 +167,7 @@ def _shape(
     return Shape(outline or box_path(box), box, label, colour, dash=dash)
 
 
-def _near(box: list[float], height: int, width: int) -> list[float]:
+def _near(box: Box, height: int, width: int) -> Box:
     """A box no further from the image than that is large: a raw one may be of any size."""
     limits = (width, height, width, height)
     return [min(max(edge, -limit), 2 * limit) for edge, limit in zip(box, limits, strict=True)]

@@ -82,12 +82,11 @@ def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
     """What is taken for what, and the images, those of the least overlap first."""
     _, html = _judged(view, predicted, score)
     key = f"{predicted.part}: {predicted.names[0]}: {score}"
-    make = partial(
-        image_overlaps,
-        predicted.images.annotations,
-        predicted.predictions(),
-        score_threshold=score,
-    )
+
+    def make() -> pd.Series[float]:
+        truth, predictions = predicted.images.annotations, predicted.predictions()
+        return image_overlaps(truth, predictions, score_threshold=score)
+
     overlaps = cast("pd.Series[float]", view.holdings.keep("overlaps", key, id(predicted), make))
     page = paginate([int(image_id) for image_id in overlaps.index], view.address, "images")
     tiles = []
