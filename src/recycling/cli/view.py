@@ -24,7 +24,7 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
 
     from recycling.hooks import records_folder
     from recycling.sides import Workplace
-    from recycling.viewer.core import Holdings
+    from recycling.viewer.holdings import Holdings
     from recycling.viewer.server import serve
 
     with context_of(env) as context:

@@ -13,7 +13,7 @@ import pandas as pd
 from recycling.annotations import BOX
 from recycling.predictions import LabelMap
 from recycling.sides import OUT_OF_FOLD, TEST, Side, common_images, only_on, shared_part
-from recycling.viewer.core import Category, Holdings, ImageSet, ViewerError
+from recycling.viewer.core import Category, ImageSet, ViewerError
 from recycling.viewer.drawing import (
     IGNORED,
     Dash,
@@ -24,6 +24,7 @@ from recycling.viewer.drawing import (
     label_map_png,
     mask_path,
 )
+from recycling.viewer.holdings import Holdings
 
 PARTS = {OUT_OF_FOLD: "out of fold", TEST: "test"}
 """What is predicted on, as it is called on a page."""

@@ -17,8 +17,9 @@ from nicegui.page_arguments import PageArguments
 
 from recycling.annotations.images.decoding import UnreadableImageError
 from recycling.viewer.addresses import Address
-from recycling.viewer.core import Holdings, ViewerError
+from recycling.viewer.core import ViewerError
 from recycling.viewer.guard import LOCAL, SHORTEST, Guard
+from recycling.viewer.holdings import Holdings
 from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
 from recycling.viewer.markup import render, why_not
 from recycling.viewer.pages import PAGES, Page

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from recycling.viewer.addresses import Address
-from recycling.viewer.core import Category, Holdings, ImageSet, ViewerError
+from recycling.viewer.core import Category, ImageSet, ViewerError
+from recycling.viewer.holdings import Holdings
 from recycling.viewer.images import SCREEN, THUMBNAIL
 
 

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from recycling.annotations import BOX
 from recycling.viewer.controls import category_choice, choice
-from recycling.viewer.core import ImageSet, ViewerError, part_of
+from recycling.viewer.core import ImageSet, ViewerError
 from recycling.viewer.drawing import annotation_shapes, close_up
+from recycling.viewer.holdings import part_of
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import annotation_tile, link_within
 from recycling.viewer.tiles import Tile, grid, paginate
