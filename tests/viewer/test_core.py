@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from recycling.annotations import ImageFolder
+from recycling.backends.shared.training_log import METRICS, add_line
 from recycling.viewer.addresses import Address
 from recycling.viewer.confusion import confusion_table
 from recycling.viewer.core import ImageSet, ViewerError, chosen_annotations, chosen_images
 from recycling.viewer.drawing import annotation_shapes, label_map_png, mask_path, outline_path
 from recycling.viewer.images import THUMBNAIL, reduced_image
+from recycling.viewer.pages.experiments import training_logs
 from recycling.viewer.tiles import Tile, grid, paginate
 from viewer.drawn import HOSTILE, hostile_pool
 
@@ -157,3 +159,12 @@ def test_a_reduced_image_is_made_once_and_anew_when_the_image_changes(tmp_path):
 def test_a_small_image_is_not_enlarged(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     assert Image.open(reduced_image(tmp_path / "a.png", THUMBNAIL, tmp_path)).size == (40, 30)
+
+
+def test_a_line_that_a_training_has_only_begun_is_not_shown(tmp_path):
+    log = tmp_path / "det.yolox.fold0" / METRICS
+    log.parent.mkdir()
+    add_line(log, {"epoch": 1, "loss": 3.0})
+    with log.open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    assert training_logs(tmp_path)["det.yolox.fold0"]["epoch"].tolist() == [1]
