@@ -113,11 +113,9 @@ class _Changes:
         image_id = int((was or now)["image_id"])
         is_known = image_id in self.images.images
         height, width = self.images.size(image_id) if is_known else _UNKNOWN
-        shapes = [
-            _shape(values, (height, width), colour, dash, self.names)
-            for values, colour, dash in ((was, BEFORE, "dashed"), (now, AFTER, "solid"))
-            if values
-        ]
+        size = (height, width)
+        shapes = [_shape(was, size, BEFORE, "dashed", self.names)] if was else []
+        shapes += [_shape(now, size, AFTER, "solid", self.names)] if now else []
         if after and "category_id" in before and "category_id" in after:
             names = (self.names.get(each["category_id"], "?") for each in (before, after))
             lines = [" → ".join(names), *lines]

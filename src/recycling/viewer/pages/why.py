@@ -27,7 +27,7 @@ from recycling.viewer.markup import render
 from recycling.viewer.predicted import Link, Predicted, predicted_by, predicted_shapes
 from recycling.viewer.views import View
 
-TITLES: dict[Method, str] = {
+TITLES: dict[str, str] = {
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
     "hires_cam": "HiResCAM",
