@@ -178,7 +178,7 @@ def test_pseudo_labels_are_shown_by_what_became_of_them(page):
     page.goto("/pseudo_labels")
     expect(page.locator("h1")).to_have_text("Pseudo-labels")
     for fate in ("kept", "ignored", "refused"):
-        choose(page, "what became of them", fate)
+        choose(page, "outcome", fate)
         expect(page.locator(".pager").last).to_contain_text(fate)
         assert page.locator("figure").count() > 0
 
@@ -232,7 +232,7 @@ def test_masks_and_classes_are_shown_as_well(page):
     source = page.locator("image.map").first.get_attribute("href")
     assert source is not None
     assert source.startswith("data:image/png")
-    expect(page.locator("[data-panel='cls.resnet18'] .shape text").first).to_contain_text("0.")
+    expect(page.locator("[data-panel='cls.resnet18'] .label").first).to_contain_text("0.")
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_images(page):
@@ -273,11 +273,11 @@ def test_mistakes_of_every_task_are_chosen_by_size(page, side):
 def test_a_label_that_would_cover_another_is_seen_under_the_pointer(page):
     page.goto("/predictions?sides=det.yolox&part=test&id=20002&score=0")
     panel = page.locator("[data-panel='det.yolox']")
-    expect(panel.locator("text:not(.covering)").first).to_be_visible()
-    covering = panel.locator(".shape", has=page.locator("text.covering")).last
-    expect(covering.locator("text")).to_be_hidden()
+    expect(panel.locator("svg > .label").first).to_be_visible()
+    covering = panel.locator(".shape", has=page.locator(".label")).last
+    expect(covering.locator(".label")).to_be_hidden()
     covering.hover()
-    expect(covering.locator("text")).to_be_visible()
+    expect(covering.locator(".label")).to_be_visible()
 
 
 def test_two_files_are_compared_and_none_outside_the_data_is_read(page, project):

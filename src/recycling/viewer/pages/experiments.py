@@ -33,6 +33,9 @@ SHOWN = {"runs": "runs", "models": "models of each run"}
 # Okabe and Ito's (2008), which differ for eyes of every kind; dashes tell further lines apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 
+GREY = "#868e96"
+"""Of what stands around lines: read on light and on dark."""
+
 
 def build(view: View) -> None:
     """Put the page on the screen."""
@@ -116,6 +119,11 @@ def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
     >>> curves_chart({"det.yolox.fold0": log}, "loss")["series"][0]["data"]
     [[1.0, 3.0]]
     """
+    axis = {
+        "axisLabel": {"color": GREY},
+        "nameTextStyle": {"color": GREY},
+        "splitLine": {"lineStyle": {"color": GREY, "opacity": 0.3}},
+    }
     series = [
         {
             "name": name,
@@ -130,10 +138,16 @@ def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
     return {
         "color": list(COLOURS),
         "tooltip": {"trigger": "axis"},
-        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": "#868e96"}},
+        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": GREY}},
         "grid": {"left": 60, "right": 20, "top": 60, "bottom": 44},
-        "xAxis": {"name": "epoch", "nameLocation": "middle", "nameGap": 26, "minInterval": 1},
-        "yAxis": {"name": value, "scale": True},
+        "xAxis": {
+            "name": "epoch",
+            "nameLocation": "middle",
+            "nameGap": 26,
+            "minInterval": 1,
+            **axis,
+        },
+        "yAxis": {"name": value, "scale": True, **axis},
         "series": series,
         "animation": False,
     }

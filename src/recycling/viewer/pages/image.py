@@ -52,7 +52,7 @@ def build(view: View) -> None:
             height=height,
             name=path.name,
             shapes=shapes,
-            text=width / 55 if labels else None,
+            text=width / 44 if labels else None,
             number=address.number("annotation"),
             rows=[_line(view, images, row) for row in rows],
             image_id=image_id,

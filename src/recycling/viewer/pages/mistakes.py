@@ -28,9 +28,6 @@ from recycling.viewer.views import View, image_address
 
 ORDERS = {"loss": "by loss", "iou": "images by IoU"}
 
-SIZE_OF = {"cls": "size of the object", "det": "size of the object", "seg": "size of the mistake"}
-"""What is small, medium or large: of masks, the pixels that are wrong on an image."""
-
 TITLES = {
     "miss": "{true}: missed",
     "false positive": "{said}: nothing there",
@@ -57,7 +54,7 @@ def build(view: View) -> None:
         if task != "cls":  # a crop is of one class or another, wholly
             choice(view, "kind", KINDS, "kind", value=address.one_of("kind", KINDS))
             choice(view, "order", ORDERS, "order", value=order, optional=False)
-        choice(view, "size", SIZES, SIZE_OF[task], value=address.one_of("size", SIZES))
+        choice(view, "size", SIZES, "size", value=address.one_of("size", SIZES))
         if task == "det":
             slider(view, "score", "score", score)
     if not is_labelled(predicted.images.annotations):
@@ -164,7 +161,10 @@ def _image_link(view: View, predicted: Predicted, image_id: int, score: float) -
 
 
 def _of_size(rows: pd.DataFrame, predicted: Predicted, size: str | None) -> pd.DataFrame:
-    """Mistakes about objects of a size: true ones, or where nothing is those that are said."""
+    """Mistakes about objects of a size: true ones, or where nothing is those that are said.
+
+    Of masks, it is the size of the mistake: how many pixels of an image are wrong.
+    """
     if size is None:
         return rows
     areas = rows["count"]

@@ -80,7 +80,7 @@ def build(view: View) -> None:
             width=image.width,
             height=image.height,
             panels=panels,
-            text=image.width / (55 if len(panels) == 1 else 34) if labels else None,
+            text=image.width / (44 if len(panels) == 1 else 34) if labels else None,
             categories=categories,
             lines=list(zip(names, dashes, strict=True)) if layout == "over" else [],
             changed=[link for name in names if (link := changed_link(view, name))],

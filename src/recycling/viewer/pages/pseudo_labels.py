@@ -36,7 +36,7 @@ def build(view: View) -> None:
     view.title("Pseudo-labels")
     with ui.element("div").classes("controls"):
         choice(view, "round", rounds, "round", value=chosen, optional=False)
-        choice(view, "fate", FATES, "what became of them", value=fate, optional=False)
+        choice(view, "fate", FATES, "outcome", value=fate, optional=False)
         category_choice(view, images)
     if view.holdings.is_there(f"{chosen}_audit"):
         audit = view.holdings.load(f"{chosen}_audit")
