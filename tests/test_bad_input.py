@@ -9,17 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from clone import SMALL_SAMPLE, copy_project, kedro
 from recycling.backends import is_installed
-from recycling.sample import SampleSettings, generate_sample
-from test_chain import copy_project, kedro
+from recycling.sample import generate_sample
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "sample"
-    generate_sample(
-        folder, SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
-    )
+    generate_sample(folder, SMALL_SAMPLE)
     return folder
 
 

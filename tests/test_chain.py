@@ -5,75 +5,48 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from clone import (
+    ROOT,
+    copy_project,
+    kedro,
+    models_of,
+    project_with_images,
+    set_models,
+    set_parameters,
+)
 from recycling.annotations import Cleaning, read_tables, to_coco, undo
 from recycling.experiments import Runs
-from recycling.sample import SampleSettings, generate_sample
 from tracking.wandb_log import logged
 
-ROOT = Path(__file__).parent.parent
 SMALL = {"epochs": 1, "batch_size": 4}
 ALL_BOXES = {"score_threshold": 0.0}
 FEW = ("cls", "det", "seg")
 
 
-def kedro(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a kedro command in a project, as a user does."""
-    import os
-
-    return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=project,
-        env={**os.environ, "COLUMNS": "160", **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def copy_project(target: Path) -> Path:
-    """A clone of the project, as git would make it."""
-    target.mkdir()
-    for name in ("conf", "sample"):
-        shutil.copytree(ROOT / name, target / name)
-    shutil.copy(ROOT / "pyproject.toml", target)
-    shutil.copy(ROOT / ".telemetry", target)
-    (target / "src").mkdir()  # the package itself is installed
-    return target
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a small sample and models of one epoch, one of each kind a task."""
-    project = copy_project(tmp_path_factory.mktemp("project") / "recycling")
-    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
-    generate_sample(project / "data/01_raw/sample", settings)
-    path = project / "conf/base/models.yml"
-    configuration = yaml.safe_load(path.read_text())
+    project = project_with_images(tmp_path_factory.mktemp("project") / "recycling")
     models: dict[str, dict[str, object]] = {}
     for task in FEW:
         of_task = {
             name: {**model, **SMALL, **(ALL_BOXES if task == "det" else {})}
-            for name, model in configuration["models"].items()
+            for name, model in models_of(project).items()
             if model["task"] == task and model["backend"] != "detectron2"
         }
         again = next(n for n, m in of_task.items() if m.get("train_on") == "labeled+pseudo")
         first = of_task[again]["pretrained"].removeprefix("model:")
         models |= {first: of_task[first], again: of_task[again]}
-    path.write_text(yaml.safe_dump({**configuration, "models": models}))
+    set_models(project, models)
     # Of one epoch nothing can be promised.
     rounds = {"pseudo": {"promise": None, "score": 0.0, "mask_area": 1, "truth": "pool.truth"}}
-    parameters = {"pseudo_labeling": rounds}
-    (project / "conf/local").mkdir(exist_ok=True)
-    (project / "conf/local/parameters_pseudo_labeling.yml").write_text(yaml.safe_dump(parameters))
+    set_parameters(project, {"pseudo_labeling": rounds})
     return project
 
 

@@ -16,7 +16,7 @@ import yaml
 from recycling.annotations import read_tables
 from recycling.backends import Anchors, Recipes
 from recycling.backends.shared.recipes import list_recipes
-from recycling.cli import message_for_user
+from recycling.errors import message_for_user
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recycling.sample import SampleSettings, generate_sample
-
-ROOT = Path(__file__).parent.parent
+from clone import ROOT, SMALL_SAMPLE
+from recycling.sample import generate_sample
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +49,7 @@ def run(python: Path, folder: Path, *arguments: str | Path) -> subprocess.Comple
 
 
 def test_a_wheel_runs_the_main_job_on_a_packaged_configuration(python, tmp_path):
-    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
-    generate_sample(tmp_path / "here/data/01_raw/sample", settings)
+    generate_sample(tmp_path / "here/data/01_raw/sample", SMALL_SAMPLE)
     (tmp_path / "packed").mkdir()
     archive = shutil.make_archive(
         str(tmp_path / "packed/conf-recycling"), "gztar", root_dir=ROOT, base_dir="conf"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from test_chain import copy_project
+from clone import copy_project
 
 SCRIPT = """
 import json, sys
@@ -34,9 +34,9 @@ REFUSED = {
     "--nodes det.yolox.fold0.trainn": (
         "--nodes: no node 'det.yolox.fold0.trainn'; did you mean 'det.yolox.fold0.train'?"
     ),
-    ENSEMBLING + "--from-nodes det.final.fuse_tests": (
-        "--from-nodes: no node 'det.final.fuse_tests' in the pipeline ensembling; "
-        "did you mean 'det.final.fuse_test'?"
+    ENSEMBLING + "--from-nodes det.final.fuse_test_prediction": (
+        "--from-nodes: no node 'det.final.fuse_test_prediction' in the pipeline ensembling; "
+        "did you mean 'det.final.fuse_test_predictions'?"
     ),
     ENSEMBLING + "--to-nodes det.yolox.fold0.train": (
         "--to-nodes: no node 'det.yolox.fold0.train' in the pipeline ensembling; "

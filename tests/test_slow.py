@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from clone import copy_project, kedro, models_of, project_with_images, set_models, set_parameters
 from recycling.backends import Model
-from recycling.sample import SampleSettings, generate_sample
-from test_chain import copy_project, kedro
+from recycling.sample import generate_sample
 
 pytestmark = pytest.mark.slow
 
@@ -83,13 +83,9 @@ def test_annotations_without_images_are_cleaned_and_split(tmp_path):
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with images and nothing that a run has made, and a study and a search of YOLOX."""
-    project = copy_project(tmp_path_factory.mktemp("fresh") / "recycling")
-    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
-    generate_sample(project / "data/01_raw/sample", settings)
-    path = project / "conf/base/models.yml"
-    configuration = yaml.safe_load(path.read_text())
-    yolox = {**configuration["models"]["yolox"], "epochs": 3, "batch_size": 4}
-    path.write_text(yaml.safe_dump({**configuration, "models": {"yolox": yolox}, "ensembles": {}}))
+    project = project_with_images(tmp_path_factory.mktemp("fresh") / "recycling")
+    yolox = {**models_of(project)["yolox"], "epochs": 3, "batch_size": 4}
+    set_models(project, {"yolox": yolox}, ensembles={})
     described = {
         "studies": {
             "rates": {
@@ -99,8 +95,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "tuning": {"few": {"base": "yolox", "trials": 3, "space": {"epochs": [1, 2, 3]}}},
     }  # fmt: skip
-    (project / "conf/local").mkdir(exist_ok=True)
-    (project / "conf/local/parameters_experiments.yml").write_text(yaml.safe_dump(described))
+    set_parameters(project, described)
     return project
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ _ITEM = r"""(?:'[^']*+'|"[^"]*+"|[^\s,;:()\[\]{}'"]++)"""
 _LIST = re.compile(rf"{_OPENS}{_ITEM}(?:, {_ITEM}){{{ITEMS},}}+")
 _LONG = rf"{{{CHARACTERS},}}+"
 _VALUE = re.compile(rf"{_OPENS}(?:'[^']{_LONG}'|\"[^\"]{_LONG}\"){_CLOSES}|\S{_LONG}")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _CONTROLS = {"\t": "tab", "\n": "line feed", "\r": "carriage return", "\0": "null"}
 
 
@@ -104,6 +106,33 @@ def one_line(error: BaseException | str) -> str:
     line = _LIST.sub(lambda found: listed(re.findall(_ITEM, found[0])), line)
     line = _VALUE.sub(lambda found: cut(found[0]), line)
     return cut(line, _LINE)
+
+
+def message_for_user(error: BaseException) -> str | None:
+    """The line that explains an error to a user; None for an error that is ours to mend.
+
+    Kedro wraps what happens inside a dataset: the outermost error of this project counts.
+
+    Example:
+        >>> message_for_user(OSError(errno.ENOSPC, "No space left on device", "a.json"))
+        'a.json: No space left on device; what was made before is whole, make room and run again'
+        >>> message_for_user(ZeroDivisionError()) is None
+        True
+    """
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
+    kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
+    if ours or kedros:
+        return one_line((ours or kedros)[0])
+    if full := [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]:
+        place = full[0].filename2 or full[0].filename  # of a link the second is what is made
+        where = f"{place}: " if place else ""
+        return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
+    if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
+        return one_line(error)
+    return None
 
 
 class Faults:

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from clone import copy_project
 from recycling.annotations import BOX, Cleaning
 from recycling.diagnostics.label_errors.core import KINDS, iou
 from recycling.evaluation.bootstrap import draw_images
 from recycling.sample import SampleSettings, generate_sample, plant_label_errors
-from test_chain import copy_project
 
 NAMES = ("Glass", "Metal", "Paper", "Plastic")
 FOUND_AT = 0.5

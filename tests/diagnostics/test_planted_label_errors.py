@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from clone import kedro
 from diagnostics.planted_errors import planted_project, report
 from recycling.annotations import Cleaning
-from test_chain import kedro
 
 pytestmark = pytest.mark.slow
 

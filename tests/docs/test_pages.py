@@ -17,6 +17,7 @@ import pytest
 import yaml
 from kedro.io import DataCatalog
 
+from clone import kedro, project_with_images
 from docs.pages import (
     FRONT_PAGES,
     PAGES,
@@ -33,9 +34,7 @@ from recycling.configuration import ConfigLoader
 from recycling.ensembling import BOX_METHODS
 from recycling.pipeline_registry import plan_of, register_pipelines
 from recycling.plan.parameters import check_parameters
-from recycling.sample import SampleSettings, generate_sample
 from recycling.settings import CONFIG_LOADER_ARGS
-from test_chain import copy_project, kedro
 
 LANGUAGES = {"bash", "python", "yaml", "text"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -129,11 +128,9 @@ def test_the_python_of_a_page_runs(page, tmp_path):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after the whole chain, with all of its models for one epoch, and a second run."""
-    project = copy_project(tmp_path_factory.mktemp("docs") / "recycling")
+    project = project_with_images(tmp_path_factory.mktemp("docs") / "recycling")
     (project / ".venv").symlink_to(Path(sys.executable).parents[1])
     shutil.copy(ROOT / "Makefile", project)
-    settings = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
-    generate_sample(project / "data/01_raw/sample", settings)
     for models in (project / "conf").glob("*/models.yml"):
         text = re.sub(r"epochs: \d+", "epochs: 1", models.read_text())
         models.write_text(text)
@@ -144,7 +141,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for arguments in ((), ("--pipelines", "ensembling")):
         result = kedro(project, "run", *arguments, WANDB_MODE="offline")
         assert result.returncode == 0, result.stdout + result.stderr
-    for name, ensemble in (("mine.csv", "final"), ("yours.csv", "teacher")):
+    for name, ensemble in (("mine.csv", "final"), ("yours.csv", "searched")):
         made = project / f"data/07_model_output/det/{ensemble}/submission.csv"
         shutil.copy(made, project / name)
     return project

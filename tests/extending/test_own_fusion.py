@@ -55,7 +55,7 @@ def plan(tmp_path):
 def test_it_fuses_where_the_parameters_or_an_ensemble_say_so(plan, ensemble, kept):
     parameters = yaml.safe_load(PARAMETERS)
     nodes = ensembling.create_pipeline(plan(PARAMETERS)).only_nodes(
-        f"det.{ensemble}.rank_members", f"det.{ensemble}.fuse_test"
+        f"det.{ensemble}.rank_members", f"det.{ensemble}.fuse_test_predictions"
     )
     metrics = Metrics("mAP50", 0.5, {}, {})
     key = "ensembling.det" if ensemble == "final" else f"ensembles.{ensemble}.det"

@@ -86,7 +86,12 @@ def test_the_training_is_given_nothing_else_of_the_set_and_is_scored_on_original
         assert of_set == [f"{space}.augmented_part"]
         divided = {"train.annotations", "folds", "turned.augmented_set"}
         assert set(own["select_fold"].inputs) == divided
-        for name in ("predict_out_of_fold", "score_out_of_fold", "predict_test", "score_test"):
+        for name in (
+            "predict_out_of_fold",
+            "score_out_of_fold",
+            "predict_test_images",
+            "score_test_predictions",
+        ):
             assert not [given for given in own[name].inputs if "augmented" in given]
     (on_all,) = [n for n in nodes if n.name == "det.yolox.fold_all.train"]
     assert "turned.augmented_set" in on_all.inputs
@@ -97,7 +102,7 @@ def test_a_training_makes_the_set_that_it_needs_and_the_pipeline_all() -> None:
     made = {name for node in training.create_pipeline(plan, "det").nodes for name in node.outputs}
     assert {"turned.augmented_set", "turned.augmented_sheet"} <= made
     both = training.create_pipeline(plan, "det") + augmented_sets.create_pipeline(plan)
-    assert [n.name for n in both.nodes].count("augmented_sets.turned.make_set") == 1
+    assert [n.name for n in both.nodes].count("augmented_sets.turned.make_augmented_set") == 1
     without = training.create_pipeline(plan_of(data=None), "det")
     assert not [n for n in without.nodes if "augmented" in n.name]
 

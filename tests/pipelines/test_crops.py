@@ -134,7 +134,7 @@ def plan_of(crops, **models):
 def test_the_graph_asks_classifiers_about_the_crops(crops, models, asked):
     plan = plan_of(crops, **models)
     graph = training.create_pipeline(plan, "cls") + ensembling.create_pipeline(plan)
-    predict = next(node for node in graph.nodes if node.name == "cls.a.fold0.predict_test")
+    predict = next(node for node in graph.nodes if node.name == "cls.a.fold0.predict_test_images")
     if crops == "annotations":
         assert "test.annotations" in predict.inputs
         return
@@ -142,8 +142,14 @@ def test_the_graph_asks_classifiers_about_the_crops(crops, models, asked):
     (maker,) = (node for node in graph.nodes if "cls.test_crops" in node.outputs)
     assert {name for name in maker.inputs if not name.startswith("params:")} == asked
     users = {node.name for node in graph.nodes if "cls.test_crops" in node.inputs}
-    assert {"cls.final.write_submission", "cls.final.score_test", "cls.final.draw_changes"} <= users
-    of_classes = [node for node in graph.nodes if node.name.startswith("cls.a.fold0.predict_test")]
+    assert {
+        "cls.final.write_submission",
+        "cls.final.score_test_predictions",
+        "cls.final.draw_changes",
+    } <= users
+    of_classes = [
+        node for node in graph.nodes if node.name.startswith("cls.a.fold0.predict_test_images")
+    ]
     assert not any("test.annotations" in node.inputs for node in of_classes)
 
 

@@ -64,6 +64,6 @@ def test_a_training_shows_its_settings_and_an_ensemble_its_members(graph):
     settings = nodes["det.yolox.fold0.train"].preview()
     assert isinstance(settings, TextPreview)
     assert "recipe: yolox_narrow" in settings.content
-    members = nodes["det.final.fuse_test"].preview()
+    members = nodes["det.final.fuse_test_predictions"].preview()
     assert isinstance(members, MermaidPreview)
     assert '["yolox.fold0"] --> final' in members.content

@@ -25,7 +25,11 @@ TEACHER = {"members": "labeled", "det": {"method": "nms", "weights": "equal"}}
 
 # What may see the fold: the few numbers that say how sure the teachers must be, and the list of
 # unlabelled images that look like images of the fold and are left out.
-EXCEPTIONS = ("choose_thresholds", "leave_out_of_pool", "leave_out_of_test")
+EXCEPTIONS = (
+    "choose_thresholds",
+    "leave_near_duplicates_out_of_pool",
+    "leave_near_duplicates_out_of_test",
+)
 
 
 def models(**student: Any) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def test_nothing_of_the_held_out_fold_reaches_a_student(rounds):
 
 def test_the_exceptions_are_needed_and_the_check_sees_a_leak():
     nodes = graph_of({"models": models()})
-    for exception in ("choose_thresholds", "leave_out_of_pool"):
+    for exception in ("choose_thresholds", "leave_near_duplicates_out_of_pool"):
         others = tuple(name for name in EXCEPTIONS if name != exception)
         seen = seen_by(nodes, others)
         assert any(

@@ -76,8 +76,8 @@ def test_it_is_ranked_and_searched_by_what_its_folds_earned() -> None:
         if n.namespace == "det.final"
     }  # fmt: skip
     out_of_fold = {f"det.yolox.fold{fold}.out_of_fold_predictions" for fold in (0, 1)}
-    assert out_of_fold <= inputs["det.final.search"]
-    assert "det.yolox.fold_all.out_of_fold_predictions" not in inputs["det.final.search"]
+    assert out_of_fold <= inputs["det.final.search_ensemble"]
+    assert "det.yolox.fold_all.out_of_fold_predictions" not in inputs["det.final.search_ensemble"]
     ranking = ranker(["fcos.fold0", "yolox.fold_all", "colleague.csv"])(
         **{
             "yolox.fold0": Metrics("mAP50", 0.4, {}, {}),

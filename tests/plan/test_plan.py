@@ -378,13 +378,13 @@ def test_an_ensemble_is_explained_out_of_fold_where_its_models_have_a_fold_in_co
     inputs = {
         name: next(
             node for node in ensembling.create_pipeline(plan).nodes
-            if node.name == f"cls.{name}.explain"
+            if node.name == f"cls.{name}.explain_ensemble"
         ).inputs
         for name in ("two", "apart")
     }  # fmt: skip
     assert "cls.two.explained_truth" in inputs["two"]
     names = {node.name for node in ensembling.create_pipeline(plan).nodes}
-    assert {"cls.two.fuse_out_of_fold", "cls.apart.collect_test"} <= names
+    assert {"cls.two.fuse_out_of_fold", "cls.apart.collect_test_predictions"} <= names
     assert "cls.apart.fuse_out_of_fold" not in names
 
 
@@ -396,8 +396,8 @@ def test_what_calibrates_is_given_out_of_fold_predictions_and_their_truth():
     plan = read_plan(parameters, "models.yml")
     fused = {n.name: n.inputs for n in ensembling.create_pipeline(plan).nodes}
     wanted = {"train.annotations", "cls.a.fold0.out_of_fold_predictions"}
-    assert wanted <= set(fused["cls.fair.fuse_test"])
-    assert not wanted & set(fused["cls.final.fuse_test"])
+    assert wanted <= set(fused["cls.fair.fuse_test_predictions"])
+    assert not wanted & set(fused["cls.final.fuse_test_predictions"])
 
 
 @pytest.mark.parametrize(

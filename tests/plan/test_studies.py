@@ -50,7 +50,7 @@ def test_a_study_is_a_pipeline_of_its_own_and_none_of_its_models_a_member():
         "det.yolox.fold0.train", "det.s_base_seed1.fold0.train",
         "det.s_focal_seed0.fold0.train", "det.s_focal_seed1.fold0.train",
     }  # fmt: skip
-    assert "det.s_focal_seed0.fold0.predict_test" not in own
+    assert "det.s_focal_seed0.fold0.predict_test_images" not in own
     assert "study.s.compare_arms" in own
 
 

@@ -22,7 +22,7 @@ RUN = Manifest(
     machine={"cores": 2, "memory_gb": 8},
     nodes=(
         NodeRun("det.yolox.fold0.train", 240.0, (), 900.0),
-        NodeRun("det.final.fuse_test", 30.0, (), 950.0),
+        NodeRun("det.final.fuse_test_predictions", 30.0, (), 950.0),
     ),
     warnings=("the disk is nearly full.",),
 )

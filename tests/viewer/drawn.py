@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from PIL import Image
 
 from recycling.annotations import (
@@ -28,10 +29,19 @@ from recycling.annotations import (
 from recycling.annotations.images.checks import IMAGE_CHECKS
 from recycling.backends.shared.training_log import METRICS, add_line
 from recycling.diagnostics.label_errors.core import NEW_BOX, candidates
-from recycling.experiments import Manifest, ManifestFolder
+from recycling.evaluation import BoxMetric
+from recycling.experiments import (
+    ArmFacts,
+    Manifest,
+    ManifestFolder,
+    arms_table,
+    compare_scores,
+    summarise_study,
+)
 from recycling.predictions import Detections
 from recycling.pseudo_labels.boxes import annotate_boxes
 from recycling.pseudo_labels.core import THRESHOLDS, PseudoLabeling, Thresholds, audit, examples
+from recycling.reporting import study_figure
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +66,7 @@ def project_with_sample(folder: Path) -> Path:
     _add_pseudo_labels(data, test)
     _add_label_errors(data)
     _add_run(data)
+    _add_study(folder, test)
     return folder
 
 
@@ -153,6 +164,31 @@ def _add_run(data: Path) -> None:
     log.parent.mkdir(parents=True)
     for epoch in (1, 2, 3):
         add_line(log, {"epoch": epoch, "loss": 3.0 / epoch, "learning_rate": 0.001})
+
+
+def _add_study(folder: Path, test: Annotations) -> None:
+    """A study of two detectors: the change is FCOS, judged by what is shipped of it."""
+    studies = {"one_stage": {"base": "yolox", "seeds": [0],
+                             "changes": {"fcos": {"recipe": "fcos_r18_narrow"}}}}  # fmt: skip
+    (folder / "conf/local").mkdir(exist_ok=True)
+    (folder / "conf/local/parameters_studies.yml").write_text(yaml.safe_dump({"studies": studies}))
+    boxes = folder / "data/07_model_output/det"
+    predicted = {
+        name: [Detections(pd.read_parquet(boxes / f"{name}/fold0/test.parquet"))]
+        for name in ("yolox", "fcos")
+    }
+    metric = BoxMetric.model_validate({"metric": "map50"})
+    compared = compare_scores(metric, test, predicted, n_draws=20)
+    facts = [ArmFacts(name, place, [{"seconds": 60.0}], "none")
+             for place, name in enumerate(predicted)]  # fmt: skip
+    arms = arms_table(facts, compared.scores)
+    summary = summarise_study("yolox", "mAP50", compared.effects, [], compared.table, arms)
+    made = folder / "data/08_reporting/studies/one_stage"
+    made.mkdir(parents=True)
+    compared.table.to_parquet(made / "effects.parquet")
+    arms.to_parquet(made / "arms.parquet")
+    (made / "summary.json").write_text(json.dumps(summary))
+    study_figure("one_stage", "mAP50", compared.table, arms).savefig(made / "effects.png")
 
 
 def hostile_pool() -> Annotations:

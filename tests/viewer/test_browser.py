@@ -2,92 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from recycling.annotations import read_tables
 from recycling.predictions import BoxFormat, to_submission
+from viewer.clicks import choose
 from viewer.drawn import HOSTILE, project_with_sample
-
-SECONDS = 30
-"""What a page may take on a machine that does other things meanwhile."""
-
-expect.set_options(timeout=SECONDS * 1000)
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; tests of pages are skipped where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        try:
-            started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        except Error as error:
-            pytest.skip(f"chromium does not start: {str(error).splitlines()[0]}")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project_with_sample(tmp_path_factory.mktemp("project"))
-
-
-@pytest.fixture(scope="module")
-def address(project: Path) -> Iterator[str]:
-    """The viewer of the sample, started as a user starts it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kedro", "view", "--port", "0"],
-        cwd=project,
-        env={**os.environ, "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=(project / "errors.log").open("w"),
-        text=True,
-    )
-    assert process.stdout is not None
-    found = next((line for line in process.stdout if line.startswith("http")), None)
-    assert found is not None, (project / "errors.log").read_text()
-    yield found.strip().rstrip("/")
-    process.terminate()
-    process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def window(browser: Browser, address: str) -> Iterator[BrowserContext]:
-    """One for all tests, as a user has one, so that scripts are fetched once."""
-    context = browser.new_context(base_url=address, viewport={"width": 1400, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(window: BrowserContext, address: str) -> Iterator[Page]:
-    """A tab that fails its test if it asks another address for anything, or a script fails."""
-    tab = window.new_page()
-    tab.set_default_timeout(SECONDS * 1000)
-    wrong: list[str] = []
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    inside = (address, "data:", "blob:", address.replace("http:", "ws:"))
-    tab.on("request", lambda own: None if own.url.startswith(inside) else wrong.append(own.url))
-    yield tab
-    tab.close()
-    assert wrong == []
 
 
 def status(url: str, **headers: str) -> int:
@@ -96,12 +28,6 @@ def status(url: str, **headers: str) -> int:
             return int(answer.status)
     except HTTPError as error:
         return error.code
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    """Choose from a list as a user does: open it, click."""
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
 
 
 def test_images_are_chosen_by_category_and_each_choice_has_a_link(page):
@@ -252,7 +178,7 @@ def test_pseudo_labels_are_shown_by_what_became_of_them(page):
     page.goto("/pseudo_labels")
     expect(page.locator("h1")).to_have_text("Pseudo-labels")
     for fate in ("kept", "ignored", "refused"):
-        choose(page, "what became of them", fate)
+        choose(page, "outcome", fate)
         expect(page.locator(".pager").last).to_contain_text(fate)
         assert page.locator("figure").count() > 0
 
@@ -306,7 +232,7 @@ def test_masks_and_classes_are_shown_as_well(page):
     source = page.locator("image.map").first.get_attribute("href")
     assert source is not None
     assert source.startswith("data:image/png")
-    expect(page.locator("[data-panel='cls.resnet18'] .shape text").first).to_contain_text("0.")
+    expect(page.locator("[data-panel='cls.resnet18'] .label").first).to_contain_text("0.")
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_images(page):
@@ -330,6 +256,28 @@ def test_images_come_by_iou_and_crops_by_loss(page):
     lines = page.locator("figcaption span:last-child").all_text_contents()
     losses = [float(text.split()[1]) for text in lines]
     assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("side", ["cls.resnet18", "det.yolox", "seg.fcn"])
+def test_mistakes_of_every_task_are_chosen_by_size(page, side):
+    counts = []
+    for size in ("", "&size=small", "&size=medium", "&size=large"):
+        page.goto(f"/mistakes?side={side}&part=test{size}")
+        line = page.locator(".pager", has_text="mistakes").inner_text()
+        counts.append(int(re.search(r"([\d,]+) mistakes", line)[1].replace(",", "")))
+    every, *of_sizes = counts
+    assert sum(of_sizes) == every
+    assert max(of_sizes) < every
+
+
+def test_a_label_that_would_cover_another_is_seen_under_the_pointer(page):
+    page.goto("/predictions?sides=det.yolox&part=test&id=20002&score=0")
+    panel = page.locator("[data-panel='det.yolox']")
+    expect(panel.locator("svg > .label").first).to_be_visible()
+    covering = panel.locator(".shape", has=page.locator(".label")).last
+    expect(covering.locator(".label")).to_be_hidden()
+    covering.hover()
+    expect(covering.locator(".label")).to_be_visible()
 
 
 def test_two_files_are_compared_and_none_outside_the_data_is_read(page, project):
@@ -357,7 +305,19 @@ def test_runs_curves_and_comparisons_are_a_page(page):
     page.get_by_label("condition, such as").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("--filter")
     page.goto("/experiments?compare=det.yolox,det.fcos")
-    expect(page.locator("table").last).to_contain_text("det.fcos")
+    compared = page.locator(".later table")
+    expect(compared).to_contain_text("det.fcos")
+
+
+def test_a_study_is_shown_with_what_may_be_said_of_it(page):
+    page.goto("/experiments")
+    expect(page.locator("h2").last).to_have_text("Study: one_stage")
+    expect(page.locator("ul.lines").last).to_contain_text("fcos: ")
+    expect(page.locator("img.figure")).to_be_visible()
+    effects = page.locator("details table")
+    expect(effects).to_be_hidden()
+    page.get_by_text("by class and size").click()
+    expect(effects).to_contain_text("Battery")
 
 
 def test_what_is_not_there_yet_is_said(page):

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from recycling.annotations import ImageFolder
+from recycling.backends.shared.training_log import METRICS, add_line
 from recycling.viewer.addresses import Address
 from recycling.viewer.confusion import confusion_table
 from recycling.viewer.core import ImageSet, ViewerError, chosen_annotations, chosen_images
 from recycling.viewer.drawing import annotation_shapes, label_map_png, mask_path, outline_path
 from recycling.viewer.images import THUMBNAIL, reduced_image
-from recycling.viewer.markup import render
-from recycling.viewer.tiles import some
+from recycling.viewer.pages.experiments import training_logs
+from recycling.viewer.tiles import Tile, grid, paginate
 from viewer.drawn import HOSTILE, hostile_pool
 
 
@@ -81,8 +82,8 @@ def test_a_link_escapes_what_it_holds():
 
 
 def test_a_page_beyond_the_last_is_the_last():
-    assert some([1, 2, 3], Address("/", {"page": "9"}), "images", 2).items == [3]
-    assert some([], Address("/", {"page": "-4"}), "images").page == 1
+    assert paginate([1, 2, 3], Address("/", {"page": "9"}), "images", 2).items == [3]
+    assert paginate([], Address("/", {"page": "-4"}), "images").page == 1
 
 
 def test_an_outline_runs_around_the_pixels_of_its_mask():
@@ -112,10 +113,8 @@ def test_names_with_html_in_them_are_text_in_a_drawing():
     pool = hostile_pool()
     images = ImageSet("pool.annotations", pool, ImageFolder("images"))
     shapes = annotation_shapes(images.on(1).to_dict("records"), images.categories, (60, 80))
-    html = render("tiles.html", kind="", more=some([], Address("/"), "images"), tiles=[
-        {"source": "x", "width": 80, "height": 60, "title": "<b>", "link": '"><script>',
-         "shapes": shapes, "lines": [HOSTILE], "view": None, "maps": (), "labels": True}
-    ])  # fmt: skip
+    tile = Tile("x", 80, 60, "<b>", '"><script>', shapes, [HOSTILE])
+    html = grid([tile])
     assert "<script" not in html
     assert "<img" not in html
     assert "<b>&lt;b&gt;</b>" in html
@@ -160,3 +159,12 @@ def test_a_reduced_image_is_made_once_and_anew_when_the_image_changes(tmp_path):
 def test_a_small_image_is_not_enlarged(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     assert Image.open(reduced_image(tmp_path / "a.png", THUMBNAIL, tmp_path)).size == (40, 30)
+
+
+def test_a_line_that_a_training_has_only_begun_is_not_shown(tmp_path):
+    log = tmp_path / "det.yolox.fold0" / METRICS
+    log.parent.mkdir()
+    add_line(log, {"epoch": 1, "loss": 3.0})
+    with log.open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    assert training_logs(tmp_path)["det.yolox.fold0"]["epoch"].tolist() == [1]

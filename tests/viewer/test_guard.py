@@ -73,6 +73,6 @@ def test_others_are_let_in_with_a_token_only():
     from recycling.viewer.server import serve
 
     with pytest.raises(ViewerError, match=r"--host 0\.0\.0\.0: others could look; give --token"):
-        serve(None, host="0.0.0.0", port=0, explain=str)  # type: ignore[arg-type]
+        serve(None, host="0.0.0.0", port=0)  # type: ignore[arg-type]
     with pytest.raises(ViewerError, match="a token has 16 characters or more"):
-        serve(None, host="0.0.0.0", port=0, token="short", explain=str)  # type: ignore[arg-type]
+        serve(None, host="0.0.0.0", port=0, token="short")  # type: ignore[arg-type]

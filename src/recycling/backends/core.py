@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from recycling.annotations import ImageFolder, LabeledImages
+from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
 from recycling.backends.shared.model import Model, Task
 from recycling.predictions import Predictions
 
@@ -240,4 +241,14 @@ class Backend(Protocol):
 
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
         """Predict on `images`, in the project's formats."""
+        ...
+
+
+class Explainer(Protocol):
+    """A library whose models can be asked where they looked."""
+
+    def explain(
+        self, checkpoint: Checkpoint, images: Images, asked: Asked, method: Method = "grad_cam"
+    ) -> ActivationMap:
+        """Where a model looked for one prediction."""
         ...

@@ -15,7 +15,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.cli.compare import compare
-from recycling.cli.core import catalog_of, context_of, message_for_user, one_line_errors
+from recycling.cli.core import catalog_of, context_of, one_line_errors
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.tune import tune
 from recycling.cli.view import view
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recycling.fingerprints.state import Kind
 
 
-__all__ = ["cli", "message_for_user"]
+__all__ = ["cli"]
 
 
 @click.group(name="recycling")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ import click
 from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
 
-from recycling.errors import one_line
+from recycling.errors import message_for_user
 
 
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,9 +32,6 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
 class OneLineError(KedroCliError):
     """An error shown as one line; with ``--verbose`` as a traceback."""
 
@@ -45,34 +41,6 @@ class OneLineError(KedroCliError):
             super().show(file)
         else:
             click.secho(f"Error: {self.message}", fg="red", err=True)
-
-
-def message_for_user(error: BaseException) -> str | None:
-    """The line that explains an error to a user; None for an error that is ours to mend.
-
-    Kedro wraps what happens inside a dataset: the outermost error of this project counts.
-
-    >>> message_for_user(DatasetError("a.json: not there"))
-    'a.json: not there'
-    >>> message_for_user(ZeroDivisionError()) is None
-    True
-    """
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
-    kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
-    if ours:
-        return one_line(ours[0])
-    if isinstance(error, DatasetError) or kedros:
-        return one_line(kedros[0])
-    if full := [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]:
-        place = full[0].filename2 or full[0].filename  # of a link the second is what is made
-        where = f"{place}: " if place else ""
-        return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
-    if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
-        return one_line(error)
-    return None
 
 
 def log_to_stderr() -> None:

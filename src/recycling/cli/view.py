@@ -8,7 +8,7 @@ from typing import Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, message_for_user, one_line_errors, show_sample
+from recycling.cli.core import context_of, one_line_errors, show_sample
 
 
 @click.command()
@@ -24,7 +24,7 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
 
     from recycling.hooks import records_folder
     from recycling.sides import Workplace
-    from recycling.viewer.core import Holdings
+    from recycling.viewer.holdings import Holdings
     from recycling.viewer.server import serve
 
     with context_of(env) as context:
@@ -33,10 +33,4 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
         show_sample(context, catalog)
         runs = catalog.load("run_manifests")
         place = Workplace(catalog, runs, records_folder(context), context.params)
-        serve(
-            Holdings(catalog, place, names, files),
-            host=host,
-            port=port,
-            token=token,
-            explain=message_for_user,
-        )
+        serve(Holdings(catalog, place, names, files), host=host, port=port, token=token)

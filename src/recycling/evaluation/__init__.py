@@ -27,7 +27,6 @@ from recycling.evaluation.box_matches import (
     match_boxes_by_size,
     right_boxes,
 )
-from recycling.evaluation.box_matching import SIZES
 from recycling.evaluation.boxes import scores_by_size
 from recycling.evaluation.class_counts import ClassCounts
 from recycling.evaluation.classes import confusion
@@ -46,6 +45,7 @@ from recycling.evaluation.metric import (
     scored_groups,
     scored_images,
 )
+from recycling.evaluation.object_sizes import SIZES, is_of_size
 
 __all__ = [
     "BOX_METRICS",
@@ -66,6 +66,7 @@ __all__ = [
     "draw_images",
     "evaluate",
     "image_scores",
+    "is_of_size",
     "macro_f1",
     "map50",
     "map50_95",

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.evaluation.box_matching import (
-    AREA_RANGES,
     IGNORED,
     RECALLS,
     RIGHT,
-    SIZES,
     Matching,
     by_category,
     match,
     n_threads,
 )
 from recycling.evaluation.faults import naming_member
+from recycling.evaluation.object_sizes import AREA_RANGES, SIZES
 from recycling.predictions import Detections
 
 _DRAWS_AT_A_TIME = 16  # for a thread

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations
 from recycling.evaluation.core import EvaluationError
+from recycling.evaluation.object_sizes import AREA_RANGES
 from recycling.predictions import DETECTIONS, Detections
 from recycling.predictions.ordering import order_by_score
 
@@ -20,13 +21,6 @@ MAX_DETECTIONS = 100
 
 RECALLS = np.linspace(0, 1, 101)
 """At which COCO takes the precision."""
-
-AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
-"""Of objects, in square pixels: all, and COCO's small, medium and large."""
-
-SIZES = ("small", "medium", "large")
-"""Of objects, as COCO has them: areas up to 32² pixels, up to 96², and above; an object whose area
-is exactly a limit is of both sizes."""
 
 WRONG, RIGHT, IGNORED = 0, 1, 2
 """What a detection is: a false positive, a true positive, or of no account."""

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
-from recycling.evaluation.box_matching import AREA_RANGES, SIZES, average_precision, match
+from recycling.evaluation.box_matching import average_precision, match
 from recycling.evaluation.core import Metrics
+from recycling.evaluation.object_sizes import AREA_RANGES, SIZES
 from recycling.predictions import Detections
 
 IOU_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())

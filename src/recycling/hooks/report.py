@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
@@ -13,15 +13,21 @@ from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
 from recycling.datasets import PathDataset
-from recycling.errors import one_line
+from recycling.errors import message_for_user
 from recycling.hooks.manifests import RUNS
 from recycling.plan.parameters import shown
 from recycling.plan.records import FINAL, TASKS
+
+if TYPE_CHECKING:
+    from recycling.experiments import Effect
+    from recycling.reporting.sections.answers import Results
 
 logger = logging.getLogger(__name__)
 
 REPORT, SUMMARY = "report", "summary"
 """The catalog entries that this hook writes; a project without them has none."""
+
+OWN_FAULT = "a fault of this program; please report it with the lines below"
 
 
 class ReportHooks:
@@ -30,18 +36,27 @@ class ReportHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Write the summary of the scores, where some are new, and the report."""
-        left = _Left(catalog)
+        outputs = _Outputs(catalog)
         if SUMMARY in catalog and any(f"{task}.scores" in pipeline.all_outputs() for task in TASKS):
-            catalog.save(SUMMARY, left.of_tasks("scores"))
+            catalog.save(SUMMARY, outputs.of_tasks("scores"))
         if REPORT in catalog and RUNS in catalog:
             try:
-                catalog.save(REPORT, left.report())
-            except Exception as error:  # what earlier runs have left must not undo this one
-                logger.warning("%s: could not be written: %s", REPORT, one_line(error))
+                catalog.save(REPORT, outputs.report())
+            except Exception as error:  # the run has ended, and what it made is there all the same
+                _say_why_not(error)
 
 
-class _Left:
-    """What the runs of this project have left."""
+def _say_why_not(error: Exception) -> None:
+    """One line where an earlier run's outputs are at fault; where this program is, its place."""
+    line = message_for_user(error)
+    if line is None:
+        logger.exception("%s: could not be written: %s", REPORT, OWN_FAULT)
+    else:
+        logger.warning("%s: could not be written: %s", REPORT, line)
+
+
+class _Outputs:
+    """What the runs of this project have made."""
 
     def __init__(self, catalog: DataCatalog) -> None:
         self._catalog = catalog
@@ -95,20 +110,15 @@ class _Left:
             if file is not None and file.is_file()
         )
 
-    def _results(self, parameters: Mapping[str, Any]) -> Any:
+    def _results(self, parameters: Mapping[str, Any]) -> Results:
         from recycling.reporting.sections.answers import Results
 
-        effects: dict[str, list[Any]] = {}
-        for name in sorted(self._made):
-            if name.endswith(".pseudo_effect") and (effect := self._value(name)) is not None:
-                effects.setdefault(name.partition(".")[0], []).append(effect)
+        effects: dict[str, list[Effect]] = {}
+        for student, effect in self._by_name("pseudo_effect").items():
+            effects.setdefault(student.partition(".")[0], []).append(effect)
+        checkpoints = self._by_name("checkpoint")
         annotations = self._value("train.annotations")
         label_errors = self._value("label_errors")
-        checkpoints = {
-            name.removesuffix(".checkpoint"): self._value(name)
-            for name in sorted(self._made)
-            if name.endswith(".checkpoint")
-        }
         return Results(
             summary=self.of_tasks("scores"),
             explanations=self.of_tasks(f"{FINAL}.explanation"),
@@ -117,7 +127,7 @@ class _Left:
             confusions=self.of_tasks(f"{FINAL}.confusion"),
             effects=effects,
             models=parameters.get("models") or {},
-            trainings={name: own.facts for name, own in checkpoints.items() if own is not None},
+            trainings={name: checkpoint.facts for name, checkpoint in checkpoints.items()},
             counts={} if annotations is None else _counts(annotations),
             label_errors=None if label_errors is None else len(label_errors),
         )
@@ -130,6 +140,12 @@ class _Left:
             for task, dataset in found.items()
             if dataset is not None and dataset.stored is not None
         }
+
+    def _by_name(self, kind: str) -> dict[str, Any]:
+        """The outputs of a kind that are there, by the training or student that they are of."""
+        names = sorted(name for name in self._made if name.endswith(f".{kind}"))
+        values = {name.removesuffix(f".{kind}"): self._value(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _dataset(self, name: str) -> PathDataset[Any] | None:
         """A dataset that a run of this project can make, and has made."""

@@ -33,10 +33,10 @@ def set_nodes(name: str) -> list[Node]:
                 "settings": f"params:augmented_sets.{name}",
                 "sets": "augmented_sets",
             },
-            made, name="make_set", namespace=space,
+            made, name="make_augmented_set", namespace=space,
         ),
         node(describe_set, [made, "train.annotations", "train.images"],
-             f"{name}.augmented_sheet", name="describe_set", namespace=space),
+             f"{name}.augmented_sheet", name="describe_augmented_set", namespace=space),
     ]  # fmt: skip
 
 

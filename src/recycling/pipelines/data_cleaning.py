@@ -46,7 +46,9 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     return Pipeline(
         [
             *(n for part in parts for n in _clean_part(part)),
-            node(write_report, report, "data_report", name="write_report", namespace="cleaning"),
+            node(
+                write_report, report, "data_report", name="write_data_report", namespace="cleaning"
+            ),
         ]
     )
 

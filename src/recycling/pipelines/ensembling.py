@@ -66,11 +66,12 @@ def _ensemble(ensemble: EnsemblePlan) -> list[Node]:
         node(ranker([member.name for member in members]), known, f"{space}.ranking",
              name="rank_members", namespace=space),
         *search_nodes(ensemble),
-        node(fuser(ensemble), test_inputs(ensemble), fused, name="fuse_test", namespace=space,
+        node(fuser(ensemble), test_inputs(ensemble), fused,
+             name="fuse_test_predictions", namespace=space,
              preview_fn=members_preview(ensemble)),
         node(SCORE_TEST[ensemble.task],
              [ensemble.test, fused, metric_parameter(ensemble.task)],
-             f"{space}.test_metrics", name="score_test", namespace=space),
+             f"{space}.test_metrics", name="score_test_predictions", namespace=space),
     ]  # fmt: skip
 
 

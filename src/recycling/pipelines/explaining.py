@@ -135,7 +135,7 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
         node(explainer(task, ensemble.is_explained_out_of_fold),
              {"truth": truth, "fused": fused, "members": members, "without": without,
               "metric": metric},
-             [f"{space}.{name}" for name in explained], name="explain", namespace=space),
+             [f"{space}.{name}" for name in explained], name="explain_ensemble", namespace=space),
         node(comparer(task), members, f"{space}.agreement", name="compare_members",
              namespace=space),
         node(changes_drawer(task), {"truth": ensemble.test, "folder": "test.images",
@@ -150,7 +150,7 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
                                      "explanation": f"{space}.explanation"},
              f"{space}.mistakes", name="draw_mistakes", namespace=space),
         node(page_writer(task, ensemble.name, ensemble.default), page, f"{space}.report",
-             name="write_report", namespace=space),
+             name="write_ensemble_report", namespace=space),
     ]  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _on_test(ensemble: EnsemblePlan) -> list[Node]:
              name="fuse_without_each", namespace=space),
         node(test_collector(ensemble.task),
              {"test": ensemble.test, "predicted": f"{space}.test_predictions", **predictions},
-             [truth, fused, members], name="collect_test", namespace=space),
+             [truth, fused, members], name="collect_test_predictions", namespace=space),
     ]  # fmt: skip
 
 

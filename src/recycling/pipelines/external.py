@@ -29,16 +29,16 @@ def external_nodes(member: ExternalMember) -> list[Node]:
     nodes = [
         node(reader(task, member.model),
              [f"{task}.external.test", member.test, submission],
-             [member.test_predictions, test_part], name="read_test", namespace=space),
+             [member.test_predictions, test_part], name="read_test_predictions", namespace=space),
         node(part_scorer(task), [test_part, member.test_predictions, metric],
-             member.test_metrics, name="score_test", namespace=space),
+             member.test_metrics, name="score_test_predictions", namespace=space),
     ]  # fmt: skip
     if member.has_out_of_fold:
         nodes += [
             node(out_of_fold_reader(task, member.model),
                  [f"{task}.external.out_of_fold", "train.annotations", submission],
                  [member.out_of_fold_predictions, member.held_out_part],
-                 name="read_out_of_fold", namespace=space),
+                 name="read_out_of_fold_predictions", namespace=space),
             node(SCORE[task], [member.held_out_part, member.out_of_fold_predictions, metric],
                  member.out_of_fold_metrics, name="score_out_of_fold", namespace=space),
         ]  # fmt: skip

@@ -109,7 +109,7 @@ def _predicting(labels: PseudoLabelPlan) -> list[Node]:
             nodes.append(
                 node(PREDICT[labels.task], [member.checkpoint, part.asked, "pool.images"],
                      part.predictions[member.name],
-                     name=f"predict_pool_{member.model}_{called(member.fold)}",
+                     name=f"predict_pool_by_{member.model}_{called(member.fold)}",
                      namespace=labels.namespace)
             )  # fmt: skip
     return nodes
@@ -140,7 +140,7 @@ def _part(labels: PseudoLabelPlan, part: PseudoPart, thresholds: str) -> list[No
     return [
         node(leaver_out(space, labels.fold),
              {"unlabeled": f"{part.part}.image_checks", "settings": labels.settings, **scored},
-             left_out, name=f"leave_out_of_{part.part}", namespace=space),
+             left_out, name=f"leave_near_duplicates_out_of_{part.part}", namespace=space),
         node(labeler(task, names, f"{space}.{part.part}"),
              {"unlabeled": part.asked, "thresholds": thresholds, "settings": labels.settings,
               "fusion": labels.fusion, "left_out": left_out, **part.predictions},
@@ -155,7 +155,7 @@ def _part(labels: PseudoLabelPlan, part: PseudoPart, thresholds: str) -> list[No
               "shift": "pool_shift_summary" if part.part == "pool" else "shift_summary",
               **({"truth": labels.truth} if labels.truth and part.part == "pool" else {})},
              [f"{space}.{part.part}_certificate", f"{space}.{part.part}_certificate_page"],
-             name=f"certify_{part.part}", namespace=space),
+             name=f"certify_labels_of_{part.part}", namespace=space),
     ]  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
     outputs = [f"{space}.choice", f"{space}.choices", f"{space}.search_history"]
     names = [member.name for member in ensemble.members]
     return [
-        node(searcher(ensemble.task, ensemble.name, names), inputs, outputs, name="search",
+        node(searcher(ensemble.task, ensemble.name, names), inputs, outputs, name="search_ensemble",
              namespace=space),
     ]  # fmt: skip
 

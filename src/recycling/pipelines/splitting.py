@@ -38,7 +38,7 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
               "deviations": "fold_deviation"}  # fmt: skip
     nodes = [
         node(split, [_TRAIN, _CHECKS, "params:splitting"], "folds",
-             name="split", namespace=space),
+             name="split_into_folds", namespace=space),
         node(measure_balance, [_TRAIN, "folds"], "fold_balance",
              name="measure_balance", namespace=space),
         node(measure_deviation, [_TRAIN, "folds", "params:splitting"], "fold_deviation",
@@ -49,10 +49,12 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
             node(compare_parts,
                  [_TRAIN, _CHECKS, "test.annotations", "test.image_checks", "params:shift"],
                  ["shift", "shift_likeness", "shift_summary"],
-                 name="compare_parts", namespace=space)
+                 name="compare_test_with_train", namespace=space)
         )  # fmt: skip
         report |= {"features": "shift", "likeness": "shift_likeness", "summary": "shift_summary"}
-    nodes.append(node(write_report, report, "folds_report", name="write_report", namespace=space))
+    nodes.append(
+        node(write_report, report, "folds_report", name="write_folds_report", namespace=space)
+    )
     return Pipeline(nodes)
 
 

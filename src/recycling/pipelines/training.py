@@ -152,10 +152,10 @@ def _on_test(training: TrainingPlan) -> list[Node]:
     )
     return [
         node(predict, [training.checkpoint, training.test, "test.images"], predictions,
-             name="predict_test", namespace=space),
+             name="predict_test_images", namespace=space),
         node(SCORE_TEST[task],
              [training.test, training.test_predictions, metric_parameter(task)],
-             training.test_metrics, name="score_test", namespace=space),
+             training.test_metrics, name="score_test_predictions", namespace=space),
     ]  # fmt: skip
 
 

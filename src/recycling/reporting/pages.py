@@ -50,6 +50,15 @@ def render_text(source: str, **values: object) -> Markup:
     return Markup(_TEMPLATES.from_string(source).render(values))
 
 
+def render_heading(text: str) -> Markup:
+    """A heading within a panel.
+
+    >>> render_heading("det.yolox & its twin")
+    Markup('<h3>det.yolox &amp; its twin</h3>')
+    """
+    return render_text("<h3>{{ text }}</h3>", text=text)
+
+
 def render_table(table: pd.DataFrame, formats: Mapping[str, str]) -> Markup:
     """A table of HTML.
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
+from recycling.evaluation import SIZES
+
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
 TITLES = {"cls": "classification", "det": "detection", "seg": "segmentation"}
 """The tasks, in the order in which they are shown."""
-
-SIZES = ("small", "medium", "large")
-"""Of objects, in the order in which they are shown."""
 
 
 class TaskScores(TypedDict):

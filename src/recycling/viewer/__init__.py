@@ -1,4 +1,4 @@
 """One page for whatever the catalog holds: images, predictions, mistakes, experiments.
 
-`core` looks things up and knows no page; `pages` has a file for each page; `server` serves them.
+`holdings` looks things up and knows no page; `pages` has a file for each; `server` serves them.
 """

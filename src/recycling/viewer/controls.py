@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recycling.viewer.core import ImageSet
+from recycling.viewer.predicted import Predicted
 from recycling.viewer.views import View
 
 
@@ -42,8 +44,25 @@ def choice(
     select.props("dense outlined options-dense").classes("control").mark(key)
 
 
+def image_set_choice(view: View, images: ImageSet) -> None:
+    """Which set of images is shown."""
+    names = view.holdings.image_sets
+    choice(view, "set", names, "images", value=images.name, optional=False)
+
+
+def category_choice(view: View, images: ImageSet) -> None:
+    """One of the categories of a set of images."""
+    names = [category.name for category in images.categories.values()]
+    choice(view, "category", names, "category", value=view.address.text("category"))
+
+
+def part_choice(view: View, predicted: Predicted) -> None:
+    """Which images predictions are shown of: held-out ones or the test images."""
+    choice(view, "part", predicted.parts, "images", value=predicted.part, optional=False)
+
+
 def choices(view: View, key: str, options: Sequence[str], label: str, value: Sequence[str]) -> None:
-    """Several of several; as `choice`."""
+    """Several of several; arguments as for `choice`."""
     from nicegui import ui
 
     select = ui.select(
@@ -78,10 +97,7 @@ def slider(view: View, key: str, label: str, value: float) -> None:
         def follow(event: Any) -> None:
             view.go(**{key: f"{event.args:.2f}"})
 
-        moved.on(
-            "update:model-value",
-            js_handler="(value) => viewer.score(value)",
-        )
+        moved.on("update:model-value", js_handler="(value) => viewer.score(value)")
         moved.on("change", follow)
 
 
@@ -89,10 +105,6 @@ def field(view: View, key: str, label: str, value: str | None) -> None:
     """A line of text; Enter takes it."""
     from nicegui import ui
 
-    line = (
-        ui.input(label, value=value or "")
-        .props("dense outlined")
-        .classes("control typed")
-        .mark(key)
-    )
+    line = ui.input(label, value=value or "")
+    line.props("dense outlined").classes("control typed").mark(key)
     line.on("keydown.enter", lambda: view.go(**{key: line.value.strip() or None}))

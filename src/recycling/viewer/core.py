@@ -1,42 +1,21 @@
-"""What the catalog holds, looked up once: sets of images, and what was predicted of them."""
+"""Sets of images with what is annotated on them, and what is chosen of them."""
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from kedro.io import DataCatalog
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
-from recycling.datasets import PathDataset
-from recycling.errors import listed
+from recycling.evaluation import is_of_size
 from recycling.reporting.layout import category_colours
-from recycling.sides import Side, Workplace
-from recycling.splitting import Folds
-
-Size = Literal["small", "medium", "large"]
-
-SIZES: dict[Size, tuple[float, float]] = {
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, float("inf")),
-}
-"""Square pixels, from and up to, as COCO has them."""
-
-_IMAGE_SET = re.compile(r"(?:.+[._])?(?:annotations|truth|crops)")
-_PART = re.compile(r"(?<![^._])(train|pool|test)(?![^._])")
-_PREDICTED = re.compile(
-    r"(?P<side>(?P<thing>(?:cls|det|seg)\.\w+)(?:\.fold(?:\d+|_all))?)"
-    r"\.(?:test|out_of_fold)_predictions"
-)
 
 
 class ViewerError(ValueError):
@@ -104,6 +83,15 @@ class ImageSet:
             raise ViewerError(f"{self.name}: no image {image_id}; there are {len(self.images):,}")
         return self.images[image_id]
 
+    def size(self, image_id: int) -> tuple[int, int]:
+        """Height and width of an image, pixels.
+
+        Raises:
+            ViewerError: There is no such image.
+        """
+        image = self.image(image_id)
+        return int(image["height"]), int(image["width"])
+
     def file(self, image_id: int) -> Path:
         """The file of an image.
 
@@ -116,159 +104,6 @@ class ImageSet:
         if not path.is_relative_to(root):
             raise ViewerError(f"{name}: lies outside {self.folder.path}, and is not shown")
         return path
-
-
-class Holdings:
-    """What the catalog holds; whatever is written anew is read anew.
-
-    Args:
-        catalog: Of the environment.
-        workplace: Looks up models, ensembles and files.
-        names: Of the datasets that there may be.
-        files: CSV files that may be read wherever they are.
-    """
-
-    def __init__(
-        self,
-        catalog: DataCatalog,
-        workplace: Workplace,
-        names: Iterable[str],
-        files: Sequence[Path] = (),
-    ) -> None:
-        self.catalog, self.workplace, self.files = catalog, workplace, tuple(files)
-        self.names = sorted(name for name in names if not name.startswith("params:"))
-        self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
-        self._looking = threading.RLock()  # images are asked for at once; a catalog is for one
-
-    def is_there(self, name: str) -> bool:
-        """Whether a dataset is there."""
-        with self._looking:
-            return name in self.catalog and bool(self.catalog.exists(name))
-
-    def there(self, form: str) -> list[str]:
-        """The datasets of these names that are there.
-
-        Args:
-            form: A regular expression of the whole name.
-        """
-        return [n for n in self.names if re.fullmatch(form, n) and self.is_there(n)]
-
-    def load(self, name: str) -> Any:
-        """The value of a dataset, kept until it is written anew.
-
-        Raises:
-            ViewerError: It is not there.
-        """
-        if not self.is_there(name):
-            raise ViewerError(f"{name}: not there; kedro status says what makes it")
-        dataset = self._dataset(name)
-        return self.keep("value", name, _stamp(dataset), dataset.load)
-
-    def _dataset(self, name: str) -> PathDataset[Any]:
-        # The dataset itself: a load through the catalog would validate what is only looked at.
-        with self._looking:
-            dataset = self.catalog.get(name)
-        assert isinstance(dataset, PathDataset)
-        return dataset
-
-    def keep(self, kind: str, name: str, stamp: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made anew where the stamp is another one than before."""
-        kept = self._kept.get((kind, name))
-        if kept is None or kept[0] != stamp:
-            kept = self._kept[kind, name] = (stamp, make())
-        return kept[1]
-
-    @property
-    def image_sets(self) -> list[str]:
-        """The sets of images that are there; what is trained on and predicted comes first."""
-        first = ("train.annotations", "test.annotations", "pool.annotations")
-        found = [name for name in self.there(_IMAGE_SET.pattern) if part_of(name)]
-        return sorted(found, key=lambda n: first.index(n) if n in first else len(first))
-
-    def image_set(self, name: str) -> ImageSet:
-        """A set of images.
-
-        Raises:
-            ViewerError: There is none of that name.
-        """
-        part = part_of(name) if _IMAGE_SET.fullmatch(name) else None
-        if part is None or name not in self.names:
-            known = listed(self.image_sets) or "none yet; kedro run makes them"
-            raise ViewerError(f"no images {name!r}; there are {known}")
-        annotations = self.load(name)
-        make = lambda: ImageSet(name, annotations, self.folder(part))  # noqa: E731
-        return cast(ImageSet, self.keep("set", name, id(annotations), make))
-
-    def folder(self, part: str) -> ImageFolder:
-        """The folder of the images of a part: `train`, `pool` or `test`."""
-        return ImageFolder(self._dataset(f"{part}.images").filepath)
-
-    def folder_of_thumbnails(self) -> Path:
-        """Where reduced images are kept."""
-        return self._dataset("thumbnails").filepath
-
-    def folds(self) -> dict[int, int]:
-        """The fold of each labelled image; empty where there are none yet."""
-        if not self.is_there("folds"):
-            return {}
-        folds: Folds = self.load("folds")
-        return dict(zip(folds["image_id"].tolist(), folds["fold"].tolist(), strict=True))
-
-    @property
-    def sides(self) -> list[str]:
-        """Models, their folds where they have several, and ensembles, that have predicted."""
-        found: dict[str, set[str]] = {}
-        for name in self.there(_PREDICTED.pattern):
-            match = _PREDICTED.fullmatch(name)
-            assert match is not None
-            found.setdefault(match["thing"], set()).add(match["side"])
-        return [
-            name
-            for thing, sides in sorted(found.items())
-            for name in (thing, *(sorted(sides - {thing}) if len(sides) > 1 else ()))
-        ] + [str(path) for path in self.files]
-
-    def side(self, name: str) -> Side:
-        """A model, an ensemble or a CSV file, as `kedro compare` takes it.
-
-        Raises:
-            ViewerError: A CSV file lies outside the data.
-            ExperimentError: There is no such side.
-        """
-        if name.endswith(".csv"):
-            self._check_file(Path(name))
-        elif self.workplace.is_run(name):
-            raise ViewerError(f"no model, ensemble or CSV file {name!r}; {self._known_sides()}")
-        made = [n for n in self.there(_PREDICTED.pattern) if n.startswith(f"{name}.")]
-        stamps = tuple(_stamp(self._dataset(n)) for n in made)
-        return cast(Side, self.keep("side", name, stamps, lambda: self.workplace.side(name)))
-
-    def checkpoints(self, side: str) -> list[str]:
-        """The datasets of the checkpoints of a model, or of one fold of it."""
-        return self.there(rf"{re.escape(side)}(\.fold(\d+|_all))?\.checkpoint")
-
-    def best_member(self, ensemble: str) -> str | None:
-        """The member of an ensemble that scores best; None where that is not known."""
-        name = f"{ensemble}.explanation"
-        if not self.is_there(name):
-            return None
-        members: dict[str, Any] = self.load(name).get("members") or {}
-        if not members:
-            return None
-        best = max(members, key=lambda member: float(members[member]["score"]))
-        side = f"{ensemble.partition('.')[0]}.{best}"
-        return side if side in self.sides else None
-
-    def _known_sides(self) -> str:
-        return f"there are {listed(self.sides)}" if self.sides else "nothing has predicted yet"
-
-    def _check_file(self, path: Path) -> None:
-        data = self.workplace.data.resolve()
-        if path not in self.files and not path.resolve().is_relative_to(data):
-            raise ViewerError(
-                f"{path}: lies outside {self.workplace.data}; name it when the viewer starts: "
-                f"kedro view {path.name}"
-            )
 
 
 def categories_of(table: pd.DataFrame) -> dict[int, Category]:
@@ -288,21 +123,24 @@ def categories_of(table: pd.DataFrame) -> dict[int, Category]:
     }
 
 
-def part_of(name: str) -> str | None:
-    """The part of the data whose images a dataset is about; None where it is about none.
+def data_address(kind: str, content: bytes) -> str:
+    """An image in its own address.
 
-    >>> part_of("det.round.fold0.pool_annotations"), part_of("train.raw_annotations")
-    ('pool', 'train')
+    Args:
+        kind: Its format: `png` or `jpeg`.
+        content: Its file.
+
+    >>> data_address("png", b"abc")
+    'data:image/png;base64,YWJj'
     """
-    found = _PART.findall(name)
-    return found[-1] if found else None
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
 
 
 def chosen_images(
     images: ImageSet,
     *,
     category_id: int | None = None,
-    size: Size | None = None,
+    size: str | None = None,
     group: str | None = None,
     fold: int | None = None,
     folds: dict[int, int] | None = None,
@@ -333,7 +171,7 @@ def chosen_annotations(
     images: ImageSet,
     *,
     category_id: int | None = None,
-    size: Size | None = None,
+    size: str | None = None,
     image_ids: Sequence[int] | None = None,
     order: Literal["table", "largest", "smallest"] = "table",
 ) -> pd.DataFrame:
@@ -342,7 +180,7 @@ def chosen_annotations(
     Args:
         images: The images that they are on.
         category_id: Of this category.
-        size: Of this size, by their area.
+        size: Of this size, by their area: one of `recycling.evaluation.SIZES`.
         image_ids: On these images.
         order: As in the table, or by area.
     """
@@ -351,8 +189,7 @@ def chosen_annotations(
     if category_id is not None:
         keep &= (table["category_id"] == category_id).to_numpy()
     if size is not None:
-        low, high = SIZES[size]
-        keep &= ((table["area"] >= low) & (table["area"] < high)).to_numpy()
+        keep &= is_of_size(table["area"], size).to_numpy()
     if image_ids is not None:
         keep &= table["image_id"].isin(image_ids).to_numpy()
     found = table[keep]
@@ -361,5 +198,20 @@ def chosen_annotations(
     return found.sort_values("area", ascending=order == "smallest", kind="stable")
 
 
-def _stamp(dataset: PathDataset[Any]) -> float | None:
-    return dataset.written()
+def search_images(images: ImageSet, ids: list[int], text: str | None) -> list[int]:
+    """Those images whose file name holds a text, or whose id it is.
+
+    Args:
+        images: The set.
+        ids: Among these.
+        text: What is looked for; None for all.
+    """
+    if text is None:
+        return ids
+    looked_for = text.casefold()
+    return [
+        image_id
+        for image_id in ids
+        if str(image_id) == text
+        or looked_for in str(images.image(image_id)["file_name"]).casefold()
+    ]

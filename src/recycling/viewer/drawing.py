@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, annotation_mask
 from recycling.predictions import IGNORE, LabelMap
-from recycling.viewer.core import Category
+from recycling.viewer.core import Category, data_address
 
-Dash = Literal["solid", "dashed", "dotted", "long"]
+Dash: TypeAlias = Literal["solid", "dashed", "dotted", "long"]
+
+Box: TypeAlias = Sequence[float]
+"""`x_min, y_min, x_max, y_max`, pixels of the image."""
 
 DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted", "long")
 """Lines of the first, second, third and fourth that lie over one another."""
 
 IGNORED = "#808080"
 _SURROUNDINGS, _LEAST = 0.6, 24  # of a box's longer side on each side; pixels
+_LETTER = 0.6  # of the height of a text is the width of a letter
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ class Shape:
 
     Attributes:
         path: As SVG has it, pixels of the image.
-        x: Left edge, pixels.
-        y: Top edge, pixels.
+        box: Around it.
         label: What is written beside it.
         colour: Of its category.
         number: The annotation's id, or the detection's row; None of neither.
@@ -39,12 +41,11 @@ class Shape:
         link: Where a click leads.
         dash: Of its line.
         filled: Whether its inside is tinted.
-        kind: A word for the style sheet, such as `missed`.
+        kind: Words for the style sheet, such as `truth`.
     """
 
     path: str
-    x: float
-    y: float
+    box: Box
     label: str
     colour: str
     number: int | None = None
@@ -55,11 +56,39 @@ class Shape:
     kind: str = ""
 
 
-def box_path(box: Sequence[float]) -> str:
-    """A box as the path of SVG.
+@dataclass(frozen=True)
+class PlacedShape:
+    """A shape, and where its label is written.
 
-    Args:
-        box: `x_min, y_min, x_max, y_max`, pixels.
+    Attributes:
+        shape: The shape.
+        x: Left edge of the label, pixels.
+        y: Its lower edge, pixels.
+        is_clear: Whether it covers no other label; if not, it is seen while the shape is pointed
+            at.
+    """
+
+    shape: Shape
+    x: float
+    y: float
+    is_clear: bool
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A label map that lies over an image.
+
+    Attributes:
+        source: Its address.
+        kind: A word for the style sheet.
+    """
+
+    source: str
+    kind: str = ""
+
+
+def box_path(box: Box) -> str:
+    """A box as the path of SVG.
 
     >>> box_path([1, 2, 30.25, 4])
     'M1 2H30.2V4H1Z'
@@ -68,14 +97,12 @@ def box_path(box: Sequence[float]) -> str:
     return f"M{x_min} {y_min}H{x_max}V{y_max}H{x_min}Z"
 
 
-def outline_path(
-    segmentation: str | None, box: Sequence[float], height: int, width: int
-) -> str | None:
+def outline_path(segmentation: str | None, box: Box, height: int, width: int) -> str | None:
     """The outline of a mask as the path of SVG; None where there is only a box.
 
     Args:
         segmentation: JSON of polygons or of an RLE, as the annotations' column holds it.
-        box: `x_min, y_min, x_max, y_max`, pixels.
+        box: Around it.
         height: Of the image, pixels.
         width: Of the image, pixels.
 
@@ -112,7 +139,7 @@ def annotation_shapes(
     size: tuple[int, int],
     *,
     masks: bool = True,
-    link: Any = None,
+    link: Callable[[Mapping[Any, Any]], str] | None = None,
     dash: Dash = "solid",
     kind: str = "",
 ) -> list[Shape]:
@@ -127,6 +154,10 @@ def annotation_shapes(
         link: Gives the address that a click on a row leads to.
         dash: Of the lines.
         kind: A word for the style sheet.
+
+    >>> row = {"category_id": 7, "score": 0.5, "x_min": 1, "y_min": 2, "x_max": 3, "y_max": 4}
+    >>> annotation_shapes([row], {7: Category(7, "Glass", "#0072b2")}, (8, 8))[0].label
+    'Glass 0.50'
     """
     shapes = []
     for row in rows:
@@ -139,8 +170,7 @@ def annotation_shapes(
         shapes.append(
             Shape(
                 path=outline or box_path(box),
-                x=box[0],
-                y=box[1],
+                box=box,
                 label=name if score is None else f"{name} {score:.2f}",
                 colour=IGNORED if row.get("iscrowd") else colour,
                 number=None if row.get("annotation_id") is None else int(row["annotation_id"]),
@@ -157,17 +187,45 @@ def annotation_shapes(
 def merged(shapes: Iterable[Shape]) -> list[Shape]:
     """Shapes that look alike as one each: what a thumbnail needs, at a fraction of the size.
 
-    >>> box = Shape(box_path([0, 0, 1, 1]), 0, 0, "Glass", "#0072b2", number=5)
-    >>> [(own.path, own.number) for own in merged([box, box])]
+    >>> box = Shape(box_path([0, 0, 1, 1]), [0, 0, 1, 1], "Glass", "#0072b2", number=5)
+    >>> [(each.path, each.number) for each in merged([box, box])]
     [('M0 0H1V1H0ZM0 0H1V1H0Z', None)]
     """
     alike: dict[tuple[str, ...], list[Shape]] = {}
     for shape in shapes:
         alike.setdefault((shape.label, shape.colour, shape.dash, shape.kind), []).append(shape)
     return [
-        replace(own[0], path="".join(each.path for each in own), number=None, link=None)
-        for own in alike.values()
+        replace(same[0], path="".join(each.path for each in same), number=None, link=None)
+        for same in alike.values()
     ]
+
+
+def placed(shapes: Iterable[Shape], width: float, text_height: float) -> list[PlacedShape]:
+    """Shapes with their labels, the largest first, so that each can be pointed at.
+
+    Args:
+        shapes: Detections come with the surest first, whose labels stay in sight.
+        width: Of the image, pixels.
+        text_height: Of the labels, pixels of the image.
+
+    >>> glass = Shape("", [0, 4, 5, 9], "Glass 0.90", "#0072b2")
+    >>> metal = Shape("", [1, 5, 9, 15], "Metal 0.20", "#e69f00")
+    >>> [(each.shape.label, each.is_clear) for each in placed([glass, metal], 40, 3)]
+    [('Metal 0.20', False), ('Glass 0.90', True)]
+    """
+    clear: list[PlacedShape] = []
+    covering: list[PlacedShape] = []
+    for shape in shapes:
+        length = _LETTER * text_height * len(shape.label)
+        x, y = max(0.0, min(shape.box[0], width - length)), max(shape.box[1], text_height)
+        is_clear = not any(
+            x < other.x + _LETTER * text_height * len(other.shape.label)
+            and other.x < x + length
+            and abs(y - other.y) < text_height
+            for other in clear
+        )
+        (clear if is_clear else covering).append(PlacedShape(shape, x, y, is_clear))
+    return sorted([*clear, *covering], key=lambda each: -_area(each.shape.box))
 
 
 def label_map_png(label_map: LabelMap, categories: Mapping[int, Category]) -> str:
@@ -192,14 +250,11 @@ def label_map_png(label_map: LabelMap, categories: Mapping[int, Category]) -> st
     image.putpalette(palette)
     buffer = BytesIO()
     image.save(buffer, "PNG", transparency=0)
-    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_address("png", buffer.getvalue())
 
 
-def close_up(boxes: Sequence[Sequence[float]]) -> str:
+def close_up(boxes: Sequence[Box]) -> str:
     """The view box of SVG of a square around boxes.
-
-    Args:
-        boxes: `x_min, y_min, x_max, y_max` each, pixels.
 
     >>> close_up([[10, 20, 60, 40]])
     '-20 -25 110 110'
@@ -210,6 +265,11 @@ def close_up(boxes: Sequence[Sequence[float]]) -> str:
     side = longer + 2 * max(_SURROUNDINGS * longer, _LEAST)
     left, top = ((low + high - side) / 2).tolist()
     return f"{_short(left)} {_short(top)} {_short(side)} {_short(side)}"
+
+
+def _area(box: Box) -> float:
+    x_min, y_min, x_max, y_max = box
+    return (x_max - x_min) * (y_max - y_min)
 
 
 def _polygon(corners: NDArray[Any]) -> str:

@@ -13,7 +13,7 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 COOKIE = "recycling_view"
 LOCAL = ("127.0.0.1", "localhost", "::1")
-LEAST = 16
+SHORTEST = 16
 """Characters of a token."""
 
 

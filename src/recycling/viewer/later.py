@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from markupsafe import Markup
 
-from recycling.viewer.markup import render
+from recycling.viewer.markup import why_not
 from recycling.viewer.views import View
-
-logger = logging.getLogger(__name__)
 
 
 def later(view: View, make: Callable[[], Markup], waiting: str) -> None:
@@ -41,8 +38,4 @@ def made(view: View, make: Callable[[], Markup]) -> Markup:
     try:
         return make()
     except Exception as error:
-        line = view.explain(error)
-        if line is None:
-            logger.exception("%s", view.address.link())
-            line = "this has an error, which the console tells"
-        return render("message.html", text=line)
+        return why_not(error, view.address.link())

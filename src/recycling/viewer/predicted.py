@@ -1,10 +1,11 @@
-"""What sides say of one image, ready to be drawn."""
+"""What models, ensembles and files predict on one image, ready to be drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -12,19 +13,21 @@ import pandas as pd
 from recycling.annotations import BOX
 from recycling.predictions import LabelMap
 from recycling.sides import OUT_OF_FOLD, TEST, Side, common_images, only_on, shared_part
-from recycling.viewer.core import Category, Holdings, ImageSet, ViewerError
+from recycling.viewer.core import Category, ImageSet, ViewerError
 from recycling.viewer.drawing import (
+    IGNORED,
     Dash,
+    Layer,
     Shape,
     annotation_shapes,
     box_path,
     label_map_png,
     mask_path,
 )
-from recycling.viewer.tiles import Map
+from recycling.viewer.holdings import Holdings
 
-SOURCES = {OUT_OF_FOLD: "train.annotations", TEST: "test.annotations"}
-"""By part, the set whose images it is about."""
+PARTS = {OUT_OF_FOLD: "out of fold", TEST: "test"}
+"""What is predicted on, as it is called on a page."""
 
 SMALLEST = 16
 """Pixels of a region that has an outline."""
@@ -32,9 +35,14 @@ SMALLEST = 16
 SHOWN = 300
 """Most detections of an image that are drawn, the surest; more would hide it."""
 
+Link: TypeAlias = Callable[[Mapping[Any, Any]], str]
+"""Gives the address that a click on a prediction leads to, from its box and `category_id`."""
+
+_SOURCES = {OUT_OF_FOLD: "train.annotations", TEST: "test.annotations"}
+
 
 @dataclass(frozen=True)
-class Sides:
+class Predicted:
     """Several sides on the images that all of them have predicted on.
 
     Attributes:
@@ -52,14 +60,23 @@ class Sides:
     @property
     def source(self) -> ImageSet:
         """The images under the name that the server knows them by."""
-        return replace(self.images, name=SOURCES[self.part])
+        return replace(self.images, name=_SOURCES[self.part])
 
-    def predictions(self, place: int) -> Any:
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts that all sides have predicted on, each with what it is called."""
+        return {
+            part: title
+            for part, title in PARTS.items()
+            if all(part in side.predictions for side in self.sides)
+        }
+
+    def predictions(self, index: int = 0) -> Any:
         """What a side says of all images that all have, the first seed."""
-        return only_on(self.images.annotations, self.sides[place].predictions[self.part][0])
+        return only_on(self.images.annotations, self.sides[index].predictions[self.part][0])
 
 
-def sides_of(holdings: Holdings, names: Sequence[str], part: str | None = None) -> Sides:
+def predicted_by(holdings: Holdings, names: Sequence[str], part: str | None = None) -> Predicted:
     """Look sides up.
 
     Args:
@@ -73,7 +90,7 @@ def sides_of(holdings: Holdings, names: Sequence[str], part: str | None = None) 
     """
     if not names:
         raise ViewerError("nothing has predicted yet; kedro run trains models, which predict")
-    sides = [holdings.side(name) for name in names]
+    sides = tuple(holdings.side(name) for name in names)
     where = part or shared_part(sides)
     for side in sides:
         if where not in side.predictions:
@@ -81,60 +98,58 @@ def sides_of(holdings: Holdings, names: Sequence[str], part: str | None = None) 
                 f"part={where}: {side.label} has not predicted there; it has on "
                 f"{' and '.join(side.predictions)}"
             )
-    make = lambda: _together(holdings, tuple(names), sides, where)  # noqa: E731
+    make = partial(_on_common_images, holdings, tuple(names), sides, where)
     key = f"{where}: {','.join(names)}"
-    return cast(Sides, holdings.keep("sides", key, tuple(map(id, sides)), make))
+    return cast(Predicted, holdings.keep("predicted", key, tuple(map(id, sides)), make))
 
 
-def _together(
-    holdings: Holdings, names: tuple[str, ...], sides: Sequence[Side], part: str
-) -> Sides:
+def _on_common_images(
+    holdings: Holdings, names: tuple[str, ...], sides: tuple[Side, ...], part: str
+) -> Predicted:
     truth = common_images(sides, part)
     folder = holdings.folder("test" if part == TEST else "train")
-    return Sides(names, tuple(sides), part, ImageSet(f"{','.join(names)}", truth, folder))
+    return Predicted(names, sides, part, ImageSet(",".join(names), truth, folder))
 
 
-def said(
-    of: Sides,
-    place: int,
+def predicted_shapes(
+    predicted: Predicted,
+    index: int,
     image_id: int,
     *,
     dash: Dash = "solid",
     score: float = 0.0,
     masks: bool = True,
-    link: Callable[[dict[str, Any]], str] | None = None,
-) -> tuple[list[Shape], list[Map]]:
-    """What a side says of an image.
+    link: Link | None = None,
+) -> tuple[list[Shape], list[Layer]]:
+    """What a side predicts on an image: shapes, and of a segmenter its label map.
 
     Args:
-        of: The sides.
-        place: Which of them.
+        predicted: The sides.
+        index: Which of them.
         image_id: The image.
         dash: Of its lines.
         score: What scores less is hidden, and there for the slider.
         masks: Whether instance masks are drawn where there are some.
-        link: Gives the address that a click leads to, from the box and its category.
+        link: Gives the address that a click leads to.
     """
-    side, images = of.sides[place], of.images
-    predictions = side.predictions[of.part][0]
+    side, images = predicted.sides[index], predicted.images
+    predictions = side.predictions[predicted.part][0]
     categories = images.categories
-    image = images.image(image_id)
-    size = (int(image["height"]), int(image["width"]))
     if side.task == "seg":
         label_map = predictions[image_id]
-        return _regions(categories, label_map, size, dash, link), [
-            Map(label_map_png(label_map, categories), dash)
-        ]
+        regions = _regions(categories, label_map, images.size(image_id), dash, link)
+        return list(regions), [Layer(label_map_png(label_map, categories), dash)]
     if side.task == "cls":
-        shapes = _crops(images, predictions, image_id, dash, link)
+        shapes = list(_crops(images, predictions, image_id, dash, link))
     else:
-        own = predictions[predictions["image_id"] == image_id]
-        own = own.sort_values("score", ascending=False, kind="stable").head(SHOWN)
-        rows = [{**row, "row": label} for label, row in own.to_dict("index").items()]
-        shapes = annotation_shapes(rows, categories, size, dash=dash, masks=masks, link=link)
+        rows = predictions[predictions["image_id"] == image_id]
+        rows = rows.sort_values("score", ascending=False, kind="stable").head(SHOWN)
+        shapes = annotation_shapes(
+            rows.to_dict("records"), categories, images.size(image_id),
+            dash=dash, masks=masks, link=link,
+        )  # fmt: skip
     return [
-        replace(own, kind="below") if own.score is not None and own.score < score else own
-        for own in shapes
+        replace(shape, kind="below") if (shape.score or 0.0) < score else shape for shape in shapes
     ], []
 
 
@@ -143,64 +158,64 @@ def _regions(
     label_map: LabelMap,
     size: tuple[int, int],
     dash: Dash,
-    link: Any,
-) -> list[Shape]:
+    link: Link | None,
+) -> Iterator[Shape]:
     """The connected pixels of each class, so that they have an outline and can be clicked on."""
     import cv2
 
     height, width = size
     whole = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-    shapes = []
     for value, category in enumerate(categories.values(), 1):
-        own = (whole == value).astype(np.uint8)
-        if not own.any():
+        of_class = (whole == value).astype(np.uint8)
+        if not of_class.any():
             continue
-        count, labels, stats, _ = cast(Any, cv2).connectedComponentsWithStats(own)
-        for number in range(1, count):
-            x, y, wide, high, area = stats[number].tolist()
+        count, labels, stats, _ = cast(Any, cv2).connectedComponentsWithStats(of_class)
+        for number in range(1, count):  # 0 is what is not of the class
+            left, top, box_width, box_height, area = stats[number].tolist()
             if area < SMALLEST:
                 continue
-            box = [float(x), float(y), float(x + wide), float(y + high)]
+            box = [float(edge) for edge in (left, top, left + box_width, top + box_height)]
             row = {"category_id": category.category_id, **dict(zip(BOX, box, strict=True))}
-            outline = mask_path(labels == number) or box_path(box)
-            shapes.append(
-                Shape(
-                    outline, box[0], box[1], category.name, category.colour, dash=dash,
-                    link=None if link is None else link(row), kind="region",
-                )
+            yield Shape(
+                mask_path(labels == number) or box_path(box), box, category.name, category.colour,
+                dash=dash, link=None if link is None else link(row), kind="region",
             )  # fmt: skip
-    return shapes
 
 
 def _crops(
-    images: ImageSet, probabilities: pd.DataFrame, image_id: int, dash: Dash, link: Any
-) -> list[Shape]:
+    images: ImageSet,
+    probabilities: pd.DataFrame,
+    image_id: int,
+    dash: Dash,
+    link: Link | None,
+) -> Iterator[Shape]:
     """The crops of an image, called what they are taken for."""
     rows = images.on(image_id)
     table = probabilities.set_index("annotation_id")
-    names = {category.name: category for category in images.categories.values()}
-    shapes = []
+    by_name = {category.name: category for category in images.categories.values()}
     for row in rows[rows["annotation_id"].isin(table.index)].to_dict("records"):
-        own = table.loc[row["annotation_id"]]
-        name, score = str(own.idxmax()), float(own.max())
+        of_crop = table.loc[row["annotation_id"]]
+        name, score = str(of_crop.idxmax()), float(of_crop.max())
         box = [float(row[edge]) for edge in BOX]
-        category = names.get(name, Category(-1, name, "#808080"))
-        asked = {**row, "category_id": category.category_id}
-        shapes.append(
-            Shape(
-                box_path(box), box[0], box[1], f"{name} {score:.2f}", category.colour,
-                number=int(row["annotation_id"]), score=score, dash=dash,
-                link=None if link is None else link(asked),
-            )
+        category = by_name.get(name, Category(-1, name, IGNORED))
+        predicted = {**row, "category_id": category.category_id}
+        yield Shape(
+            box_path(box), box, f"{name} {score:.2f}", category.colour,
+            number=int(row["annotation_id"]), score=score, dash=dash,
+            link=None if link is None else link(predicted),
         )  # fmt: skip
-    return shapes
 
 
-def true_shapes(
-    of: Sides, image_id: int, *, masks: bool = True, kind: str = "truth"
-) -> list[Shape]:
-    """What is on an image."""
-    image = of.images.image(image_id)
-    size = (int(image["height"]), int(image["width"]))
-    rows = of.images.on(image_id).to_dict("records")
-    return annotation_shapes(rows, of.images.categories, size, masks=masks, kind=kind)
+def true_shapes(predicted: Predicted, image_id: int, *, masks: bool = True) -> list[Shape]:
+    """What is annotated on an image.
+
+    Args:
+        predicted: The sides, whose images have the truth.
+        image_id: The image.
+        masks: Whether instance masks are drawn where there are some.
+    """
+    images = predicted.images
+    rows = images.on(image_id).to_dict("records")
+    return annotation_shapes(
+        rows, images.categories, images.size(image_id), masks=masks, kind="truth"
+    )

@@ -3,11 +3,9 @@
 Annotations are not postponed here: NiceGUI reads those of the functions that build pages.
 """
 
-import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import uvicorn
@@ -19,16 +17,13 @@ from nicegui.page_arguments import PageArguments
 
 from recycling.annotations.images.decoding import UnreadableImageError
 from recycling.viewer.addresses import Address
-from recycling.viewer.core import Holdings, ViewerError
-from recycling.viewer.guard import LEAST, LOCAL, Guard
+from recycling.viewer.core import ViewerError
+from recycling.viewer.guard import LOCAL, SHORTEST, Guard
+from recycling.viewer.holdings import Holdings
 from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
-from recycling.viewer.markup import render
-from recycling.viewer.pages import PAGES
+from recycling.viewer.markup import render, why_not
+from recycling.viewer.pages import PAGES, Page
 from recycling.viewer.views import View
-
-logger = logging.getLogger(__name__)
-
-Explain = Callable[[BaseException], str | None]
 
 _STATIC = Path(__file__).parent / "static"
 _FRESH = {"Cache-Control": "private, max-age=60"}
@@ -40,7 +35,6 @@ def serve(
     host: str,
     port: int,
     token: str | None = None,
-    explain: Explain,
 ) -> None:
     """Serve the pages until the process is stopped.
 
@@ -49,17 +43,18 @@ def serve(
         host: The address to listen on.
         port: The port; 0 takes any that is free.
         token: What others have to know; None where `host` is this machine.
-        explain: The one line that explains an error to a user, None for one that is ours to mend.
 
     Raises:
         ViewerError: The port is taken, or others could look without a token.
     """
     if token is None and host not in LOCAL:
         raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
-    if token is not None and len(token) < LEAST:
-        raise ViewerError(f"--token: a token has {LEAST} characters or more, to be hard to guess")
+    if token is not None and len(token) < SHORTEST:
+        raise ViewerError(
+            f"--token: a token has {SHORTEST} characters or more, to be hard to guess"
+        )
     listening = _socket(host, port)
-    app = application(holdings, explain)
+    app = application(holdings)
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{listening.getsockname()[1]}/"
     click.echo(address if token is None else f"{address}?token={token}")
@@ -68,17 +63,16 @@ def serve(
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def application(holdings: Holdings, explain: Explain) -> FastAPI:
+def application(holdings: Holdings) -> FastAPI:
     """The pages and images as an application; one a process.
 
     Args:
         holdings: What the catalog holds.
-        explain: As for `serve`.
     """
     app = FastAPI(openapi_url=None)
     add_images(app, holdings)
     nicegui_app.add_static_files("/static", _STATIC, max_cache_age=60)
-    routes = {path: _builder(page, path, holdings, explain) for path, page in PAGES.items()}
+    routes = {path: _builder(page, path, holdings) for path, page in PAGES.items()}
 
     def frame(request: Request) -> None:
         """The frame that all pages share; what is in it changes without a reload."""
@@ -127,22 +121,16 @@ def add_images(app: FastAPI, holdings: Holdings) -> None:
             return PlainTextResponse(f"{error.strerror or error}", 404)
 
 
-def _builder(
-    page: Any, path: str, holdings: Holdings, explain: Explain
-) -> Callable[[PageArguments], None]:
+def _builder(page: Page, path: str, holdings: Holdings) -> Callable[[PageArguments], None]:
     """What NiceGUI calls for an address: the page, or one line that says what is wrong with it."""
 
     def build(arguments: PageArguments) -> None:
         address = Address(path, dict(arguments.query_parameters))
-        view = View(holdings, address, arguments.frame.refresh, explain)
+        view = View(holdings, address, arguments.frame.refresh)
         try:
             page.build(view)
         except Exception as error:
-            line = explain(error)
-            if line is None:
-                logger.exception("%s", view.address.link())
-                line = "this page has an error, which the console tells"
-            view.html(render("message.html", text=line))
+            view.html(why_not(error, view.address.link()))
 
     return build
 

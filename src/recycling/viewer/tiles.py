@@ -1,4 +1,4 @@
-"""Images in a grid, some at a time."""
+"""Images in a grid, a page of it at a time."""
 
 from __future__ import annotations
 
@@ -9,23 +9,10 @@ from typing import Generic, TypeVar
 from markupsafe import Markup
 
 from recycling.viewer.addresses import Address
-from recycling.viewer.drawing import Shape
+from recycling.viewer.drawing import Layer, Shape
 from recycling.viewer.markup import render
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Map:
-    """A label map that lies over an image.
-
-    Attributes:
-        source: Its address.
-        kind: A word for the style sheet.
-    """
-
-    source: str
-    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +28,7 @@ class Tile:
         shapes: What lies over it.
         lines: What else is written below it.
         view: The part that is shown, as SVG has it; None shows all.
-        maps: Label maps that lie over it.
-        labels: Whether the shapes' labels are written.
+        layers: Label maps that lie over it.
     """
 
     source: str
@@ -53,13 +39,12 @@ class Tile:
     shapes: Sequence[Shape] = ()
     lines: Sequence[str] = ()
     view: str | None = None
-    maps: Sequence[Map] = ()
-    labels: bool = False
+    layers: Sequence[Layer] = ()
 
 
 @dataclass(frozen=True)
-class Some(Generic[Item]):
-    """Some of a long list: one page of it.
+class Paginated(Generic[Item]):
+    """One page of a long list.
 
     Attributes:
         items: Those of this page.
@@ -78,24 +63,32 @@ class Some(Generic[Item]):
     link: Callable[[int], str] = field(repr=False)
 
 
-def some(items: Sequence[Item], address: Address, what: str, n: int = 48) -> Some[Item]:
+def paginate(
+    items: Sequence[Item], address: Address, what: str, per_page: int = 48
+) -> Paginated[Item]:
     """The page of a list that an address asks for; the nearest where it asks for none there is.
 
-    >>> some([*range(100)], Address("/", {"page": "3"}), "images").items
+    Args:
+        items: The list.
+        address: Says which page, as `page`.
+        what: What the items are called, in the plural.
+        per_page: How many a page has.
+
+    >>> paginate([*range(100)], Address("/", {"page": "3"}), "images").items
     [96, 97, 98, 99]
     """
-    pages = max(1, -(-len(items) // n))
+    pages = max(1, -(-len(items) // per_page))
     page = min(max(address.number("page", 1) or 1, 1), pages)
-    shown = items[(page - 1) * n : page * n]
-    return Some(shown, page, pages, len(items), what, lambda other: address.link(page=other))
+    shown = items[(page - 1) * per_page : page * per_page]
+    return Paginated(shown, page, pages, len(items), what, lambda other: address.link(page=other))
 
 
-def grid(tiles: Sequence[Tile], more: Some[Item], kind: str = "") -> Markup:
+def grid(tiles: Sequence[Tile], paginated: Paginated[Item] | None = None, kind: str = "") -> Markup:
     """The HTML of a grid.
 
     Args:
         tiles: The images.
-        more: The page of the list that they are.
+        paginated: The page of the list that they are; None where they are all.
         kind: A word for the style sheet: `close` for close-ups.
     """
-    return render("tiles.html", tiles=tiles, more=more, kind=kind)
+    return render("tiles.html", tiles=tiles, paginated=paginated, kind=kind)

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from recycling.viewer.addresses import Address
-from recycling.viewer.core import Category, Holdings, ImageSet, ViewerError
+from recycling.viewer.core import Category, ImageSet, ViewerError
+from recycling.viewer.holdings import Holdings
 from recycling.viewer.images import SCREEN, THUMBNAIL
 
 
@@ -21,13 +22,11 @@ class View:
         holdings: What the catalog holds.
         address: What is asked for.
         refresh: Builds the page anew, in the same state.
-        explain: The line that explains an error to a user; None for one that is ours to mend.
     """
 
     holdings: Holdings
     address: Address
     refresh: Callable[[], None]
-    explain: Callable[[BaseException], str | None]
 
     def html(self, content: Markup) -> None:
         """Put HTML on the page; data in it has been escaped by the templates."""
@@ -92,16 +91,16 @@ def image_address(images: ImageSet, image_id: int, *, full: bool = False) -> str
     return f"/images/{quote(images.name)}/{image_id}/{side}"
 
 
-def around(ids: Sequence[int], image_id: int) -> tuple[int | None, int | None]:
-    """The images before and after one.
+def neighbours(ids: Sequence[int], number: int) -> tuple[int | None, int | None]:
+    """The ids before and after one, of images or annotations.
 
-    >>> around([3, 5, 8], 5), around([3, 5, 8], 8)
+    >>> neighbours([3, 5, 8], 5), neighbours([3, 5, 8], 8)
     ((3, 8), (5, None))
     """
-    if image_id not in ids:
+    if number not in ids:
         return None, None
-    place = list(ids).index(image_id)
-    return (ids[place - 1] if place else None), (ids[place + 1] if place + 1 < len(ids) else None)
+    index = list(ids).index(number)
+    return (ids[index - 1] if index else None), (ids[index + 1] if index + 1 < len(ids) else None)
 
 
 def link_to(address: Address, key: str, value: int | None, **changes: object) -> str | None:

@@ -56,14 +56,15 @@ def keep_lines(path: Path, key: str, last: int) -> None:
 def training_log(work_dir: Path) -> list[dict[str, Any]]:
     """What each epoch of a training has left in its folder; nothing where there is no log.
 
+    A line that a training which goes on has only begun is left out.
+
     >>> add_line(getfixture("tmp_path") / METRICS, {"epoch": 1, "loss": 0.5})
     >>> training_log(getfixture("tmp_path"))
     [{'epoch': 1, 'loss': 0.5}]
     """
     path = work_dir / METRICS
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def failing_loss(

@@ -8,10 +8,9 @@ from math import isnan
 import pandas as pd
 from markupsafe import Markup
 
-from recycling.evaluation.core import Metrics
+from recycling.evaluation import SIZES, Metrics
 from recycling.reporting.pages import render_table, render_text
 from recycling.reporting.panels.core import panel
-from recycling.reporting.scores import SIZES
 
 _SCORE = """
 <p>{{ metric }} <strong>{{ "%.4f" | format(score) }}</strong> {{ where }}

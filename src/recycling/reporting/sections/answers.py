@@ -12,7 +12,7 @@ from markupsafe import Markup
 from recycling.diagnostics import Disagreement
 from recycling.errors import listed
 from recycling.experiments import Effect
-from recycling.reporting.pages import render_list, render_text
+from recycling.reporting.pages import render_heading, render_list
 from recycling.reporting.panels.confusion import confusion_sentences
 from recycling.reporting.scores import TITLES, Scored, Summary, ranked
 
@@ -66,12 +66,17 @@ def answers(results: Results) -> list[Markup]:
         if answer is what_next:
             lines += list(_next_for_all(results))
         if lines:
-            pieces += [render_text("<h3>{{ text }}</h3>", text=question), render_list(lines)]
+            pieces += [render_heading(question), render_list(lines)]
     return pieces
 
 
 def best_of_all(results: Results, task: str) -> Iterator[str]:
-    """Whether an ensemble or a model is best, and whether the other may be as good."""
+    """Whether an ensemble or a model is best, and whether the other may be as good.
+
+    >>> scores = {"metric": "mAP50", "members": {"yolox.fold0": 0.5}, "ensemble": 0.6}
+    >>> list(best_of_all(Results(summary={"det": scores}), "det"))
+    ['best is the ensemble final, mAP50 0.6000; the best model is yolox.fold0, 0.5000']
+    """
     scores = results.summary[task]
     rows = [row for row in ranked(scores) if row.score is not None]
     if not rows:
@@ -88,7 +93,13 @@ def best_of_all(results: Results, task: str) -> Iterator[str]:
 
 
 def best_for_small(results: Results, task: str) -> Iterator[str]:
-    """Who finds small objects best, and how the final ensemble does."""
+    """Which model, and which ensemble, finds small objects best.
+
+    >>> scores = {"metric": "mAP50", "members": {"yolox": 0.5}, "ensemble": 0.6}
+    >>> scores["sizes"] = {"yolox": {"small": 0.25}}
+    >>> list(best_for_small(Results(summary={"det": scores}), "det"))
+    ['yolox is the best model for small objects: mAP50 0.250 of them']
+    """
     scores = results.summary[task]
     rows = [row for row in ranked(scores) if "small" in row.sizes]
     if not rows:
@@ -110,7 +121,12 @@ def best_for_small(results: Results, task: str) -> Iterator[str]:
 
 
 def what_is_wrong(results: Results, task: str) -> Iterator[str]:
-    """The classes that the final ensemble is worst at, what it confuses, and where it loses."""
+    """The classes that the final ensemble is worst at, what it confuses, and where it loses.
+
+    >>> final = {"ensemble": {"per_class": {"Glass": 0.5, "Battery": 0.1}}}
+    >>> list(what_is_wrong(Results(explanations={"det": final}), "det"))
+    ['the final ensemble is worst at Battery (0.10), Glass (0.50)']
+    """
     per_class = _final(results, task).get("per_class", {})
     if per_class:
         worst = sorted(per_class.items(), key=lambda item: item[1])[:_HARD]
@@ -130,7 +146,14 @@ def what_is_wrong(results: Results, task: str) -> Iterator[str]:
 
 
 def did_pseudo_labels_help(results: Results, task: str) -> Iterator[str]:
-    """What students gain beside twins, or what can be said without."""
+    """What students gain beside twins, or what can be said without.
+
+    >>> scores = {"metric": "mAP50", "members": {}, "ensemble": 0.6}
+    >>> effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 3}
+    >>> results = Results(summary={"det": scores}, effects={"det": [effect]})
+    >>> list(did_pseudo_labels_help(results, "det"))
+    ['pseudo-labels, yolox: +0.02']
+    """
     effects = results.effects.get(task, ())
     yield from (effect["sentence"].rstrip(".") for effect in effects)
     if effects:
@@ -149,7 +172,12 @@ def did_pseudo_labels_help(results: Results, task: str) -> Iterator[str]:
 
 
 def what_next(results: Results, task: str) -> Iterator[str]:
-    """What the numbers speak for, with the number."""
+    """What the numbers speak for, with the number.
+
+    >>> final = {"ensemble": {"per_class": {"Glass": 0.5, "Battery": 0.1}}}
+    >>> list(what_next(Results(explanations={"det": final}, counts={"Battery": 12}), "det"))
+    ['more examples of Battery, of which there are 12: the final ensemble scores 0.10 there']
+    """
     final = _final(results, task)
     per_class, details = final.get("per_class", {}), final.get("details", {})
     if per_class:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.anchor_proposal import anchor_report
+from recycling.evaluation import SIZES, is_of_size
+from recycling.reporting.distributions import distributions_figure
 from recycling.reporting.examples import cleaning_examples
 from recycling.reporting.figures import cleaning_figure
 from recycling.reporting.pages import (
@@ -22,14 +21,6 @@ from recycling.reporting.pages import (
     render_page,
     render_table,
 )
-from recycling.reporting.style import ACCENT, INK, PALE, QUIET, despine, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-LIMITS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
-"""Areas of objects by size as COCO has them, square pixels."""
 
 _RULES = {"rule": "rule", "does": "what it does", "rows": "rows", "reason": "why, for example"}
 
@@ -61,7 +52,7 @@ def data_page(
                 render_figure(distributions_figure(objects, annotations.images),
                               "objects by class, by image and by size"),
                 render_table(_by_class(objects), {"share": ".1%", **dict.fromkeys(
-                    ("objects", "images", *LIMITS), ",")}),
+                    ("objects", "images", *SIZES), ",")}),
             ]),
             ("Proposed anchors", _anchors(annotations)),
         ]  # fmt: skip
@@ -109,60 +100,6 @@ def _rules(report: pd.DataFrame) -> Markup:
     return render_table(rows, {"rows": ","})
 
 
-def distributions_figure(objects: pd.DataFrame, images: pd.DataFrame) -> Figure:
-    """How often each class is, how many objects an image has, and how large they are.
-
-    Args:
-        objects: One row an object; columns `category, image_id, area`.
-        images: All images; schema `recycling.annotations.IMAGES`.
-
-    Returns:
-        Bars on the left, two histograms on the right.
-    """
-    counts = objects["category"].value_counts(sort=True)[::-1]
-    figure = new_figure(11, max(3.6, 1.2 + 0.3 * len(counts)))
-    axes = figure.subplot_mosaic([["classes", "images"], ["classes", "areas"]])
-    axes["classes"].barh(counts.index.astype(str), counts, 0.62, color=ACCENT)
-    axes["classes"].set_title("Objects by class", fontsize=10, loc="left")
-    for row, count in enumerate(counts):
-        axes["classes"].text(count, row, f" {count:,}", va="center", fontsize=9, color=INK)
-    despine(axes["classes"])
-    axes["classes"].set_xticks([])
-    by_image = objects["image_id"].value_counts().reindex(images["image_id"], fill_value=0)
-    _histogram(axes["images"], np.asarray(by_image, dtype=np.float64), "Objects on an image")
-    _areas(axes["areas"], objects["area"].to_numpy(dtype=float))
-    return figure
-
-
-def _histogram(axis: Axes, values: NDArray[np.float64], title: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    most = int(values.max(initial=1))
-    bins = np.linspace(-0.5, most + 0.5, min(most + 2, 31))
-    axis.hist(values, bins=bins.tolist(), color=PALE, edgecolor="white")
-    axis.set_title(title, fontsize=10, loc="left")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_ylabel("images", fontsize=9)
-    despine(axis, grid="both")
-
-
-def _areas(axis: Axes, areas: NDArray[np.float64]) -> None:
-    """A histogram of the sides of squares of the same area, with the limits of sizes."""
-    sides = np.sqrt(areas[areas > 0])
-    if len(sides):
-        low, high = max(1.0, float(sides.min())), float(sides.max()) * 1.01
-        axis.hist(sides, bins=np.geomspace(low, max(high, low * 1.1), 30).tolist(), color=PALE,
-                  edgecolor="white")  # fmt: skip
-    axis.set_xscale("log", base=2)
-    axis.xaxis.set_major_formatter("{x:g}")
-    for limit in (32, 96):
-        axis.axvline(limit, color=QUIET, linestyle="--", linewidth=1)
-    axis.set_title("Size of an object: square root of its area, pixels", fontsize=10, loc="left")
-    axis.set_xlabel("dashed: small up to 32, medium up to 96, large above", fontsize=9)
-    axis.set_ylabel("objects", fontsize=9)
-    despine(axis, grid="both")
-
-
 def _objects(annotations: Annotations) -> pd.DataFrame:
     names = annotations.categories.set_index("category_id")["name"]
     rows = annotations.objects().annotations
@@ -191,21 +128,16 @@ def _sentences(annotations: Annotations, objects: pd.DataFrame) -> Iterator[str]
             f"{counts.index[0]} is the most frequent class ({counts.iloc[0]:,}), "
             f"{counts.index[-1]} the rarest ({counts.iloc[-1]:,})"
         )
-        shares = {size: _within(objects["area"], size).mean() for size in LIMITS}
+        shares = {size: is_of_size(objects["area"], size).mean() for size in SIZES}
         said = ", ".join(f"{share:.0%} {size}" for size, share in shares.items())
         yield f"sizes of objects: {said}"
-
-
-def _within(areas: pd.Series, size: str) -> pd.Series:
-    low, high = LIMITS[size]
-    return (areas > low) & (areas <= high)
 
 
 def _by_class(objects: pd.DataFrame) -> pd.DataFrame:
     """Objects, images and sizes of each class, the most frequent first."""
     groups = objects.groupby("category", sort=False)
-    sizes = {size: _within(objects["area"], size).groupby(objects["category"]).sum()
-             for size in LIMITS}  # fmt: skip
+    sizes = {size: is_of_size(objects["area"], size).groupby(objects["category"]).sum()
+             for size in SIZES}  # fmt: skip
     counts = {"objects": groups.size(), "images": groups["image_id"].nunique()}
     table = pd.DataFrame({**counts, **sizes})
     table.insert(1, "share", table["objects"] / len(objects))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recycling.evaluation import Metrics
+from recycling.evaluation import SIZES, Metrics
 from recycling.reporting.figures import scores_figure
 from recycling.reporting.pages import (
     as_part,
@@ -19,7 +19,7 @@ from recycling.reporting.pages import (
     render_page,
     render_table,
 )
-from recycling.reporting.scores import SIZES, TITLES, TaskScores, ranked
+from recycling.reporting.scores import TITLES, TaskScores, ranked
 from recycling.reporting.style import INK, despine, new_figure
 
 if TYPE_CHECKING:

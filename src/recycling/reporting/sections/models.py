@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from recycling.experiments import Effect
 from recycling.reporting.layout import RgbImage
@@ -15,11 +14,11 @@ from recycling.reporting.pages import (
     as_part,
     render_figure,
     render_folded,
+    render_heading,
     render_image,
     render_list,
     render_page,
     render_table,
-    render_text,
 )
 from recycling.reporting.scores import TITLES
 from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, despine, new_figure
@@ -86,8 +85,11 @@ def models_page(
         figure = curves_figure(trainings)
         panels.append(("Training curves", [render_figure(figure, "loss and score by epoch")]))
     panels.append(("Worst mistakes on images that they have not seen", [
-        piece for model, image in examples.items() if image.size
-        for piece in (_heading(model), render_image(image, f"truth and predictions of {model}"))
+        piece
+        for model, image in examples.items() if image.size
+        for piece in (
+            render_heading(model), render_image(image, f"truth and predictions of {model}"),
+        )
     ]))  # fmt: skip
     if effects or certificates:
         lines = [effect["sentence"].rstrip(".") for effect in effects]
@@ -139,10 +141,6 @@ def _kept(name: str, certificate: pd.DataFrame) -> str:
         return said
     right = (known["attained"] * known["kept"]).sum() / known["kept"].sum()
     return f"{said}; {right:.0%} of them are right by the truth"
-
-
-def _heading(text: str) -> Markup:
-    return render_text("<h3>{{ text }}</h3>", text=text)
 
 
 def _costs(trainings: Sequence[Training]) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recycling.errors import listed
 from recycling.experiments import Manifest
-from recycling.reporting.pages import render_list, render_table, render_text
+from recycling.reporting.pages import render_heading, render_list, render_table
 from recycling.reporting.scores import TITLES, Summary, ranked
 
 _STEPS = 15  # that took longest
@@ -45,7 +45,7 @@ def took(run: Manifest) -> list[Markup]:
         formats = {"minutes": ".2f", "memory until then, MiB": ",.0f"}
         pieces.append(render_table(longest, formats))
     if run.warnings:
-        pieces.append(render_text("<h3>{{ n }} warnings</h3>", n=f"{len(run.warnings):,}"))
+        pieces.append(render_heading(f"{len(run.warnings):,} warnings"))
         pieces.append(render_list(line.rstrip(".") for line in run.warnings[:_WARNINGS]))
     return pieces
 

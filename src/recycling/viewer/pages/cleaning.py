@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from recycling.annotations import BOX
 from recycling.viewer.controls import choice
 from recycling.viewer.core import ImageSet, ViewerError
-from recycling.viewer.drawing import Shape, box_path, close_up, outline_path
+from recycling.viewer.drawing import Box, Dash, Shape, box_path, close_up, outline_path
 from recycling.viewer.markup import render
-from recycling.viewer.pages.data import image_tile
-from recycling.viewer.tiles import Tile, grid, some
+from recycling.viewer.pages.data import image_tile, link_within
+from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
 BEFORE, AFTER = "#d9774a", "#1864ab"
 DONE = {"add": "added", "change": "changed", "drop": "dropped"}
+_UNKNOWN = (100, 100)  # height and width of an image that only the audit knows
 
 
 def build(view: View) -> None:
@@ -38,43 +42,43 @@ def build(view: View) -> None:
     with ui.element("div").classes("controls"):
         choice(view, "part", parts, "part", value=part, optional=False)
         choice(view, "rule", rules, "rule", value=rule)
-    counts = audit.groupby(["rule", "subject", "action"], sort=False).size().reset_index(name="n")
-    lines: list[list[Any]] = [
-        [{"text": own, "link": view.address.link(rule=own, page=None)}, subject, DONE[action], n]
-        for own, subject, action, n in counts.itertuples(index=False)
-    ]
-    heads = ("rule", "what", "done", "how many")
-    view.html(render("table.html", heads=heads, rows=lines, caption="changes by rule"))
+    view.html(_counts(view, audit))
     rows = audit if rule is None else audit[audit["rule"] == rule]
-    more = some(range(len(rows)), view.address, "changes")
-    images = view.holdings.image_set(_raw(part))
-    lookup = _Lookup(view, images, audit, part)
-    on_page = rows.iloc[list(more.items)].to_dict("records")
-    view.html(grid([lookup.tile(row) for row in on_page], more, "close"))
+    page = paginate(range(len(rows)), view.address, "changes")
+    changes = _Changes(view, part, audit)
+    on_page = rows.iloc[list(page.items)].to_dict("records")
+    view.html(grid([changes.tile(row) for row in on_page], page, "close"))
 
 
 def _raw(part: str) -> str:
     return f"{part}.raw_annotations"
 
 
-class _Lookup:
-    """What the rows of an audit are about."""
+def _counts(view: View, audit: pd.DataFrame) -> Markup:
+    """How often each rule changed something; a rule leads to its changes."""
+    counts = audit.groupby(["rule", "subject", "action"], sort=False).size().reset_index(name="n")
+    rows: list[list[Any]] = [
+        [{"text": rule, "link": view.address.link(rule=rule, page=None)}, subject, DONE[action], n]
+        for rule, subject, action, n in counts.itertuples(index=False)
+    ]
+    heads = ("rule", "what", "done", "how many")
+    return render("table.html", heads=heads, rows=rows, caption="changes by rule")
 
-    def __init__(self, view: View, images: ImageSet, audit: pd.DataFrame, part: str) -> None:
-        self.view, self.images = view, images
-        table = images.annotations.annotations
-        make = lambda: {  # noqa: E731
-            int(number): row for row, number in enumerate(table["annotation_id"])
-        }
-        keep = view.holdings.keep
-        self.row_of = cast(dict[int, int], keep("rows", images.name, id(images), make))
-        self.names = {own.category_id: own.name for own in images.categories.values()}
-        added = audit[audit["action"] == "add"]
-        for subject, number, after in zip(
-            added["subject"], added["subject_id"], added["after"], strict=True
-        ):
-            if subject == "category":
-                self.names.setdefault(int(number), _parsed(after).get("name", "?"))
+
+class _Changes:
+    """The changes of a part, with the annotations that they were made to.
+
+    Args:
+        view: The page.
+        part: Of the data.
+        audit: One row a change; schema `recycling.annotations.AUDIT`.
+    """
+
+    def __init__(self, view: View, part: str, audit: pd.DataFrame) -> None:
+        self.images: ImageSet = view.holdings.image_set(_raw(part))
+        self.link = link_within(view, self.images)
+        self.here = view.address.link()
+        self.names = _names(self.images, audit)
         self.checks: pd.DataFrame | None = None
         if view.holdings.is_there(f"{part}.image_checks"):
             self.checks = view.holdings.load(f"{part}.image_checks")
@@ -85,50 +89,46 @@ class _Lookup:
         before, after = _parsed(row["before"]), _parsed(row["after"])
         lines = [f"{row['rule']}: {DONE[row['action']]}", str(row["reason"])]
         if subject == "image" and number in self.images.images:
-            like = self._like(number, after)
-            if like is not None:
-                lines.append(f"like image {like}")
-            link = lambda image_id, _: self._link(image_id)  # noqa: E731
-            found = image_tile(self.images, number, link)
-            return Tile(found.source, found.width, found.height, f"image {number}",
-                        found.link, found.shapes, [found.title, *lines])  # fmt: skip
+            return self._image(number, after, lines)
         if subject == "annotation":
             return self._annotation(number, before, after, lines)
-        name = self.names.get(number, "?")
-        title = f"{subject} {number}: {name}"
-        return Tile(
-            "", 100, 100, title, self.view.address.link(), (), [*lines, _changed(before, after)]
-        )
+        title = f"{subject} {number}: {self.names.get(number, '?')}"
+        height, width = _UNKNOWN
+        return Tile("", width, height, title, self.here, lines=[*lines, _changed(before, after)])
+
+    def _image(self, image_id: int, after: Mapping[str, Any], lines: list[str]) -> Tile:
+        like = self._like(image_id, after)
+        if like is not None:
+            lines = [*lines, f"like image {like}"]
+        tile = image_tile(self.images, image_id, self.link)
+        return replace(tile, title=f"image {image_id}", lines=[tile.title, *lines])
 
     def _annotation(
         self, number: int, before: dict[str, Any], after: dict[str, Any], lines: list[str]
     ) -> Tile:
-        place = self.row_of.get(number)
         table = self.images.annotations.annotations
-        raw = {} if place is None else {str(k): v for k, v in table.iloc[place].items()}
-        was = {**raw, **before} if raw or before else {}
+        raw = table[table["annotation_id"] == number].to_dict("records")
+        was: dict[Any, Any] = {**(raw[-1] if raw else {}), **before}
         now = {**was, **after} if after else {}
         image_id = int((was or now)["image_id"])
-        image = self.images.images.get(image_id)
-        if image is None:
-            image = {"width": 100, "height": 100, "file_name": "?"}
-        size = (int(image["height"]), int(image["width"]))
-        shapes = [
-            _shape(values, size, colour, dash, self.names)
-            for values, colour, dash in ((was, BEFORE, "dashed"), (now, AFTER, "solid"))
-            if values
-        ]
-        boxes = [[float(values[edge]) for edge in BOX] for values in (was, now) if values]
-        names = [
-            self.names.get(values["category_id"], "?")
-            for values in (before, after)
-            if "category_id" in values and after
-        ]
-        if len(names) == 2:
+        is_known = image_id in self.images.images
+        height, width = self.images.size(image_id) if is_known else _UNKNOWN
+        size = (height, width)
+        shapes = [_shape(was, size, BEFORE, "dashed", self.names)] if was else []
+        shapes += [_shape(now, size, AFTER, "solid", self.names)] if now else []
+        if after and "category_id" in before and "category_id" in after:
+            names = (self.names.get(each["category_id"], "?") for each in (before, after))
             lines = [" → ".join(names), *lines]
-        source = image_address(self.images, image_id, full=True)
-        return Tile(source, size[1], size[0], f"annotation {number}", self._link(image_id), shapes,
-                    lines, view=close_up(_near(boxes, size)))  # fmt: skip
+        return Tile(
+            source=image_address(self.images, image_id, full=True),
+            width=width,
+            height=height,
+            title=f"annotation {number}",
+            link=self.link(image_id, None),
+            shapes=shapes,
+            lines=lines,
+            view=close_up([_near(shape.box, height, width) for shape in shapes]),
+        )
 
     def _like(self, image_id: int, after: Mapping[str, Any]) -> int | None:
         """The image that one repeats, or whose group it joins."""
@@ -137,36 +137,38 @@ class _Lookup:
             if len(same):
                 return int(same.iloc[0])
         table = self.images.annotations.images
-        first = table.loc[table["group"] == after.get("group"), "image_id"]
-        return int(first.min()) if len(first) else None
+        of_group = table.loc[table["group"] == after.get("group"), "image_id"]
+        return int(of_group.min()) if len(of_group) else None
 
-    def _link(self, image_id: int) -> str:
-        return self.view.address.link("/image", set=self.images.name, id=image_id)
+
+def _names(images: ImageSet, audit: pd.DataFrame) -> dict[int, str]:
+    """The names of categories by id, of those too that cleaning added."""
+    names = {category.category_id: category.name for category in images.categories.values()}
+    is_new = (audit["action"] == "add") & (audit["subject"] == "category")
+    for number, after in audit.loc[is_new, ["subject_id", "after"]].itertuples(index=False):
+        names.setdefault(int(number), _parsed(after).get("name", "?"))
+    return names
 
 
 def _shape(
-    values: Mapping[str, Any], size: tuple[int, int], colour: str, dash: Any, names: Any
+    values: Mapping[str, Any],
+    size: tuple[int, int],
+    colour: str,
+    dash: Dash,
+    names: Mapping[int, str],
 ) -> Shape:
     box = [float(values[edge]) for edge in BOX]
-    segmentation = values.get("segmentation")
     outline = None
-    if isinstance(segmentation, str):
-        try:
-            outline = outline_path(segmentation, box, *size)
-        except ValueError:
-            outline = None  # what cleaning dropped may be damaged
-    label = names.get(values.get("category_id"), "?")
-    return Shape(outline or box_path(box), box[0], box[1], label, colour, dash=dash)
+    with suppress(ValueError):  # what cleaning dropped may be damaged
+        outline = outline_path(values.get("segmentation"), box, *size)
+    label = names.get(values.get("category_id", -1), "?")
+    return Shape(outline or box_path(box), box, label, colour, dash=dash)
 
 
-def _near(boxes: list[list[float]], size: tuple[int, int]) -> list[list[float]]:
-    """Boxes no further from the image than it is large: a box may be of any size."""
-    height, width = size
+def _near(box: Box, height: int, width: int) -> Box:
+    """A box no further from the image than that is large: a raw one may be of any size."""
     limits = (width, height, width, height)
-    return [
-        [min(max(edge, -limit), 2 * limit) for edge, limit in zip(box, limits, strict=True)]
-        for box in boxes
-    ]
+    return [min(max(edge, -limit), 2 * limit) for edge, limit in zip(box, limits, strict=True)]
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -2,157 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
 
+from markupsafe import Markup
+
+from recycling.annotations import BOX
+from recycling.evaluation import SIZES
 from recycling.reporting.overlays import counted
-from recycling.viewer.controls import choice, field
+from recycling.viewer.controls import category_choice, choice, field, image_set_choice
 from recycling.viewer.core import (
-    SIZES,
     ImageSet,
-    Size,
     ViewerError,
     chosen_annotations,
     chosen_images,
+    search_images,
 )
 from recycling.viewer.drawing import annotation_shapes, close_up, merged
-from recycling.viewer.tiles import Tile, grid, some
+from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
 ORDERS = {"largest": "largest first", "smallest": "smallest first"}
+
+FILTERS = ("set", "category", "size", "fold", "group", "find", "order")
+"""What an address chooses images by; the page of one image keeps it, for the next one."""
+
+Link: TypeAlias = Callable[[int, int | None], str]
+"""Gives the address of an image by its id, and of an annotation on it."""
 
 
 def build(view: View) -> None:
     """Put the page on the screen."""
     from nicegui import ui
 
-    images = view.image_set()
-    category, size, fold, group, shown, order = _asked(view, images)
+    address, images = view.address, view.image_set()
+    ids = filtered_images(view, images)
+    shown = address.one_of("show", ("images", "annotations"), "images")
     view.title("Data")
     with ui.element("div").classes("controls"):
-        choice(view, "set", view.holdings.image_sets, "images", value=images.name, optional=False)
+        image_set_choice(view, images)
         choice(view, "show", ["images", "annotations"], "show", value=shown, optional=False)
-        names = [own.name for own in images.categories.values()]
-        chosen = None if category is None else category.name
-        choice(view, "category", names, "category", value=chosen)
-        choice(view, "size", list(SIZES), "size", value=size)
+        category_choice(view, images)
+        choice(view, "size", SIZES, "size", value=address.text("size"))
         if shown == "annotations":
-            choice(view, "order", ORDERS, "order", value=order)
-        if folds := sorted(set(view.holdings.folds().values())):
-            options = [str(number) for number in folds if number >= 0]
-            choice(view, "fold", options, "fold", value=None if fold is None else str(fold))
-        field(view, "find", "file name or id", view.address.text("find"))
-    number = None if category is None else category.category_id
-    ids = chosen_images(
-        images, category_id=number, size=size, group=group, fold=fold, folds=view.holdings.folds()
-    )
-    ids = found(images, ids, view.address.text("find"))
-    if shown == "images":
-        more = some(ids, view.address, "images")
-        here = _here(view)
-        tiles = [image_tile(images, image_id, here) for image_id in more.items]
-        view.html(grid(tiles, more))
-        return
-    is_limited = len(ids) < len(images.images)
+            choice(view, "order", ORDERS, "order", value=address.one_of("order", list(ORDERS)))
+        if folds := sorted({fold for fold in view.holdings.folds().values() if fold >= 0}):
+            choice(view, "fold", [str(fold) for fold in folds], "fold", value=address.text("fold"))
+        field(view, "find", "file name or id", address.text("find"))
+    view.html(_images(view, images, ids) if shown == "images" else _annotations(view, images, ids))
+
+
+def _images(view: View, images: ImageSet, ids: list[int]) -> Markup:
+    page = paginate(ids, view.address, "images")
+    link = _link_that_keeps_filters(view)
+    return grid([image_tile(images, image_id, link) for image_id in page.items], page)
+
+
+def _annotations(view: View, images: ImageSet, ids: list[int]) -> Markup:
+    category = view.category(images)
     rows = chosen_annotations(
         images,
-        category_id=number,
-        size=size,
-        image_ids=ids if is_limited else None,
-        order=cast(Any, order or "table"),
+        category_id=None if category is None else category.category_id,
+        size=view.address.text("size"),
+        image_ids=ids if len(ids) < len(images.images) else None,
+        order=cast(Any, view.address.text("order") or "table"),
     )
-    found_rows = some(range(len(rows)), view.address, "annotations")
-    on_page = rows.iloc[list(found_rows.items)].to_dict("records")
-    tiles = [annotation_tile(images, row, _here(view)) for row in on_page]
-    view.html(grid(tiles, found_rows, "close"))
+    page = paginate(range(len(rows)), view.address, "annotations")
+    link = _link_that_keeps_filters(view)
+    on_page = rows.iloc[list(page.items)].to_dict("records")
+    return grid([annotation_tile(images, row, link) for row in on_page], page, "close")
 
 
-def found(images: ImageSet, ids: list[int], text: str | None) -> list[int]:
-    """Those images whose file name holds a text, or whose id it is.
+def filtered_images(view: View, images: ImageSet) -> list[int]:
+    """The ids of the images that an address asks for, in the order of the table.
 
-    Args:
-        images: The set.
-        ids: Among these.
-        text: What is looked for; None for all.
+    Raises:
+        ViewerError: It asks for a category, a size or a fold that there is not.
     """
-    if text is None:
-        return ids
-    looked_for = text.casefold()
-    return [
-        image_id
-        for image_id in ids
-        if str(image_id) == text
-        or looked_for in str(images.images[image_id]["file_name"]).casefold()
-    ]
+    address, folds = view.address, view.holdings.folds()
+    category, fold = view.category(images), address.number("fold")
+    if fold is not None and fold not in folds.values():
+        known = ", ".join(map(str, sorted(set(folds.values())))) or "none"
+        raise ViewerError(f"fold={fold}: there are {known}")
+    ids = chosen_images(
+        images,
+        category_id=None if category is None else category.category_id,
+        size=address.one_of("size", SIZES),
+        group=address.text("group"),
+        fold=fold,
+        folds=folds,
+    )
+    return search_images(images, ids, address.text("find"))
 
 
-def image_tile(images: ImageSet, image_id: int, link: Callable[[int, int | None], str]) -> Tile:
+def image_tile(images: ImageSet, image_id: int, link: Link) -> Tile:
     """An image with all that is annotated on it.
 
     Args:
         images: The set.
         image_id: The image.
-        link: Gives the address of an image, and of an annotation on it.
+        link: Where a click leads.
     """
-    image, rows = images.image(image_id), images.on(image_id)
-    size = (int(image["height"]), int(image["width"]))
+    rows, (height, width) = images.on(image_id), images.size(image_id)
+    shapes = annotation_shapes(
+        rows.to_dict("records"), images.categories, (height, width), masks=False
+    )
     return Tile(
-        image_address(images, image_id),
-        size[1],
-        size[0],
-        str(image["file_name"]),
-        link(image_id, None),
-        merged(annotation_shapes(rows.to_dict("records"), images.categories, size, masks=False)),
-        [f"{image_id} · {counted(len(rows), 'annotation')}"],
+        source=image_address(images, image_id),
+        width=width,
+        height=height,
+        title=str(images.image(image_id)["file_name"]),
+        link=link(image_id, None),
+        shapes=merged(shapes),
+        lines=[f"{image_id} · {counted(len(rows), 'annotation')}"],
     )
 
 
-def annotation_tile(
-    images: ImageSet, row: dict[Any, Any], link: Callable[[int, int | None], str]
-) -> Tile:
-    """One annotation with its surroundings; arguments as for `image_tile`."""
+def annotation_tile(images: ImageSet, row: Mapping[Any, Any], link: Link) -> Tile:
+    """An annotation with its surroundings.
+
+    Args:
+        images: The set.
+        row: Of the table of annotations; a pseudo-label's score is written below it.
+        link: Where a click leads.
+    """
     image_id, number = int(row["image_id"]), int(row["annotation_id"])
-    image = images.image(image_id)
-    size = (int(image["height"]), int(image["width"]))
-    (shape,) = annotation_shapes([row], images.categories, size)
-    box = [row[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
+    height, width = images.size(image_id)
+    (shape,) = annotation_shapes([row], images.categories, (height, width))
+    score = [f"score {row['score']:.2f}"] if row["source"] == "pseudo" else []
+    file_name = str(images.image(image_id)["file_name"])
     return Tile(
-        image_address(images, image_id, full=True),
-        size[1],
-        size[0],
-        f"{number} · {shape.label}",
-        link(image_id, number),
-        [shape],
-        [str(image["file_name"]), f"{row['area']:,.0f} square pixels"],
-        view=close_up([box]),
+        source=image_address(images, image_id, full=True),
+        width=width,
+        height=height,
+        title=f"{number} · {shape.label}",
+        link=link(image_id, number),
+        shapes=[shape],
+        lines=[*score, file_name, f"{row['area']:,.0f} square pixels"],
+        view=close_up([[row[edge] for edge in BOX]]),
     )
 
 
-def _here(view: View) -> Callable[[int, int | None], str]:
-    """Links to images that keep what is chosen here, so that the next one is of these."""
-    kept = {
-        key: view.address.text(key)
-        for key in ("set", "category", "size", "fold", "group", "find", "order")
-    }
-
-    def link(image_id: int, number: int | None) -> str:
-        return view.address.link("/image", **kept, id=image_id, annotation=number)
-
-    return link
+def link_within(view: View, images: ImageSet) -> Link:
+    """Links to the images of a set, with nothing chosen."""
+    return lambda image_id, number: view.address.link(
+        "/image", set=images.name, id=image_id, annotation=number
+    )
 
 
-def _asked(view: View, images: ImageSet) -> Any:
-    """Category, size, fold, group, what is shown and its order, as the address has them."""
-    address = view.address
-    fold = address.number("fold")
-    known = set(view.holdings.folds().values())
-    if fold is not None and fold not in known:
-        raise ViewerError(f"fold={fold}: there are {', '.join(map(str, sorted(known))) or 'none'}")
-    return (
-        view.category(images),
-        cast(Size | None, address.one_of("size", list(SIZES))),
-        fold,
-        address.text("group"),
-        address.one_of("show", ("images", "annotations"), "images"),
-        address.one_of("order", list(ORDERS)),
+def _link_that_keeps_filters(view: View) -> Link:
+    kept = {key: view.address.text(key) for key in FILTERS}
+    return lambda image_id, number: view.address.link(
+        "/image", **kept, id=image_id, annotation=number
     )

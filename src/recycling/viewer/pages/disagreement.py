@@ -8,128 +8,157 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from recycling.annotations import BOX
 from recycling.diagnostics import changes_between, disagreement, paired
 from recycling.viewer.confusion import confusion_table
-from recycling.viewer.controls import choice, field, slider
+from recycling.viewer.controls import choice, field, part_choice, slider
 from recycling.viewer.core import ViewerError
 from recycling.viewer.drawing import close_up
 from recycling.viewer.later import later
 from recycling.viewer.markup import render
-from recycling.viewer.pages.predictions import PARTS
-from recycling.viewer.predicted import Sides, said, sides_of
-from recycling.viewer.tiles import Tile, grid, some
+from recycling.viewer.predicted import PARTS, Predicted, predicted_by, predicted_shapes
+from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
-WHAT = {"cls": "crops", "det": "boxes", "seg": "pixels"}
+OBJECTS = {"cls": "crops", "det": "boxes", "seg": "pixels"}
+"""What is compared, by task."""
 
 
 def build(view: View) -> None:
     """Put the page on the screen."""
     from nicegui import ui
 
-    address = view.address
-    known = view.holdings.sides
-    first = address.text("first") or (known[0] if known else "")
-    task = first.partition(".")[0]
-    alike = [name for name in known if name.startswith(f"{task}.") and name != first]
-    second = address.text("second") or (alike[0] if alike else "")
-    score = address.fraction("score", 0.3)
+    address, known = view.address, view.holdings.sides
+    first, second = _asked(view)
     view.title("Disagreement")
     with ui.element("div").classes("controls"):
         choice(view, "first", known, "first", value=first, optional=False)
         choice(view, "second", known, "second", value=second, optional=False)
         field(view, "first", "or a CSV file", first if first.endswith(".csv") else None)
         field(view, "second", "and another", second if second.endswith(".csv") else None)
-        if task == "det":
-            slider(view, "score", "score", score)
     if not first or not second:
         raise ViewerError("choose two that predict the same: two models, or two CSV files")
-    of = sides_of(view.holdings, [first, second], address.one_of("part", list(PARTS)))
-    if of.sides[0].task != of.sides[1].task:
+    predicted = predicted_by(view.holdings, [first, second], address.text("part"))
+    task, other_task = (side.task for side in predicted.sides)
+    if task != other_task:
         raise ViewerError(f"{first} and {second} predict different things; choose two alike")
-    later(view, partial(_found, view, of, score), "comparing …")
+    score = address.fraction("score", 0.3)
+    with ui.element("div").classes("controls"):
+        part_choice(view, predicted)
+        if task == "det":
+            slider(view, "score", "score", score)
+    later(view, partial(_compared, view, predicted, score), "comparing …")
 
 
-def _found(view: View, of: Sides, score: float) -> Markup:
-    """How often both differ, by class, and the images on which they differ most."""
-    address, (first, second), task = view.address, of.names, of.sides[0].task
-    counts, changes, pairs = _compared(view, of, score)
-    differ = counts.loc[counts["first"] != counts["second"], "count"].sum()
+def _asked(view: View) -> tuple[str, str]:
+    """The two that an address asks for, or the first two that predict the same; empty if none."""
+    known = view.holdings.sides
+    first = view.address.text("first") or next(iter(known), "")
+    task = first.partition(".")[0]
+    alike = (name for name in known if name.startswith(f"{task}.") and name != first)
+    return first, view.address.text("second") or next(alike, "")
+
+
+def _compared(view: View, predicted: Predicted, score: float) -> Markup:
+    """How often both differ, by class, and the images or crops on which they differ most."""
+    address, (first, second), task = view.address, predicted.names, predicted.sides[0].task
+    counts, changes, pairs = _tables(view, predicted, score)
+    n_different = counts.loc[counts["first"] != counts["second"], "count"].sum()
     text = (
-        f"{first} and {second} differ in {int(differ):,} of {int(counts['count'].sum()):,} "
-        f"{WHAT[task]} on {len(of.images.images):,} images ({PARTS[of.part]})"
+        f"{first} and {second} differ in {int(n_different):,} of {int(counts['count'].sum()):,} "
+        f"{OBJECTS[task]} on {len(predicted.images.images):,} images ({PARTS[predicted.part]})"
     )
-    wanted = (address.text("said"), address.text("other"))
+    cell = (address.text("said"), address.text("other"))
     html = render("sentence.html", text=text) + confusion_table(
         counts,
-        lambda own, other: address.link(said=own, other=other, page=None),
+        lambda said, other: address.link(said=said, other=other, page=None),
         first=first,
         second=second,
-        chosen=wanted,
+        chosen=cell,
     )
-    items = [
-        (int(number), float(change))
-        for number, change in zip(changes["item_id"], changes["change"], strict=True)
-    ]
-    if wanted != (None, None):
-        items = _of_cell(items, pairs, wanted, task)
-        chosen = f"{first}: {wanted[0]}, {second}: {wanted[1]}"
-        everything = address.link(said=None, other=None, page=None)
-        html += render("chosen.html", text=chosen, link=everything)
+    if cell == (None, None):
+        rows = changes[changes["change"] > 0]
     else:
-        items = [item for item in items if item[1] > 0]
-    more = some(items, address, WHAT["cls"] if task == "cls" else "images")
-    return html + grid([_tile(view, of, *item, score) for item in more.items], more)
+        in_cell = pairs[(pairs["first"] == cell[0]) & (pairs["second"] == cell[1])]
+        ids = in_cell["annotation_id" if task == "cls" else "image_id"]
+        rows = changes[changes["item_id"].isin(ids)]
+        text = f"{first}: {cell[0]}, {second}: {cell[1]}"
+        everything = address.link(said=None, other=None, page=None)
+        html += render("chosen.html", text=text, link=everything)
+    items = list(zip(rows["item_id"].tolist(), rows["change"].tolist(), strict=True))
+    page = paginate(items, address, "crops" if task == "cls" else "images")
+    tile = _crop_tile if task == "cls" else _image_tile
+    return html + grid([tile(view, predicted, *item, score) for item in page.items], page)
 
 
-def _compared(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, Any, pd.DataFrame]:
-    """Counts by class, change by image or crop, and the pairs; kept, for each page asks."""
+def _tables(
+    view: View, predicted: Predicted, score: float
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Counts by class, change by image or crop, and the pairs; kept, for each page asks anew."""
 
-    def make() -> tuple[pd.DataFrame, Any, pd.DataFrame]:
-        truth, first, second = of.images.annotations, of.predictions(0), of.predictions(1)
+    def make() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        truth = predicted.images.annotations
+        first, second = predicted.predictions(0), predicted.predictions(1)
         return (
             disagreement(truth, first, second, score_threshold=score),
             changes_between(first, second, score_threshold=score),
             paired(truth, first, second, score_threshold=score),
         )
 
-    key = f"{of.part}: {', '.join(of.names)}: {score}"
-    found: tuple[pd.DataFrame, Any, pd.DataFrame] = view.holdings.keep(
-        "disagreement", key, id(of), make
+    key = f"{predicted.part}: {', '.join(predicted.names)}: {score}"
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] = view.holdings.keep(
+        "disagreement", key, id(predicted), make
     )
-    return found
+    return tables
 
 
-def _of_cell(
-    items: list[tuple[int, float]], pairs: pd.DataFrame, wanted: tuple[Any, Any], task: str
-) -> list[tuple[int, float]]:
-    """Those items on which the first says one thing and the second another."""
-    keep = (pairs["first"] == wanted[0]) & (pairs["second"] == wanted[1])
-    of_cell = set(pairs.loc[keep, "annotation_id" if task == "cls" else "image_id"])
-    return [item for item in items if item[0] in of_cell]
-
-
-def _tile(view: View, of: Sides, item: int, change: float, score: float) -> Tile:
-    """An image, or a crop, with what both say."""
-    box = None
-    image_id = item
-    if of.sides[0].task == "cls":
-        table = of.images.annotations.annotations
-        row = table[table["annotation_id"] == item].iloc[0]
-        image_id = int(row["image_id"])
-        box = [row["x_min"], row["y_min"], row["x_max"], row["y_max"]]
-    image = of.images.image(image_id)
-    first, maps = said(of, 0, image_id, score=score)
-    second, others = said(of, 1, image_id, dash="dashed", score=score)
-    if box is not None:
-        first, second = ([own for own in side if own.number == item] for side in (first, second))
-    titles = " → ".join(own.label for own in (*first, *second)) if box is not None else None
-    link = view.address.link(
-        "/predictions", sides=",".join(of.names), part=of.part, id=image_id, score=score
-    )
+def _image_tile(
+    view: View, predicted: Predicted, image_id: int, change: float, score: float
+) -> Tile:
+    """An image with what both say: the first's lines are solid, the second's dashed."""
+    height, width = predicted.images.size(image_id)
+    first, layers = predicted_shapes(predicted, 0, image_id, score=score)
+    second, others = predicted_shapes(predicted, 1, image_id, dash="dashed", score=score)
     return Tile(
-        image_address(of.source, image_id, full=box is not None),
-        int(image["width"]), int(image["height"]), titles or f"{change:.0%} differ", link,
-        [*first, *second], [str(image["file_name"])], maps=[*maps, *others],
-        view=None if box is None else close_up([box]),
-    )  # fmt: skip
+        source=image_address(predicted.source, image_id),
+        width=width,
+        height=height,
+        title=f"{change:.0%} differ",
+        link=_link(view, predicted, image_id, score),
+        shapes=[*first, *second],
+        lines=[str(predicted.images.image(image_id)["file_name"])],
+        layers=[*layers, *others],
+    )
+
+
+def _crop_tile(
+    view: View, predicted: Predicted, annotation_id: int, change: float, score: float
+) -> Tile:
+    """A crop with what both take it for."""
+    table = predicted.images.annotations.annotations
+    row: dict[Any, Any] = table[table["annotation_id"] == annotation_id].iloc[0].to_dict()
+    image_id = int(row["image_id"])
+    height, width = predicted.images.size(image_id)
+    shapes = [
+        shape
+        for index in (0, 1)
+        for shape in predicted_shapes(predicted, index, image_id)[0]
+        if shape.number == annotation_id
+    ]
+    return Tile(
+        source=image_address(predicted.source, image_id, full=True),
+        width=width,
+        height=height,
+        title=" → ".join(shape.label for shape in shapes),
+        link=_link(view, predicted, image_id, score),
+        shapes=shapes,
+        lines=[str(predicted.images.image(image_id)["file_name"]), f"{change:.0%} differ"],
+        view=close_up([[row[edge] for edge in BOX]]),
+    )
+
+
+def _link(view: View, predicted: Predicted, image_id: int, score: float) -> str:
+    names = ",".join(predicted.names)
+    return view.address.link(
+        "/predictions", sides=names, part=predicted.part, id=image_id, score=score
+    )

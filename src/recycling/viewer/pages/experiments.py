@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from recycling.backends.shared.training_log import METRICS
+from recycling.backends.shared.training_log import METRICS, training_log
 from recycling.experiments import (
     chosen_rows,
     differences,
@@ -26,13 +25,16 @@ from recycling.viewer.controls import choice, choices, field
 from recycling.viewer.core import ViewerError
 from recycling.viewer.later import later
 from recycling.viewer.markup import render
-from recycling.viewer.pages.predictions import PARTS
+from recycling.viewer.predicted import PARTS
 from recycling.viewer.views import View
 
 SHOWN = {"runs": "runs", "models": "models of each run"}
 
-# Okabe and Ito's, which differ for eyes of every kind; of lines, dashes tell further ones apart.
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+# Okabe and Ito's (2008), which differ for eyes of every kind; dashes tell further lines apart.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+
+GREY = "#868e96"
+"""Of what stands around lines: read on light and on dark."""
 
 
 def build(view: View) -> None:
@@ -75,7 +77,7 @@ def _table(table: pd.DataFrame, caption: str) -> Markup:
 
 
 def _curves(view: View) -> None:
-    """One figure a trainings' log, epoch by epoch."""
+    """A value of several trainings, epoch by epoch."""
     from nicegui import ui
 
     logs = training_logs(view.holdings.load("runs").path)
@@ -89,7 +91,7 @@ def _curves(view: View) -> None:
     for name in asked:
         if name not in logs:
             raise ViewerError(f"trainings={name}: there are {', '.join(logs)}")
-    chosen = asked or list(logs)[: len(LINES)]
+    chosen = asked or list(logs)[: len(COLOURS)]
     with ui.element("div").classes("controls"):
         choice(view, "curve", columns, "what", value=value, optional=False)
         choices(view, "trainings", list(logs), "trainings", chosen)
@@ -102,17 +104,8 @@ def training_logs(folder: Path) -> dict[str, pd.DataFrame]:
     Args:
         folder: Of the trainings; each has a ``metrics.jsonl``.
     """
-    found = {}
-    for path in sorted(folder.glob(f"*/{METRICS}")):
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # a training that goes on has begun a line
-                break
-        if rows:
-            found[path.parent.name] = pd.DataFrame(rows)
-    return found
+    logs = {path.parent.name: training_log(path.parent) for path in folder.glob(f"*/{METRICS}")}
+    return {name: pd.DataFrame(log) for name, log in sorted(logs.items()) if log}
 
 
 def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
@@ -121,25 +114,40 @@ def curves_chart(logs: dict[str, pd.DataFrame], value: str) -> dict[str, Any]:
     Args:
         logs: By training, a row an epoch.
         value: The column.
+
+    >>> log = pd.DataFrame({"epoch": [1], "loss": [3.0]})
+    >>> curves_chart({"det.yolox.fold0": log}, "loss")["series"][0]["data"]
+    [[1.0, 3.0]]
     """
+    axis = {
+        "axisLabel": {"color": GREY},
+        "nameTextStyle": {"color": GREY},
+        "splitLine": {"lineStyle": {"color": GREY, "opacity": 0.3}},
+    }
     series = [
         {
             "name": name,
             "type": "line",
             "symbolSize": 5,
             "data": log[["epoch", value]].dropna().to_numpy().tolist(),
-            "lineStyle": {"type": ("solid", "dashed", "dotted")[place // len(LINES) % 3]},
+            "lineStyle": {"type": ("solid", "dashed", "dotted")[index // len(COLOURS) % 3]},
         }
-        for place, (name, log) in enumerate(logs.items())
+        for index, (name, log) in enumerate(logs.items())
         if value in log
     ]
     return {
-        "color": list(LINES),
+        "color": list(COLOURS),
         "tooltip": {"trigger": "axis"},
-        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": "#868e96"}},
+        "legend": {"type": "scroll", "top": 0, "textStyle": {"color": GREY}},
         "grid": {"left": 60, "right": 20, "top": 60, "bottom": 44},
-        "xAxis": {"name": "epoch", "nameLocation": "middle", "nameGap": 26, "minInterval": 1},
-        "yAxis": {"name": value, "scale": True},
+        "xAxis": {
+            "name": "epoch",
+            "nameLocation": "middle",
+            "nameGap": 26,
+            "minInterval": 1,
+            **axis,
+        },
+        "yAxis": {"name": value, "scale": True, **axis},
         "series": series,
         "animation": False,
     }
@@ -179,7 +187,7 @@ def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
     lines = []
     for other in sides[1:]:
         effect = scored.compared.effects[other.label]
-        lines += [effect["sentence"]]
+        lines.append(effect["sentence"])
         lines += view.holdings.workplace.noise_lines(sides[0], other, effect)
     table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
     return render("lines.html", title="what may be said", lines=lines) + table
@@ -191,19 +199,31 @@ def _what_differs(first: Side, other: Side) -> Sequence[str]:
     found = differences(first.facts, other.facts)
     lines = []
     for title, on_purpose in (("on purpose", True), ("came along", False)):
-        own = in_lines([each for each in found if each.on_purpose is on_purpose])
-        lines += [f"{title}: {line}" for line in own]
+        some = [difference for difference in found if difference.on_purpose is on_purpose]
+        lines += [f"{title}: {line}" for line in in_lines(some)]
     return [*lines, verdict_on(found)]
 
 
 def _studies(view: View) -> None:
-    """Each study: what may be said, its arms and effects."""
-    for name in view.holdings.there(r"study\.\w+\.summary"):
-        study = name.rpartition(".")[0]
-        summary = view.holdings.load(name)
-        view.html(render("heading.html", text=f"Study: {study.partition('.')[2]}"))
-        for sentence in summary["sentences"]:
-            view.say(sentence)
-        for kind in ("arms", "effects"):
-            if view.holdings.is_there(f"{study}.{kind}"):
-                view.html(_table(view.holdings.load(f"{study}.{kind}"), kind))
+    """Each study: what may be said, its arms and their effects."""
+    holdings = view.holdings
+    for summary in holdings.there(r"study\.\w+\.summary"):
+        study = summary.removesuffix(".summary")
+        arms, effects = (
+            _table(holdings.load(name), caption) if holdings.is_there(name) else ""
+            for name, caption in (
+                (f"{study}.arms", "the base, and each change"),
+                (f"{study}.effects", "each change beside the base, overall, by class and by size"),
+            )
+        )
+        figure = f"{study}.figure"
+        view.html(
+            render(
+                "study.html",
+                name=study.removeprefix("study."),
+                sentences=holdings.load(summary)["sentences"],
+                arms=arms,
+                figure=holdings.png(figure) if holdings.is_there(figure) else None,
+                effects=effects,
+            )
+        )

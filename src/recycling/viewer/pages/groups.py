@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from recycling.viewer.controls import choice
+from recycling.viewer.controls import image_set_choice
 from recycling.viewer.markup import render
-from recycling.viewer.pages.data import image_tile
-from recycling.viewer.tiles import Some, grid, some
+from recycling.viewer.pages.data import image_tile, link_within
+from recycling.viewer.tiles import grid, paginate
 from recycling.viewer.views import View
 
-AT_A_TIME = 12
-"""Groups on a page."""
+GROUPS, IMAGES = 12, 48
+"""Most groups on a page, and images of a group."""
 
 
 def build(view: View) -> None:
@@ -19,27 +19,23 @@ def build(view: View) -> None:
     images = view.image_set()
     view.title("Near-duplicates")
     with ui.element("div").classes("controls"):
-        choice(view, "set", view.holdings.image_sets, "images", value=images.name, optional=False)
+        image_set_choice(view, images)
     table = images.annotations.images
     by_group = table.groupby("group", sort=False)["image_id"]
     sizes = by_group.size().sort_values(ascending=False, kind="stable")
     several = sizes[sizes > 1]
-    shared = int(several.sum())
     view.say(
-        f"{len(several):,} groups of two images or more, {shared:,} of {len(table):,} images; "
-        "the largest first"
+        f"{len(several):,} groups of two images or more, {several.sum():,} of {len(table):,} "
+        "images; the largest first"
     )
-    more = some([str(name) for name in several.index], view.address, "groups", AT_A_TIME)
-    if more.pages > 1:
-        view.html(render("pager.html", more=more))
+    page = paginate([str(name) for name in several.index], view.address, "groups", GROUPS)
+    if page.pages > 1:
+        view.html(render("pager.html", paginated=page))
     folds = view.holdings.folds() if images.name.startswith("train.") else {}
-    link = lambda image_id, _: view.address.link(  # noqa: E731
-        "/image", set=images.name, id=image_id
-    )
-    for name in more.items:
-        ids = [int(own) for own in by_group.get_group(name)]
-        own = sorted({folds[number] for number in ids if number in folds})
-        where = f", fold {', '.join(map(str, own))}" if own else ""
+    link = link_within(view, images)
+    for name in page.items:
+        ids = [int(image_id) for image_id in by_group.get_group(name)]
+        held_out_in = sorted({folds[image_id] for image_id in ids if image_id in folds})
+        where = f", fold {', '.join(map(str, held_out_in))}" if held_out_in else ""
         view.html(render("heading.html", text=f"group {name}: {len(ids)} images{where}"))
-        tiles = [image_tile(images, number, link) for number in ids[:48]]
-        view.html(grid(tiles, Some(ids, 1, 0, len(ids), "images", str)))
+        view.html(grid([image_tile(images, image_id, link) for image_id in ids[:IMAGES]]))

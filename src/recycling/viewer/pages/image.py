@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from recycling.reporting.overlays import counted
 from recycling.viewer.controls import switch
-from recycling.viewer.core import SIZES, Size, ViewerError, chosen_images
-from recycling.viewer.drawing import annotation_shapes
+from recycling.viewer.core import ImageSet, ViewerError
+from recycling.viewer.drawing import IGNORED, annotation_shapes
 from recycling.viewer.markup import render
-from recycling.viewer.pages.data import found
-from recycling.viewer.views import View, around, image_address, link_to
+from recycling.viewer.pages.data import FILTERS, filtered_images
+from recycling.viewer.views import View, image_address, link_to, neighbours
 
 
 def build(view: View) -> None:
@@ -23,34 +24,23 @@ def build(view: View) -> None:
         image_id = next(iter(images.images), None)
     if image_id is None:
         raise ViewerError(f"{images.name}: no images")
-    image, rows = images.image(image_id), images.on(image_id).to_dict("records")
-    number = address.number("annotation")
-    known = [int(row["annotation_id"]) for row in rows]
-    if number is not None and number not in known:
-        raise ViewerError(f"annotation={number}: not on image {image_id} of {images.name}")
+    rows = images.on(image_id).to_dict("records")
     masks, labels = address.on("masks", True), address.on("labels", True)
-    size = (int(image["height"]), int(image["width"]))
+    height, width = images.size(image_id)
     shapes = annotation_shapes(
         rows,
         images.categories,
-        size,
+        (height, width),
         masks=masks,
         link=lambda row: address.link(annotation=int(row["annotation_id"])),
     )
-    view.title(str(image["file_name"]))
-    fold = view.holdings.folds().get(image_id)
-    facts = [
-        f"{images.name}, image {image_id}, {size[1]} x {size[0]} pixels",
-        f"group {image['group']}",
-        *([f"fold {fold}"] if fold is not None and images.name.startswith("train.") else []),
-        counted(len(rows), "annotation"),
-    ]
-    view.say(", ".join(facts))
+    links = _links(view, images, image_id, [int(row["annotation_id"]) for row in rows])
+    view.title(str(images.image(image_id)["file_name"]))
+    view.say(_facts(view, images, image_id))
     path = images.file(image_id)
     if not path.is_file():
-        view.html(
-            render("message.html", text=f"{path}: not there; only what is annotated is shown")
-        )
+        text = f"{path}: not there; only what is annotated is shown"
+        view.html(render("message.html", text=text))
     with ui.element("div").classes("controls"):
         switch(view, "masks", "masks", masks)
         switch(view, "labels", "names", labels)
@@ -58,27 +48,39 @@ def build(view: View) -> None:
         render(
             "image.html",
             source=image_address(images, image_id, full=True),
-            width=size[1],
-            height=size[0],
-            name=image["file_name"],
+            width=width,
+            height=height,
+            name=path.name,
             shapes=shapes,
-            labels=labels,
-            number=number,
-            rows=[_line(view, images.categories, row) for row in rows],
+            text=width / 44 if labels else None,
+            number=address.number("annotation"),
+            rows=[_line(view, images, row) for row in rows],
             image_id=image_id,
-            **_neighbours(view, images, image_id, known, number),
+            **links,
         )
     )
 
 
-def _line(view: View, categories: Any, row: dict[Any, Any]) -> dict[str, Any]:
+def _facts(view: View, images: ImageSet, image_id: int) -> str:
+    height, width = images.size(image_id)
+    facts = [
+        f"{images.name}, image {image_id}, {width} x {height} pixels",
+        f"group {images.image(image_id)['group']}",
+    ]
+    fold = view.holdings.folds().get(image_id)
+    if fold is not None and images.name.startswith("train."):
+        facts.append(f"fold {fold}")
+    return ", ".join([*facts, counted(len(images.on(image_id)), "annotation")])
+
+
+def _line(view: View, images: ImageSet, row: Mapping[Any, Any]) -> dict[str, Any]:
     """An annotation in the list beside the image."""
-    category = categories.get(int(row["category_id"]))
+    category = images.categories.get(int(row["category_id"]))
     number = int(row["annotation_id"])
     return {
         "number": number,
         "name": "?" if category is None else category.name,
-        "colour": "#808080" if category is None else category.colour,
+        "colour": IGNORED if category is None else category.colour,
         "facts": f"{row['area']:,.0f} square pixels"
         + (", crowd" if row["iscrowd"] else "")
         + (f", pseudo {row['score']:.2f}" if row["source"] == "pseudo" else ""),
@@ -86,35 +88,32 @@ def _line(view: View, categories: Any, row: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _neighbours(
-    view: View, images: Any, image_id: int, known: list[int], number: int | None
+def _links(
+    view: View, images: ImageSet, image_id: int, annotation_ids: list[int]
 ) -> dict[str, Any]:
-    """The addresses of the images and annotations before and after."""
+    """The addresses of the images and annotations before and after, and of the list.
+
+    Raises:
+        ViewerError: The annotation that is asked for is not on the image.
+    """
     address = view.address
-    category = view.category(images)
-    ids = chosen_images(
-        images,
-        category_id=None if category is None else category.category_id,
-        size=cast(Size | None, address.one_of("size", list(SIZES))),
-        group=address.text("group"),
-        fold=address.number("fold"),
-        folds=view.holdings.folds(),
-    )
-    before, after = around(found(images, ids, address.text("find")), image_id)
-    own_before, own_after = around(known, number) if number is not None else (None, None)
-    if number is None and known:
-        own_after = known[0]
-    keep = {
-        key: address.text(key)
-        for key in ("set", "category", "size", "fold", "group", "find", "order")
-    }
+    previous, following = neighbours(filtered_images(view, images), image_id)
+    number = address.number("annotation")
+    if number is not None and number not in annotation_ids:
+        raise ViewerError(f"annotation={number}: not on image {image_id} of {images.name}")
+    if number is None:
+        before, after = None, next(iter(annotation_ids), None)
+    else:
+        before, after = neighbours(annotation_ids, number)
     return {
         "prefetched": [
-            image_address(images, each, full=True) for each in (after, before) if each is not None
+            image_address(images, each, full=True)
+            for each in (following, previous)
+            if each is not None
         ],
-        "before": link_to(address, "id", before, annotation=None),
-        "after": link_to(address, "id", after, annotation=None),
-        "own_before": link_to(address, "annotation", own_before),
-        "own_after": link_to(address, "annotation", own_after),
-        "back": address.link("/", **keep),
+        "previous": link_to(address, "id", previous, annotation=None),
+        "next": link_to(address, "id", following, annotation=None),
+        "previous_annotation": link_to(address, "annotation", before),
+        "next_annotation": link_to(address, "annotation", after),
+        "back": address.link("/", **{key: address.text(key) for key in FILTERS}),
     }

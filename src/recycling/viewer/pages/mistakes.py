@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -10,92 +11,133 @@ from markupsafe import Markup
 
 from recycling.annotations import BOX
 from recycling.diagnostics import as_predictions, disagreement, image_overlaps, mistakes
+from recycling.diagnostics.disagreement import NOTHING
 from recycling.diagnostics.mistakes import KINDS
+from recycling.evaluation import SIZES, is_of_size
 from recycling.pipelines.tasks import is_labelled
 from recycling.viewer.addresses import Address
 from recycling.viewer.confusion import confusion_table
-from recycling.viewer.controls import choice, slider
+from recycling.viewer.controls import choice, part_choice, slider
 from recycling.viewer.core import ViewerError
 from recycling.viewer.drawing import annotation_shapes, close_up
 from recycling.viewer.later import later
 from recycling.viewer.markup import render
-from recycling.viewer.pages.predictions import PARTS
-from recycling.viewer.predicted import Sides, said, sides_of, true_shapes
-from recycling.viewer.tiles import Tile, grid, some
+from recycling.viewer.predicted import Predicted, predicted_by, predicted_shapes, true_shapes
+from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
 ORDERS = {"loss": "by loss", "iou": "images by IoU"}
+
+TITLES = {
+    "miss": "{true}: missed",
+    "false positive": "{said}: nothing there",
+    "bad place": "{true}: elsewhere",
+    "wrong class": "{true} → {said}",
+}
+"""What is written below a mistake, by its kind."""
 
 
 def build(view: View) -> None:
     """Put the page on the screen."""
     from nicegui import ui
 
-    address = view.address
-    known = view.holdings.sides
+    address, known = view.address, view.holdings.sides
     name = address.text("side") or (known[0] if known else "")
-    of = sides_of(view.holdings, [name] if name else [], address.one_of("part", list(PARTS)))
-    (side,) = of.sides
+    predicted = predicted_by(view.holdings, [name] if name else [], address.text("part"))
+    task = predicted.sides[0].task
     score = address.fraction("score", 0.3)
     order = address.one_of("order", list(ORDERS), "loss")
     view.title(f"Mistakes of {name}")
     with ui.element("div").classes("controls"):
         choice(view, "side", known, "model or ensemble", value=name, optional=False)
-        both = {key: PARTS[key] for key in PARTS if key in side.predictions}
-        choice(view, "part", both, "images", value=of.part, optional=False)
-        choice(view, "kind", list(KINDS), "kind", value=address.one_of("kind", KINDS))
-        if side.task != "cls":
+        part_choice(view, predicted)
+        if task != "cls":  # a crop is of one class or another, wholly
+            choice(view, "kind", KINDS, "kind", value=address.one_of("kind", KINDS))
             choice(view, "order", ORDERS, "order", value=order, optional=False)
-        if side.task == "det":
+        choice(view, "size", SIZES, "size", value=address.one_of("size", SIZES))
+        if task == "det":
             slider(view, "score", "score", score)
-    if not is_labelled(of.images.annotations):
-        raise ViewerError(f"part={of.part}: these images have no labels, so nothing is a mistake")
-    by_overlap = order == "iou" and side.task != "cls"
-    later(view, partial(_found, view, of, score, by_overlap=by_overlap), "looking for mistakes …")
+    if not is_labelled(predicted.images.annotations):
+        raise ViewerError(
+            f"part={predicted.part}: these images have no labels, so nothing is a mistake"
+        )
+    found = _by_overlap if order == "iou" and task != "cls" else _by_loss
+    later(view, partial(found, view, predicted, score), "looking for mistakes …")
 
 
-def _found(view: View, of: Sides, score: float, *, by_overlap: bool) -> Markup:
-    """What is taken for what, and the mistakes or images that are asked for."""
-    address, name = view.address, of.names[0]
-    rows, counts = _judged(view, of, score)
-    wanted = (address.text("true"), address.text("said"))
-    html = _kinds(address, rows) + confusion_table(
-        counts,
-        lambda true, own: _cell(address, name, of.part, true, own),
-        first="what is there",
-        second="what is said",
-        chosen=wanted,
-    )
-    if wanted != (None, None):
-        text = " taken for ".join(own or "anything" for own in wanted)
-        everything = address.link(true=None, said=None, page=None)
-        html += render("chosen.html", text=text, link=everything)
-    if by_overlap:
-        return html + _by_overlap(view, of, score)
-    shown = _chosen(rows, address)
-    more = some(range(len(shown)), address, "mistakes")
-    on_page = shown.iloc[list(more.items)].to_dict("records")
-    return html + grid([_tile(view, of, row, score) for row in on_page], more, "close")
+def _by_loss(view: View, predicted: Predicted, score: float) -> Markup:
+    """What is taken for what, and the mistakes that are asked for, the worst first."""
+    rows, html = _judged(view, predicted, score)
+    shown = _of_cell(_of_kind(rows, view.address), view.address)
+    page = paginate(range(len(shown)), view.address, "mistakes")
+    on_page = shown.iloc[list(page.items)].to_dict("records")
+    tiles = [_tile(view, predicted, row, score) for row in on_page]
+    return html + grid(tiles, page, "" if predicted.sides[0].task == "seg" else "close")
 
 
-def _judged(view: View, of: Sides, score: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The mistakes, and what is taken for what; kept, for each page asks for them."""
+def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
+    """What is taken for what, and the images, those of the least overlap first."""
+    _, html = _judged(view, predicted, score)
+    key = f"{predicted.part}: {predicted.names[0]}: {score}"
+
+    def make() -> pd.Series[float]:
+        truth, predictions = predicted.images.annotations, predicted.predictions()
+        return image_overlaps(truth, predictions, score_threshold=score)
+
+    overlaps = cast("pd.Series[float]", view.holdings.keep("overlaps", key, id(predicted), make))
+    page = paginate([int(image_id) for image_id in overlaps.index], view.address, "images")
+    tiles = []
+    for image_id in page.items:
+        height, width = predicted.images.size(image_id)
+        shapes, layers = predicted_shapes(predicted, 0, image_id, dash="dashed", score=score)
+        tiles.append(
+            Tile(
+                source=image_address(predicted.source, image_id),
+                width=width,
+                height=height,
+                title=f"IoU {overlaps[image_id]:.2f}",
+                link=_image_link(view, predicted, image_id, score),
+                shapes=[*true_shapes(predicted, image_id), *shapes],
+                lines=[str(predicted.images.image(image_id)["file_name"])],
+                layers=layers,
+            )
+        )
+    return html + grid(tiles, page)
+
+
+def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFrame, Markup]:
+    """The mistakes of the size that is asked for, and what stands above them.
+
+    They are kept, for each page of them asks anew.
+    """
+    address, key = view.address, f"{predicted.part}: {predicted.names[0]}: {score}"
 
     def make() -> tuple[pd.DataFrame, pd.DataFrame]:
-        truth, own = of.images.annotations, of.predictions(0)
-        expected = as_predictions(truth, own)
+        truth, predictions = predicted.images.annotations, predicted.predictions()
+        expected = as_predictions(truth, predictions)
         return (
-            mistakes(truth, own, score_threshold=score),
-            disagreement(truth, expected, own, score_threshold=score),
+            mistakes(truth, predictions, score_threshold=score),
+            disagreement(truth, expected, predictions, score_threshold=score),
         )
 
-    key = f"{of.part}: {of.names[0]}: {score}"
-    found: tuple[pd.DataFrame, pd.DataFrame] = view.holdings.keep("mistakes", key, id(of), make)
-    return found
+    every, counts = view.holdings.keep("mistakes", key, id(predicted), make)
+    rows = _of_size(every, predicted, address.text("size"))
+    cell = (address.text("true"), address.text("said"))
+    html = _kinds(address, rows) + confusion_table(
+        counts,
+        partial(_cell_link, address, predicted),
+        first="what is there",
+        second="what is said",
+        chosen=cell,
+    )
+    if cell != (None, None):
+        text = " taken for ".join(name or "anything" for name in cell)
+        html += render("chosen.html", text=text, link=address.link(true=None, said=None, page=None))
+    return rows, html
 
 
 def _kinds(address: Address, rows: pd.DataFrame) -> Markup:
-    """How many mistakes of each kind there are."""
+    """How many mistakes of each kind there are; of masks, how many pixels."""
     counts = rows.groupby("kind")["count"].sum()
     kinds = [
         {"text": f"{kind}: {int(counts[kind]):,}", "link": address.link(kind=kind, page=None)}
@@ -105,83 +147,102 @@ def _kinds(address: Address, rows: pd.DataFrame) -> Markup:
     return render("kinds.html", kinds=kinds)
 
 
-def _cell(address: Address, name: str, part: str, true: str, own: str) -> str:
-    """Where a cell leads: to its mistakes, or where it is right to the data."""
-    if true == own:
-        return address.link("/predictions", sides=name, part=part)
-    return address.link(true=true, said=own, kind=None, page=None, order="loss")
+def _cell_link(address: Address, predicted: Predicted, true: str, said: str) -> str:
+    """Where a cell leads: to its mistakes, or where it is right to the images."""
+    if true == said:
+        return address.link("/predictions", sides=predicted.names[0], part=predicted.part)
+    return address.link(true=true, said=said, kind=None, page=None, order="loss")
 
 
-def _chosen(rows: pd.DataFrame, address: Address) -> pd.DataFrame:
-    """Those mistakes of the kind, and of the cell, that are asked for.
+def _image_link(view: View, predicted: Predicted, image_id: int, score: float) -> str:
+    return view.address.link(
+        "/predictions", sides=predicted.names[0], part=predicted.part, id=image_id, score=score
+    )
 
-    A badly placed box is in the cells of what is missed and of what is said of nothing.
+
+def _of_size(rows: pd.DataFrame, predicted: Predicted, size: str | None) -> pd.DataFrame:
+    """Mistakes about objects of a size: true ones, or where nothing is those that are said.
+
+    Of masks, it is the size of the mistake: how many pixels of an image are wrong.
     """
-    kind, true, own = (address.text(key) for key in ("kind", "true", "said"))
-    if kind is not None:
-        rows = rows[rows["kind"] == kind]
-    placed = rows["kind"] == "bad place"
-    if true is not None:
-        rows = rows[(rows["true"] == true) | (placed & (true == "nothing"))]
-        placed = placed.loc[rows.index]
-    if own is not None:
-        rows = rows[(rows["said"] == own) | (placed & (own == "nothing"))]
-    return rows
+    if size is None:
+        return rows
+    areas = rows["count"]
+    if predicted.sides[0].task != "seg":
+        truth = predicted.images.annotations.annotations.set_index("annotation_id")["area"]
+        areas = rows["annotation_id"].map(truth)
+    if predicted.sides[0].task == "det":
+        boxes = predicted.predictions()
+        area = (boxes["x_max"] - boxes["x_min"]) * (boxes["y_max"] - boxes["y_min"])
+        areas = areas.fillna(rows["row"].map(area))
+    return rows[is_of_size(areas.astype("float64"), size)]
 
 
-def _tile(view: View, of: Sides, row: dict[Any, Any], score: float) -> Tile:
+def _of_kind(rows: pd.DataFrame, address: Address) -> pd.DataFrame:
+    """Mistakes of the kind that is asked for."""
+    kind = address.text("kind")
+    return rows if kind is None else rows[rows["kind"] == kind]
+
+
+def _of_cell(rows: pd.DataFrame, address: Address) -> pd.DataFrame:
+    """Mistakes of the cell of the matrix that is asked for.
+
+    A badly placed box is in two cells: of what is missed, and of what is said of nothing.
+    """
+    is_badly_placed = rows["kind"] == "bad place"
+    keep = pd.Series(True, index=rows.index)
+    for column in ("true", "said"):
+        name = address.text(column)
+        if name is not None:
+            keep &= (rows[column] == name) | (is_badly_placed & (name == NOTHING))
+    return rows[keep]
+
+
+def _tile(view: View, predicted: Predicted, row: Mapping[Any, Any], score: float) -> Tile:
     """A mistake: what is there as a solid line, what is said as a dashed one."""
-    image_id = int(row["image_id"])
-    image = of.images.image(image_id)
-    size = (int(image["height"]), int(image["width"]))
-    side = of.sides[0]
-    link = view.address.link(
-        "/predictions", sides=of.names[0], part=of.part, id=image_id, score=score
-    )
-    lines = [str(image["file_name"])]
-    if side.task == "seg":
-        shapes, maps = said(of, 0, image_id)
-        lines.append(f"{row['count']:,} pixels, IoU of the image {row['iou']:.2f}")
-        title = f"{row['true']} → {row['said']}"
-        return Tile(image_address(of.source, image_id), size[1], size[0], title, link,
-                    [*true_shapes(of, image_id), *shapes], lines, maps=maps)  # fmt: skip
-    own = of.images.on(image_id)
-    true = own[own["annotation_id"] == row["annotation_id"]].to_dict("records")
-    shapes = annotation_shapes(true, of.images.categories, size, masks=False, kind="truth")
-    boxes = [[each[edge] for edge in BOX] for each in true]
+    if predicted.sides[0].task == "seg":
+        return _tile_of_masks(view, predicted, row, score)
+    image_id, images = int(row["image_id"]), predicted.images
+    height, width = images.size(image_id)
+    on_image = images.on(image_id)
+    true = on_image[on_image["annotation_id"] == row["annotation_id"]].to_dict("records")
+    said: list[dict[Any, Any]] = []
     if not pd.isna(row["row"]):
-        found = of.predictions(0).loc[[row["row"]]].to_dict("records")
-        shapes += annotation_shapes(found, of.images.categories, size, dash="dashed", masks=False)
-        boxes += [[each[edge] for edge in BOX] for each in found]
-    what = {"miss": "{true}: missed", "false positive": "{said}: nothing there",
-            "bad place": "{true}: elsewhere"}.get(row["kind"], "{true} → {said}")  # fmt: skip
-    if side.task == "det" and row["kind"] in ("bad place", "wrong class"):
-        lines.append(f"IoU {row['iou']:.2f}")
-    lines.append(f"loss {row['loss']:.2f}")
-    return Tile(image_address(of.source, image_id, full=True), size[1], size[0],
-                what.format(**row), link, shapes, lines, view=close_up(boxes))  # fmt: skip
-
-
-def _by_overlap(view: View, of: Sides, score: float) -> Markup:
-    """The images, those first on which truth and predictions overlap least."""
-    key = f"{of.part}: {of.names[0]}: {score}"
-    make = lambda: image_overlaps(  # noqa: E731
-        of.images.annotations, of.predictions(0), score_threshold=score
+        said = predicted.predictions().loc[[row["row"]]].to_dict("records")
+    lines = [str(images.image(image_id)["file_name"]), f"loss {row['loss']:.2f}"]
+    if true and said:
+        lines.insert(1, f"IoU {row['iou']:.2f}")
+    shapes = [
+        *annotation_shapes(true, images.categories, (height, width), masks=False, kind="truth"),
+        *annotation_shapes(said, images.categories, (height, width), masks=False, dash="dashed"),
+    ]
+    return Tile(
+        source=image_address(predicted.source, image_id, full=True),
+        width=width,
+        height=height,
+        title=TITLES[row["kind"]].format(**row),
+        link=_image_link(view, predicted, image_id, score),
+        shapes=shapes,
+        lines=lines,
+        view=close_up([[each[edge] for edge in BOX] for each in (*true, *said)]),
     )
-    overlaps = cast("pd.Series[float]", view.holdings.keep("overlaps", key, id(of), make))
-    more = some([int(own) for own in overlaps.index], view.address, "images")
-    tiles = []
-    for image_id in more.items:
-        image = of.images.image(image_id)
-        shapes, maps = said(of, 0, image_id, dash="dashed", score=score)
-        link = view.address.link(
-            "/predictions", sides=of.names[0], part=of.part, id=image_id, score=score
-        )
-        tiles.append(
-            Tile(
-                image_address(of.source, image_id), int(image["width"]), int(image["height"]),
-                f"IoU {overlaps[image_id]:.2f}", link, [*true_shapes(of, image_id), *shapes],
-                [str(image["file_name"])], maps=maps,
-            )
-        )  # fmt: skip
-    return grid(tiles, more)
+
+
+def _tile_of_masks(view: View, predicted: Predicted, row: Mapping[Any, Any], score: float) -> Tile:
+    """An image on which pixels of one class are taken for another."""
+    image_id, images = int(row["image_id"]), predicted.images
+    height, width = images.size(image_id)
+    shapes, layers = predicted_shapes(predicted, 0, image_id)
+    return Tile(
+        source=image_address(predicted.source, image_id),
+        width=width,
+        height=height,
+        title=f"{row['true']} → {row['said']}",
+        link=_image_link(view, predicted, image_id, score),
+        shapes=[*true_shapes(predicted, image_id), *shapes],
+        lines=[
+            str(images.image(image_id)["file_name"]),
+            f"{row['count']:,} pixels, IoU of the image {row['iou']:.2f}",
+        ],
+        layers=layers,
+    )

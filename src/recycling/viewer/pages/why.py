@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import threading
-from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from recycling.annotations import ANNOTATIONS, BOX
-from recycling.backends import BackendError, Checkpoint, Images
+from recycling.annotations import BOX
+from recycling.backends import BackendError, Checkpoint, Explainer, Images, explainer_for
 from recycling.backends.shared.activation_maps import METHODS, ActivationMap, Asked, Method
-from recycling.viewer.controls import choice, field, slider
-from recycling.viewer.core import ViewerError
-from recycling.viewer.drawing import annotation_shapes
+from recycling.errors import cut
+from recycling.viewer.chosen_image import ChosenImage, chosen_image, neighbour_links
+from recycling.viewer.controls import choice, field, part_choice, slider
+from recycling.viewer.core import ViewerError, data_address
+from recycling.viewer.drawing import Shape, box_path
 from recycling.viewer.later import later
 from recycling.viewer.markup import render
-from recycling.viewer.pages.data import found
-from recycling.viewer.pages.predictions import PARTS, image_of, why_link
-from recycling.viewer.predicted import Sides, said, sides_of
-from recycling.viewer.views import View, around, image_address, link_to
+from recycling.viewer.predicted import Link, Predicted, predicted_by, predicted_shapes
+from recycling.viewer.views import View
 
-TITLES: dict[Method, str] = {
+TITLES: dict[str, str] = {
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
     "hires_cam": "HiResCAM",
@@ -34,6 +36,19 @@ TITLES: dict[Method, str] = {
 }
 
 _ONE_AT_A_TIME = threading.Lock()  # the libraries keep state of their own
+
+
+@dataclass(frozen=True)
+class Clicked:
+    """The prediction that is asked about.
+
+    Attributes:
+        category_id: What was predicted.
+        box: `x_min, y_min, x_max, y_max`, pixels of the image.
+    """
+
+    category_id: int
+    box: tuple[float, float, float, float]
 
 
 def build(view: View) -> None:
@@ -45,124 +60,131 @@ def build(view: View) -> None:
     if not known:
         raise ViewerError("no model is kept in data/06_models; kedro run trains some")
     name = address.one_of("side", known, known[0]) or known[0]
-    of = sides_of(view.holdings, [name], address.one_of("part", list(PARTS)))
+    predicted = predicted_by(view.holdings, [name], address.text("part"))
     method = cast(Method, address.one_of("method", METHODS, "grad_cam"))
     score = address.fraction("score", 0.3)
-    ids = found(of.images, list(of.images.images), address.text("find"))
-    image_id = image_of(address.number("id"), of, ids)
-    image = of.images.image(image_id)
-    asked = _asked(view, of)
-    view.title(f"Why · {image['file_name']}")
+    image = chosen_image(view, predicted)
+    clicked = _clicked(view, predicted)
+    checkpoint = _checkpoint(view, predicted, image.image_id)
+    explainer = explainer_for(checkpoint.backend)
+    view.title(f"Why · {image.file_name}")
     with ui.element("div").classes("controls"):
         choice(view, "side", known, "model", value=name, optional=False)
-        both = {key: PARTS[key] for key in PARTS if key in of.sides[0].predictions}
-        choice(view, "part", both, "images", value=of.part, optional=False)
-        choice(view, "method", {key: TITLES[key] for key in METHODS}, "method", value=method,
-               optional=False)  # fmt: skip
-        slider(view, "score", "score", score)
+        part_choice(view, predicted)
+        choice(view, "method", TITLES, "method", value=method, optional=False)
+        if predicted.sides[0].task != "seg":
+            slider(view, "score", "score", score)
         field(view, "find", "file name or id", address.text("find"))
-    before, after = around(ids, image_id)
-    shapes, maps = said(of, 0, image_id, score=score, link=why_link(view, name, of.part, image_id))
-    neighbours = {
-        "before": link_to(address, "id", before, box=None, category=None),
-        "after": link_to(address, "id", after, box=None, category=None),
-    }
-    view.html(render("neighbours.html", **neighbours))
+    links = neighbour_links(view, image, box=None, category=None)
+    view.html(render("neighbours.html", **links))
+    link = why_link(view, name, predicted.part, image.image_id)
+    shapes, layers = predicted_shapes(predicted, 0, image.image_id, score=score, link=link)
     with ui.element("div").classes("beside"):
-        view.html(
-            render(
-                "why.html",
-                source=image_address(of.source, image_id, full=True),
-                width=int(image["width"]),
-                height=int(image["height"]),
-                name=name,
-                shapes=shapes,
-                maps=maps,
-            )
-        )
-        if asked is None:
+        view.html(render("why.html", image=image, name=name, shapes=shapes, layers=layers))
+        if explainer is None:
+            view.say(f"models of {checkpoint.backend} cannot be asked where they looked")
+        elif clicked is None:
             view.say("click on a prediction: what the model looked at for it is shown here")
-            return
-        later(view, partial(_explained, view, of, image_id, asked, method), "asking the model …")
+        else:
+            ask = partial(_activation_map, explainer, checkpoint, predicted, image, clicked, method)
+            key = f"{name}: {predicted.part}: {image.image_id}: {clicked}: {method}"
+            stamp = (id(predicted), str(checkpoint.folder))
+
+            def explain() -> Markup:
+                found: ActivationMap = view.holdings.keep("why", key, stamp, ask)  # takes seconds
+                return _shown(predicted, image, clicked, method, found)
+
+            later(view, explain, "asking the model …")
 
 
-def _asked(view: View, of: Sides) -> tuple[int, tuple[float, float, float, float]] | None:
-    """The category and the box that are clicked on; None where nothing is."""
-    text, category = view.address.text("box"), view.address.number("category")
-    if text is None or category is None:
+def why_link(view: View, name: str, part: str, image_id: int) -> Link | None:
+    """Gives, for a prediction, the address of what the model looked at; None without a model."""
+    if name.endswith(".csv") or not view.holdings.checkpoints(name):
+        return None
+
+    def link(row: Mapping[Any, Any]) -> str:
+        box = ",".join(f"{float(row[edge]):.1f}" for edge in BOX)
+        category = int(row["category_id"])
+        return view.address.link(
+            "/why", side=name, part=part, id=image_id, box=box, category=category
+        )
+
+    return link
+
+
+def _clicked(view: View, predicted: Predicted) -> Clicked | None:
+    """The prediction that is clicked on; None where none is."""
+    text, category_id = view.address.text("box"), view.address.number("category")
+    if text is None or category_id is None:
         return None
     try:
         x_min, y_min, x_max, y_max = (float(edge) for edge in text.split(","))
     except ValueError as error:
-        raise ViewerError(f"box={text[:60]}: give x_min,y_min,x_max,y_max") from error
+        raise ViewerError(f"box={cut(text, 60)}: give x_min,y_min,x_max,y_max") from error
     if not (0 <= x_min < x_max and 0 <= y_min < y_max):
-        raise ViewerError(f"box={text[:60]}: give x_min,y_min,x_max,y_max within the image")
-    if category not in of.images.categories:
-        raise ViewerError(f"category={category}: not a category of {of.names[0]}")
-    return category, (x_min, y_min, x_max, y_max)
+        raise ViewerError(f"box={cut(text, 60)}: give x_min,y_min,x_max,y_max within the image")
+    if category_id not in predicted.images.categories:
+        raise ViewerError(f"category={category_id}: not a category of {predicted.names[0]}")
+    return Clicked(category_id, (x_min, y_min, x_max, y_max))
 
 
-def _explained(
-    view: View, of: Sides, image_id: int, asked: tuple[int, Any], method: Method
-) -> Markup:
-    """The HTML of the map; kept, for it takes seconds."""
-    key = f"{of.names[0]}: {of.part}: {image_id}: {asked}: {method}"
-    checkpoint = _checkpoint(view, of, image_id)
-    stamp = (id(of), str(checkpoint.folder))
+def _checkpoint(view: View, predicted: Predicted, image_id: int) -> Checkpoint:
+    """The training that holds the image out; on test images the first one."""
+    names = view.holdings.checkpoints(predicted.names[0])
+    fold = view.holdings.folds().get(image_id) if predicted.part == "out_of_fold" else None
+    of_fold = [name for name in names if name.endswith(f".fold{fold}.checkpoint")]
+    checkpoint: Checkpoint = view.holdings.load((of_fold or names)[0])
+    return checkpoint
+
+
+def _activation_map(
+    explainer: Explainer,
+    checkpoint: Checkpoint,
+    predicted: Predicted,
+    image: ChosenImage,
+    clicked: Clicked,
+    method: Method,
+) -> ActivationMap:
+    """Ask the model.
+
+    Raises:
+        BackendError: It does not know the category, or cannot say where it looked.
+    """
+    images = predicted.images
+    name = images.categories[clicked.category_id].name
+    if name not in checkpoint.category_names:
+        raise BackendError(f"{checkpoint.folder}: does not know the category {name!r}")
+    table = images.annotations.images
+    crops = None
+    if predicted.sides[0].task == "cls":
+        box = dict(zip(BOX, clicked.box, strict=True))
+        crops = pd.DataFrame([{"annotation_id": 1, "image_id": image.image_id, **box}])
+    looked_at = Images(table[table["image_id"] == image.image_id], images.folder, crops)
+    asked = Asked(checkpoint.category_names.index(name), clicked.box)
     with _ONE_AT_A_TIME:
-        make = lambda: _map(of, image_id, asked, method, checkpoint)  # noqa: E731
-        shown: ActivationMap = view.holdings.keep("why", key, stamp, make)
-    image = of.images.image(image_id)
-    height, width = shown.seen.shape[:2]
-    category, box = asked
-    name = of.images.categories[category].name
+        return explainer.explain(checkpoint, looked_at, asked, method)
+
+
+def _shown(
+    predicted: Predicted, image: ChosenImage, clicked: Clicked, method: Method, found: ActivationMap
+) -> Markup:
+    """The HTML of a map."""
+    height, width = found.seen.shape[:2]
+    category = predicted.images.categories[clicked.category_id]
     shapes = []
-    if of.sides[0].task != "cls":
-        scale = np.array([width / image["width"], height / image["height"]] * 2)
-        row = {"category_id": category, **dict(zip(BOX, np.array(box) * scale, strict=True))}
-        shapes = annotation_shapes([row], of.images.categories, (height, width))
+    if predicted.sides[0].task != "cls":  # of a classifier, all that is seen is the box
+        scale = (width / image.width, height / image.height) * 2
+        box = [edge * factor for edge, factor in zip(clicked.box, scale, strict=True)]
+        shapes = [Shape(box_path(box), box, category.name, category.colour)]
     return render(
         "why_map.html",
-        seen=_jpeg(shown.seen),
-        heat=_jpeg(heat_colours(shown.seen, shown.heat)),
+        seen=_jpeg(found.seen),
+        heat=_jpeg(heat_colours(found.seen, found.heat)),
         width=width,
         height=height,
         shapes=shapes,
-        title=f"what {of.names[0]} looked at for {name}, by {TITLES[method]}",
+        title=f"what {predicted.names[0]} looked at for {category.name}, by {TITLES[method]}",
     )
-
-
-def _map(
-    of: Sides, image_id: int, asked: tuple[int, Any], method: Method, checkpoint: Checkpoint
-) -> ActivationMap:
-    from recycling.backends.registry import backend_for
-
-    category, box = asked
-    backend = backend_for(checkpoint.backend)
-    if not hasattr(backend, "explain"):
-        raise BackendError(f"models of {checkpoint.backend} cannot be asked; those of mm* can")
-    name = of.images.categories[category].name
-    if name not in checkpoint.category_names:
-        raise BackendError(f"{checkpoint.folder}: does not know the category {name!r}")
-    table = of.images.annotations.images
-    crops = None
-    if of.sides[0].task == "cls":
-        row = {"annotation_id": 1, "image_id": image_id, "category_id": category}
-        crops = ANNOTATIONS.empty().iloc[:0][["annotation_id", "image_id", *BOX]]
-        crops.loc[0] = [row["annotation_id"], image_id, *box]
-    images = Images(table[table["image_id"] == image_id], of.images.folder, crops)
-    asked_of = Asked(checkpoint.category_names.index(name), box)
-    found: ActivationMap = cast(Any, backend).explain(checkpoint, images, asked_of, method)
-    return found
-
-
-def _checkpoint(view: View, of: Sides, image_id: int) -> Checkpoint:
-    """The training that holds the image out; on test images the first one."""
-    names = view.holdings.checkpoints(of.names[0])
-    fold = view.holdings.folds().get(image_id) if of.part == "out_of_fold" else None
-    own = [name for name in names if name.endswith(f".fold{fold}.checkpoint")]
-    found: Checkpoint = view.holdings.load((own or names)[0])
-    return found
 
 
 def heat_colours(seen: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -188,4 +210,4 @@ def _jpeg(image: NDArray[np.uint8]) -> str:
 
     buffer = BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_address("jpeg", buffer.getvalue())

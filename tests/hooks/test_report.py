@@ -1,0 +1,68 @@
+"""The report at the end of a run is written from what there is, and never costs the run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline, node
+
+from recycling.datasets import RunsDataset, TextDataset
+from recycling.experiments import Manifest, ManifestFolder
+from recycling.hooks import ReportHooks
+from recycling.hooks.report import OWN_FAULT
+from recycling.reporting.pages import render_page
+
+
+def write_page() -> str:
+    """Write a page on the data."""
+    return render_page("Data", [])
+
+
+GRAPH = Pipeline([node(write_page, None, "data_report")])
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataCatalog:
+    """What is there after a run that has written the page on the data."""
+    pipelines = {"__default__": GRAPH, "label_errors": Pipeline([])}
+    monkeypatch.setattr("recycling.hooks.report.pipelines", pipelines)
+    catalog = DataCatalog(
+        {
+            "data_report": TextDataset(filepath=tmp_path / "data.html"),
+            "report": TextDataset(filepath=tmp_path / "report.html"),
+            "run_manifests": RunsDataset(filepath=tmp_path / "runs"),
+        }
+    )
+    catalog.save("data_report", write_page())
+    run = ManifestFolder(tmp_path / "runs/2026-01-02T03.04.05.000Z")
+    run.path.mkdir(parents=True)
+    run.write(Manifest(run.path.name, {}, "2026-01-02T03:04:05+00:00", state="completed"))
+    return catalog
+
+
+def test_the_report_is_made_of_the_pages_that_there_are(catalog):
+    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    assert "2026-01-02 at 03:04 UTC" in catalog.load("report")
+
+
+def test_a_damaged_page_costs_the_report_and_is_one_line(catalog, tmp_path, caplog):
+    (tmp_path / "data.html").write_bytes(b"\xff")
+    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.message.startswith("report: could not be written: ")
+    assert "data.html" in record.message
+    assert record.exc_info is None
+    assert not catalog.exists("report")
+
+
+def test_a_fault_of_the_program_is_told_with_its_place(catalog, tmp_path, caplog):
+    (tmp_path / "runs/2026-01-02T03.04.05.000Z/manifest.json").unlink()
+    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert OWN_FAULT in record.message
+    assert "hooks/report.py" in caplog.text
