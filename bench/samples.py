@@ -55,7 +55,8 @@ def sample(seed: int, epochs: int | None = None) -> list[dict[str, Any]]:
         epochs: Of every training; None for those of `models.yml`.
     """
     folder = KEPT / f"{seed}" if epochs is None else KEPT / f"{seed}_{epochs}"
-    shutil.copytree(PROJECT / "conf", folder / "conf", dirs_exist_ok=True)
+    for part in ("conf", "src"):
+        shutil.copytree(PROJECT / part, folder / part, dirs_exist_ok=True)
     shutil.copy(PROJECT / "pyproject.toml", folder)
     (folder / "conf/local/models.yml").write_text(yaml.safe_dump(labeled(epochs)))
     python = [sys.executable, "-m"]
@@ -78,7 +79,7 @@ def labeled(epochs: int | None) -> dict[str, Any]:
 
 def call(folder: Path, command: list[str]) -> None:
     """Run a command in a project; what it says is shown where it fails."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT / "src")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=folder, env=environment, text=True, capture_output=True, check=False
     )
