@@ -131,7 +131,7 @@ class Images:
 class Checkpoint:
     """A trained model: a folder that `predict` needs nothing beside.
 
-    It holds ``weights.pth``, ``config.py`` or ``config.yaml`` (the resolved config of the library)
+    It holds ``weights.pth``, ``config.json`` or ``config.yaml`` (the library's resolved config)
     and ``checkpoint.json`` (the model's settings, its categories, the training log's last figures
     and the sha256 of what it was trained on).
     """
