@@ -27,6 +27,7 @@ from recycling.plan.studies import Study
 from recycling.plan.variants import Variants
 from recycling.predictions.submission import BoxFormat, ClassFormat, MaskFormat
 from recycling.pseudo_labels import PseudoLabeling
+from recycling.limits import Limits
 from recycling.registry import Entry, PickedSettings, Settings
 from recycling.splitting import AdversarialValidation, Splitting
 from recycling.tracking import Tracking
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "submission.det": (BoxFormat,),
     "submission.seg": (MaskFormat,),
     "label_errors": (LabelErrorSettings,),
+    "limits": (Limits,),
     "experiments": (Experiments,),
     "tracking": (Tracking,),
     "studies.NAME": (Study,),

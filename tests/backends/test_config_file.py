@@ -40,9 +40,7 @@ CONFIGS = st.dictionaries(
     KEYS,
     st.recursive(
         LEAVES,
-        lambda inner: (
-            st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner)
-        ),
+        lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner),
         max_leaves=12,
     ),
 )
@@ -170,9 +168,9 @@ def test_pickles_that_a_config_names_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "weights.pkl"
     path.write_bytes(pickle.dumps([1.0, 2.0]))
     assert get_class_weight(str(path)) == [1.0, 2.0]
-    with pytest.raises(BackendError, match=r"it names '.*weights\.pkl', and a checkpoint may"):
-        with only_networks(tmp_path / CONFIG):
-            get_class_weight(str(path))
+    refused = pytest.raises(BackendError, match=r"it names '.*weights\.pkl', and a checkpoint may")
+    with refused, only_networks(tmp_path / CONFIG):
+        get_class_weight(str(path))
 
 
 def test_what_of_the_libraries_evaluates_text_is_known() -> None:
@@ -215,8 +213,8 @@ def test_a_config_that_is_code_is_refused_and_not_run(
         backend_for("mmpretrain").predict(checkpoint, images_of(pictures))
     assert not left.exists()
     assert str(caught.value) == (
-        f"{checkpoint.folder}: a checkpoint of format 2 (its config.py is code, and is not run), of "
-        f"another version of the project, which reads format {FORMAT}; train the model again: "
+        f"{checkpoint.folder}: a checkpoint of format 2 (its config.py is code, and is not run), "
+        f"of another version of the project, which reads format {FORMAT}; train the model again: "
         "kedro run --namespaces cls.small.fold0"
     )
 

@@ -572,7 +572,9 @@ def test_a_network_that_the_memory_is_too_small_for_is_told_as_that(
     folder = tmp_path / "large"
     shutil.copytree(trained["mmseg"].folder, folder)
     config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"num_classes": 3', f'"num_classes": {10**13}'))
+    (folder / "config.json").write_text(
+        config.replace('"num_classes": 3', f'"num_classes": {10**13}')
+    )
     with pytest.raises(BackendError, match="large: out of memory while predicting") as caught:
         backend_for("mmseg").predict(Checkpoint(folder), images_of(pictures))
     assert "no network can be built" not in str(caught.value)

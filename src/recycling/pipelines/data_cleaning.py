@@ -25,6 +25,7 @@ from recycling.annotations import (
 )
 from recycling.annotations.cleaning.corrections import Corrections, with_corrections
 from recycling.annotations.same_categories import with_categories_of
+from recycling.limits import Limits
 from recycling.reporting import cleaning_panel, data_page
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def _clean_part(part: str) -> list[Node]:
     return [
         node(
             check_image_files,
-            [raw, f"{part}.images", "image_cache"],
+            [raw, f"{part}.images", "image_cache", "params:limits"],
             checks,
             name="check_image_files",
             namespace=space,
@@ -94,10 +95,16 @@ def _clean_part(part: str) -> list[Node]:
 
 
 def check_image_files(
-    annotations: Annotations, folder: ImageFolder, cache: ImageCache
+    annotations: Annotations, folder: ImageFolder, cache: ImageCache, limits: Limits
 ) -> ImageChecks:
     """Open every image once: is it there, whole, of the size that the annotations say, unique?"""
-    checks = check_images(annotations.images, folder, missing_folder="warn", cache=cache)
+    checks = check_images(
+        annotations.images,
+        folder,
+        missing_folder="warn",
+        max_pixels=limits.max_pixels,
+        cache=cache,
+    )
     return ImageChecks(checks)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from recycling.annotations import Annotations, ImageFolder
 from recycling.datasets import PathDataset
 from recycling.errors import listed
+from recycling.limits import limits
 from recycling.reporting.layout import category_colours
 from recycling.sides import Side, Workplace
 from recycling.splitting import Folds
@@ -112,8 +114,9 @@ class ImageSet:
         """
         name = self.image(image_id)["file_name"]
         root = self.folder.path.resolve()
-        path: Path = (root / name).resolve()
-        if not path.is_relative_to(root):
+        path = Path(os.path.normpath(root / name))
+        followed = path.resolve() if limits().links == "inside" else path
+        if not followed.is_relative_to(root):
             raise ViewerError(f"{name}: lies outside {self.folder.path}, and is not shown")
         return path
 

@@ -20,7 +20,7 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
-from recycling.annotations.images.found_files import files_meant, is_litter
+from recycling.annotations.images.found_files import check_inside, files_meant, is_litter
 from recycling.errors import Faults, visible
 from recycling.names import composed, shown_name
 from recycling.progress import track
@@ -86,6 +86,7 @@ def read_class_folders(
         if name in folder_of
         for file in _images_in(folder_of[name], faults)
     ]
+    check_inside(root, [file_name for _, file_name in files])
     images = [
         _labelled_image(root, file_name, name, file_name, faults)
         for name, file_name in track(files, "reading labelled images")

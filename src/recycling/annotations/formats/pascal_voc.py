@@ -20,6 +20,7 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
     NOT_OPENED,
+    TOO_LARGE,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -30,6 +31,7 @@ from recycling.annotations.formats.sidecars import (
 )
 from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
+from recycling.limits import LARGEST_ENTRY
 from recycling.names import composed
 
 if TYPE_CHECKING:
@@ -159,6 +161,9 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
     from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
     try:
+        if path.stat().st_size > LARGEST_ENTRY:
+            faults.add(TOO_LARGE, name)
+            return None
         root: Element = fromstring(_utf8(path.read_bytes()))
     except OSError as error:
         faults.add(NOT_OPENED, f"{name} ({error.strerror})")
@@ -297,13 +302,14 @@ def _writable_names(annotations: Annotations, folder: Path) -> dict[int, str]:
 def _document(image: ImageToWrite, names: dict[int, str]) -> str:
     from xml.etree import ElementTree
 
+    from defusedxml.ElementTree import fromstring
     from supervision import Detections
     from supervision.dataset.formats.pascal_voc import detections_to_pascal_voc
 
     path = PurePosixPath(image.file_name)
     shape = (image.height, image.width, _DEPTH)
     head = detections_to_pascal_voc(Detections.empty(), [], path.name, shape)
-    root = ElementTree.fromstring(head)
+    root: Element = fromstring(head)
     for element in root.findall("source"):
         root.remove(element)  # supervision names a database that the images are not from
     for element in root.findall("folder"):

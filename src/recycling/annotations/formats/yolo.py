@@ -24,6 +24,7 @@ from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageF
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
     NOT_OPENED,
+    TOO_LARGE,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -35,6 +36,7 @@ from recycling.annotations.formats.sidecars import (
 from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
 from recycling.files import new_file
+from recycling.limits import LARGEST_ENTRY
 
 # labelImg writes the names of classes among the labels.
 _YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
@@ -199,6 +201,9 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
     if file.sidecar is None:
         return []
     try:
+        if file.sidecar.stat().st_size > LARGEST_ENTRY:
+            faults.add(TOO_LARGE, file.sidecar_name)
+            return []
         lines = file.sidecar.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         faults.add(NOT_OPENED, f"{file.sidecar_name} ({error.strerror})")

@@ -112,8 +112,6 @@ def finish(
     }
     trained = Trained(job.model, categories_of(job.data), facts)
     folder = job.work_dir / "checkpoint"
-    checkpoint = write_checkpoint(
-        folder, trained, weights, config_name, job.config_text, snapshots
-    )
+    checkpoint = write_checkpoint(folder, trained, weights, config_name, job.config_text, snapshots)
     end(job.work_dir)
     return checkpoint
