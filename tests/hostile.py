@@ -20,6 +20,7 @@ from recycling.annotations import (
     read_tables,
     read_yolo,
 )
+from recycling.annotations.formats.class_labels import read_class_csv
 from recycling.annotations.formats.recognise import recognise
 from recycling.annotations.formats.unlabelled_images import read_unlabelled_images
 from recycling.annotations.images.decoding import read_image
@@ -44,6 +45,7 @@ def recognised(path: Path) -> None:
 READERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint": lambda path: Checkpoint(path).facts,
     "checks": checked,
+    "classes": lambda path: read_class_csv(path, path.parent, labels=("a", "b", "c")),
     "coco": read_coco,
     "image": read_image,
     "label map": lambda path: LabelMaps.from_folder(path.parent)[int(path.stem)],

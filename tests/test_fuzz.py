@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
-
 from fuzz.__main__ import TARGETS
 from fuzz.core import FindError, Target, judged, refusal
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[1]
 

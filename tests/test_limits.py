@@ -201,6 +201,44 @@ def test_a_billion_laughs_are_refused(inside: str, tmp_path: Path) -> None:
     assert "damaged or not XML, correct or remove it: a.xml" in refused("voc", folder)
 
 
+def test_a_billion_laughs_in_yaml_are_refused(tmp_path: Path) -> None:
+    folder = sidecars(tmp_path, "a.txt", "0 0.5 0.5 0.2 0.2")
+    lines = ["l0: &l0 [lol, lol]", *(f"l{n}: &l{n} [*l{n - 1}, *l{n - 1}]" for n in range(1, 40))]
+    (folder / "data.yaml").write_text("\n".join([*lines, "names: [*l39]"]))
+    assert "line 2: an alias (*), write out what it stands for" in refused("yolo", folder)
+
+
+@pytest.mark.parametrize("text", [DEEP, "{a: " * 10_000, "? " * 10_000])
+def test_yaml_that_is_nested_10_000_deep_is_refused(text: str, tmp_path: Path) -> None:
+    folder = sidecars(tmp_path, "a.txt", "0 0.5 0.5 0.2 0.2")
+    (folder / "data.yaml").write_text(f"names: {text}")
+    assert "data.yaml: cannot be read" in refused("yolo", folder)
+
+
+def test_a_program_of_ghostscripts_is_no_image(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    for reader in ("image", "checks"):
+        assert "a.png" in (said := refused(reader, tmp_path / "a.png")) or "unreadable" in said
+
+
+def test_an_outline_on_an_image_of_a_billion_pixels_a_side_is_refused(tmp_path: Path) -> None:
+    text = coco(annotation("[[0, 0, 900000000, 0, 900000000, 900000000]]"))
+    (tmp_path / "a.json").write_text(
+        text.replace('"width": 9, "height": 9', '"width": 1000000000, "height": 1000000000')
+    )
+    assert "an outline on an image of more than 89478485 pixels" in refused(
+        "coco", tmp_path / "a.json"
+    )
+
+
+def test_columns_of_labels_that_make_a_billion_classes_are_refused(tmp_path: Path) -> None:
+    rows = [f"{n}.png,{n},{n},{n}" for n in range(1000)]
+    (tmp_path / "a.csv").write_text("\n".join(["file_name,a,b,c", *rows]))
+    said = refused("classes", tmp_path / "a.csv")
+    assert "a, b, c make 1,000,000,000 classes, a class of each combination; name fewer" in said
+
+
 def test_xml_that_is_nested_a_million_deep_is_refused(tmp_path: Path) -> None:
     folder = sidecars(tmp_path, "a.xml", VOC.format("<a>" * 10**6))
     assert "a.xml" in refused("voc", folder)

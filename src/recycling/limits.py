@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _VARIABLE = "RECYCLING_LIMITS"
 """The environment variable that has them: processes inherit it, however they are started."""
 
+FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP",
+)  # fmt: skip
+"""What is opened as an image, whatever its name. Pillow knows more, such as EPS, which is a program
+that Ghostscript would run."""
+
 _PIECE = 1 << 20  # bytes that are unpacked at a time
 
 LARGEST_ENTRY = 32 << 20
@@ -83,7 +89,7 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
     most = limits().max_pixels
     Image.MAX_IMAGE_PIXELS = most  # Pillow itself opens none of twice as many
     try:
-        image = Image.open(file)
+        image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise TooLargeError(str(error).split(",")[0]) from error
     width, height = image.size

@@ -34,6 +34,8 @@ PARTS = ("train", "pool", "test")
 
 NO_CORRECTIONS = Corrections()
 
+DEFAULT_LIMITS = Limits()
+
 
 def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     """One chain of nodes for each part of the data.
@@ -95,7 +97,10 @@ def _clean_part(part: str) -> list[Node]:
 
 
 def check_image_files(
-    annotations: Annotations, folder: ImageFolder, cache: ImageCache, limits: Limits
+    annotations: Annotations,
+    folder: ImageFolder,
+    cache: ImageCache,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImageChecks:
     """Open every image once: is it there, whole, of the size that the annotations say, unique?"""
     checks = check_images(

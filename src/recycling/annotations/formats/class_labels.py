@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -28,6 +29,7 @@ from recycling.progress import track
 SEPARATOR = "/"
 """Stands between the values in a class's joint name."""
 
+_MOST_CLASSES = 100_000
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
@@ -154,6 +156,11 @@ def read_class_csv(
         _check_names(known[column], f"{path}: values of {column}")
         if len(labels) > 1:
             _check_parts(known[column], column, path)
+    if (n := prod(map(len, known.values()))) > _MOST_CLASSES:
+        raise AnnotationError(
+            f"{path}: {', '.join(labels)} make {n:,} classes, a class of each combination; name "
+            "fewer columns of labels"
+        )
     others = [name for name in header if name not in {*labels, file_name, group}]
     images: list[FoundImage] = []
     seen: dict[str, str] = {}

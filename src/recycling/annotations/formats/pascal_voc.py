@@ -41,7 +41,7 @@ _PASCAL_VOC = SidecarFormat("Pascal VOC", ".xml")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
 """What VOC says of an object beside its place; kept in `extra`."""
-_POINT = re.compile("([xy])([0-9]+)")
+_POINT = re.compile("([xy])([0-9]{1,9})")
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = re.compile(
     rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*?(?P<pseudo>\sencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["'])"""
@@ -273,8 +273,10 @@ def _points(polygon: Element) -> list[tuple[float, float]] | None:
 
 
 def _number(text: str | None) -> float | None:
+    if text is None or "_" in text or not text.isascii():
+        return None  # Python takes 1_0 for a number
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if abs(value) <= _LARGEST else None  # not of NaN either

@@ -24,7 +24,7 @@ from recycling.annotations.images.decoding import (
     orientation,
     turned,
 )
-from recycling.limits import limits
+from recycling.limits import FORMATS, limits
 from recycling.progress import track
 from recycling.tables import Column, Dtype, Schema
 
@@ -150,7 +150,7 @@ def _look_at(content: bytes, max_pixels: int) -> FileFacts:
 
     Image.MAX_IMAGE_PIXELS = limits().max_pixels
     try:
-        image = Image.open(BytesIO(content))
+        image = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         return {"fault": "too_large", "detail": str(error).split(",")[0]}
     except UnidentifiedImageError:
