@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.tiny_trainings import draw_pictures, images_of, train
+from backends.tiny_trainings import RECIPES, draw_pictures, images_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.mmengine_backend.config_file import (
@@ -227,3 +227,15 @@ def test_the_command_that_trains_again_names_the_model_of_a_stored_checkpoint(
     (stored / FACTS).write_text(json.dumps({"format": 1}))
     with pytest.raises(BackendError, match="kedro run --namespaces det.fcos.fold0$"):
         read_facts(Checkpoint(stored), CONFIG)
+
+
+def test_a_recipe_that_holds_more_than_data_is_refused_before_its_training(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "odd.py"
+    recipe.write_text(RECIPES["mmpretrain"] + "model['head']['kept'] = {1, 2}\n")
+    with pytest.raises(
+        BackendError, match=r"run: the config holds a set at model\.head\.kept, and"
+    ):
+        train("mmpretrain", pictures, tmp_path, recipe=recipe)
+    assert not (tmp_path / "run" / "checkpoint").exists()

@@ -124,7 +124,11 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
         format_of_facts = facts.pop("format", 1)
         if format_of_facts != FORMAT:
             raise _other_format(checkpoint, format_of_facts)
-        trained = Trained(Model(**facts.pop("model")), facts.pop("categories"), facts)
+        categories = [
+            {"category_id": int(each["category_id"]), "name": str(each["name"])}
+            for each in facts.pop("categories")
+        ]
+        trained = Trained(Model(**facts.pop("model")), categories, facts)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BackendError(
             f"{path}: not a checkpoint's description; train the model again"
