@@ -129,7 +129,14 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
             for each in facts.pop("categories")
         ]
         trained = Trained(Model(**facts.pop("model")), categories, facts)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        AttributeError,
+        LookupError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise BackendError(
             f"{path}: not a checkpoint's description; train the model again"
         ) from error
