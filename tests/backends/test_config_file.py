@@ -160,17 +160,42 @@ def test_steps_of_a_config_are_those_of_a_training(
     assert not left.exists()
 
 
-def test_pickles_that_a_config_names_are_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("weights.pkl", pickle.dumps([1.0, 2.0]), "a pickle"),
+        ("weights.yaml", b"!!python/object/apply:list [[1.0, 2.0]]", "a YAML file"),
+    ],
+)
+def test_what_a_loss_reads_from_a_file_is_not_run(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
     """A loss of mmseg reads its ``class_weight`` from a file."""
     pytest.importorskip("mmseg")
     from mmseg.models.losses.utils import get_class_weight
 
-    path = tmp_path / "weights.pkl"
-    path.write_bytes(pickle.dumps([1.0, 2.0]))
-    assert get_class_weight(str(path)) == [1.0, 2.0]
-    refused = pytest.raises(BackendError, match=r"it names '.*weights\.pkl', and a checkpoint may")
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert get_class_weight(str(path)) == [1.0, 2.0], "the library itself runs it"
+    refused = pytest.raises(BackendError, match=f"it names '{said}', and a checkpoint may")
     with refused, only_networks(tmp_path / CONFIG):
         get_class_weight(str(path))
+    assert get_class_weight(str(path)) == [1.0, 2.0]
+
+
+def test_a_config_that_a_config_names_is_not_run(tmp_path: Path) -> None:
+    """A distilled detector of mmdet reads the config of its teacher."""
+    pytest.importorskip("mmengine")
+    from mmengine.config import Config
+
+    left, teacher = tmp_path / "left", tmp_path / "teacher.py"
+    teacher.write_text(f"open({str(left)!r}, 'w').close()\n")
+    refused = pytest.raises(BackendError, match="it names 'a config of Python', and a checkpoint")
+    with refused, only_networks(tmp_path / CONFIG):
+        Config.fromfile(teacher)
+    assert not left.exists()
+    Config.fromfile(teacher)
+    assert left.exists(), "the library itself runs it"
 
 
 def test_what_of_the_libraries_evaluates_text_is_known() -> None:

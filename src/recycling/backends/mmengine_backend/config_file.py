@@ -99,7 +99,8 @@ def only_networks(path: Path) -> Iterator[None]:
         BackendError: A config names something else.
     """
     registry = import_module("mmengine.registry.registry")
-    pickles = import_module("mmengine.fileio.handlers.pickle_handler").PickleHandler
+    config = import_module("mmengine.config").Config
+    handlers = import_module("mmengine.fileio.handlers")
     refused: list[str] = []
 
     def refuse(name: str) -> Any:
@@ -118,7 +119,8 @@ def only_networks(path: Path) -> Iterator[None]:
 
     def registered(self: Any, key: str) -> Any:
         found = get(self, key)
-        return refuse(key) if str(found.__module__).startswith(EVALUATING) else found
+        where = getattr(found, "__module__", None) or ""
+        return refuse(key) if where.startswith(EVALUATING) else found
 
     find, get = registry.get_object_from_string, registry.Registry.get
     with ExitStack() as stack:
@@ -126,7 +128,10 @@ def only_networks(path: Path) -> Iterator[None]:
             (registry, "import_module", imported),
             (registry, "get_object_from_string", named),
             (registry.Registry, "get", registered),
-            (pickles, "load_from_fileobj", lambda _, file, **__: refuse(str(file.name))),
+            # Losses read weights of classes, and distilled networks their teacher's config.
+            (handlers.PickleHandler, "load_from_fileobj", lambda *_, **__: refuse("a pickle")),
+            (handlers.YamlHandler, "load_from_fileobj", lambda *_, **__: refuse("a YAML file")),
+            (config, "fromfile", staticmethod(lambda *_, **__: refuse("a config of Python"))),
         ):
             stack.enter_context(replaced(owner, name, value))
         try:
