@@ -20,7 +20,7 @@ _VARIABLE = "RECYCLING_LIMITS"
 """The environment variable that has them: processes inherit it, however they are started."""
 
 FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP",
+    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP",
 )  # fmt: skip
 """What is opened as an image, whatever its name. Pillow knows more, such as EPS, which is a program
 that Ghostscript would run."""

@@ -140,7 +140,7 @@ def only_networks(path: Path) -> Iterator[None]:
             if not refused:
                 raise
             raise BackendError(
-                f"{path}: it names {visible(refused[0])}, and a checkpoint may name networks of "
+                f"{path}: it names {visible(refused[-1])}, and a checkpoint may name networks of "
                 "packages in use alone; if it is yours, name its package in custom_imports of "
                 "conf/base/parameters.yml"
             ) from error
