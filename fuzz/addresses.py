@@ -35,6 +35,7 @@ def target() -> Target:
     import os
 
     from fastapi import FastAPI
+    from kedro.framework.startup import bootstrap_project
     from nicegui import Client, ui
     from starlette.testclient import TestClient
 
@@ -48,6 +49,7 @@ def target() -> Target:
     from recycling.viewer.views import View
 
     os.chdir(ROOT)
+    bootstrap_project(ROOT)
     holdings = None
     with context_of(None) as context:
         from kedro.framework.project import pipelines

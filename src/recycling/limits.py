@@ -95,9 +95,9 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
     width, height = image.size
     if width * height > most:
         image.close()
-        error = TooLargeError(f"{width} x {height} is more than {most} pixels")
-        error.size = width, height
-        raise error
+        refused = TooLargeError(f"{width} x {height} is more than {most} pixels")
+        refused.size = width, height
+        raise refused
     return image
 
 

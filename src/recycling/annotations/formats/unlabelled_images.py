@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +60,7 @@ def read_unlabelled_images(
             faults.add("an image is named twice, keep one row", visible(name))
         elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             faults.add("the file name leaves the folder, make it a path below it", visible(name))
-        elif not path.is_file():
+        elif not os.path.isfile(path):  # noqa: PTH113  # Path raises where a name is too long
             faults.add(f"no such file in {root}, correct the name or add it", visible(name))
         elif (size := image_size(path)) is None:
             faults.add("the image cannot be read, replace it", visible(name))
