@@ -21,6 +21,7 @@ from recycling.diagnostics.label_errors.core import LabelErrorSettings
 from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric
 from recycling.experiments import Experiments, Tuning
+from recycling.limits import Limits
 from recycling.plan.crops import Crops
 from recycling.plan.ensembles import Ensemble
 from recycling.plan.studies import Study
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "submission.det": (BoxFormat,),
     "submission.seg": (MaskFormat,),
     "label_errors": (LabelErrorSettings,),
+    "limits": (Limits,),
     "experiments": (Experiments,),
     "tracking": (Tracking,),
     "studies.NAME": (Study,),

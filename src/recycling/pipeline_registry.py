@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
+from pydantic import ValidationError
 
+from recycling.limits import Limits, set_limits
 from recycling.pipelines import (
     augmented_sets,
     data_cleaning,
@@ -89,6 +92,8 @@ def plan_of(config: OmegaConfigLoader, project_path: Path) -> Plan:
     if {"models", "ensembles"} & set(config.runtime_params or {}):
         where += " with --params"
     import_custom(config["parameters"].get("custom_imports") or [], config)
+    with suppress(ValidationError):  # which `check_parameters` tells
+        set_limits(Limits.model_validate(config["parameters"].get("limits") or {}))
     members = project_path / str(config["globals"]["data"]) / "01_raw/members"
     external = {task: members_in(members / task) for task in TASKS}
     return read_plan(config["parameters"], where, external)

@@ -57,7 +57,7 @@ def test_a_checkpoint_is_complete(trained: dict[str, Checkpoint]) -> None:
     for backend, checkpoint in trained.items():
         assert sorted(path.name for path in checkpoint.folder.iterdir()) == [
             "checkpoint.json",
-            "config.py",
+            "config.json",
             "weights.pth",
         ]
         facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())

@@ -42,7 +42,7 @@ def test_it_trains_a_classifier(tmp_path: Path) -> None:
     checkpoint = backend.train(model, recipe, data_of(pictures), tmp_path / "run")
     facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
     assert facts["model"]["loss"] == [{"name": "poly_1", "weight": 1.0, "epsilon": 2.0}]
-    assert "PolyLoss" in (checkpoint.folder / "config.py").read_text()
+    assert "PolyLoss" in (checkpoint.folder / "config.json").read_text()
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[-1] < 0.8 * losses[0]

@@ -19,7 +19,7 @@ from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of,
 from recycling.annotations import BOX, ImageFolder, LabeledImages
 from recycling.backends import BackendError, Checkpoint, Images, backend_for
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG
+from recycling.backends.mmengine_backend.config_file import CONFIG
 from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.network import Network, load_network, ready, views_of
 from recycling.backends.mmengine_backend.prediction import predict
@@ -556,12 +556,12 @@ def test_a_config_that_no_network_can_be_built_of_is_named(
 ) -> None:
     folder = tmp_path / "strange"
     shutil.copytree(trained["mmseg"].folder, folder)
-    config = (folder / "config.py").read_text()
-    (folder / "config.py").write_text(config.replace("EncoderDecoder", "Unheard"))
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace("EncoderDecoder", "Unheard"))
     facts = read_facts(Checkpoint(folder), CONFIG)
     with (
         session.library("mmseg"),
-        pytest.raises(BackendError, match=r"config\.py: no network can be built of it.*Unheard"),
+        pytest.raises(BackendError, match=r"config\.json: no network can be built of it.*Unheard"),
     ):
         load_network(Checkpoint(folder), facts, "mmseg")
 
@@ -571,8 +571,10 @@ def test_a_network_that_the_memory_is_too_small_for_is_told_as_that(
 ) -> None:
     folder = tmp_path / "large"
     shutil.copytree(trained["mmseg"].folder, folder)
-    config = (folder / "config.py").read_text()
-    (folder / "config.py").write_text(config.replace("num_classes=3", f"num_classes={10**13}"))
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(
+        config.replace('"num_classes": 3', f'"num_classes": {10**13}')
+    )
     with pytest.raises(BackendError, match="large: out of memory while predicting") as caught:
         backend_for("mmseg").predict(Checkpoint(folder), images_of(pictures))
     assert "no network can be built" not in str(caught.value)

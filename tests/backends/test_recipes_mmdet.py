@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.on_meta import on_meta
+from backends.on_meta import network_of, on_meta
 from recycling.annotations import (
     ANNOTATIONS,
     BOX,
@@ -147,12 +147,8 @@ def need_library(recipe: str) -> None:
 
 
 def size(recipe: str, n_classes: int) -> int:
-    from mmengine.registry import MODELS
-
     need_library(recipe)
-    config = resolved(recipe, n_classes)
-    with session.library("mmdet"), session.silence(), on_meta():
-        network = MODELS.build(config.model)
+    network = network_of(resolved(recipe, n_classes), "mmdet")
     return sum(weights.numel() for weights in network.parameters())
 
 

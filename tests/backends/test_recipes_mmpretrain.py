@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.on_meta import on_meta
+from backends.on_meta import network_of
 from recycling.annotations import BOX, LabeledImages
 from recycling.annotations.core import ImageFolder
 from recycling.annotations.formats.class_labels import read_class_csv
@@ -126,11 +126,7 @@ def resolved(recipe: str, pretrained: str = "none", n_classes: int = len(CLASSES
 
 @cache
 def n_parameters(recipe: str, n_classes: int = len(CLASSES)) -> int:
-    from mmengine.registry import MODELS
-
-    config = resolved(recipe, n_classes=n_classes)
-    with session.library("mmpretrain"), session.silence(), on_meta():
-        network = MODELS.build(config.model)
+    network = network_of(resolved(recipe, n_classes=n_classes), "mmpretrain")
     return sum(weights.numel() for weights in network.parameters())
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from backends.on_meta import on_meta
+from backends.on_meta import network_of, on_meta
 from recycling.annotations import (
     ANNOTATIONS,
     BOX,
@@ -123,11 +123,7 @@ def test_each_recipe_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_a_recipe_has_the_size_in_the_table(recipe: str) -> None:
-    from mmengine.registry import MODELS
-
-    config = resolved(recipe)
-    with session.library("mmseg"), session.silence(), on_meta():
-        network = MODELS.build(config.model)
+    network = network_of(resolved(recipe), "mmseg")
     assert sum(weights.numel() for weights in network.parameters()) == PARAMETERS[recipe]
 
 

@@ -134,8 +134,8 @@ def test_a_training_is_as_long_as_its_epoch_and_the_same_again(
     assert sha256(first) == sha256(again)
     facts = json.loads((first.folder / "checkpoint.json").read_text())
     assert facts["iterations"] == iterations
-    config = (first.folder / "config.py").read_text()
-    assert f"end={iterations}" in config, "the schedule ends with the training"
+    config = (first.folder / "config.json").read_text()
+    assert f'"end": {iterations}' in config, "the schedule ends with the training"
 
 
 @pytest.mark.parametrize(

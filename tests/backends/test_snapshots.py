@@ -56,7 +56,7 @@ def training(tmp_path: Path) -> Checkpoint:
     """What a training of two cycles leaves."""
     trained = Trained(model_of("mmpretrain", **CYCLES), [], {})
     weights = {"weight": torch.zeros(1_000_000)}
-    return write_checkpoint(tmp_path / "training", trained, weights, "config.py", "", [weights])
+    return write_checkpoint(tmp_path / "training", trained, weights, "config.json", "", [weights])
 
 
 def test_no_room_for_a_snapshot_is_one_line(

@@ -28,7 +28,6 @@ from recycling.annotations.images.cache import ImageCache
 from recycling.annotations.images.checks import (
     FEATURES,
     IMAGE_CHECKS,
-    MAX_PIXELS,
     PROBLEMS,
     ImageChecks,
     check_images,
@@ -57,7 +56,6 @@ __all__ = [
     "FEATURES",
     "IMAGES",
     "IMAGE_CHECKS",
-    "MAX_PIXELS",
     "PROBLEMS",
     "RULE_REPORT",
     "AnnotationError",

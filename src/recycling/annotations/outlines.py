@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recycling import limits as reading
 from recycling.annotations.core import AnnotationError
 from recycling.annotations.masks import segmentation_rle
 from recycling.errors import Faults
@@ -34,6 +35,7 @@ def check_segmentations(
         faults: Takes what is wrong.
         name_of: How to name the annotation in a row.
     """
+    most = reading.limits().max_pixels
     sizes = images.set_index("image_id")[["width", "height"]]
     texts = pa.array(annotations["segmentation"], pa.large_string(), from_pandas=True)
     if isinstance(texts, pa.ChunkedArray):
@@ -42,10 +44,16 @@ def check_segmentations(
         part = texts.slice(start, _AT_A_TIME)
         image_ids = annotations["image_id"].iloc[start : start + _AT_A_TIME]
         limits = sizes.loc[image_ids].to_numpy(dtype=np.float64)
-        rows = np.flatnonzero(_starts_with(part, "[["))
-        _check_polygons(part, rows, limits, faults, partial(_name_from, name_of, start))
-        rows = np.flatnonzero(_starts_with(part, "{"))
-        _check_rles(part, rows, limits, faults, partial(_name_from, name_of, start))
+        names = partial(_name_from, name_of, start)
+        polygons, rles = _starts_with(part, "[["), _starts_with(part, "{")
+        too_large = limits.prod(axis=1) > most
+        faults.add_where(
+            too_large & (polygons | rles),
+            f"an outline on an image of more than {most} pixels, remove it",
+            names,
+        )
+        _check_polygons(part, np.flatnonzero(polygons & ~too_large), limits, faults, names)
+        _check_rles(part, np.flatnonzero(rles & ~too_large), limits, faults, names)
 
 
 def _name_from(name_of: Callable[[int], str], start: int, row: int) -> str:

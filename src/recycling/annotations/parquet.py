@@ -8,8 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from recycling.annotations.core import SCHEMAS, AnnotationError, Annotations
+from recycling.errors import visible
 from recycling.files import new_folder
 from recycling.tables import TableError
+
+_LEAVES_FOLDER = r"^[/\\]|^[A-Za-z]:[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)"
+"""Of a file name that is no path below a folder."""
 
 
 def write_tables(annotations: Annotations, folder: str | Path) -> None:
@@ -61,6 +65,7 @@ def read_tables(folder: str | Path) -> Annotations:
             raise AnnotationError(
                 f"{path}: damaged Parquet ({str(error).splitlines()[0]}); write the folder again"
             ) from error
+    _check_names(tables["images"]["file_name"], folder / "images.parquet")
     path = folder / "extra.json"
     try:
         extra = json.loads(path.read_text())
@@ -69,6 +74,16 @@ def read_tables(folder: str | Path) -> Annotations:
     except ValueError as error:
         raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
     return Annotations(**tables, extra=extra)
+
+
+def _check_names(names: pd.Series, path: Path) -> None:
+    """Stop where a file name is no path below the folder of images."""
+    bad = names.str.contains(_LEAVES_FOLDER, regex=True)
+    if bad.any():
+        raise AnnotationError(
+            f"{path}: file_name {visible(names[bad].iloc[0])} leaves the image folder; write the "
+            "folder again"
+        )
 
 
 def _missing(path: Path) -> AnnotationError:

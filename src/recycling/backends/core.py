@@ -132,7 +132,7 @@ class Images:
 class Checkpoint:
     """A trained model: a folder that `predict` needs nothing beside.
 
-    It holds ``weights.pth``, ``config.py`` or ``config.yaml`` (the resolved config of the library)
+    It holds ``weights.pth``, ``config.json`` or ``config.yaml`` (the library's resolved config)
     and ``checkpoint.json`` (the model's settings, its categories, the training log's last figures
     and the sha256 of what it was trained on).
     """
@@ -160,7 +160,10 @@ class Checkpoint:
         Raises:
             BackendError: The folder holds no checkpoint.
         """
-        return [str(category["name"]) for category in self._fact("categories")]
+        try:
+            return [str(category["name"]) for category in self._fact("categories")]
+        except (KeyError, TypeError) as error:
+            raise self._no_checkpoint() from error
 
     @property
     def best_epoch(self) -> int | None:
@@ -169,8 +172,11 @@ class Checkpoint:
         Raises:
             BackendError: The folder holds no checkpoint.
         """
-        best = self.facts.get("best_epoch")
-        return None if best is None else int(best)
+        try:
+            best = self.facts.get("best_epoch")
+            return None if best is None else int(best)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._no_checkpoint() from error
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -180,14 +186,19 @@ class Checkpoint:
             BackendError: The folder holds no checkpoint.
         """
         self._fact("model")
-        return dict(json.loads((self.folder / "checkpoint.json").read_text()))
+        return dict(self._fact())
 
     def _fact(self, *keys: str) -> Any:
         path = self.folder / "checkpoint.json"
         try:
-            return reduce(getitem, keys, json.loads(path.read_text()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BackendError(f"{path}: not a checkpoint; train the model again") from error
+            return reduce(getitem, keys, json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise self._no_checkpoint() from error
+
+    def _no_checkpoint(self) -> BackendError:
+        return BackendError(
+            f"{self.folder / 'checkpoint.json'}: not a checkpoint; train the model again"
+        )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from recycling.annotations import (
 )
 from recycling.annotations.cleaning.corrections import Corrections, with_corrections
 from recycling.annotations.same_categories import with_categories_of
+from recycling.limits import Limits
 from recycling.reporting import cleaning_panel, data_page
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 PARTS = ("train", "pool", "test")
 
 NO_CORRECTIONS = Corrections()
+
+DEFAULT_LIMITS = Limits()
 
 
 def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
@@ -59,7 +62,7 @@ def _clean_part(part: str) -> list[Node]:
     return [
         node(
             check_image_files,
-            [raw, f"{part}.images", "image_cache"],
+            [raw, f"{part}.images", "image_cache", "params:limits"],
             checks,
             name="check_image_files",
             namespace=space,
@@ -96,10 +99,19 @@ def _clean_part(part: str) -> list[Node]:
 
 
 def check_image_files(
-    annotations: Annotations, folder: ImageFolder, cache: ImageCache
+    annotations: Annotations,
+    folder: ImageFolder,
+    cache: ImageCache,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImageChecks:
     """Open every image once: is it there, whole, of the size that the annotations say, unique?"""
-    checks = check_images(annotations.images, folder, missing_folder="warn", cache=cache)
+    checks = check_images(
+        annotations.images,
+        folder,
+        missing_folder="warn",
+        max_pixels=limits.max_pixels,
+        cache=cache,
+    )
     return ImageChecks(checks)
 
 

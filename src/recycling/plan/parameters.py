@@ -35,6 +35,7 @@ SECTIONS = (
     "experiments",
     "label_errors",
     "leaderboard",
+    "limits",
     "models",
     "pseudo_labeling",
     "shift",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, NewType, TypeAlias, TypeVar, cast
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from recycling.files import write_image
 from recycling.kept_arrays import KeptArrays
+from recycling.limits import open_image
 from recycling.tables import Column, Schema, register_table
 
 
@@ -119,7 +121,9 @@ class LabelMaps(ImageMaps[LabelMap]):
 
         def read(image_id: int) -> LabelMap:
             path = folder / f"{image_id}.png"
-            label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            label_map = None
+            with suppress(OSError, ValueError), open_image(path):  # no more than is allowed
+                label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if label_map is None or label_map.ndim != 2 or label_map.dtype != np.uint8:
                 raise SubmissionError(
                     f"{path}: not a label map; it should be an 8-bit grey PNG: make it anew"

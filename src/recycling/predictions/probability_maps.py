@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
+from recycling.limits import LARGEST_PLANES, TooLargeError
 from recycling.predictions.core import ImageMaps, LabelMap, LabelMaps
 
 ProbabilityPlanes: TypeAlias = NDArray[np.uint8]
@@ -119,8 +120,20 @@ def read_planes(folder: Path, image_id: int) -> ProbabilityPlanes:
     path = folder / f"{image_id}.npz"
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as file:
+            if (size := archive.getinfo(f"{ARRAY}.npy").file_size) > LARGEST_PLANES:
+                raise TooLargeError(f"{size:,} bytes of probabilities")
             planes: ProbabilityPlanes = np.asarray(read_array(file, allow_pickle=False))  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"{path}: not a file of probability planes, or damaged ({error}); predict it again"
         ) from error

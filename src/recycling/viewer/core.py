@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.evaluation import is_of_size
+from recycling.limits import limits
 from recycling.reporting.layout import category_colours
 
 
@@ -100,8 +102,9 @@ class ImageSet:
         """
         name = self.image(image_id)["file_name"]
         root = self.folder.path.resolve()
-        path: Path = (root / name).resolve()
-        if not path.is_relative_to(root):
+        path = Path(os.path.normpath(root / name))
+        followed = path.resolve() if limits().links == "inside" else path
+        if not followed.is_relative_to(root):
             raise ViewerError(f"{name}: lies outside {self.folder.path}, and is not shown")
         return path
 

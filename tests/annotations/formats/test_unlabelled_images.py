@@ -45,15 +45,6 @@ def test_a_file_gives_images_and_their_order(folder, tmp_path):
     assert found.images["file_name"].tolist() == ["more/c.JPG", "a.png"]
 
 
-def test_linked_folders_are_read(folder, tmp_path):
-    other = tmp_path / "elsewhere"
-    other.mkdir()
-    Image.new("RGB", (5, 5)).save(other / "d.png")
-    (folder / "linked").symlink_to(other, target_is_directory=True)
-    found = read_unlabelled_images(folder)
-    assert found.images["file_name"].tolist() == ["a.png", "b.jpg", "linked/d.png", "more/c.JPG"]
-
-
 def test_names_spelt_in_another_way_are_found_and_said(folder, tmp_path, caplog):
     names = tmp_path / "names.csv"
     names.write_text("file_name\nmore\\c.jpg\na.png\n")

@@ -9,8 +9,10 @@ classifies images, too. Several labels of an image make one class of a joint nam
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -20,7 +22,7 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
-from recycling.annotations.images.found_files import files_meant, is_litter
+from recycling.annotations.images.found_files import check_inside, files_meant, is_litter
 from recycling.errors import Faults, visible
 from recycling.names import composed, shown_name
 from recycling.progress import track
@@ -28,6 +30,7 @@ from recycling.progress import track
 SEPARATOR = "/"
 """Stands between the values in a class's joint name."""
 
+_MOST_CLASSES = 100_000
 _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
@@ -86,6 +89,7 @@ def read_class_folders(
         if name in folder_of
         for file in _images_in(folder_of[name], faults)
     ]
+    check_inside(root, [file_name for _, file_name in files])
     images = [
         _labelled_image(root, file_name, name, file_name, faults)
         for name, file_name in track(files, "reading labelled images")
@@ -153,6 +157,11 @@ def read_class_csv(
         _check_names(known[column], f"{path}: values of {column}")
         if len(labels) > 1:
             _check_parts(known[column], column, path)
+    if (n := prod(map(len, known.values()))) > _MOST_CLASSES:
+        raise AnnotationError(
+            f"{path}: {', '.join(labels)} make {n:,} classes, a class of each combination; name "
+            "fewer columns of labels"
+        )
     others = [name for name in header if name not in {*labels, file_name, group}]
     images: list[FoundImage] = []
     seen: dict[str, str] = {}
@@ -223,7 +232,7 @@ def _labelled_image(
     """An image with one annotation, as large as itself; of (1, 1) pixels where that is a fault."""
     path = root / file_name
     size = None
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  # Path raises where a name is too long
         faults.add(f"no such file in {root}, correct the name or add it", where)
     else:
         size = image_size(path)

@@ -20,6 +20,7 @@ from recycling.annotations.core import AnnotationError, Annotations, ImageFolder
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
     NOT_OPENED,
+    TOO_LARGE,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -30,6 +31,7 @@ from recycling.annotations.formats.sidecars import (
 )
 from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults
+from recycling.limits import LARGEST_ENTRY
 from recycling.names import composed
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _PASCAL_VOC = SidecarFormat("Pascal VOC", ".xml")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("pose", "truncated", "difficult", "occluded")
 """What VOC says of an object beside its place; kept in `extra`."""
-_POINT = re.compile("([xy])([0-9]+)")
+_POINT = re.compile("([xy])([0-9]{1,9})")
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = re.compile(
     rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*?(?P<pseudo>\sencoding\s*=\s*["'](?P<encoding>[A-Za-z0-9._-]+)["'])"""
@@ -159,6 +161,9 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
     from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
     try:
+        if path.stat().st_size > LARGEST_ENTRY:
+            faults.add(TOO_LARGE, name)
+            return None
         root: Element = fromstring(_utf8(path.read_bytes()))
     except OSError as error:
         faults.add(NOT_OPENED, f"{name} ({error.strerror})")
@@ -268,8 +273,10 @@ def _points(polygon: Element) -> list[tuple[float, float]] | None:
 
 
 def _number(text: str | None) -> float | None:
+    if text is None or "_" in text or not text.isascii():
+        return None  # Python takes 1_0 for a number
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if abs(value) <= _LARGEST else None  # not of NaN either
@@ -297,13 +304,14 @@ def _writable_names(annotations: Annotations, folder: Path) -> dict[int, str]:
 def _document(image: ImageToWrite, names: dict[int, str]) -> str:
     from xml.etree import ElementTree
 
+    from defusedxml.ElementTree import fromstring
     from supervision import Detections
     from supervision.dataset.formats.pascal_voc import detections_to_pascal_voc
 
     path = PurePosixPath(image.file_name)
     shape = (image.height, image.width, _DEPTH)
     head = detections_to_pascal_voc(Detections.empty(), [], path.name, shape)
-    root = ElementTree.fromstring(head)
+    root: Element = fromstring(head)
     for element in root.findall("source"):
         root.remove(element)  # supervision names a database that the images are not from
     for element in root.findall("folder"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import json
 import os
 import re
@@ -17,7 +16,9 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from recycling.annotations.core import AnnotationError
+from recycling.annotations.formats.coco.files import read_content
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
+from recycling.annotations.images.found_files import files_below
 
 Format = Literal["COCO", "Pascal VOC", "YOLO", "class folders", "CSV"]
 Part = Literal["train", "pool", "test"]
@@ -112,9 +113,7 @@ def recognise(folder: Path) -> Recognised:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        yield from (Path(root) / name for name in names if not _is_hidden(name))
+    return (folder / name for name in files_below(folder, left_out=_is_hidden))
 
 
 def _is_hidden(name: str) -> bool:
@@ -173,7 +172,7 @@ def _coco(
 
 def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | None:
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = read_content(path)
         if b'"images"' not in raw or b'"annotations"' not in raw:
             return None
         content = json.loads(raw)

@@ -26,6 +26,7 @@ from recycling.annotations.images.found_files import files_below, is_litter
 from recycling.annotations.masks import annotation_mask
 from recycling.errors import Faults, listed
 from recycling.files import new_folder
+from recycling.limits import LARGEST_ENTRY
 from recycling.names import KnownNames, composed, shown_name
 from recycling.progress import track
 from recycling.tables import TableError
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 NOT_OPENED = "cannot be opened, see that it is there and may be read"
 """The fault of an annotation file that the operating system does not give."""
+
+TOO_LARGE = f"larger than {LARGEST_ENTRY >> 20} MB, remove it or simplify its polygons"
+"""The fault of an annotation file of one image that would fill the memory."""
 
 _REPEATED = {ABSENT}.union(*COLUMN_KEYS.values())  # keys of `extra` that a column has too
 

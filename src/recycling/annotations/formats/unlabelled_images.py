@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -28,7 +29,7 @@ def read_unlabelled_images(
     Args:
         folder: The folder of images; also the image folder that goes with the result.
         names: A CSV file with a row an image, such as the competition's sample submission; by
-            default all images in the folder and below it, linked folders too, in the order of
+            default all images in the folder and below it, in the order of
             their names. Hidden files are passed over. A name that differs from one file only in
             separators, Unicode form or case means that file, which is said.
         file_name: The column of file names.
@@ -59,7 +60,7 @@ def read_unlabelled_images(
             faults.add("an image is named twice, keep one row", visible(name))
         elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             faults.add("the file name leaves the folder, make it a path below it", visible(name))
-        elif not path.is_file():
+        elif not os.path.isfile(path):  # noqa: PTH113  # Path raises where a name is too long
             faults.add(f"no such file in {root}, correct the name or add it", visible(name))
         elif (size := image_size(path)) is None:
             faults.add("the image cannot be read, replace it", visible(name))
@@ -80,7 +81,9 @@ def _below(root: Path) -> list[str]:
 
 def _named(path: Path, column: str) -> list[str]:
     try:
-        table = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(
+            path, dtype="string", keep_default_na=False, encoding="utf-8-sig", compression=None
+        )
     except (OSError, ValueError) as error:  # pandas raises several of the latter
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise AnnotationError(f"{path}: cannot be read: {reason}") from error

@@ -11,6 +11,7 @@ Source: https://docs.ultralytics.com/datasets/detect/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -24,6 +25,7 @@ from recycling.annotations.core import BOX, AnnotationError, Annotations, ImageF
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage
 from recycling.annotations.formats.sidecars import (
     NOT_OPENED,
+    TOO_LARGE,
     AnnotationToWrite,
     ImageFile,
     ImageToWrite,
@@ -33,8 +35,9 @@ from recycling.annotations.formats.sidecars import (
     write_sidecars,
 )
 from recycling.annotations.images.decoding import image_size
-from recycling.errors import Faults
+from recycling.errors import Faults, cut
 from recycling.files import new_file
+from recycling.limits import LARGEST_ENTRY
 
 # labelImg writes the names of classes among the labels.
 _YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
@@ -156,6 +159,13 @@ class _Loader(yaml.BaseLoader):
             seen.add(value)
         return super().construct_mapping(node, deep)
 
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse aliases: a few lines of them stand for a billion names."""
+        if self.check_event(yaml.AliasEvent):
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError(f"line {line}: an alias (*), write out what it stands for")
+        return super().compose_node(parent, index)
+
 
 def _names(path: Path) -> dict[int, str]:
     """Class names by number, in order."""
@@ -163,7 +173,7 @@ def _names(path: Path) -> dict[int, str]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; it names the classes") from None
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise AnnotationError(f"{path}: cannot be read: {reason}; correct it") from error
     if not isinstance(content, dict) or not isinstance(content.get("names"), (list, dict)):
@@ -177,9 +187,10 @@ def _names(path: Path) -> dict[int, str]:
     entries = dict(enumerate(names)) if isinstance(names, list) else names
     numbered: dict[int, str] = {}
     for key, name in entries.items():
-        if not str(key).isdecimal() or not isinstance(name, str):
+        if not re.fullmatch("[0-9]{1,18}", str(key)) or not isinstance(name, str):
             raise AnnotationError(
-                f"{path}: names: {key!r}: {name!r} is not a class number with a name; correct it"
+                f"{path}: names: {cut(f'{key!r}: {name!r}')} is not a class number with a name; "
+                "correct it"
             )
         if int(key) in numbered:
             raise AnnotationError(
@@ -199,6 +210,9 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
     if file.sidecar is None:
         return []
     try:
+        if file.sidecar.stat().st_size > LARGEST_ENTRY:
+            faults.add(TOO_LARGE, file.sidecar_name)
+            return []
         lines = file.sidecar.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         faults.add(NOT_OPENED, f"{file.sidecar_name} ({error.strerror})")

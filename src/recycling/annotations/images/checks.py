@@ -13,6 +13,7 @@ from recycling.annotations.images.decoding import EXIF_TURNED
 from recycling.annotations.images.facts import FILE_SIZE, IMAGE_COLUMNS
 from recycling.annotations.images.found_files import found_files, is_url
 from recycling.errors import listed
+from recycling.limits import limits
 from recycling.names import shown_name
 from recycling.tables import Column, Schema, register_table
 
@@ -60,9 +61,6 @@ register_table("image_checks", IMAGE_CHECKS, ImageChecks)
 
 _SHOWN = 3  # names in a warning
 
-MAX_PIXELS = 89_478_485
-"""Largest image that is decoded, width times height; Pillow warns above the same figure."""
-
 
 def check_images(
     images: pd.DataFrame,
@@ -70,7 +68,7 @@ def check_images(
     *,
     workers: int | None = None,
     missing_folder: Literal["error", "warn"] = "error",
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: ImageCache | None = None,
 ) -> pd.DataFrame:
     """Open and decode every image, in threads, and compare it with its row.
@@ -86,8 +84,8 @@ def check_images(
         folder: Where their files are.
         workers: Threads; by default one for each processor core.
         missing_folder: Whether a folder that is not there is an error or one logged warning.
-        max_pixels: Largest image that is decoded, width times height. Pillow opens none of more
-            than twice `MAX_PIXELS`, whatever is set here.
+        max_pixels: Largest image that is decoded, width times height; by default that of `Limits`.
+            Pillow opens none of more than twice as many as those allow, whatever is set here.
         cache: Where to keep what the files showed, so that those that did not change since (the
             same path, size and time of modification) are not opened again.
 
@@ -105,6 +103,7 @@ def check_images(
             raise AnnotationError(f"{message}, set the folder in the catalog")
         _log.warning(message)
         return IMAGE_CHECKS.empty()
+    max_pixels = limits().max_pixels if max_pixels is None else max_pixels
     images = images.reset_index(drop=True)
     code, names = pd.factorize(images["file_name"])
     found = found_files(folder.path, list(names))

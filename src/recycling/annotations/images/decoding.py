@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recycling.limits import TooLargeError, open_image
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -39,8 +41,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UnreadableImageError: It is no image of a known format, damaged, or its pixels are of a
-            type that has no black and no white (float, int32).
+        UnreadableImageError: It is no image of a known format, damaged, larger than `Limits`
+            allow, or its pixels are of a type that has no black and no white (float, int32).
 
     >>> from PIL import Image
     >>> exif = Image.Exif()
@@ -50,10 +52,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     >>> read_image(path).shape, image_size(path)
     ((4, 2, 3), (2, 4))
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
             # Only now: Pillow turns a TIFF as it decodes it.
             return np.array(turned(as_rgb(image), orientation(image)), dtype=np.uint8)
@@ -70,18 +70,18 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 def image_size(path: str | Path) -> tuple[int, int] | None:
     """Width and height of an image as `read_image` gives it, pixels; None where it is unreadable.
 
-    Only the header is read.
+    Only the header is read. Of an image that is too large to be decoded, its size as stored.
 
     Args:
         path: The file.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             found = orientation(image)  # first: some formats are decoded to find it
             width, height = image.size
             is_turned = image.format == "TIFF"  # whose size Pillow gives as it is shown
+    except TooLargeError as error:
+        return error.size
     except Exception:  # decoders raise whatever they like on damaged headers
         return None
     return (height, width) if found in EXIF_TURNED and not is_turned else (width, height)

@@ -24,6 +24,7 @@ from recycling.annotations.images.decoding import (
     orientation,
     turned,
 )
+from recycling.limits import FORMATS, limits
 from recycling.progress import track
 from recycling.tables import Column, Dtype, Schema
 
@@ -63,6 +64,8 @@ _LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 t
 _THUMBNAIL = (128, 128)
 _HASHED = (32, 32)  # what the hash is made of
 _FLAT = 2  # grey levels of 255 that JPEG may add to a flat image
+_MOST_BYTES = 8  # of a pixel: four channels of 16 bits
+_HEADER = 1 << 24  # bytes of all that an image file holds beside its pixels
 _BATCH = 4096  # files that wait for a thread at a time
 
 
@@ -129,6 +132,9 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
     try:
         if path.exists() and not path.is_file():  # reading from a pipe might never end
             return {"fault": "unreadable", "detail": "cannot be opened: not a file"}
+        if (size := path.stat().st_size) > (most := _MOST_BYTES * max_pixels + _HEADER):
+            detail = f"a file of {size:,} bytes; {max_pixels} pixels have {most:,} at most"
+            return {"fault": "too_large", "detail": detail}
         content = path.read_bytes()
     except FileNotFoundError:
         return {"fault": "missing", "detail": f"no file {path.name} in the image folder"}
@@ -142,8 +148,9 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
 def _look_at(content: bytes, max_pixels: int) -> FileFacts:
     from PIL import Image, UnidentifiedImageError
 
+    Image.MAX_IMAGE_PIXELS = limits().max_pixels
     try:
-        image = Image.open(BytesIO(content))
+        image = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         return {"fault": "too_large", "detail": str(error).split(",")[0]}
     except UnidentifiedImageError:

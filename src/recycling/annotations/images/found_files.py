@@ -5,13 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from recycling.annotations.core import AnnotationError
 from recycling.errors import Faults, listed, visible
-from recycling.names import KnownNames
+from recycling.limits import limits
+from recycling.names import KnownNames, shown_name
 
 _log = logging.getLogger(__name__)
+
+LEADS_OUT = (
+    "outside of the folder, put the file itself there, or set links: anywhere in limits "
+    "(conf/base/parameters.yml) if you trust who made the links"
+)
+"""The fault of a file or folder that a link leads to."""
 
 _URL = re.compile("[a-zA-Z][a-zA-Z0-9+.-]*:/+[^/]")
 _LITTER = re.compile(r"(?:\._.*|\.DS_Store|Thumbs\.db|desktop\.ini)\Z")
@@ -35,13 +44,74 @@ def is_litter(name: str) -> bool:
     return _LITTER.match(Path(name).name) is not None
 
 
-def files_below(folder: Path) -> list[str]:
-    """Paths of all files below a folder, with forward slashes, sorted; litter too."""
-    found = []
-    for root, _, names in os.walk(folder, followlinks=True):
-        below = Path(root).relative_to(folder)
-        found += [(below / name).as_posix() for name in names]
+def files_below(folder: Path, left_out: Callable[[str], bool] = lambda name: False) -> list[str]:
+    """Paths of all files below a folder, with forward slashes, sorted; litter too.
+
+    A folder that links lead to as well, or in circles, is entered once.
+
+    Args:
+        folder: Where the files are; it may itself be a link.
+        left_out: Says of the name of a file or folder whether it is passed over.
+
+    Raises:
+        AnnotationError: A link leads out of the folder, and `Limits` do not allow it.
+    """
+    root, faults = os.path.realpath(folder), Faults(folder, AnnotationError)
+    found: list[str] = []
+    entered: set[str] = set()
+    # Linked folders are last: files have the names that they have without links.
+    folders, linked = [""], list[str]()
+    while folders or linked:
+        below = (folders or linked).pop()
+        place = os.path.join(folder, below)  # noqa: PTH118  # Path is far slower
+        if (real := os.path.realpath(place)) in entered:
+            continue
+        entered.add(real)
+        with suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                name = f"{below}{entry.name}"
+                if left_out(entry.name):
+                    continue
+                if entry.is_symlink() and _leads_out(entry.path, root):
+                    faults.add(LEADS_OUT, shown_name(name))
+                elif entry.is_dir():
+                    (linked if entry.is_symlink() else folders).append(f"{name}/")
+                else:
+                    found.append(name)
+    faults.raise_if_any()
     return sorted(found)
+
+
+def check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Stop where a file that is there lies outside of its folder.
+
+    Args:
+        folder: The folder, which may itself be a link.
+        names: Paths below it.
+
+    Raises:
+        AnnotationError: The way to one leads out of the folder, and `Limits` do not allow it.
+    """
+    root, faults = os.path.realpath(folder), Faults(folder, AnnotationError)
+    outside: dict[str, bool] = {"": False}  # of the folders that files lie in
+    for name in names:
+        if os.path.isabs(name) or ".." in name.split("/"):  # noqa: PTH117
+            continue  # no link: readers say so
+        path = os.path.join(folder, name)  # noqa: PTH118
+        above = os.path.dirname(name)  # noqa: PTH120
+        if above not in outside:
+            outside[above] = _leads_out(os.path.join(folder, above), root)  # noqa: PTH118
+        if outside[above] or (os.path.islink(path) and _leads_out(path, root)):  # noqa: PTH114
+            faults.add(LEADS_OUT, shown_name(name))
+    faults.raise_if_any()
+
+
+def _leads_out(path: str, root: str) -> bool:
+    """Whether a path that is there ends outside of a folder, and may not."""
+    if limits().links == "anywhere":
+        return False
+    real = os.path.realpath(path)
+    return real != root and not real.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def found_files(folder: Path, names: list[str]) -> list[str]:
@@ -58,9 +128,11 @@ def found_files(folder: Path, names: list[str]) -> list[str]:
         A path below the folder for each name; the name itself where it means no file.
 
     Raises:
-        AnnotationError: A name may mean several files.
+        AnnotationError: A name may mean several files, or means one outside of the folder.
     """
     missing = [name for name in names if not _is_there(folder, name)]
+    there = set(names).difference(missing)
+    check_inside(folder, [name for name in names if name in there])
     if not missing:
         return names
     known = [name for name in files_below(folder) if not is_litter(name)]

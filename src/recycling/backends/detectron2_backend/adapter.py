@@ -64,7 +64,7 @@ class Detectron2Backend:
             job = _prepared(model, recipe, data, work_dir)
             ended = begin(work_dir, job.identity)
             if ended is not None:
-                return with_settings(ended, model, CONFIG, job.config.dump())
+                return with_settings(ended, model, CONFIG, job.config_text)
             say_ignore_regions(job.name, data)
             return finish(job, *fit(job), CONFIG)
 
@@ -107,6 +107,7 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
     return DetectorJob(
         model,
         config,
+        config.dump(),
         data,
         len(records),
         sha256_of_data(data),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.detectron2_backend.resolve import best_device
 from recycling.backends.detectron2_backend.session import one_line
@@ -42,6 +44,8 @@ def load_trained(checkpoint: Checkpoint) -> Network:
 
     trained = read_facts(checkpoint, CONFIG)
     try:
+        if "_BASE_" in yaml.safe_load((checkpoint.folder / CONFIG).read_text(encoding="utf-8")):
+            raise ValueError("its config names another file (_BASE_), and a checkpoint is whole")
         config = get_cfg()
         config.merge_from_file(str(checkpoint.folder / CONFIG), allow_unsafe=False)
         config.MODEL.DEVICE = trained.model.options.get("MODEL.DEVICE", best_device())

@@ -16,11 +16,8 @@ from recycling.backends.core import (
 )
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.activation_maps import activation_map
-from recycling.backends.mmengine_backend.checkpoint import (
-    CONFIG,
-    load_official,
-    load_pretrained,
-)
+from recycling.backends.mmengine_backend.checkpoint import load_official, load_pretrained
+from recycling.backends.mmengine_backend.config_file import CONFIG, text_of
 from recycling.backends.mmengine_backend.data.training_set import (
     TrainingSet,
     write_training_set,
@@ -104,7 +101,7 @@ class MMEngineBackend:
                 job = _prepared(model, recipe, data, training_set, work_dir)
                 ended = begin(work_dir, job.identity)
                 if ended is not None:
-                    return with_settings(ended, model, CONFIG, job.config.dump())
+                    return with_settings(ended, model, CONFIG, job.config_text)
                 if model.task == "det":
                     say_ignore_regions(job.name, data)
                 if model.devices == 1:
@@ -185,7 +182,8 @@ def _prepared(
         besides=facts_of_data(data, model),
     )
     n_samples, sha256 = training_set.n_samples, training_set.sha256
-    return Job(model, config, data, n_samples, sha256, work_dir, start, versions, identity)
+    text = text_of(config.to_dict(), work_dir.name)
+    return Job(model, config, text, data, n_samples, sha256, work_dir, start, versions, identity)
 
 
 def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:

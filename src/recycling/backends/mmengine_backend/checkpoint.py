@@ -8,8 +8,6 @@ from typing import Any
 from recycling.backends.shared.weight_files import read_state
 from recycling.backends.shared.weight_layouts import check_fit, fit, fit_of_library, say_fit
 
-CONFIG = "config.py"
-
 
 def read_weights(path: Path, device: Any = "cpu") -> dict[str, Any]:
     """The state dict in a file, or in a checkpoint's folder; no code in it is run.

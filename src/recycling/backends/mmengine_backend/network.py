@@ -9,7 +9,8 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.mmengine_backend import session
-from recycling.backends.mmengine_backend.checkpoint import CONFIG, read_weights
+from recycling.backends.mmengine_backend.checkpoint import read_weights
+from recycling.backends.mmengine_backend.config_file import CONFIG, only_networks, read_config
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
@@ -72,11 +73,10 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
         backend: The library that is asked to predict.
 
     Raises:
-        BackendError: The checkpoint is another library's, or its weights are not those of its
-            config.
+        BackendError: The checkpoint is another library's, its config names what is no network, or
+            its weights are not those of its config.
     """
     import torch
-    from mmengine.config import Config
     from mmengine.registry import MODELS
 
     if trained.model.backend != backend:
@@ -84,17 +84,20 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
             f"{checkpoint.folder}: {trained.model.backend} trained it, for task "
             f"{trained.model.task!r}, and {backend} is asked to predict; give it one of its own"
         )
+    path = checkpoint.folder / CONFIG
+    config = read_config(path)
     try:
-        with session.silence():
-            config = Config.fromfile(str(checkpoint.folder / CONFIG))
-            module = MODELS.build(config.model)
+        with session.silence(), only_networks(path):
+            network = ready(MODELS.build(config.model), config, trained)
+    except BackendError:
+        raise
     except Exception as error:
         if is_out_of_memory(error):
             raise
         raise BackendError(
-            f"{checkpoint.folder / CONFIG}: no network can be built of it: {first_line(error)}; "
-            "train the model again"
+            f"{path}: no network can be built of it: {first_line(error)}; train the model again"
         ) from error
+    module = network.module
     try:
         module.load_state_dict(read_weights(checkpoint.folder))
     except RuntimeError as error:
@@ -106,7 +109,7 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
     use_fastest_memory_format(module)
     set_threads(module, trained.model)
     module.to("cuda" if torch.cuda.is_available() else "cpu")
-    return ready(module, config, trained)
+    return network
 
 
 def ready(module: Any, config: Any, trained: Trained) -> Network:

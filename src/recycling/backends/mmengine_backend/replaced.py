@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     >>> math.pi > 3
     True
     """
-    before = getattr(owner, name)
+    before = inspect.getattr_static(owner, name)  # a static method as one
     setattr(owner, name, value)
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.shared.model import Model
+from recycling.errors import cut
 from recycling.files import new_folder
 
 WEIGHTS = "weights.pth"
 FACTS = "checkpoint.json"
 
-FORMAT = 2
+FORMAT = 3
 """Of what a checkpoint says: its settings, and the paths of the modules that its config names.
 
 Without a number (1): before a loss had settings of its own, and networks and losses moved.
 """
+
+WITH_CODE = 2
+"""The format before, whose config of mmpretrain, mmdet and mmseg was Python."""
 
 
 @dataclass(frozen=True)
@@ -112,26 +117,48 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
     Raises:
         BackendError: The folder is no checkpoint, is not whole, or is of another format.
     """
-    for name in (WEIGHTS, config_name, FACTS):
-        if not (checkpoint.folder / name).is_file():
-            raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
+    path = checkpoint.folder / FACTS
+    _check_there(checkpoint, FACTS)
     try:
-        facts = json.loads((checkpoint.folder / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
         format_of_facts = facts.pop("format", 1)
         if format_of_facts != FORMAT:
             raise _other_format(checkpoint, format_of_facts)
-        return Trained(Model(**facts.pop("model")), facts.pop("categories"), facts)
-    except (KeyError, TypeError, ValueError) as error:
+        categories = [
+            {"category_id": int(each["category_id"]), "name": str(each["name"])}
+            for each in facts.pop("categories")
+        ]
+        trained = Trained(Model(**facts.pop("model")), categories, facts)
+    except (
+        AttributeError,
+        LookupError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise BackendError(
-            f"{checkpoint.folder / FACTS}: not a checkpoint's description; train the model again"
+            f"{path}: not a checkpoint's description; train the model again"
         ) from error
+    _check_there(checkpoint, config_name, WEIGHTS)
+    return trained
 
 
-def _other_format(checkpoint: Checkpoint, found: int) -> BackendError:
+def _check_there(checkpoint: Checkpoint, *names: str) -> None:
+    for name in names:
+        if not (checkpoint.folder / name).is_file():
+            raise BackendError(f"{checkpoint.folder}: no {name}; train the model again")
+
+
+def _other_format(checkpoint: Checkpoint, found: object) -> BackendError:
     run = checkpoint.folder.parent.name if checkpoint.folder.name == "checkpoint" else "MODEL"
+    if re.fullmatch(r"fold\d+|all", run):
+        run = ".".join(checkpoint.folder.parts[-4:-1])
+    code = " (its config.py is code, and is not run)" if found == WITH_CODE else ""
     return BackendError(
-        f"{checkpoint.folder}: a checkpoint of format {found}, of another version of the project, "
-        f"which reads format {FORMAT}; train the model again: kedro run --namespaces {run}"
+        f"{checkpoint.folder}: a checkpoint of format {cut(str(found))}{code}, of another version "
+        f"of the project, which reads format {FORMAT}; train the model again: kedro run "
+        f"--namespaces {run}"
     )
 
 

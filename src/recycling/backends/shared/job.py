@@ -21,6 +21,7 @@ class Job:
     Attributes:
         model: The settings.
         config: The library's resolved config.
+        config_text: The same as its checkpoint keeps it.
         data: What to train on, and the fold that is held out.
         n_samples: How many images, or crops, there are to train on.
         training_sha256: Of the annotations that are trained on.
@@ -32,6 +33,7 @@ class Job:
 
     model: Model
     config: Any
+    config_text: str
     data: TrainingData
     n_samples: int
     training_sha256: str
@@ -110,8 +112,6 @@ def finish(
     }
     trained = Trained(job.model, categories_of(job.data), facts)
     folder = job.work_dir / "checkpoint"
-    checkpoint = write_checkpoint(
-        folder, trained, weights, config_name, job.config.dump(), snapshots
-    )
+    checkpoint = write_checkpoint(folder, trained, weights, config_name, job.config_text, snapshots)
     end(job.work_dir)
     return checkpoint

@@ -142,7 +142,9 @@ def read_texts(path: Path) -> pd.DataFrame:
         SubmissionError: There is no such file, or it is empty or no CSV file.
     """
     try:
-        return pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
+        return pd.read_csv(
+            path, dtype="string", keep_default_na=False, encoding="utf-8-sig", compression=None
+        )
     except pd.errors.EmptyDataError as error:
         raise SubmissionError(f"{path}: the file is empty; it has not even a header") from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:

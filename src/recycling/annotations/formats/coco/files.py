@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from recycling.annotations.core import AnnotationError
 from recycling.files import new_file, upload, why_unreachable
+from recycling.limits import TooLargeError, check_bytes, unpacked
 
 _GZIP = b"\x1f\x8b"
 _GZIP_LEVEL = 6  # level 9 takes three times as long for two to four percent
@@ -29,19 +30,31 @@ def read_content(path: str | Path, storage_options: Mapping[str, Any] | None = N
     """
     name, filesystem = _resolved(path, storage_options)
     try:
+        if filesystem is None:
+            check_bytes(Path(name).stat().st_size)
         content = Path(name).read_bytes() if filesystem is None else filesystem.cat_file(name)
+        if content.startswith(_GZIP):
+            content = _unpacked(content, path)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; check the path in the catalog") from None
+    except AnnotationError:
+        raise
+    except TooLargeError as error:
+        raise AnnotationError(
+            f"{path}: {error}; is it COCO? if so, raise max_bytes of limits"
+        ) from error
     except Exception as error:  # each filesystem of fsspec has errors of its own
         raise AnnotationError(f"{path}: cannot be read: {_reason(error)}") from error
-    if content.startswith(_GZIP):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise AnnotationError(f"{path}: damaged gzip file ({error}); fetch it again") from error
     if not content.strip():
         raise AnnotationError(f"{path}: the file is empty; fetch or write it again")
     return cast(bytes, content)
+
+
+def _unpacked(content: bytes, path: str | Path) -> bytes:
+    try:
+        return unpacked(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise AnnotationError(f"{path}: damaged gzip file ({error}); fetch it again") from error
 
 
 @contextmanager

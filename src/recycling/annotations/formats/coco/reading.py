@@ -44,6 +44,7 @@ from recycling.annotations.formats.coco.layout import ENTRIES, OWN_GROUP, is_no_
 from recycling.annotations.masks import annotation_area
 from recycling.annotations.outlines import check_segmentations
 from recycling.errors import Faults
+from recycling.limits import LARGEST_ENTRY
 from recycling.tables import TableError
 
 Source = Literal["human", "pseudo"]
@@ -261,6 +262,7 @@ def _section(
         if name not in document:
             kind = "section missing, add it (an empty list will do)"
         faults.add(kind, repr(name))
+    _check_sizes(name, entries, faults)
     columns: dict[str, Any] = {
         column.name: [] if column.dtype == "string" else np.empty(len(entries), column.dtype)
         for column in SCHEMAS[name].columns
@@ -283,6 +285,15 @@ def _section(
         for column, values in columns.items()
     }
     return _Section(name, pd.DataFrame(columns, copy=False), numbers, is_there)
+
+
+def _check_sizes(name: str, entries: Sequence[Any], faults: Faults) -> None:
+    """Stop before an entry is taken apart that would fill the memory."""
+    for number, entry in enumerate(entries):
+        if type(entry) is Raw and len(memoryview(entry)) > LARGEST_ENTRY:
+            kind = f"more than {LARGEST_ENTRY >> 20} MB, remove it or simplify its polygons"
+            faults.add(kind, f"{name}[{number}]")
+            faults.raise_if_any()
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 from recycling.backends.core import BackendError
@@ -239,7 +240,7 @@ OF_TASK = {
 
 def _own(name: str, arguments: Config, model: Model) -> Config:
     own = OWN[model.task, name]
-    registry = __import__(f"{model.backend}.registry", fromlist=["TRANSFORMS"]).TRANSFORMS
+    registry = import_module(f"{model.backend}.registry").TRANSFORMS
     chance = _chance(name, own, arguments)
     made = _checked(name, own, arguments, registry, model.image_size)
     if not own.chance:

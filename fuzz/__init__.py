@@ -1,0 +1,1 @@
+"""Fuzzing: mutated files for everything that reads data from outside. `make fuzz`."""

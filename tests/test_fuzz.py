@@ -1,0 +1,76 @@
+"""Fuzzing finds what it is to find, and each target reads the valid files that it begins with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzz.__main__ import TARGETS
+from fuzz.core import FindError, Target, judged, refusal
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[1]
+
+
+def judge(read: Any) -> str:
+    return judged(Target("planted", st.none(), read, refusal(ValueError)), None)
+
+
+def refuse(line: str) -> Any:
+    def read(_: object) -> None:
+        raise ValueError(line)
+
+    return read
+
+
+def test_one_line_and_a_sound_value_are_no_finds() -> None:
+    assert judge(lambda _: None) == "read"
+    assert judge(refuse("a.json: not JSON; correct it")) == "refused"
+
+
+def test_a_crash_a_hang_a_wrong_value_and_a_long_story_are_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang(_: object) -> None:
+        while True:
+            try:
+                time.sleep(0.1)
+            except Exception:
+                continue
+
+    def wrong(_: object) -> None:
+        assert len("read") == 5
+
+    monkeypatch.setattr("fuzz.core.SECONDS", 1)
+    for read, said in (
+        (lambda _: {}["key"], "KeyError"),
+        (hang, "takes longer than 1 s"),
+        (wrong, "AssertionError"),
+        (refuse("two\nlines"), "ValueError is not one line"),
+        (refuse(""), "ValueError is not one line"),
+        (refuse("x" * 5000), "ValueError is not one line"),
+    ):
+        with pytest.raises(FindError, match=said):
+            judge(read)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_reads_and_refuses_and_finds_nothing_in_seconds(name: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "fuzz", name, "--minutes", "0.05", "--seed", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-2000:]
+    words = ended.stdout.splitlines()[-1].replace(",", "").split()
+    inputs, refused, read = int(words[1]), int(words[3]), int(words[5])
+    assert inputs == refused + read
+    assert refused
+    assert read
