@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
@@ -84,6 +84,6 @@ def target() -> Target:
         st.sampled_from(KEYS["set"]) | odd,
         st.sampled_from(KEYS["id"]) | odd,
         st.sampled_from(["320", "1600", "-1"]) | odd,
-    ).map(lambda parts: "/images/" + "/".join(parts))
+    ).map(lambda parts: "/images/" + "/".join(quote(part, safe="") for part in parts))
     inputs = st.tuples(st.sampled_from(list(PAGES)), states) | st.tuples(place_of, states)
     return Target("addresses", inputs, read, message_for_user)

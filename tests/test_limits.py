@@ -134,6 +134,14 @@ def test_limits_hold_where_they_are_set(tmp_path: Path, monkeypatch: pytest.Monk
 # Archives ---------------------------------------------------------------------------------------
 
 
+def test_a_gzip_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(bytes(100 << 20), 1))
+    environment = {"RECYCLING_LIMITS": Limits(max_bytes=50 << 20).model_dump_json()}
+    assert "more than 52,428,800 bytes; is it COCO?" in refused("coco", path, **environment)
+
+
+@pytest.mark.slow
 def test_a_gzip_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(bytes(100 << 20), 1) * 50)

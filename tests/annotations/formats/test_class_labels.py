@@ -226,6 +226,12 @@ def test_a_file_that_cannot_be_meant_is_refused(faces, text, settings, message):
     assert message in refused(read_class_csv, faces, faces.parent / "images", **settings)
 
 
+@pytest.mark.parametrize("text", ["file_name,label\n{},a\n", "{},label\n1.png,a\n"])
+def test_a_name_that_is_too_long_for_a_file_is_one_short_line(faces, text):
+    faces.write_text(text.format("a" * 5000 + ".png"))
+    assert len(refused(read_class_csv, faces, faces.parent)) < 2000
+
+
 def test_a_file_that_is_no_csv_is_refused(faces):
     nowhere = faces.with_name("nowhere.csv")
     assert refused(read_class_csv, nowhere, faces.parent) == (

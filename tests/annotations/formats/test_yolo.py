@@ -133,6 +133,19 @@ def test_a_side_a_little_below_0_is_0_and_left_to_cleaning(folders, side):
     assert table["category_id"].tolist() == [1]
 
 
+@pytest.mark.parametrize("number", ["1", "1.0", "+1", "1e0", "0.1e1"])
+def test_a_class_is_a_whole_number_however_it_is_written(folders, number):
+    (folders[0] / "a.txt").write_text(f"{number} 0.5 0.5 0.5 0.5\n")
+    assert read_yolo(*folders).annotations["category_id"].tolist() == [1]
+
+
+def test_a_class_number_of_any_length_in_data_yaml_is_one_line(folders):
+    folders[2].write_text(f"names: {{{'9' * 900}: Glass}}")
+    said = refused(folders)
+    assert "is not a class number with a name; correct it" in said
+    assert len(said) < 1000
+
+
 def test_a_file_that_cannot_be_opened_is_not_called_damaged(folders):
     (folders[0] / "a.txt").unlink(missing_ok=True)
     (folders[0] / "a.txt").symlink_to("gone")

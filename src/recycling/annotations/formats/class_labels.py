@@ -23,7 +23,7 @@ from recycling.annotations.formats.found_images import FoundAnnotation, FoundIma
 from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import check_inside, files_meant, is_litter
-from recycling.errors import Faults, visible
+from recycling.errors import Faults, cut, visible
 from recycling.names import composed, shown_name
 from recycling.progress import track
 
@@ -254,7 +254,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 def _check_names(names: Sequence[str], where: str) -> None:
     twice = [name for row, name in enumerate(names) if name in names[:row]]
     if twice or "" in names:
-        fault = f"{twice[0]!r} occurs twice" if twice else "one is empty"
+        fault = f"{cut(twice[0])!r} occurs twice" if twice else "one is empty"
         raise AnnotationError(f"{where}: {fault}; give each a name of its own")
 
 
@@ -331,8 +331,8 @@ def _check_columns(
     for name in asked:
         if name not in header:
             raise AnnotationError(
-                f"{path}: no column {name!r}; the header is {','.join(header)}: name another or "
-                "correct the header"
+                f"{path}: no column {name!r}; the header is {cut(','.join(header))}: name another "
+                "or correct the header"
             )
     for name in values:
         if name not in labels:

@@ -226,7 +226,7 @@ def _lines(file: ImageFile, scores: bool, names: dict[int, str], faults: Faults)
             continue
         fault = _fault(line.split(), scores, names)
         if fault is None:
-            good.append(_with_sides_from_0(line, scores))
+            good.append(_as_supervision_reads(line, scores))
         else:
             kind, value = fault
             place = f"{file.sidecar_name} line {number}"
@@ -261,9 +261,13 @@ def _fault(fields: list[str], scores: bool, names: dict[int, str]) -> tuple[str,
     return None
 
 
-def _with_sides_from_0(line: str, scores: bool) -> str:
-    """A box's line without what rounding put below 0; cleaning drops a box of no area."""
+def _as_supervision_reads(line: str, scores: bool) -> str:
+    """A line whose class is digits, and whose box has no side that rounding put below 0.
+
+    Cleaning drops a box of no area.
+    """
     fields = line.split()
+    fields[0] = f"{float(fields[0]):.0f}"
     if len(fields) - scores == 5:
         fields[3:5] = [side if float(side) >= 0 else "0" for side in fields[3:5]]
     return " ".join(fields)
