@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,16 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
         raise BackendError(
             f"{checkpoint.folder / FACTS}: not a checkpoint's description; train the model again"
         ) from error
+
+
+def with_prediction_settings(trained: Trained, settings: Mapping[str, Any]) -> Trained:
+    """The same model, predicting with other settings.
+
+    Args:
+        trained: What its checkpoint says.
+        settings: Those of the model that differ.
+    """
+    return replace(trained, model=trained.model.model_copy(update=dict(settings)))
 
 
 def _other_format(checkpoint: Checkpoint, found: int) -> BackendError:
