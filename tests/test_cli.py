@@ -127,6 +127,35 @@ def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):
         balance.unlink()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere", "--with", "det.final"), "nowhere: no such file or folder; check the path"),
+        (("conf", "--with", "det.final"), "conf: no image there; endings of images are "),
+        ((".", "--with", "det.fnal"), "--with det.fnal: did you mean 'det.final'?"),
+        ((".", "--with", "final"), "--with final: "),
+        (("photo.png", "--with", "det.yolox"), "det.yolox.fold0 is not trained; kedro run "),
+        (("photo.png", "--with", "det.final", "--formats", "maps"), "maps: not for det; "),
+        (("photo.png", "--with", "seg.final", "--promised-precision", "0.9"), "seg.final labels "),
+        (("photo.png", "--with", "det.final", "--promised-precision", "0.9"), "no out-of-fold "),
+        (
+            ("photo.png", "--with", "det.final", "--promised-precision", "0.9",
+             "--score-threshold", "0.5"),
+            "not both",
+        ),
+        (("photo.png", "--with", "det.final", "--crops-of", "det.final"), "a detector, whose "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_predicted_is_said_in_one_line(project, arguments, said):
+    shutil.copy(ROOT / "docs/viewer.jpg", project / "photo.png")
+    result = kedro(project, "predict", *arguments)
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, result.stderr
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
 def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():
     error = OSError(errno.ENOSPC, "No space left on device", "data/x.json")
     assert message_for_user(error).startswith("data/x.json: No space left on device; ")
