@@ -350,7 +350,7 @@ def test_images_are_predicted_once_and_what_cannot_be_read_is_listed(finished, t
     first = kedro(project, *arguments, "--to", str(to), "--formats", "parquet,summary")
     assert first.returncode == 0, first.stderr
     assert "13 images, 0 are predicted already" in first.stdout
-    assert "broken.jpg: cannot be read as an image: " in first.stderr
+    assert "broken.jpg: cannot be read as an image: not an image of a known format" in first.stderr
     assert pd.read_csv(to / "unreadable.csv")["file_name"].tolist() == ["broken.jpg"]
     known = pd.read_parquet(project / "data/07_model_output/det/final/test.parquet")
     assert len(pd.read_parquet(to / "objects.parquet")) == len(known)
@@ -368,7 +368,7 @@ def test_nothing_that_can_be_read_is_a_failure(finished, tmp_path):
     arguments = ("predict", str(tmp_path), "--with", "det.yolox", "--to", str(tmp_path / "to"))
     result = kedro(project, *arguments)
     assert result.returncode == 1
-    assert "1 images cannot be read:" in result.stderr
+    assert "cannot be read: 1 of the images" in result.stderr
 
 
 def test_a_classifier_looks_at_what_a_detector_finds_in_tiles(finished, tmp_path):

@@ -32,7 +32,6 @@ from recycling.plan import FUSION, EnsemblePlan, Member, Plan, TrainingPlan
 from recycling.plan.parameters import nearest
 from recycling.predictions import Predictions, ProbableLabelMaps
 from recycling.pseudo_labels import (
-    Promise,
     PseudoLabeling,
     Thresholds,
     choose_thresholds,
@@ -313,7 +312,7 @@ def promised_thresholds(
     if asked.task == "seg":
         raise InferenceError(f"--promised-precision: {name} labels pixels, which have no score")
     truth, predictions = _out_of_fold(asked, catalog)
-    settings = PseudoLabeling(promise=Promise(precision=precision))
+    settings = PseudoLabeling.model_validate({"promise": {"precision": precision}})
     grade = grade_boxes if asked.task == "det" else grade_crops
     graded = grade(predictions, truth, settings)
     thresholds = choose_thresholds(graded, truth.categories, settings)

@@ -207,7 +207,7 @@ def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
     if not unreadable:
         path.unlink(missing_ok=True)
         return
-    click.echo(f"{len(unreadable):,} images cannot be read:", err=True)
+    click.echo(f"cannot be read: {len(unreadable):,} of the images", err=True)
     for each in unreadable[:SHOWN]:
         click.echo(f"  {each.source.name}: {each.fault}", err=True)
     rows = [(each.source.name, each.fault) for each in unreadable]

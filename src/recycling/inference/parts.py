@@ -127,9 +127,10 @@ class Parts:
         by_key = zip(images["image_id"].tolist(), _keys(images), strict=True)
         maps = None
         if task == "seg":
+            columns = (images[name].tolist() for name in ("image_id", "part", "number"))
             place = {
-                int(row.image_id): Path(row.part, _MAPS, f"{row.number}.png")
-                for row in images.itertuples(index=False)
+                image_id: Path(part, _MAPS, f"{number}.png")
+                for image_id, part, number in zip(*columns, strict=True)
             }
             maps = LabelMaps(list(place), lambda image_id: _read_map(place[image_id]))
         return Predicted(

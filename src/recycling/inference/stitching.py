@@ -5,7 +5,7 @@ twice, and one that an edge cuts is found in part. What is known of each box is 
 its tile that is none of the image cuts it. So:
 
 1. Of boxes that are whole, each object's are fused as several models' are.
-2. A part that lies in a whole box of its category is that box's.
+2. A part that lies in a whole box of its category, which is not much less sure, is that box's.
 3. Parts of an object that no tile shows whole are put together across the edges that cut them.
 4. Of the parts that are left, each object's are fused as in 1.
 
@@ -16,6 +16,7 @@ nothing cuts as well: a small object before a large one of its category is lost.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -25,11 +26,14 @@ from recycling.annotations import BOX
 from recycling.ensembling import BoxFusion, fuse
 from recycling.predictions import DETECTIONS, Detections
 
-EDGE = 0.02
+EDGE = 0.01
 """How near to its tile's edge a box that the edge cuts ends, as a share of the tile's side."""
 
-INSIDE = 0.7
+INSIDE = 0.5
 """The share of a part that lies in the box of its object."""
+
+AS_SURE = 0.5
+"""How sure the box of an object is at least, as a share of how sure its part is."""
 
 ALONG = 0.6
 """How much two parts of an object share along the edge between them, of what both cover."""
@@ -90,12 +94,14 @@ def _explained(parts: pd.DataFrame, whole: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each part lies in a whole box of its category."""
     lies_in = np.zeros(len(parts), np.bool_)
     keys = ["image_id", "category_id"]
-    boxes = {key: own[BOX].to_numpy() for key, own in whole.groupby(keys)}
+    boxes = dict(list(whole.groupby(keys)))
     for key, rows in parts.reset_index(drop=True).groupby(keys):
         if key in boxes:
-            own = rows[BOX].to_numpy()
-            share = _shared(own, boxes[key]) / _area(own)[:, None]
-            lies_in[rows.index] = (share >= INSIDE).any(axis=1)
+            own, other = rows[BOX].to_numpy(), boxes[key][BOX].to_numpy()
+            share = _shared(own, other) / _area(own)[:, None]
+            needed = AS_SURE * rows["score"].to_numpy()[:, None]
+            is_sure = boxes[key]["score"].to_numpy()[None] >= needed
+            lies_in[rows.index] = ((share >= INSIDE) & is_sure).any(axis=1)
     return lies_in
 
 
@@ -109,7 +115,8 @@ def _joined(parts: pd.DataFrame) -> pd.DataFrame:
 
 def _joined_of_one(parts: pd.DataFrame) -> pd.DataFrame:
     """The parts of one category on one image, the surest first."""
-    left = parts.sort_values("score", ascending=False, kind="stable").to_dict("records")
+    best_first = parts.sort_values("score", ascending=False, kind="stable")
+    left = cast(list[dict[str, float]], best_first.to_dict("records"))
     done = []
     while left:
         box = left.pop(0)
@@ -157,7 +164,8 @@ def _shared(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
     """The area that each of some boxes shares with each of others, (some, others)."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    return (high - low).clip(0).prod(axis=2)
+    shared: NDArray[np.float64] = (high - low).clip(0).prod(axis=2)
+    return shared
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -288,4 +288,5 @@ def _of_size(planes: ProbabilityPlanes, tile: Tile) -> ProbabilityPlanes:
 def _weight(length: int) -> NDArray[np.float32]:
     """How much the pixels along a side of a tile count: a triangle, above 0 everywhere."""
     distance = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-    return (distance / distance.max()).astype(np.float32)
+    weight: NDArray[np.float32] = (distance / distance.max()).astype(np.float32)
+    return weight

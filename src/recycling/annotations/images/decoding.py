@@ -164,4 +164,8 @@ def turned(image: Image.Image, number: int | None) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
     return " ".join(f"{error}".split()) or type(error).__name__

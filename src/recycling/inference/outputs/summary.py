@@ -21,7 +21,7 @@ def write(predicted: Predicted, folder: Path) -> Path:
     """
     path = folder / "summary.csv"
     with new_file(path) as unfinished:
-        by_image(predicted).to_csv(unfinished, index=False, float_format="%.10g")
+        by_image(predicted).to_csv(unfinished, index=False, float_format="%.1f")
     return path
 
 
