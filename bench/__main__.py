@@ -21,6 +21,7 @@ BENCHMARKS = (
     "overhead",
     "loaders",
     "viewer",
+    "tiles",
 )
 
 LONG = ("worlds", "samples")

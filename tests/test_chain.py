@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -297,6 +299,67 @@ def test_an_ensemble_alone_repeats_to_the_byte(finished):
     result = kedro(project, "run", "--pipeline", "ensembling", "--namespaces", "det.final")
     assert result.returncode == 0, result.stdout + result.stderr
     assert path.read_bytes() == before
+
+
+def test_a_test_image_is_predicted_as_in_the_run(finished):
+    project, _ = finished
+    names = [f"{task}.{ensemble}" for task in FEW for ensemble in ("final", "teacher", "searched")]
+    names += ["det.yolox", "seg.fcn.fold0", "cls.resnet18"]
+    script = Path(__file__).parent / "inference/as_in_the_run.py"
+    ran = subprocess.run(
+        [sys.executable, str(script), *names],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert {name: own["same"] for name, own in found.items()} == dict.fromkeys(names, True)
+    assert all(own["rows"] for own in found.values())
+
+
+def test_images_are_predicted_once_and_what_cannot_be_read_is_listed(finished, tmp_path):
+    project, _ = finished
+    photos, to = tmp_path / "photos", tmp_path / "predicted"
+    shutil.copytree(project / "data/01_raw/sample/images/test", photos)
+    (photos / "broken.jpg").write_bytes(b"no image")
+    arguments = ("predict", str(photos), "--with", "det.final", "--score-threshold", "0")
+    first = kedro(project, *arguments, "--to", str(to), "--formats", "parquet,summary")
+    assert first.returncode == 0, first.stderr
+    assert "13 images, 0 are predicted already" in first.stdout
+    assert "broken.jpg: cannot be read as an image: not an image of a known format" in first.stderr
+    assert pd.read_csv(to / "unreadable.csv")["file_name"].tolist() == ["broken.jpg"]
+    known = pd.read_parquet(project / "data/07_model_output/det/final/test.parquet")
+    assert len(pd.read_parquet(to / "objects.parquet")) == len(known)
+    (photos / "broken.jpg").unlink()
+    again = kedro(project, *arguments, "--to", str(to), "--formats", "coco,images")
+    assert "12 images, 12 are predicted already" in again.stdout
+    assert len(list((to / "images").glob("*.jpg"))) == 12
+    assert len(json.loads((to / "coco.json").read_text())["annotations"]) == len(known)
+    assert not (to / "unreadable.csv").exists()
+
+
+def test_nothing_that_can_be_read_is_a_failure(finished, tmp_path):
+    project, _ = finished
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    arguments = ("predict", str(tmp_path), "--with", "det.yolox", "--to", str(tmp_path / "to"))
+    result = kedro(project, *arguments)
+    assert result.returncode == 1
+    assert "cannot be read: 1 of the images" in result.stderr
+
+
+def test_a_classifier_looks_at_what_a_detector_finds_in_tiles(finished, tmp_path):
+    project, _ = finished
+    images = "data/01_raw/sample/images/test/000[1-4].jpg"
+    result = kedro(
+        project, "predict", images, "--with", "cls.final", "--crops-of", "det.final",
+        "--crops-from", "0", "--tiles", "96", "--to", str(tmp_path), "--formats", "csv",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(tmp_path / "objects.csv")
+    assert set(table["file_name"]) <= {f"000{number}.jpg" for number in range(1, 5)}
+    shown = table.filter(like="probability of ")
+    assert len(table) > 0
+    assert (shown.sum(axis=1) - 1).abs().max() < 1e-3
+    assert (shown.max(axis=1) - table["score"]).abs().max() < 1e-5
 
 
 def test_the_picture_of_the_graph_builds(finished):

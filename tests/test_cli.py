@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -125,6 +126,46 @@ def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):
         assert "no pipeline 'splittin'; known: " in unknown.stderr
     finally:
         balance.unlink()
+
+
+PREDICT = """
+import json, sys
+from pathlib import Path
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+bootstrap_project(Path.cwd())
+from recycling.cli.predict import predict
+found = {}
+for line in json.load(sys.stdin):
+    result = CliRunner().invoke(predict, line.split())
+    found[line] = [result.exit_code, " ".join(result.stderr.split())]
+Path("found.json").write_text(json.dumps(found))
+"""
+UNPREDICTABLE = {
+    "nowhere --with det.final": "nowhere: no such file or folder; check the path",
+    "photo.png --with det.yolox": "det.yolox.fold0 is not trained; kedro run ",
+    "photo.png --with det.final --promised-precision 0.9": "there are no out-of-fold predictions",
+    "photo.png --with det.final --promised-precision 0.9 --score-threshold 0.5": "not both",
+}
+
+
+def test_what_cannot_be_predicted_is_said_in_one_line(project):
+    shutil.copy(ROOT / "docs/viewer.jpg", project / "photo.png")
+    ran = subprocess.run(
+        [sys.executable, "-c", PREDICT],
+        cwd=project,
+        input=json.dumps(list(UNPREDICTABLE)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads((project / "found.json").read_text())
+    for line, said in UNPREDICTABLE.items():
+        code, printed = found[line]
+        assert code == 1, line
+        assert printed.count("Error: ") == 1, printed
+        assert said in printed
 
 
 def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():

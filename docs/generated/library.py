@@ -25,6 +25,7 @@ PACKAGES = (
     "pseudo_labels",
     "augmented_sets",
     "backends",
+    "inference",
     "experiments",
     "tracking",
     "reporting",

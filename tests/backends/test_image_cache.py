@@ -116,7 +116,7 @@ def test_a_picture_that_cannot_be_read_is_named_in_one_line(
         train("mmpretrain", pictures, tmp_path / "run", workers=workers)
     said = {
         "gone": "No such file or directory; check the image folder",
-        "no picture": f"cannot be read as an image: cannot identify image file '{bad}'; "
+        "no picture": "cannot be read as an image: not an image of a known format; "
         "run data_cleaning",
     }
     assert str(error.value) == f"{bad}: {said[fault]}"

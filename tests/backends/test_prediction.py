@@ -17,6 +17,7 @@ import pytest
 
 from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of, train
 from recycling.annotations import BOX, ImageFolder, LabeledImages
+from recycling.annotations.images.decoding import read_image
 from recycling.backends import BackendError, Checkpoint, Images, backend_for
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.config_file import CONFIG
@@ -116,6 +117,38 @@ def test_the_one_view_of_training_predicts_what_no_views_predict(
     assert isinstance(plain, pd.DataFrame)
     assert len(plain) > 0
     pd.testing.assert_frame_equal(plain, one)
+
+
+@pytest.mark.parametrize("backend", ["mmpretrain", "mmdet", "mmseg"])
+def test_images_in_memory_are_predicted_as_their_files_again_and_again(
+    backend: str, trained: dict[str, Checkpoint], pictures: LabeledImages
+) -> None:
+    images = images_of(pictures)
+    names = dict(zip(images.table["image_id"], images.table["file_name"], strict=True))
+    pixels = {number: read_image(pictures.folder.path / name) for number, name in names.items()}
+    nowhere = replace(images, folder=ImageFolder(Path("nowhere")), pixels=pixels)
+    loaded = backend_for(backend).load(trained[backend], device="cpu")
+    plain = backend_for(backend).predict(trained[backend], images)
+    for _ in range(2):
+        assert_same(loaded.predict(nowhere), plain)
+    few = backend_for(backend).load(trained[backend], batch_size=1)
+    assert_same(few.predict(nowhere), plain, atol=1e-5)
+
+
+def assert_same(one: Predictions, other: Predictions, atol: float = 0.0) -> None:
+    assert len(one) > 0
+    if isinstance(one, LabelMaps):
+        for image_id in one:
+            np.testing.assert_array_equal(one[image_id], other[image_id])  # type: ignore[index]
+        return
+    assert isinstance(one, pd.DataFrame)
+    assert isinstance(other, pd.DataFrame)
+    pd.testing.assert_frame_equal(one, other, rtol=0, atol=atol)
+
+
+def test_a_device_that_is_not_there_is_said(trained: dict[str, Checkpoint]) -> None:
+    with pytest.raises(BackendError, match=r"device 'cuda:77': torch finds \d+ GPUs; give another"):
+        backend_for("mmdet").load(trained["mmdet"], device="cuda:77")
 
 
 def test_neither_the_one_view_nor_asking_for_probabilities_changes_a_label_map(

@@ -12,7 +12,9 @@ from operator import getitem
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recycling.annotations import ImageFolder, LabeledImages
 from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
@@ -121,11 +123,14 @@ class Images:
         folder: Where their files are.
         crops: What a classifier looks at: `annotation_id, image_id` and a box in pixels, one row
             a crop. Detectors and segmenters take no crops.
+        pixels: The images themselves by id, (H, W, 3) RGB, where they are in memory; no file is
+            then looked at.
     """
 
     table: pd.DataFrame
     folder: ImageFolder
     crops: pd.DataFrame | None = None
+    pixels: Mapping[int, NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True)
@@ -240,6 +245,19 @@ def refuse(model: Model, cannot: Mapping[str, str]) -> None:
             )
 
 
+class LoadedModel(Protocol):
+    """A trained model in memory, which predicts again and again."""
+
+    @property
+    def categories(self) -> Sequence[Mapping[str, Any]]:
+        """`category_id` and `name` of each category, in the order of class indices."""
+        ...
+
+    def predict(self, images: Images) -> Predictions:
+        """Predict on `images`, in the project's formats."""
+        ...
+
+
 class Backend(Protocol):
     """A library that trains."""
 
@@ -247,6 +265,16 @@ class Backend(Protocol):
         """Train `model`, built from the config file `recipe`, on `data`.
 
         Logs and the checkpoint's folder go below `work_dir`.
+        """
+        ...
+
+    def load(
+        self, checkpoint: Checkpoint, *, device: str | None = None, **settings: Any
+    ) -> LoadedModel:
+        """Load a trained model once.
+
+        `device` is a name of torch's, by default that of a GPU where there is one; `settings` are
+        those of the model that say how it predicts, and take the place of its own.
         """
         ...
 

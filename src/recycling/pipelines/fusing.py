@@ -115,6 +115,7 @@ def fuse_members(
     ranking: Ranking,
     images: Annotations | None = None,
     train: Annotations | None = None,
+    calibrators: Mapping[str, Calibrator] | None = None,
     **members: Any,
 ) -> Predictions:
     """Fuse the members as the settings say.
@@ -124,6 +125,7 @@ def fuse_members(
         ranking: The members.
         images: The images that they predicted, for label maps.
         train: The labelled images, where scores are calibrated.
+        calibrators: What calibrates them, where that is learnt already.
         members: The predictions of each, or the probabilities of each pixel; by `out_of_fold_key`
             the same of labelled images that they have not seen, where scores are calibrated.
     """
@@ -135,14 +137,23 @@ def fuse_members(
         ranks=_ranks(ranking),
         scores=_scores(ranking),
         sizes=None if images is None else image_sizes(images.images),
-        calibrators=_calibrators(settings, train, out_of_fold),
+        calibrators=calibrators or calibrators_for(settings, train, out_of_fold),
     )
     return fused
 
 
-def _calibrators(
-    settings: PickedSettings, train: Annotations | None, out_of_fold: Mapping[str, Any]
+def calibrators_for(
+    settings: PickedSettings | None, train: Annotations | None, out_of_fold: Mapping[str, Any]
 ) -> dict[str, Calibrator]:
+    """What calibrates the members of a fusion, by model.
+
+    Args:
+        settings: How they are fused; None where one of them is taken alone.
+        train: The labelled images; None where nothing is calibrated.
+        out_of_fold: The members' predictions of labelled images that they have not seen.
+    """
+    if settings is None:
+        return {}
     method = calibration_of(settings)
     if method == NONE or train is None:
         return {}
@@ -202,6 +213,7 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
         settings: PickedSettings,
         images: Annotations | None = None,
         train: Annotations | None = None,
+        calibrators: Mapping[str, Calibrator] | None = None,
         **members: Any,
     ) -> Predictions:
         """Fuse the members, or the probabilities of each pixel, as the search says.
@@ -211,23 +223,43 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
         own, out_of_fold = split_out_of_fold(members)
         predictions, probabilities = predictions_and_probabilities(own)
         chosen = _of_members(choice, predictions, FUSION[task])
-        registry = FUSION[task].registry
-        if chosen.method != ALONE:
-            taken = settings if chosen.method == DEFAULT else settings_of(chosen, registry)
+        taken = _settings_of_choice(chosen, settings)
         fused = fuse_candidate(
             chosen,
-            registry,
+            FUSION[task].registry,
             predictions,
             probabilities=probabilities,
             ranks=_ranks(ranking),
             scores=_scores(ranking),
             sizes=None if images is None else image_sizes(images.images),
             default=settings,
-            calibrators={} if chosen.method == ALONE else _calibrators(taken, train, out_of_fold),
+            calibrators=calibrators or calibrators_for(taken, train, out_of_fold),
         )
         return cast(Predictions, fused)
 
     return fuse_chosen
+
+
+def chosen_settings(
+    settings: PickedSettings, names: Iterable[str], choice: Choice | None = None
+) -> PickedSettings | None:
+    """How members are fused in the end; None where a search has left one of them alone.
+
+    Args:
+        settings: Those of the ensemble.
+        names: The members.
+        choice: What a search has chosen, if there was one.
+    """
+    if choice is None:
+        return settings
+    return _settings_of_choice(_of_members(choice, names, type(settings)), settings)
+
+
+def _settings_of_choice(chosen: Candidate, default: PickedSettings) -> PickedSettings | None:
+    if chosen.method == ALONE:
+        return None
+    registry = default.registry
+    return default if chosen.method == DEFAULT else settings_of(chosen, registry)
 
 
 def used_members(

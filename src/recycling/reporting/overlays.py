@@ -85,7 +85,7 @@ def truth_panel(image: RgbImage, annotations: pd.DataFrame, categories: pd.DataF
     """
     names = _category_names(annotations, categories)
     title = f"truth: {counted(len(annotations), 'object')}"
-    return titled(_with_boxes(image, annotations, names, categories), title)
+    return titled(with_boxes(image, annotations, names, categories), title)
 
 
 def detections_panel(
@@ -105,7 +105,7 @@ def detections_panel(
             _category_names(detections, categories), detections["score"], strict=True
         )
     ]
-    return titled(_with_boxes(image, detections, labels, categories), title)
+    return titled(with_boxes(image, detections, labels, categories), title)
 
 
 def overlay_label_maps(
@@ -151,7 +151,79 @@ def label_map_panel(
         categories: Schema `CATEGORIES`; its order gives the colours.
         title: The title.
     """
-    return titled(_with_labels(image, label_map, categories), title)
+    return titled(with_labels(image, label_map, categories), title)
+
+
+def with_boxes(
+    image: RgbImage,
+    boxes: pd.DataFrame,
+    labels: Sequence[str],
+    categories: pd.DataFrame,
+    scale: float | None = None,
+) -> RgbImage:
+    """An image with boxes.
+
+    Args:
+        image: (H, W, 3) RGB.
+        boxes: Those of this image; columns `category_id` and the box.
+        labels: What is written on each.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+        scale: Of the drawn image; None makes its longer side 384 to 640 pixels long.
+    """
+    import supervision as sv
+
+    scale = scale or display_scale(*image.shape[:2])
+    scene = scaled(image, scale)
+    if not len(boxes):
+        return scene
+    index_of = pd.Series(range(len(categories)), index=categories["category_id"])
+    found = sv.Detections(
+        xyxy=boxes[BOX].to_numpy(dtype=np.float64) * scale,
+        class_id=boxes["category_id"].map(index_of).to_numpy(dtype=np.int64),
+    )
+    colours = category_colours(len(categories))
+    palette = _palette(colours)
+    boxed = sv.BoxAnnotator(color=palette, thickness=2).annotate(_swapped(scene), found)
+    annotator = sv.RichLabelAnnotator(
+        color=palette,
+        text_color=_palette([readable_on(colour) for colour in colours]),
+        font_path=str(font_path()),
+        font_size=11,
+        text_padding=2,
+        smart_position=True,
+    )
+    return _swapped(annotator.annotate(boxed, found, labels=list(labels)))
+
+
+def with_labels(
+    image: RgbImage, label_map: LabelMap, categories: pd.DataFrame, scale: float | None = None
+) -> RgbImage:
+    """An image with a label map over it.
+
+    Args:
+        image: (H, W, 3) RGB.
+        label_map: Of the image's proportions.
+        categories: Schema `CATEGORIES`; its order gives the colours.
+        scale: As of `with_boxes`.
+    """
+    import cv2
+    import supervision as sv
+
+    scene = scaled(image, scale or display_scale(*image.shape[:2]))
+    height, width = scene.shape[:2]
+    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    values = [int(value) for value in np.unique(labels) if value != _BACKGROUND]
+    if not values:
+        return scene
+    masks: NDArray[np.bool_] = np.stack([labels == value for value in values])
+    found = sv.Detections(
+        xyxy=sv.mask_to_xyxy(masks),
+        mask=masks,
+        class_id=np.array([len(categories) if value == IGNORE else value - 1 for value in values]),
+    )
+    palette = _palette([*category_colours(len(categories)), _IGNORED])
+    filled = sv.MaskAnnotator(color=palette, opacity=_OPACITY).annotate(_swapped(scene), found)
+    return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
 
 
 def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> RgbImage:
@@ -212,59 +284,10 @@ def _category_names(table: pd.DataFrame, categories: pd.DataFrame) -> list[str]:
     return list(names)
 
 
-def _with_boxes(
-    image: RgbImage, boxes: pd.DataFrame, labels: Sequence[str], categories: pd.DataFrame
-) -> RgbImage:
-    import supervision as sv
-
-    scale = display_scale(*image.shape[:2])
-    scene = scaled(image, scale)
-    if not len(boxes):
-        return scene
-    index_of = pd.Series(range(len(categories)), index=categories["category_id"])
-    found = sv.Detections(
-        xyxy=boxes[BOX].to_numpy(dtype=np.float64) * scale,
-        class_id=boxes["category_id"].map(index_of).to_numpy(dtype=np.int64),
-    )
-    colours = category_colours(len(categories))
-    palette = _palette(colours)
-    boxed = sv.BoxAnnotator(color=palette, thickness=2).annotate(_swapped(scene), found)
-    annotator = sv.RichLabelAnnotator(
-        color=palette,
-        text_color=_palette([readable_on(colour) for colour in colours]),
-        font_path=str(font_path()),
-        font_size=11,
-        text_padding=2,
-        smart_position=True,
-    )
-    return _swapped(annotator.annotate(boxed, found, labels=list(labels)))
-
-
 def _palette(colours: Sequence[Rgb]) -> sv.ColorPalette:
     import supervision as sv
 
     return sv.ColorPalette([sv.Color(*colour) for colour in colours])
-
-
-def _with_labels(image: RgbImage, label_map: LabelMap, categories: pd.DataFrame) -> RgbImage:
-    import cv2
-    import supervision as sv
-
-    scene = scaled(image, display_scale(*image.shape[:2]))
-    height, width = scene.shape[:2]
-    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-    values = [int(value) for value in np.unique(labels) if value != _BACKGROUND]
-    if not values:
-        return scene
-    masks: NDArray[np.bool_] = np.stack([labels == value for value in values])
-    found = sv.Detections(
-        xyxy=sv.mask_to_xyxy(masks),
-        mask=masks,
-        class_id=np.array([len(categories) if value == IGNORE else value - 1 for value in values]),
-    )
-    palette = _palette([*category_colours(len(categories)), _IGNORED])
-    filled = sv.MaskAnnotator(color=palette, opacity=_OPACITY).annotate(_swapped(scene), found)
-    return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
 
 
 def _swapped(image: RgbImage) -> RgbImage:

@@ -47,7 +47,7 @@ def read_unlabelled_images(
     if not root.is_dir():
         raise AnnotationError(f"{root}: no such folder; it holds the images")
     where = root if names is None else Path(names)
-    found = _below(root) if names is None else _named(Path(names), file_name)
+    found = images_below(root) if names is None else _named(Path(names), file_name)
     if not found:
         raise AnnotationError(f"{where}: there is no image; add some")
     faults = Faults(where, AnnotationError)
@@ -70,7 +70,12 @@ def read_unlabelled_images(
     return as_annotations(images, dict(enumerate(classes)), where=where, source="human")
 
 
-def _below(root: Path) -> list[str]:
+def images_below(root: Path) -> list[str]:
+    """Paths of all images below a folder, with forward slashes, sorted; hidden ones are left out.
+
+    Args:
+        root: The folder; links to folders are followed.
+    """
     return [
         name
         for name in files_below(root)

@@ -6,6 +6,7 @@ that this module gives a file, whatever its format.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,18 +53,38 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     >>> read_image(path).shape, image_size(path)
     ((4, 2, 3), (2, 4))
     """
+    return _decoded(path, str(path))
+
+
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """As `read_image`, of the bytes of a file.
+
+    Args:
+        content: The bytes.
+        name: What to call the file in messages.
+
+    Returns:
+        (H, W, 3) RGB.
+
+    Raises:
+        UnreadableImageError: As `read_image` raises it.
+    """
+    return _decoded(BytesIO(content), name)
+
+
+def _decoded(file: str | Path | BytesIO, name: str) -> NDArray[np.uint8]:
     try:
-        with open_image(path) as image:
+        with open_image(file) as image:
             image.load()
             # Only now: Pillow turns a TIFF as it decodes it.
             return np.array(turned(as_rgb(image), orientation(image)), dtype=np.uint8)
     except FileNotFoundError:
         raise
     except UnreadableImageError as error:
-        raise UnreadableImageError(f"{path}: {error}") from error
+        raise UnreadableImageError(f"{name}: {error}") from error
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise UnreadableImageError(
-            f"{path}: cannot be read as an image: {_reason(error)}"
+            f"{name}: cannot be read as an image: {_reason(error)}"
         ) from error
 
 
@@ -143,4 +164,8 @@ def turned(image: Image.Image, number: int | None) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
     return " ".join(f"{error}".split()) or type(error).__name__

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
 from recycling.backends.detectron2_backend import session
 from recycling.backends.detectron2_backend.anchors import set_anchors
-from recycling.backends.detectron2_backend.checkpoint import CONFIG, load_trained
+from recycling.backends.detectron2_backend.checkpoint import CONFIG, Network, load_trained
 from recycling.backends.detectron2_backend.losses import class_weights
 from recycling.backends.detectron2_backend.prediction import predict
 from recycling.backends.detectron2_backend.pretrained import find_start
@@ -25,6 +26,7 @@ from recycling.backends.shared.job import check_can_score, finish
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import alone_in, begin
 from recycling.backends.shared.settings import WHOLE_BATCH
+from recycling.backends.shared.threads import set_threads
 from recycling.predictions import Detections
 
 
@@ -68,6 +70,24 @@ class Detectron2Backend:
             say_ignore_regions(job.name, data)
             return finish(job, *fit(job), CONFIG)
 
+    def load(
+        self, checkpoint: Checkpoint, *, device: str | None = None, **settings: Any
+    ) -> LoadedNetwork:
+        """Load a trained detector, to predict with it again and again.
+
+        Args:
+            checkpoint: The folder that `train` made; nothing else is needed.
+            device: What torch computes on; None for the one that the model names, or the GPU where
+                there is one.
+            settings: Those of the model that say how it predicts, instead of its own.
+
+        Raises:
+            BackendError: The folder is no checkpoint or is not whole, there is no such device, or
+                memory runs out.
+        """
+        with session.library(), enough_memory(checkpoint.folder):
+            return LoadedNetwork(checkpoint, load_trained(checkpoint, device, settings))
+
     def predict(self, checkpoint: Checkpoint, images: Images) -> Detections:
         """Predict on `images`, one image at a time, so that its neighbours change nothing.
 
@@ -83,12 +103,40 @@ class Detectron2Backend:
             BackendError: The folder is no whole checkpoint, an image cannot be read, or memory
                 runs out.
         """
+        return self.load(checkpoint).predict(images)
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A trained detector in memory.
+
+    Attributes:
+        checkpoint: Where it comes from.
+        network: The network.
+    """
+
+    checkpoint: Checkpoint
+    network: Network
+
+    @property
+    def categories(self) -> Sequence[Mapping[str, Any]]:
+        """`category_id` and `name` of each category, in the order of class indices."""
+        return self.network.trained.categories
+
+    def predict(self, images: Images) -> Detections:
+        """As `Detectron2Backend.predict`.
+
+        Raises:
+            BackendError: Crops were given, an image cannot be read, or memory runs out.
+        """
         if images.crops is not None:
             raise BackendError(
-                f"{checkpoint.folder}: a detector looks at whole images; leave out the crops"
+                f"{self.checkpoint.folder}: a detector looks at whole images; leave out the crops"
             )
-        with session.library(), enough_memory(checkpoint.folder):
-            return predict(load_trained(checkpoint), images)
+        with session.library(), enough_memory(self.checkpoint.folder):
+            # Left as before by the session that loaded it.
+            set_threads(self.network.module, self.network.trained.model)
+            return predict(self.network, images)
 
 
 def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) -> DetectorJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,13 @@ import yaml
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.detectron2_backend.resolve import best_device
 from recycling.backends.detectron2_backend.session import one_line
-from recycling.backends.shared.checkpoint_folder import WEIGHTS, Trained, read_facts
+from recycling.backends.shared.checkpoint_folder import (
+    WEIGHTS,
+    Trained,
+    read_facts,
+    with_prediction_settings,
+)
+from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.failing_step import is_out_of_memory
 from recycling.backends.shared.threads import set_threads
 
@@ -32,23 +39,32 @@ class Network:
     trained: Trained
 
 
-def load_trained(checkpoint: Checkpoint) -> Network:
+def load_trained(
+    checkpoint: Checkpoint, device: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Network:
     """The network of a checkpoint.
 
+    Args:
+        checkpoint: Its folder.
+        device: What torch computes on; None for the one that the model names, or the GPU where
+            there is one.
+        settings: Those of the model that say how it predicts, instead of its own.
+
     Raises:
-        BackendError: The folder is no checkpoint, or is not whole.
+        BackendError: The folder is no checkpoint, is not whole, or there is no such device.
     """
     import torch
     from detectron2.config import get_cfg
     from detectron2.modeling import build_model
 
-    trained = read_facts(checkpoint, CONFIG)
+    trained = with_prediction_settings(read_facts(checkpoint, CONFIG), settings or {})
+    asked = device and checked_device(device)
     try:
         if "_BASE_" in yaml.safe_load((checkpoint.folder / CONFIG).read_text(encoding="utf-8")):
             raise ValueError("its config names another file (_BASE_), and a checkpoint is whole")
         config = get_cfg()
         config.merge_from_file(str(checkpoint.folder / CONFIG), allow_unsafe=False)
-        config.MODEL.DEVICE = trained.model.options.get("MODEL.DEVICE", best_device())
+        config.MODEL.DEVICE = asked or trained.model.options.get("MODEL.DEVICE", best_device())
         module = build_model(config)
         weights = torch.load(checkpoint.folder / WEIGHTS, map_location="cpu", weights_only=True)
         module.load_state_dict(weights)

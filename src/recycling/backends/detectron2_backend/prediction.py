@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recycling.annotations import BOX
 from recycling.backends.core import Images, unwrapped_errors
@@ -46,7 +48,7 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
     from recycling.backends.detectron2_backend.views import Views, fused
 
     records = [
-        image_record(image, images.folder, image.image_id)
+        image_record(image, images.folder, image.image_id, _pixels(images, image.image_id))
         for image in images.table.itertuples(index=False)
     ]
     if not records:
@@ -62,6 +64,10 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
             # Each alone: as a batch they would be padded to one size.
             outputs = [network.module([view])[0]["instances"] for view in views]
             yield int(views[0]["image_id"]), fused(views, outputs, config)
+
+
+def _pixels(images: Images, image_id: Any) -> NDArray[np.uint8] | None:
+    return None if images.pixels is None else images.pixels[int(image_id)]
 
 
 def _table(image_id: int, instances: Any, network: Network) -> pd.DataFrame:

@@ -55,25 +55,29 @@ def training_records(data: TrainingData, config: Any, name: str) -> list[dict[st
     return records
 
 
-def image_record(image: Any, folder: ImageFolder, number: Any) -> dict[str, Any]:
+def image_record(
+    image: Any, folder: ImageFolder, number: Any, pixels: NDArray[np.uint8] | None = None
+) -> dict[str, Any]:
     """One image, as detectron2 names its fields.
 
     Args:
         image: A row of an images table.
         folder: Where its file is.
         number: The image's number in the library.
+        pixels: (H, W, 3) RGB, where the image is in memory.
 
     Raises:
         BackendError: There is no such file.
     """
     path = (folder.path / str(image.file_name)).resolve()
-    if not path.is_file():
+    if pixels is None and not path.is_file():
         raise BackendError(f"{path}: no such file; check the image folder")
     return {
         "file_name": str(path),
         "image_id": int(number),
         "width": int(image.width),
         "height": int(image.height),
+        **({} if pixels is None else {"pixels": pixels}),
     }
 
 
@@ -104,8 +108,9 @@ def read_record(record: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
     """
     from detectron2.data.detection_utils import check_image_size
 
+    image: NDArray[np.uint8]
     try:
-        image = read_image(record["file_name"])
+        image = record["pixels"] if "pixels" in record else read_image(record["file_name"])
     except UnreadableImageError as error:
         raise BackendError(f"{error}; run data_cleaning") from error
     check_image_size(dict(record), image)

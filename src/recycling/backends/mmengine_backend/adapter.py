@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,17 @@ from recycling.backends.mmengine_backend.data.training_set import (
 )
 from recycling.backends.mmengine_backend.devices import check_devices, launch
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
-from recycling.backends.mmengine_backend.network import load_network, ready
+from recycling.backends.mmengine_backend.network import Network, load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
 from recycling.backends.shared.best_epoch import BestEpoch
-from recycling.backends.shared.checkpoint_folder import read_facts, with_settings
+from recycling.backends.shared.checkpoint_folder import (
+    read_facts,
+    with_prediction_settings,
+    with_settings,
+)
 from recycling.backends.shared.failing_step import enough_memory, explained_step
 from recycling.backends.shared.ignore_regions import count_ignore_regions, say_ignore_regions
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
@@ -108,6 +114,26 @@ class MMEngineBackend:
                     return train(job)
             return launch(job)
 
+    def load(
+        self, checkpoint: Checkpoint, *, device: str | None = None, **settings: Any
+    ) -> LoadedNetwork:
+        """Load a trained network, to predict with it again and again.
+
+        Args:
+            checkpoint: The folder that `train` made; nothing else is needed.
+            device: What torch computes on; None for the GPU where there is one.
+            settings: Those of the model that say how it predicts, such as `batch_size`, instead of
+                its own.
+
+        Raises:
+            BackendError: The folder is no whole checkpoint or another library's, there is no such
+                device, or memory runs out.
+        """
+        trained = with_prediction_settings(read_facts(checkpoint, CONFIG), settings)
+        with session.library(self.name), enough_memory(checkpoint.folder):
+            network = load_network(checkpoint, trained, self.name, device)
+            return LoadedNetwork(checkpoint, network)
+
     def predict(self, checkpoint: Checkpoint, images: Images) -> Predictions:
         """Predict on `images`, in the project's formats.
 
@@ -119,9 +145,7 @@ class MMEngineBackend:
             BackendError: The folder is no whole checkpoint or another library's, an image
                 cannot be read, or memory runs out.
         """
-        trained = read_facts(checkpoint, CONFIG)
-        with session.library(self.name), enough_memory(checkpoint.folder):
-            return predict(load_network(checkpoint, trained, self.name), images)
+        return self.load(checkpoint).predict(images)
 
     def explain(
         self, checkpoint: Checkpoint, images: Images, asked: Asked, method: Method = "grad_cam"
@@ -141,6 +165,39 @@ class MMEngineBackend:
         with session.library(self.name), enough_memory(checkpoint.folder):
             network = load_network(checkpoint, trained, self.name)
             return activation_map(network, images, asked, method)
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A trained network in memory.
+
+    Attributes:
+        checkpoint: Where it comes from.
+        network: The network.
+    """
+
+    checkpoint: Checkpoint
+    network: Network
+
+    @property
+    def categories(self) -> Sequence[Mapping[str, Any]]:
+        """`category_id` and `name` of each category, in the order of class indices."""
+        return self.network.trained.categories
+
+    def predict(self, images: Images) -> Predictions:
+        """Predict on `images`, in the project's formats.
+
+        Args:
+            images: What to predict on; for a classifier with `crops`.
+
+        Raises:
+            BackendError: An image cannot be read, or memory runs out.
+        """
+        model = self.network.trained.model
+        with session.library(model.backend), enough_memory(self.checkpoint.folder):
+            # Left as before by the session that loaded it.
+            set_threads(self.network.module, model)
+            return predict(self.network, images)
 
 
 def library_of(model: Model, work_dir: Path) -> AbstractContextManager[None]:

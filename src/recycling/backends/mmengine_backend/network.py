@@ -14,6 +14,7 @@ from recycling.backends.mmengine_backend.config_file import CONFIG, only_network
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
 from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
 from recycling.backends.shared.checkpoint_folder import Trained
+from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.failing_step import is_out_of_memory
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 from recycling.backends.shared.threads import set_threads
@@ -64,19 +65,21 @@ class View:
     padding: dict[str, Any] | None = field(default=None, kw_only=True)
 
 
-def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Network:
-    """The network of a checkpoint, on the GPU where there is one.
+def load_network(
+    checkpoint: Checkpoint, trained: Trained, backend: str, device: str | None = None
+) -> Network:
+    """The network of a checkpoint.
 
     Args:
         checkpoint: Its folder.
         trained: What the checkpoint says about itself.
         backend: The library that is asked to predict.
+        device: What torch computes on; None for the GPU where there is one.
 
     Raises:
-        BackendError: The checkpoint is another library's, its config names what is no network, or
-            its weights are not those of its config.
+        BackendError: The checkpoint is another library's, its config names what is no network, its
+            weights are not those of its config, or there is no such device.
     """
-    import torch
     from mmengine.registry import MODELS
 
     if trained.model.backend != backend:
@@ -108,7 +111,7 @@ def load_network(checkpoint: Checkpoint, trained: Trained, backend: str) -> Netw
         ) from error
     use_fastest_memory_format(module)
     set_threads(module, trained.model)
-    module.to("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(checked_device(device))
     return network
 
 

@@ -160,8 +160,15 @@ def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any],
             for start in range(0, len(rows), model.batch_size)
         ]
     for batch in track(batches, "predicting"):
-        samples = network.predict([row.copy() for row in batch])
+        samples = network.predict([_with_pixels(row, images) for row in batch])
         yield from zip(batch, samples, strict=True)
+
+
+def _with_pixels(row: dict[str, Any], images: Images) -> dict[str, Any]:
+    """What a pipeline begins with; of an image in memory, with its pixels."""
+    if images.pixels is None:
+        return row.copy()
+    return {**row, "pixels": images.pixels[row["image_id"]]}
 
 
 def image_rows(images: Images) -> pd.DataFrame:
@@ -185,6 +192,7 @@ def crop_rows(images: Images) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "annotation_id": crops["annotation_id"].to_numpy(),
+            "image_id": crops["image_id"].to_numpy(),
             "img_path": crops["image_id"].map(paths).to_numpy(),
             "box": crops[BOX].to_numpy().tolist(),
             "height": 0,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,16 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
         ) from error
     _check_there(checkpoint, config_name, WEIGHTS)
     return trained
+
+
+def with_prediction_settings(trained: Trained, settings: Mapping[str, Any]) -> Trained:
+    """The same model, predicting with other settings.
+
+    Args:
+        trained: What its checkpoint says.
+        settings: Those of the model that differ.
+    """
+    return replace(trained, model=trained.model.model_copy(update=dict(settings)))
 
 
 def _check_there(checkpoint: Checkpoint, *names: str) -> None:

@@ -32,6 +32,8 @@ CACHE_BYTES = 512 * 2**20
 class ReadImage(BaseTransform):  # type: ignore[misc]
     """Read the image ``img_path``; takes the place of the libraries' ``LoadImageFromFile``.
 
+    An image that is in memory, ``pixels`` in RGB, is taken from there.
+
     Args:
         cache_bytes: Decoded images to keep in this process at most.
     """
@@ -41,9 +43,12 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
-        path = results["img_path"]
-        # Some of the libraries' transforms change the image in place.
-        image = CACHE.of_file(path, (), self.cache_bytes, lambda: decoded(path)).copy()
+        path, pixels = results["img_path"], results.pop("pixels", None)
+        if pixels is None:
+            # Some of the libraries' transforms change the image in place.
+            image = CACHE.of_file(path, (), self.cache_bytes, lambda: decoded(path)).copy()
+        else:
+            image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
         shape = image.shape[:2]
         if "height" in results and shape != (results["height"], results["width"]):
             raise BackendError(
@@ -55,7 +60,7 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
 
 @TRANSFORMS.register_module()
 class ReadCrop(BaseTransform):  # type: ignore[misc]
-    """Cut the square around ``box`` out of the image ``img_path``.
+    """Cut the square around ``box`` out of the image ``img_path``, or out of ``pixels`` (RGB).
 
     Args:
         size: Side of the result, pixels.
@@ -71,14 +76,20 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path, box = results["img_path"], tuple(results["box"])
-        part = (self.size, self.margin, box)
-        crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut(path, box))
+        pixels = results.pop("pixels", None)
+        if pixels is None:
+            part = (self.size, self.margin, box)
+            crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut_from(path, box))
+        else:
+            crop = np.asarray(cv2.cvtColor(self._cut(pixels, box), cv2.COLOR_RGB2BGR), np.uint8)
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
-    def _cut(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        image = last_decoded(path, Path(path).stat().st_mtime_ns)
+    def _cut_from(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
+        return self._cut(last_decoded(path, Path(path).stat().st_mtime_ns), box)
+
+    def _cut(self, image: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.uint8]:
         x_min, y_min, x_max, y_max = box
         side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
         scale = self.size / side

@@ -1,0 +1,222 @@
+"""`kedro predict`: what a model or an ensemble finds on any images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.cli.utils import env_option
+
+from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+
+if TYPE_CHECKING:
+    from recycling.inference import Predictor
+    from recycling.inference.objects import Proposals
+    from recycling.inference.parts import Parts, Predicted
+    from recycling.inference.sources import Decoded, Source
+
+FORMATS = "coco,csv,summary"
+BOXES_FROM = 0.3
+"""The least score of boxes, where none is given: as in the reports' images."""
+
+SHOWN = 10
+"""Unreadable files that the console shows; a file has all."""
+
+
+@click.command()
+@env_option
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--with", "name", required=True, help="det.final, det.yolox or det.yolox.fold0.")
+@click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
+@click.option("--formats", help=f"Of coco, csv, parquet, maps, images, summary; {FORMATS}.")
+@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")
+@click.option("--promised-precision", type=float, help="Instead: which share of them is right.")
+@click.option(
+    "--tiles", type=click.IntRange(min=32), help="Side of tiles for large images, pixels."
+)
+@click.option("--overlap", default=0.2, type=click.FloatRange(0, 0.9), help="What tiles share.")
+@click.option("--crops-of", help="A classifier looks at the boxes of this detector.")
+@click.option("--crops-from", default=BOXES_FROM, type=click.FloatRange(0, 1), help="Their score.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time; as in training.")
+@click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one.")
+@one_line_errors
+def predict(env: str | None, paths: tuple[str, ...], name: str, **options: Any) -> None:
+    """Predict on the images in PATHS: folders, files, globs, addresses.
+
+    What is written already is not predicted again.
+    """
+    from recycling.inference import InferenceError
+
+    log_to_stderr()
+    asked = _Options(**options)
+    if asked.score_threshold is not None and asked.promised_precision is not None:
+        raise InferenceError("give --score-threshold or --promised-precision, not both")
+    if asked.promised_precision is not None and not 0 < asked.promised_precision < 1:
+        raise InferenceError("--promised-precision: give a number above 0 and below 1")
+    with context_of(env) as context:
+        if not _predict(context, paths, name, asked):
+            sys.exit(1)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The options of the command, by their names."""
+
+    to: Path | None
+    formats: str | None
+    score_threshold: float | None
+    promised_precision: float | None
+    tiles: int | None
+    overlap: float
+    crops_of: str | None
+    crops_from: float
+    batch_size: int | None
+    device: str | None
+
+
+def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> bool:
+    """Predict, write and tell; whether anything could be predicted."""
+    from recycling.inference.outputs import outputs_of
+    from recycling.inference.parts import Parts
+    from recycling.inference.sources import find_images
+    from recycling.pipeline_registry import plan_of
+    from recycling.predictors import look_up, promised_thresholds
+
+    project = Path(context.project_path)
+    plan, catalog = plan_of(context.config_loader, project), context.catalog
+    task = look_up(name, plan).task
+    outputs = outputs_of(_formats(asked, task), task)
+    sources = find_images(paths)
+    promise = None
+    if asked.promised_precision is not None:
+        promise = promised_thresholds(name, plan, catalog, asked.promised_precision)
+    predictor, proposals = _loaded(name, asked, plan, catalog)
+    data = project / str(context.config_loader["globals"]["data"])
+    folder = asked.to or data / "07_model_output/predicted" / name
+    parts = Parts(folder / ".parts", _identity(predictor, proposals))
+    missing = parts.missing(sources)
+    click.echo(f"{len(sources):,} images, {len(sources) - len(missing):,} are predicted already")
+    unreadable = _predict_missing(predictor, proposals, missing, parts)
+    predicted = parts.load(sources, task, predictor.categories)
+    kept = _kept(predicted, asked, promise)
+    if len(predicted.images):
+        for each in outputs.values():
+            click.echo(f"written: {_shown(each.write(kept, folder))}")
+        parts.remove_others()
+        _say_counts(kept)
+    _say_unreadable(unreadable, folder)
+    return bool(len(predicted.images))
+
+
+def _formats(asked: _Options, task: str) -> list[str]:
+    names = asked.formats or (f"{FORMATS},maps" if task == "seg" else FORMATS)
+    return list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
+
+
+def _loaded(
+    name: str, asked: _Options, plan: Any, catalog: Any
+) -> tuple[Predictor, Proposals | None]:
+    """What predicts, and what proposes the boxes that it looks at."""
+    from recycling.inference import InferenceError, Tiles
+    from recycling.inference.objects import Proposals
+    from recycling.predictors import Loading, look_up, predictor_of
+
+    tiles = None if asked.tiles is None else Tiles(size=asked.tiles, overlap=asked.overlap)
+    loading = Loading(asked.device, asked.batch_size, tiles)
+    if asked.crops_of is None:
+        return predictor_of(name, plan, catalog, loading), None
+    if (look_up(name, plan).task, look_up(asked.crops_of, plan).task) != ("cls", "det"):
+        raise InferenceError("--crops-of: a detector, whose boxes a classifier (--with) looks at")
+    whole = Loading(asked.device, asked.batch_size)
+    detector = predictor_of(asked.crops_of, plan, catalog, loading)
+    return predictor_of(name, plan, catalog, whole), Proposals(detector, asked.crops_from)
+
+
+def _identity(predictor: Predictor, proposals: Proposals | None) -> str:
+    if proposals is None:
+        return predictor.identity
+    return f"{predictor.identity} {proposals.detector.identity} {proposals.score_threshold}"
+
+
+def _predict_missing(
+    predictor: Predictor, proposals: Proposals | None, sources: Sequence[Source], parts: Parts
+) -> list[Decoded]:
+    """Predict on what is in no part yet; gives those that cannot be read."""
+    from recycling.inference import in_memory
+    from recycling.inference.objects import find_objects
+    from recycling.inference.sources import decoded_together
+    from recycling.progress import progress_bar
+
+    unreadable: list[Decoded] = []
+    with progress_bar() as progress:
+        line = progress.add_task("predicting", total=len(sources), note="")
+        for together in decoded_together(sources):
+            read = [each for each in together if each.pixels is not None]
+            unreadable += [each for each in together if each.pixels is None]
+            if read:
+                pixels = [each.pixels for each in read if each.pixels is not None]
+                images = in_memory(pixels, [each.source.name for each in read])
+                found = find_objects(predictor, images, proposals)
+                parts.add([each.source for each in read], images.table, found)
+            progress.advance(line, len(together))
+    return unreadable
+
+
+def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
+    """What is sure enough."""
+    from recycling.errors import listed
+    from recycling.inference.thresholds import above, promised
+
+    if promise is None:
+        least = BOXES_FROM if predicted.task == "det" else 0.0
+        return above(predicted, least if asked.score_threshold is None else asked.score_threshold)
+    thresholds, settings = promise
+    for row in thresholds.dropna(subset=["threshold"]).itertuples():
+        click.echo(f"{row.category}: {row.precision:g} of those from {row.threshold:g} are right")
+    nothing = thresholds.loc[thresholds["threshold"].isna(), "category"]
+    if len(nothing):
+        click.echo(f"nothing can be promised, and nothing is kept, of {listed(nothing)}")
+    kept, beyond = promised(predicted, thresholds, settings)
+    if beyond:
+        click.echo(
+            f"{beyond:,} more are as sure and left out: the promise is of the {settings.cap} "
+            "surest of a category on an image"
+        )
+    return kept
+
+
+def _say_counts(predicted: Predicted) -> None:
+    from recycling.cli.experiments import print_table
+    from recycling.inference.outputs import by_category
+
+    table = by_category(predicted)
+    print_table(table.assign(area=[f"{share:.1%}" for share in table["area"]]))
+
+
+def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
+    """List what could not be read, and why; the whole list is a file."""
+    import pandas as pd
+
+    from recycling.files import new_file
+
+    path = folder / "unreadable.csv"
+    if not unreadable:
+        path.unlink(missing_ok=True)
+        return
+    click.echo(f"cannot be read: {len(unreadable):,} of the images", err=True)
+    for each in unreadable[:SHOWN]:
+        click.echo(f"  {each.source.name}: {each.fault}", err=True)
+    rows = [(each.source.name, each.fault) for each in unreadable]
+    with new_file(path) as unfinished:
+        pd.DataFrame(rows, columns=["file_name", "fault"]).to_csv(unfinished, index=False)
+    click.echo(f"written: {_shown(path)}", err=True)
+
+
+def _shown(path: Path) -> str:
+    from recycling.plan.parameters import shown
+
+    return shown(path)
