@@ -260,8 +260,14 @@ def _probabilities(frame: pd.DataFrame, names: list[str], faults: Faults) -> NDA
     finite = np.isfinite(values).all(axis=1)
     in_range = np.asarray(_is_probability(values).all(axis=1))
     faults.add_where(~in_range, _kind_of_numbers(values[finite]), described)
+    nothing = in_range & (sums == 0)
     faults.add_where(
-        in_range & np.asarray(np.abs(sums - 1) > SUM_TOLERANCE),
+        nothing,
+        "all probabilities of a crop are 0, predict it again",
+        lambda row: f"crop {frame[ID].iloc[row]}",
+    )
+    faults.add_where(
+        in_range & ~nothing & np.asarray(np.abs(sums - 1) > SUM_TOLERANCE),
         f"the probabilities of a crop sum to 1 within {SUM_TOLERANCE}, divide them by their sum "
         "(scores of one class against the rest, a sigmoid each, need a softmax instead)",
         lambda row: f"crop {frame[ID].iloc[row]} (sum {sums[row]:.6g})",
