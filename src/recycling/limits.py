@@ -45,8 +45,8 @@ class Limits(Settings):
             may be a link.
     """
 
-    max_pixels: int = Field(89_478_485, ge=1)
-    max_bytes: int = Field(4 << 30, ge=1)
+    max_pixels: int = Field(default=89_478_485, ge=1)
+    max_bytes: int = Field(default=4 << 30, ge=1)
     links: Literal["inside", "anywhere"] = "inside"
 
 
