@@ -289,12 +289,21 @@ def probabilities_of(module: Any, logits: Any) -> Any:
     Returns:
         (classes, H, W) float32, summing to 1 over the classes.
     """
-    head = module.decode_head
-    last = head if hasattr(head, "num_classes") else head[-1]
     logits = logits.float()
-    if _SCORES_NOT_LOGITS & {kind.__name__ for kind in type(last).__mro__}:
+    if sums_masks(module):
         return logits / logits.sum(dim=0, keepdim=True).clamp_min(1e-12)
     return logits.softmax(dim=0)
+
+
+def sums_masks(module: Any) -> bool:
+    """Whether a segmenter gives sums of the scores of masks, not logits.
+
+    Args:
+        module: The segmenter; its last head says what its numbers are.
+    """
+    head = module.decode_head
+    last = head if hasattr(head, "num_classes") else head[-1]
+    return bool(_SCORES_NOT_LOGITS & {kind.__name__ for kind in type(last).__mro__})
 
 
 def _limit_size(sample: Any) -> None:
