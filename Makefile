@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz graph view bench fuzz ship clean
+.PHONY: help install sample demo pseudo test test-slow lint docs viz graph view serve bench fuzz ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,12 @@ graph: install ## Build the graph as a site of plain files in build/
 
 view: install ## Look at images, predictions, mistakes and experiments in the browser
 	@$(BIN)/kedro view
+
+# What is served: make serve WITH=data/06_models/exported/det.yolox.fold0.onnx
+WITH ?= det.final
+
+serve: install ## Serve WITH (det.final): a page to drop a photograph on, and an API
+	@$(BIN)/kedro serve --with $(WITH)
 
 bench: install ## Print every benchmark, against its peer
 	@$(BIN)/python -m bench all

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
@@ -17,6 +18,7 @@ from recycling.backends import Checkpoint, Images, LoadedModel, backend_for
 from recycling.backends.shared.model import Task
 from recycling.ensembling import calibration_of, fuse
 from recycling.inference import Fuse, InferenceError, Predictor, Tiles, tiled
+from recycling.inference.exported import is_exported, onnx_predictor
 from recycling.pipelines.calibrating import split_out_of_fold
 from recycling.pipelines.ensembling import ranker
 from recycling.pipelines.fusing import (
@@ -90,7 +92,7 @@ def predictor_of(
     alone: by the default method of its task.
 
     Args:
-        name: `det.final`, `det.yolox` or `det.yolox.fold0`.
+        name: `det.final`, `det.yolox`, `det.yolox.fold0`, or the path of an exported file.
         plan: Of the environment.
         catalog: Of the environment.
         loading: How models are loaded; None for as in training.
@@ -100,6 +102,8 @@ def predictor_of(
         BackendError: A checkpoint cannot be used.
     """
     loading = loading or Loading()
+    if is_exported(name):
+        return _exported(Path(name), loading)
     asked = look_up(name, plan)
     known = _known(asked, catalog)
     used = _used(asked, known)
@@ -120,6 +124,47 @@ def predictor_of(
         _identity(name, checkpoints, known),
     )
     return predictor if loading.tiles is None else tiled(predictor, loading.tiles)
+
+
+def _exported(path: Path, loading: Loading) -> Predictor:
+    predictor = onnx_predictor(path, batch_size=loading.batch_size)
+    if loading.tiles is None:
+        return predictor
+    if predictor.task == "seg":
+        raise InferenceError(
+            f"--tiles: {path} gives labels, and tiles are put together by probabilities; predict "
+            "with the model that was exported"
+        )
+    return tiled(predictor, loading.tiles)
+
+
+def task_of(name: str, plan: Plan) -> Task:
+    """What is predicted by a model, an ensemble or an exported file.
+
+    Args:
+        name: As of `predictor_of`.
+        plan: Of the environment.
+
+    Raises:
+        InferenceError: There is no such thing.
+    """
+    if is_exported(name):
+        return onnx_predictor(Path(name)).task
+    return look_up(name, plan).task
+
+
+def checkpoints_of(name: str, plan: Plan, catalog: DataCatalog) -> dict[str, Checkpoint]:
+    """The trained models behind a name, by names such as ``det.yolox.fold0``.
+
+    Args:
+        name: As of `predictor_of`.
+        plan: Of the environment.
+        catalog: Of the environment.
+
+    Raises:
+        InferenceError: There is no such thing, or one of them is not trained.
+    """
+    return {own.namespace: _checkpoint(own, catalog) for own in look_up(name, plan).trainings}
 
 
 def look_up(name: str, plan: Plan) -> Asked:

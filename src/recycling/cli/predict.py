@@ -30,7 +30,7 @@ SHOWN = 10
 @click.command()
 @env_option
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--with", "name", required=True, help="det.final, det.yolox or det.yolox.fold0.")
+@click.option("--with", "name", required=True, help="det.final, det.yolox, det.yolox.fold0, a file.onnx.")
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
 @click.option("--formats", help=f"Of coco, csv, parquet, maps, images, summary; {FORMATS}.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")
@@ -84,11 +84,11 @@ def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> 
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
     from recycling.pipeline_registry import plan_of
-    from recycling.predictors import look_up, promised_thresholds
+    from recycling.predictors import promised_thresholds, task_of
 
     project = Path(context.project_path)
     plan, catalog = plan_of(context.config_loader, project), context.catalog
-    task = look_up(name, plan).task
+    task = task_of(name, plan)
     outputs = outputs_of(_formats(asked, task), task)
     sources = find_images(paths)
     promise = None
@@ -123,13 +123,13 @@ def _loaded(
     """What predicts, and what proposes the boxes that it looks at."""
     from recycling.inference import InferenceError, Tiles
     from recycling.inference.objects import Proposals
-    from recycling.predictors import Loading, look_up, predictor_of
+    from recycling.predictors import Loading, predictor_of, task_of
 
     tiles = None if asked.tiles is None else Tiles(size=asked.tiles, overlap=asked.overlap)
     loading = Loading(asked.device, asked.batch_size, tiles)
     if asked.crops_of is None:
         return predictor_of(name, plan, catalog, loading), None
-    if (look_up(name, plan).task, look_up(asked.crops_of, plan).task) != ("cls", "det"):
+    if (task_of(name, plan), task_of(asked.crops_of, plan)) != ("cls", "det"):
         raise InferenceError("--crops-of: a detector, whose boxes a classifier (--with) looks at")
     whole = Loading(asked.device, asked.batch_size)
     detector = predictor_of(asked.crops_of, plan, catalog, loading)

@@ -201,6 +201,15 @@ class OnnxModel:
 _Batch = tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]
 
 
+def is_exported(name: str) -> bool:
+    """Whether a name that predicts is that of an exported file.
+
+    >>> is_exported("exported/det.yolox.fold0.onnx"), is_exported("det.yolox")
+    (True, False)
+    """
+    return Path(name).suffix.lower() == ".onnx"
+
+
 def onnx_predictor(path: Path, *, batch_size: int | None = None, threads: int = 0) -> Predictor:
     """What an exported file predicts.
 

@@ -1,0 +1,50 @@
+"""`kedro export`: trained models as ONNX files, which predict without the training libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli.utils import env_option
+
+from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+
+CHECKED = 50
+"""Test images that an exported model is checked on."""
+
+
+@click.command()
+@env_option
+@click.argument("name")
+@click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
+@one_line_errors
+def export(env: str | None, name: str, to: Path | None) -> None:
+    """Export the model NAME (det.yolox, det.yolox.fold0), or each member of an ensemble, to ONNX.
+
+    Each file is checked: on 50 test images it predicts what the model predicts.
+    """
+    log_to_stderr()
+    with context_of(env) as context:
+        _export(context, name, to)
+
+
+def _export(context: Any, name: str, to: Path | None) -> None:
+    from recycling.backends import Images
+    from recycling.export import export_model
+    from recycling.inference import whole_images
+    from recycling.pipeline_registry import plan_of
+    from recycling.plan.parameters import shown
+    from recycling.predictors import checkpoints_of
+
+    project = Path(context.project_path)
+    plan, catalog = plan_of(context.config_loader, project), context.catalog
+    checkpoints = checkpoints_of(name, plan, catalog)
+    data = project / str(context.config_loader["globals"]["data"])
+    folder = to or data / "06_models/exported"
+    table = catalog.load("test.annotations").images.iloc[:CHECKED]
+    images = whole_images(Images(table, catalog.load("test.images")))
+    for member, checkpoint in checkpoints.items():
+        path = folder / f"{member}.onnx"
+        click.echo(f"{member}: {export_model(checkpoint, member, path, images)}")
+        click.echo(f"written: {shown(path)}")
