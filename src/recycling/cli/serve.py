@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 @one_line_errors
 def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> None:
     """Answer what is on photographs: a page to drop one on, POST /predict, /docs for the rest."""
-    from recycling.serving import ServiceLimits, application
-    from recycling.serving import server
+    from recycling.serving import ServiceLimits, application, server
 
     token, is_open = options.pop("token"), options.pop("is_open")
     server.check_address(host, token, open_to_all=is_open)

@@ -58,6 +58,4 @@ def suppress(graph: Any, *, iou_threshold: float, score_threshold: float) -> Non
         "boxes": (TensorProto.FLOAT, ["kept", 4]),
         "scores": (TensorProto.FLOAT, ["kept"]),
     }
-    graph.output.extend(
-        helper.make_tensor_value_info(name, *kinds[name]) for name in OUTPUTS
-    )
+    graph.output.extend(helper.make_tensor_value_info(name, *kinds[name]) for name in OUTPUTS)

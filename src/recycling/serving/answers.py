@@ -51,8 +51,10 @@ def answer(
         return Answer(_json(_by_image(upload, objects, predictor)))
     if form == "coco":
         return Answer(_json(_coco(upload, objects, predictor)))
-    drawn = [_drawn(number, upload, Found(objects, found.maps), predictor)
-             for number in range(1, len(upload.images) + 1)]
+    drawn = [
+        _drawn(number, upload, Found(objects, found.maps), predictor)
+        for number in range(1, len(upload.images) + 1)
+    ]
     if len(drawn) == 1 and not upload.faults:
         return Answer(drawn[0], "image/png")
     archive = io.BytesIO()

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, HTTPException, Query, Request, Response, UploadFile
+from fastapi import Depends, FastAPI, File, HTTPException, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -134,6 +135,8 @@ def application(
         version=recycling.__version__,
         description="What waste is on photographs.",
         lifespan=running,
+        # The gate has looked at the token; this lets the page on the API send one.
+        dependencies=[] if token is None else [Depends(HTTPBearer(auto_error=False))],
     )
     _add_reasons(app)
     reading = asyncio.Semaphore(4)  # images that are decoded at a time: each may take 120 MB

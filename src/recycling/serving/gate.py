@@ -15,8 +15,8 @@ from recycling.serving.core import Refused, ServiceLimits
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
-OPEN = ("/health",)
-"""What is answered without a token, and as often as it is asked."""
+WITHOUT_TOKEN = ("/", "/health", "/docs", "/openapi.json")
+"""What tells nothing that a token is for."""
 
 _ADDRESSES = 10_000
 """Addresses whose requests are counted; of more, those that asked longest ago are forgotten."""
@@ -71,9 +71,9 @@ class Gate:
 
     def _check(self, scope: Scope) -> None:
         """Whether a request is heard."""
-        if scope["path"] in OPEN:
+        if scope["path"] == "/health":
             return
-        if self.token is not None and scope["path"] != "/":
+        if self.token is not None and scope["path"] not in WITHOUT_TOKEN:
             given = dict(scope["headers"]).get(b"authorization", b"")
             if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
                 raise Refused(401, "send the header Authorization: Bearer TOKEN")

@@ -14,6 +14,7 @@ from recycling.inference.parts import Predicted
 from recycling.inference.sources import decoded_together
 from recycling.progress import track
 
+
 @output("images")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``images/``, JPEG files named as their images; those that are gone are left out.

@@ -1,0 +1,76 @@
+"""An exported model predicts as the one that was trained, or is not written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from backends.tiny_trainings import draw_pictures, images_of, train
+from recycling.export import ExportError, export_model
+from recycling.export.parity import compare
+from recycling.inference.exported import OnnxModel
+
+RECIPES = Path(__file__).parents[2] / "conf/recipes"
+SAME = [
+    ("mmpretrain", None),
+    ("mmdet", None),
+    ("mmdet", "mmdet/fcos_r18_narrow.py"),
+    ("mmdet", "mmdet/retinanet_r18_narrow.py"),
+    ("mmseg", None),
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.mark.parametrize(("backend", "recipe"), SAME)
+def test_an_exported_model_predicts_as_the_one_that_was_trained(
+    tmp_path, pictures, backend, recipe
+):
+    # Not square as the network sees them: what is padded is not the image.
+    checkpoint = train(backend, pictures, tmp_path, RECIPES / recipe if recipe else None)
+    path = tmp_path / "exported" / "own.onnx"
+    parity = export_model(checkpoint, "det.own", path, images_of(pictures))
+    assert parity.is_same
+    assert parity.n >= 8
+    said = {each.key: json.loads(each.value) for each in onnx.load(path).metadata_props}
+    assert [each["name"] for each in said["categories"]] == ["box", "disc"]
+    assert said["image_size"] == 64
+    assert len(said["mean"]) == len(said["std"]) == 3
+    assert said["source"]["weights_sha256"] == checkpoint.facts["weights_sha256"]
+
+
+def test_a_model_that_would_predict_something_else_is_not_written(tmp_path, pictures, monkeypatch):
+    checkpoint = train("mmpretrain", pictures, tmp_path)
+    # A file that says another mean predicts something else.
+    from recycling.export import core
+
+    facts = core._facts
+    monkeypatch.setattr(
+        core, "_facts", lambda *args: facts(*args).model_copy(update={"mean": (0.0, 9.0, 200.0)})
+    )
+    with pytest.raises(ExportError, match="predicts something else"):
+        export_model(checkpoint, "cls.own", tmp_path / "own.onnx", images_of(pictures))
+    assert not (tmp_path / "own.onnx").exists()
+
+
+def test_a_model_with_several_views_is_refused(tmp_path, pictures):
+    checkpoint = train("mmpretrain", pictures, tmp_path, test_time_augmentation={"flip": True})
+    with pytest.raises(ExportError, match="test_time_augmentation"):
+        export_model(checkpoint, "cls.own", tmp_path / "own.onnx", images_of(pictures))
+
+
+def test_boxes_that_only_one_has_are_a_difference(tmp_path, pictures):
+    checkpoint = train("mmdet", pictures, tmp_path)
+    path = tmp_path / "own.onnx"
+    export_model(checkpoint, "det.own", path, images_of(pictures))
+    found = OnnxModel.load(path).predict(images_of(pictures))
+    assert compare(found, found, "det").is_same
+    assert not compare(found, found.iloc[1:], "det").is_same
+    moved = found.assign(x_min=found["x_min"] + 0.01)
+    assert not compare(found, moved, "det").is_same
