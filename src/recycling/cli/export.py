@@ -18,21 +18,25 @@ CHECKED = 50
 @env_option
 @click.argument("name")
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
+@click.option("--data-licence", help="Of the training images, for the model card.")
 @one_line_errors
-def export(env: str | None, name: str, to: Path | None) -> None:
+def export(env: str | None, name: str, to: Path | None, data_licence: str | None) -> None:
     """Export the model NAME (det.yolox, det.yolox.fold0), or each member of an ensemble, to ONNX.
 
-    Each file is checked: on 50 test images it predicts what the model predicts.
+    Each file is checked: on 50 test images it predicts what the model predicts. A model card is
+    written beside it.
     """
     log_to_stderr()
     with context_of(env) as context:
-        _export(context, name, to)
+        _export(context, name, to, data_licence)
 
 
-def _export(context: Any, name: str, to: Path | None) -> None:
+def _export(context: Any, name: str, to: Path | None, data_licence: str | None) -> None:
     from recycling.backends import Images
-    from recycling.export import export_model
+    from recycling.export import export_model, model_card, run_of
+    from recycling.files import write_text
     from recycling.inference import whole_images
+    from recycling.inference.exported import OnnxModel
     from recycling.pipeline_registry import plan_of
     from recycling.plan.parameters import shown
     from recycling.predictors import checkpoints_of
@@ -44,7 +48,11 @@ def _export(context: Any, name: str, to: Path | None) -> None:
     folder = to or data / "06_models/exported"
     table = catalog.load("test.annotations").images.iloc[:CHECKED]
     images = whole_images(Images(table, catalog.load("test.images")))
+    runs = catalog.load("run_manifests").all()
     for member, checkpoint in checkpoints.items():
         path = folder / f"{member}.onnx"
         click.echo(f"{member}: {export_model(checkpoint, member, path, images)}")
-        click.echo(f"written: {shown(path)}")
+        exported = OnnxModel.load(path).exported
+        card = model_card(exported, run_of(exported, runs), licence_of_data=data_licence)
+        write_text(path.with_suffix(".md"), card)
+        click.echo(f"written: {shown(path)} and its model card, {path.with_suffix('.md').name}")

@@ -116,10 +116,10 @@ class Batcher:
                     return jobs
 
     def _predict(self, jobs: Sequence[_Job]) -> None:
-        images = in_memory([image for job in jobs for image in job.images])
-        self.tell(len(images.table))
+        images = [image for job in jobs for image in job.images]
+        self.tell(len(images))
         try:
-            found = find_objects(self.predictor, images)
+            found = find_objects(self.predictor, in_memory(images))
         except Exception as error:
             if len(jobs) == 1:
                 _LOG.exception("%s cannot predict", self.predictor.name)
