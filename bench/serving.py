@@ -118,7 +118,7 @@ def _bare(path: Path, seconds: float, batch_size: int = 8) -> float:
 
 
 async def _load(address: str, clients: int, seconds: float) -> tuple[float, float]:
-    """Requests a second of some clients that each wait for their answer, and the 99th percentile."""
+    """Requests a second of clients that each wait for their answer, and the 99th percentile."""
     took: list[float] = []
     content = _image_file()
     limits = httpx.Limits(max_connections=clients)
