@@ -83,7 +83,7 @@ class Asked:
 
 
 def predictor_of(
-    name: str, plan: Plan, catalog: DataCatalog, loading: Loading | None = None
+    name: str, plan: Plan | None, catalog: DataCatalog, loading: Loading | None = None
 ) -> Predictor:
     """Load what a name means, once, to predict with it again and again.
 
@@ -93,7 +93,7 @@ def predictor_of(
 
     Args:
         name: `det.final`, `det.yolox`, `det.yolox.fold0`, or the path of an exported file.
-        plan: Of the environment.
+        plan: Of the environment; None where exported files alone are named.
         catalog: Of the environment.
         loading: How models are loaded; None for as in training.
 
@@ -138,7 +138,7 @@ def _exported(path: Path, loading: Loading) -> Predictor:
     return tiled(predictor, loading.tiles)
 
 
-def task_of(name: str, plan: Plan) -> Task:
+def task_of(name: str, plan: Plan | None) -> Task:
     """What is predicted by a model, an ensemble or an exported file.
 
     Args:
@@ -167,7 +167,7 @@ def checkpoints_of(name: str, plan: Plan, catalog: DataCatalog) -> dict[str, Che
     return {own.namespace: _checkpoint(own, catalog) for own in look_up(name, plan).trainings}
 
 
-def look_up(name: str, plan: Plan) -> Asked:
+def look_up(name: str, plan: Plan | None) -> Asked:
     """What a name means.
 
     Args:
@@ -177,6 +177,8 @@ def look_up(name: str, plan: Plan) -> Asked:
     Raises:
         InferenceError: There is no such thing, or a file is among its members.
     """
+    if plan is None or is_exported(name):
+        raise InferenceError(f"{name}: an exported file; name the model that was exported")
     trainings = [own for own in plan.trainings if own.study is None]
     names = [f"{own.task}.{own.name}" for own in plan.ensembles]
     names += [own.namespace for own in trainings]
@@ -334,7 +336,7 @@ def _annotations_of(images: Images) -> Annotations:
 
 
 def promised_thresholds(
-    name: str, plan: Plan, catalog: DataCatalog, precision: float
+    name: str, plan: Plan | None, catalog: DataCatalog, precision: float
 ) -> tuple[Thresholds, PseudoLabeling]:
     """From which score on boxes, or classes, are right as often as is promised.
 

@@ -19,7 +19,7 @@ SAME = [
     ("mmdet", None),
     ("mmdet", "mmdet/fcos_r18_narrow.py"),
     ("mmdet", "mmdet/retinanet_r18_narrow.py"),
-    ("mmseg", None),
+    ("mmseg", "mmseg/fcn_r18_narrow.py"),
 ]
 
 
@@ -57,6 +57,12 @@ def test_a_model_that_would_predict_something_else_is_not_written(tmp_path, pict
     with pytest.raises(ExportError, match="predicts something else"):
         export_model(checkpoint, "cls.own", tmp_path / "own.onnx", images_of(pictures))
     assert not (tmp_path / "own.onnx").exists()
+
+
+def test_what_onnx_cannot_hold_is_told_in_one_line(tmp_path, pictures):
+    checkpoint = train("mmseg", pictures, tmp_path)  # FastSCNN pools to sides that do not divide
+    with pytest.raises(ExportError, match="seg.own: ONNX cannot hold it: .*adaptive_avg_pool2d"):
+        export_model(checkpoint, "seg.own", tmp_path / "own.onnx", images_of(pictures))
 
 
 def test_a_model_with_several_views_is_refused(tmp_path, pictures):

@@ -82,6 +82,7 @@ class _Options:
 
 def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
+    from recycling.inference.exported import is_exported
     from recycling.inference.outputs import outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
@@ -89,7 +90,10 @@ def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> 
     from recycling.predictors import promised_thresholds, task_of
 
     project = Path(context.project_path)
-    plan, catalog = plan_of(context.config_loader, project), context.catalog
+    # Without the libraries that train, the models of the plan cannot be read.
+    is_plan_asked = not all(map(is_exported, filter(None, (name, asked.crops_of))))
+    plan = plan_of(context.config_loader, project) if is_plan_asked else None
+    catalog = context.catalog
     task = task_of(name, plan)
     outputs = outputs_of(_formats(asked, task), task)
     sources = find_images(paths)

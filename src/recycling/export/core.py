@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends import Checkpoint, Images, backend_for
+from recycling.errors import cut, one_line
 from recycling.export.parity import Parity, compare
 from recycling.files import new_file
 from recycling.inference.exported import Exported, OnnxModel
@@ -159,6 +160,7 @@ def _content(graph: _Graph, exported: Exported) -> bytes:
     import onnx
     import torch
 
+    from recycling.backends.mmengine_backend import session
     from recycling.export.suppression import suppress
 
     side = exported.image_size
@@ -176,19 +178,25 @@ def _content(graph: _Graph, exported: Exported) -> bytes:
         )
     buffer = io.BytesIO()
     module = graph.module.eval().to(memory_format=torch.contiguous_format)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of what tracing takes for constant: checked on images
-        torch.onnx.export(
-            module,
-            tuple(inputs.values()),
-            buffer,
-            # The other exporter takes minutes for a detector whose sides vary.
-            dynamo=False,
-            input_names=list(inputs),
-            output_names=list(graph.outputs),
-            dynamic_axes=axes,
-            opset_version=OPSET,
-        )
+    try:
+        with warnings.catch_warnings(), torch.no_grad(), session.silence():
+            warnings.simplefilter("ignore")  # of what tracing takes for constant: is checked
+            torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                buffer,
+                # The other exporter takes minutes for a detector whose sides vary.
+                dynamo=False,
+                input_names=list(inputs),
+                output_names=list(graph.outputs),
+                dynamic_axes=axes,
+                opset_version=OPSET,
+            )
+    except Exception as error:  # each operator has errors of its own
+        raise ExportError(
+            f"{exported.name}: ONNX cannot hold it: {cut(one_line(error), 200)}; predict with the "
+            "model itself"
+        ) from error
     model = onnx.load_from_string(buffer.getvalue())
     if graph.suppression is not None:
         suppress(model.graph, **graph.suppression)
