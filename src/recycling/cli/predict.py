@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,42 @@ def predict(env: str | None, paths: tuple[str, ...], name: str, **options: Any) 
         raise InferenceError("give --score-threshold or --promised-precision, not both")
     if asked.promised_precision is not None and not 0 < asked.promised_precision < 1:
         raise InferenceError("--promised-precision: give a number above 0 and below 1")
-    with context_of(env) as context:
-        if not _predict(context, paths, name, asked):
+    with _place(env, (name, asked.crops_of)) as place:
+        if not _predict(place, paths, name, asked):
             sys.exit(1)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where things are.
+
+    Attributes:
+        data: The folder of all data.
+        plan: Of the environment; None where exported files alone predict.
+        catalog: Likewise.
+    """
+
+    data: Path
+    plan: Any = None
+    catalog: Any = None
+
+
+@contextmanager
+def _place(env: str | None, names: Sequence[str | None]) -> Iterator[_Place]:
+    """The place that an environment is, of which exported files need next to nothing.
+
+    Without the libraries that train, the models of its plan cannot be read.
+    """
+    from recycling.inference.exported import is_exported
+    from recycling.pipeline_registry import plan_of
+
+    if all(is_exported(name) for name in names if name):
+        yield _Place(Path("data"))
+        return
+    with context_of(env) as context:
+        project, config = Path(context.project_path), context.config_loader
+        data = project / str(config["globals"]["data"])
+        yield _Place(data, plan_of(config, project), context.catalog)
 
 
 @dataclass(frozen=True)
@@ -80,29 +114,21 @@ class _Options:
     device: str | None
 
 
-def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> bool:
+def _predict(place: _Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
-    from recycling.inference.exported import is_exported
     from recycling.inference.outputs import outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
-    from recycling.pipeline_registry import plan_of
     from recycling.predictors import promised_thresholds, task_of
 
-    project = Path(context.project_path)
-    # Without the libraries that train, the models of the plan cannot be read.
-    is_plan_asked = not all(map(is_exported, filter(None, (name, asked.crops_of))))
-    plan = plan_of(context.config_loader, project) if is_plan_asked else None
-    catalog = context.catalog
-    task = task_of(name, plan)
+    task = task_of(name, place.plan)
     outputs = outputs_of(_formats(asked, task), task)
     sources = find_images(paths)
     promise = None
     if asked.promised_precision is not None:
-        promise = promised_thresholds(name, plan, catalog, asked.promised_precision)
-    predictor, proposals = _loaded(name, asked, plan, catalog)
-    data = project / str(context.config_loader["globals"]["data"])
-    folder = asked.to or data / "07_model_output/predicted" / name
+        promise = promised_thresholds(name, place.plan, place.catalog, asked.promised_precision)
+    predictor, proposals = _loaded(name, asked, place.plan, place.catalog)
+    folder = asked.to or place.data / "07_model_output/predicted" / Path(name).name
     parts = Parts(folder / ".parts", _identity(predictor, proposals))
     missing = parts.missing(sources)
     click.echo(f"{len(sources):,} images, {len(sources) - len(missing):,} are predicted already")
