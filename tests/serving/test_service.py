@@ -106,6 +106,7 @@ BOMB = zip_file(a_png=b"\0" * 100_000)
         (image_file(size=(40, 30)), 413, "1,200 pixels are more than 1,000"),
         (zip_file(a_png=b"1", b_png=b"2", c_png=b"3"), 413, "3 images are more than 2"),
         (BOMB, 413, "unpacks to too many bytes"),
+        (bytes(20_000), 413, "more than 4,000 bytes"),
         (b"%PDF-1.7", 415, "no image that can be read"),
         (b"", 415, "no image that can be read"),
         (image_file()[:-30], 415, "cannot be read as an image"),

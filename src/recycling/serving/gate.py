@@ -85,11 +85,15 @@ class Gate:
             raise Refused(503, f"{self.limits.uploads} requests are being answered; try later", 1)
 
     async def _body(self, scope: Scope, receive: Any) -> bytes:
-        """What a request sends, all of it."""
+        """What a request sends, all of it.
+
+        What is too large is received all the same, and dropped, up to four times the limit: who
+        still sends does not read the answer.
+        """
         most = self.limits.max_bytes
         too_many = Refused(413, f"more than {most:,} bytes; send less")
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > most:
+        if len(length) > 18 or not length.isdigit() or int(length) > 4 * most:
             raise too_many
         pieces, n = [], 0
         try:
@@ -98,11 +102,16 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _GoneError
-                    pieces.append(message.get("body", b""))
-                    n += len(pieces[-1])
-                    if n > most:
+                    piece = message.get("body", b"")
+                    n += len(piece)
+                    if n <= most:
+                        pieces.append(piece)
+                    else:
+                        pieces.clear()
+                    is_last = not message.get("more_body", False)
+                    if n > 4 * most or (is_last and n > most):
                         raise too_many
-                    if not message.get("more_body", False):
+                    if is_last:
                         return b"".join(pieces)
         except TimeoutError as error:
             raise Refused(408, f"not received within {self.limits.seconds:g} s") from error

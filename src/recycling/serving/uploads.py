@@ -125,5 +125,5 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> by
 
 def _is_image(entry: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(entry.filename)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     return not entry.is_dir() and not hidden and path.suffix.lower() in IMAGE_SUFFIXES
