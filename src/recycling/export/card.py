@@ -30,7 +30,7 @@ def run_of(exported: Exported, runs: Mapping[str, Manifest]) -> Manifest | None:
         exported: What the file says about itself.
         runs: The manifests of all runs, the oldest first.
     """
-    for manifest in reversed(runs.values()):
+    for manifest in reversed(list(runs.values())):
         training = manifest.trainings.get(f"{exported.name}.checkpoint", {})
         if training.get("weights_sha256") == exported.source.get("weights_sha256"):
             return manifest
