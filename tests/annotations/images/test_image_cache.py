@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from annotations import image_cases
-from recycling import limits
 from recycling.annotations import ImageCache, ImageFolder, check_images
+from recycling.annotations.images import facts
 from recycling.limits import Limits
 
 images_table = partial(image_cases.images_table, width=16, height=12)
@@ -252,7 +252,7 @@ def test_what_an_interrupted_run_has_seen_is_kept(folder, cache, opened, monkeyp
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Image, "ID", [*Image.ID, "INTERRUPT"])
-    monkeypatch.setattr(limits, "FORMATS", (*limits.FORMATS, "INTERRUPT"))
+    monkeypatch.setattr(facts, "FORMATS", (*facts.FORMATS, "INTERRUPT"))
     monkeypatch.setitem(Image.OPEN, "INTERRUPT", (Interrupt, lambda start: start[:4] == b"STOP"))
     (folder.path / "b.bmp").write_bytes(b"STOP")
     with pytest.raises(KeyboardInterrupt):
