@@ -105,7 +105,7 @@ def test_an_image_is_found_by_name_and_what_is_not_there_is_said(page):
         ("/?set=test.annotations&fold=99", "fold=99: there are "),
         ("/image?set=test.annotations&id=1", "test.annotations: no image 1"),
         ("/image?set=test.annotations&id=20001&annotation=5", "annotation=5: not on image 20001"),
-        ("/image?set=pool.annotations&id=2", "secret.png: lies outside"),
+        ("/image?set=pool.annotations&id=2", "linked.png: lies outside"),
     ],
 )
 def test_a_wrong_address_is_answered_in_one_line(page, asked, said):
