@@ -24,8 +24,8 @@ from recycling.annotations import (
     write_pascal_voc,
 )
 
-# Letters, marks, numbers, punctuation, symbols and spaces: what XML can hold; composed (NFC), as the
-# reader gives them.
+# Letters, marks, numbers, punctuation, symbols and spaces: what XML can hold; composed (NFC), as
+# the reader gives them.
 NAMES = (
     st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=8)
     .map(lambda name: normalize("NFC", name).strip())
