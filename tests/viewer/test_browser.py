@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from recycling.annotations import read_tables
 from recycling.predictions import BoxFormat, to_submission
 from viewer.clicks import choose
+from viewer.conftest import SECONDS
 from viewer.drawn import HOSTILE, project_with_sample
 
 
@@ -46,13 +47,23 @@ def test_images_are_chosen_by_category_and_each_choice_has_a_link(page):
 
 
 def test_thumbnails_are_made_once(page, project):
-    page.goto("/?set=test.annotations")
-    page.wait_for_load_state("networkidle")
+    served = []
+    page.on("response", lambda answer: "/images/" in answer.url and served.append(answer.url))
+
+    def load(visit):
+        served.clear()
+        visit()
+        for _ in range(4 * SECONDS):
+            if len(served) >= 48:
+                return
+            page.wait_for_timeout(1000)
+        pytest.fail(f"{len(served)} of 48 images of a page were served")
+
     kept = project / "data/02_intermediate/thumbnails"
+    load(lambda: page.goto("/?set=test.annotations"))
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.jpg")}
     assert len(before) >= 48
-    page.reload()
-    page.wait_for_load_state("networkidle")
+    load(page.reload)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
