@@ -8,14 +8,15 @@ import numpy as np
 
 from recycling.files import new_folder, write_image
 from recycling.inference.drawing import drawn
-from recycling.inference.outputs.core import file_names, output
+from recycling.inference.outputs.core import OUTPUTS, file_names
 from recycling.inference.outputs.tables import named
 from recycling.inference.parts import Predicted
 from recycling.inference.sources import decoded_together
 from recycling.progress import track
+from recycling.registry import Settings
 
 
-@output("images")
+@OUTPUTS.add("images", Settings)
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``images/``, JPEG files named as their images; those that are gone are left out.
 
