@@ -207,14 +207,14 @@ def _mixed(service: Service, n: int) -> None:
         async with httpx.AsyncClient(base_url=service.address, timeout=60, limits=limits) as client:
             at_a_time = asyncio.Semaphore(16)
 
-            async def one(name: str) -> None:
+            async def send_in_turn(name: str) -> None:
                 async with at_a_time:
                     try:
                         await send(name, client)
                     except httpx.TransportError as error:
                         wrong[f"{name}: {type(error).__name__}"] += 1
 
-            await asyncio.gather(*(one(rng.choice(names)) for _ in range(count)))
+            await asyncio.gather(*(send_in_turn(rng.choice(names)) for _ in range(count)))
 
     asyncio.run(all_of(n // 10))
     before = service.megabytes

@@ -93,7 +93,8 @@ def _place(env: str | None, names: Sequence[str | None]) -> Iterator[_Place]:
         yield _Place(Path("data"))
         return
     with context_of(env) as context:
-        project, config = Path(context.project_path), context.config_loader
+        project = Path(context.project_path)
+        config: Any = context.config_loader
         data = project / str(config["globals"]["data"])
         yield _Place(data, plan_of(config, project), context.catalog)
 

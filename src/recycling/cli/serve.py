@@ -60,9 +60,8 @@ def _predictors(
     from recycling.predictors import Loading, predictor_of
 
     with context_of(env) as context:
-        plan = plan_of(context.config_loader, Path(context.project_path))
+        catalog: Any = context.catalog
+        config: Any = context.config_loader
+        plan = plan_of(config, Path(context.project_path))
         loading = Loading(device, batch_size)
-        return [
-            exported.get(name) or predictor_of(name, plan, context.catalog, loading)
-            for name in names
-        ]
+        return [exported.get(name) or predictor_of(name, plan, catalog, loading) for name in names]

@@ -164,5 +164,5 @@ def _licence(name: str) -> str:
         return "not known"
     classifiers = told.get_all("Classifier") or []
     ends = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License ::")]
-    text = told.get("License-Expression") or (ends or [told.get("License") or "not known"])[0]
-    return text.splitlines()[0][:60]
+    texts = told.get_all("License-Expression") or ends or told.get_all("License") or ["not known"]
+    return str(texts[0]).splitlines()[0][:60]

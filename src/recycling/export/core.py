@@ -176,7 +176,7 @@ def _content(graph: _Graph, exported: Exported) -> bytes:
             {0: "batch", 1: "places"},
             {0: "batch", 2: "places"},
         )
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     module = graph.module.eval().to(memory_format=torch.contiguous_format)
     try:
         with warnings.catch_warnings(), torch.no_grad(), session.silence():

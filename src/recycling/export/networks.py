@@ -136,7 +136,7 @@ def _best(scores: Tensor, threshold: float, most: int) -> Tensor:
         return scores
     flat = scores.flatten(start_dim=1)
     # Tracing would keep the number of places of the image that it saw.
-    n = torch.minimum(torch.tensor(most), torch.as_tensor(flat.shape[1]))
+    n: Any = torch.minimum(torch.tensor(most), torch.as_tensor(flat.shape[1]))
     values, places = flat.topk(n)
     return torch.zeros_like(flat).scatter(1, places, values).reshape(scores.shape)
 

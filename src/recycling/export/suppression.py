@@ -28,7 +28,7 @@ def suppress(graph: Any, *, iou_threshold: float, score_threshold: float) -> Non
         "most": np.array([np.iinfo(np.int32).max], np.int64),
         "iou_threshold": np.array([iou_threshold], np.float32),
         # It keeps what is above, and the project what is not below.
-        "score_threshold": np.nextafter(np.float32([score_threshold]), np.float32(-1)),
+        "score_threshold": np.nextafter(np.array([score_threshold], np.float32), np.float32(-1)),
         "of_image": np.array(0, np.int64),
         "of_class": np.array(1, np.int64),
         "of_image_and_place": np.array([0, 2], np.int64),

@@ -77,12 +77,12 @@ def _by_image(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> di
                 "height": image.shape[0],
                 "objects": [
                     {
-                        "category": names[row.category_id],
-                        "score": None if pd.isna(row.score) else round(float(row.score), 6),
-                        "box": [round(float(getattr(row, edge)), 3) for edge in BOX],
-                        "area": round(float(row.area), 3),
+                        "category": names[row["category_id"]],
+                        "score": None if pd.isna(row["score"]) else round(row["score"], 6),
+                        "box": [round(row[edge], 3) for edge in BOX],
+                        "area": round(row["area"], 3),
                     }
-                    for row in rows.itertuples()
+                    for row in rows.to_dict("records")
                 ],
             }
         )
@@ -100,19 +100,20 @@ def _coco(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> dict[s
         for number, (name, image) in enumerate(zip(upload.names, upload.images, strict=True), 1)
     ]
     annotations = []
-    for number, row in enumerate(objects.itertuples(), 1):
+    for number, row in enumerate(objects.to_dict("records"), 1):
+        left, top, right, bottom = (row[edge] for edge in BOX)
         each: dict[str, Any] = {
             "id": number,
-            "image_id": int(row.image_id),
-            "category_id": int(row.category_id),
-            "bbox": [row.x_min, row.y_min, row.x_max - row.x_min, row.y_max - row.y_min],
-            "area": row.area,
+            "image_id": row["image_id"],
+            "category_id": row["category_id"],
+            "bbox": [left, top, right - left, bottom - top],
+            "area": row["area"],
             "iscrowd": 0,
         }
-        if not pd.isna(row.score):
-            each["score"] = float(row.score)
-        if not pd.isna(row.segmentation):
-            each["segmentation"] = json.loads(row.segmentation)
+        if not pd.isna(row["score"]):
+            each["score"] = row["score"]
+        if not pd.isna(row["segmentation"]):
+            each["segmentation"] = json.loads(row["segmentation"])
         annotations.append(each)
     categories = predictor.categories[["category_id", "name"]].rename(columns={"category_id": "id"})
     return {

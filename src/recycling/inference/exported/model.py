@@ -125,7 +125,8 @@ class OnnxModel:
             raise BackendError("a classifier looks at crops, and none were given; set Images.crops")
         names = [category.name for category in self.exported.categories]
         side, margin = self.exported.image_size, self.exported.margin
-        ids, rows = [], [np.zeros((0, len(names)), np.float32)]
+        ids: list[int] = []
+        rows: list[NDArray[np.float32]] = [np.zeros((0, len(names)), np.float32)]
         crops = images.crops
         for start in range(0, len(crops), self.batch_size):
             some = crops.iloc[start : start + self.batch_size]
@@ -151,7 +152,8 @@ class OnnxModel:
                 kept = np.argsort(-scores, kind="stable")[:MAX_BOXES]
                 kept = kept[scores[kept] >= self.exported.score_threshold]
                 height, width = sizes[row]
-                scale = np.float32([seen[row].shape[1] / width, seen[row].shape[0] / height] * 2)
+                seen_height, seen_width = seen[row].shape[:2]
+                scale = np.array([seen_width / width, seen_height / height] * 2, np.float32)
                 boxes = (found["boxes"][own][kept] / scale).astype(np.float64)
                 table = pd.DataFrame(boxes.clip(0, [width, height] * 2), columns=BOX)
                 table["image_id"] = image_id
@@ -178,7 +180,7 @@ class OnnxModel:
                 full[image_id] = sizes[row][::-1]
 
         def read(image_id: int) -> LabelMap:
-            label_map = cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED)
+            label_map = np.asarray(cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED))
             if label_map.shape[::-1] != full[image_id]:
                 label_map = cv2.resize(
                     label_map, full[image_id], interpolation=cv2.INTER_NEAREST_EXACT

@@ -40,7 +40,7 @@ def batch_of(images: Sequence[NDArray[np.uint8]], exported: Exported) -> NDArray
     height, width = images[0].shape[:2]
     shape = (len(images), 3, _up(height, exported.pad_to), _up(width, exported.pad_to))
     batch = np.full(shape, exported.pad_value, np.float32)
-    mean, std = np.float32(exported.mean), np.float32(exported.std)
+    mean, std = np.array(exported.mean, np.float32), np.array(exported.std, np.float32)
     for row, image in enumerate(images):
         ordered = image if exported.channels == "RGB" else image[..., ::-1]
         normalised = (ordered.astype(np.float32) - mean) / std
