@@ -20,7 +20,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -122,8 +122,8 @@ async def _load(address: str, clients: int, seconds: float) -> tuple[float, floa
     """Requests a second of clients that each wait for their answer, and the 99th percentile."""
     took: list[float] = []
     content = _image_file()
-    limits = httpx.Limits(max_connections=clients)
-    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
+    limits = httpx2.Limits(max_connections=clients)
+    async with httpx2.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
         await client.post("/predict", files={"file": ("a.jpg", content)})
         end = time.perf_counter() + seconds
 
@@ -187,7 +187,7 @@ def _mixed(service: Service, n: int) -> None:
     often = ["image", "zip", "half an image", "text", "nothing", "noise", "half a zip"] * 8
     names = [*often, *kinds, *["cut off"] * 8, *["not HTTP"] * 4, *["no file"] * 4]
 
-    async def send(name: str, client: httpx.AsyncClient) -> None:
+    async def send(name: str, client: httpx2.AsyncClient) -> None:
         if name in ("cut off", "not HTTP"):
             await _cut_off(service.address, kinds["image"][0], name, rng)
             answered[name] += 1
@@ -203,15 +203,17 @@ def _mixed(service: Service, n: int) -> None:
             wrong[f"{name}: {said.status_code}"] += 1
 
     async def all_of(count: int) -> None:
-        limits = httpx.Limits(max_connections=16)
-        async with httpx.AsyncClient(base_url=service.address, timeout=60, limits=limits) as client:
+        limits = httpx2.Limits(max_connections=16)
+        async with httpx2.AsyncClient(
+            base_url=service.address, timeout=60, limits=limits
+        ) as client:
             at_a_time = asyncio.Semaphore(16)
 
             async def send_in_turn(name: str) -> None:
                 async with at_a_time:
                     try:
                         await send(name, client)
-                    except httpx.TransportError as error:
+                    except httpx2.TransportError as error:
                         wrong[f"{name}: {type(error).__name__}"] += 1
 
             await asyncio.gather(*(send_in_turn(rng.choice(names)) for _ in range(count)))
@@ -220,7 +222,7 @@ def _mixed(service: Service, n: int) -> None:
     before = service.megabytes
     asyncio.run(all_of(n - n // 10))
     grown = service.megabytes - before
-    alive = httpx.get(f"{service.address}/health").is_success
+    alive = httpx2.get(f"{service.address}/health").is_success
     Console().print(f"{n:,} mixed requests: {dict(sorted(answered.items()))}")
     Console().print(f"wrong: {dict(wrong) or 'none'}; alive: {alive}; grown by {grown:.0f} MB")
     if wrong or not alive or grown > MOST_GROWTH:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -163,6 +164,15 @@ def test_nobody_asks_without_the_token(predictors):
 def test_the_same_model_twice_is_refused(predictors):
     with pytest.raises(ServingError, match="twice"):
         application([predictors[0], predictors[0]])
+
+
+def test_the_page_on_the_api_asks_nobody_else_and_needs_no_token(predictors):
+    with TestClient(application(predictors, token="t" * 16)) as client:
+        page = client.get("/docs").text
+        links = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert len(links) >= 3
+        assert "http" not in "".join(links)
+        assert all(client.get(link).is_success for link in [*links, "/openapi.json"])
 
 
 def test_the_description_of_the_api_has_an_example_and_every_reason(client):

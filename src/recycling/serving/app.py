@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, File, HTTPException, Query, Request, Respo
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -21,7 +22,7 @@ import recycling
 from recycling.inference import Predictor
 from recycling.serving.answers import Form, answer
 from recycling.serving.core import Refused, ServiceLimits
-from recycling.serving.gate import Application, Gate
+from recycling.serving.gate import ASSETS, Application, Gate
 from recycling.serving.metrics import Metrics
 from recycling.serving.models import ServedModels
 from recycling.serving.uploads import read_upload
@@ -130,7 +131,10 @@ def application(
         yield
         await asyncio.to_thread(models.close)
 
-    app = FastAPI(
+    # Its page on the API, /docs, asks nobody else for scripts.
+    app = FastAPIOffline(
+        redoc_url=None,
+        static_url=ASSETS,
         title="recycling",
         version=recycling.__version__,
         description="What waste is on photographs.",

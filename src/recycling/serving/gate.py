@@ -18,6 +18,9 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 WITHOUT_TOKEN = ("/", "/health", "/docs", "/openapi.json")
 """What tells nothing that a token is for."""
 
+ASSETS = "/assets"
+"""Where the scripts and styles of ``/docs`` are, which need no token either."""
+
 _ADDRESSES = 10_000
 """Addresses whose requests are counted; of more, those that asked longest ago are forgotten."""
 
@@ -73,7 +76,7 @@ class Gate:
         """Whether a request is heard."""
         if scope["path"] == "/health":
             return
-        if self.token is not None and scope["path"] not in WITHOUT_TOKEN:
+        if self.token is not None and not is_open(scope["path"]):
             given = dict(scope["headers"]).get(b"authorization", b"")
             if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
                 raise Refused(401, "send the header Authorization: Bearer TOKEN")
@@ -115,6 +118,15 @@ class Gate:
                         return b"".join(pieces)
         except TimeoutError as error:
             raise Refused(408, f"not received within {self.limits.seconds:g} s") from error
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is answered without a token.
+
+    >>> is_open("/docs"), is_open("/assets/swagger-ui.css"), is_open("/predict")
+    (True, True, False)
+    """
+    return path in WITHOUT_TOKEN or path.startswith(f"{ASSETS}/")
 
 
 class Rate:
