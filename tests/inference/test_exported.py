@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 
 from inference.small_onnx import colour_classifier, colour_segmenter
@@ -31,23 +33,22 @@ def test_an_exported_segmenter_labels_each_pixel_of_the_image_as_it_was(tmp_path
     assert set(np.unique(said[:, 35:])) == {3}
 
 
-def test_no_training_library_is_imported(tmp_path):
+def test_the_command_predicts_without_the_libraries_that_train(tmp_path):
     path = colour_classifier(tmp_path / "colours.onnx")
+    cv2.imwrite(str(tmp_path / "red.png"), RED[..., ::-1])
     code = f"""
 import sys
 for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"):
     sys.modules[name] = None
-from pathlib import Path
-import numpy as np
-from recycling.inference import in_memory
-from recycling.inference.exported import onnx_predictor
-from recycling.inference.objects import find_objects
-images = in_memory([np.zeros((9, 9, 3), np.uint8)])
-found = find_objects(onnx_predictor(Path({str(path)!r})), images)
-print(len(found.objects))
+from recycling.cli import cli
+cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found", "--formats", "csv"])
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert told.stdout == "1\n", told.stderr
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    (found,) = pd.read_csv(tmp_path / "found/objects.csv").to_dict("records")
+    assert (found["file_name"], found["category"]) == ("red.png", "Red")
 
 
 def test_a_file_that_this_project_did_not_export_is_refused(tmp_path):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+from recycling.cli.core import log_to_stderr, one_line_errors
+from recycling.cli.place import Place, place_of
 
 CHECKED = 50
 """Test images that an exported model is checked on."""
@@ -27,25 +27,22 @@ def export(env: str | None, name: str, to: Path | None, data_licence: str | None
     written beside it.
     """
     log_to_stderr()
-    with context_of(env) as context:
-        _export(context, name, to, data_licence)
+    with place_of(env, [name]) as place:
+        _export(place, name, to, data_licence)
 
 
-def _export(context: Any, name: str, to: Path | None, data_licence: str | None) -> None:
+def _export(place: Place, name: str, to: Path | None, data_licence: str | None) -> None:
     from recycling.backends import Images
     from recycling.export import export_model, model_card, run_of
     from recycling.files import write_text
     from recycling.inference import whole_images
     from recycling.inference.exported import OnnxModel
-    from recycling.pipeline_registry import plan_of
     from recycling.plan.parameters import shown
     from recycling.predictors import checkpoints_of
 
-    project = Path(context.project_path)
-    plan, catalog = plan_of(context.config_loader, project), context.catalog
-    checkpoints = checkpoints_of(name, plan, catalog)
-    data = project / str(context.config_loader["globals"]["data"])
-    folder = to or data / "06_models/exported"
+    catalog = place.catalog
+    checkpoints = checkpoints_of(name, place.plan, catalog)
+    folder = to or place.data / "06_models/exported"
     table = catalog.load("test.annotations").images.iloc[:CHECKED]
     images = whole_images(Images(table, catalog.load("test.images")))
     runs = catalog.load("run_manifests").all()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+from recycling.cli.core import log_to_stderr, one_line_errors
+from recycling.cli.place import Place, place_of
 
 if TYPE_CHECKING:
     from recycling.inference import Predictor
@@ -60,43 +60,9 @@ def predict(env: str | None, paths: tuple[str, ...], name: str, **options: Any) 
         raise InferenceError("give --score-threshold or --promised-precision, not both")
     if asked.promised_precision is not None and not 0 < asked.promised_precision < 1:
         raise InferenceError("--promised-precision: give a number above 0 and below 1")
-    with _place(env, (name, asked.crops_of)) as place:
+    with place_of(env, [name, *filter(None, [asked.crops_of])]) as place:
         if not _predict(place, paths, name, asked):
             sys.exit(1)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where things are.
-
-    Attributes:
-        data: The folder of all data.
-        plan: Of the environment; None where exported files alone predict.
-        catalog: Likewise.
-    """
-
-    data: Path
-    plan: Any = None
-    catalog: Any = None
-
-
-@contextmanager
-def _place(env: str | None, names: Sequence[str | None]) -> Iterator[_Place]:
-    """The place that an environment is, of which exported files need next to nothing.
-
-    Without the libraries that train, the models of its plan cannot be read.
-    """
-    from recycling.inference.exported import is_exported
-    from recycling.pipeline_registry import plan_of
-
-    if all(is_exported(name) for name in names if name):
-        yield _Place(Path("data"))
-        return
-    with context_of(env) as context:
-        project = Path(context.project_path)
-        config: Any = context.config_loader
-        data = project / str(config["globals"]["data"])
-        yield _Place(data, plan_of(config, project), context.catalog)
 
 
 @dataclass(frozen=True)
@@ -115,7 +81,7 @@ class _Options:
     device: str | None
 
 
-def _predict(place: _Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
+def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
     from recycling.inference.outputs import outputs_of
     from recycling.inference.parts import Parts

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, one_line_errors
-
-if TYPE_CHECKING:
-    from recycling.inference import Predictor
+from recycling.cli.core import one_line_errors
+from recycling.cli.place import place_of
 
 
 @click.command()
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 @one_line_errors
 def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> None:
     """Answer what is on photographs: a page to drop one on, POST /predict, /docs for the rest."""
+    from recycling.predictors import Loading, predictor_of
     from recycling.serving import ServiceLimits, application, server
 
     token, is_open = options.pop("token"), options.pop("is_open")
@@ -38,30 +36,8 @@ def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> 
     device, batch_size = options.pop("device"), options.pop("batch_size")
     limits = ServiceLimits(**{key: each for key, each in options.items() if each is not None})
     wanted = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
-    predictors = _predictors(env, wanted, device, batch_size)
+    with place_of(env, wanted) as place:
+        loading = Loading(device, batch_size)
+        predictors = [predictor_of(name, place.plan, place.catalog, loading) for name in wanted]
     app = application(predictors, limits, batch_size=batch_size, token=token)
     server.serve(app, host=host, port=port)
-
-
-def _predictors(
-    env: str | None, names: list[str], device: str | None, batch_size: int
-) -> list[Predictor]:
-    """Exported files by their path; models and ensembles by what the plan calls them."""
-    from recycling.inference.exported import is_exported, onnx_predictor
-
-    exported = {
-        name: onnx_predictor(Path(name), batch_size=batch_size)
-        for name in names
-        if is_exported(name)
-    }
-    if len(exported) == len(names):
-        return list(exported.values())
-    from recycling.pipeline_registry import plan_of
-    from recycling.predictors import Loading, predictor_of
-
-    with context_of(env) as context:
-        catalog: Any = context.catalog
-        config: Any = context.config_loader
-        plan = plan_of(config, Path(context.project_path))
-        loading = Loading(device, batch_size)
-        return [exported.get(name) or predictor_of(name, plan, catalog, loading) for name in names]

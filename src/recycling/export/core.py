@@ -81,6 +81,8 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
 
 def _facts(network: Any, checkpoint: Checkpoint, name: str) -> Exported:
     """What the file will say about itself."""
+    from recycling.backends.mmengine_backend.network import sums_masks
+
     model, module = network.trained.model, network.module
     if len(network.views) != 1:
         raise ExportError(
@@ -105,7 +107,7 @@ def _facts(network: Any, checkpoint: Checkpoint, name: str) -> Exported:
         pad_value=pad_value,
         channels="RGB" if _takes_rgb(before) else "BGR",
         score_threshold=model.score_threshold or 0.0,
-        pixels_are="sums" if model.task == "seg" and _sums_masks(module) else "logits",
+        pixels_are="sums" if model.task == "seg" and sums_masks(module) else "logits",
         batch_size=model.batch_size,
         source={
             "backend": model.backend,
@@ -121,12 +123,6 @@ def _takes_rgb(preprocessor: Any) -> bool:
     """Whether a library's preprocessor turns the BGR that is read into RGB."""
     flips = (getattr(preprocessor, key, False) for key in ("to_rgb", "_channel_conversion"))
     return any(flips) or bool(getattr(preprocessor, "channel_conversion", False))
-
-
-def _sums_masks(module: Any) -> bool:
-    from recycling.backends.mmengine_backend.network import sums_masks
-
-    return sums_masks(module)
 
 
 def _graph(network: Any, exported: Exported) -> _Graph:

@@ -12,15 +12,13 @@ from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import read_weights
 from recycling.backends.mmengine_backend.config_file import CONFIG, only_networks, read_config
 from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
-from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
+from recycling.backends.mmengine_backend.resolve import first_line
 from recycling.backends.shared.checkpoint_folder import Trained
 from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.failing_step import is_out_of_memory
+from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 from recycling.backends.shared.threads import set_threads
-
-MAX_SIDE_OF_LOGITS = 1024
-"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
 
 FUSE_OVERLAPS = {"type": "nms", "iou_threshold": 0.6}
 """How boxes of several views are fused where the detector itself suppresses none."""

@@ -31,6 +31,12 @@ BACKENDS_OF: dict[str, tuple[str, ...]] = {
     "seg": ("mmseg",),
 }
 
+MAX_BOXES = 100
+"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
+
+MAX_SIDE_OF_LOGITS = 1024
+"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
+
 SCORE_THRESHOLD = 0.01
 """What a detector's boxes score at least where a user says nothing."""
 

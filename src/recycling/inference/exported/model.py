@@ -17,6 +17,7 @@ from recycling.annotations import BOX, CATEGORIES
 from recycling.annotations.images.decoding import read_image
 from recycling.backends import BackendError, Images
 from recycling.backends.shared.crops import cut_crop
+from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
 from recycling.errors import one_line
 from recycling.inference.core import InferenceError, Predictor
 from recycling.inference.exported.facts import Exported, read_exported
@@ -30,12 +31,6 @@ from recycling.predictions import (
     LabelMaps,
     Predictions,
 )
-
-MAX_BOXES = 100
-"""Most boxes of one image, the surest: as from the libraries that train."""
-
-MAX_SIDE_OF_LOGITS = 1024
-"""Above, label maps are enlarged by repeating pixels: as from the libraries that train."""
 
 
 @dataclass(frozen=True)
