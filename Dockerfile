@@ -4,10 +4,6 @@
 #     --env RECYCLING_TOKEN=a-long-random-text recycling --with /models/det.yolox.fold0.onnx
 FROM python:3.11-slim
 
-# What OpenCV and numba look for in the system.
-RUN apt-get update && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
-  && rm -rf /var/lib/apt/lists/*
-
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
