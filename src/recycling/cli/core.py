@@ -27,7 +27,9 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             message = message_for_user(error)
             if message is None:
                 raise
-            raise OneLineError(message) from error
+            shown = OneLineError(message)
+            shown.exit_code = getattr(error, "exit_code", shown.exit_code)
+            raise shown from error
 
     return wrapped
 

@@ -23,7 +23,7 @@ from recycling.files import write_json
 FORMAT = 1
 MANIFEST, MADE, KEPT = "manifest.json", "made", "kept"
 
-State = Literal["running", "completed", "failed", "killed"]
+State = Literal["running", "completed", "failed", "stopped", "killed"]
 
 
 class ExperimentError(ValueError):
@@ -56,7 +56,7 @@ class Manifest:
         asked: The options of the command that were given.
         started: ISO 8601, UTC.
         ended: The same; None while it runs, and of a run that was killed.
-        state: A run that was killed is one whose process is gone without an end.
+        state: A run is stopped by Ctrl-C; it was killed where its process is gone without an end.
         error: Why it failed, on one line.
         name: What a user called it.
         commit: Of git; None outside of it.
@@ -66,6 +66,8 @@ class Manifest:
         parameters: All of them, resolved.
         sources: By parameter, with dots, the file and line that it is set in.
         nodes: What has run, in that order.
+        failed: Why, on one line, by the name of each node that could not be run.
+        skipped: The nodes that need what those were to make.
         up_to_date: How many outputs a run with `--only-missing-outputs` did not make again.
         scores: By dataset: metric, score, interval, by class, and other figures.
         trainings: By dataset of a checkpoint what it says of its training.
@@ -86,6 +88,8 @@ class Manifest:
     parameters: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     nodes: tuple[NodeRun, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
     up_to_date: int = 0
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     trainings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -144,7 +148,9 @@ class ManifestFolder:
             nodes = tuple(
                 NodeRun(**{**node, "outputs": tuple(node["outputs"])}) for node in facts["nodes"]
             )
-            lists = {key: tuple(facts[key]) for key in ("changed", "warnings")}
+            # Earlier runs had nothing to skip: they stopped.
+            facts = {"skipped": [], **facts}
+            lists = {key: tuple(facts[key]) for key in ("changed", "skipped", "warnings")}
             manifest = Manifest(**{**facts, **lists, "nodes": nodes})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, ExperimentError):
