@@ -1,0 +1,71 @@
+"""The project that is stopped: every kind of node on a few images, or the demo."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recycling.sample import SampleSettings, generate_sample
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = SampleSettings(image_size=96, train_images=40, pool_images=6, test_images=6)
+"""Fewer images have no room for every defect that is planted."""
+
+FIRST = {"cls": "resnet18", "det": "yolox", "seg": "fcn"}
+"""Each with its student; detectron2's detector is with them where it is installed."""
+
+TURNED = {"factor": 1, "transforms": [{"HorizontalFlip": {"p": 0.5}}], "workers": 2}
+
+
+def demo(project: Path) -> Path:
+    """The demo, as a clone of the project has it."""
+    _clone(project)
+    generate_sample(project / "data/01_raw/sample")
+    return project
+
+
+def cut_chain(project: Path) -> Path:
+    """A project whose run has every kind of node, and takes seconds for each.
+
+    One model a task with its student, of two epochs each; one learns from augmented copies, and one
+    has loader processes. A search of three trials.
+    """
+    _clone(project)
+    generate_sample(project / "data/01_raw/sample", SMALL)
+    path = project / "conf/base/models.yml"
+    described = yaml.safe_load(path.read_text())
+    models: dict[str, dict[str, Any]] = {}
+    for name in (*FIRST.values(), "faster_rcnn", *(f"{first}_pseudo" for first in FIRST.values())):
+        models[name] = {**described["models"][name], "epochs": 2, "batch_size": 4, "image_size": 64}
+        models[name].pop("control", None)
+    models["resnet18"] |= {"data": "turned"}
+    models["yolox"] |= {"workers": 2, "score_threshold": 0.0}
+    models["yolox_pseudo"] |= {"score_threshold": 0.0}
+    ensembles = {**described["ensembles"], "searched": {"members": "all", "search": {"trials": 3}}}
+    path.write_text(yaml.safe_dump({**described, "models": models, "ensembles": ensembles}))
+    # Of two epochs nothing can be promised.
+    rounds = {"pseudo": {"promise": None, "score": 0.0, "mask_area": 1, "truth": "pool.truth"}}
+    own = {
+        "pseudo_labeling": rounds,
+        "augmented_sets": {"turned": TURNED},
+        "shift": {"permutations": 3},
+        "tracking": {"to": "none"},
+    }
+    local = project / "conf/local/parameters_of_survive.yml"
+    local.parent.mkdir(exist_ok=True)
+    local.write_text(yaml.safe_dump(own))
+    return project
+
+
+def _clone(project: Path) -> None:
+    """What git has, without what a run makes; the package itself is installed."""
+    project.mkdir(parents=True)
+    for name in ("conf", "sample"):
+        shutil.copytree(ROOT / name, project / name)
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, project)
+    (project / "src").mkdir()
