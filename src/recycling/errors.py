@@ -128,6 +128,12 @@ def message_for_user(error: BaseException) -> str | None:
         place = full[0].filename2 or full[0].filename  # of a link the second is what is made
         where = f"{place}: " if place else ""
         return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
+    if shut := [e for e in chain if isinstance(e, PermissionError) and e.filename]:
+        place = shut[0].filename2 or shut[0].filename
+        return (
+            f"{place}: {shut[0].strerror}; what was made before is whole, let this user write and "
+            "read there and run again"
+        )
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
         return one_line(error)
     return None
