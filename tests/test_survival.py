@@ -18,6 +18,7 @@ from recycling.errors import message_for_user
 from recycling.runners import KeepGoingRunner
 
 NOBODY = 65534
+NOT_WRITTEN, KEPT = "could not be written", "what was there before is kept"
 
 
 @pytest.fixture
@@ -59,7 +60,10 @@ def test_on_a_full_disk_old_outputs_are_whole_and_the_next_run_goes_on(small_dis
     before = outputs(project)
     project.fusion = {"method": "wbf", "note": "x" * 400_000}
     line = failure(project)
-    assert "No space left on device; what was made before is whole, make room and run" in line
+    assert (
+        "fused.json: could not be written: No space left on device; what was there before is kept"
+        in line
+    )
     assert outputs(project) == before
     assert not list(small_disk.rglob("*.unfinished"))
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
@@ -74,7 +78,10 @@ def test_on_a_disk_that_turns_read_only_old_outputs_are_whole_and_the_next_run_g
     project.fusion = {"method": "wbf"}
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     line = failure(project)
-    assert "Read-only file system; what was made before is whole, make room and run" in line
+    assert (
+        "fused.json: could not be written: Read-only file system; what was there before is kept"
+        in line
+    )
     assert outputs(project) == before
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     assert project.run(runner=KeepGoingRunner()) == ["fuse", "submit"]
@@ -91,7 +98,10 @@ def test_a_folder_that_may_not_be_written_to_is_one_line():
         project.fusion = {"method": "wbf"}
         (folder / "data").chmod(0o555)
         line = failure(project)
-        assert "Permission denied; what was made before is whole, let this user write" in line
+        assert (
+            "fused.json: could not be written: Permission denied; what was there before is kept"
+            in line
+        )
         assert outputs(project) == before
         (folder / "data").chmod(0o755)
         assert project.run(runner=KeepGoingRunner()) == ["fuse", "submit"]

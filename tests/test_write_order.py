@@ -28,7 +28,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
     def noted(name: str, call: Callable[..., object]) -> Callable[..., object]:
         def noted_call(first: int | Path, *rest: object) -> object:
-            note(name, os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else first)
+            is_open = isinstance(first, int)
+            note(name, Path(f"/proc/self/fd/{first}").readlink() if is_open else first)
             return call(first, *rest)
 
         return noted_call
