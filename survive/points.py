@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 from survive.events import DONE, NODE, WORKER, WRITES, Event, Stop
@@ -71,11 +72,8 @@ def _writes(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]
         for turn in range(len(WRITES))
         for number, file in enumerate(files)
     ]
-    return [
-        (kind, draw.choice(kinds[kind, file]), 0.0)
-        for kind, file in ordered
-        if (kind, file) in kinds
-    ][:n]
+    there = [key for key in ordered if key in kinds]
+    return [(key[0], draw.choice(kinds[key]), 0.0) for key in islice(cycle(there), n)]
 
 
 def _nodes(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]:
@@ -89,9 +87,7 @@ def _nodes(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]:
     names = sorted(took)
     draw.shuffle(names)
     names.sort(key=lambda name: not any(word in name for word in (*WITH_WORKERS, "search")))
-    while len(names) < n:
-        names += names
-    return [(NODE, name, draw.uniform(0.1, 0.95) * took[name]) for name in names[:n]]
+    return [(NODE, name, draw.uniform(0.1, 0.95) * took[name]) for name in islice(cycle(names), n)]
 
 
 def _moments(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]:
