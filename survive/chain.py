@@ -12,7 +12,7 @@ from recycling.sample import SampleSettings, generate_sample
 
 ROOT = Path(__file__).parents[1]
 
-SMALL = SampleSettings(image_size=96, train_images=40, pool_images=6, test_images=6)
+SMALL = SampleSettings(image_size=128, train_images=100, pool_images=12, test_images=12)
 """Fewer images have no room for every defect that is planted."""
 
 FIRST = {"cls": "resnet18", "det": "yolox", "seg": "fcn"}
@@ -52,7 +52,6 @@ def cut_chain(project: Path) -> Path:
     own = {
         "pseudo_labeling": rounds,
         "augmented_sets": {"turned": TURNED},
-        "shift": {"permutations": 3},
         "tracking": {"to": "none"},
     }
     local = project / "conf/local/parameters_of_survive.yml"

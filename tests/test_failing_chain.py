@@ -56,7 +56,12 @@ def test_a_broken_checkpoint_stops_no_other_and_the_next_run_trains_it_again(fai
     weights = project / "data/06_models/seg/fcn/fold0/checkpoint/weights.pth"
     weights.write_bytes(weights.read_bytes()[:1000])
     result = kedro(
-        project, "run", "--pipelines", "training_seg", "--nodes", "seg.fcn.fold0.predict_test"
+        project,
+        "run",
+        "--pipelines",
+        "training_seg",
+        "--nodes",
+        "seg.fcn.fold0.predict_test_images",
     )
     assert result.returncode == 1
     assert "weights.pth" in result.stderr
