@@ -16,6 +16,9 @@ from survive.events import DONE, NODE, Event
 LAYERS = ("02_intermediate", "03_primary", "05_model_input", "07_model_output")
 COMPARED = {".parquet", ".json", ".csv", ".png", ".npz", ".pth"}
 
+CACHE = "image_cache.parquet"
+"""It knows files by when they were written, and each project has copies of its own."""
+
 HIDDEN = (".unfinished", ".replaced", ".growing")
 
 
@@ -30,7 +33,7 @@ def outputs(project: Path) -> dict[str, str]:
     return {
         str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(found)
-        if path.suffix in COMPARED and path.is_file()
+        if path.suffix in COMPARED and path.name != CACHE and path.is_file()
     }
 
 
