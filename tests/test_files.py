@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import stat
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -319,19 +320,27 @@ def test_a_folder_that_grows_is_kept_when_its_writer_stops_and_appears_when_it_i
     assert names(tmp_path) == ["a"]
 
 
-def test_two_that_want_to_fill_a_folder_wait_for_one_another(tmp_path):
-    filled = []
-    barrier = threading.Barrier(6)
+def test_those_that_want_to_fill_a_folder_wait_for_one_another(tmp_path):
+    """In many rounds: the folder may get its name between any two steps of another thread."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for number in range(50):
+            folder = tmp_path / str(number)
+            barrier = threading.Barrier(6)
+            filled: list[int] = []
 
-    def fill(number: int) -> None:
-        barrier.wait()
-        with growing_folder(tmp_path / "a") as growing:
-            if growing is not None:
-                filled.append(number)
-                write_text(growing / "file", str(number))
+            def fill(number: int, folder=folder, barrier=barrier, filled=filled) -> None:
+                barrier.wait()
+                with growing_folder(folder / "a") as growing:
+                    if growing is not None:
+                        filled.append(number)
+                        write_text(growing / "file", str(number))
 
-    with ThreadPoolExecutor(6) as threads:
-        list(threads.map(fill, range(6)))
-    assert len(filled) == 1
-    assert tree(tmp_path / "a") == {"file": str(filled[0])}
-    assert names(tmp_path) == ["a"]
+            with ThreadPoolExecutor(6) as threads:
+                list(threads.map(fill, range(6)))
+            assert len(filled) == 1
+            assert tree(folder / "a") == {"file": str(filled[0])}
+            assert names(folder) == ["a"]
+    finally:
+        sys.setswitchinterval(interval)

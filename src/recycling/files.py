@@ -122,10 +122,12 @@ def growing_folder(path: Path) -> Iterator[Path | None]:
     growing = place.with_name(f".{place.name}{_GROWING}")
     growing.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        growing.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            growing.mkdir()  # exist_ok would look again, and by then it may have got its name
         lock = _lock(growing, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
-            if lock is None or os.path.samestat(os.fstat(lock), growing.stat()):
+            found = growing.stat()
+            if lock is None or os.path.samestat(os.fstat(lock), found):
                 break
         # Whoever had the lock has finished, and this is no longer the folder of that name.
         _unlock(lock)

@@ -236,12 +236,12 @@ def _fusion(asked: Asked, known: Mapping[str, Any], names: Sequence[str]) -> Fus
         return None
     if asked.ensemble is None:
         return _fusion_of_folds(asked.task, known)
-    learnt, out_of_fold = _learnt(known, names)
+    learnt = _learnt(known, names)
     function: Callable[..., Predictions] = fuser(asked.ensemble)
     takes_probabilities = asked.ensemble.takes == "probabilities"
 
     def fuse_members(said: Mapping[str, Predictions], images: Images) -> Predictions:
-        inputs: dict[str, Any] = {**learnt, **out_of_fold}
+        inputs: dict[str, Any] = dict(learnt)
         for name, own in said.items():
             planes = own.probabilities if isinstance(own, ProbableLabelMaps) else None
             inputs[name] = planes if takes_probabilities else own
@@ -266,17 +266,15 @@ def _fusion_of_folds(task: Task, known: Mapping[str, Any]) -> Fuse:
     return fuse_folds
 
 
-def _learnt(
-    known: Mapping[str, Any], names: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The inputs with calibrators in place of what these are learnt on, and what is left of it."""
+def _learnt(known: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The inputs, with calibrators in place of what these are learnt on."""
     settings: PickedSettings = known["settings"]
     taken = chosen_settings(settings, names, known.get("choice"))
     if "folds" in known or calibration_of(taken) == "none":
-        return dict(known), {}
+        return dict(known)
     given, out_of_fold = split_out_of_fold(known)
     train = given.pop("train")
-    return {**given, "calibrators": calibrators_for(taken, train, out_of_fold)}, {}
+    return {**given, "calibrators": calibrators_for(taken, train, out_of_fold)}
 
 
 def _annotations_of(images: Images) -> Annotations:

@@ -240,7 +240,7 @@ def test_an_unreadable_picture_is_named(
 
 
 def test_a_folder_that_is_no_checkpoint_is_named(pictures: LabeledImages, tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match=r"no weights\.pth"):
+    with pytest.raises(BackendError, match=r"no checkpoint\.json"):
         backend_for("mmdet").predict(Checkpoint(tmp_path), images_of(pictures))
 
 

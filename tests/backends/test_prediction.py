@@ -135,15 +135,15 @@ def test_images_in_memory_are_predicted_as_their_files_again_and_again(
     assert_same(few.predict(nowhere), plain, atol=1e-5)
 
 
-def assert_same(one: Predictions, other: Predictions, atol: float = 0.0) -> None:
-    assert len(one) > 0
-    if isinstance(one, LabelMaps):
-        for image_id in one:
-            np.testing.assert_array_equal(one[image_id], other[image_id])  # type: ignore[index]
+def assert_same(first: Predictions, other: Predictions, atol: float = 0.0) -> None:
+    assert len(first) > 0
+    if isinstance(first, LabelMaps):
+        for image_id in first:
+            np.testing.assert_array_equal(first[image_id], other[image_id])  # type: ignore[index]
         return
-    assert isinstance(one, pd.DataFrame)
+    assert isinstance(first, pd.DataFrame)
     assert isinstance(other, pd.DataFrame)
-    pd.testing.assert_frame_equal(one, other, rtol=0, atol=atol)
+    pd.testing.assert_frame_equal(first, other, rtol=0, atol=atol)
 
 
 def test_a_device_that_is_not_there_is_said(trained: dict[str, Checkpoint]) -> None:

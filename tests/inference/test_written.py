@@ -55,7 +55,7 @@ def test_images_are_numbered_by_name_and_keep_their_objects(predicted):
 
 
 def test_coco_json_is_read_back(predicted, tmp_path):
-    path = OUTPUTS["coco"].write(predicted, tmp_path / "out")
+    path = OUTPUTS["coco"].thing.write(predicted, tmp_path / "out")
     read = read_coco(path)
     assert len(read.images) == 3
     red = read.annotations[read.annotations["image_id"] == 1].iloc[0]
@@ -67,8 +67,8 @@ def test_coco_json_is_read_back(predicted, tmp_path):
 
 def test_masks_of_coco_json_are_the_regions_of_the_label_maps(photos, tmp_path):
     predicted = predict(photos, Parts(tmp_path / "parts", "one"), "seg")
-    read = read_coco(OUTPUTS["coco"].write(predicted, tmp_path / "out"))
-    maps = OUTPUTS["maps"].write(predicted, tmp_path / "out")
+    read = read_coco(OUTPUTS["coco"].thing.write(predicted, tmp_path / "out"))
+    maps = OUTPUTS["maps"].thing.write(predicted, tmp_path / "out")
     label_map = cv2.imread(str(maps / "d.png"), cv2.IMREAD_UNCHANGED)
     assert (label_map == 2).sum() == 300
     painted = np.zeros_like(label_map)
@@ -81,16 +81,16 @@ def test_masks_of_coco_json_are_the_regions_of_the_label_maps(photos, tmp_path):
 
 
 def test_csv_and_parquet_hold_a_row_an_object(predicted, tmp_path):
-    csv = pd.read_csv(OUTPUTS["csv"].write(predicted, tmp_path / "out"))
+    csv = pd.read_csv(OUTPUTS["csv"].thing.write(predicted, tmp_path / "out"))
     assert csv[["file_name", "category"]].value_counts().to_dict() == {
         ("d.png", "blue"): 2, ("d.png", "red"): 1, ("a.png", "red"): 1
     }  # fmt: skip
-    parquet = pd.read_parquet(OUTPUTS["parquet"].write(predicted, tmp_path / "out"))
+    parquet = pd.read_parquet(OUTPUTS["parquet"].thing.write(predicted, tmp_path / "out"))
     assert parquet["score"].tolist() == predicted.objects["score"].tolist()
 
 
 def test_the_summary_counts_and_measures_each_category_on_each_image(predicted, tmp_path):
-    table = pd.read_csv(OUTPUTS["summary"].write(predicted, tmp_path / "out"))
+    table = pd.read_csv(OUTPUTS["summary"].thing.write(predicted, tmp_path / "out"))
     assert table.set_index("file_name").loc["b/c.png", "objects"] == 0
     last = table.set_index("file_name").loc["d.png"]
     assert (last["objects"], last["blue: count"], last["blue: area"]) == (3, 2, 300)
@@ -104,7 +104,7 @@ def test_the_summary_counts_and_measures_each_category_on_each_image(predicted, 
 @pytest.mark.parametrize("task", ["det", "seg"])
 def test_images_are_drawn_on_where_something_was_found(task, photos, tmp_path):
     predicted = predict(photos, Parts(tmp_path / "parts", "one"), task)
-    path = OUTPUTS["images"].write(predicted, tmp_path / "out")
+    path = OUTPUTS["images"].thing.write(predicted, tmp_path / "out")
     assert sorted(str(own.relative_to(path)) for own in path.rglob("*.jpg")) == [
         "a.jpg", "b/c.jpg", "d.jpg"
     ]  # fmt: skip

@@ -59,6 +59,7 @@ def project_with_sample(folder: Path) -> Path:
     images = data / "01_raw/sample/images"
     Image.fromarray(np.full((60, 80, 3), 200, np.uint8)).save(images / "<b>bold<<b>.png")
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / "secret.png")
+    (images / "linked.png").symlink_to(folder / "secret.png")
     (images / "broken.png").write_bytes(b"not a PNG")
     test = read_tables(data / "03_primary/test")
     write_tables(_joined(hostile_pool(), test), data / "03_primary/pool")
@@ -192,8 +193,8 @@ def _add_study(folder: Path, test: Annotations) -> None:
 
 
 def hostile_pool() -> Annotations:
-    """Three images: one whose names hold HTML, one outside the folder, one that is broken."""
-    names = ["<b>bold<<b>.png", "../../../../secret.png", "broken.png"]
+    """Three images: one whose names hold HTML, a link that leads outside, one that is broken."""
+    names = ["<b>bold<<b>.png", "linked.png", "broken.png"]
     images = pd.DataFrame({"image_id": [1, 2, 3], "file_name": names, "width": 80, "height": 60})
     rows = pd.DataFrame(
         {"annotation_id": [1, 2], "image_id": [1, 1], "category_id": [5, 6], "area": [200.0, 1800]}

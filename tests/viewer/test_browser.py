@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from recycling.annotations import read_tables
 from recycling.predictions import BoxFormat, to_submission
 from viewer.clicks import choose
+from viewer.conftest import SECONDS
 from viewer.drawn import HOSTILE, project_with_sample
 
 
@@ -46,13 +47,23 @@ def test_images_are_chosen_by_category_and_each_choice_has_a_link(page):
 
 
 def test_thumbnails_are_made_once(page, project):
-    page.goto("/?set=test.annotations")
-    page.wait_for_load_state("networkidle")
+    served = []
+    page.on("response", lambda answer: "/images/" in answer.url and served.append(answer.url))
+
+    def load(visit):
+        served.clear()
+        visit()
+        for _ in range(4 * SECONDS):
+            if len(served) >= 48:
+                return
+            page.wait_for_timeout(1000)
+        pytest.fail(f"{len(served)} of 48 images of a page were served")
+
     kept = project / "data/02_intermediate/thumbnails"
+    load(lambda: page.goto("/?set=test.annotations"))
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.jpg")}
     assert len(before) >= 48
-    page.reload()
-    page.wait_for_load_state("networkidle")
+    load(page.reload)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -105,7 +116,7 @@ def test_an_image_is_found_by_name_and_what_is_not_there_is_said(page):
         ("/?set=test.annotations&fold=99", "fold=99: there are "),
         ("/image?set=test.annotations&id=1", "test.annotations: no image 1"),
         ("/image?set=test.annotations&id=20001&annotation=5", "annotation=5: not on image 20001"),
-        ("/image?set=pool.annotations&id=2", "secret.png: lies outside"),
+        ("/image?set=pool.annotations&id=2", "linked.png: lies outside"),
     ],
 )
 def test_a_wrong_address_is_answered_in_one_line(page, asked, said):

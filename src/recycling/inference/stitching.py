@@ -134,28 +134,30 @@ def _lies_in(part: Mapping[str, float], box: Mapping[str, float]) -> bool:
     return bool(_shared(inner, outer)[0, 0] >= INSIDE * _area(inner)[0])
 
 
-def _belong(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+def _belong(first: Mapping[str, float], other: Mapping[str, float]) -> bool:
     """Whether an edge lies between two parts of one object."""
-    across = (one["cut_right"] and other["cut_left"]) or (one["cut_left"] and other["cut_right"])
-    along = (one["cut_bottom"] and other["cut_top"]) or (one["cut_top"] and other["cut_bottom"])
-    x, y = _overlap(one, other, "x"), _overlap(one, other, "y")
+    across = (first["cut_right"] and other["cut_left"]) or (
+        first["cut_left"] and other["cut_right"]
+    )
+    along = (first["cut_bottom"] and other["cut_top"]) or (first["cut_top"] and other["cut_bottom"])
+    x, y = _overlap(first, other, "x"), _overlap(first, other, "y")
     return bool((across and x > 0 and y >= ALONG) or (along and y > 0 and x >= ALONG))
 
 
-def _overlap(one: Mapping[str, float], other: Mapping[str, float], axis: str) -> float:
+def _overlap(first: Mapping[str, float], other: Mapping[str, float], axis: str) -> float:
     """What two boxes share of one axis, of what both cover."""
     low, high = f"{axis}_min", f"{axis}_max"
-    shared = min(one[high], other[high]) - max(one[low], other[low])
-    return shared / (max(one[high], other[high]) - min(one[low], other[low]))
+    shared = min(first[high], other[high]) - max(first[low], other[low])
+    return shared / (max(first[high], other[high]) - min(first[low], other[low]))
 
 
-def _union(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+def _union(first: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
     """The box around two parts; what cuts it is what cut the part that ends there."""
-    union = {**one, "score": max(one["score"], other["score"])}
+    union = {**first, "score": max(first["score"], other["score"])}
     for side, better in (("x_min", min), ("y_min", min), ("x_max", max), ("y_max", max)):
-        union[side] = better(one[side], other[side])
+        union[side] = better(first[side], other[side])
     for side, cut in zip(BOX, _CUT, strict=True):
-        ends = [part for part in (one, other) if part[side] == union[side]]
+        ends = [part for part in (first, other) if part[side] == union[side]]
         union[cut] = all(part[cut] for part in ends)
     return union
 

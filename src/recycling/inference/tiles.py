@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from recycling.backends import Images, LoadedModel
 from recycling.backends.shared.model import Task
@@ -31,10 +31,9 @@ from recycling.predictions import (
     ProbabilityPlanes,
     ProbableLabelMaps,
 )
-from recycling.registry import Settings
 
 
-class Tiles(Settings):
+class Tiles(BaseModel, frozen=True, extra="forbid"):
     """How large images are cut.
 
     Attributes:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unicodedata import normalize
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,10 +24,11 @@ from recycling.annotations import (
     write_pascal_voc,
 )
 
-# Letters, marks, numbers, punctuation, symbols and spaces: what XML can hold.
+# Letters, marks, numbers, punctuation, symbols and spaces: what XML can hold; composed (NFC), as
+# the reader gives them.
 NAMES = (
     st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=8)
-    .map(str.strip)
+    .map(lambda name: normalize("NFC", name).strip())
     .filter(bool)
 )
 

@@ -139,6 +139,17 @@ def test_a_class_is_a_whole_number_however_it_is_written(folders, number):
     assert read_yolo(*folders).annotations["category_id"].tolist() == [1]
 
 
+def test_a_class_is_the_number_that_a_computer_reads(folders):
+    (folders[0] / "a.txt").write_text("1e-999 0.5 0.5 0.5 0.5\n")
+    assert read_yolo(*folders).annotations["category_id"].tolist() == [0]
+
+
+@pytest.mark.parametrize("number", ["1.5", "1e999"])
+def test_a_class_that_is_no_whole_number_is_refused(folders, number):
+    (folders[0] / "a.txt").write_text(f"{number} 0.5 0.5 0.5 0.5\n")
+    assert "1 x " in refused(folders)
+
+
 def test_a_class_number_of_any_length_in_data_yaml_is_one_line(folders):
     folders[2].write_text(f"names: {{{'9' * 900}: Glass}}")
     said = refused(folders)

@@ -15,6 +15,8 @@ from PIL import Image, ImageFile
 
 from annotations import image_cases
 from recycling.annotations import ImageCache, ImageFolder, check_images
+from recycling.annotations.images import facts
+from recycling.limits import Limits
 
 images_table = partial(image_cases.images_table, width=16, height=12)
 
@@ -132,9 +134,9 @@ def test_what_was_too_large_is_opened_once_the_limit_allows_it_and_not_before(
         assert opened() == expected
 
 
-def test_what_pillow_refuses_is_opened_once_pillow_allows_it(folder, cache, monkeypatch):
+def test_what_is_too_large_is_opened_once_the_limit_allows_it(folder, cache, monkeypatch):
     with monkeypatch.context() as strict:
-        strict.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+        strict.setenv("RECYCLING_LIMITS", Limits(max_pixels=50).model_dump_json())
         checks = check_images(images_table(*ALL), folder, cache=cache)
         assert checks["problem"].tolist() == ["too_large"] * 3
     assert check_images(images_table(*ALL), folder, cache=cache)["problem"].isna().all()
@@ -250,6 +252,7 @@ def test_what_an_interrupted_run_has_seen_is_kept(folder, cache, opened, monkeyp
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Image, "ID", [*Image.ID, "INTERRUPT"])
+    monkeypatch.setattr(facts, "FORMATS", (*facts.FORMATS, "INTERRUPT"))
     monkeypatch.setitem(Image.OPEN, "INTERRUPT", (Interrupt, lambda start: start[:4] == b"STOP"))
     (folder.path / "b.bmp").write_bytes(b"STOP")
     with pytest.raises(KeyboardInterrupt):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from recycling.annotations import ANNOTATIONS, Annotations, write_coco
-from recycling.inference.outputs.core import output
+from recycling.inference.outputs.core import OUTPUTS
 from recycling.inference.parts import Predicted
+from recycling.registry import Settings
 
 
-@output("coco")
+@OUTPUTS.add("coco", Settings)
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``coco.json``: images, annotations of ``source`` "pseudo", categories.
 

@@ -1,4 +1,4 @@
-"""The forms that predictions are written in: one file each, entered by a decorator."""
+"""The forms that predictions are written in: one file each, in a registry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from recycling.backends.shared.model import Task
 from recycling.inference.core import InferenceError
 from recycling.inference.parts import Predicted
 from recycling.names import loosely
+from recycling.registry import Registry
 
 Write = Callable[[Predicted, Path], Path]
 """Writes predictions into a folder, and says which file or folder they are."""
@@ -29,23 +30,8 @@ class Output:
     tasks: tuple[Task, ...] = ("cls", "det", "seg")
 
 
-OUTPUTS: dict[str, Output] = {}
+OUTPUTS: Registry[Output] = Registry("form of predictions", Output)
 """The forms by name."""
-
-
-def output(name: str, tasks: Sequence[Task] = ("cls", "det", "seg")) -> Callable[[Write], Write]:
-    """A decorator that makes a function a form to write in.
-
-    Args:
-        name: What a user calls it.
-        tasks: Those that have it.
-    """
-
-    def add(write: Write) -> Write:
-        OUTPUTS[name] = Output(write, tuple(tasks))
-        return write
-
-    return add
 
 
 def outputs_of(names: Sequence[str], task: Task) -> dict[str, Output]:
@@ -54,12 +40,12 @@ def outputs_of(names: Sequence[str], task: Task) -> dict[str, Output]:
     Raises:
         InferenceError: There is no such form, or the task does not have it.
     """
-    own = sorted(known for known, each in OUTPUTS.items() if task in each.tasks)
+    own = sorted(known for known in OUTPUTS if task in OUTPUTS[known].thing.tasks)
     for name in names:
         if name not in own:
             what = f"not for {task}" if name in OUTPUTS else "no such form"
             raise InferenceError(f"--formats {name}: {what}; there are {', '.join(own)}")
-    return {name: OUTPUTS[name] for name in names}
+    return {name: OUTPUTS[name].thing for name in names}
 
 
 def file_names(names: Sequence[str], suffix: str) -> list[str]:

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from recycling.files import new_folder, write_image
-from recycling.inference.outputs.core import file_names, output
+from recycling.inference.outputs.core import OUTPUTS, file_names
 from recycling.inference.outputs.tables import named
 from recycling.inference.parts import Predicted
 from recycling.inference.sources import decoded_together
 from recycling.progress import track
+from recycling.registry import Settings
 from recycling.reporting.layout import MIN_SIDE, RgbImage, stacked
 from recycling.reporting.overlays import label_legend, with_boxes, with_labels
 
@@ -20,7 +21,7 @@ LARGEST = 2048
 """Pixels of the longer side of a drawn image at most: larger ones are shrunk."""
 
 
-@output("images")
+@OUTPUTS.add("images", Settings)
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``images/``, JPEG files named as their images; those that are gone are left out.
 

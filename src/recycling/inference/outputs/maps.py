@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from recycling.files import new_folder, write_image
-from recycling.inference.outputs.core import file_names, output
+from recycling.inference.outputs.core import OUTPUTS, file_names
 from recycling.inference.parts import Predicted
 from recycling.progress import track
+from recycling.registry import Settings
 
 
-@output("maps", ["seg"])
+@OUTPUTS.add("maps", Settings, tasks=("seg",))
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``label_maps/``, files named as their images.
 

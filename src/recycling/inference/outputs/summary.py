@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from recycling.files import new_file
-from recycling.inference.outputs.core import output
+from recycling.inference.outputs.core import OUTPUTS
 from recycling.inference.parts import Predicted
+from recycling.registry import Settings
 
 
-@output("summary")
+@OUTPUTS.add("summary", Settings)
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``summary.csv``.
 

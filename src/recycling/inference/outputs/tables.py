@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from recycling.files import new_file
-from recycling.inference.outputs.core import output
+from recycling.inference.outputs.core import OUTPUTS
 from recycling.inference.parts import Predicted
+from recycling.registry import Settings
 
 
-@output("csv")
+@OUTPUTS.add("csv", Settings)
 def write_csv(predicted: Predicted, folder: Path) -> Path:
     """Write ``objects.csv``: names instead of numbers, and no masks.
 
@@ -26,7 +27,7 @@ def write_csv(predicted: Predicted, folder: Path) -> Path:
     return path
 
 
-@output("parquet")
+@OUTPUTS.add("parquet", Settings)
 def write_parquet(predicted: Predicted, folder: Path) -> Path:
     """Write ``objects.parquet``: every column, numbers as they were predicted.
 

@@ -289,11 +289,13 @@ def _section(
 
 def _check_sizes(name: str, entries: Sequence[Any], faults: Faults) -> None:
     """Stop before an entry is taken apart that would fill the memory."""
-    for number, entry in enumerate(entries):
-        if type(entry) is Raw and len(memoryview(entry)) > LARGEST_ENTRY:
-            kind = f"more than {LARGEST_ENTRY >> 20} MB, remove it or simplify its polygons"
-            faults.add(kind, f"{name}[{number}]")
-            faults.raise_if_any()
+    if not entries or type(entries[0]) is not Raw:
+        return
+    sizes = [len(memoryview(entry)) for entry in entries]
+    if max(sizes) > LARGEST_ENTRY:
+        kind = f"more than {LARGEST_ENTRY >> 20} MB, remove it or simplify its polygons"
+        faults.add(kind, f"{name}[{sizes.index(max(sizes))}]")
+        faults.raise_if_any()
 
 
 def _plain(value: Any) -> Any:
