@@ -19,6 +19,9 @@ SMALL = SampleSettings(image_size=128, train_images=100, pool_images=12, test_im
 KEPT = {"train": 36, "pool": 6, "test": 8}
 """How many images of each part a run is told of."""
 
+NAMED = 90_000
+"""Annotations of higher ids are planted, and the project's cleaning rules name them."""
+
 FIRST = {"cls": "resnet18", "det": "yolox", "seg": "fcn"}
 """Each with its student; detectron2's detector is with them where it is installed."""
 
@@ -69,10 +72,11 @@ def cut_chain(project: Path) -> Path:
 
 
 def _keep(path: Path, n_images: int) -> None:
-    """Let a COCO file know of its first images alone."""
+    """Let a COCO file know of its first images alone, and of those that the cleaning rules name."""
     coco = json.loads(path.read_text())
-    coco["images"] = coco["images"][:n_images]
-    kept = {image["id"] for image in coco["images"]}
+    kept = {image["id"] for image in coco["images"][:n_images]}
+    kept |= {each["image_id"] for each in coco["annotations"] if each["id"] > NAMED}
+    coco["images"] = [image for image in coco["images"] if image["id"] in kept]
     coco["annotations"] = [each for each in coco["annotations"] if each["image_id"] in kept]
     path.write_text(json.dumps(coco))
 
