@@ -119,6 +119,14 @@ def test_the_best_model_for_small_objects_is_named_though_another_is_better_over
     assert said[1].startswith("detection: final is the best ensemble for small objects")
 
 
+def test_an_ensemble_that_is_the_best_by_another_name_does_not_come_second_to_it():
+    sizes = {"final": {"small": 0.4}, "searched": {"small": 0.4}, "average": {"small": 0.3}}
+    scores = {**SCORES, "sizes": sizes, "others": {"searched": 0.6, "average": 0.5}}
+    page = Page(run_report(RUN, Results(summary={"det": scores}), {}, {}, {}, {}))
+    (said,) = [item for item in page.items if "best ensemble for small" in item]
+    assert said.endswith("0.400 of them; then average (0.300).")
+
+
 def test_what_the_ensemble_gets_wrong_is_said_by_class(results):
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
     wrong = "detection: the final ensemble is worst at Battery (0.10), Glass (0.40), Metal (0.90)."

@@ -28,6 +28,7 @@ WARMUP_FACTOR = 0.01
 """Where a warm-up begins, as a share of the learning rate, unless a recipe or an option says so."""
 
 CANNOT = {
+    "backbone": "remove it",
     "devices": "remove it",
     "mosaic_off_epochs": "remove it, it has no mosaic",
     "score_weights": f"remove it, or use one of the {SCORE_WEIGHTS_OF}",

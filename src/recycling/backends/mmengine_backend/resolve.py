@@ -18,6 +18,7 @@ from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
+from recycling.backends.mmengine_backend.settings.backbone import set_backbone
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
 from recycling.backends.mmengine_backend.settings.dropout import set_dropout
 from recycling.backends.mmengine_backend.settings.encoder import set_encoder
@@ -125,6 +126,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     )
     set_running(config, model)
     set_encoder(config, model)
+    set_backbone(config, model)
     set_dropout(config, model)
     set_loss(config, model, data)
     set_freeze(config, model)

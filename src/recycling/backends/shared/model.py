@@ -121,6 +121,11 @@ class Model(Settings):
         description="masks only: the classifier of torchvision that a U-Net sees with; with "
         "pretrained: default it starts from its weights on ImageNet",
     )
+    backbone: str | None = Field(
+        default=None,
+        description="what a recipe on timm sees with: a network of timm by its name; with "
+        "pretrained: default it starts from timm's own weights",
+    )
     anchors: Anchors | Literal["proposed"] | None = Field(
         default=None, description="given, or proposed from the training data's boxes"
     )
@@ -159,7 +164,8 @@ class Model(Settings):
     devices: int = Field(default=1, ge=1, description="processes, each with a GPU where there are")
     pretrained: str = Field(
         default="none",
-        description="'none', 'default' (the recipe's own), a path or URL, or 'model:NAME'",
+        description="'none', 'default' (the recipe's own), a path or URL, 'package:NAME' (an "
+        "installed package that holds a file of weights), or 'model:NAME'",
     )
     pretrained_elsewhere: bool = Field(
         default=False, description="a file of weights was trained on none of these images"

@@ -66,6 +66,7 @@ OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 
 NEWER = frozenset(
     {
+        "backbone",
         "data",
         "dropout",
         "encoder",
