@@ -18,6 +18,7 @@ from recycling.cli.compare import compare
 from recycling.cli.core import catalog_of, context_of, one_line_errors
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.predict import predict
+from recycling.cli.score import score
 from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
@@ -41,7 +42,7 @@ def cli() -> None:
     """Commands of this project."""
 
 
-for _command in (experiments, compare, noise, study, tune, view, predict):
+for _command in (experiments, score, compare, noise, study, tune, view, predict):
     cli.add_command(_command)
 
 
