@@ -127,15 +127,9 @@ def predictor_of(
 
 
 def _exported(path: Path, loading: Loading) -> Predictor:
-    predictor = onnx_predictor(path, batch_size=loading.batch_size)
-    if loading.tiles is None:
-        return predictor
-    if predictor.task == "seg":
-        raise InferenceError(
-            f"--tiles: {path} gives labels, and tiles are put together by probabilities; predict "
-            "with the model that was exported"
-        )
-    return tiled(predictor, loading.tiles)
+    tiles = loading.tiles
+    predictor = onnx_predictor(path, batch_size=loading.batch_size, probabilities=tiles is not None)
+    return predictor if tiles is None else tiled(predictor, tiles)
 
 
 def task_of(name: str, plan: Plan | None) -> Task:
