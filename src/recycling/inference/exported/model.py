@@ -232,10 +232,12 @@ _Batch = tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]
 def is_exported(name: str) -> bool:
     """Whether a name that predicts is that of an exported file.
 
+    A model is an ONNX file, an ensemble a JSON file that names some.
+
     >>> is_exported("exported/det.yolox.fold0.onnx"), is_exported("det.yolox")
     (True, False)
     """
-    return Path(name).suffix.lower() == ".onnx"
+    return Path(name).suffix.lower() in (".onnx", ".json")
 
 
 def onnx_predictor(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,34 +13,16 @@ from typing import Any, cast
 import pandas as pd
 from kedro.io import DataCatalog
 
-from recycling.annotations import CATEGORIES, Annotations
-from recycling.backends import Checkpoint, Images, LoadedModel, backend_for
+from recycling.backends import Checkpoint, LoadedModel, backend_for
 from recycling.backends.shared.model import Task
-from recycling.ensembling import calibration_of, fuse
-from recycling.inference import Fuse, InferenceError, Predictor, Tiles, tiled
+from recycling.inference import InferenceError, Predictor, Tiles, tiled
 from recycling.inference.exported import is_exported, onnx_predictor
-from recycling.pipelines.calibrating import split_out_of_fold
 from recycling.pipelines.ensembling import ranker
-from recycling.pipelines.fusing import (
-    calibrators_for,
-    chosen_settings,
-    fuser,
-    fusion_inputs,
-    image_sizes,
-    used_members,
-)
-from recycling.pipelines.out_of_fold import common_images, joined_tables, probabilities_key
-from recycling.plan import FUSION, EnsemblePlan, Member, Plan, TrainingPlan
+from recycling.pipelines.fusing import fusion_inputs, used_members
+from recycling.plan import FUSION, EnsemblePlan, Plan, TrainingPlan
 from recycling.plan.parameters import nearest
-from recycling.predictions import Predictions, ProbableLabelMaps
-from recycling.pseudo_labels import (
-    PseudoLabeling,
-    Thresholds,
-    choose_thresholds,
-    grade_boxes,
-    grade_crops,
-)
-from recycling.registry import PickedSettings
+from recycling.predictors.ensembles import ensemble_predictor, is_ensemble, write_ensemble
+from recycling.predictors.fusing import categories_of, fusion_of
 
 _NAME = re.compile(r"(?P<task>cls|det|seg)\.(?P<name>\w+(?:\.fold(?:\d+|_all))?)")
 
@@ -105,8 +87,8 @@ def predictor_of(
     if is_exported(name):
         return _exported(Path(name), loading)
     asked = look_up(name, plan)
-    known = _known(asked, catalog)
-    used = _used(asked, known)
+    known = fusion_inputs_of(asked, catalog)
+    used = used_trainings(asked, known)
     checkpoints = {own.name: _checkpoint(own, catalog) for own in used}
     settings = loading.settings
     if asked.task == "seg" and loading.tiles is not None:
@@ -118,9 +100,9 @@ def predictor_of(
     predictor = Predictor(
         name,
         asked.task,
-        _categories(name, members),
+        categories_of(name, members),
         members,
-        _fusion(asked, known, list(members)),
+        fusion_of(asked.task, known, list(members)),
         _identity(name, checkpoints, known),
     )
     return predictor if loading.tiles is None else tiled(predictor, loading.tiles)
@@ -128,7 +110,8 @@ def predictor_of(
 
 def _exported(path: Path, loading: Loading) -> Predictor:
     tiles = loading.tiles
-    predictor = onnx_predictor(path, batch_size=loading.batch_size, probabilities=tiles is not None)
+    load = ensemble_predictor if is_ensemble(path) else onnx_predictor
+    predictor = load(path, batch_size=loading.batch_size, probabilities=tiles is not None)
     return predictor if tiles is None else tiled(predictor, tiles)
 
 
@@ -143,12 +126,12 @@ def task_of(name: str, plan: Plan | None) -> Task:
         InferenceError: There is no such thing.
     """
     if is_exported(name):
-        return onnx_predictor(Path(name)).task
+        return _exported(Path(name), Loading()).task
     return look_up(name, plan).task
 
 
-def checkpoints_of(name: str, plan: Plan, catalog: DataCatalog) -> dict[str, Checkpoint]:
-    """The trained models behind a name, by names such as ``det.yolox.fold0``.
+def checkpoints_of(name: str, plan: Plan | None, catalog: DataCatalog) -> dict[str, Checkpoint]:
+    """The trained models that have a say in a name, by names such as ``det.yolox.fold0``.
 
     Args:
         name: As of `predictor_of`.
@@ -158,7 +141,34 @@ def checkpoints_of(name: str, plan: Plan, catalog: DataCatalog) -> dict[str, Che
     Raises:
         InferenceError: There is no such thing, or one of them is not trained.
     """
-    return {own.namespace: _checkpoint(own, catalog) for own in look_up(name, plan).trainings}
+    asked = look_up(name, plan)
+    used = used_trainings(asked, fusion_inputs_of(asked, catalog))
+    return {own.namespace: _checkpoint(own, catalog) for own in used}
+
+
+def write_fusion(name: str, plan: Plan | None, catalog: DataCatalog, folder: Path) -> Path | None:
+    """Write how the members behind a name are fused, beside their exported files.
+
+    Args:
+        name: As of `predictor_of`.
+        plan: Of the environment.
+        catalog: Of the environment.
+        folder: Where the files are, called as by `checkpoints_of`.
+
+    Returns:
+        The file; None where one model is all that there is.
+
+    Raises:
+        InferenceError: The fusion learns from labelled images, which are not exported.
+    """
+    asked = look_up(name, plan)
+    known = fusion_inputs_of(asked, catalog)
+    if not known:
+        return None
+    used = used_trainings(asked, known)
+    files = {own.name: folder / f"{own.namespace}.onnx" for own in used}
+    write_ensemble(folder / f"{name}.json", asked.task, known, files)
+    return folder / f"{name}.json"
 
 
 def look_up(name: str, plan: Plan | None) -> Asked:
@@ -199,8 +209,16 @@ def _trainings_in(ensemble: EnsemblePlan) -> tuple[TrainingPlan, ...]:
 # What a run has left ------------------------------------------------------------------------------
 
 
-def _known(asked: Asked, catalog: DataCatalog) -> dict[str, Any]:
-    """The inputs of the fusion but for what members predict, by argument."""
+def fusion_inputs_of(asked: Asked, catalog: DataCatalog) -> dict[str, Any]:
+    """The inputs of the fusion but for what members predict, by argument.
+
+    Args:
+        asked: What is fused.
+        catalog: Of the environment.
+
+    Raises:
+        InferenceError: One of them is not there.
+    """
     members = asked.trainings
     if asked.ensemble is None:
         if len(members) == 1:
@@ -225,8 +243,13 @@ def _loaded(name: str, asked: Asked, catalog: DataCatalog) -> Any:
     return catalog.load(name)
 
 
-def _used(asked: Asked, known: Mapping[str, Any]) -> list[TrainingPlan]:
-    """The trainings that have a say: a search may have left some out."""
+def used_trainings(asked: Asked, known: Mapping[str, Any]) -> list[TrainingPlan]:
+    """The trainings that have a say: a search may have left some out.
+
+    Args:
+        asked: What is fused.
+        known: See `fusion_inputs_of`.
+    """
     names = [own.name for own in asked.trainings]
     if "choice" in known:
         names = used_members(names, known["settings"], known["choice"])
@@ -242,19 +265,6 @@ def _checkpoint(training: TrainingPlan, catalog: DataCatalog) -> Checkpoint:
     return checkpoint
 
 
-def _categories(name: str, members: Mapping[str, LoadedModel]) -> pd.DataFrame:
-    """What the members know, which has to be the same."""
-    known = {own: list(map(dict, member.categories)) for own, member in members.items()}
-    first = next(iter(known))
-    for own, categories in known.items():
-        if categories != known[first]:
-            raise InferenceError(
-                f"{name}: {first} and {own} know different categories; train them again"
-            )
-    table = pd.DataFrame(known[first]).assign(supercategory="", extra=None)
-    return CATEGORIES.conform(table, where=f"categories of {name}")
-
-
 def _identity(name: str, checkpoints: Mapping[str, Checkpoint], known: Mapping[str, Any]) -> str:
     """A hash of all that says what is predicted."""
     facts = {own: checkpoint.facts for own, checkpoint in checkpoints.items()}
@@ -266,119 +276,3 @@ def _identity(name: str, checkpoints: Mapping[str, Checkpoint], known: Mapping[s
 
 def _as_text(value: Any) -> str:
     return str(value.to_csv() if isinstance(value, pd.DataFrame) else value.model_dump_json())
-
-
-# Fusion -------------------------------------------------------------------------------------------
-
-
-def _fusion(asked: Asked, known: Mapping[str, Any], names: Sequence[str]) -> Fuse | None:
-    """How the members' predictions become one, as the run fuses those of the test images."""
-    if not known:
-        return None
-    if asked.ensemble is None:
-        return _fusion_of_folds(asked.task, known)
-    learnt = _learnt(known, names)
-    function: Callable[..., Predictions] = fuser(asked.ensemble)
-    takes_probabilities = asked.ensemble.takes == "probabilities"
-
-    def fuse_members(said: Mapping[str, Predictions], images: Images) -> Predictions:
-        inputs: dict[str, Any] = dict(learnt)
-        for name, own in said.items():
-            planes = own.probabilities if isinstance(own, ProbableLabelMaps) else None
-            inputs[name] = planes if takes_probabilities else own
-            if planes is not None and asked.ensemble and asked.ensemble.search is not None:
-                inputs[probabilities_key(name)] = planes
-        if asked.task == "seg":
-            inputs["images"] = _annotations_of(images)
-        return function(**inputs)
-
-    return fuse_members
-
-
-def _fusion_of_folds(task: Task, known: Mapping[str, Any]) -> Fuse:
-    ranking = known["ranking"]
-    ranks = dict(zip(ranking["member"].tolist(), ranking["rank"].tolist(), strict=True))
-
-    def fuse_folds(said: Mapping[str, Predictions], images: Images) -> Predictions:
-        sizes = image_sizes(images.table) if task == "seg" else None
-        fused: Predictions = fuse(known["settings"], said, ranks=ranks, sizes=sizes)
-        return fused
-
-    return fuse_folds
-
-
-def _learnt(known: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The inputs, with calibrators in place of what these are learnt on."""
-    settings: PickedSettings = known["settings"]
-    taken = chosen_settings(settings, names, known.get("choice"))
-    if "folds" in known or calibration_of(taken) == "none":
-        return dict(known)
-    given, out_of_fold = split_out_of_fold(known)
-    train = given.pop("train")
-    return {**given, "calibrators": calibrators_for(taken, train, out_of_fold)}
-
-
-def _annotations_of(images: Images) -> Annotations:
-    """The images alone: of what a fusion is given it looks at their sizes."""
-    nothing = pd.DataFrame()
-    return Annotations(images.table, nothing, nothing)
-
-
-# Promises -----------------------------------------------------------------------------------------
-
-
-def promised_thresholds(
-    name: str, plan: Plan | None, catalog: DataCatalog, precision: float
-) -> tuple[Thresholds, PseudoLabeling]:
-    """From which score on boxes, or classes, are right as often as is promised.
-
-    It is learnt as for pseudo-labels, on labelled images that none of the models has seen.
-
-    Args:
-        name: As of `predictor_of`.
-        plan: Of the environment.
-        catalog: Of the environment.
-        precision: The share of right that is promised.
-
-    Returns:
-        The threshold of each category; and the settings of the promise, whose `cap` says of how
-        many on an image it is.
-
-    Raises:
-        InferenceError: There are no predictions to learn it on, or nothing can be promised.
-    """
-    asked = look_up(name, plan)
-    if asked.task == "seg":
-        raise InferenceError(f"--promised-precision: {name} labels pixels, which have no score")
-    truth, predictions = _out_of_fold(asked, catalog)
-    settings = PseudoLabeling.model_validate({"promise": {"precision": precision}})
-    grade = grade_boxes if asked.task == "det" else grade_crops
-    graded = grade(predictions, truth, settings)
-    thresholds = choose_thresholds(graded, truth.categories, settings)
-    if thresholds["threshold"].isna().all():
-        raise InferenceError(
-            f"--promised-precision {precision:g}: it can be promised of no category "
-            f"({thresholds['reason'].iloc[0]}); ask for less, or give a --score-threshold"
-        )
-    return thresholds, settings
-
-
-def _out_of_fold(asked: Asked, catalog: DataCatalog) -> tuple[Annotations, Any]:
-    """What was predicted of labelled images by what has not seen them, and these images."""
-    judges: Sequence[Member] = [judge for own in asked.trainings for judge in own.judged_by]
-    if asked.ensemble is None:
-        keys = {own.name: own.out_of_fold_predictions for own in judges}
-    else:
-        judges = asked.ensemble.judges
-        explained = asked.ensemble.is_explained_out_of_fold
-        keys = {asked.name: f"{asked.name}.explained_predictions"} if explained else {}
-    if not keys or not all(catalog.exists(key) for key in keys.values()):
-        raise InferenceError(
-            f"--promised-precision: of {asked.name} there are no out-of-fold predictions, which it "
-            "is learnt on; give a --score-threshold, or another --with"
-        )
-    tables = {own: catalog.load(key) for own, key in keys.items()}
-    table = next(iter(joined_tables(tables).values()))
-    train, folds = catalog.load("train.annotations"), catalog.load("folds")
-    images = common_images(train, folds, [own.name for own in judges])
-    return train.of_images(images["image_id"]), table
