@@ -22,6 +22,7 @@ BENCHMARKS = (
     "loaders",
     "viewer",
     "tiles",
+    "serving",
 )
 
 LONG = ("worlds", "samples")

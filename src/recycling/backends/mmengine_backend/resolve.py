@@ -31,11 +31,8 @@ from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
 from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
-from recycling.backends.shared.model import Model
+from recycling.backends.shared.model import MAX_BOXES, Model
 from recycling.backends.shared.settings import Schedule
-
-MAX_BOXES = 100
-"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
 
 FLIP: dict[str, list[dict[str, Any]]] = {
     "cls": [{"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"}],

@@ -31,6 +31,12 @@ BACKENDS_OF: dict[str, tuple[str, ...]] = {
     "seg": ("mmseg",),
 }
 
+MAX_BOXES = 100
+"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
+
+MAX_SIDE_OF_LOGITS = 1024
+"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
+
 SCORE_THRESHOLD = 0.01
 """What a detector's boxes score at least where a user says nothing."""
 
@@ -131,6 +137,16 @@ class Model(Settings):
     )
     freeze: int | None = Field(
         default=None, ge=0, description="first stages of the backbone that do not learn"
+    )
+    fold_norms: bool = Field(
+        default=False,
+        description="the backbone's batch norms keep the statistics of the weights it starts from, "
+        "and are folded into its convolutions: the same, sooner",
+    )
+    channels_last: bool | None = Field(
+        default=None,
+        description="the order of images in memory: channels last, or first; what is faster if not "
+        "set",
     )
     ema: float | None = Field(
         default=None, gt=0, lt=1, description="average the weights; the old average's share"
@@ -237,6 +253,13 @@ class Model(Settings):
             raise ValueError(
                 f"probabilities is for masks; task {self.task!r} gives its scores anyway"
             )
+        if self.fold_norms and self.pretrained == "none":
+            raise ValueError(
+                "fold_norms keeps the statistics of the weights to start from, and pretrained is "
+                "'none'; leave one of them out"
+            )
+        if self.fold_norms and self.devices > 1:
+            raise ValueError("fold_norms is for one device; leave it or devices out")
         if self.pretrained_sha256 is not None and self.pretrained == "none":
             raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
         if self.snapshots is not None:
