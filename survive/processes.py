@@ -17,7 +17,7 @@ from survive.mechanisms import MECHANISMS
 LONGEST = 3600.0
 """Seconds after which a run hangs."""
 
-WORKERS_LIVE_ON = 12.0
+WORKERS_LIVE_ON = 60.0
 """Seconds after which all processes of a run that is gone have to be gone too."""
 
 
