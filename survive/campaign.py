@@ -140,6 +140,5 @@ def _expected(stop: Stop) -> set[int]:
     if stop.kind == WORKER:
         return {0, 1}
     if stop.signals[0] == signal.SIGINT:
-        # Click calls an interrupt an abort, with 1.
-        return {0, 1, INTERRUPTED, -signal.SIGINT} if len(stop.signals) > 1 else {0, INTERRUPTED}
+        return {0, INTERRUPTED}
     return {0, -stop.signals[0]}
