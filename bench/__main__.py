@@ -22,6 +22,7 @@ BENCHMARKS = (
     "loaders",
     "viewer",
     "tiles",
+    "cluster",
 )
 
 LONG = ("worlds", "samples")

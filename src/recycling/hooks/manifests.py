@@ -341,7 +341,9 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one."""
         if len(self.lines) < MOST_WARNINGS:
-            self.lines[" ".join(record.getMessage().split())] = None
+            # Of a worker, without its name: the next run may give the node to another one.
+            said = getattr(record, "said", None) or record.getMessage()
+            self.lines[" ".join(said.split())] = None
 
 
 def _is_kept(dataset: Any) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kedro.config import OmegaConfigLoader
 from pydantic import Field, ValidationError
 
 from recycling.backends import Resources
-from recycling.plan.parameters import ParameterError, faults
+from recycling.plan.parameters import ParameterError, faults, source_of
 from recycling.registry import Settings
 from recycling.runners.keep_going import ClusterError
 
@@ -38,16 +40,17 @@ class Cluster(Settings):
     )
 
     @classmethod
-    def read(cls, parameters: Mapping[str, Any]) -> Cluster:
-        """The section `dask` of the parameters.
+    def read(cls, config: OmegaConfigLoader) -> Cluster:
+        """The parameter `dask` of a configuration.
 
         Raises:
             ParameterError: It holds what is not known.
         """
         try:
-            return cls.model_validate(parameters.get("dask") or {})
+            return cls.model_validate(config["parameters"].get("dask") or {})
         except ValidationError as error:
-            raise ParameterError(faults(error, "dask", cls)) from error
+            where = f"{source_of('dask', config)}: dask"
+            raise ParameterError(faults(error, where, cls)) from error
 
 
 @contextmanager
@@ -64,31 +67,44 @@ def connected(settings: Cluster) -> Iterator[Client]:
             f'DaskRunner: {error}; install the extra: pip install ".[dask]"'
         ) from error
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    if settings.address is None:
-        with (
-            LocalCluster(
-                n_workers=settings.workers or os.cpu_count(),
-                threads_per_worker=1,
-                memory_limit=None,
-                resources=settings.resources.amounts,
-                silence_logs=logging.ERROR,
-                dashboard_address=":0",
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+    if settings.address is not None:
+        with _answering(settings.address) as client:
             yield client
         return
-    is_file = "://" not in settings.address
+    processors = os.cpu_count() or 1
+    workers = settings.workers or processors
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=None,
+            resources=settings.resources.amounts,
+            env={"OMP_NUM_THREADS": threads},
+            silence_logs=logging.ERROR,
+            dashboard_address=":0",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _answering(address: str) -> Client:
+    """Connect to a scheduler.
+
+    Raises:
+        ClusterError: None answers there.
+    """
+    from distributed import Client
+
+    is_file = "://" not in address
     try:
-        client = (
-            Client(scheduler_file=settings.address, timeout=_SECONDS)
-            if is_file
-            else Client(settings.address, timeout=_SECONDS)
-        )
+        if is_file and not Path(address).exists():  # Dask would wait for it
+            raise FileNotFoundError(address)
+        there = {"scheduler_file": address} if is_file else {"address": address}
+        return Client(**there, timeout=_SECONDS)
     except (OSError, ValueError) as error:
         raise ClusterError(
-            f"dask.address: {settings.address}: no scheduler answers there; start one: "
-            "dask scheduler, or leave address out"
+            f"dask: address: {address}: no scheduler answers there; start one with dask scheduler, "
+            "or leave address out"
         ) from error
-    with client:
-        yield client

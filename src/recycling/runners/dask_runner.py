@@ -72,7 +72,7 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
         if self._context is None or hook_manager is None or run_id is None:
             raise ClusterError("DaskRunner: runs a project: kedro run --runner DaskRunner")
         hook_manager.add_hookspecs(WorkerSpecs)
-        settings = Cluster.read(self._context.config_loader["parameters"])
+        settings = Cluster.read(cast(OmegaConfigLoader, self._context.config_loader))
         self._sent = _sent(self._context, self._names, pipeline, catalog, run_id, settings)
         self._settings = settings
         super()._run(pipeline, catalog, hook_manager, run_id)
@@ -236,8 +236,9 @@ def _sent(
 
 
 def _show(event: tuple[float, dict[str, Any]]) -> None:
-    """Log here what a worker has logged."""
+    """Log here what a worker has logged, after its name; `said` is that without it."""
     _, told = event
-    own = logging.getLogger(told["name"])
-    if own.isEnabledFor(told["level"]):
-        own.log(told["level"], "%s: %s", told["by"], told["line"])
+    extra = {"said": told["line"]}
+    logging.getLogger(told["name"]).log(
+        told["level"], "%s: %s", told["by"], told["line"], extra=extra
+    )

@@ -33,6 +33,8 @@ from recycling.stopping import Stopped, ask_to_stop
 
 logger = logging.getLogger(__name__)
 
+_STARTED_IN = Path.cwd()
+
 KEPT_IN_MEMORY = 16
 """Datasets without a catalog entry that a worker keeps; of those before, it makes again."""
 
@@ -50,31 +52,32 @@ class RunOnWorker(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Log to the run's screen and to Dask's own pages."""
-        self.worker, self.own = worker, find_kedro_project(Path.cwd())
+        self.worker = worker
         configure_logging(self.sent.logging)
         if self.sent.is_alone:  # the run shows it
             logging.getLogger().handlers.clear()
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self.handlers = [_ToTheRun(worker, self.name), worker._deque_handler]
-        for handler in self.handlers:
-            logging.getLogger("recycling").addHandler(handler)
+        self.handler = _ToTheRun(worker, self.name)
+        logging.getLogger().addHandler(self.handler)
+        logging.getLogger("recycling").addHandler(worker._deque_handler)
 
     def teardown(self, worker: Worker) -> None:
         """Leave the worker to other runs."""
-        for handler in self.handlers:
-            logging.getLogger("recycling").removeHandler(handler)
+        logging.getLogger().removeHandler(self.handler)
+        logging.getLogger("recycling").removeHandler(worker._deque_handler)
 
     def session(self) -> Session:
         """What a session of Kedro would have made: anew, where the last node was another run's."""
         global _session
         if _session is not None and _session.sent.run_id == self.sent.run_id:
             return _session
-        if self.worker.state.nthreads != 1:
+        if (threads := self.worker.state.nthreads) != 1:
             raise ClusterError(
-                f"{called(self.worker)}: has {self.worker.state.nthreads} threads; start one worker "
-                "for each node that is to run: dask worker ... --nthreads 1 --nworkers N"
+                f"{called(self.worker)}: has {threads} threads, and nodes do not share a process; "
+                "start workers with one each: dask worker ... --nthreads 1"
             )
-        sent = self.sent if self.own is None else self.sent.seen_from(self.own)
+        own = find_kedro_project(_STARTED_IN)
+        sent = self.sent if own is None else self.sent.seen_from(own)
         _session = Session.of(sent, self.worker)
         return _session
 
@@ -114,7 +117,9 @@ class _ToTheRun(logging.Handler):
         self.worker, self.topic = worker, topic
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on one line, and the traceback where there is one."""
+        """Hand on one line, and the traceback where there is one; not what Dask says of itself."""
+        if record.name.startswith("distributed"):
+            return
         told = {"name": record.name, "level": record.levelno, "line": self.format(record)}
         self.worker.log_event(self.topic, told | {"by": called(self.worker)})
 
