@@ -19,7 +19,7 @@ import recycling
 SOURCE = Path(recycling.__file__).parents[1]
 TRAININGS = ("a", "b")
 EPOCHS = 6
-PATIENCE = 120.0
+PATIENCE = 180.0
 
 FILES = {
     "pyproject.toml": """
@@ -169,7 +169,7 @@ class Run:
 
     def end(self) -> tuple[int, str]:
         """Wait for it: its exit status, and what it has printed."""
-        output, _ = self.process.communicate(timeout=PATIENCE)
+        output, _ = self.process.communicate(timeout=3600)
         return self.process.returncode, output
 
     def wait_for_epoch(self, training: str, epoch: int) -> str:

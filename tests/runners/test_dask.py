@@ -71,6 +71,7 @@ def test_separate_processes_in_separate_folders_make_the_bytes_of_the_default_ru
     assert epochs(project, "a") == list(range(EPOCHS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, EPOCHS - 1])
 def test_a_node_whose_worker_is_killed_goes_on_elsewhere_from_its_last_epoch(
     tmp_path, expected, epoch
@@ -88,9 +89,10 @@ def test_a_node_whose_worker_is_killed_goes_on_elsewhere_from_its_last_epoch(
     assert len(trained) <= EPOCHS + 1  # the epoch that was under way
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_only_thought_dead_saves_nothing_more(tmp_path, expected):
     project = small_project(tmp_path / "lead")
-    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s"}
+    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "15s"}
     with small_cluster(tmp_path / "cluster", project, "w1", "w2", **ttl) as cluster:
         on(cluster, project)
         run = start(project, *ON_DASK)
@@ -108,6 +110,7 @@ def test_a_worker_that_was_only_thought_dead_saves_nothing_more(tmp_path, expect
     assert json.loads(state.read_text())["epoch"] == EPOCHS
 
 
+@pytest.mark.slow
 def test_a_run_whose_scheduler_has_ended_is_continued_by_any_runner(tmp_path, expected):
     project = small_project(tmp_path / "lead")
     with small_cluster(tmp_path / "cluster", project, "w1", "w2") as cluster:
@@ -124,6 +127,7 @@ def test_a_run_whose_scheduler_has_ended_is_continued_by_any_runner(tmp_path, ex
     assert len(epochs(project, "a")) <= EPOCHS + 2
 
 
+@pytest.mark.slow
 def test_what_does_not_need_a_failed_node_is_done_and_told_as_ever(tmp_path):
     project = small_project(tmp_path / "lead", training={"epochs": 1, "seconds": 0, "fails": True})
     told = []
@@ -138,6 +142,7 @@ def test_what_does_not_need_a_failed_node_is_done_and_told_as_ever(tmp_path):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_a_node_waits_for_a_worker_that_has_what_its_tags_ask_for(tmp_path):
     project = small_project(tmp_path / "lead")
     tags = {"TAGS": "gpu-1 memory-2GB"}
@@ -152,6 +157,7 @@ def test_a_node_waits_for_a_worker_that_has_what_its_tags_ask_for(tmp_path):
     assert run.holder("a.train") == run.holder("b.train") == "rich"
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_run_nodes_are_refused_in_one_line(tmp_path):
     project = small_project(tmp_path / "lead")
     elsewhere = small_project(tmp_path / "elsewhere")
@@ -171,6 +177,7 @@ def test_workers_that_cannot_run_nodes_are_refused_in_one_line(tmp_path):
         assert "Error: threads: has 2 threads" in printed
 
 
+@pytest.mark.slow
 def test_workers_started_in_clones_use_those_where_data_is_one_folder(tmp_path, expected):
     shared = small_project(tmp_path / "shared") / "data"
     clones = [small_project(tmp_path / name) for name in ("lead", "clone1", "clone2")]
@@ -187,6 +194,7 @@ def test_workers_started_in_clones_use_those_where_data_is_one_folder(tmp_path, 
     assert [outputs(clone) for clone in clones] == [{}, {}, {}]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_epochs_under_way_on_the_workers(tmp_path, expected):
     project = small_project(tmp_path / "lead")
     with small_cluster(tmp_path / "cluster", project, "w1", "w2") as cluster:
