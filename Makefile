@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz graph view bench fuzz survive ship clean
+.PHONY: help install sample demo pseudo test test-slow lint docs viz view serve bench fuzz survive ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ $(VENV)/.mmcv: $(VENV)/.torch
 
 $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 	@echo "Installing the project and its other libraries: a few minutes"
-	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[dev]"
+	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[train,export,serve,dev]"
 	@$(BIN)/python -c "from recycling.ensembling import compile_kernels; compile_kernels()"
 	@touch $@
 
@@ -81,17 +81,23 @@ lint: install ## Mend what ruff can mend, then check style, types and layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: install ## Build the site: site/index.html
+# Kedro-Viz asks Google for a font; without it, the browser's own is taken.
+docs: install ## Build the site: site/index.html, with the graph in site/graph
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@$(BIN)/kedro viz build --include-previews
+	@sed -i '/fonts\.g/d' build/index.html && mv build site/graph
 
 viz: install ## Open the graph in Kedro-Viz
 	@$(BIN)/kedro viz run
 
-graph: install ## Build the graph as a site of plain files in build/
-	@$(BIN)/kedro viz build --include-previews
-
 view: install ## Look at images, predictions, mistakes and experiments in the browser
 	@$(BIN)/kedro view
+
+# What is served: make serve WITH=data/06_models/exported/det.yolox.fold0.onnx
+WITH ?= det.final
+
+serve: install ## Serve WITH (det.final): a page to drop a photograph on, and an API
+	@$(BIN)/kedro serve --with $(WITH)
 
 bench: install ## Print every benchmark, against its peer
 	@$(BIN)/python -m bench all

@@ -23,6 +23,7 @@ BENCHMARKS = (
     "viewer",
     "tiles",
     "cluster",
+    "serving",
 )
 
 LONG = ("worlds", "samples")

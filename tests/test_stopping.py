@@ -24,6 +24,9 @@ from recycling.runners import KeepGoingRunner, KeepGoingThreadRunner, RunStopped
 
 RUNNERS = [KeepGoingRunner, KeepGoingThreadRunner]
 
+STOPPED = 3
+"""Ends a process whose run has said that it stopped."""
+
 
 def waiting(folder: Path) -> str:
     while not (folder / "go").exists():
@@ -99,7 +102,7 @@ def run(folder: Path, runner: AbstractRunner, work: Callable[[Path], str]) -> in
         runner.run(pipeline, catalog, _create_hook_manager())
     except RunStoppedError as error:
         print(error)
-        return error.exit_code
+        return STOPPED
     return 0
 
 
@@ -110,7 +113,7 @@ def test_ctrl_c_once_ends_the_step_keeps_it_and_says_how_to_go_on(tmp_path, runn
     assert not terminal.has_ended()
     (tmp_path / "go").touch()
     status, printed = terminal.end()
-    assert status == 130
+    assert status == STOPPED
     assert (tmp_path / "first").read_text() == "made"
     assert not (tmp_path / "second").exists()
     assert "stopped, as asked, after 1 of 2 steps; the same command with" in printed
@@ -131,5 +134,5 @@ def test_processes_that_a_step_has_started_end_their_work_as_well(tmp_path):
     terminal = begin(tmp_path, KeepGoingRunner, with_workers)
     terminal.press()
     status, printed = terminal.end()
-    assert status == 130, printed
+    assert status == STOPPED, printed
     assert (tmp_path / "first").read_text() == "made"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from survive.events import DONE, NODE, WORKER, WRITES, Event
+from survive.events import DONE, NODE, WORKER, WRITES, Event, Stop, watch
 from survive.mechanisms import MECHANISMS
 from survive.outcome import faults, overlaps
 from survive.points import draw
 from survive.writers import faults_of_writers
+
+from fingerprints.small_project import Project
+from recycling.runners import KeepGoingRunner, RunStoppedError
+from recycling.stopping import INTERRUPTED
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,6 +76,46 @@ def test_two_runs_that_write_an_output_at_the_same_time_are_found():
     assert overlaps([one, [Event(NODE, "a", 1.5), Event(DONE, "a", 3.0)]]) == [
         "a: two runs ran it at the same time"
     ]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a small run that is left alone makes."""
+    project = Project(tmp_path_factory.mktemp("alone"))
+    project.run()
+    return made(project)
+
+
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [*((step, signal.SIGKILL) for step in WRITES),
+     ("written", signal.SIGTERM), ("written", signal.SIGINT)],
+)  # fmt: skip
+def test_a_small_run_stopped_in_a_write_ends_as_one_that_was_not(tmp_path, alone, step, number):
+    project = Project(tmp_path / "stopped")
+    if (child := os.fork()) == 0:
+        try:
+            stop = Stop(step, "data/fused.json", (number,))
+            watch(project.folder, tmp_path / "events", stop)
+            project.run(runner=KeepGoingRunner(), manifests=True)
+        except RunStoppedError:
+            os._exit(INTERRUPTED)
+        finally:
+            os._exit(1)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended == (INTERRUPTED if number == signal.SIGINT else -number)
+    assert not (project.folder / "data/submission.csv").exists()
+    assert project.run(runner=KeepGoingRunner(), manifests=True)[-1] == "submit"
+    assert made(project) == alone
+    assert not [path for path in project.folder.rglob(".*") if path.suffix == ".unfinished"]
+
+
+def made(project: Project) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(project.folder)): path.read_bytes()
+        for path in (project.folder / "data").rglob("*")
+        if path.is_file() and not {".made", "08_reporting"} & {*path.parts}
+    }
 
 
 def campaign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
@@ -17,6 +18,7 @@ from recycling.backends import Checkpoint, Images, LoadedModel, backend_for
 from recycling.backends.shared.model import Task
 from recycling.ensembling import calibration_of, fuse
 from recycling.inference import Fuse, InferenceError, Predictor, Tiles, tiled
+from recycling.inference.exported import is_exported, onnx_predictor
 from recycling.pipelines.calibrating import split_out_of_fold
 from recycling.pipelines.ensembling import ranker
 from recycling.pipelines.fusing import (
@@ -81,7 +83,7 @@ class Asked:
 
 
 def predictor_of(
-    name: str, plan: Plan, catalog: DataCatalog, loading: Loading | None = None
+    name: str, plan: Plan | None, catalog: DataCatalog, loading: Loading | None = None
 ) -> Predictor:
     """Load what a name means, once, to predict with it again and again.
 
@@ -90,8 +92,8 @@ def predictor_of(
     alone: by the default method of its task.
 
     Args:
-        name: `det.final`, `det.yolox` or `det.yolox.fold0`.
-        plan: Of the environment.
+        name: `det.final`, `det.yolox`, `det.yolox.fold0`, or the path of an exported file.
+        plan: Of the environment; None where exported files alone are named.
         catalog: Of the environment.
         loading: How models are loaded; None for as in training.
 
@@ -100,6 +102,8 @@ def predictor_of(
         BackendError: A checkpoint cannot be used.
     """
     loading = loading or Loading()
+    if is_exported(name):
+        return _exported(Path(name), loading)
     asked = look_up(name, plan)
     known = _known(asked, catalog)
     used = _used(asked, known)
@@ -122,7 +126,48 @@ def predictor_of(
     return predictor if loading.tiles is None else tiled(predictor, loading.tiles)
 
 
-def look_up(name: str, plan: Plan) -> Asked:
+def _exported(path: Path, loading: Loading) -> Predictor:
+    predictor = onnx_predictor(path, batch_size=loading.batch_size)
+    if loading.tiles is None:
+        return predictor
+    if predictor.task == "seg":
+        raise InferenceError(
+            f"--tiles: {path} gives labels, and tiles are put together by probabilities; predict "
+            "with the model that was exported"
+        )
+    return tiled(predictor, loading.tiles)
+
+
+def task_of(name: str, plan: Plan | None) -> Task:
+    """What is predicted by a model, an ensemble or an exported file.
+
+    Args:
+        name: As of `predictor_of`.
+        plan: Of the environment.
+
+    Raises:
+        InferenceError: There is no such thing.
+    """
+    if is_exported(name):
+        return onnx_predictor(Path(name)).task
+    return look_up(name, plan).task
+
+
+def checkpoints_of(name: str, plan: Plan, catalog: DataCatalog) -> dict[str, Checkpoint]:
+    """The trained models behind a name, by names such as ``det.yolox.fold0``.
+
+    Args:
+        name: As of `predictor_of`.
+        plan: Of the environment.
+        catalog: Of the environment.
+
+    Raises:
+        InferenceError: There is no such thing, or one of them is not trained.
+    """
+    return {own.namespace: _checkpoint(own, catalog) for own in look_up(name, plan).trainings}
+
+
+def look_up(name: str, plan: Plan | None) -> Asked:
     """What a name means.
 
     Args:
@@ -132,6 +177,8 @@ def look_up(name: str, plan: Plan) -> Asked:
     Raises:
         InferenceError: There is no such thing, or a file is among its members.
     """
+    if plan is None or is_exported(name):
+        raise InferenceError(f"{name}: an exported file; name the model that was exported")
     trainings = [own for own in plan.trainings if own.study is None]
     names = [f"{own.task}.{own.name}" for own in plan.ensembles]
     names += [own.namespace for own in trainings]
@@ -287,7 +334,7 @@ def _annotations_of(images: Images) -> Annotations:
 
 
 def promised_thresholds(
-    name: str, plan: Plan, catalog: DataCatalog, precision: float
+    name: str, plan: Plan | None, catalog: DataCatalog, precision: float
 ) -> tuple[Thresholds, PseudoLabeling]:
     """From which score on boxes, or classes, are right as often as is promised.
 

@@ -175,7 +175,7 @@ def _of_mmengine(recipe: RecipeFacts) -> tuple[int, list[str]]:
 
     from recycling.backends.mmengine_backend import session
     from recycling.backends.mmengine_backend.data.training_set import TrainingSet
-    from recycling.backends.mmengine_backend.pretrained import official_weights
+    from recycling.backends.mmengine_backend.pretrained import official_weights, url_of_timm
     from recycling.backends.mmengine_backend.resolve import resolve
 
     classes = [str(number) for number in range(N_CLASSES[recipe.task])]
@@ -192,7 +192,10 @@ def _of_mmengine(recipe: RecipeFacts) -> tuple[int, list[str]]:
     urls = []
     for name in names:
         scheme, _, rest = name.partition("://")
-        urls.append(schemes[scheme]()[rest] if scheme in schemes else name)
+        if scheme == "timm":
+            urls.append(url_of_timm(rest))
+        else:
+            urls.append(schemes[scheme]()[rest] if scheme in schemes else name)
     return sum(weights.numel() for weights in network.parameters()), urls
 
 

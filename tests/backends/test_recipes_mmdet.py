@@ -45,6 +45,7 @@ PARAMETERS = {
     "efficientdet_d4": 20_561_675,
     "faster_rcnn_r50": 41_394_306,
     "fcos_r18_narrow": 984_290,
+    "fcos_timm": 3_682_515,
     "htc_r50": 77_186_970,
     "retinanet_r18_narrow": 1_047_822,
     "retinanet_swin_tiny": 37_006_456,
@@ -103,7 +104,10 @@ WEIGHTS = {
     "yolox_s": f"{ZOO}/yolox/yolox_s_",
     "yolox_x": f"{ZOO}/yolox/yolox_x_",
 }
-"""How the address of a recipe's own weights begins; the narrow ones and YOLOv5 have none."""
+"""How the address of a recipe's own weights begins; the narrow ones and YOLOv5 have none.
+
+timm's are in `test_timm`.
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -60,13 +60,15 @@ PARAMETERS = {
     "squeezenet1_1": 731_730,
     "swin_base": 86_761_674,
     "swin_tiny": 27_533_196,
+    "timm": 3_394_066,
 }
 """Of each recipe's network with eighteen classes."""
 
 NARROW = ("resnet18_narrow", "resnetv1d18_narrow")
 """Nobody has published weights of these."""
 
-ZOO = [recipe for recipe in PARAMETERS if recipe not in NARROW]
+ZOO = [recipe for recipe in PARAMETERS if recipe not in (*NARROW, "timm")]
+"""Those whose configs name weights; timm's are in `test_timm`."""
 
 IN_TORCHVISION = {
     "convnext_tiny": "convnext_tiny",

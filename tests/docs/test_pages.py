@@ -153,7 +153,7 @@ def test_the_commands_of_a_page_run(page, finished, tmp_path):
     project = tmp_path / "recycling"
     shutil.copytree(finished, project, symlinks=True)
     taco = os.environ.get("TACO_ROOT")
-    lines = ["set -e", 'make() { command make -o install "$@"; }']
+    lines = ["set -e", 'make() { command make -o install -o sample "$@"; }']
     for name, block in files(page):  # from top to bottom, as a reader goes
         if name is not None:
             folder = Path(name).parent

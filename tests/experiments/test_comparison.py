@@ -66,6 +66,15 @@ def test_classes_are_compared_by_themselves(annotations):
     assert table.loc[("blind", "all"), "p_corrected"] == pytest.approx(min(1, 2 * p))
 
 
+def test_a_side_with_nothing_beside_it_has_scores_and_no_comparison(annotations):
+    truth = crops(annotations, 40)
+    of_seeds = [said(truth, np.arange(40) >= wrong) for wrong in (0, 10)]
+    compared = compare_scores(ACCURACY, truth, {"base": of_seeds})
+    assert compared.table.empty
+    assert not compared.effects
+    assert [score_of_all(own) for own in compared.scores["base"]] == [1.0, 0.75]
+
+
 def test_one_training_a_side_has_an_interval_and_no_verdict(annotations):
     truth = crops(annotations, 40)
     worse = said(truth, np.arange(40) > 9)

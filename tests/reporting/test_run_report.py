@@ -1,6 +1,7 @@
 """The report at the end of a run answers what is asked first, from the numbers of the run."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,22 @@ def test_what_was_run_and_what_came_out_stands_on_top(results):
     assert items[3] == "submissions: detection data/a.csv."
 
 
+def test_what_failed_and_what_was_skipped_for_it_stands_on_top(results):
+    failed = replace(
+        RUN,
+        state="failed",
+        error="the loss is nan (det.fcos.fold0.train failed, 2 that need what failed were skipped)",
+        failed={"det.fcos.fold0.train": "the loss is nan"},
+        skipped=("det.fcos.fold0.predict_test_images", "det.final.fuse"),
+    )
+    items = Page(run_report(failed, results, {}, {}, {}, {})).items
+    assert items[0].endswith("2 steps, 0 outputs were up to date.")
+    assert items[1:3] == [
+        "det.fcos.fold0.train failed: the loss is nan.",
+        "skipped, as it needs what failed: det.fcos.fold0: predict_test_images; det.final: fuse.",
+    ]
+
+
 def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):
     first = "detection: best is the ensemble final, mAP50 0.6000 (0.500 to 0.700)"
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
@@ -100,6 +117,14 @@ def test_the_best_model_for_small_objects_is_named_though_another_is_better_over
         "detection: fcos.fold0 is the best model for small objects: mAP50 0.400 of them; then yolox"
     )
     assert said[1].startswith("detection: final is the best ensemble for small objects")
+
+
+def test_an_ensemble_that_is_the_best_by_another_name_does_not_come_second_to_it():
+    sizes = {"final": {"small": 0.4}, "searched": {"small": 0.4}, "average": {"small": 0.3}}
+    scores = {**SCORES, "sizes": sizes, "others": {"searched": 0.6, "average": 0.5}}
+    page = Page(run_report(RUN, Results(summary={"det": scores}), {}, {}, {}, {}))
+    (said,) = [item for item in page.items if "best ensemble for small" in item]
+    assert said.endswith("0.400 of them; then average (0.300).")
 
 
 def test_what_the_ensemble_gets_wrong_is_said_by_class(results):

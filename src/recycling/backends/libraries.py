@@ -10,6 +10,7 @@ _INSTALL = {
     "mmseg": "pip install onedl-mmsegmentation==1.4.2",
     "detectron2": "see https://detectron2.readthedocs.io/en/latest/tutorials/install.html",
     "effdet": 'pip install ".[efficientdet]"',
+    "timm": 'pip install ".[timm]"',
     "ultralytics": 'pip install ".[yolov5]"',
 }
 

@@ -17,7 +17,9 @@ from kedro.pipeline import Pipeline
 from recycling.cli.compare import compare
 from recycling.cli.core import catalog_of, context_of, one_line_errors
 from recycling.cli.experiments import experiments, noise, study
+from recycling.cli.export import export
 from recycling.cli.predict import predict
+from recycling.cli.serve import serve
 from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
@@ -41,7 +43,7 @@ def cli() -> None:
     """Commands of this project."""
 
 
-for _command in (experiments, compare, noise, study, tune, view, predict):
+for _command in (experiments, compare, noise, study, tune, view, predict, export, serve):
     cli.add_command(_command)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors
+from recycling.cli.core import log_to_stderr, one_line_errors
+from recycling.cli.place import Place, place_of
 
 if TYPE_CHECKING:
     from recycling.inference import Predictor
@@ -30,7 +31,9 @@ SHOWN = 10
 @click.command()
 @env_option
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--with", "name", required=True, help="det.final, det.yolox or det.yolox.fold0.")
+@click.option(
+    "--with", "name", required=True, help="det.final, det.yolox, det.yolox.fold0, a file.onnx."
+)
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
 @click.option("--formats", help=f"Of coco, csv, parquet, maps, images, summary; {FORMATS}.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")
@@ -57,8 +60,8 @@ def predict(env: str | None, paths: tuple[str, ...], name: str, **options: Any) 
         raise InferenceError("give --score-threshold or --promised-precision, not both")
     if asked.promised_precision is not None and not 0 < asked.promised_precision < 1:
         raise InferenceError("--promised-precision: give a number above 0 and below 1")
-    with context_of(env) as context:
-        if not _predict(context, paths, name, asked):
+    with place_of(env, [name, *filter(None, [asked.crops_of])]) as place:
+        if not _predict(place, paths, name, asked):
             sys.exit(1)
 
 
@@ -78,25 +81,21 @@ class _Options:
     device: str | None
 
 
-def _predict(context: Any, paths: Sequence[str], name: str, asked: _Options) -> bool:
+def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
     from recycling.inference.outputs import outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
-    from recycling.pipeline_registry import plan_of
-    from recycling.predictors import look_up, promised_thresholds
+    from recycling.predictors import promised_thresholds, task_of
 
-    project = Path(context.project_path)
-    plan, catalog = plan_of(context.config_loader, project), context.catalog
-    task = look_up(name, plan).task
+    task = task_of(name, place.plan)
     outputs = outputs_of(_formats(asked, task), task)
     sources = find_images(paths)
     promise = None
     if asked.promised_precision is not None:
-        promise = promised_thresholds(name, plan, catalog, asked.promised_precision)
-    predictor, proposals = _loaded(name, asked, plan, catalog)
-    data = project / str(context.config_loader["globals"]["data"])
-    folder = asked.to or data / "07_model_output/predicted" / name
+        promise = promised_thresholds(name, place.plan, place.catalog, asked.promised_precision)
+    predictor, proposals = _loaded(name, asked, place.plan, place.catalog)
+    folder = asked.to or place.data / "07_model_output/predicted" / Path(name).name
     parts = Parts(folder / ".parts", _identity(predictor, proposals))
     missing = parts.missing(sources)
     click.echo(f"{len(sources):,} images, {len(sources) - len(missing):,} are predicted already")
@@ -123,13 +122,13 @@ def _loaded(
     """What predicts, and what proposes the boxes that it looks at."""
     from recycling.inference import InferenceError, Tiles
     from recycling.inference.objects import Proposals
-    from recycling.predictors import Loading, look_up, predictor_of
+    from recycling.predictors import Loading, predictor_of, task_of
 
     tiles = None if asked.tiles is None else Tiles(size=asked.tiles, overlap=asked.overlap)
     loading = Loading(asked.device, asked.batch_size, tiles)
     if asked.crops_of is None:
         return predictor_of(name, plan, catalog, loading), None
-    if (look_up(name, plan).task, look_up(asked.crops_of, plan).task) != ("cls", "det"):
+    if (task_of(name, plan), task_of(asked.crops_of, plan)) != ("cls", "det"):
         raise InferenceError("--crops-of: a detector, whose boxes a classifier (--with) looks at")
     whole = Loading(asked.device, asked.batch_size)
     detector = predictor_of(asked.crops_of, plan, catalog, loading)

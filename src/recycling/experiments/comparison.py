@@ -152,7 +152,9 @@ def _table(rows: Sequence[tuple[str, str, float, float, Effect]]) -> Comparisons
                 "p": effect["p"], "kind": _kind(part), "verdict": "",
             }
             for side, part, score, first, effect in rows
-        ]
+        ],
+        # Where nothing is beside the first side, as in a study of seeds alone, there are no rows.
+        columns=[*COMPARISONS.names, "kind"],
     )  # fmt: skip
     frame["p"] = frame["p"].astype("Float64")
     frame["p_corrected"] = np.nan

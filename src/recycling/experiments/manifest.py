@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from recycling.files import write_json
+from recycling.files import clear_leftovers, write_json
 
 FORMAT = 1
 MANIFEST, MADE, KEPT = "manifest.json", "made", "kept"
@@ -218,6 +218,18 @@ class Runs:
         """
         found = sorted(path.parent.name for path in self.path.glob(f"*/{MANIFEST}"))
         return {run_id: self.folder(run_id).read() for run_id in found}
+
+    def clear(self) -> None:
+        """Remove what runs that were killed have left half-written in folders of their own.
+
+        Raises:
+            ExperimentError: A manifest cannot be read.
+        """
+        for path in self.path.glob("*"):
+            folder = self.folder(path.name)
+            # One without a manifest was killed before its first, or begins at this moment.
+            if not (path / MANIFEST).exists() or folder.read().state == "killed":
+                clear_leftovers(path)
 
     def find(self, wanted: str) -> Manifest:
         """The run of that name, id or beginning of an id; `latest`, `latest~1`, and so on.

@@ -12,6 +12,7 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.experiments import by_chain
 from recycling.hooks.report import REPORT, SUMMARY
 from recycling.plan.parameters import shown
 from recycling.runners import NodesFailedError
@@ -58,7 +59,7 @@ class ConsoleHooks:
         if not isinstance(error, NodesFailedError):
             return
         self._list("Failed:", [f"{name}: {why}" for name, why in error.failed.items()])
-        self._list("Skipped, as it needs what failed:", _by_chain(error.skipped))
+        self._list("Skipped, as it needs what failed:", by_chain(error.skipped))
         self._show_report(catalog)
 
     @hook_impl
@@ -94,19 +95,3 @@ class ConsoleHooks:
         report = catalog.get(REPORT) if REPORT in catalog else None
         if isinstance(report, PathDataset) and (path := report.stored) is not None:
             self._console.print(f"Report: {shown(path)}", highlight=False, soft_wrap=True)
-
-
-def _by_chain(names: Sequence[str]) -> list[str]:
-    """The nodes of a chain on one line.
-
-    >>> _by_chain(["cls.resnet18.fold0.train", "cls.resnet18.fold0.predict", "report"])
-    ['cls.resnet18.fold0: train, predict', 'report']
-    """
-    chains: dict[str, list[str]] = {}
-    for name in names:
-        chain, _, step = name.rpartition(".")
-        chains.setdefault(chain, []).append(step)
-    return [
-        f"{chain}: {', '.join(steps)}" if chain else ", ".join(steps)
-        for chain, steps in chains.items()
-    ]

@@ -98,6 +98,7 @@ class ManifestHooks:
         if not isinstance(dataset, RunsDataset) or self._records is None:
             return
         runs = dataset.load()
+        runs.clear()
         self._notebook = _Notebook(catalog)
         self._run = _ManifestOfRun(
             runs.folder(str(run_params.get("run_id") or runs.new_id())),

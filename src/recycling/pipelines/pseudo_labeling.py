@@ -54,6 +54,7 @@ from recycling.pseudo_labels import (
 from recycling.pseudo_labels.masks import Sureness
 from recycling.registry import PickedSettings
 from recycling.reporting import certificate_page, example_images
+from recycling.reporting.overlays import counted
 from recycling.splitting import (
     AdversarialValidation,
     Folds,
@@ -310,12 +311,17 @@ def certifier(labels: PseudoLabelPlan, part: PseudoPart) -> Callable[..., tuple[
         sentences = [
             f"labelled by {', '.join(member.name for member in labels.members)}",
             coverage,
-            f"{len(left_out)} images are left out, as images that students are scored on look like "
-            "them",
+            f"{counted(len(left_out), 'image')} left out because an image that students are scored "
+            "on looks like it",
+            *_kept_promises(certificate),
         ]
         if part.part == "test":
             sentences.append("these are test images: a score on them says nothing of other images")
-        drawn = example_images(examples, asked.images, folder, annotations.categories)
+        # A region of a mask is no object: its box says little of what it shows.
+        objects = None if labels.task == "seg" else known
+        drawn = example_images(
+            examples, asked.images, folder, annotations.categories, objects, settings.iou
+        )
         title = f"Pseudo-labels: {labels.namespace}, {part.part}"
         return certificate, certificate_page(title, certificate, sentences, drawn)
 
@@ -348,6 +354,20 @@ def _coverage(
     if shift["p_value"] is not None and shift["p_value"] < DIFFERENT:
         doubts.append(f"the images differ from the labelled ones ({shift['verdict']})")
     return f"{said}; NOT COVERED: {'; '.join(doubts)}" if doubts else said
+
+
+def _kept_promises(certificate: Certificate) -> list[str]:
+    """How many promises the truth finds kept, where it can tell.
+
+    >>> shares = {"precision": [0.6, 0.6, None], "attained": [0.7, 0.5, None]}
+    >>> _kept_promises(pd.DataFrame(shares))
+    ['the truth can tell of 2 promises: 1 of them kept']
+    """
+    told = certificate[certificate[["precision", "attained"]].notna().all(axis=1)]
+    if told.empty:
+        return []
+    kept = int((told["attained"] >= told["precision"]).sum())
+    return [f"the truth can tell of {counted(len(told), 'promise')}: {kept} of them kept"]
 
 
 def _fused(

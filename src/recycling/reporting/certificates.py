@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from recycling.annotations import BOX, ImageFolder
+from recycling.annotations import BOX, Annotations, ImageFolder
 from recycling.reporting.grids import crop, read_image
 from recycling.reporting.layout import RgbImage, image_grid
 from recycling.reporting.overlays import crop_tile
@@ -63,7 +65,12 @@ def certificate_page(
 
 
 def example_images(
-    examples: pd.DataFrame, images: pd.DataFrame, folder: ImageFolder, categories: pd.DataFrame
+    examples: pd.DataFrame,
+    images: pd.DataFrame,
+    folder: ImageFolder,
+    categories: pd.DataFrame,
+    truth: Annotations | None = None,
+    iou: float = 0.5,
 ) -> list[tuple[str, RgbImage]]:
     """Some predictions, kind by kind: what is in their boxes, under category and score.
 
@@ -72,6 +79,8 @@ def example_images(
         images: Those that they are on.
         folder: Where these are.
         categories: By which they are called.
+        truth: What is on the images; None where nobody knows. Its categories are `categories`.
+        iou: From which on a prediction shows an object of the truth.
     """
     files = images.set_index("image_id")["file_name"]
     names = categories.set_index("category_id")["name"]
@@ -80,10 +89,24 @@ def example_images(
         tiles = [
             crop_tile(
                 crop(read_image(folder, files[row["image_id"]]), [row[side] for side in BOX]),
-                "",
+                _shown_object(row, truth, iou, names) if truth is not None else "",
                 [(names[row["category_id"]], row["score"])],
             )
             for row in rows.to_dict("records")
         ]
         drawn.append((str(kind).capitalize(), image_grid(tiles, 6)))
     return drawn
+
+
+def _shown_object(
+    row: Mapping[Any, Any], truth: Annotations, iou: float, names: pd.Series[str]
+) -> str:
+    """The category of the object that a box shows, or that it shows none."""
+    import supervision as sv
+
+    objects = truth.annotations[truth.annotations["image_id"] == row["image_id"]]
+    box = np.array([[row[side] for side in BOX]])
+    overlaps = sv.box_iou_batch(box, objects[BOX].to_numpy(dtype=np.float64))[0]
+    if not len(overlaps) or overlaps.max() < iou:
+        return "no object"
+    return str(names[objects["category_id"].iloc[overlaps.argmax()]])

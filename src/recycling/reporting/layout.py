@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,7 @@ def text_band(width: int, lines: Sequence[tuple[str, Rgb]]) -> RgbImage:
     band = Image.new("RGB", (width, step * len(lines)), WHITE)
     draw = ImageDraw.Draw(band)
     for row, (text, colour) in enumerate(lines):
-        draw.text((1, row * step + step // 2), text, fill=colour, font=_font(), anchor="lm")
+        draw.text((1, row * step + step // 2), text, fill=colour, font=font(), anchor="lm")
     return np.asarray(band, dtype=np.uint8)
 
 
@@ -146,9 +146,9 @@ def shortened(text: str, width: int) -> str:
     >>> shortened("a name too long for its image", 100)
     'a name to…'
     """
-    if _font().getlength(text) <= width:
+    if font().getlength(text) <= width:
         return text
-    while text and _font().getlength(text + "…") > width:
+    while text and font().getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
@@ -173,7 +173,7 @@ def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> RgbImage:
     x = row = 0
     for name, colour in entries:
         label = shortened(name, width - square - 6)
-        taken = square + 6 + round(_font().getlength(label))
+        taken = square + 6 + round(font().getlength(label))
         if x and x + taken > width:
             x, row = 0, row + 1
         positions.append((x, row * step, label, colour))
@@ -183,7 +183,7 @@ def legend(width: int, entries: Sequence[tuple[str, Rgb]]) -> RgbImage:
     for left, top, label, colour in positions:
         edge = top + (step - square) // 2
         draw.rectangle((left, edge, left + square - 1, edge + square - 1), fill=colour)
-        draw.text((left + square + 6, top + step // 2), label, fill=INK, font=_font(), anchor="lm")
+        draw.text((left + square + 6, top + step // 2), label, fill=INK, font=font(), anchor="lm")
     return np.asarray(band, dtype=np.uint8)
 
 
@@ -253,15 +253,19 @@ def image_grid(panels: Sequence[RgbImage], columns: int, *, margin: int = GAP) -
     return grid
 
 
-def font_path() -> Path:
-    """A font that is there on every machine: Matplotlib brings it."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-
-
 @cache
-def _font() -> FreeTypeFont:
+def font(size: int = _FONT_SIZE) -> FreeTypeFont:
+    """Matplotlib's font, which knows many scripts, or where that is not installed, Pillow's.
+
+    Args:
+        size: Pixels.
+    """
+    from importlib.util import find_spec
+
     from PIL import ImageFont
 
-    return ImageFont.truetype(str(font_path()), _FONT_SIZE)
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        return cast("FreeTypeFont", ImageFont.load_default(size))
+    path = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size)

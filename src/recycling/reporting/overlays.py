@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations
 from recycling.predictions import IGNORE, Detections, LabelMap
@@ -20,7 +19,7 @@ from recycling.reporting.layout import (
     RgbImage,
     category_colours,
     display_scale,
-    font_path,
+    font,
     legend,
     readable_on,
     scaled,
@@ -31,13 +30,13 @@ from recycling.reporting.layout import (
     titled,
 )
 
-if TYPE_CHECKING:
-    import supervision as sv
+Corners: TypeAlias = tuple[float, float, float, float]
 
 _BACKGROUND = 0
 _IGNORED: Rgb = (128, 128, 128)
 _OPACITY = 0.6
 _CROP_SIDE = 160
+_LABEL_SIZE, _PADDING = 11, 2  # pixels
 
 
 def overlay_detections(
@@ -170,29 +169,48 @@ def with_boxes(
         categories: Schema `CATEGORIES`; its order gives the colours.
         scale: Of the drawn image; None makes its longer side 384 to 640 pixels long.
     """
-    import supervision as sv
+    from PIL import Image, ImageDraw
 
     scale = scale or display_scale(*image.shape[:2])
-    scene = scaled(image, scale)
-    if not len(boxes):
-        return scene
-    index_of = pd.Series(range(len(categories)), index=categories["category_id"])
-    found = sv.Detections(
-        xyxy=boxes[BOX].to_numpy(dtype=np.float64) * scale,
-        class_id=boxes["category_id"].map(index_of).to_numpy(dtype=np.int64),
+    canvas = Image.fromarray(scaled(image, scale))
+    draw = ImageDraw.Draw(canvas)
+    colours = dict(zip(categories["category_id"], category_colours(len(categories)), strict=True))
+    own = [colours[category_id] for category_id in boxes["category_id"]]
+    corners = (boxes[BOX].to_numpy(dtype=np.float64) * scale).tolist()
+    for box, colour in zip(corners, own, strict=True):
+        draw.rectangle(box, outline=colour, width=2)
+    taken: list[Corners] = []
+    for box, colour, label in zip(corners, own, labels, strict=True):
+        place = _place_of_label(box, font(_LABEL_SIZE).getlength(label), canvas.size, taken)
+        draw.rectangle(place, fill=colour)
+        middle = (place[0] + _PADDING, (place[1] + place[3]) / 2)
+        draw.text(middle, label, fill=readable_on(colour), font=font(_LABEL_SIZE), anchor="lm")
+        taken.append(place)
+    return np.array(canvas)
+
+
+def _place_of_label(
+    box: Sequence[float], width: float, size: tuple[int, int], taken: Sequence[Corners]
+) -> Corners:
+    """Where the label of a box is: above, in or below it, and best where no other label is.
+
+    Args:
+        box: Corners, pixels.
+        width: Of the label's text.
+        size: Width and height of the image, which labels do not leave.
+        taken: Where other labels are.
+    """
+    wide, high = width + 2 * _PADDING, _LABEL_SIZE + 2 * _PADDING
+    left = max(0.0, min(box[0], size[0] - wide))
+    tops = [max(0.0, min(top, size[1] - high)) for top in (box[1] - high, box[1], box[3])]
+    places = [(left, top, left + wide, top + high) for top in tops]
+    return next(
+        (each for each in places if not any(_meet(each, other) for other in taken)), places[0]
     )
-    colours = category_colours(len(categories))
-    palette = _palette(colours)
-    boxed = sv.BoxAnnotator(color=palette, thickness=2).annotate(_swapped(scene), found)
-    annotator = sv.RichLabelAnnotator(
-        color=palette,
-        text_color=_palette([readable_on(colour) for colour in colours]),
-        font_path=str(font_path()),
-        font_size=11,
-        text_padding=2,
-        smart_position=True,
-    )
-    return _swapped(annotator.annotate(boxed, found, labels=list(labels)))
+
+
+def _meet(a: Corners, b: Corners) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def with_labels(
@@ -207,23 +225,18 @@ def with_labels(
         scale: As of `with_boxes`.
     """
     import cv2
-    import supervision as sv
 
     scene = scaled(image, scale or display_scale(*image.shape[:2]))
     height, width = scene.shape[:2]
     labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-    values = [int(value) for value in np.unique(labels) if value != _BACKGROUND]
-    if not values:
-        return scene
-    masks: NDArray[np.bool_] = np.stack([labels == value for value in values])
-    found = sv.Detections(
-        xyxy=sv.mask_to_xyxy(masks),
-        mask=masks,
-        class_id=np.array([len(categories) if value == IGNORE else value - 1 for value in values]),
-    )
-    palette = _palette([*category_colours(len(categories)), _IGNORED])
-    filled = sv.MaskAnnotator(color=palette, opacity=_OPACITY).annotate(_swapped(scene), found)
-    return _swapped(sv.PolygonAnnotator(color=palette, thickness=1).annotate(filled, found))
+    colours = category_colours(len(categories))
+    for value in np.unique(labels[labels != _BACKGROUND]).tolist():
+        colour = _IGNORED if value == IGNORE else colours[value - 1]
+        mask = labels == value
+        scene[mask] = (1 - _OPACITY) * scene[mask] + _OPACITY * np.array(colour)
+        edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(scene, edges, -1, colour)
+    return scene
 
 
 def label_legend(width: int, values: Iterable[int], categories: pd.DataFrame) -> RgbImage:
@@ -282,17 +295,6 @@ def _category_names(table: pd.DataFrame, categories: pd.DataFrame) -> list[str]:
         unknown = table["category_id"][names.isna()].iloc[0]
         raise ValueError(f"no category {unknown} among {', '.join(categories['name'])}")
     return list(names)
-
-
-def _palette(colours: Sequence[Rgb]) -> sv.ColorPalette:
-    import supervision as sv
-
-    return sv.ColorPalette([sv.Color(*colour) for colour in colours])
-
-
-def _swapped(image: RgbImage) -> RgbImage:
-    """RGB to BGR or back: supervision draws on BGR, as OpenCV does."""
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def pixel_agreement(truth: LabelMap, prediction: LabelMap) -> float:

@@ -22,22 +22,25 @@ def study_figure(name: str, metric: str, effects: Comparisons, arms: StudyArms) 
     Args:
         name: Of the study.
         metric: What all are scored by.
-        effects: Of each change.
+        effects: Of each change; none in a study of seeds alone.
         arms: The base first; its score is in the title.
     """
     sides = list(dict.fromkeys(effects["side"]))
     parts = list(dict.fromkeys(effects["of"]))
-    height = 1.1 + 0.28 * max(len(parts), 3)
+    height = 1.5 + 0.28 * max(len(parts), 3) if sides else 0.7
     figure = new_figure(2.2 + 2.6 * max(len(sides), 1), height)
     base = arms.iloc[0]
+    title = f"{name}: base {base['score']:.3f} {metric}"
+    if not sides:
+        spread = "" if pd.isna(base["deviation"]) else f", +- {base['deviation']:.3f} between seeds"
+        figure.suptitle(f"{title}{spread}\nnothing is compared with it", fontsize=10, color=INK)
+        return figure
     figure.suptitle(
-        f"{name}: base {base['score']:.3f} {metric}; 95 % intervals over images and "
-        f"{base['seeds']} seeds; coloured: more than chance, corrected",
+        f"{title}\nintervals: 95 %, over images and {base['seeds']} seeds\n"
+        "coloured: more than chance, corrected",
         fontsize=10,
         color=INK,
     )
-    if not sides:
-        return figure
     axes = figure.subplots(1, len(sides), squeeze=False, sharey=True, sharex=True)[0]
     for axis, side in zip(axes, sides, strict=True):
         own = effects[effects["side"] == side].set_index("of").reindex(parts)

@@ -24,7 +24,7 @@ from kedro.runner.task import Task
 from pluggy import PluginManager
 
 from recycling.errors import has_no_room, line_of, message_for_user
-from recycling.stopping import INTERRUPTED, Stopped, is_asked_to_stop, stops_when_asked
+from recycling.stopping import Stopped, is_asked_to_stop, stops_when_asked
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,12 @@ class ClusterError(RuntimeError):
 class RunStoppedError(RuntimeError):
     """Ctrl-C was pressed: how far the run has come, and how to go on."""
 
-    exit_code = INTERRUPTED
-
 
 class _KeepsGoing(AbstractRunner):
     def _run(
         self,
         pipeline: Pipeline,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:

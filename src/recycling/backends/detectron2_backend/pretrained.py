@@ -63,7 +63,7 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
         fitted = fit(network.state_dict(), found)
         check_fit(fitted, path, name, BACKBONE)
         network.load_state_dict(fitted.weights, strict=False)
-    say_fit(fitted, path, where, name)
+    say_fit(fitted, path, where, name, BACKBONE)
     if "torchvision" in fitted.how:
         _warn_of_strides(network, name)
 

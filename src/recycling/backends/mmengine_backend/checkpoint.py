@@ -8,6 +8,9 @@ from typing import Any
 from recycling.backends.shared.weight_files import read_state
 from recycling.backends.shared.weight_layouts import check_fit, fit, fit_of_library, say_fit
 
+BACKBONE = "backbone."
+"""How the names of a backbone's weights begin."""
+
 
 def read_weights(path: Path, device: Any = "cpu") -> dict[str, Any]:
     """The state dict in a file, or in a checkpoint's folder; no code in it is run.
@@ -53,9 +56,9 @@ def load_pretrained(network: Any, path: Path, name: str) -> None:
     """
     found, where = read_state(path, known=_log_of_mmengine())
     fitted = fit(network.state_dict(), found)
-    check_fit(fitted, path, name, "backbone.")
+    check_fit(fitted, path, name, BACKBONE)
     network.load_state_dict(fitted.weights, strict=False)
-    say_fit(fitted, path, where, name)
+    say_fit(fitted, path, where, name, BACKBONE)
 
 
 def load_official(network: Any, path: Path, name: str) -> None:
@@ -97,4 +100,4 @@ def load_official(network: Any, path: Path, name: str) -> None:
         if tensor.equal(after[key])
     ]
     fitted = fit_of_library(after, missing, other_shape, unused)
-    say_fit(fitted, path, where, name)
+    say_fit(fitted, path, where, name, BACKBONE)

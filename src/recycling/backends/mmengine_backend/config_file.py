@@ -30,10 +30,12 @@ EVALUATING = (
     "mmdet.models.dense_heads.atss_vlfusion_head",
     "mmdet.models.language_models",
     "mmdet.models.task_modules.tracking",
+    "mmpretrain.models.backbones.timm_backbone",
     "mmpretrain.models.classifiers.hugging_face",
     "mmpretrain.models.multimodal",
     "mmpretrain.models.utils.huggingface",
     "mmpretrain.models.utils.tokenizer",
+    "mmseg.models.backbones.timm_backbone",
 )
 """Modules of the libraries that evaluate text, or fetch what others have published and run it."""
 

@@ -11,16 +11,14 @@ from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import read_weights
 from recycling.backends.mmengine_backend.config_file import CONFIG, only_networks, read_config
-from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
-from recycling.backends.mmengine_backend.resolve import MAX_BOXES, first_line
+from recycling.backends.mmengine_backend.memory_format import set_memory_format
+from recycling.backends.mmengine_backend.resolve import first_line
 from recycling.backends.shared.checkpoint_folder import Trained
 from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.failing_step import is_out_of_memory
+from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
 from recycling.backends.shared.settings import TestTimeAugmentation, scaled_side
 from recycling.backends.shared.threads import set_threads
-
-MAX_SIDE_OF_LOGITS = 1024
-"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
 
 FUSE_OVERLAPS = {"type": "nms", "iou_threshold": 0.6}
 """How boxes of several views are fused where the detector itself suppresses none."""
@@ -109,7 +107,11 @@ def load_network(
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
-    use_fastest_memory_format(module)
+    if trained.model.fold_norms:
+        from recycling.backends.mmengine_backend.folded_norms import fold_norms
+
+        fold_norms(module, str(checkpoint.folder))
+    set_memory_format(module, channels_last=trained.model.channels_last)
     set_threads(module, trained.model)
     module.to(checked_device(device))
     return network
@@ -289,12 +291,21 @@ def probabilities_of(module: Any, logits: Any) -> Any:
     Returns:
         (classes, H, W) float32, summing to 1 over the classes.
     """
-    head = module.decode_head
-    last = head if hasattr(head, "num_classes") else head[-1]
     logits = logits.float()
-    if _SCORES_NOT_LOGITS & {kind.__name__ for kind in type(last).__mro__}:
+    if sums_masks(module):
         return logits / logits.sum(dim=0, keepdim=True).clamp_min(1e-12)
     return logits.softmax(dim=0)
+
+
+def sums_masks(module: Any) -> bool:
+    """Whether a segmenter gives sums of the scores of masks, not logits.
+
+    Args:
+        module: The segmenter; its last head says what its numbers are.
+    """
+    head = module.decode_head
+    last = head if hasattr(head, "num_classes") else head[-1]
+    return bool(_SCORES_NOT_LOGITS & {kind.__name__ for kind in type(last).__mro__})
 
 
 def _limit_size(sample: Any) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from recycling.annotations import BOX
 from recycling.backends.core import BackendError, Images
 from recycling.backends.mmengine_backend.network import Network
-from recycling.backends.mmengine_backend.resolve import MAX_BOXES
+from recycling.backends.shared.model import MAX_BOXES
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,

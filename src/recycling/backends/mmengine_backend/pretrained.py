@@ -11,10 +11,12 @@ from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.checkpoint import read_weights
 from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.replaced import replaced
+from recycling.backends.mmengine_backend.settings.backbone import timm_networks
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.weights import find_weights
 
 TORCHVISION = "torchvision://"
+TIMM = "timm://"
 
 
 def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
@@ -25,7 +27,7 @@ def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
         config: The resolved config.
 
     Returns:
-        The file that the settings name, if they name one.
+        The file that the settings name, or that timm has for the recipe's backbone.
 
     Raises:
         BackendError: Some are not there, or are others than their sha256 says.
@@ -35,6 +37,9 @@ def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
     if model.pretrained != "default":
         return find_official(model.pretrained, model.pretrained_sha256)
     official = official_weights(config)
+    of_timm = [name for name in official if name.startswith(TIMM)]
+    if of_timm:
+        return find_official(of_timm[0], model.pretrained_sha256)
     if model.pretrained_sha256 is not None and len(official) > 1:
         raise BackendError(
             f"model {model.recipe!r}: pretrained_sha256 is of one file, but the recipe names "
@@ -47,10 +52,35 @@ def check_weights(model: Model, config: Mapping[str, Any]) -> Path | None:
 
 
 def find_official(where: str, sha256: str | None = None) -> Path:
-    """The file of weights that a config names: as `find_weights`, for ``torchvision://`` too."""
+    """The file of weights that a config names: as `find_weights`, for libraries' names too."""
     if where.startswith(TORCHVISION):
         where = _url_of_torchvision(where.removeprefix(TORCHVISION))
+    elif where.startswith(TIMM):
+        where = url_of_timm(where.removeprefix(TIMM))
     return find_weights(where, sha256)
+
+
+def url_of_timm(name: str) -> str:
+    """Where timm's own weights of a network are; a name that says its sha256 goes before others.
+
+    Args:
+        name: The network's name in timm.
+
+    Raises:
+        BackendError: timm has none.
+    """
+    from huggingface_hub import hf_hub_url
+    from timm import get_pretrained_cfg
+
+    published = get_pretrained_cfg(name)
+    if published is not None and str(published.url).endswith(".pth"):
+        return str(published.url)
+    if published is None or not published.hf_hub_id:
+        raise BackendError(
+            f"pretrained: timm has no weights of {name!r}; choose another backbone, or set "
+            "pretrained: none"
+        )
+    return str(hf_hub_url(published.hf_hub_id, published.hf_hub_filename or "model.safetensors"))
 
 
 def _url_of_torchvision(name: str) -> str:
@@ -63,7 +93,7 @@ def _url_of_torchvision(name: str) -> str:
 
 
 def official_weights(config: Mapping[str, Any]) -> list[str]:
-    """The weights that a recipe's own config names: ``load_from`` and ``Pretrained`` parts.
+    """The weights that a recipe's own config names: ``load_from``, ``Pretrained`` parts, timm's.
 
     Args:
         config: The recipe, read.
@@ -72,7 +102,7 @@ def official_weights(config: Mapping[str, Any]) -> list[str]:
     >>> official_weights({"model": {"backbone": {"init_cfg": initial}}})
     ['torchvision://resnet50']
     """
-    named = [config.get("load_from")]
+    named = [config.get("load_from"), *(TIMM + name for name in timm_networks(config.get("model")))]
     for node in mappings_in(config.get("model")):
         if node.get("type") == "Pretrained":
             named.append(node.get("checkpoint"))

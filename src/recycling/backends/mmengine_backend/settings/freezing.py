@@ -38,6 +38,8 @@ STAGES = {
     # They freeze it with the first stage.
     "mmpretrain.SwinTransformer": _Stages(4, shift=-1, least=1),
     "mmpretrain.ConvNeXt": _Stages(4, least=1),
+    # It knows how many its network has, and freezes what lies before them with the first.
+    "recycling.TimmBackbone": _Stages(99, least=1),
 }
 """The backbones whose frozen stages keep their weights and the statistics of their normalisation.
 

@@ -1,0 +1,98 @@
+"""Whether two predictions of the same images are the same, but for the rounding of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from recycling.annotations import BOX
+from recycling.backends.shared.model import Task
+from recycling.predictions import ClassProbabilities, Detections, LabelMaps, Predictions
+
+TOLERANCE = 1e-4
+"""The most that a score may differ by, a box in shares of a pixel, and labels in shares of all."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two predictions are from one another.
+
+    Attributes:
+        n: Images, boxes or crops that were compared.
+        score: The largest difference of scores or probabilities.
+        box: The largest difference of edges, pixels.
+        labels: The share of boxes that only one has, or of pixels with another label.
+    """
+
+    n: int
+    score: float = 0.0
+    box: float = 0.0
+    labels: float = 0.0
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs by more than `TOLERANCE`."""
+        # A pixel of a box is known to 7 digits, of which a wide image takes 4.
+        return self.score <= TOLERANCE and self.box <= 10 * TOLERANCE and self.labels <= TOLERANCE
+
+    def __str__(self) -> str:
+        """Its figures on one line."""
+        return (
+            f"{self.n:,} compared, scores differ by {self.score:.1e} at most, boxes by "
+            f"{self.box:.1e} pixels, labels in {self.labels:.2%}"
+        )
+
+
+def compare(expected: Predictions, found: Predictions, task: Task) -> Parity:
+    """How far predictions are from those that are expected.
+
+    Args:
+        expected: Of the library.
+        found: Of the exported model.
+        task: What is predicted.
+    """
+    if task == "cls":
+        return _of_classes(cast(ClassProbabilities, expected), cast(ClassProbabilities, found))
+    if task == "det":
+        return _of_boxes(cast(Detections, expected), cast(Detections, found))
+    return _of_maps(cast(LabelMaps, expected), cast(LabelMaps, found))
+
+
+def _of_classes(expected: ClassProbabilities, found: ClassProbabilities) -> Parity:
+    aligned = found.set_index("annotation_id").loc[expected["annotation_id"]].to_numpy()
+    own = expected.set_index("annotation_id").to_numpy()
+    return Parity(len(own), float(np.abs(own - aligned).max(initial=0)))
+
+
+def _of_boxes(expected: Detections, found: Detections) -> Parity:
+    """Boxes are matched by image and category, the nearest ones first."""
+    columns = [*BOX, "score"]
+    others = {key: rows[columns].to_numpy() for key, rows in found.groupby(_WHERE)}
+    score = box = 0.0
+    missing = 0
+    for key, rows in expected.groupby(_WHERE):
+        own, other = rows[columns].to_numpy(), others.pop(key, np.zeros((0, 5)))
+        far = np.abs(own[:, None] - other[None])
+        missing += abs(len(own) - len(other))
+        for row in range(min(len(own), len(other))):
+            nearest = far[row].max(axis=1).argmin()
+            box = max(box, float(far[row, nearest, :4].max()))
+            score = max(score, float(far[row, nearest, 4]))
+            far[:, nearest] = np.inf
+    missing += sum(map(len, others.values()))
+    n = len(expected)
+    return Parity(n, score, box, missing / max(n, 1))
+
+
+_WHERE = ["image_id", "category_id"]
+
+
+def _of_maps(expected: LabelMaps, found: LabelMaps) -> Parity:
+    differing = pixels = n = 0
+    for image_id, own in expected.items():
+        differing += int((own != found[image_id]).sum())
+        pixels += own.size
+        n += 1
+    return Parity(n, labels=differing / max(pixels, 1))

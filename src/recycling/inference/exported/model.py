@@ -1,0 +1,240 @@
+"""An exported model in memory: it predicts by onnxruntime, and needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recycling.annotations import BOX, CATEGORIES
+from recycling.annotations.images.decoding import read_image
+from recycling.backends import BackendError, Images
+from recycling.backends.shared.crops import cut_crop
+from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
+from recycling.errors import one_line
+from recycling.inference.core import InferenceError, Predictor
+from recycling.inference.exported.facts import Exported, read_exported
+from recycling.inference.exported.preparing import batch_of, resized
+from recycling.predictions import (
+    CLASS_PROBABILITIES,
+    DETECTIONS,
+    ClassProbabilities,
+    Detections,
+    LabelMap,
+    LabelMaps,
+    Predictions,
+)
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An exported model in memory.
+
+    Attributes:
+        exported: What its file says about it.
+        session: onnxruntime's.
+        batch_size: Images that are predicted together.
+        identity: The sha256 of its file.
+    """
+
+    exported: Exported
+    session: Any
+    batch_size: int
+    identity: str
+
+    @classmethod
+    def load(cls, path: Path, *, batch_size: int | None = None, threads: int = 0) -> OnnxModel:
+        """Load an exported file.
+
+        Args:
+            path: The file.
+            batch_size: Images that are predicted together; None for as many as in training.
+            threads: Of the processor; 0 for all.
+
+        Raises:
+            InferenceError: There is no such file, it is no ONNX, or this project did not export it.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        try:
+            content = path.read_bytes()
+            session = onnxruntime.InferenceSession(
+                content, options, providers=onnxruntime.get_available_providers()
+            )
+        except OSError as error:
+            raise InferenceError(f"{path}: {error.strerror or error}; check the path") from error
+        except Exception as error:  # onnxruntime has classes of errors of its own
+            raise InferenceError(
+                f"{path}: no ONNX file that onnxruntime can load: {one_line(error)}; export it "
+                "again: kedro export NAME"
+            ) from error
+        exported = read_exported(session.get_modelmeta().custom_metadata_map, str(path))
+        size = batch_size or exported.batch_size
+        return cls(exported, session, size, sha256(content).hexdigest())
+
+    @property
+    def categories(self) -> Sequence[Mapping[str, Any]]:
+        """`category_id` and `name` of each category, in the order of class indices."""
+        return [category.model_dump() for category in self.exported.categories]
+
+    def predict(self, images: Images) -> Predictions:
+        """Predict on `images`, in the project's formats.
+
+        Args:
+            images: What to predict on; for a classifier with `crops`.
+
+        Raises:
+            BackendError: A classifier was given no crops.
+            UnreadableImageError: An image cannot be read.
+        """
+        task = self.exported.task
+        if task == "cls":
+            return self._classes(images)
+        return self._detections(images) if task == "det" else self._label_maps(images)
+
+    def run(self, batch: NDArray[np.float32], *size: int) -> dict[str, NDArray[Any]]:
+        """The network's outputs, by name.
+
+        Args:
+            batch: (N, 3, height, width), see `batch_of`.
+            size: Of a detector, height and width of the images without their padding.
+        """
+        inputs: dict[str, Any] = {"images": batch}
+        if size:
+            inputs["size"] = np.array(size, np.float32)
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, inputs), strict=True))
+
+    def _classes(self, images: Images) -> ClassProbabilities:
+        if images.crops is None:
+            raise BackendError("a classifier looks at crops, and none were given; set Images.crops")
+        names = [category.name for category in self.exported.categories]
+        side, margin = self.exported.image_size, self.exported.margin
+        ids: list[int] = []
+        rows: list[NDArray[np.float32]] = [np.zeros((0, len(names)), np.float32)]
+        crops = images.crops
+        for start in range(0, len(crops), self.batch_size):
+            some = crops.iloc[start : start + self.batch_size]
+            boxes = some[BOX].to_numpy(np.float64).tolist()
+            seen = [
+                cut_crop(_pixels(images, image_id), tuple(box), side, margin)
+                for image_id, box in zip(some["image_id"].tolist(), boxes, strict=True)
+            ]
+            rows.append(self.run(batch_of(seen, self.exported))["probabilities"])
+            ids += some["annotation_id"].tolist()
+        table = pd.DataFrame(np.concatenate(rows), columns=names)
+        table.insert(0, "annotation_id", pd.Series(ids, dtype="int64"))
+        return ClassProbabilities(CLASS_PROBABILITIES.conform(table, where="class probabilities"))
+
+    def _detections(self, images: Images) -> Detections:
+        category_ids = np.array([each.category_id for each in self.exported.categories])
+        tables = [DETECTIONS.empty()]
+        for ids, seen, sizes in self._batches(images):
+            found = self.run(batch_of(seen, self.exported), *seen[0].shape[:2])
+            for row, image_id in enumerate(ids):
+                own = found["image"] == row
+                scores = found["scores"][own].astype(np.float64)
+                kept = np.argsort(-scores, kind="stable")[:MAX_BOXES]
+                kept = kept[scores[kept] >= self.exported.score_threshold]
+                height, width = sizes[row]
+                seen_height, seen_width = seen[row].shape[:2]
+                scale = np.array([seen_width / width, seen_height / height] * 2, np.float32)
+                boxes = (found["boxes"][own][kept] / scale).astype(np.float64)
+                table = pd.DataFrame(boxes.clip(0, [width, height] * 2), columns=BOX)
+                table["image_id"] = image_id
+                table["category_id"] = category_ids[found["labels"][own][kept]]
+                table["score"] = scores[kept]
+                has_area = (table["x_max"] > table["x_min"]) & (table["y_max"] > table["y_min"])
+                tables.append(table[has_area])
+        together = pd.concat([own for own in tables if len(own)] or tables[:1], ignore_index=True)
+        order = {image_id: row for row, image_id in enumerate(images.table["image_id"].tolist())}
+        together = together.iloc[together["image_id"].map(order).argsort(kind="stable")]
+        return Detections(DETECTIONS.conform(together, where="detections"))
+
+    def _label_maps(self, images: Images) -> LabelMaps:
+        # Compressed maps take a few kB an image; a map is drawn at full size when it is asked for.
+        encoded: dict[int, Any] = {}
+        full: dict[int, tuple[int, int]] = {}
+        for ids, seen, sizes in self._batches(images):
+            pixels = self.run(batch_of(seen, self.exported))["pixels"]
+            height, width = seen[0].shape[:2]
+            for row, image_id in enumerate(ids):
+                planes = _resized_planes(pixels[row, :, :height, :width], sizes[row])
+                label_map = planes.argmax(axis=0).astype(np.uint8)
+                encoded[image_id] = cv2.imencode(".png", label_map)[1]
+                full[image_id] = sizes[row][::-1]
+
+        def read(image_id: int) -> LabelMap:
+            label_map = np.asarray(cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED))
+            if label_map.shape[::-1] != full[image_id]:
+                label_map = cv2.resize(
+                    label_map, full[image_id], interpolation=cv2.INTER_NEAREST_EXACT
+                )
+            return np.asarray(label_map, np.uint8)
+
+        return LabelMaps(images.table["image_id"].tolist(), read)
+
+    def _batches(self, images: Images) -> Iterator[_Batch]:
+        """Images of one size go together, because a batch holds one size."""
+        for _, same_size in images.table.groupby(["height", "width"], sort=True):
+            every = same_size["image_id"].tolist()
+            for start in range(0, len(every), self.batch_size):
+                ids = every[start : start + self.batch_size]
+                opened = [_pixels(images, image_id) for image_id in ids]
+                sizes = [(image.shape[0], image.shape[1]) for image in opened]
+                yield ids, [resized(image, self.exported.image_size) for image in opened], sizes
+
+
+_Batch = tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]
+
+
+def is_exported(name: str) -> bool:
+    """Whether a name that predicts is that of an exported file.
+
+    >>> is_exported("exported/det.yolox.fold0.onnx"), is_exported("det.yolox")
+    (True, False)
+    """
+    return Path(name).suffix.lower() == ".onnx"
+
+
+def onnx_predictor(path: Path, *, batch_size: int | None = None, threads: int = 0) -> Predictor:
+    """What an exported file predicts.
+
+    Args:
+        path: The file.
+        batch_size: As of `OnnxModel.load`.
+        threads: As of `OnnxModel.load`.
+
+    Raises:
+        InferenceError: As of `OnnxModel.load`.
+    """
+    model = OnnxModel.load(path, batch_size=batch_size, threads=threads)
+    table = pd.DataFrame(model.categories).assign(supercategory="", extra=None)
+    categories = CATEGORIES.conform(table, where=f"{path}: categories")
+    own = model.exported
+    return Predictor(own.name, own.task, categories, {own.name: model}, identity=model.identity)
+
+
+def _pixels(images: Images, image_id: int) -> NDArray[np.uint8]:
+    if images.pixels is not None:
+        return images.pixels[image_id]
+    (name,) = images.table.loc[images.table["image_id"] == image_id, "file_name"]
+    return read_image(images.folder.path / name)
+
+
+def _resized_planes(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Planes as large as the image, or as `MAX_SIDE_OF_LOGITS` allows; a class a plane."""
+    height, width = size
+    shrink = min(1.0, MAX_SIDE_OF_LOGITS / max(size))
+    target = (width, height) if shrink == 1 else (round(width * shrink), round(height * shrink))
+    return np.stack([cv2.resize(plane, target, interpolation=cv2.INTER_LINEAR) for plane in planes])

@@ -1,0 +1,145 @@
+"""Predicting in batches across requests: what arrives while one is computed is the next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recycling.inference import Predictor, in_memory
+from recycling.inference.objects import Found, find_objects
+from recycling.predictions import LabelMaps
+from recycling.serving.core import Refused
+
+Pixels = NDArray[np.uint8]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The images of one request.
+
+    Attributes:
+        images: Each (H, W, 3) RGB.
+        found: Will be what is on them, numbered from 1.
+    """
+
+    images: Sequence[Pixels]
+    found: Future[Found] = field(default_factory=Future)
+
+
+class Batcher:
+    """A thread that predicts, and a queue before it.
+
+    Args:
+        predictor: Predicts; in this thread alone.
+        batch_size: Images that are predicted together at most; a request with more goes alone.
+        queue: Images that may wait.
+        tell: Is told how many images each batch has.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        batch_size: int,
+        queue: int,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.predictor, self.batch_size, self.queue, self.tell = predictor, batch_size, queue, tell
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=predictor.name, daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Images that wait."""
+        with self._changed:
+            return self._n_waiting()
+
+    def submit(self, images: Sequence[Pixels]) -> Future[Found]:
+        """Let images be predicted.
+
+        Args:
+            images: Each (H, W, 3) RGB.
+
+        Returns:
+            What will be found on them; cancelled, they are not looked at.
+
+        Raises:
+            Refused: The queue is full.
+        """
+        job = _Job(images)
+        with self._changed:
+            if self._closed or self._n_waiting() + len(images) > self.queue:
+                raise Refused(503, f"{self.queue} images wait already; try again later", 1)
+            self._jobs.append(job)
+            self._changed.notify()
+        return job.found
+
+    def close(self) -> None:
+        """Predict what waits, and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _n_waiting(self) -> int:
+        return sum(len(job.images) for job in self._jobs)
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            self._predict(jobs)
+
+    def _next(self) -> list[_Job]:
+        """The next batch, as soon as there is anything; nothing once the queue is closed."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                jobs: list[_Job] = []
+                n = 0
+                while self._jobs and (not jobs or n + len(self._jobs[0].images) <= self.batch_size):
+                    job = self._jobs.popleft()
+                    if job.found.set_running_or_notify_cancel():
+                        jobs.append(job)
+                        n += len(job.images)
+                if jobs or self._closed:
+                    return jobs
+
+    def _predict(self, jobs: Sequence[_Job]) -> None:
+        images = [image for job in jobs for image in job.images]
+        self.tell(len(images))
+        try:
+            found = find_objects(self.predictor, in_memory(images))
+        except Exception as error:
+            if len(jobs) == 1:
+                _LOG.exception("%s cannot predict", self.predictor.name)
+                jobs[0].found.set_exception(error)
+                return
+            for job in jobs:  # one of them may be to blame
+                self._predict([job])
+            return
+        first = 1
+        for job in jobs:
+            job.found.set_result(_part(found, first, len(job.images)))
+            first += len(job.images)
+
+
+def _part(found: Found, first: int, n: int) -> Found:
+    """What was found on some of the images, which are numbered from 1."""
+    objects, maps = found.objects, found.maps
+    own = objects[objects["image_id"].between(first, first + n - 1)]
+    own = own.assign(image_id=own["image_id"] - first + 1).reset_index(drop=True)
+    if maps is None:
+        return Found(own)
+    drawn = {number + 1: maps[first + number] for number in range(n)}
+    return Found(own, LabelMaps(list(drawn), drawn.__getitem__))

@@ -1,0 +1,102 @@
+"""The models of a service, by name and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recycling.inference import Predictor
+from recycling.serving.batching import Batcher
+from recycling.serving.core import Refused, ServingError
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that is served.
+
+    Attributes:
+        predictor: Predicts.
+        batcher: Collects what it predicts on.
+    """
+
+    predictor: Predictor
+    batcher: Batcher
+
+    @property
+    def version(self) -> str:
+        """Tells it from other models of its name: the beginning of a hash."""
+        return self.predictor.identity[:12]
+
+    def described(self) -> dict[str, Any]:
+        """What `/models` says of it."""
+        return {
+            "name": self.predictor.name,
+            "version": self.version,
+            "task": self.predictor.task,
+            "categories": self.predictor.categories["name"].tolist(),
+        }
+
+
+class ServedModels:
+    """The models of a service; the first is taken where none is asked for.
+
+    Args:
+        predictors: The models; of one name the last is taken where no version is asked for.
+        batch_size: Images that are predicted together at most.
+        queue: Images that may wait for each.
+        tell: Is told the name of a model and the images of a batch.
+
+    Raises:
+        ServingError: There is none, or one is there twice.
+    """
+
+    def __init__(
+        self,
+        predictors: Sequence[Predictor],
+        *,
+        batch_size: int,
+        queue: int,
+        tell: Callable[[str, int], None] = lambda *_: None,
+    ) -> None:
+        if not predictors:
+            raise ServingError("no model to serve; name one: --with det.final")
+        identities = [(each.name, each.identity[:12]) for each in predictors]
+        if len(set(identities)) < len(identities):
+            raise ServingError("--with: the same model twice; name each once")
+
+        def teller(name: str) -> Callable[[int], None]:
+            return lambda n: tell(name, n)
+
+        self.models = [
+            Served(
+                each,
+                Batcher(each, batch_size=batch_size, queue=queue, tell=teller(each.name)),
+            )
+            for each in predictors
+        ]
+
+    def find(self, name: str | None, version: str | None) -> Served:
+        """The model that is meant.
+
+        Raises:
+            Refused: There is no such model (404).
+        """
+        name = name or self.models[0].predictor.name
+        own = [each for each in self.models if each.predictor.name == name]
+        if not own:
+            names = ", ".join(dict.fromkeys(each.predictor.name for each in self.models))
+            raise Refused(404, f"no model of that name; there are {names}")
+        if version is None:
+            return own[-1]
+        for each in own:
+            if each.version == version:
+                return each
+        raise Refused(
+            404, f"{name} has no such version; there are {', '.join(e.version for e in own)}"
+        )
+
+    def close(self) -> None:
+        """End their threads."""
+        for each in self.models:
+            each.batcher.close()

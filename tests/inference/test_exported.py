@@ -1,0 +1,67 @@
+"""Exported files predict in the project's formats, without torch, or say what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+
+from inference.small_onnx import colour_classifier, colour_segmenter
+from recycling.inference import InferenceError, in_memory, whole_images
+from recycling.inference.exported import OnnxModel, onnx_predictor
+
+RED, BLUE = (np.full((20, 30, 3), colour, np.uint8) for colour in ((250, 0, 0), (0, 0, 250)))
+
+
+def test_an_exported_classifier_says_the_class_of_each_crop(tmp_path):
+    model = OnnxModel.load(colour_classifier(tmp_path / "colours.onnx"), batch_size=1)
+    said = model.predict(whole_images(in_memory([RED, BLUE])))
+    assert said[["Red", "Green", "Blue"]].to_numpy().argmax(axis=1).tolist() == [0, 2]
+
+
+def test_an_exported_segmenter_labels_each_pixel_of_the_image_as_it_was(tmp_path):
+    image = np.concatenate([RED, BLUE], axis=1)
+    model = OnnxModel.load(colour_segmenter(tmp_path / "colours.onnx"))
+    said = model.predict(in_memory([image]))[1]
+    assert said.shape == image.shape[:2]
+    assert set(np.unique(said[:, :25])) == {1}
+    assert set(np.unique(said[:, 35:])) == {3}
+
+
+def test_the_command_predicts_without_the_libraries_that_train(tmp_path):
+    path = colour_classifier(tmp_path / "colours.onnx")
+    cv2.imwrite(str(tmp_path / "red.png"), RED[..., ::-1])
+    code = f"""
+import sys
+for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"):
+    sys.modules[name] = None
+from recycling.cli import cli
+cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found", "--formats", "csv"])
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    (found,) = pd.read_csv(tmp_path / "found/objects.csv").to_dict("records")
+    assert (found["file_name"], found["category"]) == ("red.png", "Red")
+
+
+def test_a_file_that_this_project_did_not_export_is_refused(tmp_path):
+    path = colour_classifier(tmp_path / "colours.onnx")
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    (tmp_path / "broken.onnx").write_bytes(path.read_bytes()[:100])
+    for name, why in {
+        "theirs.onnx": "not exported by this version",
+        "broken.onnx": "no ONNX file",
+        "missing.onnx": "No such file",
+    }.items():
+        with pytest.raises(InferenceError, match=why) as error:
+            onnx_predictor(tmp_path / name)
+        assert "\n" not in str(error.value)

@@ -1,0 +1,184 @@
+"""What the service answers: what is on images, or a status and a reason."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from inference.small_onnx import colour_classifier, colour_segmenter
+from recycling.inference.exported import onnx_predictor
+from recycling.serving import ServiceLimits, ServingError, application
+
+
+def image_file(colour=(250, 0, 0), size=(30, 20), form="PNG"):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, form)
+    return file.getvalue()
+
+
+def zip_file(**files):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("_", "."), content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def predictors(tmp_path):
+    paths = [colour_classifier(tmp_path / "c.onnx"), colour_segmenter(tmp_path / "s.onnx")]
+    return [onnx_predictor(path) for path in paths]
+
+
+@pytest.fixture
+def client(predictors):
+    with TestClient(application(predictors)) as client:
+        yield client
+
+
+def post(client, content, **query):
+    return client.post("/predict", files={"file": ("a.png", content)}, params=query)
+
+
+def test_an_image_is_answered_with_what_is_on_it(client):
+    said = post(client, image_file()).json()
+    (image,) = said["images"]
+    assert (image["width"], image["height"]) == (30, 20)
+    (found,) = image["objects"]
+    assert (found["category"], found["box"]) == ("Red", [0, 0, 30, 20])
+    assert 0.9 < found["score"] <= 1
+
+
+def test_each_image_of_a_zip_file_is_answered_and_what_is_unreadable_is_named(client):
+    content = zip_file(a_png=image_file(), b_png=b"no image", c_txt=b"text",
+                       d_jpg=image_file((0, 0, 250), form="JPEG"))  # fmt: skip
+    said = post(client, content).json()
+    assert [image["file_name"] for image in said["images"]] == ["a.png", "d.jpg"]
+    assert [image["objects"][0]["category"] for image in said["images"]] == ["Red", "Blue"]
+    assert [each["file_name"] for each in said["unreadable"]] == ["b.png"]
+
+
+def test_coco_has_the_masks_of_a_segmenter(client):
+    said = post(client, image_file(), format="coco", model="seg.colours").json()
+    (annotation,) = said["annotations"]
+    assert annotation["category_id"] == 5
+    assert annotation["bbox"] == [0, 0, 30, 20]
+    assert annotation["segmentation"]["size"] == [20, 30]
+
+
+@pytest.mark.parametrize("model", ["cls.colours", "seg.colours"])
+def test_a_png_shows_what_was_found(client, model):
+    said = post(client, image_file(), format="png", model=model)
+    assert said.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(said.content)).width >= 30
+
+
+def test_models_are_listed_and_asked_for_by_name_and_version(client):
+    first, second = client.get("/models").json()
+    assert (first["name"], second["task"]) == ("cls.colours", "seg")
+    said = post(client, image_file(), model=second["name"], version=second["version"]).json()
+    assert (said["model"], said["version"]) == (second["name"], second["version"])
+    assert post(client, image_file(), model="cls.none").status_code == 404
+    assert post(client, image_file(), model=second["name"], version="0").status_code == 404
+
+
+def test_figures_count_requests_and_images(client):
+    post(client, image_file())
+    post(client, b"")
+    text = client.get("/metrics").text
+    assert 'recycling_requests_total{path="/predict",status="200"} 1.0' in text
+    assert 'recycling_requests_total{path="/predict",status="415"} 1.0' in text
+    assert 'recycling_images_total{model="cls.colours"} 1.0' in text
+
+
+LIMITS = ServiceLimits(max_bytes=4000, max_pixels=1000, max_images=2)
+BOMB = zip_file(a_png=b"\0" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        (b"x" * 5000, 413, "more than 4,000 bytes"),
+        (image_file(size=(40, 30)), 413, "1,200 pixels are more than 1,000"),
+        (zip_file(a_png=b"1", b_png=b"2", c_png=b"3"), 413, "3 images are more than 2"),
+        (BOMB, 413, "unpacks to too many bytes"),
+        (bytes(20_000), 413, "more than 4,000 bytes"),
+        (b"%PDF-1.7", 415, "no image that can be read"),
+        (b"", 415, "no image that can be read"),
+        (image_file()[:-30], 415, "cannot be read as an image"),
+        (zip_file(a_png=b"1"), 415, "without an image that can be read"),
+        (zip_file(a_png=image_file())[:-30], 415, "damaged zip file"),
+    ],
+)
+def test_what_is_not_taken_is_said_with_a_status_and_a_reason(predictors, content, status, reason):
+    with TestClient(application(predictors, LIMITS)) as client:
+        said = post(client, content)
+    assert (said.status_code, said.headers["content-type"]) == (status, "application/json")
+    assert reason in said.json()["reason"]
+
+
+def test_a_request_without_a_file_or_with_a_wrong_parameter_is_told_which(client):
+    assert "file" in client.post("/predict").json()["reason"]
+    said = post(client, image_file(), score_threshold=2)
+    assert said.status_code == 422
+    assert "score_threshold" in said.json()["reason"]
+    assert client.get("/nothing").json() == {"reason": "Not Found"}
+
+
+def test_more_requests_a_minute_than_allowed_are_told_to_wait(predictors):
+    with TestClient(application(predictors, ServiceLimits(per_minute=2))) as client:
+        said = [client.get("/models") for _ in range(3)]
+        assert client.get("/health").status_code == 200
+    assert [each.status_code for each in said] == [200, 200, 429]
+    assert 0 < int(said[-1].headers["retry-after"]) <= 30
+
+
+def test_a_request_for_which_the_queue_has_no_room_is_turned_away(predictors):
+    with TestClient(application(predictors, ServiceLimits(queue=1))) as client:
+        said = post(client, zip_file(a_png=image_file(), b_png=image_file()))
+    assert (said.status_code, said.headers["retry-after"]) == (503, "1")
+    assert "wait already" in said.json()["reason"]
+
+
+def test_what_takes_too_long_is_given_up(predictors):
+    with TestClient(application(predictors, ServiceLimits(seconds=1e-6))) as client:
+        said = post(client, image_file())
+    assert said.status_code in (408, 503)
+    assert "within" in said.json()["reason"]
+
+
+def test_nobody_asks_without_the_token(predictors):
+    with TestClient(application(predictors, token="t" * 16)) as client:
+        assert client.get("/models").status_code == 401
+        assert client.get("/health").status_code == 200
+        assert client.get("/models", headers={"Authorization": "Bearer " + "t" * 16}).is_success
+        wrong = {"Authorization": "Bearer \xe9".encode("latin1")}
+        assert client.get("/models", headers=wrong).status_code == 401
+
+
+def test_the_same_model_twice_is_refused(predictors):
+    with pytest.raises(ServingError, match="twice"):
+        application([predictors[0], predictors[0]])
+
+
+def test_the_page_on_the_api_asks_nobody_else_and_needs_no_token(predictors):
+    with TestClient(application(predictors, token="t" * 16)) as client:
+        page = client.get("/docs").text
+        links = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert len(links) >= 3
+        assert "http" not in "".join(links)
+        assert all(client.get(link).is_success for link in [*links, "/openapi.json"])
+
+
+def test_the_description_of_the_api_has_an_example_and_every_reason(client):
+    answers = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert {"200", "401", "404", "408", "413", "415", "422", "429", "503"} == set(answers)
+    example = answers["200"]["content"]["application/json"]["example"]
+    said = post(client, image_file()).json()
+    assert set(example) == set(said)
+    assert set(example["images"][0]["objects"][0]) == set(said["images"][0]["objects"][0])
