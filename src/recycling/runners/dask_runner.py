@@ -65,7 +65,7 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
     def _run(
         self,
         pipeline: Pipeline,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
     def _run_node(
         self,
         node: Node,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None,
         run_id: str | None,
     ) -> None:
@@ -208,7 +208,7 @@ def _sent(
     context: KedroContext,
     names: list[str],
     pipeline: Pipeline,
-    catalog: CatalogProtocol,
+    catalog: CatalogProtocol[Any, Any],
     run_id: str,
     settings: Cluster,
 ) -> SentRun:
