@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz view serve bench fuzz ship clean
+.PHONY: help install sample demo pseudo test test-slow lint docs viz view serve bench fuzz survive ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,8 +65,8 @@ pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each stude
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
 test: install ## Check style, types, layers and promises
-	@$(BIN)/ruff check src tests bench fuzz docs/generated
-	@$(BIN)/ruff format --check src tests bench fuzz docs/generated
+	@$(BIN)/ruff check src tests bench fuzz survive docs/generated
+	@$(BIN)/ruff format --check src tests bench fuzz survive docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -76,8 +76,8 @@ test-slow: install ## The tests that take long: every recipe, the demo twice, th
 	@MORE_EXAMPLES=25 $(BIN)/pytest tests/ensembling
 
 lint: install ## Mend what ruff can mend, then check style, types and layers
-	@$(BIN)/ruff check --fix src tests bench fuzz docs/generated
-	@$(BIN)/ruff format src tests bench fuzz docs/generated
+	@$(BIN)/ruff check --fix src tests bench fuzz survive docs/generated
+	@$(BIN)/ruff format src tests bench fuzz survive docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -107,6 +107,9 @@ FUZZ_MINUTES ?= 10
 
 fuzz: install ## Feed mutated files to all that reads data from outside, FUZZ_MINUTES for each
 	@$(BIN)/python -m fuzz all --minutes $(FUZZ_MINUTES)
+
+survive: install ## Stop the cut chain at 200 points and the demo at ten, and compare what the next runs make of it
+	@$(BIN)/python -m survive --points 200 --demo 10
 
 ship: ## Renew sample/, the predictions that the repository ships, from the demo's
 	@rm -rf sample && mkdir sample

@@ -185,6 +185,17 @@ def write_image(path: Path, pixels: NDArray[Any], options: Sequence[int] = ()) -
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder, or below it.
+
+    For a folder that nobody writes to any more; elsewhere the next write to a place does that.
+    """
+    for left in list(folder.rglob(".*")):
+        if left.suffix in _ENDINGS:
+            name, _, _ = left.name[1:].rsplit(".", 2)
+            _clear_leftover(left, left.with_name(name))
+
+
 def upload(local: Path, filesystem: Any, path: str) -> None:
     """Put a file or folder of this machine on a file system of fsspec.
 
@@ -240,17 +251,20 @@ def _hidden(place: Path, ending: str) -> Path:
 def _clear_leftovers(place: Path) -> None:
     """Remove what processes that were killed have left beside `place`."""
     for left in place.parent.iterdir():
-        if not left.name.startswith(f".{place.name}.") or left.suffix not in _ENDINGS:
-            continue
-        lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if lock is None:  # its writer is alive, or nobody can tell
-            continue
-        if left.suffix == _REPLACED and not place.exists():
-            with suppress(OSError):  # of another process that does the same
-                left.rename(place)
-        else:
-            _remove(left)
-        _unlock(lock)
+        if left.name.startswith(f".{place.name}.") and left.suffix in _ENDINGS:
+            _clear_leftover(left, place)
+
+
+def _clear_leftover(left: Path, place: Path) -> None:
+    lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if lock is None:  # its writer is alive, or nobody can tell
+        return
+    if left.suffix == _REPLACED and not place.exists():
+        with suppress(OSError):  # of another process that does the same
+            left.rename(place)
+    else:
+        _remove(left)
+    _unlock(lock)
 
 
 def _lock(path: Path, kind: int) -> int | None:

@@ -23,7 +23,7 @@ from recycling.cli.serve import serve
 from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
-from recycling.sessions import check_runner
+from recycling.sessions import runner_class
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +50,7 @@ for _command in (experiments, compare, noise, study, tune, view, predict, export
 def _run(stale_code: bool, **options: Any) -> Any:
     """Kedro's own, with an option that the hooks read off the command line."""
     options["only_missing_outputs"] |= stale_code
-    check_runner(options["runner"])
+    options["runner"] = runner_class(options["runner"])
     return cast(Callable[..., Any], kedro_run.callback)(**options)
 
 

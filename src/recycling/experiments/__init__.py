@@ -14,6 +14,7 @@ from recycling.experiments.keeping import Experiments, checkpoints_to_remove
 from recycling.experiments.listing import (
     as_records,
     best_checkpoint,
+    by_chain,
     chosen_rows,
     models_table,
     runs_table,
@@ -84,6 +85,7 @@ __all__ = [
     "as_records",
     "best_checkpoint",
     "best_first",
+    "by_chain",
     "checkpoints_to_remove",
     "chosen_rows",
     "compare_scores",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -9,8 +11,10 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.experiments import by_chain
 from recycling.hooks.report import REPORT, SUMMARY
 from recycling.plan.parameters import shown
+from recycling.runners import NodesFailedError
 
 
 class ConsoleHooks:
@@ -35,6 +39,15 @@ class ConsoleHooks:
         )
 
     @hook_impl
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """List what failed, and what was skipped for it."""
+        if not isinstance(error, NodesFailedError):
+            return
+        self._list("Failed:", [f"{name}: {why}" for name, why in error.failed.items()])
+        self._list("Skipped, as it needs what failed:", by_chain(error.skipped))
+        self._show_report(catalog)
+
+    @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Show every score, what pseudo-labels did, and where images, pages and the report are."""
         made = sorted(pipeline.all_outputs())
@@ -54,10 +67,16 @@ class ConsoleHooks:
         pages = [each for each in stored if each.filepath.suffix == ".html"]
         for title, datasets in (("Images:", images), ("Pages:", pages)):
             paths = [path for dataset in datasets if (path := dataset.stored) is not None]
-            if paths:
-                self._console.print(title)
-            for path in paths:
-                self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+            self._list(title, [str(shown(path)) for path in paths])
+        self._show_report(catalog)
+
+    def _list(self, title: str, lines: Sequence[str]) -> None:
+        if lines:
+            self._console.print(title)
+        for line in lines:
+            self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def _show_report(self, catalog: DataCatalog) -> None:
         report = catalog.get(REPORT) if REPORT in catalog else None
         if isinstance(report, PathDataset) and (path := report.stored) is not None:
             self._console.print(f"Report: {shown(path)}", highlight=False, soft_wrap=True)

@@ -33,7 +33,7 @@ from recycling.datasets import (
     RunsDataset,
     TableDataset,
 )
-from recycling.errors import listed, one_line
+from recycling.errors import line_of, listed, one_line
 from recycling.evaluation import Metrics
 from recycling.experiments import (
     Experiments,
@@ -50,6 +50,7 @@ from recycling.fingerprints import Records, library_versions
 from recycling.fingerprints.records import now
 from recycling.hooks.up_to_date import records_folder
 from recycling.plan.parameters import lines_of
+from recycling.runners import NodesFailedError, RunStoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class ManifestHooks:
         if not isinstance(dataset, RunsDataset) or self._records is None:
             return
         runs = dataset.load()
+        runs.clear()
         self._run = _ManifestOfRun(
             runs.folder(str(run_params.get("run_id") or runs.new_id())),
             _first(run_params, self._parameters or {}, self._sources, self._project),
@@ -124,11 +126,19 @@ class ManifestHooks:
             self._run.saved(dataset_name, data, node)
 
     @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """The run has failed."""
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """A node has failed; the run may go on."""
         if self._run is not None:
+            self._run.failed(node, error)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """The run has failed, or was stopped."""
+        if self._run is not None:
+            state = "stopped" if isinstance(error, RunStoppedError) else "failed"
+            skipped = error.skipped if isinstance(error, NodesFailedError) else ()
             try:
-                self._run.end("failed", one_line(error))
+                self._run.end(state, one_line(error), skipped)
             except OSError as second:  # on a full disk; what failed first is what is to be seen
                 logger.warning("the run's manifest could not be written: %s", second)
         self._run = None
@@ -182,7 +192,13 @@ class _ManifestOfRun:
             ran = NodeRun(node.name, round(took, 3), stored, _memory_mb())
             self._write(nodes=(*self._manifest.nodes, ran))
 
-    def end(self, state: Any, error: str | None = None) -> None:
+    def failed(self, node: Node, error: Exception) -> None:
+        """Note that a node could not be run."""
+        self._manifest.failed[node.name] = line_of(error)
+        with suppress(OSError):  # the disk may be full, which may be why
+            self._write()
+
+    def end(self, state: Any, error: str | None = None, skipped: tuple[str, ...] = ()) -> None:
         """Note what the run took without making it, and how it ended."""
         logging.getLogger().removeHandler(self._warnings)
         made = set().union(*self._made.values()) if self._made else set()
@@ -193,7 +209,7 @@ class _ManifestOfRun:
         self._note_scores(others)
         outputs = self._pipeline.all_outputs() - made
         up_to_date = sum(self._path(name) is not None for name in outputs)
-        self._write(state=state, error=error, ended=now(), up_to_date=up_to_date)
+        self._write(state=state, error=error, skipped=skipped, ended=now(), up_to_date=up_to_date)
         unlock(self._lock)
         self._remove_old_checkpoints()
 

@@ -35,6 +35,7 @@ from recycling.fingerprints import (
     summary,
     unknown_line,
 )
+from recycling.runners import RunStoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ class _Run:
     def stop(self, error: BaseException | None = None) -> None:
         """The run has ended; what is still at work has failed if it ended with an error."""
         for name, work in list(self._at_work.items()):
-            if error is not None:
+            if error is not None and not isinstance(error, RunStoppedError):
                 self.records.fail(name, error)
             work.locks.release()
         self._at_work.clear()
