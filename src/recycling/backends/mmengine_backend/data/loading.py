@@ -28,7 +28,7 @@ from recycling.backends.mmengine_backend.data.image_cache import (
     stored_size,
 )
 from recycling.backends.shared.albumentations_list import IGNORED
-from recycling.backends.shared.crops import MARGIN, cut_crop
+from recycling.backends.shared.crops import MARGIN, crop_side, cut_crop
 from recycling.backends.shared.fitting import fitted, fitted_from_halved, halvings
 
 CACHE_BYTES = 512 * 2**20
@@ -150,20 +150,16 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
             part = (self.size, self.margin, self.smaller, box)
             crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut_from(path, box))
         else:
-            crop = np.asarray(cv2.cvtColor(self._cut(pixels, box), cv2.COLOR_RGB2BGR), np.uint8)
+            crop = cut_crop(pixels, box, self.size, self.margin)
+            crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), np.uint8)
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
     def _cut_from(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        x_min, y_min, x_max, y_max = box
-        side = max(x_max - x_min, y_max - y_min, 1.0) * (1 + 2 * self.margin)
-        times = halvings(side, self.size) if self.smaller else 0
+        times = halvings(crop_side(box, self.margin), self.size) if self.smaller else 0
         image = last_decoded(path, _modified(path), times)
-        return self._cut(image, tuple(edge / 2**times for edge in box))
-
-    def _cut(self, image: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.uint8]:
-        return cut_crop(image, box, self.size, self.margin)
+        return cut_crop(image, box, self.size, self.margin, times)
 
 
 @DATASETS.register_module()
