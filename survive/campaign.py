@@ -23,11 +23,13 @@ class Reference:
 
     Attributes:
         project: As it was before: only its raw data.
+        finished: As it is after.
         outputs: The sha256 of each output.
         events: What happened.
     """
 
     project: Path
+    finished: Path
     outputs: dict[str, str]
     events: list[Event]
 
@@ -49,7 +51,7 @@ def refer(folder: Path, build: Callable[[Path], Path], without: str | None = Non
     log = folder / "alone.jsonl"
     if (status := start(own, (), log, without=without).wait()) != 0:
         raise RuntimeError(f"the run that is left alone ended with {status}; see {log}")
-    return Reference(project, outputs(own), read_events(log))
+    return Reference(project, own, outputs(own), read_events(log))
 
 
 def try_point(
@@ -65,11 +67,11 @@ def try_point(
         n_next: How many runs go on, all at once.
     """
     project = folder / "project"
-    shutil.copytree(reference.project, project)
+    arguments = _prepare(project, reference, stop)
     logs = [folder / "stopped.jsonl", *(folder / f"next_{n}.jsonl" for n in range(n_next))]
     found = []
     try:
-        stopped = start(project, (), logs[0], stop, without)
+        stopped = start(project, arguments, logs[0], stop, without)
         status = stopped.wait()
         if status not in _expected(stop):
             found.append(f"the run that was stopped ended with {status}; see {stopped.output}")
@@ -110,6 +112,18 @@ def try_points(
     return n_bad
 
 
+def _prepare(project: Path, reference: Reference, stop: Stop) -> tuple[str, ...]:
+    """Copy the project that is stopped; what the command takes, so that it comes to the point."""
+    if stop.lacks is None:
+        shutil.copytree(reference.project, project)
+        return ()
+    shutil.copytree(reference.finished, project, symlinks=True)
+    for name in stop.lacks:
+        path = project / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return (GOES_ON,)
+
+
 def _ends(runs: Sequence[Run]) -> list[str]:
     found = [
         f"the next run ended with {status}; see {run.output}"
@@ -126,6 +140,5 @@ def _expected(stop: Stop) -> set[int]:
     if stop.kind == WORKER:
         return {0, 1}
     if stop.signals[0] == signal.SIGINT:
-        # Click calls an interrupt an abort, with 1.
-        return {0, 1, INTERRUPTED, -signal.SIGINT} if len(stop.signals) > 1 else {0, INTERRUPTED}
+        return {0, INTERRUPTED}
     return {0, -stop.signals[0]}

@@ -53,16 +53,20 @@ class Stop:
         name: Of the event.
         signals: One or, for Ctrl-C pressed twice, two.
         later: Seconds after the event.
+        lacks: What the finished project has lost before the run, by path: what the step at that
+            point makes. None where the run begins with raw data alone.
     """
 
     kind: str
     name: str
     signals: tuple[signal.Signals, ...]
     later: float = 0.0
+    lacks: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         how = " and ".join(each.name for each in self.signals)
-        return f"{how} {self.later:.2f} s after {self.kind} {self.name}"
+        run = "whole run" if self.lacks is None else "step"
+        return f"{run}: {how} {self.later:.2f} s after {self.kind} {self.name}"
 
 
 def watch(project: Path, log: Path, stop: Stop | None) -> None:

@@ -9,15 +9,25 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
+from recycling.backends import backend_for
 from survive.events import Stop, watch
 from survive.mechanisms import MECHANISMS
 
 LONGEST = 3600.0
 """Seconds after which a run hangs."""
 
-WORKERS_LIVE_ON = 12.0
+IMPORTED = (
+    "albumentations", "matplotlib.pyplot", "mmdet.models", "mmpretrain.models", "mmseg.models",
+    "optuna", "sklearn.linear_model", "kedro_viz.integrations.kedro.hooks",
+    "recycling.cli", "recycling.pipeline_registry", "recycling.reporting", "recycling.settings",
+    "recycling.validation",
+)  # fmt: skip
+"""What nodes, hooks and commands import; a process that is forked has it at once."""
+
+WORKERS_LIVE_ON = 60.0
 """Seconds after which all processes of a run that is gone have to be gone too."""
 
 
@@ -91,25 +101,11 @@ def start(
 
 def import_all() -> None:
     """Import what nodes import when they run, once for all runs."""
-    import albumentations
-    import matplotlib.pyplot
-    import mmdet.models
-    import mmpretrain.models
-    import mmseg.models
-    import optuna
-    import sklearn.linear_model
-    import torch
-
-    import recycling.cli
-    import recycling.reporting
-    import recycling.validation
-    from recycling.backends import backend_for
-    from recycling.backends.libraries import is_installed  # noqa: F401
-
+    for module in IMPORTED:
+        import_module(module)
     for name in ("mmpretrain", "mmdet", "mmseg"):
         backend_for(name)
-    torch.set_num_threads(1)
-    _ = albumentations, matplotlib, mmdet, mmpretrain, mmseg, optuna, sklearn, recycling
+    import_module("torch").set_num_threads(1)
 
 
 def _end_with(act: Callable[[], int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 from kedro.runner.runner import AbstractRunner
 
+from clone import copy_project
 from recycling.datasets import TextDataset
 from recycling.runners import KeepGoingRunner, KeepGoingThreadRunner, RunStoppedError
 
@@ -136,3 +138,28 @@ def test_processes_that_a_step_has_started_end_their_work_as_well(tmp_path):
     status, printed = terminal.end()
     assert status == STOPPED, printed
     assert (tmp_path / "first").read_text() == "made"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("times", "said"), [(1, "stopped, as asked, after"), (2, "stopped at once, as asked; what")]
+)
+def test_kedro_run_ends_as_shells_tell_of_ctrl_c_and_says_how_to_go_on(tmp_path, times, said):
+    project = copy_project(tmp_path / "recycling")
+    printed = project / "printed"
+    with printed.open("w") as output:
+        command = [sys.executable, "-m", "kedro", "run", "--pipelines", "ensembling"]
+        process = subprocess.Popen(
+            command, cwd=project, stdout=output, stderr=output, start_new_session=True
+        )
+    terminal = Terminal(process.pid, project)
+    while "  1/" not in printed.read_text():
+        assert process.poll() is None, printed.read_text()
+        time.sleep(0.02)
+    for _ in range(times):
+        terminal.press()
+    assert process.wait(120) == 130, printed.read_text()
+    text = " ".join(printed.read_text().split())
+    assert said in text
+    assert "--only-missing-outputs goes on" in text
+    assert "Traceback" not in text

@@ -24,6 +24,7 @@ from recycling.cli.serve import serve
 from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
+from recycling.runners import RunStoppedError
 from recycling.sessions import runner_class
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ def _run(stale_code: bool, **options: Any) -> Any:
     """Kedro's own, with an option that the hooks read off the command line."""
     options["only_missing_outputs"] |= stale_code
     options["runner"] = runner_class(options["runner"])
-    return cast(Callable[..., Any], kedro_run.callback)(**options)
+    try:
+        return cast(Callable[..., Any], kedro_run.callback)(**options)
+    except KeyboardInterrupt as error:
+        raise RunStoppedError(
+            "stopped at once, as asked; what was made before is whole, and the same command with "
+            "--only-missing-outputs goes on"
+        ) from error
 
 
 run = copy.copy(kedro_run)
