@@ -266,8 +266,10 @@ def _pipeline(
         ]
     # Test images are decoded whole: those that are predicted from memory are, too.
     read = {"type": "ReadImage", "side": size, "smaller": training}
-    boxes = {"with_bbox": True} if model.task == "det" else {}
-    labels = [{"type": "LoadAnnotations", **boxes}, {"type": "ScaleLabels"}] if training else []
+    load: dict[str, Any] = {"type": "LoadAnnotations"}
+    if model.task == "det":
+        load["with_bbox"] = True
+    labels = [load, {"type": "ScaleLabels"}] if training else []
     if model.task == "det":
         return [
             read,
