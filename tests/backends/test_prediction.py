@@ -448,7 +448,7 @@ def test_a_full_disk_is_one_line(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    module = "recycling.backends.mmengine_backend.prediction"
+    module = "recycling.backends.shared.planes_on_disk"
     monkeypatch.setattr(f"{module}.write_planes", full)
     with pytest.raises(BackendError, match=r"No space left on device; make room there, or set"):
         planes_of(trained["mmseg"], images_of(pictures))
