@@ -50,18 +50,24 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     with session.library(backend), session.silence():
         config = resolve(model, RECIPES / f"{name}.py", known, folder)
         network = MODELS.build(config.model)
-    _tell_places_apart(network)
+    _tell_images_apart(network, SIDE[task])
     trained = Trained(model, categories_of(data), {})
     text = text_of(config.to_dict(), recipe)
     return write_checkpoint(folder / "checkpoint", trained, network.state_dict(), CONFIG, text)
 
 
-def _tell_places_apart(network: Any) -> None:
-    """Untrained, a detector gives all places the same score, and rounding says which box stays."""
+def _tell_images_apart(network: Any, side: int) -> None:
+    """Untrained, a network says the same of all places, and what is the same is no test."""
     import torch
 
+    network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.extract_feat(torch.randn(4, 3, side, side))
     for name, parameter in network.named_parameters():
-        if "head" in name and "cls" in name and parameter.dim() > 1:
+        if "head" in name and ("cls" in name or "obj" in name):
             torch.nn.init.normal_(parameter, std=0.1)
 
 

@@ -17,7 +17,7 @@ CATEGORIES = [
 
 
 def colour_classifier(path: Path, name: str = "cls.colours", unsure: float = 1.0) -> Path:
-    """A classifier for which a crop is the colour that it has most of, the surer the less `unsure`."""
+    """A classifier for which a crop is the colour that it has most of; it may be less sure."""
     node = helper.make_node
     nodes = [
         node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
