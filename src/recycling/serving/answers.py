@@ -108,7 +108,7 @@ def _coco(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict
         {"id": number, "file_name": name, "width": image.shape[1], "height": image.shape[0]}
         for number, (name, image) in enumerate(zip(upload.names, upload.images, strict=True), 1)
     ]
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     found = ((image_id, row) for image_id, rows in enumerate(objects, 1) for row in rows)
     for number, (image_id, row) in enumerate(found, 1):
         left, top, right, bottom = (row[edge] for edge in BOX)
