@@ -64,11 +64,18 @@ def _tell_images_apart(network: Any, side: int) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
+    images, before = 255 * torch.rand(4, 3, side, side), network.data_preprocessor
+    if getattr(before, "mean", None) is not None:
+        images = (images - before.mean) / before.std
     with torch.no_grad():
-        network.extract_feat(torch.randn(4, 3, side, side))
+        network.extract_feat(images)
     for name, parameter in network.named_parameters():
         if "head" in name and ("cls" in name or "obj" in name):
-            torch.nn.init.normal_(parameter, std=0.1)
+            # Detectors begin with a bias by which nothing is an object.
+            if parameter.dim() > 1:
+                torch.nn.init.xavier_normal_(parameter)
+            elif name.endswith("bias"):
+                torch.nn.init.zeros_(parameter)
 
 
 def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:
