@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz view serve bench fuzz ship clean
+.PHONY: help install sample demo pseudo taco taco-quick test test-slow lint docs viz view serve bench fuzz survive ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ $(VENV)/.mmcv: $(VENV)/.torch
 
 $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 	@echo "Installing the project and its other libraries: a few minutes"
-	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[train,export,serve,dev]"
+	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[train,export,serve,dask,dev]"
 	@$(BIN)/python -c "from recycling.ensembling import compile_kernels; compile_kernels()"
 	@touch $@
 
@@ -64,9 +64,25 @@ pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each stude
 	@$(BIN)/kedro run --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
+# TACO_ROOT=path/to/taco says where annotations.json and images/ are.
+taco-quick: install ## Train on TACO: litter as boxes and masks, ten categories as crops and boxes; one fold each
+	$(call train-on-taco,.fold0)
+
+taco: install ## The same with all five folds, scored out of fold
+	$(call train-on-taco,)
+
+define train-on-taco
+@$(BIN)/kedro run --env taco_litter --pipelines data_cleaning,splitting
+@$(BIN)/kedro run --env taco_litter --namespaces det.boxes$(1),seg.masks$(1)
+@$(BIN)/kedro run --env taco_ten --pipelines data_cleaning,splitting
+@$(BIN)/kedro run --env taco_ten --namespaces cls.crops$(1),det.boxes$(1)
+@$(BIN)/kedro score --env taco_litter det.boxes$(1) seg.masks$(1)
+@$(BIN)/kedro score --env taco_ten cls.crops$(1) det.boxes$(1)
+endef
+
 test: install ## Check style, types, layers and promises
-	@$(BIN)/ruff check src tests bench fuzz docs/generated
-	@$(BIN)/ruff format --check src tests bench fuzz docs/generated
+	@$(BIN)/ruff check src tests bench fuzz survive docs/generated
+	@$(BIN)/ruff format --check src tests bench fuzz survive docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -76,8 +92,8 @@ test-slow: install ## The tests that take long: every recipe, the demo twice, th
 	@MORE_EXAMPLES=25 $(BIN)/pytest tests/ensembling
 
 lint: install ## Mend what ruff can mend, then check style, types and layers
-	@$(BIN)/ruff check --fix src tests bench fuzz docs/generated
-	@$(BIN)/ruff format src tests bench fuzz docs/generated
+	@$(BIN)/ruff check --fix src tests bench fuzz survive docs/generated
+	@$(BIN)/ruff format src tests bench fuzz survive docs/generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -107,6 +123,9 @@ FUZZ_MINUTES ?= 10
 
 fuzz: install ## Feed mutated files to all that reads data from outside, FUZZ_MINUTES for each
 	@$(BIN)/python -m fuzz all --minutes $(FUZZ_MINUTES)
+
+survive: install ## Stop the cut chain at 200 points and the demo at ten, and compare what the next runs make of it
+	@$(BIN)/python -m survive --points 200 --demo 10
 
 ship: ## Renew sample/, the predictions that the repository ships, from the demo's
 	@rm -rf sample && mkdir sample

@@ -4,6 +4,9 @@ Both train one config on the same images in one process, in turn: mmengine's
 ``Runner.from_cfg(config).train()`` with its own checkpoint after each epoch, and
 `MMEngineBackend.train`, which checks its input, watches the loss, keeps a state after each epoch
 and writes the checkpoint. Both read the recipe and write the annotation file.
+
+Then what `fold_norms` and `channels_last` give: a step, forward and backward, of a detector whose
+backbone keeps its statistics.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.comparison import Row, show
+from bench.comparison import Row, by_turns, show
 from recycling.annotations import (
     ANNOTATIONS,
     CATEGORIES,
@@ -32,11 +35,16 @@ from recycling.annotations import (
 from recycling.backends import Model, TrainingData, backend_for
 
 RECIPE = Path("conf/recipes/mmpretrain/resnet18_narrow.py")
+DETECTOR = Path("conf/recipes/mmdet/fcos_timm.py")
 TARGET = 1 / 1.03
 """Ours may take 3 % longer."""
 
 
 def run(*, quick: bool) -> list[Row]:
+    return [*trainings(quick=quick), *steps(quick=quick)]
+
+
+def trainings(*, quick: bool) -> list[Row]:
     n_images, epochs, turns = (16, 2, 1) if quick else (400, 2, 80)
     with TemporaryDirectory() as folder:
         data = noise(Path(folder, "images"), n_images)
@@ -74,6 +82,70 @@ def run(*, quick: bool) -> list[Row]:
     return rows
 
 
+def steps(*, quick: bool) -> list[Row]:
+    import torch
+
+    size, batch_size, turns = (64, 2, 1) if quick else (512, 4, 5)
+    usual = "norms, channels first"
+    calls = {
+        usual: detector_step(size, batch_size, fold=False, channels_last=False),
+        "norms, channels last": detector_step(size, batch_size, fold=False, channels_last=True),
+        "folded, channels first": detector_step(size, batch_size, fold=True, channels_last=False),
+        "folded, channels last": detector_step(size, batch_size, fold=True, channels_last=True),
+    }
+    for call in calls.values():
+        call()
+    took = {name: seconds for name, (seconds, _) in by_turns(turns, calls).items()}
+    rows = [Row(name, usual, took[usual], took[name]) for name in calls if name != usual]
+    show(
+        f"overhead: a step of FCOS on EfficientNet-Lite0 with frozen norms, {batch_size} images\n"
+        f"of {size} pixels, {torch.get_num_threads()} threads",
+        rows,
+    )
+    return rows
+
+
+def detector_step(
+    size: int, batch_size: int, *, fold: bool, channels_last: bool
+) -> Callable[[], None]:
+    import torch
+    from mmdet.structures import DetDataSample
+    from mmengine.registry import MODELS
+    from mmengine.structures import InstanceData
+
+    from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+    from recycling.backends.mmengine_backend.folded_norms import fold_norms
+    from recycling.backends.mmengine_backend.memory_format import set_memory_format
+    from recycling.backends.mmengine_backend.resolve import resolve
+
+    model = Model(
+        task="det", backend="mmdet", recipe=DETECTOR.stem, image_size=size, epochs=1,
+        batch_size=batch_size, optimizer={"learning_rate": 1e-3},
+    )  # fmt: skip
+    data = TrainingSet(Path("train.json"), ["litter"], n_samples=batch_size, sha256="")
+    with session.library("mmdet"), session.silence():
+        network = MODELS.build(resolve(model, DETECTOR, data, Path("run")).model).train()
+    network.backbone.eval()
+    if fold:
+        fold_norms(network, "bench")
+    set_memory_format(network, channels_last=channels_last)
+    images = torch.randn(batch_size, 3, size, size, generator=torch.manual_seed(0))
+    boxes = torch.tensor([[0.1, 0.1, 0.3, 0.4], [0.5, 0.4, 0.8, 0.7]]) * size
+    objects = InstanceData(bboxes=boxes, labels=torch.zeros(2, dtype=torch.long))
+    shape = (size, size)
+    meta = {"img_shape": shape, "pad_shape": shape, "batch_input_shape": shape}
+    samples = [DetDataSample(metainfo=meta, gt_instances=objects) for _ in range(batch_size)]
+
+    def step() -> None:
+        with session.library("mmdet"):
+            losses, _ = network.parse_losses(network.loss(images, samples))
+            losses.backward()
+        network.zero_grad()
+
+    return step
+
+
 def timed(call: Callable[[], Any]) -> tuple[float, float]:
     """Seconds on the clock, and of all processors."""
     start, used = time.perf_counter(), time.process_time()
@@ -90,7 +162,7 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
 
     from recycling.backends.mmengine_backend import session
     from recycling.backends.mmengine_backend.data.training_set import write_training_set
-    from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
+    from recycling.backends.mmengine_backend.memory_format import set_memory_format
     from recycling.backends.mmengine_backend.resolve import resolve
 
     work_dir.mkdir()
@@ -100,7 +172,7 @@ def with_library(model: Model, data: TrainingData, work_dir: Path) -> None:
         config.default_hooks.checkpoint = {"type": "CheckpointHook", "interval": 1}
         with session.silence():
             runner = Runner.from_cfg(config)
-            use_fastest_memory_format(runner.model)  # the same kernels
+            set_memory_format(runner.model, channels_last=None)  # the same kernels
             runner.train()
 
 

@@ -119,20 +119,56 @@ def message_for_user(error: BaseException) -> str | None:
         >>> message_for_user(ZeroDivisionError()) is None
         True
     """
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
+    chain = _chain(error)
     ours = [e for e in chain if type(e).__module__.startswith("recycling.")]
     kedros = [e for e in chain if type(e).__module__.startswith(("kedro.", "omegaconf.", "yaml."))]
     if ours or kedros:
         return one_line((ours or kedros)[0])
-    if full := [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]:
+    if full := _of_no_room(chain):
         place = full[0].filename2 or full[0].filename  # of a link the second is what is made
         where = f"{place}: " if place else ""
         return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
+    if shut := [e for e in chain if isinstance(e, PermissionError) and e.filename]:
+        place = shut[0].filename2 or shut[0].filename
+        return (
+            f"{place}: {shut[0].strerror}; what was made before is whole, let this user write and "
+            "read there and run again"
+        )
     if isinstance(error, ValueError) and "Failed to find the pipeline" in str(error):
         return one_line(error)
     return None
+
+
+def line_of(error: BaseException) -> str:
+    """The line that explains an error to a user; of one that is ours to mend, what it says.
+
+    Example:
+        >>> line_of(ZeroDivisionError("division by zero"))
+        'ZeroDivisionError: division by zero'
+    """
+    return message_for_user(error) or one_line(f"{type(error).__name__}: {error}")
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Whether an error is that of a disk which is full, or can no longer be written to.
+
+    Example:
+        >>> has_no_room(OSError(errno.ENOSPC, "No space left on device"))
+        True
+    """
+    return bool(_of_no_room(_chain(error)))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error, and those that it came from."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    return chain
+
+
+def _of_no_room(chain: Iterable[BaseException]) -> list[OSError]:
+    return [e for e in chain if isinstance(e, OSError) and e.errno in _NO_ROOM]
 
 
 class Faults:

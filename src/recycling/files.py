@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,44 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What some file systems say of an fsync of a folder."""
+
+_guard: ContextVar[Callable[[], None] | None] = ContextVar("guard", default=None)
+
+
+@contextmanager
+def guarded(check: Callable[[], None] | None) -> Iterator[None]:
+    """Ask whether it still may, each time that something is to take its place in this thread.
+
+    Locks on folders are not waited for meanwhile: who may write is known by what is asked.
+
+    Args:
+        check: Raises where nothing may be written any more; what was there is then kept.
+
+    >>> folder = getfixture("tmp_path")
+    >>> with guarded(lambda: 1 / 0):
+    ...     write_text(folder / "a.txt", "late")
+    Traceback (most recent call last):
+    ...
+    ZeroDivisionError: division by zero
+    >>> list(folder.iterdir())
+    []
+    """
+    before = _guard.set(check)
+    try:
+        yield
+    finally:
+        _guard.reset(before)
+
+
+def is_guarded() -> bool:
+    """Whether this is within `guarded`."""
+    return _guard.get() is not None
+
+
+def _ask() -> None:
+    if (check := _guard.get()) is not None:
+        with guarded(None):  # it may write itself
+            check()
 
 
 @contextmanager
@@ -64,6 +103,7 @@ def new_file(path: Path) -> Iterator[Path]:
     with _beside(place, lambda path: path.touch(exist_ok=False)) as unfinished:
         yield unfinished
         _flush(unfinished)
+        _ask()
         unfinished.replace(place)
         _flush(place.parent)
 
@@ -90,6 +130,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     with _beside(place, Path.mkdir) as unfinished:
         yield unfinished
         _flush_all_in(unfinished)
+        _ask()
         _put_folder(unfinished, place)
         _flush(place.parent)
 
@@ -124,7 +165,7 @@ def growing_folder(path: Path) -> Iterator[Path | None]:
     while True:
         with suppress(FileExistsError):
             growing.mkdir()  # exist_ok would look again, and by then it may have got its name
-        lock = _lock(growing, fcntl.LOCK_EX)
+        lock = None if is_guarded() else _lock(growing, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             found = growing.stat()
             if lock is None or os.path.samestat(os.fstat(lock), found):
@@ -138,6 +179,7 @@ def growing_folder(path: Path) -> Iterator[Path | None]:
             return
         yield growing
         _flush(growing)
+        _ask()
         growing.rename(place)
         _flush(place.parent)
     finally:
@@ -185,6 +227,17 @@ def write_image(path: Path, pixels: NDArray[Any], options: Sequence[int] = ()) -
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder, or below it.
+
+    For a folder that nobody writes to any more; elsewhere the next write to a place does that.
+    """
+    for left in list(folder.rglob(".*")):
+        if left.suffix in _ENDINGS:
+            name, _, _ = left.name[1:].rsplit(".", 2)
+            _clear_leftover(left, left.with_name(name))
+
+
 def upload(local: Path, filesystem: Any, path: str) -> None:
     """Put a file or folder of this machine on a file system of fsspec.
 
@@ -203,6 +256,7 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
     filesystem.makedirs(parent, exist_ok=True)
     try:
         filesystem.put(str(local), unfinished, recursive=is_folder)
+        _ask()
         if is_folder and filesystem.exists(path):
             filesystem.rm(path, recursive=True)
         filesystem.mv(unfinished, path, recursive=is_folder)
@@ -240,17 +294,20 @@ def _hidden(place: Path, ending: str) -> Path:
 def _clear_leftovers(place: Path) -> None:
     """Remove what processes that were killed have left beside `place`."""
     for left in place.parent.iterdir():
-        if not left.name.startswith(f".{place.name}.") or left.suffix not in _ENDINGS:
-            continue
-        lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if lock is None:  # its writer is alive, or nobody can tell
-            continue
-        if left.suffix == _REPLACED and not place.exists():
-            with suppress(OSError):  # of another process that does the same
-                left.rename(place)
-        else:
-            _remove(left)
-        _unlock(lock)
+        if left.name.startswith(f".{place.name}.") and left.suffix in _ENDINGS:
+            _clear_leftover(left, place)
+
+
+def _clear_leftover(left: Path, place: Path) -> None:
+    lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if lock is None:  # its writer is alive, or nobody can tell
+        return
+    if left.suffix == _REPLACED and not place.exists():
+        with suppress(OSError):  # of another process that does the same
+            left.rename(place)
+    else:
+        _remove(left)
+    _unlock(lock)
 
 
 def _lock(path: Path, kind: int) -> int | None:

@@ -19,6 +19,7 @@ from kedro.pipeline import Pipeline
 
 from recycling.errors import visible
 from recycling.plan.parameters import nearest, shown
+from recycling.runners import DaskRunner, KeepGoingRunner
 
 
 class UnknownNameError(ValueError):
@@ -42,12 +43,14 @@ class NamedSession(KedroSession):
         super().__init__(*args, **kwargs)
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run the pipelines, as Kedro does.
+        """Run the pipelines, as Kedro does, but go on where it would stop at the first failure.
 
         Raises:
             UnknownNameError: No pipeline, node, dataset, tag or namespace is called so.
+            NodesFailedError: Some nodes failed; what does not need them is done.
         """
         self._asked = kwargs
+        kwargs["runner"] = kwargs.get("runner") or KeepGoingRunner()
         result: dict[str, Any] = super().run(*args, **kwargs)
         return result
 
@@ -64,6 +67,8 @@ class NamedSession(KedroSession):
         context = super().load_context()
         if self._asked is not None:
             check_names(self._asked)
+            if isinstance(runner := self._asked.get("runner"), DaskRunner):
+                runner.prepare(context, self._asked.get("pipeline_names"))
         return context
 
 
@@ -166,8 +171,14 @@ def _datasets(pipeline: Pipeline) -> set[str]:
     return set(pipeline.datasets())
 
 
-def check_runner(name: str | None) -> None:
-    """Check the name of a runner: one of Kedro's, or a class with its module.
+def runner_class(name: str | None) -> str:
+    """The class of a runner, with its module, by the name that a user gives it.
+
+    The plain names are those of runners that go on where a node fails; `kedro.runner.ThreadRunner`
+    is Kedro's own, which stops at the first.
+
+    Args:
+        name: One of Kedro's, or a class with its module; by default one node runs after another.
 
     Raises:
         UnknownNameError: There is none; one line, with near ones. Or it is one that starts other
@@ -180,8 +191,15 @@ def check_runner(name: str | None) -> None:
             "for each of several --namespaces"
         )
     known = [key for key in vars(kedro.runner) if key.endswith("Runner") and key[0] != "A"]
-    if name is None or name in known:
-        return
+    known.append("DaskRunner")
+    if name in (None, "SequentialRunner"):
+        return "recycling.runners.KeepGoingRunner"
+    if name == "ThreadRunner":
+        return "recycling.runners.KeepGoingThreadRunner"
+    if name == "DaskRunner":
+        return "recycling.runners.DaskRunner"
+    if name in known:
+        return name
     module, _, class_name = name.rpartition(".")
     try:
         found = hasattr(import_module(module), class_name) if module else False
@@ -189,6 +207,7 @@ def check_runner(name: str | None) -> None:
         raise UnknownNameError(f"--runner: {name}: {error}; write MODULE.CLASS") from error
     if not found:
         raise UnknownNameError(_unknown("--runner", "runner", name, known))
+    return name
 
 
 _OPTIONS: Mapping[str, tuple[str, Callable[[Pipeline], set[str]]]] = {

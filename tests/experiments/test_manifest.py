@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from recycling.experiments import ExperimentError, Manifest, NodeRun, Runs, unlock
+from recycling.files import new_file
 
 
 def ended(run_id: str, **more: object) -> Manifest:
@@ -29,6 +34,35 @@ def test_a_run_without_an_end_whose_process_is_gone_was_killed(tmp_path):
     unlock(lock)
     assert folder.read().state == "killed"
     assert folder.read().minutes is None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "kept/cls/a.parquet"])
+def test_what_a_killed_run_was_writing_is_gone_and_what_a_living_one_writes_stays(tmp_path, name):
+    runs = Runs(tmp_path)
+    for run_id in ("killed", "living"):
+        lock = runs.folder(run_id).lock()
+        runs.folder(run_id).write(Manifest(run_id, {}, "2026-11-29T01:00:00+00:00"))
+        if run_id == "killed":
+            unlock(lock)
+    if (child := os.fork()) == 0:
+        with new_file(tmp_path / "killed" / name):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with new_file(tmp_path / "living" / name):
+        runs.clear()
+        assert [path.parts[-len(Path(name).parts) - 1] for path in hidden(tmp_path)] == ["living"]
+    unlock(lock)
+
+
+def test_what_was_killed_as_it_wrote_its_first_manifest_is_cleared_too(tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first/.manifest.json.0123456789abcdef.unfinished").touch()
+    Runs(tmp_path).clear()
+    assert hidden(tmp_path) == []
+
+
+def hidden(folder: Path) -> list[Path]:
+    return list(folder.rglob(".*"))
 
 
 def test_runs_are_found_by_name_beginning_and_from_the_newest_back(tmp_path):

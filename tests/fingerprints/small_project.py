@@ -9,7 +9,7 @@ from pathlib import Path
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
-from kedro.runner import SequentialRunner
+from kedro.runner import AbstractRunner, SequentialRunner
 
 from recycling.backends import Checkpoint, Model, Recipes
 from recycling.backends.shared.checkpoint_folder import FORMAT
@@ -152,7 +152,13 @@ class Project:
         return Pipeline(nodes), catalog
 
     def run(
-        self, *, only_missing: bool = True, more_hooks: object = None, manifests: bool = False
+        self,
+        *,
+        only_missing: bool = True,
+        more_hooks: object = None,
+        manifests: bool = False,
+        runner: AbstractRunner | None = None,
+        run_id: str | None = None,
     ) -> list[str]:
         """Run, and say which nodes ran."""
         ran = Ran()
@@ -164,10 +170,12 @@ class Project:
         if more_hooks is not None:
             manager.register(more_hooks)
         manager.register(hooks)
-        parameters = {"only_missing_outputs": only_missing}
+        parameters = {"only_missing_outputs": only_missing, "run_id": run_id}
         manager.hook.before_pipeline_run(run_params=parameters, pipeline=pipeline, catalog=catalog)
         try:
-            SequentialRunner().run(pipeline, catalog, manager, only_missing_outputs=only_missing)
+            (runner or SequentialRunner()).run(
+                pipeline, catalog, manager, only_missing_outputs=only_missing
+            )
         except Exception as error:
             manager.hook.on_pipeline_error(
                 error=error, run_params=parameters, pipeline=pipeline, catalog=catalog

@@ -1,6 +1,7 @@
 """The report at the end of a run answers what is asked first, from the numbers of the run."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,22 @@ def test_what_was_run_and_what_came_out_stands_on_top(results):
         "best member, yolox_pseudo.fold0, 0.5500."
     )
     assert items[3] == "submissions: detection data/a.csv."
+
+
+def test_what_failed_and_what_was_skipped_for_it_stands_on_top(results):
+    failed = replace(
+        RUN,
+        state="failed",
+        error="the loss is nan (det.fcos.fold0.train failed, 2 that need what failed were skipped)",
+        failed={"det.fcos.fold0.train": "the loss is nan"},
+        skipped=("det.fcos.fold0.predict_test_images", "det.final.fuse"),
+    )
+    items = Page(run_report(failed, results, {}, {}, {}, {})).items
+    assert items[0].endswith("2 steps, 0 outputs were up to date.")
+    assert items[1:3] == [
+        "det.fcos.fold0.train failed: the loss is nan.",
+        "skipped, as it needs what failed: det.fcos.fold0: predict_test_images; det.final: fuse.",
+    ]
 
 
 def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):

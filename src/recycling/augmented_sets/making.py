@@ -44,6 +44,7 @@ from recycling.backends.shared.albumentations_list import AlbumentationsList, on
 from recycling.backends.shared.settings import WHOLE_BATCH
 from recycling.files import growing_folder, new_folder, write_image, write_json
 from recycling.progress import track
+from recycling.stopping import stop_if_asked
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def make_augmented_set(
         workers = settings.workers or min(cpu_count(), len(left) // FEW)
         workers = max(1, min(workers, len(left)))
         for _ in track(_made(left, workers), "augmented images", total=len(left)):
-            pass
+            stop_if_asked()
         annotations = _joined(steps, images.annotations)
         write_tables(annotations, growing / TABLES)
         write_json(growing / SHEET, _sheet(images.annotations, annotations, settings))

@@ -19,11 +19,13 @@ from recycling.cli.core import catalog_of, context_of, one_line_errors
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.export import export
 from recycling.cli.predict import predict
+from recycling.cli.score import score
 from recycling.cli.serve import serve
 from recycling.cli.tune import tune
 from recycling.cli.view import view
 from recycling.new_data import new_data
-from recycling.sessions import check_runner
+from recycling.runners import RunStoppedError
+from recycling.sessions import runner_class
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,15 +45,21 @@ def cli() -> None:
     """Commands of this project."""
 
 
-for _command in (experiments, compare, noise, study, tune, view, predict, export, serve):
+for _command in (experiments, score, compare, noise, study, tune, view, predict, export, serve):
     cli.add_command(_command)
 
 
 def _run(stale_code: bool, **options: Any) -> Any:
     """Kedro's own, with an option that the hooks read off the command line."""
     options["only_missing_outputs"] |= stale_code
-    check_runner(options["runner"])
-    return cast(Callable[..., Any], kedro_run.callback)(**options)
+    options["runner"] = runner_class(options["runner"])
+    try:
+        return cast(Callable[..., Any], kedro_run.callback)(**options)
+    except KeyboardInterrupt as error:
+        raise RunStoppedError(
+            "stopped at once, as asked; what was made before is whole, and the same command with "
+            "--only-missing-outputs goes on"
+        ) from error
 
 
 run = copy.copy(kedro_run)

@@ -14,6 +14,8 @@ from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 
 from recycling.errors import message_for_user
+from recycling.runners import RunStoppedError
+from recycling.stopping import INTERRUPTED
 
 
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +29,8 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             message = message_for_user(error)
             if message is None:
                 raise
-            raise OneLineError(message) from error
+            shown = StoppedError if isinstance(error, RunStoppedError) else OneLineError
+            raise shown(message) from error
 
     return wrapped
 
@@ -41,6 +44,12 @@ class OneLineError(KedroCliError):
             super().show(file)
         else:
             click.secho(f"Error: {self.message}", fg="red", err=True)
+
+
+class StoppedError(OneLineError):
+    """Ctrl-C, as shells tell of it."""
+
+    exit_code = INTERRUPTED
 
 
 def log_to_stderr() -> None:

@@ -14,6 +14,7 @@ from recycling.experiments.keeping import Experiments, checkpoints_to_remove
 from recycling.experiments.listing import (
     as_records,
     best_checkpoint,
+    by_chain,
     chosen_rows,
     models_table,
     runs_table,
@@ -29,6 +30,7 @@ from recycling.experiments.manifest import (
     flat,
     unlock,
 )
+from recycling.experiments.scores import scores_with_intervals
 from recycling.experiments.study import (
     STUDY_ARMS,
     ArmFacts,
@@ -84,6 +86,7 @@ __all__ = [
     "as_records",
     "best_checkpoint",
     "best_first",
+    "by_chain",
     "checkpoints_to_remove",
     "chosen_rows",
     "compare_scores",
@@ -102,6 +105,7 @@ __all__ = [
     "prepare",
     "runs_table",
     "scored_things",
+    "scores_with_intervals",
     "setting_of",
     "shown_table",
     "summarise_study",

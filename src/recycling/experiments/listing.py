@@ -94,6 +94,23 @@ def best_checkpoint(models: pd.DataFrame, task: str, metric: str) -> dict[str, A
     return {str(key): value for key, value in best.items()}
 
 
+def by_chain(names: Iterable[str]) -> list[str]:
+    """The names of nodes, those of a chain together.
+
+    Example:
+        >>> by_chain(["cls.resnet18.fold0.train", "cls.resnet18.fold0.predict", "report"])
+        ['cls.resnet18.fold0: train, predict', 'report']
+    """
+    chains: dict[str, list[str]] = {}
+    for name in names:
+        chain, _, step = name.rpartition(".")
+        chains.setdefault(chain, []).append(step)
+    return [
+        f"{chain}: {', '.join(steps)}" if chain else ", ".join(steps)
+        for chain, steps in chains.items()
+    ]
+
+
 COLUMNS = (
     "run", "name", "task", "model", "folds", "metric", "out_of_fold", "low", "high", "test", "seed",
     "minutes", "images_per_second", "steps", "checkpoint",

@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from recycling.files import write_json
+from recycling.files import clear_leftovers, write_json
 
 FORMAT = 1
 MANIFEST, MADE, KEPT = "manifest.json", "made", "kept"
 
-State = Literal["running", "completed", "failed", "killed"]
+State = Literal["running", "completed", "failed", "stopped", "killed"]
 
 
 class ExperimentError(ValueError):
@@ -56,7 +56,7 @@ class Manifest:
         asked: The options of the command that were given.
         started: ISO 8601, UTC.
         ended: The same; None while it runs, and of a run that was killed.
-        state: A run that was killed is one whose process is gone without an end.
+        state: A run is stopped by Ctrl-C; it was killed where its process is gone without an end.
         error: Why it failed, on one line.
         name: What a user called it.
         commit: Of git; None outside of it.
@@ -66,6 +66,8 @@ class Manifest:
         parameters: All of them, resolved.
         sources: By parameter, with dots, the file and line that it is set in.
         nodes: What has run, in that order.
+        failed: Why, on one line, by the name of each node that could not be run.
+        skipped: The nodes that need what those were to make.
         up_to_date: How many outputs a run with `--only-missing-outputs` did not make again.
         scores: By dataset: metric, score, interval, by class, and other figures.
         trainings: By dataset of a checkpoint what it says of its training.
@@ -86,6 +88,8 @@ class Manifest:
     parameters: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     nodes: tuple[NodeRun, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
     up_to_date: int = 0
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     trainings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -144,7 +148,9 @@ class ManifestFolder:
             nodes = tuple(
                 NodeRun(**{**node, "outputs": tuple(node["outputs"])}) for node in facts["nodes"]
             )
-            lists = {key: tuple(facts[key]) for key in ("changed", "warnings")}
+            # Earlier runs had nothing to skip: they stopped.
+            facts = {"skipped": [], **facts}
+            lists = {key: tuple(facts[key]) for key in ("changed", "skipped", "warnings")}
             manifest = Manifest(**{**facts, **lists, "nodes": nodes})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, ExperimentError):
@@ -212,6 +218,18 @@ class Runs:
         """
         found = sorted(path.parent.name for path in self.path.glob(f"*/{MANIFEST}"))
         return {run_id: self.folder(run_id).read() for run_id in found}
+
+    def clear(self) -> None:
+        """Remove what runs that were killed have left half-written in folders of their own.
+
+        Raises:
+            ExperimentError: A manifest cannot be read.
+        """
+        for path in self.path.glob("*"):
+            folder = self.folder(path.name)
+            # One without a manifest was killed before its first, or begins at this moment.
+            if not (path / MANIFEST).exists() or folder.read().state == "killed":
+                clear_leftovers(path)
 
     def find(self, wanted: str) -> Manifest:
         """The run of that name, id or beginning of an id; `latest`, `latest~1`, and so on.

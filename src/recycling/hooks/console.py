@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -9,8 +12,10 @@ from kedro.pipeline.node import Node
 from rich.console import Console
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.experiments import by_chain
 from recycling.hooks.report import REPORT, SUMMARY
 from recycling.plan.parameters import shown
+from recycling.runners import NodesFailedError
 
 
 class ConsoleHooks:
@@ -20,6 +25,12 @@ class ConsoleHooks:
         self._console = Console()
         self._done = 0
         self._total = 0
+        self._is_worker = False
+
+    @hook_impl
+    def before_run_on_worker(self) -> None:
+        """Leave the screen to whoever leads the run."""
+        self._is_worker = True
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -29,10 +40,27 @@ class ConsoleHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Name the node."""
+        if not self._is_worker:
+            self._count(node.name)
+
+    @hook_impl
+    def after_node_returned(self, node: Node, notes: Mapping[str, Any], worker: str) -> None:
+        """Name a node that a worker has run, and how long it took."""
+        if "manifest" in notes:
+            self._count(f"{node.name} [dim]{worker}, {notes['manifest']['seconds']:.1f} s[/dim]")
+
+    def _count(self, text: str) -> None:
         self._done += 1
-        self._console.print(
-            f"[dim]{self._done:>3}/{self._total}[/dim] {node.name}", highlight=False
-        )
+        self._console.print(f"[dim]{self._done:>3}/{self._total}[/dim] {text}", highlight=False)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """List what failed, and what was skipped for it."""
+        if not isinstance(error, NodesFailedError):
+            return
+        self._list("Failed:", [f"{name}: {why}" for name, why in error.failed.items()])
+        self._list("Skipped, as it needs what failed:", by_chain(error.skipped))
+        self._show_report(catalog)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -54,10 +82,16 @@ class ConsoleHooks:
         pages = [each for each in stored if each.filepath.suffix == ".html"]
         for title, datasets in (("Images:", images), ("Pages:", pages)):
             paths = [path for dataset in datasets if (path := dataset.stored) is not None]
-            if paths:
-                self._console.print(title)
-            for path in paths:
-                self._console.print(f"  {shown(path)}", highlight=False, soft_wrap=True)
+            self._list(title, [str(shown(path)) for path in paths])
+        self._show_report(catalog)
+
+    def _list(self, title: str, lines: Sequence[str]) -> None:
+        if lines:
+            self._console.print(title)
+        for line in lines:
+            self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def _show_report(self, catalog: DataCatalog) -> None:
         report = catalog.get(REPORT) if REPORT in catalog else None
         if isinstance(report, PathDataset) and (path := report.stored) is not None:
             self._console.print(f"Report: {shown(path)}", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from recycling.errors import message_for_user
 from recycling.hooks.manifests import RUNS
 from recycling.plan.parameters import shown
 from recycling.plan.records import FINAL, TASKS
+from recycling.runners import NodesFailedError
 
 if TYPE_CHECKING:
     from recycling.experiments import Effect
@@ -32,6 +33,12 @@ OWN_FAULT = "a fault of this program; please report it with the lines below"
 
 class ReportHooks:
     """Writes what is said of a run when it has ended."""
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """The same where some nodes failed, and the others are done."""
+        if isinstance(error, NodesFailedError):
+            self.after_pipeline_run(pipeline, catalog)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -29,7 +29,9 @@ WARMUP_FACTOR = 0.01
 
 CANNOT = {
     "backbone": "remove it",
+    "channels_last": "remove it",
     "devices": "remove it",
+    "fold_norms": "remove it",
     "mosaic_off_epochs": "remove it, it has no mosaic",
     "score_weights": f"remove it, or use one of the {SCORE_WEIGHTS_OF}",
 }

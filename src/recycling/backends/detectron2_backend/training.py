@@ -27,6 +27,7 @@ from recycling.backends.shared.speed import Speed
 from recycling.backends.shared.threads import set_threads
 from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
 from recycling.progress import progress_bar
+from recycling.stopping import stop_if_asked
 
 LOG_PERIOD = 20
 """Iterations from one line of ``metrics.json`` to the next."""
@@ -165,6 +166,7 @@ class _Training:
         self._write_line(losses)
         if epoch < job.model.epochs and not self.is_over():
             write_state(job.work_dir, self._state())
+            stop_if_asked()
 
     def is_over(self) -> bool:
         """Whether the score has not risen for long enough."""

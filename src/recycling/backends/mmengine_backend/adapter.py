@@ -25,7 +25,7 @@ from recycling.backends.mmengine_backend.data.training_set import (
     write_training_set,
 )
 from recycling.backends.mmengine_backend.devices import check_devices, launch
-from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
+from recycling.backends.mmengine_backend.memory_format import set_memory_format
 from recycling.backends.mmengine_backend.network import Network, load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
@@ -247,7 +247,11 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
     """Train, and give the weights, the figures of the training, and its snapshots."""
     from mmengine.dist import is_main_process
 
-    from recycling.backends.mmengine_backend.hooks.current_network import current_network
+    from recycling.backends.mmengine_backend.folded_norms import unfolded
+    from recycling.backends.mmengine_backend.hooks.current_network import (
+        current_network,
+        network_of,
+    )
     from recycling.backends.mmengine_backend.hooks.early_stopping import StopEarly
     from recycling.backends.mmengine_backend.hooks.failing_loss import StopAtFailingLoss
     from recycling.backends.mmengine_backend.hooks.keep_snapshots import KeepSnapshots
@@ -285,9 +289,13 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
             runner.visualizer.close()
             _end_loaders(runner)
     facts = {**metrics.facts(), "iterations": runner.iter, "last_loss": guard.loss}
+    weights, passed = dict(current_network(runner).state_dict()), snapshots.weights
     if best is not None:
-        return best.weights, {**facts, **best.facts()}, []
-    return dict(current_network(runner).state_dict()), facts, snapshots.weights
+        weights, facts = best.weights, {**facts, **best.facts()}
+    if model.fold_norms:
+        network = network_of(runner)
+        weights, passed = unfolded(network, weights), [unfolded(network, own) for own in passed]
+    return weights, facts, passed
 
 
 def _fit_to_data(network: Any, job: Job) -> None:
@@ -326,6 +334,7 @@ def _build(job: Job) -> Any:
 
     from mmengine.runner import Runner
 
+    from recycling.backends.mmengine_backend.folded_norms import fold_norms
     from recycling.backends.mmengine_backend.hooks.current_network import network_of
 
     config, state, start = copy.deepcopy(job.config), state_of(job.work_dir), job.start
@@ -336,7 +345,6 @@ def _build(job: Job) -> Any:
         with session.silence():
             runner = Runner.from_cfg(config)
             _fit_to_data(network_of(runner), job)
-            use_fastest_memory_format(runner.model)
             # In the runner alone: its config is that of the checkpoint, and formatted once.
             loader = copy.deepcopy(config.train_dataloader)
             loader.dataset = {
@@ -353,15 +361,27 @@ def _build(job: Job) -> Any:
         raise BackendError(f"{job.name}: the model cannot be built: {first_line(error)}") from error
     load = runner.load_or_resume
 
-    def load_quietly() -> None:
-        with session.silence():
-            load()
+    def load_start() -> None:
         if state is None and start is not None:
             load_pretrained(network_of(runner), start, job.name)
         elif state is None and official is not None:
             load_official(network_of(runner), find_official(official), job.name)
 
+    def load_quietly() -> None:
+        with session.silence():
+            load()
+        if not job.model.fold_norms:
+            load_start()
+
     runner.load_or_resume = load_quietly
+    if job.model.fold_norms:
+        # Before there is an optimiser, which would learn the weights of the norms.
+        with session.silence():
+            runner._init_model_weights()
+        runner._init_model_weights = lambda: None
+        load_start()
+        fold_norms(network_of(runner), job.name)
+    set_memory_format(runner.model, channels_last=job.model.channels_last)
     for handler in list(runner.logger.handlers):
         if type(handler) is logging.StreamHandler:
             runner.logger.removeHandler(handler)

@@ -11,7 +11,7 @@ from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.checkpoint import read_weights
 from recycling.backends.mmengine_backend.config_file import CONFIG, only_networks, read_config
-from recycling.backends.mmengine_backend.memory_format import use_fastest_memory_format
+from recycling.backends.mmengine_backend.memory_format import set_memory_format
 from recycling.backends.mmengine_backend.resolve import first_line
 from recycling.backends.shared.checkpoint_folder import Trained
 from recycling.backends.shared.devices import checked_device
@@ -107,7 +107,11 @@ def load_network(
         raise BackendError(
             f"{checkpoint.folder}: its weights are not those of its config; train the model again"
         ) from error
-    use_fastest_memory_format(module)
+    if trained.model.fold_norms:
+        from recycling.backends.mmengine_backend.folded_norms import fold_norms
+
+        fold_norms(module, str(checkpoint.folder))
+    set_memory_format(module, channels_last=trained.model.channels_last)
     set_threads(module, trained.model)
     module.to(checked_device(device))
     return network
@@ -159,7 +163,9 @@ def views_of(config: Any, trained: Trained) -> list[View]:
 
 
 def _scaled(step: dict[str, Any], scale: float) -> dict[str, Any]:
-    if step["type"] == "Resize":
+    if step["type"] == "ReadImage" and step.get("side"):
+        step["side"] = scaled_side(step["side"], scale)
+    elif step["type"] == "Resize":  # of a checkpoint from before `ReadImage` had sides
         step["scale"] = tuple(scaled_side(side, scale) for side in step["scale"])
     elif step["type"] == "ReadCrop":
         step["size"] = scaled_side(step["size"], scale)

@@ -133,6 +133,11 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
             "set batch_size to 2 or more and give it as many images to learn from, or choose a "
             "recipe without batch normalisation"
         )
+    if "DataLoader worker" in str(error):
+        return "a loader process was ended from outside, perhaps for want of memory", (
+            "set fewer workers, or end what else uses the memory, and start again: it goes on "
+            "after its last whole epoch"
+        )
     if (weights := _wild_weights(step.network)) is not None:
         return weights, "lower optimizer.learning_rate or set optimizer.clip_grad_norm"
     return None, "change the setting that it speaks of, or choose another recipe"

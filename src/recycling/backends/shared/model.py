@@ -13,6 +13,7 @@ from recycling.backends.shared.settings import (
     EarlyStopping,
     Encoder,
     Optimizer,
+    Resources,
     Sampler,
     Schedule,
     Task,
@@ -138,6 +139,16 @@ class Model(Settings):
     freeze: int | None = Field(
         default=None, ge=0, description="first stages of the backbone that do not learn"
     )
+    fold_norms: bool = Field(
+        default=False,
+        description="the backbone's batch norms keep the statistics of the weights it starts from, "
+        "and are folded into its convolutions: the same, sooner",
+    )
+    channels_last: bool | None = Field(
+        default=None,
+        description="the order of images in memory: channels last, or first; what is faster if not "
+        "set",
+    )
     ema: float | None = Field(
         default=None, gt=0, lt=1, description="average the weights; the old average's share"
     )
@@ -182,6 +193,9 @@ class Model(Settings):
     workers: int = Field(default=0, ge=0, description="loader processes")
     cache_megabytes: int = Field(
         default=512, ge=0, description="decoded images kept in memory, in all loaders together"
+    )
+    resources: Resources = Field(
+        default=Resources(), description="what it asks of the machine that trains it and predicts"
     )
     score_threshold: float | None = Field(
         default=None, ge=0, le=1, description="boxes only: those below are dropped; 0.01 if not set"
@@ -243,6 +257,13 @@ class Model(Settings):
             raise ValueError(
                 f"probabilities is for masks; task {self.task!r} gives its scores anyway"
             )
+        if self.fold_norms and self.pretrained == "none":
+            raise ValueError(
+                "fold_norms keeps the statistics of the weights to start from, and pretrained is "
+                "'none'; leave one of them out"
+            )
+        if self.fold_norms and self.devices > 1:
+            raise ValueError("fold_norms is for one device; leave it or devices out")
         if self.pretrained_sha256 is not None and self.pretrained == "none":
             raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
         if self.snapshots is not None:

@@ -46,6 +46,7 @@ from recycling.ensembling.search.selection import (
     leave_out_worst,
 )
 from recycling.progress import progress_bar
+from recycling.stopping import stop_if_asked
 from recycling.tables import Column, Schema, register_table
 
 if TYPE_CHECKING:
@@ -272,6 +273,7 @@ class _Search(Generic[Fused]):
         told = self.study.tell(trial, self._score(chosen))
         if self._kept is not None:
             self._kept.add_trial(told)
+            stop_if_asked()
 
     def _draw(self) -> tuple[Trial, Candidate]:
         """Draw an ensemble that was not tried yet, if a few draws find one.

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.errors import listed
-from recycling.experiments import Manifest
+from recycling.experiments import Manifest, by_chain
 from recycling.reporting.pages import render_heading, render_list, render_table
 from recycling.reporting.scores import TITLES, Summary, ranked
 
@@ -25,7 +25,7 @@ def outcome(run: Manifest, summary: Summary, submissions: Mapping[str, str]) -> 
         summary: The scores by task, of this run or one before it.
         submissions: Where those of the final ensembles are, by task.
     """
-    lines = [_what_ran(run), _where(run)]
+    lines = [_what_ran(run), *_what_did_not(run), _where(run)]
     lines += [_best(task, summary) for task in TITLES if task in summary]
     if submissions:
         said = ", ".join(f"{TITLES[task]} {path}" for task, path in submissions.items())
@@ -57,11 +57,18 @@ def _what_ran(run: Manifest) -> str:
     )
     started = datetime.fromisoformat(run.started)
     minutes = "" if run.minutes is None else f", {run.minutes:.1f} minutes"
-    end = f", failed: {run.error}" if run.error else ""
+    end = f", {run.state}: {run.error}" if run.error and not run.failed else ""
     return (
         f"{f'kedro run {asked}'.strip()} on {started:%Y-%m-%d at %H:%M} UTC{minutes}: "
         f"{len(run.nodes)} steps, {run.up_to_date} outputs were up to date{end}"
     )
+
+
+def _what_did_not(run: Manifest) -> Iterator[str]:
+    for name, why in run.failed.items():
+        yield f"{name} failed: {why}"
+    if run.skipped:
+        yield f"skipped, as it needs what failed: {'; '.join(by_chain(run.skipped))}"
 
 
 def _option(key: str) -> str:

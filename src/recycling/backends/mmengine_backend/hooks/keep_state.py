@@ -13,6 +13,7 @@ from recycling.backends.mmengine_backend.hooks.current_network import network_of
 from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.resume import STATE
 from recycling.files import new_file
+from recycling.stopping import stop_if_asked
 
 
 class KeepState(Hook):  # type: ignore[misc]
@@ -32,7 +33,7 @@ class KeepState(Hook):  # type: ignore[misc]
         self.gradients: dict[str, torch.Tensor] = {}
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Write the state."""
+        """Write the state, and stop there where that is asked for."""
         if runner.epoch + 1 == runner.max_epochs or runner.train_loop.stop_training:
             return
         if not is_main_process():  # mmengine has only this one write
@@ -42,6 +43,7 @@ class KeepState(Hook):  # type: ignore[misc]
                 runner.save_checkpoint(str(self.folder), unfinished.name)
         except OSError as error:
             raise no_room(self.folder / STATE, error) from error
+        stop_if_asked()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Add the gradients of steps whose update is still to come."""

@@ -53,6 +53,8 @@ def _set_devices(config: Any, model: Model) -> None:
         # Some detectors leave out a branch where an image holds no object.
         "find_unused_parameters": True,
     }
+    if model.channels_last is not None:
+        config.model_wrapper_cfg.channels_last = model.channels_last
     if torch.cuda.is_available():
         config.sync_bn = "torch"
     else:
