@@ -27,9 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from recycling.annotations.images.decoding import decode_image
-from recycling.inference import Predictor, in_memory
+from recycling.inference import Predictor, in_memory, whole_images
 from recycling.inference.exported import onnx_predictor
-from recycling.inference.objects import find_objects
 
 ROOT = Path(__file__).parents[1]
 EXPORTED = ROOT / "data/06_models/exported"
@@ -118,11 +117,11 @@ def _image_file(side: int = 128) -> bytes:
 def _bare(predictor: Predictor, seconds: float) -> float:
     """Images a second of the model alone, one after the other, from the bytes of a file on."""
     content = _image_file()
-    find_objects(predictor, in_memory([decode_image(content, "a.jpg")]))
-    n, start = 0, time.perf_counter()
+    n, start = -1, time.perf_counter()  # the first call is not counted
     while time.perf_counter() - start < seconds:
-        find_objects(predictor, in_memory([decode_image(content, "a.jpg")]))
+        predictor.predict(whole_images(in_memory([decode_image(content, "a.jpg")])))
         n += 1
+        start = start if n else time.perf_counter()
     return n / (time.perf_counter() - start)
 
 

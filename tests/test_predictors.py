@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from recycling.inference import InferenceError
+from inference.small_onnx import colour_classifier, colour_segmenter
+from recycling.ensembling import RANKING, ClassFusion, MaskFusion
+from recycling.inference import InferenceError, Tiles, in_memory, whole_images
+from recycling.inference.exported import OnnxModel
 from recycling.plan import Plan, read_plan
-from recycling.predictors import look_up
+from recycling.predictors import Loading, look_up, predictor_of
+from recycling.predictors.ensembles import write_ensemble
 
 DETECTOR = {
     "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 1,
@@ -46,3 +52,78 @@ def test_a_file_of_predictions_predicts_nothing_new(tmp_path):
     assert look_up("det.folds", plan)
     with pytest.raises(InferenceError, match=r"det\.final: theirs\S* is a file of predictions"):
         look_up("det.final", plan)
+
+
+# Exported ensembles -------------------------------------------------------------------------------
+
+
+def known(settings, members, scores=(0.5, None)):
+    """What a run knows of a fusion."""
+    table = pd.DataFrame({"member": list(members), "score": scores, "rank": [0, 1]})
+    return {"settings": settings, "ranking": RANKING.conform(table, where="ranking")}
+
+
+@pytest.fixture
+def classifiers(tmp_path):
+    return {
+        "sure": colour_classifier(tmp_path / "cls.sure.onnx", "cls.sure"),
+        "unsure": colour_classifier(tmp_path / "cls.unsure.onnx", "cls.unsure", unsure=4),
+    }
+
+
+def test_an_exported_ensemble_is_fused_as_its_settings_say(tmp_path, classifiers):
+    settings = ClassFusion.model_validate({"method": "mean", "weights": {"sure": 3, "unsure": 1}})
+    path = tmp_path / "cls.both.json"
+    write_ensemble(path, "cls", known(settings, classifiers), classifiers)
+    images = whole_images(in_memory([np.full((9, 9, 3), (250, 0, 90), np.uint8)]))
+    own = [OnnxModel.load(file).predict(images)["Red"][0] for file in classifiers.values()]
+    assert own[0] > own[1]
+    said = predictor_of(str(path), None, None).predict(images)
+    assert said["Red"][0] == pytest.approx((3 * own[0] + own[1]) / 4)
+
+
+def test_an_exported_ensemble_repeats_what_a_search_has_chosen(tmp_path, classifiers):
+    both = known(ClassFusion.model_validate({}), classifiers)
+    chosen = {"method": "alone", "weights": {"unsure": 1}, "settings": {}, "searched": []}
+    used = {"unsure": classifiers["unsure"]}
+    write_ensemble(tmp_path / "cls.best.json", "cls", {**both, "choice": chosen}, used)
+    images = whole_images(in_memory([np.full((9, 9, 3), (250, 0, 90), np.uint8)]))
+    said = predictor_of(str(tmp_path / "cls.best.json"), None, None).predict(images)
+    assert said.equals(OnnxModel.load(classifiers["unsure"]).predict(images))
+
+
+@pytest.mark.parametrize("method", ["hard_vote", "soft_vote"])
+@pytest.mark.parametrize("tiles", [None, 32])
+def test_exported_segmenters_are_fused_in_tiles_too(tmp_path, method, tiles):
+    files = {name: colour_segmenter(tmp_path / f"seg.{name}.onnx", f"seg.{name}") for name in "ab"}
+    settings = MaskFusion.model_validate({"method": method})
+    write_ensemble(tmp_path / "seg.both.json", "seg", known(settings, files), files)
+    image = np.zeros((40, 70, 3), np.uint8)
+    image[:, :30], image[:, 40:] = (250, 0, 0), (0, 0, 250)
+    loading = Loading(tiles=None if tiles is None else Tiles(size=tiles))
+    predictor = predictor_of(str(tmp_path / "seg.both.json"), None, None, loading)
+    said = predictor.predict(in_memory([image]))[1]
+    assert said.shape == (40, 70)
+    assert set(np.unique(said[:, :26])) == {1}
+    assert set(np.unique(said[:, 44:])) == {3}
+
+
+def test_an_ensemble_takes_the_files_that_it_was_exported_with_alone(tmp_path, classifiers):
+    path = tmp_path / "cls.both.json"
+    write_ensemble(path, "cls", known(ClassFusion.model_validate({}), classifiers), classifiers)
+    colour_classifier(classifiers["unsure"], "cls.unsure", unsure=9)
+    with pytest.raises(
+        InferenceError, match=r"cls\.unsure\.onnx: not the file that cls\.both\.json"
+    ):
+        predictor_of(str(path), None, None)
+    path.write_text("{}")
+    with pytest.raises(InferenceError, match=r"both\.json: not exported by this version"):
+        predictor_of(str(path), None, None)
+
+
+def test_a_fusion_that_learns_from_labels_is_not_exported(tmp_path, classifiers):
+    for settings in ({"method": "stacking"}, {"method": "mean", "calibrate": "platt"}):
+        fused = known(ClassFusion.model_validate(settings), classifiers)
+        with pytest.raises(InferenceError, match=r"cls\.both: its fusion learns"):
+            write_ensemble(tmp_path / "cls.both.json", "cls", fused, classifiers)
+    assert not (tmp_path / "cls.both.json").exists()

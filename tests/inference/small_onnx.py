@@ -16,8 +16,8 @@ CATEGORIES = [
 ]
 
 
-def colour_classifier(path: Path, name: str = "cls.colours") -> Path:
-    """A classifier for which a crop is the colour that it has most of."""
+def colour_classifier(path: Path, name: str = "cls.colours", unsure: float = 1.0) -> Path:
+    """A classifier for which a crop is the colour that it has most of; it may be less sure."""
     node = helper.make_node
     nodes = [
         node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
@@ -25,7 +25,7 @@ def colour_classifier(path: Path, name: str = "cls.colours") -> Path:
     ]
     _write(path, nodes, {"probabilities": (TensorProto.FLOAT, ["n", 3])},
            Exported(name=name, task="cls", categories=CATEGORIES, image_size=8,
-                    std=(64.0, 64.0, 64.0)))  # fmt: skip
+                    std=(64.0 * unsure,) * 3))  # fmt: skip
     return path
 
 

@@ -31,9 +31,7 @@ SHOWN = 10
 @click.command()
 @env_option
 @click.argument("paths", nargs=-1, required=True)
-@click.option(
-    "--with", "name", required=True, help="det.final, det.yolox, det.yolox.fold0, a file.onnx."
-)
+@click.option("--with", "name", required=True, help="det.final, det.yolox.fold0, an exported file.")
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
 @click.option("--formats", help=f"Of coco, csv, parquet, maps, images, summary; {FORMATS}.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")

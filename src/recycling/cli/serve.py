@@ -13,7 +13,9 @@ from recycling.cli.place import place_of
 
 @click.command()
 @env_option
-@click.option("--with", "names", required=True, help="det.final, det.yolox.onnx; more with commas.")
+@click.option(
+    "--with", "names", required=True, help="det.final, an exported file; more with commas."
+)
 @click.option("--host", default="127.0.0.1", help="Where it listens; this machine by default.")
 @click.option("--port", default=8766, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--token", envvar="RECYCLING_TOKEN", help="What others have to send.")

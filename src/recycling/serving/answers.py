@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX
 from recycling.inference import Predictor
-from recycling.inference.objects import Found
+from recycling.inference.objects import OBJECTS
+from recycling.predictions import LabelMap
+from recycling.reporting.layout import RgbImage
+from recycling.serving.batching import Findings
 from recycling.serving.uploads import Upload
 
 Form = Literal["json", "coco", "png"]
+Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -33,27 +38,29 @@ class Answer:
 
 
 def answer(
-    form: Form, upload: Upload, found: Found, predictor: Predictor, score_threshold: float
+    form: Form, upload: Upload, found: Findings, predictor: Predictor, score_threshold: float
 ) -> Answer:
     """What was found on the images of a request.
 
     Args:
         form: How it is told.
         upload: The images.
-        found: What is on them, numbered from 1 in their order.
+        found: What is on them.
         predictor: What predicted.
         score_threshold: What is less sure is left out.
     """
-    sure = (found.objects["score"] >= score_threshold).fillna(True).astype(bool)
-    objects = found.objects[sure]
-    objects = objects.sort_values(["image_id", "score"], ascending=[True, False], kind="stable")
+    objects = [
+        [row for row in rows if pd.isna(row["score"]) or row["score"] >= score_threshold]
+        for rows in found.objects
+    ]
     if form == "json":
         return Answer(_json(_by_image(upload, objects, predictor)))
     if form == "coco":
         return Answer(_json(_coco(upload, objects, predictor)))
+    maps: Sequence[LabelMap | None] = found.maps or [None] * len(objects)
     drawn = [
-        _drawn(number, upload, Found(objects, found.maps), predictor)
-        for number in range(1, len(upload.images) + 1)
+        _drawn(image, rows, predictor.categories, label_map)
+        for image, rows, label_map in zip(upload.images, objects, maps, strict=True)
     ]
     if len(drawn) == 1 and not upload.faults:
         return Answer(drawn[0], "image/png")
@@ -64,28 +71,25 @@ def answer(
     return Answer(archive.getvalue(), "application/zip")
 
 
-def _by_image(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> dict[str, Any]:
-    names = predictor.categories.set_index("category_id")["name"]
-    own = dict(list(objects.groupby("image_id")))
-    images = []
-    for number, (name, image) in enumerate(zip(upload.names, upload.images, strict=True), 1):
-        rows = own.get(number, objects.iloc[:0])
-        images.append(
-            {
-                "file_name": name,
-                "width": image.shape[1],
-                "height": image.shape[0],
-                "objects": [
-                    {
-                        "category": names[row["category_id"]],
-                        "score": None if pd.isna(row["score"]) else round(row["score"], 6),
-                        "box": [round(row[edge], 3) for edge in BOX],
-                        "area": round(row["area"], 3),
-                    }
-                    for row in rows.to_dict("records")
-                ],
-            }
-        )
+def _by_image(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict[str, Any]:
+    names = _names(predictor.categories)
+    images = [
+        {
+            "file_name": name,
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "objects": [
+                {
+                    "category": names[row["category_id"]],
+                    "score": None if pd.isna(row["score"]) else round(row["score"], 6),
+                    "box": [round(row[edge], 3) for edge in BOX],
+                    "area": round(row["area"], 3),
+                }
+                for row in rows
+            ],
+        }
+        for name, image, rows in zip(upload.names, upload.images, objects, strict=True)
+    ]
     return {
         "model": predictor.name,
         "version": predictor.identity[:12],
@@ -94,17 +98,23 @@ def _by_image(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> di
     }
 
 
-def _coco(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> dict[str, Any]:
+def _names(categories: pd.DataFrame) -> dict[int, str]:
+    ids, names = categories["category_id"].tolist(), categories["name"].tolist()
+    return dict(zip(ids, names, strict=True))
+
+
+def _coco(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict[str, Any]:
     images = [
         {"id": number, "file_name": name, "width": image.shape[1], "height": image.shape[0]}
         for number, (name, image) in enumerate(zip(upload.names, upload.images, strict=True), 1)
     ]
-    annotations = []
-    for number, row in enumerate(objects.to_dict("records"), 1):
+    annotations: list[dict[str, Any]] = []
+    found = ((image_id, row) for image_id, rows in enumerate(objects, 1) for row in rows)
+    for number, (image_id, row) in enumerate(found, 1):
         left, top, right, bottom = (row[edge] for edge in BOX)
         each: dict[str, Any] = {
             "id": number,
-            "image_id": row["image_id"],
+            "image_id": image_id,
             "category_id": row["category_id"],
             "bbox": [left, top, right - left, bottom - top],
             "area": row["area"],
@@ -115,29 +125,26 @@ def _coco(upload: Upload, objects: pd.DataFrame, predictor: Predictor) -> dict[s
         if not pd.isna(row["segmentation"]):
             each["segmentation"] = json.loads(row["segmentation"])
         annotations.append(each)
-    categories = predictor.categories[["category_id", "name"]].rename(columns={"category_id": "id"})
+    names = _names(predictor.categories)
     return {
         "images": images,
         "annotations": annotations,
-        "categories": categories.to_dict("records"),
+        "categories": [{"id": number, "name": name} for number, name in names.items()],
     }
 
 
-def _drawn(number: int, upload: Upload, found: Found, predictor: Predictor) -> bytes:
+def _drawn(
+    image: RgbImage, rows: Rows, categories: pd.DataFrame, label_map: LabelMap | None
+) -> bytes:
     """One image as PNG, with what was found on it."""
     import cv2
 
     from recycling.inference.drawing import drawn
 
-    objects = found.objects[found.objects["image_id"] == number]
-    names = objects["category_id"].map(predictor.categories.set_index("category_id")["name"])
-    image = drawn(
-        upload.images[number - 1],
-        objects.assign(category=names),
-        predictor.categories,
-        None if found.maps is None else found.maps[number],
-    )
-    return bytes(cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1])
+    objects = pd.DataFrame(list(rows), columns=OBJECTS.names)
+    objects["category"] = objects["category_id"].map(_names(categories))
+    canvas = drawn(image, objects, categories, label_map)
+    return bytes(cv2.imencode(".png", np.ascontiguousarray(canvas[..., ::-1]))[1])
 
 
 def _json(value: Any) -> bytes:

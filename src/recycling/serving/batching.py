@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.inference import Predictor, in_memory
 from recycling.inference.objects import Found, find_objects
-from recycling.predictions import LabelMaps
+from recycling.predictions import LabelMap
 from recycling.serving.core import Refused
 
 Pixels = NDArray[np.uint8]
@@ -23,16 +24,34 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What was found on the images of a request.
+
+    Attributes:
+        objects: Of each image, the rows of `OBJECTS`, the surest first.
+        maps: Of each image, its label map, where a segmenter predicts.
+    """
+
+    objects: Sequence[Sequence[Mapping[str, Any]]]
+    maps: Sequence[LabelMap] | None = None
+
+    def part(self, first: int, n: int) -> Findings:
+        """What was found on `n` of the images."""
+        some = slice(first, first + n)
+        return Findings(self.objects[some], None if self.maps is None else self.maps[some])
+
+
+@dataclass(frozen=True)
 class _Job:
     """The images of one request.
 
     Attributes:
         images: Each (H, W, 3) RGB.
-        found: Will be what is on them, numbered from 1.
+        found: Will be what is on them.
     """
 
     images: Sequence[Pixels]
-    found: Future[Found] = field(default_factory=Future)
+    found: Future[Findings] = field(default_factory=Future)
 
 
 class Batcher:
@@ -66,7 +85,7 @@ class Batcher:
         with self._changed:
             return self._n_waiting()
 
-    def submit(self, images: Sequence[Pixels]) -> Future[Found]:
+    def submit(self, images: Sequence[Pixels]) -> Future[Findings]:
         """Let images be predicted.
 
         Args:
@@ -119,7 +138,7 @@ class Batcher:
         images = [image for job in jobs for image in job.images]
         self.tell(len(images))
         try:
-            found = find_objects(self.predictor, in_memory(images))
+            found = _by_image(find_objects(self.predictor, in_memory(images)), len(images))
         except Exception as error:
             if len(jobs) == 1:
                 _LOG.exception("%s cannot predict", self.predictor.name)
@@ -128,18 +147,18 @@ class Batcher:
             for job in jobs:  # one of them may be to blame
                 self._predict([job])
             return
-        first = 1
+        first = 0
         for job in jobs:
-            job.found.set_result(_part(found, first, len(job.images)))
+            job.found.set_result(found.part(first, len(job.images)))
             first += len(job.images)
 
 
-def _part(found: Found, first: int, n: int) -> Found:
-    """What was found on some of the images, which are numbered from 1."""
-    objects, maps = found.objects, found.maps
-    own = objects[objects["image_id"].between(first, first + n - 1)]
-    own = own.assign(image_id=own["image_id"] - first + 1).reset_index(drop=True)
-    if maps is None:
-        return Found(own)
-    drawn = {number + 1: maps[first + number] for number in range(n)}
-    return Found(own, LabelMaps(list(drawn), drawn.__getitem__))
+def _by_image(found: Found, n: int) -> Findings:
+    """What was found on images that are numbered from 1; a table once, and not one a request."""
+    objects: list[list[Mapping[str, Any]]] = [[] for _ in range(n)]
+    surest_first = found.objects.sort_values("score", ascending=False, kind="stable")
+    for row in surest_first.to_dict("records"):
+        objects[row["image_id"] - 1].append(row)
+    if found.maps is None:
+        return Findings(objects)
+    return Findings(objects, [found.maps[number] for number in range(1, n + 1)])

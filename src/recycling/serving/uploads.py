@@ -111,6 +111,9 @@ def _read_entries(
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
     """A file of an archive, whatever size the archive says it has."""
+    too_many = Refused(413, "the zip file unpacks to too many bytes; send less")
+    if entry.file_size > most:
+        raise too_many
     try:
         with archive.open(entry) as file:
             content = file.read(most + 1)
@@ -119,7 +122,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> by
     except Exception as error:  # zlib, lzma and bz2 have errors of their own
         raise _no_image("a damaged file") from error
     if len(content) > most:
-        raise Refused(413, "the zip file unpacks to too many bytes; send less")
+        raise too_many
     return content
 
 

@@ -1,0 +1,23 @@
+"""Each recipe is exported and predicts the same, or says in a line why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from backends.tiny_trainings import draw_pictures
+from export.untrained import EVERY, parity_of
+
+NEEDS = {"mmdet/efficientdet": "effdet", "mmdet/yolov5": "ultralytics"}
+"""The optional libraries, by how the names of their recipes begin."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_a_recipe_is_exported_and_predicts_the_same_or_says_why_not(name, tmp_path):
+    for prefix, library in NEEDS.items():
+        if name.startswith(prefix):
+            pytest.importorskip(library)
+    said = parity_of(name, draw_pictures(tmp_path / "pictures"), tmp_path)
+    assert "something else" not in said
+    assert "\n" not in said
+    assert not said.startswith("0 compared")

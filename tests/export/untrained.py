@@ -1,0 +1,102 @@
+"""Checkpoints of recipes whose weights are made on the spot, and how far their exports are off.
+
+``python tests/export/untrained.py [BACKEND/RECIPE ...]`` prints a row for each recipe, or for all.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mmengine.config import utils
+
+from backends.tiny_trainings import TASKS, data_of, draw_pictures, images_of
+from recycling.annotations import LabeledImages
+from recycling.backends import Checkpoint, Model
+from recycling.backends.mmengine_backend import session
+from recycling.backends.mmengine_backend.config_file import CONFIG, text_of
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.resolve import resolve
+from recycling.backends.shared.checkpoint_folder import Trained, categories_of, write_checkpoint
+from recycling.export import ExportError, export_model
+
+RECIPES = Path(__file__).parents[2] / "conf/recipes"
+EVERY = [
+    f"{backend}/{path.stem}"
+    for backend in TASKS
+    for path in sorted((RECIPES / backend).glob("[!_]*.py"))
+]
+SIDE = {"cls": 64, "det": 128, "seg": 128}
+"""Of the images that networks see, pixels."""
+
+
+def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
+    """A checkpoint of a recipe, as after a training that learnt nothing."""
+    import torch
+    from mmengine.registry import MODELS
+
+    backend, recipe = name.split("/")
+    data = data_of(pictures)
+    task = TASKS[backend]
+    model = Model(
+        task=task, backend=backend, recipe=recipe, image_size=SIDE[task], epochs=1, batch_size=2,
+        optimizer={"learning_rate": 1e-4}, **({"score_threshold": 1e-4} if task == "det" else {}),
+    )  # fmt: skip
+    known = TrainingSet(Path("train.json"), data.class_names, n_samples=2, sha256="")
+    torch.manual_seed(0)
+    with session.library(backend), session.silence():
+        config = resolve(model, RECIPES / f"{name}.py", known, folder)
+        network = MODELS.build(config.model)
+    _tell_images_apart(network, SIDE[task])
+    trained = Trained(model, categories_of(data), {})
+    text = text_of(config.to_dict(), recipe)
+    return write_checkpoint(folder / "checkpoint", trained, network.state_dict(), CONFIG, text)
+
+
+def _tell_images_apart(network: Any, side: int) -> None:
+    """Untrained, a network says the same of all places, and what is the same is no test."""
+    import torch
+
+    network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    images, before = 255 * torch.rand(4, 3, side, side), network.data_preprocessor
+    if getattr(before, "mean", None) is not None:
+        images = (images - before.mean) / before.std
+    with torch.no_grad():
+        network.extract_feat(images)
+    for name, parameter in network.named_parameters():
+        if "head" in name and ("cls" in name or "obj" in name):
+            # Detectors begin with a bias by which nothing is an object.
+            if parameter.dim() > 1:
+                torch.nn.init.xavier_normal_(parameter)
+            elif name.endswith("bias"):
+                torch.nn.init.zeros_(parameter)
+
+
+def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:
+    """What `export_model` says of a recipe: how far it is off, or why it is not exported."""
+    checkpoint = untrained(name, pictures, folder)
+    try:
+        path = folder / "own.onnx"
+        return str(export_model(checkpoint, name.replace("/", "."), path, images_of(pictures)))
+    except ExportError as error:
+        return f"not exported: {error}"
+
+
+if __name__ == "__main__":
+    # mmengine reads the libraries' whole indices of models anew for each config that is inherited.
+    utils.load = cache(utils.load)
+    with TemporaryDirectory() as place:
+        drawn = draw_pictures(Path(place) / "pictures")
+        for each in sys.argv[1:] or EVERY:
+            with TemporaryDirectory() as own:
+                try:
+                    said = parity_of(each, drawn, Path(own))
+                except Exception as error:
+                    said = f"fault: {type(error).__name__}: {error}"
+            print(f"| {each} | {' '.join(said.split())} |", flush=True)
