@@ -14,9 +14,9 @@ from recycling.datasets import JsonDataset
 
 pytest.importorskip("distributed")
 
-from recycling.runners.on_worker import KEPT_IN_MEMORY, Session  # noqa: E402
-from recycling.runners.sent_run import SentRun  # noqa: E402
-from recycling.runners.specs import WorkerSpecs  # noqa: E402
+from recycling.runners.on_worker import KEPT_IN_MEMORY, Session
+from recycling.runners.sent_run import SentRun
+from recycling.runners.specs import WorkerSpecs
 
 MANY = KEPT_IN_MEMORY + 4
 
@@ -38,7 +38,7 @@ def session(folder: Path, *nodes: Node) -> Session:
 def test_more_than_a_worker_keeps_in_memory_is_made_for_a_node_that_takes_it_all(tmp_path):
     (tmp_path / "raw.json").write_text("7")
     makers = [
-        node(lambda raw, n=n: raw * n, "raw.json", f"part {n}", name=f"make {n}")
+        node(lambda raw, n=n: raw * n, "raw.json", f"part {n}", name=f"make-{n}")
         for n in range(MANY)
     ]
     parts = [f"part {n}" for n in range(MANY)]
