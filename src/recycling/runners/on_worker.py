@@ -78,7 +78,7 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
             )
         own = find_kedro_project(_STARTED_IN)
         sent = self.sent if own is None else self.sent.seen_from(own)
-        _session = Session.of(sent, self.worker)
+        _session = Session.of(sent, called(self.worker))
         return _session
 
     def ask_to_stop(self) -> None:
@@ -126,21 +126,30 @@ class _ToTheRun(logging.Handler):
 
 @dataclass
 class Session:
-    """A run on a worker: its nodes, catalog and hooks."""
+    """A run on a worker: its nodes, catalog and hooks.
+
+    Attributes:
+        sent: What the worker was told of it.
+        worker: What the worker is called.
+        nodes: By name.
+        catalog: Their datasets.
+        hooks: Those of the project.
+        in_memory: Datasets without a catalog entry that are there, the oldest first.
+    """
 
     sent: SentRun
-    worker: Worker
+    worker: str
     nodes: Mapping[str, Node]
     catalog: DataCatalog
     hooks: PluginManager
     in_memory: dict[str, None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sent: SentRun, worker: Worker) -> Session:
+    def of(cls, sent: SentRun, worker: str) -> Session:
         """Make what a session would, out of what was sent."""
         if not sent.mark.exists():
             raise ClusterError(
-                f"{called(worker)}: {sent.mark.parent} is not the folder of the run; let `data` in "
+                f"{worker}: {sent.mark.parent} is not the folder of the run; let `data` in "
                 "conf/base/globals.yml be a folder that all machines see by the same path"
             )
         if Path(sent.project).is_dir():
@@ -171,15 +180,16 @@ class Session:
             What hooks have noted of it.
         """
         node = self.nodes[name]
-        token = Token(self.sent.run_id, attempt, called(self.worker))
+        token = Token(self.sent.run_id, attempt, self.worker)
         logger.info("%s begins", name)
         with Leases(Path(self.sent.leases)).held(name, token):
             for each in node.inputs:
                 self._provide(each)
-            for each in node.outputs:
+            for each in node.outputs:  # one without an entry gets its dataset when asked for
                 self._is_in_memory(each)
             run_node(node, self.catalog, self.hooks, self.sent.run_id)
         self._remember(node)
+        self._let_go()
         noted = self.hooks.hook.notes_of_node(node=node)
         return {key: value for notes in noted if notes for key, value in notes.items()}
 
@@ -205,11 +215,14 @@ class Session:
         return name in self._makers and bool(getattr(dataset, "_EPHEMERAL", False))
 
     def _remember(self, node: Node) -> None:
-        """Keep what a node has made in memory, and let go what was made long ago."""
+        """Keep what a node has made in memory for the next ones."""
         for name in filter(self._is_in_memory, node.outputs):
             self.in_memory.pop(name, None)
             self.in_memory[name] = None
-        while len(self.in_memory) > max(KEPT_IN_MEMORY, len(node.outputs)):
+
+    def _let_go(self) -> None:
+        """Of what is in memory, let go what was made long ago."""
+        while len(self.in_memory) > KEPT_IN_MEMORY:
             oldest = next(iter(self.in_memory))
             del self.in_memory[oldest]
             self.catalog.release(oldest)
