@@ -19,6 +19,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from recycling.files import clear_leftovers
 from recycling.fingerprints import (
     ContentCache,
     Forecast,
@@ -132,6 +133,7 @@ class _Run:
     """What is known of one run: what each of its nodes took, and what it has locked."""
 
     def __init__(self, folder: Path, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        clear_leftovers(folder)
         self.records = Records(folder)
         self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
         self._folder = folder
@@ -157,6 +159,7 @@ class _Run:
         self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
         for name in taken:
             self._check_unmixed(name, took)
+        self.records.begin(node.name)
 
     def saved(self, name: str, node: Node) -> None:
         """Write the record of an output; after the last one, let others have them."""
@@ -189,6 +192,7 @@ class _Run:
         for name, work in list(self._at_work.items()):
             if error is not None and not isinstance(error, RunStoppedError):
                 self.records.fail(name, error)
+            self.records.stop(name)
             work.locks.release()
         self._at_work.clear()
         self.graph.cache.save()
