@@ -15,7 +15,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sample demo pseudo test test-slow lint docs viz view serve bench fuzz survive ship clean
+.PHONY: help install sample demo pseudo taco taco-quick test test-slow lint docs viz view serve bench fuzz survive ship clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,22 @@ demo: sample ## Run the whole chain on the sample data (10 to 20 minutes on two 
 pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (up to an hour)
 	@$(BIN)/kedro run --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
+
+# TACO_ROOT=path/to/taco says where annotations.json and images/ are.
+taco-quick: install ## Train on TACO: litter as boxes and masks, ten categories as crops and boxes; one fold each
+	$(call train-on-taco,.fold0)
+
+taco: install ## The same with all five folds, scored out of fold
+	$(call train-on-taco,)
+
+define train-on-taco
+@$(BIN)/kedro run --env taco_litter --pipelines data_cleaning,splitting
+@$(BIN)/kedro run --env taco_litter --namespaces det.boxes$(1),seg.masks$(1)
+@$(BIN)/kedro run --env taco_ten --pipelines data_cleaning,splitting
+@$(BIN)/kedro run --env taco_ten --namespaces cls.crops$(1),det.boxes$(1)
+@$(BIN)/kedro score --env taco_litter det.boxes$(1) seg.masks$(1)
+@$(BIN)/kedro score --env taco_ten cls.crops$(1) det.boxes$(1)
+endef
 
 test: install ## Check style, types, layers and promises
 	@$(BIN)/ruff check src tests bench fuzz survive docs/generated

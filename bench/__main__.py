@@ -23,6 +23,7 @@ BENCHMARKS = (
     "viewer",
     "tiles",
     "serving",
+    "cluster",
 )
 
 LONG = ("worlds", "samples")

@@ -228,6 +228,21 @@ def test_every_training_and_the_run_are_kept_by_the_tracker_of_the_parameters(fi
     assert run.summary["det.final/test/low"] <= run.summary["det.final/test/mAP50"]
 
 
+def test_a_model_is_scored_by_itself_on_images_that_it_has_not_seen(finished):
+    project, _ = finished
+    result = kedro(project, "score", "det.yolox", "seg.fcn.fold0")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name, title in {"det/yolox": "mAP50", "seg/fcn": "mIoU"}.items():
+        path = project / f"data/07_model_output/{name}/fold0/out_of_fold_metrics.json"
+        said = json.loads(path.read_text())
+        assert f"{title} on " in result.stdout
+        row = ["all", *(f"{number:.4g}" for number in (said["score"], *said["interval"]))]
+        assert row in [line.split() for line in result.stdout.splitlines()]
+    result = kedro(project, "score", "latest")
+    assert result.returncode == 1
+    assert "latest is a whole run; name its model: latest:det.yolox" in result.stderr
+
+
 @pytest.mark.parametrize("task", FEW)
 def test_a_model_and_its_student_are_compared_and_what_differs_is_said(finished, task):
     project, _ = finished

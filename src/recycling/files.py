@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,44 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What some file systems say of an fsync of a folder."""
+
+_guard: ContextVar[Callable[[], None] | None] = ContextVar("guard", default=None)
+
+
+@contextmanager
+def guarded(check: Callable[[], None] | None) -> Iterator[None]:
+    """Ask whether it still may, each time that something is to take its place in this thread.
+
+    Locks on folders are not waited for meanwhile: who may write is known by what is asked.
+
+    Args:
+        check: Raises where nothing may be written any more; what was there is then kept.
+
+    >>> folder = getfixture("tmp_path")
+    >>> with guarded(lambda: 1 / 0):
+    ...     write_text(folder / "a.txt", "late")
+    Traceback (most recent call last):
+    ...
+    ZeroDivisionError: division by zero
+    >>> list(folder.iterdir())
+    []
+    """
+    before = _guard.set(check)
+    try:
+        yield
+    finally:
+        _guard.reset(before)
+
+
+def is_guarded() -> bool:
+    """Whether this is within `guarded`."""
+    return _guard.get() is not None
+
+
+def _ask() -> None:
+    if (check := _guard.get()) is not None:
+        with guarded(None):  # it may write itself
+            check()
 
 
 @contextmanager
@@ -64,6 +103,7 @@ def new_file(path: Path) -> Iterator[Path]:
     with _beside(place, lambda path: path.touch(exist_ok=False)) as unfinished:
         yield unfinished
         _flush(unfinished)
+        _ask()
         unfinished.replace(place)
         _flush(place.parent)
 
@@ -90,6 +130,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     with _beside(place, Path.mkdir) as unfinished:
         yield unfinished
         _flush_all_in(unfinished)
+        _ask()
         _put_folder(unfinished, place)
         _flush(place.parent)
 
@@ -124,7 +165,7 @@ def growing_folder(path: Path) -> Iterator[Path | None]:
     while True:
         with suppress(FileExistsError):
             growing.mkdir()  # exist_ok would look again, and by then it may have got its name
-        lock = _lock(growing, fcntl.LOCK_EX)
+        lock = None if is_guarded() else _lock(growing, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             found = growing.stat()
             if lock is None or os.path.samestat(os.fstat(lock), found):
@@ -138,6 +179,7 @@ def growing_folder(path: Path) -> Iterator[Path | None]:
             return
         yield growing
         _flush(growing)
+        _ask()
         growing.rename(place)
         _flush(place.parent)
     finally:
@@ -214,6 +256,7 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
     filesystem.makedirs(parent, exist_ok=True)
     try:
         filesystem.put(str(local), unfinished, recursive=is_folder)
+        _ask()
         if is_folder and filesystem.exists(path):
             filesystem.rm(path, recursive=True)
         filesystem.mv(unfinished, path, recursive=is_folder)

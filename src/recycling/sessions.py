@@ -19,7 +19,7 @@ from kedro.pipeline import Pipeline
 
 from recycling.errors import visible
 from recycling.plan.parameters import nearest, shown
-from recycling.runners import KeepGoingRunner
+from recycling.runners import DaskRunner, KeepGoingRunner
 
 
 class UnknownNameError(ValueError):
@@ -67,6 +67,8 @@ class NamedSession(KedroSession):
         context = super().load_context()
         if self._asked is not None:
             check_names(self._asked)
+            if isinstance(runner := self._asked.get("runner"), DaskRunner):
+                runner.prepare(context, self._asked.get("pipeline_names"))
         return context
 
 
@@ -189,10 +191,13 @@ def runner_class(name: str | None) -> str:
             "for each of several --namespaces"
         )
     known = [key for key in vars(kedro.runner) if key.endswith("Runner") and key[0] != "A"]
+    known.append("DaskRunner")
     if name in (None, "SequentialRunner"):
         return "recycling.runners.KeepGoingRunner"
     if name == "ThreadRunner":
         return "recycling.runners.KeepGoingThreadRunner"
+    if name == "DaskRunner":
+        return "recycling.runners.DaskRunner"
     if name in known:
         return name
     module, _, class_name = name.rpartition(".")

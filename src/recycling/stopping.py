@@ -37,6 +37,15 @@ def is_asked_to_stop() -> bool:
     return _presses.times > 0
 
 
+def ask_to_stop(is_asked: bool = True) -> None:
+    """Stop as after Ctrl-C: of a process that another one leads, where it was pressed.
+
+    Args:
+        is_asked: Whether to; if not, what was asked before is forgotten.
+    """
+    _presses.times = int(is_asked)
+
+
 def stop_if_asked() -> None:
     """Stop here, where what has been done is kept.
 

@@ -158,6 +158,7 @@ class Project:
         more_hooks: object = None,
         manifests: bool = False,
         runner: AbstractRunner | None = None,
+        run_id: str | None = None,
     ) -> list[str]:
         """Run, and say which nodes ran."""
         ran = Ran()
@@ -169,7 +170,7 @@ class Project:
         if more_hooks is not None:
             manager.register(more_hooks)
         manager.register(hooks)
-        parameters = {"only_missing_outputs": only_missing}
+        parameters = {"only_missing_outputs": only_missing, "run_id": run_id}
         manager.hook.before_pipeline_run(run_params=parameters, pipeline=pipeline, catalog=catalog)
         try:
             (runner or SequentialRunner()).run(

@@ -19,6 +19,7 @@ from recycling.cli.core import catalog_of, context_of, one_line_errors
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.export import export
 from recycling.cli.predict import predict
+from recycling.cli.score import score
 from recycling.cli.serve import serve
 from recycling.cli.tune import tune
 from recycling.cli.view import view
@@ -44,7 +45,7 @@ def cli() -> None:
     """Commands of this project."""
 
 
-for _command in (experiments, compare, noise, study, tune, view, predict, export, serve):
+for _command in (experiments, score, compare, noise, study, tune, view, predict, export, serve):
     cli.add_command(_command)
 
 

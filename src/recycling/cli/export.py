@@ -38,7 +38,7 @@ def _export(place: Place, name: str, to: Path | None, data_licence: str | None) 
     from recycling.inference import whole_images
     from recycling.inference.exported import OnnxModel
     from recycling.plan.parameters import shown
-    from recycling.predictors import checkpoints_of
+    from recycling.predictors import checkpoints_of, write_fusion
 
     catalog = place.catalog
     checkpoints = checkpoints_of(name, place.plan, catalog)
@@ -53,3 +53,6 @@ def _export(place: Place, name: str, to: Path | None, data_licence: str | None) 
         card = model_card(exported, run_of(exported, runs), licence_of_data=data_licence)
         write_text(path.with_suffix(".md"), card)
         click.echo(f"written: {shown(path)} and its model card, {path.with_suffix('.md').name}")
+    fusion = write_fusion(name, place.plan, catalog, folder)
+    if fusion is not None:
+        click.echo(f"written: {shown(fusion)}, which fuses them")

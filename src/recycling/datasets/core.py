@@ -224,13 +224,18 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             self._system.invalidate_cache()
 
     def _init_config(self) -> dict[str, Any]:
-        # Kedro keeps what a constructor takes as `**common` under that name.
+        # Kedro keeps what a constructor takes as `**common` under that name, and what one takes
+        # that is inherited under these.
         config = super()._init_config()
+        config.pop("args", None)
+        config |= config.pop("kwargs", {})
         common = dict(config.pop("common", {}))
         common.pop("metadata", None)
-        if common.pop("version", None) is not None:
+        common.pop("version", None)
+        if self._version is not None:
             config["versioned"] = True
-        return config | common
+        # Where it is now; see `at`.
+        return config | common | {"filepath": self.url or str(self._filepath)}
 
     def _describe(self) -> dict[str, Any]:
         hidden = ("type", "versioned", "credentials", "fs_args")

@@ -30,6 +30,7 @@ from recycling.experiments.manifest import (
     flat,
     unlock,
 )
+from recycling.experiments.scores import scores_with_intervals
 from recycling.experiments.study import (
     STUDY_ARMS,
     ArmFacts,
@@ -104,6 +105,7 @@ __all__ = [
     "prepare",
     "runs_table",
     "scored_things",
+    "scores_with_intervals",
     "setting_of",
     "shown_table",
     "summarise_study",

@@ -107,7 +107,7 @@ def compare_scores(
 
     first, *others = sides
     effects, rows = {}, []
-    for part, own in _parts(settings, truth, members, scored):
+    for part, own in scored_parts(settings, truth, members, scored):
         for side in others:
             effect = measure_effect(
                 f"{what}{side}", title, seeds_of(side, own), seeds_of(first, own), groups,
@@ -120,13 +120,23 @@ def compare_scores(
     return Compared(effects, _table(rows), {side: seeds_of(side, scored) for side in sides}, groups)
 
 
-def _parts(
+def scored_parts(
     settings: PickedSettings,
     truth: Annotations,
     members: Mapping[str, Any],
     scored: Mapping[str, ImageScores],
 ) -> Iterator[tuple[str, dict[str, ImageScores]]]:
-    """What is compared: all, each class, each size of boxes, where the metric can be taken so."""
+    """What is scored: all, each class, each size of boxes, where the metric can be taken so.
+
+    Args:
+        settings: The metric.
+        truth: The images that were predicted on, and what is on them.
+        members: Predictions, by name.
+        scored: What the score of each is made of.
+
+    Yields:
+        The part's name, and what its score is made of, by name of the predictions.
+    """
     yield ALL, dict(scored)
     if not all(hasattr(own, "of_class") for own in scored.values()):
         return

@@ -19,6 +19,7 @@ KINDS: tuple[Kind, ...] = ("setting", "seed", "steps", "data", "code", "version"
 
 NO_EFFECT = (
     "folds", "control", "skip_if_missing", "variant_of", "study", "workers", "cache_megabytes",
+    "resources",
 )  # fmt: skip
 """Settings of a model that alter no training of a fold."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from recycling.backends import Checkpoint, Images, backend_for
 from recycling.errors import cut, one_line
-from recycling.export.parity import Parity, compare
+from recycling.export.parity import Parity, compare, compare_pixels
 from recycling.files import new_file
 from recycling.inference.exported import Exported, OnnxModel
 
@@ -62,21 +62,31 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
     """
     if checkpoint.backend == "detectron2":
         raise ExportError(f"{name}: models of detectron2 cannot be exported; export one of mmdet")
-    loaded: Any = backend_for(checkpoint.backend).load(checkpoint, device="cpu")
+    settings = {"probabilities": True} if checkpoint.facts["model"]["task"] == "seg" else {}
+    loaded: Any = backend_for(checkpoint.backend).load(checkpoint, device="cpu", **settings)
     exported = _facts(loaded.network, checkpoint, name)
     graph = _graph(loaded.network, exported)
     content = _content(graph, exported)
     with new_file(path) as unfinished:
         unfinished.write_bytes(content)
-        parity = compare(
-            loaded.predict(images), OnnxModel.load(unfinished).predict(images), exported.task
-        )
+        parity = _parity(loaded, OnnxModel.load(unfinished), images)
         if not parity.is_same:
             raise ExportError(
                 f"{name}: the exported model predicts something else: {parity}; nothing is "
                 "written: predict with the model itself"
             )
     return parity
+
+
+def _parity(loaded: Any, model: OnnxModel, images: Images) -> Parity:
+    """How far an exported model is from the one that was trained."""
+    if model.exported.task != "seg":
+        return compare(loaded.predict(images), model.predict(images), model.exported.task)
+    from recycling.backends.mmengine_backend.prediction import pixel_probabilities
+
+    return compare_pixels(
+        pixel_probabilities(loaded.network, images), model.pixel_probabilities(images)
+    )
 
 
 def _facts(network: Any, checkpoint: Checkpoint, name: str) -> Exported:

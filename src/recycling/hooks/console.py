@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -24,6 +25,12 @@ class ConsoleHooks:
         self._console = Console()
         self._done = 0
         self._total = 0
+        self._is_worker = False
+
+    @hook_impl
+    def before_run_on_worker(self) -> None:
+        """Leave the screen to whoever leads the run."""
+        self._is_worker = True
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -33,10 +40,18 @@ class ConsoleHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Name the node."""
+        if not self._is_worker:
+            self._count(node.name)
+
+    @hook_impl
+    def after_node_returned(self, node: Node, notes: Mapping[str, Any], worker: str) -> None:
+        """Name a node that a worker has run, and how long it took."""
+        if "manifest" in notes:
+            self._count(f"{node.name} [dim]{worker}, {notes['manifest']['seconds']:.1f} s[/dim]")
+
+    def _count(self, text: str) -> None:
         self._done += 1
-        self._console.print(
-            f"[dim]{self._done:>3}/{self._total}[/dim] {node.name}", highlight=False
-        )
+        self._console.print(f"[dim]{self._done:>3}/{self._total}[/dim] {text}", highlight=False)
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -76,6 +76,7 @@ class ManifestHooks:
         self, records: Path | None = None, parameters: Mapping[str, Any] | None = None
     ) -> None:
         self._run: _ManifestOfRun | None = None
+        self._notebook: _Notebook | None = None
         self._records, self._parameters = records, parameters
         self._sources: dict[str, str] = {}
         self._project = Path()
@@ -98,6 +99,7 @@ class ManifestHooks:
             return
         runs = dataset.load()
         runs.clear()
+        self._notebook = _Notebook(catalog)
         self._run = _ManifestOfRun(
             runs.folder(str(run_params.get("run_id") or runs.new_id())),
             _first(run_params, self._parameters or {}, self._sources, self._project),
@@ -108,22 +110,45 @@ class ManifestHooks:
         )
 
     @hook_impl
+    def before_run_on_worker(self, catalog: DataCatalog) -> None:
+        """Take notes, for the manifest that is written where the run is led."""
+        self._run, self._notebook = None, _Notebook(catalog)
+
+    @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
         """A node begins."""
-        if self._run is not None:
-            self._run.begin(node)
+        if self._notebook is not None:
+            self._notebook.begin(node)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """The same for a node that takes nothing."""
-        if self._run is not None:
-            self._run.begin(node)
+        if self._notebook is not None:
+            self._notebook.begin(node)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Keep what a node made."""
-        if self._run is not None:
-            self._run.saved(dataset_name, data, node)
+        """Note what a node made, and keep it after its last output."""
+        if self._notebook is not None:
+            self._notebook.saved(dataset_name, data, node)
+            if self._run is not None and (notes := self._notebook.notes(node)) is not None:
+                self._run.take(node, notes)
+
+    @hook_impl
+    def notes_of_node(self, node: Node) -> dict[str, Any] | None:
+        """What a worker has noted of a node that it has run."""
+        notes = self._notebook.notes(node) if self._notebook is not None else None
+        return None if notes is None else {"manifest": asdict(notes)}
+
+    @hook_impl
+    def after_node_returned(
+        self, node: Node, notes: Mapping[str, Any], error: Exception | None
+    ) -> None:
+        """Keep what a node has made on a worker."""
+        if self._run is not None and "manifest" in notes:
+            self._run.take(node, _Notes(**notes["manifest"]))
+        if self._run is not None and error is not None:
+            self._run.failed(node, error)
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
@@ -151,6 +176,49 @@ class ManifestHooks:
         self._run = None
 
 
+@dataclass
+class _Notes:
+    """What a manifest says of one node."""
+
+    seconds: float = 0.0
+    memory_mb: float = 0.0
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trainings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class _Notebook:
+    """What is noted of nodes where they run."""
+
+    def __init__(self, catalog: DataCatalog) -> None:
+        self._catalog = catalog
+        self._began: dict[str, float] = {}
+        self._saved: dict[str, set[str]] = {}
+        self._notes: dict[str, _Notes] = {}
+
+    def begin(self, node: Node) -> None:
+        """Note when a node began."""
+        self._began.setdefault(node.name, perf_counter())
+
+    def saved(self, name: str, data: Any, node: Node) -> None:
+        """Note an output."""
+        notes = self._notes.setdefault(node.name, _Notes())
+        if isinstance(data, Metrics):
+            notes.scores[name] = data.to_dict()
+        if isinstance(data, Checkpoint):
+            notes.trainings[name] = data.facts
+        self._saved.setdefault(node.name, set()).add(name)
+
+    def notes(self, node: Node) -> _Notes | None:
+        """Those of a node whose last output is saved."""
+        if not self._saved.get(node.name, set()).issuperset(node.outputs):
+            return None
+        self._saved.pop(node.name, None)
+        notes = self._notes.pop(node.name, _Notes())
+        began = self._began.pop(node.name, perf_counter())
+        notes.seconds, notes.memory_mb = round(perf_counter() - began, 3), _memory_mb()
+        return notes
+
+
 class _ManifestOfRun:
     """The manifest of the run that is under way."""
 
@@ -166,31 +234,22 @@ class _ManifestOfRun:
         self._folder, self._manifest = folder, replace(manifest, run_id=folder.path.name)
         self._pipeline, self._catalog = pipeline, catalog
         self._records, self._project = records, project
-        self._began: dict[str, float] = {}
-        self._made: dict[str, set[str]] = {}
+        self._made: set[str] = set()
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
         self._lock = folder.lock()
         folder.write(self._manifest)
 
-    def begin(self, node: Node) -> None:
-        """Note when a node began."""
-        self._began.setdefault(node.name, perf_counter())
-
-    def saved(self, name: str, data: Any, node: Node) -> None:
-        """Note an output; after a node's last one, write the manifest."""
-        made = self._made.setdefault(node.name, set())
-        made.add(name)
-        self._keep(name)
-        if isinstance(data, Metrics):
-            self._manifest.scores[name] = data.to_dict()
-        if isinstance(data, Checkpoint):
-            self._manifest.trainings[name] = data.facts
-        if made.issuperset(node.outputs):
-            stored = tuple(out for out in node.outputs if self._path(out) is not None)
-            took = perf_counter() - self._began.get(node.name, perf_counter())
-            ran = NodeRun(node.name, round(took, 3), stored, _memory_mb())
-            self._write(nodes=(*self._manifest.nodes, ran))
+    def take(self, node: Node, notes: _Notes) -> None:
+        """Keep what a node has made, and write the manifest."""
+        self._made.update(node.outputs)
+        for name in node.outputs:
+            self._keep(name)
+        self._manifest.scores.update(notes.scores)
+        self._manifest.trainings.update(notes.trainings)
+        stored = tuple(out for out in node.outputs if self._path(out) is not None)
+        ran = NodeRun(node.name, notes.seconds, stored, notes.memory_mb)
+        self._write(nodes=(*self._manifest.nodes, ran))
 
     def failed(self, node: Node, error: Exception) -> None:
         """Note that a node could not be run."""
@@ -201,13 +260,12 @@ class _ManifestOfRun:
     def end(self, state: Any, error: str | None = None, skipped: tuple[str, ...] = ()) -> None:
         """Note what the run took without making it, and how it ended."""
         logging.getLogger().removeHandler(self._warnings)
-        made = set().union(*self._made.values()) if self._made else set()
-        others = sorted(self._pipeline.datasets() - made)
+        others = sorted(self._pipeline.datasets() - self._made)
         for name in others:
             if self._path(name) is not None:
                 self._keep(name)
         self._note_scores(others)
-        outputs = self._pipeline.all_outputs() - made
+        outputs = self._pipeline.all_outputs() - self._made
         up_to_date = sum(self._path(name) is not None for name in outputs)
         self._write(state=state, error=error, skipped=skipped, ended=now(), up_to_date=up_to_date)
         unlock(self._lock)
@@ -284,7 +342,9 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one."""
         if len(self.lines) < MOST_WARNINGS:
-            self.lines[" ".join(record.getMessage().split())] = None
+            # Of a worker, without its name: the next run may give the node to another one.
+            said = getattr(record, "said", None) or record.getMessage()
+            self.lines[" ".join(said.split())] = None
 
 
 def _is_kept(dataset: Any) -> bool:

@@ -22,8 +22,6 @@ class PlanHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Read `models.yml` of the environment, and check the parameters of its pipelines."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-        # Read where OpenMP is loaded: else a thread that waits for others keeps a core from them.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         config = cast(OmegaConfigLoader, context.config_loader)
         pipeline_registry.activate(pipeline_registry.plan_of(config, Path(context.project_path)))
         pipelines.configure("recycling.pipeline_registry")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -36,7 +37,7 @@ from recycling.fingerprints import (
     summary,
     unknown_line,
 )
-from recycling.runners import RunStoppedError
+from recycling.runners import FOLDER, ClusterError, Leases, RunStoppedError, Token
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ class UpToDateHooks:
     ) -> None:
         """Say what the run will take, and what is stale, where only that is to be made."""
         assert self._folder is not None
-        self._run = run = _Run(self._folder, pipeline, catalog)
+        token = Token(str(run_params.get("run_id") or ""))
+        self._run = run = _Run(self._folder, pipeline, catalog, token)
         nodes = pipeline.nodes
         if run_params.get("only_missing_outputs"):
             found = states(run.graph, run.records, stale_code=_asked_for("stale_code"))
@@ -85,6 +87,31 @@ class UpToDateHooks:
             run.graph.cache.save()
         if nodes:
             say_forecast(forecast(run.graph, run.records, nodes))
+
+    @hook_impl
+    def before_run_on_worker(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Write records; where the run is led outputs are locked, and leases are given out."""
+        assert self._folder is not None
+        self._run = _Run(self._folder, pipeline, catalog, None)
+
+    @hook_impl
+    def before_node_sent(self, node: Node) -> None:
+        """Lock what a worker will take and make."""
+        if self._run is not None:
+            self._run.lock(node)
+
+    @hook_impl
+    def notes_of_node(self, node: Node) -> dict[str, Any] | None:
+        """The content of what a node took and made on this worker."""
+        return None if self._run is None else {"content": self._run.contents(node)}
+
+    @hook_impl
+    def after_node_returned(
+        self, node: Node, notes: Mapping[str, Any], error: Exception | None
+    ) -> None:
+        """Let others have what a worker has made; one that was stopped has noted nothing."""
+        if self._run is not None:
+            self._run.returned(node, notes.get("content"), error)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -130,13 +157,24 @@ class UpToDateHooks:
 
 
 class _Run:
-    """What is known of one run: what each of its nodes took, and what it has locked."""
+    """What is known of one run: what each of its nodes took, and what it has locked.
 
-    def __init__(self, folder: Path, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        clear_leftovers(folder)
+    Args:
+        folder: Of the records.
+        pipeline: The nodes of the run.
+        catalog: Their datasets.
+        token: Takes nodes over that machines of an earlier run may be at still; None on a worker,
+            which locks nothing either.
+    """
+
+    def __init__(
+        self, folder: Path, pipeline: Pipeline, catalog: DataCatalog, token: Token | None
+    ) -> None:
+        if token is not None:
+            clear_leftovers(folder)
         self.records = Records(folder)
         self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
-        self._folder = folder
+        self._folder, self._token = folder, token
         # Those of a pipeline that is run alone are made by others.
         self._made = pipeline.all_outputs().union(*(p.all_outputs() for p in pipelines.values()))
         self._at_work: dict[str, _Work] = {}
@@ -149,17 +187,45 @@ class _Run:
         with work.beginning:  # inputs may be loaded by several threads
             if not work.has_begun:
                 work.has_begun = True
-                self._begin(node, work)
+                if self._token is not None:
+                    self._lock(node, work)
+                    Leases(self._folder / FOLDER).take_over(node.name, self._token)
+                self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
+                for name in self._taken(node):
+                    self._check_unmixed(name, took.inputs.get(name, {}).get("content"))
+                self.records.begin(node.name)
 
-    def _begin(self, node: Node, work: _Work) -> None:
-        taken = [name for name in node.inputs if name in self._made and self.graph.stored(name)]
-        work.locks.acquire(
-            dict.fromkeys(taken, False) | dict.fromkeys(self.graph.stored_outputs(node), True)
-        )
-        self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
-        for name in taken:
-            self._check_unmixed(name, took)
-        self.records.begin(node.name)
+    def lock(self, node: Node) -> None:
+        """Lock what a node takes and makes, which another process will run."""
+        self._at_work[node.name] = work = _Work(Locks(self._folder), perf_counter())
+        self._lock(node, work)
+
+    def _lock(self, node: Node, work: _Work) -> None:
+        taken = dict.fromkeys(self._taken(node), False)
+        work.locks.acquire(taken | dict.fromkeys(self.graph.stored_outputs(node), True))
+
+    def _taken(self, node: Node) -> list[str]:
+        return [name for name in node.inputs if name in self._made and self.graph.stored(name)]
+
+    def contents(self, node: Node) -> dict[str, str | None]:
+        """Those of what a node took and made, as far as they are known here."""
+        names = [*self._taken(node), *self.graph.stored_outputs(node)]
+        return {name: self._content[name] for name in names if name in self._content}
+
+    def returned(
+        self, node: Node, contents: Mapping[str, str | None] | None, error: Exception | None
+    ) -> None:
+        """Another process has run a node, or has failed to."""
+        self._at_work.pop(node.name).locks.release()
+        if error is not None and not isinstance(error, ClusterError):
+            self.records.fail(node.name, error)
+        elif contents is not None:
+            self.records.succeed(node.name)
+            for name in self.graph.stored_outputs(node):
+                vars(self.graph.stored(name)).pop("_exists", None)
+                self._content.pop(name, None)
+            for name, content in contents.items():
+                self._check_unmixed(name, content)
 
     def saved(self, name: str, node: Node) -> None:
         """Write the record of an output; after the last one, let others have them."""
@@ -190,7 +256,7 @@ class _Run:
     def stop(self, error: BaseException | None = None) -> None:
         """The run has ended; what is still at work has failed if it ended with an error."""
         for name, work in list(self._at_work.items()):
-            if error is not None and not isinstance(error, RunStoppedError):
+            if error is not None and not isinstance(error, RunStoppedError | ClusterError):
                 self.records.fail(name, error)
             self.records.stop(name)
             work.locks.release()
@@ -202,8 +268,7 @@ class _Run:
         took = self._took.get(node.name)
         return took if took is not None else self.graph.ingredients(node, self._taken_by)
 
-    def _check_unmixed(self, name: str, took: Ingredients) -> None:
-        now = took.inputs.get(name, {}).get("content")
+    def _check_unmixed(self, name: str, now: str | None) -> None:
         if self._content.setdefault(name, now) != now:
             raise MixedRunsError(
                 f"{name}: another run has written it while this one was under way; start this one "

@@ -71,7 +71,9 @@ DIFFERENT = 0.01
 def create_pipeline(plan: Plan) -> Pipeline:
     """Every round: predict, fuse, learn the thresholds, and keep what they promise."""
     # Rounds share what the same model says of the same images.
-    predicting = {n.outputs[0]: n for labels in plan.pseudo_labels for n in _predicting(labels)}
+    predicting = {
+        n.outputs[0]: n for labels in plan.pseudo_labels for n in _predicting(labels, plan)
+    }
     rounds = [n for labels in plan.pseudo_labels for n in _round(labels)]
     return Pipeline([*_comparing(plan), *predicting.values(), *rounds])
 
@@ -101,7 +103,7 @@ def compare_pool(
     return found.summary
 
 
-def _predicting(labels: PseudoLabelPlan) -> list[Node]:
+def _predicting(labels: PseudoLabelPlan, plan: Plan) -> list[Node]:
     """The teachers' predictions on the pool; those on test images are there."""
     nodes = []
     for part in labels.parts:
@@ -111,7 +113,7 @@ def _predicting(labels: PseudoLabelPlan) -> list[Node]:
                 node(PREDICT[labels.task], [member.checkpoint, part.asked, "pool.images"],
                      part.predictions[member.name],
                      name=f"predict_pool_by_{member.model}_{called(member.fold)}",
-                     namespace=labels.namespace)
+                     namespace=labels.namespace, tags=plan.models[member.model].resources.tags)
             )  # fmt: skip
     return nodes
 

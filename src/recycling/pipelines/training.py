@@ -55,8 +55,18 @@ def create_pipeline(plan: Plan, task: Task) -> Pipeline:
 
 
 def chain(training: TrainingPlan, plan: Plan) -> list[Node]:
-    """The nodes of one model and fold."""
-    return _chain(training, plan.models[model_in(training)])
+    """The nodes of one model and fold; those that need its network say what they ask for."""
+    model = plan.models[model_in(training)]
+    tags = model.resources.tags
+    return [
+        own.tag(tags) if tags and own.name in _on_device(training) else own
+        for own in _chain(training, model)
+    ]
+
+
+def _on_device(training: TrainingPlan) -> set[str]:
+    steps = ("train", "predict_out_of_fold", "predict_test_images")
+    return {f"{training.namespace}.{step}" for step in steps}
 
 
 def model_in(training: TrainingPlan) -> str:

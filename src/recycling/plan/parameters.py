@@ -29,6 +29,7 @@ SECTIONS = (
     "cleaning",
     "crops",
     "custom_imports",
+    "dask",
     "ensembles",
     "ensembling",
     "evaluation",

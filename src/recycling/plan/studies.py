@@ -27,7 +27,7 @@ JOINED = "_and_"
 OF_THE_STUDY = ("seed", "seeds", "folds", "image_sizes", "snapshots", "control", "study")
 """Settings that a change may not touch: the study sets them, or they stand for several models."""
 
-SAME_TRAINING = ("folds", "control", "study", "variant_of", "skip_if_missing")
+SAME_TRAINING = ("folds", "control", "study", "variant_of", "skip_if_missing", "resources")
 """Settings by which two entries may differ and be the same training of a fold."""
 
 ChangeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

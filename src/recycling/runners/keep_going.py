@@ -52,6 +52,10 @@ class NodesFailedError(RuntimeError):
         super().__init__(f"{len(failed)} steps failed{after}: {'; '.join(reasons + more)}")
 
 
+class ClusterError(RuntimeError):
+    """Nodes cannot be run on other machines as asked: one line, why, what to do."""
+
+
 class RunStoppedError(RuntimeError):
     """Ctrl-C was pressed: how far the run has come, and how to go on."""
 
@@ -70,18 +74,13 @@ class _KeepsGoing(AbstractRunner):
             NodesFailedError: Some could not be run.
             RunStoppedError: Ctrl-C was pressed before the last one had begun.
             OSError: The disk is full; no other node is tried.
+            ClusterError: The machines that nodes run on are no longer there.
         """
 
         def attempt(node: Node) -> Exception | None:
             try:
-                Task(node, catalog, self._is_async, hook_manager, run_id).execute()
+                self._run_node(node, catalog, hook_manager, run_id)
             except Exception as error:
-                if hook_manager is not None and not _is_of_node(error):
-                    # Kedro tells of what a node raises, and not of inputs and outputs.
-                    hook_manager.hook.on_node_error(
-                        error=error, node=node, catalog=catalog, inputs={},
-                        is_async=self._is_async, run_id=run_id,
-                    )  # fmt: skip
                 return error
             return None
 
@@ -108,7 +107,7 @@ class _KeepsGoing(AbstractRunner):
                         continue
                     if error is None:
                         done.add(node)
-                    elif has_no_room(error):
+                    elif has_no_room(error) or isinstance(error, ClusterError):
                         raise error
                     else:
                         failed[node.name] = error
@@ -124,6 +123,38 @@ class _KeepsGoing(AbstractRunner):
         if failed:
             why = {name: line_of(error) for name, error in failed.items()}
             raise NodesFailedError(why, skipped) from next(iter(failed.values()))
+
+    def _run_node(
+        self,
+        node: Node,
+        catalog: CatalogProtocol,
+        hook_manager: PluginManager | None,
+        run_id: str | None,
+    ) -> None:
+        run_node(node, catalog, hook_manager, run_id, is_async=self._is_async)
+
+
+def run_node(
+    node: Node,
+    catalog: CatalogProtocol,
+    hook_manager: PluginManager | None,
+    run_id: str | None,
+    *,
+    is_async: bool = False,
+) -> None:
+    """Run a node in this process; hooks hear of all that fails.
+
+    Kedro tells them of what a node raises, and not of inputs and outputs.
+    """
+    try:
+        Task(node, catalog, is_async, hook_manager, run_id).execute()
+    except Exception as error:
+        if hook_manager is not None and not _is_of_node(error):
+            hook_manager.hook.on_node_error(
+                error=error, node=node, catalog=catalog, inputs={},
+                is_async=is_async, run_id=run_id,
+            )  # fmt: skip
+        raise
 
 
 class KeepGoingRunner(_KeepsGoing, SequentialRunner):

@@ -53,7 +53,7 @@ def launch(job: Job) -> Checkpoint:
     command += ["--nproc-per-node", processes, "-m", f"{__package__}.worker", str(job.work_dir)]
     ended = subprocess.run(
         command,
-        env={"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **os.environ},
+        env={"OMP_NUM_THREADS": "1", **os.environ},
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +12,7 @@ from recycling.annotations import BOX
 from recycling.backends.core import BackendError, Images
 from recycling.backends.mmengine_backend.network import Network
 from recycling.backends.shared.model import MAX_BOXES
+from recycling.backends.shared.planes_on_disk import PlanesOnDisk
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
@@ -24,12 +21,7 @@ from recycling.predictions import (
     LabelMap,
     LabelMaps,
     Predictions,
-    ProbabilityMaps,
-    ProbabilityPlanes,
     ProbableLabelMaps,
-    probability_planes,
-    read_planes,
-    write_planes,
 )
 from recycling.progress import track
 
@@ -77,7 +69,7 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
     # Compressed maps take a few kB an image; a map is drawn at full size when it is asked for.
     encoded: dict[int, Any] = {}
     sizes: dict[int, tuple[int, int]] = {}
-    planes = _PlanesOnDisk() if network.trained.model.probabilities else None
+    planes = PlanesOnDisk() if network.trained.model.probabilities else None
     for image, sample in _samples(network, images):
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
         image_id = image["image_id"]
@@ -101,36 +93,6 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
     return ProbableLabelMaps(image_ids, read, planes.maps(image_ids))
 
 
-class _PlanesOnDisk:
-    """Probability planes until they are stored: a plane a class is too much for the memory.
-
-    They are in the system's folder for temporary files, and removed when nothing refers to them.
-    """
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="recycling-probabilities-"))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-
-    def add(self, image_id: int, probabilities: Any) -> None:
-        """Keep those of one image, (classes, H, W) float32."""
-        try:
-            write_planes(probability_planes(probabilities), self.folder, image_id)
-        except OSError as error:
-            raise BackendError(
-                f"{self.folder}: probability planes could not be written: "
-                f"{error.strerror or error}; make room there, or set TMPDIR"
-            ) from error
-
-    def maps(self, image_ids: list[int]) -> ProbabilityMaps:
-        """All of them, each read when it is asked for."""
-
-        # As long as this function is there, so is the folder.
-        def read(image_id: int) -> ProbabilityPlanes:
-            return read_planes(self.folder, image_id)
-
-        return ProbabilityMaps(image_ids, read)
-
-
 def _classes(network: Network, images: Images) -> ClassProbabilities:
     if images.crops is None:
         raise BackendError("a classifier looks at crops, and none were given; set Images.crops")
@@ -143,6 +105,16 @@ def _classes(network: Network, images: Images) -> ClassProbabilities:
     table = pd.DataFrame(scores, columns=names)
     table.insert(0, "annotation_id", pd.Series([row for row, _ in rows], dtype="int64"))
     return ClassProbabilities(CLASS_PROBABILITIES.conform(table, where="class probabilities"))
+
+
+def pixel_probabilities(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
+    """What a segmenter that was loaded with ``probabilities`` says of each pixel, not rounded.
+
+    Yields:
+        The id of each image, and (classes, H, W) float32.
+    """
+    for image, sample in _samples(network, images):
+        yield image["image_id"], sample.probabilities.data.cpu().numpy()
 
 
 def _samples(network: Network, images: Images) -> Iterator[tuple[dict[str, Any], Any]]:

@@ -13,6 +13,7 @@ from recycling.backends.shared.settings import (
     EarlyStopping,
     Encoder,
     Optimizer,
+    Resources,
     Sampler,
     Schedule,
     Task,
@@ -192,6 +193,9 @@ class Model(Settings):
     workers: int = Field(default=0, ge=0, description="loader processes")
     cache_megabytes: int = Field(
         default=512, ge=0, description="decoded images kept in memory, in all loaders together"
+    )
+    resources: Resources = Field(
+        default=Resources(), description="what it asks of the machine that trains it and predicts"
     )
     score_threshold: float | None = Field(
         default=None, ge=0, le=1, description="boxes only: those below are dropped; 0.01 if not set"

@@ -31,7 +31,7 @@ from recycling.backends.shared.checkpoint_folder import (
 )
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
-from recycling.files import write_json
+from recycling.files import is_guarded, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ NOT_OF_TRAINING = frozenset(
         "pretrained",
         "pretrained_sha256",
         "probabilities",
+        "resources",
         "score_threshold",
         "skip_if_missing",
         "test_time_augmentation",
@@ -58,7 +59,9 @@ NOT_OF_TRAINING = frozenset(
 )
 """Settings that do not change the weights by themselves; options are in the library's config."""
 
-NOT_OF_RESULTS = frozenset({"cache_megabytes", "folds", "skip_if_missing", "study", "variant_of"})
+NOT_OF_RESULTS = frozenset(
+    {"cache_megabytes", "folds", "resources", "skip_if_missing", "study", "variant_of"}
+)
 """Settings that change neither the weights nor what is predicted with them."""
 
 OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
@@ -177,12 +180,17 @@ def identity_of(
 def alone_in(work_dir: Path) -> Iterator[None]:
     """Let no other process train in a run's folder meanwhile.
 
+    Where writing is guarded no lock is taken: a machine that is only thought dead would keep it.
+
     Args:
         work_dir: The run's folder; it is there.
 
     Raises:
         BackendError: Another process trains there.
     """
+    if is_guarded():
+        yield
+        return
     try:
         held = FileLock(work_dir / LOCK, timeout=LOCK_SECONDS).acquire()
     except Timeout as error:

@@ -78,6 +78,9 @@ def _only_with(settings: Settings, name: str, takers: Mapping[str, tuple[str, ..
             )
 
 
+_BYTES = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
 class Optimizer(Settings):
     """An optimiser of `torch.optim` and its settings."""
 
@@ -190,6 +193,35 @@ class EarlyStopping(Settings):
         if isinstance(given, Mapping) and "least_gain" in given:
             raise ValueError("least_gain is called min_gain; rename it")
         return given
+
+
+class Resources(Settings):
+    """What training and predicting ask of the machine that they run on; see docs/cluster.md.
+
+    >>> asked = Resources(gpu=1, memory="8 GB")
+    >>> asked.tags, asked.amounts
+    (['gpu-1', 'memory-8GB'], {'gpu': 1, 'memory': 8000000000.0})
+    """
+
+    gpu: int = Field(default=0, ge=0, description="how many of them")
+    memory: str | None = Field(
+        default=None, pattern=r"^\d+(\.\d+)? ?[MGT]B$", description="as `8 GB`; of the processor's"
+    )
+
+    @property
+    def tags(self) -> list[str]:
+        """As tags of a node: Kedro's hold no blanks and no colons."""
+        memory = [f"memory-{self.memory.replace(' ', '')}"] if self.memory else []
+        return [*([f"gpu-{self.gpu}"] if self.gpu else []), *memory]
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """As numbers: GPUs, and bytes of memory."""
+        amounts: dict[str, float] = {"gpu": self.gpu} if self.gpu else {}
+        if self.memory:
+            number, unit = self.memory[:-2], self.memory[-2:]
+            amounts["memory"] = float(number) * _BYTES[unit]
+        return amounts
 
 
 class TestTimeAugmentation(Settings):

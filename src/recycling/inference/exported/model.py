@@ -18,6 +18,7 @@ from recycling.annotations.images.decoding import read_image
 from recycling.backends import BackendError, Images
 from recycling.backends.shared.crops import cut_crop
 from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
+from recycling.backends.shared.planes_on_disk import PlanesOnDisk
 from recycling.errors import one_line
 from recycling.inference.core import InferenceError, Predictor
 from recycling.inference.exported.facts import Exported, read_exported
@@ -30,6 +31,7 @@ from recycling.predictions import (
     LabelMap,
     LabelMaps,
     Predictions,
+    ProbableLabelMaps,
 )
 
 
@@ -42,21 +44,25 @@ class OnnxModel:
         session: onnxruntime's.
         batch_size: Images that are predicted together.
         identity: The sha256 of its file.
+        probabilities: Whether a segmenter also gives the probabilities of pixels.
     """
 
     exported: Exported
     session: Any
     batch_size: int
     identity: str
+    probabilities: bool = False
 
     @classmethod
-    def load(cls, path: Path, *, batch_size: int | None = None, threads: int = 0) -> OnnxModel:
+    def load(
+        cls, path: Path, *, batch_size: int | None = None, probabilities: bool = False
+    ) -> OnnxModel:
         """Load an exported file.
 
         Args:
             path: The file.
             batch_size: Images that are predicted together; None for as many as in training.
-            threads: Of the processor; 0 for all.
+            probabilities: Whether a segmenter also gives the probabilities of pixels.
 
         Raises:
             InferenceError: There is no such file, it is no ONNX, or this project did not export it.
@@ -65,7 +71,6 @@ class OnnxModel:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = threads
         try:
             content = path.read_bytes()
             session = onnxruntime.InferenceSession(
@@ -80,7 +85,7 @@ class OnnxModel:
             ) from error
         exported = read_exported(session.get_modelmeta().custom_metadata_map, str(path))
         size = batch_size or exported.batch_size
-        return cls(exported, session, size, sha256(content).hexdigest())
+        return cls(exported, session, size, sha256(content).hexdigest(), probabilities)
 
     @property
     def categories(self) -> Sequence[Mapping[str, Any]]:
@@ -165,14 +170,13 @@ class OnnxModel:
         # Compressed maps take a few kB an image; a map is drawn at full size when it is asked for.
         encoded: dict[int, Any] = {}
         full: dict[int, tuple[int, int]] = {}
-        for ids, seen, sizes in self._batches(images):
-            pixels = self.run(batch_of(seen, self.exported))["pixels"]
-            height, width = seen[0].shape[:2]
-            for row, image_id in enumerate(ids):
-                planes = _resized_planes(pixels[row, :, :height, :width], sizes[row])
-                label_map = planes.argmax(axis=0).astype(np.uint8)
-                encoded[image_id] = cv2.imencode(".png", label_map)[1]
-                full[image_id] = sizes[row][::-1]
+        kept = PlanesOnDisk() if self.probabilities else None
+        for image_id, size, planes in self._planes(images):
+            label_map = planes.argmax(axis=0).astype(np.uint8)
+            encoded[image_id] = cv2.imencode(".png", label_map)[1]
+            full[image_id] = size[::-1]
+            if kept is not None:
+                kept.add(image_id, self._as_probabilities(planes))
 
         def read(image_id: int) -> LabelMap:
             label_map = np.asarray(cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED))
@@ -182,7 +186,34 @@ class OnnxModel:
                 )
             return np.asarray(label_map, np.uint8)
 
-        return LabelMaps(images.table["image_id"].tolist(), read)
+        image_ids = images.table["image_id"].tolist()
+        if kept is None:
+            return LabelMaps(image_ids, read)
+        return ProbableLabelMaps(image_ids, read, kept.maps(image_ids))
+
+    def pixel_probabilities(self, images: Images) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """What a segmenter says of each pixel, not rounded.
+
+        Yields:
+            The id of each image, and (classes, H, W), summing to 1 over the classes.
+        """
+        for image_id, _, planes in self._planes(images):
+            yield image_id, self._as_probabilities(planes)
+
+    def _planes(self, images: Images) -> Iterator[tuple[int, tuple[int, int], NDArray[np.float32]]]:
+        """Each image with its size, and a plane a class."""
+        for ids, seen, sizes in self._batches(images):
+            pixels = self.run(batch_of(seen, self.exported))["pixels"]
+            height, width = seen[0].shape[:2]
+            for row, image_id in enumerate(ids):
+                planes = _resized_planes(pixels[row, :, :height, :width], sizes[row])
+                yield image_id, sizes[row], planes
+
+    def _as_probabilities(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.exported.pixels_are == "logits":
+            planes = np.exp(planes - planes.max(axis=0))
+        total: NDArray[np.float32] = planes.sum(axis=0).clip(1e-12)
+        return planes / total
 
     def _batches(self, images: Images) -> Iterator[_Batch]:
         """Images of one size go together, because a batch holds one size."""
@@ -201,24 +232,28 @@ _Batch = tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]
 def is_exported(name: str) -> bool:
     """Whether a name that predicts is that of an exported file.
 
+    A model is an ONNX file, an ensemble a JSON file that names some.
+
     >>> is_exported("exported/det.yolox.fold0.onnx"), is_exported("det.yolox")
     (True, False)
     """
-    return Path(name).suffix.lower() == ".onnx"
+    return Path(name).suffix.lower() in (".onnx", ".json")
 
 
-def onnx_predictor(path: Path, *, batch_size: int | None = None, threads: int = 0) -> Predictor:
+def onnx_predictor(
+    path: Path, *, batch_size: int | None = None, probabilities: bool = False
+) -> Predictor:
     """What an exported file predicts.
 
     Args:
         path: The file.
         batch_size: As of `OnnxModel.load`.
-        threads: As of `OnnxModel.load`.
+        probabilities: As of `OnnxModel.load`.
 
     Raises:
         InferenceError: As of `OnnxModel.load`.
     """
-    model = OnnxModel.load(path, batch_size=batch_size, threads=threads)
+    model = OnnxModel.load(path, batch_size=batch_size, probabilities=probabilities)
     table = pd.DataFrame(model.categories).assign(supercategory="", extra=None)
     categories = CATEGORIES.conform(table, where=f"{path}: categories")
     own = model.exported
