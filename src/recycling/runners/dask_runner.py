@@ -65,7 +65,7 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
     def _run(
         self,
         pipeline: Pipeline,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
     def _run_node(
         self,
         node: Node,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None,
         run_id: str | None,
     ) -> None:
@@ -160,7 +160,8 @@ class _OnCluster(ThreadPoolExecutor):
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
         )  # fmt: skip
         try:
-            return cast(dict[str, Any] | None, future.result())
+            found: dict[str, Any] | None = future.result()
+            return found
         except KilledWorker as error:
             raise WorkersEndedError(
                 f"{node.name}: {error.allowed_failures + 1} workers have ended while they ran it, "
@@ -208,7 +209,7 @@ def _sent(
     context: KedroContext,
     names: list[str],
     pipeline: Pipeline,
-    catalog: CatalogProtocol,
+    catalog: CatalogProtocol[Any, Any],
     run_id: str,
     settings: Cluster,
 ) -> SentRun:

@@ -127,7 +127,7 @@ class _KeepsGoing(AbstractRunner):
     def _run_node(
         self,
         node: Node,
-        catalog: CatalogProtocol,
+        catalog: CatalogProtocol[Any, Any],
         hook_manager: PluginManager | None,
         run_id: str | None,
     ) -> None:
@@ -136,7 +136,7 @@ class _KeepsGoing(AbstractRunner):
 
 def run_node(
     node: Node,
-    catalog: CatalogProtocol,
+    catalog: CatalogProtocol[Any, Any],
     hook_manager: PluginManager | None,
     run_id: str | None,
     *,

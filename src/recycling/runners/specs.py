@@ -20,12 +20,12 @@ class WorkerSpecs:
 
     @hook_spec
     def before_run_on_worker(
-        self, run_id: str, pipeline: Pipeline, catalog: CatalogProtocol
+        self, run_id: str, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """On a worker: it is about to run nodes of a run."""
 
     @hook_spec
-    def notes_of_node(self, node: Node) -> Mapping[str, Any] | None:  # type: ignore[empty-body]
+    def notes_of_node(self, node: Node) -> Mapping[str, Any] | None:
         """On a worker: what was noted of a node that has ended, small and plain."""
 
     @hook_spec
