@@ -50,7 +50,7 @@ $(VENV)/.mmcv: $(VENV)/.torch
 
 $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 	@echo "Installing the project and its other libraries: a few minutes"
-	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[train,export,serve,dev]"
+	@$(PIP) install --no-build-isolation --constraint constraints.txt --editable ".[train,export,serve,dask,dev]"
 	@$(BIN)/python -c "from recycling.ensembling import compile_kernels; compile_kernels()"
 	@touch $@
 

@@ -29,6 +29,7 @@ from recycling.plan.variants import Variants
 from recycling.predictions.submission import BoxFormat, ClassFormat, MaskFormat
 from recycling.pseudo_labels import PseudoLabeling
 from recycling.registry import Entry, PickedSettings, Settings
+from recycling.runners import Cluster
 from recycling.splitting import AdversarialValidation, Splitting
 from recycling.tracking import Tracking
 
@@ -55,6 +56,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "limits": (Limits,),
     "experiments": (Experiments,),
     "tracking": (Tracking,),
+    "dask": (Cluster,),
     "studies.NAME": (Study,),
     "tuning.NAME": (Tuning,),
 }

@@ -179,7 +179,7 @@ def test_the_order_of_the_list_is_the_order_applied(
     assert [step["type"] for step in outer.dataset.pipeline] == [
         "ReadImage",
         "LoadAnnotations",
-        "Resize",
+        "ScaleLabels",
         "RecyclingAlbumentations",
     ]
     assert [step["type"] for step in outer.pipeline] == [

@@ -123,7 +123,7 @@ IMPOSSIBLE: dict[str, Any] = {
 """What no detector can have."""
 
 OF_THE_PIPELINE = {
-    "control", "data", "folds", "images_an_epoch", "pretrained_elsewhere", "recipe",
+    "control", "data", "folds", "images_an_epoch", "pretrained_elsewhere", "recipe", "resources",
     "skip_if_missing", "snapshot", "study", "train_on", "variant_of",
 }  # fmt: skip
 """What decides what the library is given: the data, the recipe's file, whether it is asked."""

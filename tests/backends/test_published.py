@@ -46,10 +46,11 @@ def steps_of(config: Any) -> list[dict[str, Any]]:
     return [step for step in steps if step["type"] not in reading][:-1]
 
 
+SCALED = {"type": "ScaleLabels"}  # to the image, which is read at the model's size
 RESIZE = {"type": "Resize", "scale": (64, 64), "keep_ratio": True}
 EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("mmdet", "yolox_x"): [
-        RESIZE,
+        SCALED,
         {"type": "Sometimes", "p": 1.0, "transforms": [
             {"type": "Mosaic", "img_scale": (64, 64), "pad_val": 114.0},
             {"type": "RandomAffine", "scaling_ratio_range": (0.1, 2), "border": (-32, -32)}]},
@@ -68,7 +69,7 @@ EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"type": "RandomResize", "scale": (64, 64), "ratio_range": (0.6, 1.0), "keep_ratio": True},
         FLIP,
     ],
-    ("mmdet", "htc_r50"): [RESIZE, FLIP],
+    ("mmdet", "htc_r50"): [SCALED, FLIP],
     ("mmseg", "segformer_b5"): [
         {**LARGE_SCALE, "scale": (64, 64)},
         {"type": "RandomCrop", "crop_size": (64, 64), "cat_max_ratio": 0.75},

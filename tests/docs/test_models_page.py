@@ -17,6 +17,7 @@ from recycling.backends import (
     Model,
     Optimizer,
     Recipes,
+    Resources,
     Sampler,
     Schedule,
     TestTimeAugmentation,
@@ -37,6 +38,7 @@ NESTED: dict[str, type[BaseModel]] = {
     "sampler": Sampler,
     "anchors": Anchors,
     "early_stopping": EarlyStopping,
+    "resources": Resources,
     "test_time_augmentation": TestTimeAugmentation,
 }
 OWN_LOSSES = {

@@ -165,12 +165,13 @@ class Run:
     """A ``kedro run`` that goes on."""
 
     project: Path
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    screen: Path
 
     def end(self) -> tuple[int, str]:
         """Wait for it: its exit status, and what it has printed."""
-        output, _ = self.process.communicate(timeout=3600)
-        return self.process.returncode, output
+        status = self.process.wait(timeout=3600)
+        return status, self.screen.read_text()
 
     def wait_for_epoch(self, training: str, epoch: int) -> str:
         """Wait until that epoch is kept: who trains."""
@@ -186,12 +187,13 @@ class Run:
 
 def start(project: Path, *arguments: str, **more: str) -> Run:
     """Start ``kedro run``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", *arguments],
-        cwd=project, env=environment(**more), text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    return Run(project, process)
+    screen = project / f"screen {time.monotonic_ns()}.txt"
+    with screen.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kedro", "run", *arguments],
+            cwd=project, env=environment(**more), start_new_session=True, stdout=log, stderr=log,
+        )  # fmt: skip
+    return Run(project, process, screen)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

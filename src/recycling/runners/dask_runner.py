@@ -123,6 +123,8 @@ class _OnCluster(ThreadPoolExecutor):
         write_json(self._sent.mark, {})
         self._client.subscribe_topic(self._sent.plugin, _show)
         self._client.register_plugin(RunOnWorker(self._sent))
+        if not self._client.scheduler_info()["workers"]:
+            logger.warning("%s: has no workers yet: dask worker ...", self._settings.address)
         Thread(target=self._watch, daemon=True).start()
         super().__enter__()
         return self
@@ -146,7 +148,8 @@ class _OnCluster(ThreadPoolExecutor):
             What was noted of it; None where the workers were asked to stop.
 
         Raises:
-            ClusterError: The scheduler is gone, or worker after worker that ran the node.
+            ClusterError: The scheduler is gone.
+            WorkersEndedError: Worker after worker has ended that ran the node.
             Exception: What the node has raised.
         """
         from distributed import KilledWorker

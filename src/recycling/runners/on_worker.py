@@ -39,7 +39,7 @@ KEPT_IN_MEMORY = 16
 """Datasets without a catalog entry that a worker keeps; of those before, it makes again."""
 
 
-class RunOnWorker(WorkerPlugin):
+class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
     """A run, as each worker has it: those that join later, too.
 
     Args:

@@ -257,28 +257,30 @@ def _pipeline(
     if model.task == "cls":
         # Room for a random crop while training; the middle of it else.
         return [
-            {"type": "ReadCrop", "size": size},
+            {"type": "ReadCrop", "size": size, "smaller": training},
             *augmentation,
             {
                 "type": "PackInputs",
                 "meta_keys": ("img_path", "box", "ori_shape", "img_shape"),
             },
         ]
-    resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True}
+    # Test images are decoded whole: those that are predicted from memory are, too.
+    read = {"type": "ReadImage", "side": size, "smaller": training}
+    load: dict[str, Any] = {"type": "LoadAnnotations"}
     if model.task == "det":
-        labels = [{"type": "LoadAnnotations", "with_bbox": True}] if training else []
+        load["with_bbox"] = True
+    labels = [load, {"type": "ScaleLabels"}] if training else []
+    if model.task == "det":
         return [
-            {"type": "ReadImage"},
+            read,
             *labels,
-            resize,
             *augmentation,
             {
                 "type": "PackDetInputs",
                 "meta_keys": ("img_path", "ori_shape", "img_shape", "scale_factor"),
             },
         ]
-    labels = [{"type": "LoadAnnotations"}] if training else []
-    return [{"type": "ReadImage"}, *labels, resize, *augmentation, {"type": "PackSegInputs"}]
+    return [read, *labels, *augmentation, {"type": "PackSegInputs"}]
 
 
 def _with_size(node: Any, image_size: int) -> Any:

@@ -17,12 +17,13 @@ from recycling.annotations import BOX, CATEGORIES
 from recycling.annotations.images.decoding import read_image
 from recycling.backends import BackendError, Images
 from recycling.backends.shared.crops import cut_crop
+from recycling.backends.shared.fitting import fitted
 from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
 from recycling.backends.shared.planes_on_disk import PlanesOnDisk
 from recycling.errors import one_line
 from recycling.inference.core import InferenceError, Predictor
 from recycling.inference.exported.facts import Exported, read_exported
-from recycling.inference.exported.preparing import batch_of, resized
+from recycling.inference.exported.preparing import batch_of
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     DETECTIONS,
@@ -223,7 +224,7 @@ class OnnxModel:
                 ids = every[start : start + self.batch_size]
                 opened = [_pixels(images, image_id) for image_id in ids]
                 sizes = [(image.shape[0], image.shape[1]) for image in opened]
-                yield ids, [resized(image, self.exported.image_size) for image in opened], sizes
+                yield ids, [fitted(image, self.exported.image_size) for image in opened], sizes
 
 
 _Batch = tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]

@@ -1,30 +1,13 @@
-"""From an image to the network's input, as in training: resized, normalised, padded."""
+"""From images of one size to the network's input, as in training: normalised and padded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recycling.inference.exported.facts import Exported
-
-
-def resized(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """An image whose longer side is `side`, its proportions kept.
-
-    Args:
-        image: (H, W, 3).
-        side: Pixels.
-
-    >>> resized(np.zeros((30, 60, 3), np.uint8), 112).shape
-    (56, 112, 3)
-    """
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    size = int(width * scale + 0.5), int(height * scale + 0.5)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def batch_of(images: Sequence[NDArray[np.uint8]], exported: Exported) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,9 +21,15 @@ from numpy.typing import NDArray
 import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.data.samplers  # noqa: F401
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.data.image_cache import CACHE, decoded, last_decoded
+from recycling.backends.mmengine_backend.data.image_cache import (
+    CACHE,
+    decoded,
+    last_decoded,
+    stored_size,
+)
 from recycling.backends.shared.albumentations_list import IGNORED
-from recycling.backends.shared.crops import MARGIN, cut_crop
+from recycling.backends.shared.crops import MARGIN, crop_side, cut_crop
+from recycling.backends.shared.fitting import fitted, fitted_from_halved, halvings
 
 CACHE_BYTES = 512 * 2**20
 """Of decoded images in memory, where a config says nothing."""
@@ -35,27 +42,81 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
     An image that is in memory, ``pixels`` in RGB, is taken from there.
 
     Args:
-        cache_bytes: Decoded images to keep in this process at most.
+        side: Of the result the longer side, pixels, as `fitted` makes it; None leaves the image as
+            it is. `ScaleLabels` then makes the labels fit.
+        smaller: Whether a JPEG is decoded at a smaller scale where `side` allows it, which is
+            faster; pixels then differ from those of `fitted` by less than 1 of 255, on average.
+        cache_bytes: Images to keep in this process at most.
     """
 
-    def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, side: int | None = None, smaller: bool = False, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self.side = side
+        self.smaller = smaller
         self.cache_bytes = cache_bytes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``img``, ``img_shape`` and ``ori_shape``."""
+        """Add ``img``, ``img_shape``, ``ori_shape``, ``scale_factor`` (width, height)."""
         path, pixels = results["img_path"], results.pop("pixels", None)
         if pixels is None:
+            whole = self._stored_shape(path)
+            part = (self.side, self.smaller)
+            image = CACHE.of_file(path, part, self.cache_bytes, lambda: self._read(path, whole))
             # Some of the libraries' transforms change the image in place.
-            image = CACHE.of_file(path, (), self.cache_bytes, lambda: decoded(path)).copy()
+            image = image.copy()
         else:
-            image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-        shape = image.shape[:2]
-        if "height" in results and shape != (results["height"], results["width"]):
+            whole = pixels.shape[:2]
+            image = pixels if self.side is None else fitted(pixels, self.side)
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+        if "height" in results and whole != (results["height"], results["width"]):
             raise BackendError(
-                f"{path}: {shape[1]} x {shape[0]} pixels, but its annotations say "
+                f"{path}: {whole[1]} x {whole[0]} pixels, but its annotations say "
                 f"{results['width']} x {results['height']}; run data_cleaning"
             )
-        return {**results, "img": image, "img_shape": shape, "ori_shape": shape}
+        shape = image.shape[:2]
+        read = {"img": image, "img_shape": shape, "ori_shape": whole}
+        if self.side is not None:
+            read["scale_factor"] = (shape[1] / whole[1], shape[0] / whole[0])
+        return {**results, **read}
+
+    def _read(self, path: str, whole: tuple[int, int]) -> NDArray[np.uint8]:
+        if self.side is None:
+            return decoded(path)
+        if not self.smaller:
+            return fitted(decoded(path), self.side)
+        image = decoded(path, halvings(max(whole), self.side))
+        return fitted_from_halved(image, *whole, self.side)
+
+    @staticmethod
+    def _stored_shape(path: str) -> tuple[int, int]:
+        size = stored_size(path, _modified(path))
+        if size is None:
+            decoded(path)  # says what is wrong with it
+            raise BackendError(f"{path}: its size cannot be read; run data_cleaning")
+        return size[1], size[0]
+
+
+@TRANSFORMS.register_module()
+class ScaleLabels(BaseTransform):  # type: ignore[misc]
+    """Make boxes, masks and label maps fit an image that `ReadImage` has made smaller or larger.
+
+    As mmcv's and mmdet's ``Resize`` does.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Change ``gt_bboxes``, ``gt_masks`` and ``gt_seg_map``, where they are there."""
+        shape = results["img_shape"]
+        if (boxes := results.get("gt_bboxes")) is not None:
+            boxes.rescale_(results["scale_factor"])
+            boxes.clip_(shape)
+        if (masks := results.get("gt_masks")) is not None:
+            results["gt_masks"] = masks.resize(shape)
+        if (label_map := results.get("gt_seg_map")) is not None:
+            results["gt_seg_map"] = cv2.resize(
+                label_map, shape[::-1], interpolation=cv2.INTER_NEAREST
+            )
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -65,12 +126,20 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
     Args:
         size: Side of the result, pixels.
         margin: Context on each side, as a share of the box's longer side.
+        smaller: As of `ReadImage`.
         cache_bytes: Crops to keep in this process at most.
     """
 
-    def __init__(self, size: int, margin: float = MARGIN, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        size: int,
+        margin: float = MARGIN,
+        smaller: bool = False,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         self.size = size
         self.margin = margin
+        self.smaller = smaller
         self.cache_bytes = cache_bytes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -78,19 +147,19 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         path, box = results["img_path"], tuple(results["box"])
         pixels = results.pop("pixels", None)
         if pixels is None:
-            part = (self.size, self.margin, box)
+            part = (self.size, self.margin, self.smaller, box)
             crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut_from(path, box))
         else:
-            crop = np.asarray(cv2.cvtColor(self._cut(pixels, box), cv2.COLOR_RGB2BGR), np.uint8)
+            crop = cut_crop(pixels, box, self.size, self.margin)
+            crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), np.uint8)
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
     def _cut_from(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        return self._cut(last_decoded(path, Path(path).stat().st_mtime_ns), box)
-
-    def _cut(self, image: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.uint8]:
-        return cut_crop(image, box, self.size, self.margin)
+        times = halvings(crop_side(box, self.margin), self.size) if self.smaller else 0
+        image = last_decoded(path, _modified(path), times)
+        return cut_crop(image, box, self.size, self.margin, times)
 
 
 @DATASETS.register_module()
@@ -121,6 +190,13 @@ class LabelMapDataset(BaseDataset):  # type: ignore[misc]
         """The classes that a label map shows, without the background."""
         path = Path(self.get_data_info(idx)["seg_map_path"])
         return list(_painted(str(path), path.stat().st_mtime_ns))
+
+
+def _modified(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - hot path
+    except OSError as error:
+        raise BackendError(f"{path}: {error.strerror}; check the image folder") from error
 
 
 @cache

@@ -55,11 +55,11 @@ def set_augmentation(
         raise BackendError(f"model {model.recipe!r}: {error}") from error
     dataset = config.train_dataloader.dataset
     pipeline = list(dataset.pipeline)
-    last = {"cls": "ReadCrop", "det": "Resize", "seg": "Resize"}[model.task]
+    last = "ReadCrop" if model.task == "cls" else "ScaleLabels"
     position = [step["type"] for step in pipeline].index(last) + 1
     read, pack = pipeline[:position], [*_fitted(model), pipeline[-1]]
-    if published is not None and published.resizes:
-        del read[-1]
+    if published is not None and published.resizes:  # of the image as it is
+        read = [{"type": "ReadImage"}, *read[1:-1]]
     first_mix = next((n for n, step in enumerate(steps) if step["type"] == "Sometimes"), None)
     if first_mix is None:
         dataset.pipeline = [*read, *steps, *pack]
