@@ -163,8 +163,7 @@ class _OnCluster(ThreadPoolExecutor):
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
         )  # fmt: skip
         try:
-            found: dict[str, Any] | None = future.result()
-            return found
+            return cast(dict[str, Any] | None, future.result())
         except KilledWorker as error:
             raise WorkersEndedError(
                 f"{node.name}: {error.allowed_failures + 1} workers have ended while they ran it, "
