@@ -53,7 +53,8 @@ class Records:
     """The records of a folder of outputs: a file each, and one for each state of the code.
 
     An output is written first and its record after it. Where a process is killed between the two, a
-    record of an earlier output lies beside the new one, whose content it does not name.
+    record of an earlier output lies beside the new one, whose content it does not name; or none
+    does, and its node has begun and not ended.
 
     Args:
         folder: Where they lie; it need not be there.
@@ -103,15 +104,31 @@ class Records:
             return dict(json.loads((self.folder / "code" / f"{code}.json").read_bytes()))
         return {}
 
+    def begin(self, node: str) -> None:
+        """Note that a node is at work, until it succeeds or fails: a process may be killed."""
+        with suppress(OSError):  # what cannot be noted here cannot be made either
+            write_text(self._begun(node), "")
+
+    def was_killed(self, node: str) -> bool:
+        """Whether a node has begun and never ended, as far as is known; or is at work."""
+        return self._begun(node).exists()
+
     def fail(self, node: str, error: BaseException) -> None:
         """Note that a node has raised."""
         message = " ".join(str(error).split())[:300] or type(error).__name__
         with suppress(OSError):  # the disk may be full, which may be why
             write_json(self._failure(node), {"node": node, "error": message, "at": now()})
+            self.stop(node)
 
     def succeed(self, node: str) -> None:
         """Note that a node has not raised this time."""
         self._failure(node).unlink(missing_ok=True)
+        self.stop(node)
+
+    def stop(self, node: str) -> None:
+        """Note that a node is no longer at work."""
+        with suppress(OSError):  # the disk may have turned read-only
+            self._begun(node).unlink(missing_ok=True)
 
     def failure(self, node: str) -> str | None:
         """What a node raised in the last run that it was part of; None where it did not."""
@@ -122,6 +139,9 @@ class Records:
     def path(self, name: str) -> Path:
         """The file of the record of an output."""
         return self.folder / f"{_file_name(name)}.json"
+
+    def _begun(self, node: str) -> Path:
+        return self.folder / "begun" / _file_name(node)
 
     def _failure(self, node: str) -> Path:
         return self.folder / "failed" / f"{_file_name(node)}.json"

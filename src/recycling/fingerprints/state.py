@@ -104,6 +104,8 @@ def _state(
         return State(name, "stale", f"code changed ({listed([*modules, *libraries])})")
     if before is not None:
         return State(name, "stale", f"follows from {before}", is_root=False)
+    if record is None and records.was_killed(node.name):
+        return State(name, "stale", "a run was killed as it made it", has_record=False)
     if record is None and (newer := _newer_input(name, node, graph)) is not None:
         return State(name, "stale", f"older than {newer}", has_record=False)
     return State(

@@ -20,6 +20,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from recycling.files import clear_leftovers
 from recycling.fingerprints import (
     ContentCache,
     Forecast,
@@ -169,6 +170,8 @@ class _Run:
     def __init__(
         self, folder: Path, pipeline: Pipeline, catalog: DataCatalog, token: Token | None
     ) -> None:
+        if token is not None:
+            clear_leftovers(folder)
         self.records = Records(folder)
         self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
         self._folder, self._token = folder, token
@@ -190,6 +193,7 @@ class _Run:
                 self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
                 for name in self._taken(node):
                     self._check_unmixed(name, took.inputs.get(name, {}).get("content"))
+                self.records.begin(node.name)
 
     def lock(self, node: Node) -> None:
         """Lock what a node takes and makes, which another process will run."""
@@ -254,6 +258,7 @@ class _Run:
         for name, work in list(self._at_work.items()):
             if error is not None and not isinstance(error, RunStoppedError | ClusterError):
                 self.records.fail(name, error)
+            self.records.stop(name)
             work.locks.release()
         self._at_work.clear()
         self.graph.cache.save()
