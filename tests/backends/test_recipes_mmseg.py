@@ -46,7 +46,7 @@ PARAMETERS = {
     "deeplabv3plus_r101": 62_575_846,
     "fcn_r101": 68_483_702,
     "fcn_r18_narrow": 2_860_603,
-    "fpn_timm": 3_672_395,
+    "fpn_timm": 3_398_219,
     "knet_r50": 79_620_982,
     "knet_swin_large": 246_864_810,
     "lawin_swin_large": 204_292_858,
