@@ -158,10 +158,14 @@ def import_modules(package: str, path: Iterable[str]) -> None:
             import_module(f"{package}.{module.name}")
 
 
-class Settings(BaseModel):
-    """Settings that cannot be changed, and refuse a key that they do not know."""
+class Strict(BaseModel):
+    """Values that cannot be changed, and refuse a key that they do not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, polymorphic_serialization=True)
+
+
+class Settings(Strict):
+    """What users set in the parameters; each has its place on the page of settings."""
 
 
 class PickedSettings(Settings):

@@ -20,10 +20,10 @@ from recycling.inference.exported import OnnxModel
 from recycling.pipelines.fusing import Choice, chosen_settings
 from recycling.plan import FUSION
 from recycling.predictors.fusing import categories_of, fusion_of
-from recycling.registry import PickedSettings, Settings
+from recycling.registry import PickedSettings, Strict
 
 
-class ExportedMember(Settings):
+class ExportedMember(Strict):
     """A member of an exported ensemble.
 
     Attributes:
@@ -37,7 +37,7 @@ class ExportedMember(Settings):
     sha256: str
 
 
-class ExportedEnsemble(Settings):
+class ExportedEnsemble(Strict):
     """What the file of an exported ensemble says.
 
     Attributes:

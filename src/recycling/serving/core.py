@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from recycling.registry import Settings
+from recycling.registry import Strict
 
 
 class ServingError(ValueError):
@@ -25,7 +25,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault
         self.status, self.reason, self.retry_after = status, reason, retry_after
 
 
-class ServiceLimits(Settings):
+class ServiceLimits(Strict):
     """How much a service takes.
 
     Attributes:

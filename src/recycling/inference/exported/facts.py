@@ -11,13 +11,13 @@ from pydantic import Field, ValidationError
 from recycling.backends.shared.crops import MARGIN
 from recycling.backends.shared.model import Task
 from recycling.inference.core import InferenceError
-from recycling.registry import Settings
+from recycling.registry import Strict
 
 FORMAT = 1
 """Of what a file says about itself."""
 
 
-class Category(Settings):
+class Category(Strict):
     """A category, at the place of its class index.
 
     Attributes:
@@ -29,7 +29,7 @@ class Category(Settings):
     name: str
 
 
-class Exported(Settings):
+class Exported(Strict):
     """The metadata of an ONNX file: each attribute is an entry, in JSON.
 
     Attributes:
