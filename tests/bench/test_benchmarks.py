@@ -11,22 +11,25 @@ from bench import coco
 ROOT = Path(__file__).parents[2]
 
 
+QUICK = {"scoring": "mAP", "submission": "masks", "image_checks": "near-duplicates"}
+LONG = {
+    "wbf": "weighted boxes fusion",
+    "first_call": "the first call in a process",
+    "soft_nms": "Soft-NMS",
+    "calibration": "isotonic",
+    "hard_vote": "vote",
+    "soft_vote": "soft vote",
+    "coco": "read",
+    "splitting": "groups",
+    "overhead": "overhead",
+    "loaders": "nothing in memory",
+}
+"""What each says. The long ones compile or train, 10 to 30 seconds each."""
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
-    [
-        ("wbf", "weighted boxes fusion"),
-        ("first_call", "the first call in a process"),
-        ("soft_nms", "Soft-NMS"),
-        ("scoring", "mAP"),
-        ("calibration", "isotonic"),
-        ("hard_vote", "vote"),
-        ("soft_vote", "soft vote"),
-        ("submission", "masks"),
-        ("coco", "read"),
-        ("image_checks", "near-duplicates"),
-        ("splitting", "groups"),
-        ("overhead", "overhead"),
-    ],
+    [*QUICK.items(), *(pytest.param(*item, marks=pytest.mark.slow) for item in LONG.items())],
 )
 def test_benchmark_ends_with_a_table_of_ratios(name, said):
     done = subprocess.run(
