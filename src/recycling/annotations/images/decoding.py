@@ -196,11 +196,12 @@ def turned(image: Image.Image, number: int | None) -> Image.Image:
 
 def _set_scale(image: Image.Image, halvings: int) -> int:
     """Have a JPEG decoded at a smaller scale; how many of the halvings that makes."""
+    if not halvings or image.format != "JPEG":
+        return 0
     times = min(halvings, 3)  # the decoder knows an eighth and no less
     width, height = image.size
     # It repeats the last pixels as they are stored, which on a turned image are others.
-    is_turned = orientation(image) not in (None, 1) and (width % 2**times or height % 2**times)
-    if not halvings or image.format != "JPEG" or is_turned:
+    if (width % 2**times or height % 2**times) and orientation(image) not in (None, 1):
         return 0
     # It takes the smallest scale that is no smaller than asked for.
     image.draft(None, (max(1, width >> times), max(1, height >> times)))

@@ -33,8 +33,16 @@ class ImageCache(KeptArrays):
         Raises:
             BackendError: The file is missing, or as `make` does.
         """
-        try:
-            key = (path, os.stat(path).st_mtime_ns, *part)  # noqa: PTH116 - hot path
-        except OSError as error:
-            raise BackendError(f"{path}: {error.strerror}; check the image folder") from error
-        return self.get(key, limit, make)
+        return self.get((path, modified(path), *part), limit, make)
+
+
+def modified(path: str) -> int:
+    """When an image file was written, nanoseconds.
+
+    Raises:
+        BackendError: It is missing.
+    """
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - hot path
+    except OSError as error:
+        raise BackendError(f"{path}: {error.strerror}; check the image folder") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -30,6 +29,7 @@ from recycling.backends.mmengine_backend.data.image_cache import (
 from recycling.backends.shared.albumentations_list import IGNORED
 from recycling.backends.shared.crops import MARGIN, crop_side, cut_crop
 from recycling.backends.shared.fitting import fitted, fitted_from_halved, halvings
+from recycling.backends.shared.image_cache import modified
 
 CACHE_BYTES = 512 * 2**20
 """Of decoded images in memory, where a config says nothing."""
@@ -90,7 +90,7 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
 
     @staticmethod
     def _stored_shape(path: str) -> tuple[int, int]:
-        size = stored_size(path, _modified(path))
+        size = stored_size(path, modified(path))
         if size is None:
             decoded(path)  # says what is wrong with it
             raise BackendError(f"{path}: its size cannot be read; run data_cleaning")
@@ -158,7 +158,7 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
 
     def _cut_from(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
         times = halvings(crop_side(box, self.margin), self.size) if self.smaller else 0
-        image = last_decoded(path, _modified(path), times)
+        image = last_decoded(path, modified(path), times)
         return cut_crop(image, box, self.size, self.margin, times)
 
 
@@ -190,13 +190,6 @@ class LabelMapDataset(BaseDataset):  # type: ignore[misc]
         """The classes that a label map shows, without the background."""
         path = Path(self.get_data_info(idx)["seg_map_path"])
         return list(_painted(str(path), path.stat().st_mtime_ns))
-
-
-def _modified(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - hot path
-    except OSError as error:
-        raise BackendError(f"{path}: {error.strerror}; check the image folder") from error
 
 
 @cache
