@@ -84,7 +84,7 @@ def test_a_full_queue_turns_away_and_what_is_cancelled_is_not_predicted(held):
 
 
 def test_one_request_that_fails_does_not_take_the_others_with_it(held):
-    model, _, batcher = _batcher(held, batch_size=4, queue=10)
+    model, sizes, batcher = _batcher(held, batch_size=4, queue=10)
     batcher.submit([image(1)])
     assert model.began.wait(20)
     bad = batcher.submit([np.zeros((0, 0, 3), np.uint8)])
@@ -93,3 +93,4 @@ def test_one_request_that_fails_does_not_take_the_others_with_it(held):
     assert good.result(20).maps[0][0, 0] == 2
     assert bad.exception(20) is not None
     batcher.close()
+    assert sizes == [1, 1]  # what was not predicted is not counted

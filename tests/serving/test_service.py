@@ -122,6 +122,22 @@ def test_what_is_not_taken_is_said_with_a_status_and_a_reason(predictors, conten
     assert reason in said.json()["reason"]
 
 
+@pytest.mark.parametrize(
+    ("offset", "value", "reason"),
+    [(0, 1, "an encrypted file"), (2, 99, "a file packed in a way that is not read")],
+)
+def test_what_cannot_be_unpacked_is_named_with_its_reason(client, offset, value, reason):
+    content = bytearray(zip_file(a_png=image_file(), b_png=image_file()))
+    # The flags, and then the method, of the last file: in its own header and in the list of all.
+    for place in (content.rindex(b"PK\3\4") + 6, content.rindex(b"PK\1\2") + 8):
+        content[place + offset] = value
+    said = post(client, bytes(content)).json()
+    assert [image["file_name"] for image in said["images"]] == ["a.png"]
+    (unreadable,) = said["unreadable"]
+    assert unreadable["file_name"] == "b.png"
+    assert unreadable["reason"].startswith(f"{reason};")
+
+
 def test_a_request_without_a_file_or_with_a_wrong_parameter_is_told_which(client):
     assert "file" in client.post("/predict").json()["reason"]
     said = post(client, image_file(), score_threshold=2)

@@ -61,7 +61,7 @@ class Batcher:
         predictor: Predicts; in this thread alone.
         batch_size: Images that are predicted together at most; a request with more goes alone.
         queue: Images that may wait.
-        tell: Is told how many images each batch has.
+        tell: Is told how many images each batch has that was predicted.
     """
 
     def __init__(
@@ -136,7 +136,6 @@ class Batcher:
 
     def _predict(self, jobs: Sequence[_Job]) -> None:
         images = [image for job in jobs for image in job.images]
-        self.tell(len(images))
         try:
             found = _by_image(find_objects(self.predictor, in_memory(images)), len(images))
         except Exception as error:
@@ -147,6 +146,7 @@ class Batcher:
             for job in jobs:  # one of them may be to blame
                 self._predict([job])
             return
+        self.tell(len(images))
         first = 0
         for job in jobs:
             job.found.set_result(found.part(first, len(job.images)))

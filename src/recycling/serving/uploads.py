@@ -73,15 +73,16 @@ def _no_image(why: str) -> Refused:
 
 def _unzipped(content: bytes, limits: ServiceLimits) -> Upload:
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            entries = [each for each in archive.infolist() if _is_image(each)]
-            if len(entries) > limits.max_images:
-                raise Refused(
-                    413, f"{len(entries):,} images are more than {limits.max_images}; send fewer"
-                )
-            return _read_entries(archive, entries, limits)
+        archive = zipfile.ZipFile(BytesIO(content))
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise Refused(415, "a damaged zip file; send another") from error
+    with archive:
+        entries = [each for each in archive.infolist() if _is_image(each)]
+        if len(entries) > limits.max_images:
+            raise Refused(
+                413, f"{len(entries):,} images are more than {limits.max_images}; send fewer"
+            )
+        return _read_entries(archive, entries, limits)
 
 
 def _read_entries(
@@ -117,7 +118,9 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> by
     try:
         with archive.open(entry) as file:
             content = file.read(most + 1)
-    except RuntimeError as error:  # encrypted
+    except NotImplementedError as error:
+        raise _no_image("a file packed in a way that is not read") from error
+    except RuntimeError as error:
         raise _no_image("an encrypted file") from error
     except Exception as error:  # zlib, lzma and bz2 have errors of their own
         raise _no_image("a damaged file") from error
