@@ -78,7 +78,7 @@ def compare_pixels(expected: Iterable[Planes], found: Iterable[Planes]) -> Parit
     differing = pixels = n = 0
     for (image_id, own), (other_id, other) in zip(expected, found, strict=True):
         assert image_id == other_id, "both take images of one size together"
-        score = max(score, float(np.abs(own - other).max()))
+        score = float(np.maximum(score, np.abs(own - other).max()))  # no number stays none
         differing += int((own.argmax(axis=0) != other.argmax(axis=0)).sum())
         pixels += own[0].size
         n += 1
@@ -103,8 +103,8 @@ def _of_boxes(expected: Detections, found: Detections) -> Parity:
         missing += abs(len(own) - len(other))
         for row in range(min(len(own), len(other))):
             nearest = far[row].max(axis=1).argmin()
-            box = max(box, float(far[row, nearest, :4].max()))
-            score = max(score, float(far[row, nearest, 4]))
+            box = float(np.maximum(box, far[row, nearest, :4].max()))
+            score = float(np.maximum(score, far[row, nearest, 4]))
             far[:, nearest] = np.inf
     missing += sum(map(len, others.values()))
     n = len(expected)
