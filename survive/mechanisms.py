@@ -36,14 +36,14 @@ def without_state() -> None:
 
     for name, module in list(sys.modules.items()):
         if name.startswith("recycling.backends.") and vars(module).get("begin") is begin:
-            module.begin = begin_anew  # type: ignore[attr-defined]
+            module.begin = begin_anew
 
 
 def without_locks() -> None:
     """Outputs are not locked between runs."""
     from recycling.fingerprints import Locks
 
-    Locks.acquire = lambda self, exclusive: None  # type: ignore[method-assign]
+    Locks.acquire = lambda self, exclusive: None
 
 
 def without_own_names() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import kedro.runner
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
@@ -171,6 +170,14 @@ def _datasets(pipeline: Pipeline) -> set[str]:
     return set(pipeline.datasets())
 
 
+_RUNNERS = {
+    "SequentialRunner": "KeepGoingRunner",
+    "ThreadRunner": "KeepGoingThreadRunner",
+    "DaskRunner": "DaskRunner",
+}
+"""Plain names, and the classes of the project that they stand for."""
+
+
 def runner_class(name: str | None) -> str:
     """The class of a runner, with its module, by the name that a user gives it.
 
@@ -190,23 +197,15 @@ def runner_class(name: str | None) -> str:
             "within this process, and cannot be sent to others; use ThreadRunner, or start one run "
             "for each of several --namespaces"
         )
-    known = [key for key in vars(kedro.runner) if key.endswith("Runner") and key[0] != "A"]
-    known.append("DaskRunner")
-    if name in (None, "SequentialRunner"):
-        return "recycling.runners.KeepGoingRunner"
-    if name == "ThreadRunner":
-        return "recycling.runners.KeepGoingThreadRunner"
-    if name == "DaskRunner":
-        return "recycling.runners.DaskRunner"
-    if name in known:
-        return name
+    if name is None or name in _RUNNERS:
+        return f"recycling.runners.{_RUNNERS[name or 'SequentialRunner']}"
     module, _, class_name = name.rpartition(".")
     try:
         found = hasattr(import_module(module), class_name) if module else False
     except ImportError as error:
         raise UnknownNameError(f"--runner: {name}: {error}; write MODULE.CLASS") from error
     if not found:
-        raise UnknownNameError(_unknown("--runner", "runner", name, known))
+        raise UnknownNameError(_unknown("--runner", "runner", name, _RUNNERS))
     return name
 
 

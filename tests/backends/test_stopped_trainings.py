@@ -35,7 +35,7 @@ def whole(pictures: LabeledImages, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def weights(checkpoint: object) -> str:
-    facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())  # type: ignore[attr-defined]
+    facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())
     return str(facts["weights_sha256"])
 
 
