@@ -23,6 +23,7 @@ LONG = {
     "splitting": "groups",
     "overhead": "overhead",
     "loaders": "nothing in memory",
+    "cluster": "a node that copies a line",
 }
 """What each says. The long ones compile or train, 10 to 30 seconds each."""
 
