@@ -119,7 +119,9 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "resume": False,
             "experiment_name": f"{model.recipe}-{model.seed}",
             "work_dir": str(work_dir),
-        }
+        },
+        # The runner prints the config to its log; as laid out code that takes seconds.
+        format_python_code=False,
     )
     set_running(config, model)
     set_encoder(config, model)
