@@ -61,6 +61,7 @@ def connected(settings: Cluster) -> Iterator[Client]:
         ClusterError: `distributed` is not installed, or nothing answers there.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ClusterError(
@@ -75,6 +76,9 @@ def connected(settings: Cluster) -> Iterator[Client]:
     workers = settings.workers or processors
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
     with (
+        # Dask has workers hand freed memory back at once, and each step of a training ask for it anew: that
+        # takes as long as the step itself.
+        dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
