@@ -57,11 +57,11 @@ $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 sample: install ## Generate the sample data below data/01_raw/sample
 	@$(BIN)/python -m recycling.sample $(SAMPLE)
 
-demo: sample ## Run the whole chain on the sample data (10 to 20 minutes on two cores)
-	@$(BIN)/kedro run
+demo: sample ## Run the whole chain on the sample data, two models at a time (about 8 minutes on two cores)
+	@$(BIN)/kedro run --runner DaskRunner
 
 pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (up to an hour)
-	@$(BIN)/kedro run --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
+	@$(BIN)/kedro run --runner DaskRunner --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
 # TACO_ROOT=path/to/taco says where annotations.json and images/ are.

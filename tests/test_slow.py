@@ -34,18 +34,18 @@ def outputs(project: Path, data: str = "data") -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The demo, twice, each in a clone of its own."""
+    """The demo by either runner, each in a clone of its own."""
     projects = []
-    for name in ("one", "two"):
+    for name, runner in {"one": "KeepGoingRunner", "two": "DaskRunner"}.items():
         project = copy_project(tmp_path_factory.mktemp(name) / "recycling")
         generate_sample(project / "data/01_raw/sample")
-        result = kedro(project, "run")
+        result = kedro(project, "run", "--runner", runner)
         assert result.returncode == 0, result.stdout + result.stderr
         projects.append(project)
     return projects
 
 
-def test_the_same_seed_gives_the_same_bytes(runs):
+def test_the_same_seed_gives_the_same_bytes_with_either_runner(runs):
     first, second = (outputs(project) for project in runs)
     assert len(first) > 100
     assert first == second

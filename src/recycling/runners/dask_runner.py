@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -75,10 +76,11 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
         settings = Cluster.read(cast(OmegaConfigLoader, self._context.config_loader))
         self._sent = _sent(self._context, self._names, pipeline, catalog, run_id, settings)
         self._settings = settings
+        self._after = _nodes_after(pipeline)
         super()._run(pipeline, catalog, hook_manager, run_id)
 
     def _get_executor(self, max_workers: int) -> Executor:
-        self._on_cluster = _OnCluster(max_workers, self._settings, self._sent)
+        self._on_cluster = _OnCluster(max_workers, self._settings, self._sent, self._after)
         return self._on_cluster
 
     def _run_node(
@@ -110,19 +112,23 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
 class _OnCluster(ThreadPoolExecutor):
     """Threads that each wait for a node on a cluster."""
 
-    def __init__(self, threads: int, settings: Cluster, sent: SentRun) -> None:
+    def __init__(
+        self, threads: int, settings: Cluster, sent: SentRun, after: Mapping[str, int]
+    ) -> None:
         super().__init__(max(threads, 1))
-        self._settings, self._sent = settings, sent
+        self._settings, self._sent, self._after = settings, sent, after
         self._over = Event()
 
     def __enter__(self) -> _OnCluster:
-        self._cluster = connected(self._settings)
-        self._client: Client = self._cluster.__enter__()
-        from recycling.runners.on_worker import RunOnWorker
+        with ExitStack() as stack:
+            stack.callback(self._sent.mark.unlink, missing_ok=True)
+            self._client: Client = stack.enter_context(connected(self._settings))
+            from recycling.runners.on_worker import RunOnWorker
 
-        write_json(self._sent.mark, {})
-        self._client.subscribe_topic(self._sent.plugin, _show)
-        self._client.register_plugin(RunOnWorker(self._sent))
+            write_json(self._sent.mark, {})
+            self._client.subscribe_topic(self._sent.plugin, _show)
+            self._client.register_plugin(RunOnWorker(self._sent))
+            self._cluster = stack.pop_all()
         if not self._client.scheduler_info()["workers"]:
             logger.warning("%s: has no workers yet: dask worker ...", self._settings.address)
         Thread(target=self._watch, daemon=True).start()
@@ -137,7 +143,6 @@ class _OnCluster(ThreadPoolExecutor):
             self._client.unsubscribe_topic(self._sent.plugin)
         # Threads that still wait for a node are told that it is cancelled.
         self._cluster.__exit__(*raised)
-        self._sent.mark.unlink(missing_ok=True)
         if raised[0] is not None:
             super().__exit__(*raised)
 
@@ -161,6 +166,7 @@ class _OnCluster(ThreadPoolExecutor):
         future = self._client.submit(
             run_on_worker, self._sent.plugin, node.name,
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
+            priority=self._after[node.name],
         )  # fmt: skip
         try:
             return cast(dict[str, Any] | None, future.result())
@@ -236,6 +242,15 @@ def _sent(
         logging=dict(LOGGING.data),
         is_alone=settings.address is None,
     )
+
+
+def _nodes_after(pipeline: Pipeline) -> dict[str, int]:
+    """How many nodes wait for each, over whatever others: what more wait for is run first."""
+    after: dict[Node, set[Node]] = {node: set() for node in pipeline.nodes}
+    for node in reversed(pipeline.nodes):
+        for needed in pipeline.node_dependencies[node]:
+            after[needed] |= {node} | after[node]
+    return {node.name: len(later) for node, later in after.items()}
 
 
 def _show(event: tuple[float, dict[str, Any]]) -> None:
