@@ -76,8 +76,8 @@ def connected(settings: Cluster) -> Iterator[Client]:
     workers = settings.workers or processors
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
     with (
-        # Dask has workers hand freed memory back at once, so that each step of a training asks for it
-        # anew: with that it takes 1.5 times as long.
+        # Dask has workers hand freed memory back at once; each step of a training asks for it anew,
+        # and takes 1.5 times as long.
         dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}),
         LocalCluster(
             n_workers=workers,
