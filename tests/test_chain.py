@@ -462,6 +462,53 @@ def test_an_external_file_is_as_good_a_member_as_a_model(ensembled, tmp_path):
     assert submission.exists()
 
 
+def test_what_the_model_was_least_sure_of_is_labelled_and_trained_on(finished, tmp_path):
+    project = shutil.copytree(finished[0], tmp_path / "recycling")
+    result = kedro(
+        project, "predict", "data/01_raw/sample/images/pool", "--with", "det.final",
+        "--formats", "label_studio", "--least-sure", "6", "--to", "new", "--score-threshold", "0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    tasks = json.loads((project / "new/label_studio/tasks.json").read_text())
+    assert len(tasks) == 6
+    # A person takes the first proposal of each for Glass, and sends the answers back.
+    for number, task in enumerate(tasks):
+        answer = task.pop("predictions")[0]["result"][:1]
+        for each in answer:
+            each["value"]["rectanglelabels"] = ["Glass"]
+        task |= {"id": number, "annotations": [{"result": answer}]}
+    (project / "data/01_raw/sample/labelled.json").write_text(json.dumps(tasks))
+    labelled = {
+        "type": "recycling.datasets.LabelStudioDataset",
+        "filepath": "data/01_raw/sample/labelled.json",
+        "images": "images", "folder": "pool", "adds_to": "train.json",
+    }  # fmt: skip
+    (project / "conf/local/catalog_data.yml").write_text(
+        yaml.safe_dump({"train.raw_annotations": labelled})
+    )
+    before = read_tables(project / "data/03_primary/train")
+    result = kedro(
+        project, "run", "--pipelines", "data_cleaning,splitting,training_det",
+        "--namespaces", "cleaning,splitting,det.yolox.fold0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    after = read_tables(project / "data/03_primary/train")
+    new = after.images[after.images["file_name"].str.startswith("pool/")]
+    assert len(after.images) == len(before.images) + len(new)
+    assert 0 < len(new) <= 6  # cleaning leaves out copies
+    folds = pd.read_parquet(project / "data/05_model_input/folds.parquet")
+    assert set(new["image_id"]) <= set(folds["image_id"])
+    learnt = folds.loc[folds["fold"] != 0, "image_id"]
+    assert new["image_id"].isin(learnt).any()
+    told = json.loads(
+        (project / "data/06_models/det/yolox/fold0/checkpoint/checkpoint.json").read_text()
+    )
+    old = json.loads(
+        (finished[0] / "data/06_models/det/yolox/fold0/checkpoint/checkpoint.json").read_text()
+    )
+    assert told["training_sha256"] != old["training_sha256"]
+
+
 def test_csv_files_alone_are_ensembled_without_any_model(ensembled, tmp_path):
     project = shutil.copytree(ensembled, tmp_path / "recycling")
     for task in FEW:

@@ -7,6 +7,7 @@ why it stands for no value.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import resource
 import signal
@@ -35,7 +36,7 @@ from recycling.tables import TABLES
 
 TYPES = {name: getattr(datasets, name) for name in datasets.__all__ if name != "PathDataset"}
 PLACES = sorted(name for name, kind in TYPES.items() if kind.not_a_value)
-READ_ONLY = ("ClassCsvDataset",)
+READ_ONLY = ("ClassCsvDataset", "LabelStudioDataset")
 KILLS = 7  # moments of a save at which it is killed, beside those of a disk that is full
 MEMORY = "memory://recycling-every"
 
@@ -150,6 +151,16 @@ CASES = {
         "masks.csv", label_maps, of_maps, lambda w: {**known(w), "size": 4}
     ),
     "LabelMapsDataset": Case("maps", label_maps, of_maps),
+    "LabelStudioDataset": Case(
+        "labelled.json",
+        lambda w, n: json.dumps([{
+            "data": {"file_name": "1.png"},
+            "annotations": [{"result": [
+                {"type": "choices", "value": {"choices": ["ab"[n]]}}
+            ]}],
+        }]),
+        lambda loaded: loaded.categories["name"].tolist(), images,
+    ),
     "MetricsDataset": Case(
         "metrics.json", lambda w, n: Metrics("mAP50", n / 2, {"Paper": 0.5}, {}),
         lambda m: m.to_dict(),

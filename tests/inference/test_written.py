@@ -17,6 +17,7 @@ from recycling.inference.outputs import OUTPUTS, by_category, outputs_of
 from recycling.inference.outputs.core import file_names
 from recycling.inference.parts import Parts
 from recycling.inference.sources import decoded, find_images
+from recycling.inference.sureness import least_sure, sureness
 from recycling.inference.thresholds import above
 
 MODELS = {"det": SeesRectangles(), "seg": SeesColours()}
@@ -172,3 +173,35 @@ def test_a_part_that_was_not_finished_is_not_there(photos, tmp_path, full_disk):
     with pytest.raises(OSError, match="File too large"):
         predict(photos, parts)
     assert len(parts.missing(find_images([str(photos)]))) == 3
+
+
+def test_the_least_sure_images_go_to_label_studio_first(predicted, tmp_path):
+    few = least_sure(predicted, 2)
+    sure = sureness(predicted)
+    assert sure[2] == 1.0  # nothing is there
+    assert sorted(sure, key=sure.get)[:2] == sorted(few.images["image_id"].tolist(), key=sure.get)
+    assert set(few.objects["image_id"]) <= set(few.images["image_id"])
+    folder = OUTPUTS["label_studio"].thing.write(few, tmp_path / "out")
+    tasks = json.loads((folder / "tasks.json").read_text())
+    scores = [task["predictions"][0]["score"] for task in tasks]
+    assert scores == sorted(scores)
+    assert len(tasks) == 2
+    first = tasks[[task["data"]["file_name"] for task in tasks].index("a.png")]
+    value = first["predictions"][0]["result"][0]["value"]
+    assert value["rectanglelabels"] == ["red"]
+    assert (value["x"], value["width"]) == (pytest.approx(10 / 120 * 100), 25)
+
+
+def test_regions_go_to_label_studio_as_outlines(photos, tmp_path):
+    predicted = predict(photos, Parts(tmp_path / "parts", "one"), "seg")
+    folder = OUTPUTS["label_studio"].thing.write(predicted, tmp_path / "out")
+    tasks = {
+        task["data"]["file_name"]: task["predictions"][0]["result"]
+        for task in json.loads((folder / "tasks.json").read_text())
+    }
+    assert {name: len(found) for name, found in tasks.items()} == {
+        "a.png": 1,
+        "b/c.png": 0,
+        "d.png": 3,
+    }
+    assert len(tasks["a.png"][0]["value"]["points"]) >= 4

@@ -22,6 +22,7 @@ from recycling.annotations.core import (
     LabeledImages,
 )
 from recycling.annotations.formats.coco import from_coco, read_coco, to_coco, write_coco
+from recycling.annotations.formats.label_studio import read_label_studio, write_label_studio
 from recycling.annotations.formats.pascal_voc import read_pascal_voc, write_pascal_voc
 from recycling.annotations.formats.yolo import read_yolo, write_yolo
 from recycling.annotations.images.cache import ImageCache
@@ -37,6 +38,7 @@ from recycling.annotations.images.near_duplicates import (
     near_duplicate_links,
     near_duplicate_pairs,
 )
+from recycling.annotations.joining import joined
 from recycling.annotations.masks import (
     annotation_area,
     annotation_mask,
@@ -74,12 +76,14 @@ __all__ = [
     "check_something_is_left",
     "clean",
     "from_coco",
+    "joined",
     "label_maps",
     "mask_to_segmentation",
     "near_duplicate_groups",
     "near_duplicate_links",
     "near_duplicate_pairs",
     "read_coco",
+    "read_label_studio",
     "read_pascal_voc",
     "read_tables",
     "read_yolo",
@@ -91,6 +95,7 @@ __all__ = [
     "visible_area",
     "what_if",
     "write_coco",
+    "write_label_studio",
     "write_pascal_voc",
     "write_tables",
     "write_yolo",

@@ -33,9 +33,12 @@ SHOWN = 10
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--with", "name", required=True, help="det.final, det.yolox.fold0, an exported file.")
 @click.option("--to", type=click.Path(path_type=Path), help="The folder that is written.")
-@click.option("--formats", help=f"Of coco, csv, parquet, maps, images, summary; {FORMATS}.")
+@click.option(
+    "--formats", help=f"Of coco, csv, images, label_studio, maps, parquet, summary; {FORMATS}."
+)
 @click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")
 @click.option("--promised-precision", type=float, help="Instead: which share of them is right.")
+@click.option("--least-sure", type=click.IntRange(min=1), help="Write so many images, no others.")
 @click.option(
     "--tiles", type=click.IntRange(min=32), help="Side of tiles for large images, pixels."
 )
@@ -71,6 +74,7 @@ class _Options:
     formats: str | None
     score_threshold: float | None
     promised_precision: float | None
+    least_sure: int | None
     tiles: int | None
     overlap: float
     crops_of: str | None
@@ -81,12 +85,18 @@ class _Options:
 
 def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
+    from recycling.inference import InferenceError
     from recycling.inference.outputs import outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
+    from recycling.inference.sureness import least_sure
     from recycling.predictors import promised_thresholds, task_of
 
     task = task_of(name, place.plan)
+    if asked.least_sure is not None and task == "seg":
+        raise InferenceError(
+            "--least-sure: the regions of a segmenter have no scores; choose by a detector"
+        )
     outputs = outputs_of(_formats(asked, task), task)
     sources = find_images(paths)
     promise = None
@@ -100,6 +110,8 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
     unreadable = _predict_missing(predictor, proposals, missing, parts)
     predicted = parts.load(sources, task, predictor.categories)
     kept = _kept(predicted, asked, promise)
+    if asked.least_sure is not None:
+        kept = least_sure(kept, asked.least_sure)
     if len(predicted.images):
         for each in outputs.values():
             click.echo(f"written: {_shown(each.write(kept, folder))}")

@@ -2,6 +2,7 @@
 
 from recycling.datasets.annotation_files import (
     CocoDataset,
+    LabelStudioDataset,
     PascalVocDataset,
     YoloDataset,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "JsonDataset",
     "LabelMapsCsvDataset",
     "LabelMapsDataset",
+    "LabelStudioDataset",
     "MetricsDataset",
     "PascalVocDataset",
     "PathDataset",

@@ -10,7 +10,9 @@ from kedro.io import DatasetError
 
 from recycling.annotations import (
     Annotations,
+    joined,
     read_coco,
+    read_label_studio,
     read_pascal_voc,
     read_yolo,
     write_coco,
@@ -165,6 +167,50 @@ class YoloDataset(PathDataset[Annotations]):
 
     def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
         write_yolo(data, path, self.data_yaml)
+
+
+class LabelStudioDataset(PathDataset[Annotations]):
+    """What people have labelled in Label Studio, alone or added to annotations that were there.
+
+    Example::
+
+        train.raw_annotations:
+          type: recycling.datasets.LabelStudioDataset
+          filepath: data/01_raw/labelled.json
+          images: images
+          folder: may
+          adds_to: train.json
+
+    Args:
+        filepath: The tasks, exported as JSON.
+        images: The folder of images, needed to load; seen from the folder that `filepath` is in.
+        folder: Where in it the images of the tasks are, if their names do not say so.
+        adds_to: A COCO file, seen from there too; an image of both is as it was labelled now.
+        categories: The names in their order; by default those that occur, sorted.
+        common: As for `PathDataset`.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | Path,
+        images: str | Path,
+        folder: str = "",
+        adds_to: str | Path | None = None,
+        categories: list[str] | None = None,
+        **common: Unpack[PathOptions],
+    ) -> None:
+        super().__init__(filepath=filepath, **common)
+        self.images = self.beside(images, "images")
+        self.folder = folder
+        self.adds_to = None if adds_to is None else self.beside(adds_to, "adds_to")
+        self.categories = categories
+
+    def read(self, path: Path) -> Annotations:  # noqa: D102
+        labelled = read_label_studio(
+            path, self.images, folder=self.folder, categories=self.categories
+        )
+        return labelled if self.adds_to is None else joined(read_coco(self.adds_to), labelled)
 
 
 def _checked_share(share: Any, filepath: str | Path) -> tuple[float, float] | None:

@@ -356,7 +356,7 @@ def _images_to_write(
         for row in rows_of.get(image_id, ()):
             text = None if pd.isna(texts[row]) else texts[row]
             try:
-                polygons = _polygons(text, boxes[row], height, width)
+                polygons = polygons_of(text, boxes[row], height, width)
             except (AnnotationError, ValueError) as error:
                 raise AnnotationError(f"{folder}: annotation {ids[row]}: {error}") from error
             was_rle = text is not None and text.startswith("{")
@@ -367,9 +367,20 @@ def _images_to_write(
         yield ImageToWrite(file_name, width, height, on_image)
 
 
-def _polygons(
+def polygons_of(
     text: str | None, box: NDArray[np.float64], height: int, width: int
 ) -> list[NDArray[np.float64]]:
+    """The outlines of an annotation, each (N, 2), pixels; none of a box.
+
+    Args:
+        text: Its segmentation, JSON of polygons or of an RLE; None of a box.
+        box: `x_min, y_min, x_max, y_max`, pixels, (4,).
+        height: Of the image, pixels.
+        width: The same.
+
+    Raises:
+        AnnotationError: An RLE is damaged.
+    """
     from supervision.dataset.utils import approximate_mask_with_polygons
 
     if text is None:

@@ -18,6 +18,17 @@ def write(predicted: Predicted, folder: Path) -> Path:
         predicted: What was found.
         folder: Where to.
     """
+    path = folder / "coco.json"
+    write_coco(as_annotations(predicted), path)
+    return path
+
+
+def as_annotations(predicted: Predicted) -> Annotations:
+    """What was found as annotations of ``source`` "pseudo", numbered from 1.
+
+    Args:
+        predicted: What was found.
+    """
     table = predicted.objects.assign(
         annotation_id=range(1, len(predicted.objects) + 1),
         iscrowd=False,
@@ -27,6 +38,4 @@ def write(predicted: Predicted, folder: Path) -> Path:
         extra=None,
     )
     annotations = ANNOTATIONS.conform(table[ANNOTATIONS.names], where="predictions")
-    path = folder / "coco.json"
-    write_coco(Annotations(predicted.images, annotations, predicted.categories), path)
-    return path
+    return Annotations(predicted.images, annotations, predicted.categories)

@@ -1,0 +1,79 @@
+"""Add annotations to others, as photographs that were labelled later are added to those before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from recycling.annotations.core import Annotations, free_ids, own_group
+
+
+def joined(first: Annotations, second: Annotations) -> Annotations:
+    """Both, where an image that is in both is as the second has it.
+
+    Args:
+        first: Keeps its ids and the order of its categories.
+        second: What is new in it gets new ids; its categories are found by name.
+
+    Returns:
+        The tables, images of the second after those of the first.
+
+    Example:
+        >>> from recycling.annotations import from_coco
+        >>> image = {"id": 5, "file_name": "a.jpg", "width": 8, "height": 6}
+        >>> coco = {"annotations": [], "categories": [{"id": 1, "name": "Glass"}]}
+        >>> old = from_coco({"images": [image], **coco}, where="old")
+        >>> new = from_coco({"images": [{**image, "file_name": "b.jpg"}], **coco}, where="new")
+        >>> joined(old, new).images["image_id"].tolist()
+        [5, 6]
+    """
+    there = dict(zip(first.images["file_name"], first.images["image_id"], strict=True))
+    again = second.images["file_name"].isin(list(there))
+    image_ids = _numbered(
+        second.images["image_id"], second.images["file_name"].map(there), first.images["image_id"]
+    )
+    known = dict(zip(first.categories["name"], first.categories["category_id"], strict=True))
+    category_ids = _numbered(
+        second.categories["category_id"],
+        second.categories["name"].map(known),
+        first.categories["category_id"],
+    )
+    images = second.images.assign(image_id=second.images["image_id"].map(image_ids))
+    groups = set(first.images["group"])
+    images["group"] = [own_group(number, groups) for number in images["image_id"].tolist()]
+    new_categories = second.categories.assign(
+        category_id=second.categories["category_id"].map(category_ids)
+    )[~second.categories["name"].isin(list(known))]
+    replaced = second.images.loc[again, "file_name"].map(there)
+    kept = first.annotations[~first.annotations["image_id"].isin(replaced)]
+    rows = second.annotations.assign(
+        image_id=second.annotations["image_id"].map(image_ids),
+        category_id=second.annotations["category_id"].map(category_ids),
+        annotation_id=free_ids(
+            set(first.annotations["annotation_id"].tolist()), len(second.annotations)
+        ),
+    )
+    return replace(
+        first,
+        images=_below(first.images, images[~again]),
+        annotations=_below(kept, rows),
+        categories=_below(first.categories, new_categories),
+    ).conform()
+
+
+def _numbered(
+    own: pd.Series[int], there: pd.Series[float], taken: pd.Series[int]
+) -> dict[int, int]:
+    """The new id of each: the one that it has there, or a free one."""
+    is_new = there.isna()
+    free = iter(free_ids(set(taken.tolist()), int(is_new.sum())))
+    return {
+        number: next(free) if new else int(known)
+        for number, known, new in zip(own.tolist(), there.tolist(), is_new.tolist(), strict=True)
+    }
+
+
+def _below(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    tables = [table for table in (first, second) if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else first

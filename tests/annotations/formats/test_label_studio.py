@@ -1,0 +1,257 @@
+"""Photographs go to Label Studio with proposals, and come back as people have labelled them."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recycling.annotations import (
+    BOX,
+    AnnotationError,
+    from_coco,
+    joined,
+    read_label_studio,
+    write_label_studio,
+)
+
+
+@pytest.fixture
+def images(tmp_path):
+    for name, size in {"a b.png": (200, 100), "may/c.png": (80, 60)}.items():
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size).save(path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
+    return tmp_path / "images"
+
+
+def result(kind, value, size=(200, 100), **others):
+    sides = {"original_width": size[0], "original_height": size[1], "image_rotation": 0}
+    return {
+        "type": kind,
+        "from_name": "label",
+        "to_name": "image",
+        **sides,
+        **others,
+        "value": value,
+    }
+
+
+def box(x, y, width, height, label="Glass", rotation=0):
+    place = {"x": x, "y": y, "width": width, "height": height, "rotation": rotation}
+    return result("rectanglelabels", {**place, "rectanglelabels": [label]})
+
+
+def task(*results, image="/data/local-files/?d=a%20b.png", **annotation):
+    return {"id": 7, "data": {"image": image}, "annotations": [{"result": results, **annotation}]}
+
+
+@pytest.fixture
+def export(tmp_path):
+    def write(*tasks):
+        path = tmp_path / "labelled.json"
+        path.write_text(json.dumps(tasks))
+        return path
+
+    return write
+
+
+def accepted(tasks):
+    """What Label Studio exports where a person submits each proposal as it is."""
+    return [
+        {"id": number, "data": each["data"], "annotations": [{"result": proposal["result"]}]}
+        for number, each in enumerate(tasks)
+        for proposal in each["predictions"]
+    ]
+
+
+def coco(size, *annotations):
+    return from_coco(
+        {
+            "images": [{"id": 3, "file_name": "a b.png", "width": size[0], "height": size[1]}],
+            "annotations": [
+                {"id": number, "image_id": 3, "area": 1, "iscrowd": 0, **own}
+                for number, own in enumerate(annotations)
+            ],
+            "categories": [
+                {"id": 5, "name": "Metal"},
+                {"id": 9, "name": 'Glass "clear" & <brown>'},
+            ],
+        },
+        where="test",
+    )
+
+
+def test_boxes_come_back_as_they_were_proposed(tmp_path, images, export):
+    boxes = [[10.25, 20.5, 33, 41], [0, 0, 200, 100]]
+    there = coco(
+        (200, 100), *({"category_id": c, "bbox": b} for c, b in zip((9, 5), boxes, strict=True))
+    )
+    write_label_studio(there, tmp_path / "out", "RectangleLabels", {3: 0.5})
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    back = read_label_studio(export(*accepted(tasks)), images)
+    np.testing.assert_allclose(back.annotations[BOX], there.annotations[BOX], atol=1e-6)
+    names = back.categories.set_index("category_id")["name"]
+    assert back.annotations["category_id"].map(names).tolist() == [
+        'Glass "clear" & <brown>', "Metal",
+    ]  # fmt: skip
+    assert set(back.annotations["source"]) == {"human"}
+    assert set(back.annotations["score"]) == {1.0}
+
+
+def test_the_interface_names_every_category(tmp_path):
+    import xml.etree.ElementTree as ElementTree
+
+    write_label_studio(coco((200, 100)), tmp_path / "out", "PolygonLabels", {3: 1.0})
+    view = ElementTree.parse(tmp_path / "out/config.xml").getroot()
+    assert [label.get("value") for label in view.iter("Label")] == [
+        "Metal", 'Glass "clear" & <brown>',
+    ]  # fmt: skip
+    assert view.find("PolygonLabels").get("toName") == view.find("Image").get("name")
+
+
+def test_outlines_come_back_as_they_were_proposed(tmp_path, images, export):
+    corners = [10.0, 20.0, 60.0, 20.0, 60.0, 70.5]
+    own = {"category_id": 5, "bbox": [10, 20, 50, 50.5], "segmentation": [corners]}
+    write_label_studio(coco((200, 100), own), tmp_path / "out", "PolygonLabels", {3: 0.0})
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    back = read_label_studio(export(*accepted(tasks)), images)
+    (polygon,) = json.loads(back.annotations["segmentation"].iloc[0])
+    np.testing.assert_allclose(polygon, corners, atol=1e-6)
+    np.testing.assert_allclose(back.annotations[BOX].iloc[0], [10, 20, 60, 70.5], atol=1e-6)
+
+
+def test_the_least_sure_image_comes_first(tmp_path):
+    document = {
+        "images": [
+            {"id": number, "file_name": f"{number}.png", "width": 8, "height": 8}
+            for number in (1, 2, 3)
+        ],
+        "annotations": [],
+        "categories": [],
+    }
+    sure = {1: 0.9, 2: 0.1, 3: 0.5}
+    write_label_studio(from_coco(document, where="test"), tmp_path / "out", "RectangleLabels", sure)
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    assert [each["data"]["file_name"] for each in tasks] == ["2.png", "3.png", "1.png"]
+    assert [each["predictions"][0]["score"] for each in tasks] == [0.1, 0.5, 0.9]
+
+
+def test_places_are_shares_of_the_sides_in_percent(images, export):
+    back = read_label_studio(export(task(box(10, 20, 50, 30))), images)
+    assert back.annotations[BOX].values.tolist() == [[20, 20, 120, 50]]
+    assert back.annotations["area"].tolist() == [3000]
+
+
+def test_a_turned_rectangle_is_turned_about_its_first_corner(images, export):
+    back = read_label_studio(export(task(box(50, 20, 20, 30, rotation=90))), images)
+    (polygon,) = json.loads(back.annotations["segmentation"].iloc[0])
+    # 40 px wide and 30 px high, its left edge on top: it goes down and to the left.
+    np.testing.assert_allclose(polygon, [100, 20, 100, 60, 70, 60, 70, 20], atol=1e-9)
+    np.testing.assert_allclose(back.annotations[BOX].iloc[0], [70, 20, 100, 60], atol=1e-9)
+
+
+def test_a_choice_is_of_the_whole_image(images, export):
+    back = read_label_studio(
+        export(task({"type": "choices", "value": {"choices": ["Metal"]}})), images
+    )
+    assert back.annotations[BOX].values.tolist() == [[0, 0, 200, 100]]
+    assert back.categories["name"].tolist() == ["Metal"]
+
+
+def test_the_ground_truth_counts_else_the_last_that_was_not_skipped(images, export):
+    ours = task(box(0, 0, 10, 10, "Metal"))
+    ours["annotations"] += [
+        {"result": [box(0, 0, 20, 20, "Glass")]},
+        {"result": [box(0, 0, 30, 30, "Paper")], "was_cancelled": True},
+    ]
+    assert read_label_studio(export(ours), images).categories["name"].tolist() == ["Glass"]
+    ours["annotations"][0]["ground_truth"] = True
+    assert read_label_studio(export(ours), images).categories["name"].tolist() == ["Metal"]
+
+
+def test_an_empty_answer_holds_nothing_and_none_is_left_out(images, export, caplog):
+    nobody = {"data": {"file_name": "may/c.png"}, "annotations": []}
+    with caplog.at_level(logging.WARNING):
+        back = read_label_studio(export(task(), nobody), images, categories=["Glass"])
+    assert back.images["file_name"].tolist() == ["a b.png"]
+    assert back.annotations.empty
+    assert "1 tasks are not labelled" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [
+        ({"image": "/data/local-files/?d=may/c.png"}, ""),
+        ({"image": "/data/local-files/?d=c.png"}, "may"),
+        ({"image": "/data/upload/3/0a1b2c3d-c.png"}, "may"),
+        ({"image": "http://host/some/where/c.png?x=1"}, "may"),
+        ({"image": "s3://bucket/c.png", "file_name": "may/c.png"}, ""),
+    ],
+)
+def test_an_image_is_found_however_it_was_shown(images, export, data, folder):
+    found = read_label_studio(
+        export({"data": data, "annotations": [{"result": []}]}), images, folder=folder
+    )
+    assert found.images["file_name"].tolist() == ["may/c.png"]
+    assert found.images[["width", "height"]].values.tolist() == [[80, 60]]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ([task(image="/data/local-files/?d=../outside.png")], "no such image"),
+        ([task(image="gone.png")], "no such image"),
+        ([task({"type": "brushlabels", "value": {}})], "type 'brushlabels', label with rectangles"),
+        ([task({**box(0, 0, 1, 1), "original_width": 100})], "another size"),
+        ([task({**box(0, 0, 1, 1), "image_rotation": 90})], "turned, label it again"),
+        ([task(box("x", 0, 1, 1))], "cannot be read, correct it: task 7"),
+        ([task(box(float("nan"), 0, 1, 1))], "cannot be read, correct it: task 7"),
+        ([task(result("polygonlabels", {"points": [], "polygonlabels": ["a"]}))], "cannot be read"),
+        ([task(box(0, 0, 1, 1, "Wood"))], "'Wood'"),
+        ([task(), task()], "two tasks have one image"),
+        ([{"data": {"file_name": "a b.png"}, "annotations": []}], "no task is labelled"),
+        ([{"image": "a b.png", "label": []}], "not as JSON-MIN"),
+        ({"images": []}, "not tasks of Label Studio"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line(images, tmp_path, tasks, said):
+    path = tmp_path / "labelled.json"
+    path.write_text(json.dumps(tasks))
+    with pytest.raises(AnnotationError, match=".") as raised:
+        read_label_studio(path, images, categories=["Glass"])
+    assert said in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_deep_file_is_refused(images, tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(AnnotationError, match="not tasks of Label Studio"):
+        read_label_studio(path, images)
+
+
+def test_what_is_labelled_now_replaces_the_same_image_and_keeps_ids(images, export):
+    before = coco((200, 100), {"category_id": 5, "bbox": [0, 0, 9, 9]})
+    labelled = read_label_studio(
+        export(
+            task(box(10, 10, 10, 10, "Metal"), box(0, 0, 10, 10, "Paper")),
+            {"data": {"file_name": "may/c.png"}, "annotations": [{"result": []}]},
+        ),
+        images,
+    )
+    both = joined(before, labelled)
+    assert both.images[["image_id", "file_name"]].values.tolist() == [
+        [3, "a b.png"], [4, "may/c.png"],
+    ]  # fmt: skip
+    assert both.categories["name"].tolist() == ["Metal", 'Glass "clear" & <brown>', "Paper"]
+    names = both.categories.set_index("category_id")["name"]
+    assert both.annotations["category_id"].map(names).tolist() == ["Metal", "Paper"]
+    assert both.annotations["image_id"].tolist() == [3, 3]
+    assert both.annotations["annotation_id"].is_unique
+    assert both.images["group"].is_unique
