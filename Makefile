@@ -60,7 +60,7 @@ sample: install ## Generate the sample data below data/01_raw/sample
 demo: sample ## Run the whole chain on the sample data, two models at a time (about 8 minutes on two cores)
 	@$(BIN)/kedro run --runner DaskRunner
 
-pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (up to an hour)
+pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (20 minutes)
 	@$(BIN)/kedro run --runner DaskRunner --env pseudo --pipelines data_cleaning,splitting,training_cls,training_det,training_seg,pseudo_labeling
 	@sed -n 's/^ *"sentence": "\(.*\)",*$$/\1/p' data/pseudo/08_reporting/*/pseudo_effect_*.json
 
