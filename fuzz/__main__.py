@@ -14,6 +14,7 @@ TARGETS = (
     "yolo",
     "submissions",
     "class_csv",
+    "label_studio",
     "models_yml",
     "checkpoints",
     "addresses",
