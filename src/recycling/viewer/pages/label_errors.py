@@ -84,8 +84,8 @@ def build(view: View) -> None:
         choice(view, "show", SHOWN, "show", value=shown, optional=False)
     counts = Counter(each.state for each in candidates)
     view.say(
-        f"{len(candidates):,} candidates, the likeliest first: {counts['accepted']} accepted, {counts['rejected']} "
-        "rejected; accepted ones are corrected when the cleaning runs"
+        f"{len(candidates):,} candidates, the likeliest first: {counts['accepted']} accepted, "
+        f"{counts['rejected']} rejected; accepted ones are corrected when the cleaning runs"
     )
     if not candidates:
         view.html(render("message.html", text="no candidate is like that"))
