@@ -53,7 +53,13 @@ def reference(truth, detections):
         ordered = detections.sort_values(
             ["image_id", "category_id", "score", *BOX], ascending=[True, True, False, *[True] * 4]
         )
-        evaluation = COCOeval(coco, coco.loadRes(entries(ordered)), "bbox")
+        if len(ordered):
+            found = coco.loadRes(entries(ordered))
+        else:  # loadRes looks at the first one
+            found = COCO()
+            found.dataset = {**coco.dataset, "annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(coco, found, "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
