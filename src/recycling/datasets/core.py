@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import shutil
 import tempfile
 import weakref
@@ -11,11 +13,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar, get_args
 
-from fsspec.core import url_to_fs
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_and_path
 
-from recycling.files import upload, why_unreachable
+from recycling.addresses import files_below, get_files, system_of
+from recycling.errors import one_line
+from recycling.files import COMPLETE, upload, why_unreachable
 
 Value = TypeVar("Value")
 
@@ -49,6 +52,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         metadata: Free text for other tools (Kedro-Viz reads the layer from it).
 
     Attributes:
+        is_folder: Whether values are folders, which on an object store are complete when
+            ``.complete`` is in them, written last.
         not_a_value: Why an entry of this type has no versions and lies on this machine, where that
             is so: it stands for a folder, not for a value.
         url: Where the value is if that is not on this machine, else None.
@@ -57,6 +62,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         DatasetError: The file system is not known, or this type needs a path on this machine.
     """
 
+    is_folder: ClassVar[bool] = False
     not_a_value: ClassVar[str | None] = None
 
     def __init__(
@@ -92,13 +98,13 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         if unknown := {"open_args_load", "open_args_save"} & options.keys():
             raise DatasetError(f"{filepath}: fs_args: {min(unknown)} is not taken; remove it")
         try:
-            self._system, there = url_to_fs(self.url, **options)
+            self._system, there = system_of(self.url, **options)
         except (ImportError, ValueError) as error:  # a package is missing, or the protocol unknown
             reason = why_unreachable(error)
             raise DatasetError(f"{filepath}: cannot be reached: {reason}") from error
         # Kedro keeps paths, in which the two slashes of http:// would become one.
         path = path if self._protocol in _HTTP else there
-        super().__init__(PurePosixPath(path), version, self._system.exists, self._system.glob)
+        super().__init__(PurePosixPath(path), version, self._is_there, self._system.glob)
 
     @property
     def filepath(self) -> Path:
@@ -146,7 +152,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         clear = partial(shutil.rmtree, folder, ignore_errors=True)
         try:
             path = Path(folder, PurePosixPath(where).name)
-            self._system.get(where, str(path), recursive=self._system.isdir(where))
+            self._fetch(where, path)
             value = self.read(path)
         except BaseException:
             clear()
@@ -158,6 +164,21 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             clear()
         return value
 
+    def _fetch(self, where: str, path: Path) -> None:
+        try:
+            if not self.is_folder and self._system.isfile(where):
+                self._system.get_file(where, str(path))
+                return
+            names = [*files_below(self._system, where)]
+            if COMPLETE in names:
+                # It says which files it holds; one that was put there by hand says nothing.
+                listed = json.loads(self._system.cat_file(f"{where}/{COMPLETE}") or "{}")
+                names = [*listed] or [name for name in names if name != COMPLETE]
+            path.mkdir()
+            get_files(self._system, where, names, path)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{self.url}: cannot be fetched: {one_line(error)}") from error
+
     def save(self, data: Value) -> None:  # noqa: D102
         where = get_filepath_str(self._get_save_path(), self._protocol)
         try:
@@ -166,8 +187,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             if self._version is not None and isinstance(error, NotADirectoryError):
                 raise  # Kedro says that a file without versions is in the way
             raise DatasetError(
-                f"{where}: could not be written: {error.strerror or error}; what was there before "
-                "is kept"
+                f"{where}: could not be written: {error.strerror or one_line(error)}; what was "
+                "there before is kept"
             ) from error
 
     def _write(self, data: Value, where: str) -> None:
@@ -192,8 +213,28 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
     def _found(self) -> str:
         where = get_filepath_str(self._get_load_path(), self._protocol)
         if not self._is_there(where):
+            if self.url and self.is_folder and self._system.find(where):
+                raise DatasetError(
+                    f"{self.url}: not complete: {COMPLETE}, which is written last, is not in it; "
+                    "make it again, or put an empty file of that name there if you have copied it"
+                )
             raise DatasetError(f"{self.url or where}: not there")
         return where
+
+    def checksum(self) -> str:
+        """What tells the content at a URL from another, as its file system knows it.
+
+        Raises:
+            OSError: It is not there, or cannot be reached.
+        """
+        where = get_filepath_str(self._get_load_path(), self._protocol)
+        if self.is_folder:
+            if listed := self._system.cat_file(f"{where}/{COMPLETE}"):
+                return hashlib.sha256(listed).hexdigest()
+        elif self._system.info(where)["type"] == "file":
+            return str(self._system.checksum(where))
+        found = {name: str(info) for name, info in files_below(self._system, where).items()}
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
     def written(self, inside: str = "") -> float | None:
         """When the value was written.
@@ -213,7 +254,9 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             return None
 
     def _is_there(self, where: str) -> bool:
-        return Path(where).exists() if self.url is None else bool(self._system.exists(where))
+        if self.url is None:
+            return Path(where).exists()
+        return bool(self._system.exists(f"{where}/{COMPLETE}" if self.is_folder else where))
 
     def _exists(self) -> bool:
         return self._is_there(get_filepath_str(self._get_load_path(), self._protocol))
