@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -91,7 +92,7 @@ def files_below(system: AbstractFileSystem, folder: str) -> dict[str, dict[str, 
 
 
 def get_files(system: AbstractFileSystem, folder: str, names: list[str], to: Path) -> None:
-    """Fetch files of a folder, several at a time.
+    """Fetch files of a folder, several at a time; each is whole or not there.
 
     Args:
         system: The file system.
@@ -103,7 +104,12 @@ def get_files(system: AbstractFileSystem, folder: str, names: list[str], to: Pat
     def get(name: str) -> None:
         place = to / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        system.get_file(f"{folder}/{name}", str(place))
+        unfinished = place.with_name(f".{place.name}.{secrets.token_hex(8)}.unfinished")
+        try:
+            system.get_file(f"{folder}/{name}", str(unfinished))
+            unfinished.replace(place)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(get, names))

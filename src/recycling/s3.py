@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -47,6 +48,9 @@ class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         server: dict[str, str] = {}
+        if endpoint_url or os.environ.get("AWS_ENDPOINT_URL"):
+            # Other servers may take the checksums that Amazon's client appends for content.
+            os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
         if endpoint_url is not None:
             scheme, _, host = endpoint_url.rpartition("://")
             server = {"scheme": scheme or "https", "endpoint_override": host}

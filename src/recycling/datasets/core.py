@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from abc import abstractmethod
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar, get_args
 
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
@@ -19,6 +19,7 @@ from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_a
 from recycling.addresses import files_below, get_files, system_of
 from recycling.errors import one_line
 from recycling.files import COMPLETE, upload, why_unreachable
+from recycling.mirrors import mirror, place_of
 
 Value = TypeVar("Value")
 
@@ -52,6 +53,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         metadata: Free text for other tools (Kedro-Viz reads the layer from it).
 
     Attributes:
+        has_stand_in: Of a type that is no value, whether a folder of this machine stands for one
+            at a URL.
         is_folder: Whether values are folders, which on an object store are complete when
             ``.complete`` is in them, written last.
         not_a_value: Why an entry of this type has no versions and lies on this machine, where that
@@ -62,6 +65,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         DatasetError: The file system is not known, or this type needs a path on this machine.
     """
 
+    has_stand_in: ClassVar[bool] = False
     is_folder: ClassVar[bool] = False
     not_a_value: ClassVar[str | None] = None
 
@@ -79,10 +83,16 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         self.url = None if self._protocol == "file" else str(filepath)
         self.metadata = metadata
         if self.not_a_value and self.url is not None:
-            raise DatasetError(
-                f"{filepath}: {who} takes a path on this machine: {self.not_a_value}; copy the "
-                "data here first"
-            )
+            if not self.has_stand_in:
+                raise DatasetError(
+                    f"{filepath}: {who} takes a path on this machine: {self.not_a_value}; copy the "
+                    "data here first"
+                )
+            if options:
+                raise DatasetError(
+                    f"{filepath}: {who} takes no credentials and no fs_args of its own; put them "
+                    f"below {self._protocol} in credentials.yml, for all addresses of that kind"
+                )
         if self.not_a_value and version is not None:
             raise DatasetError(
                 f"{filepath}: {who} has no versions: {self.not_a_value}; remove `versioned: true`"
@@ -109,6 +119,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
     @property
     def filepath(self) -> Path:
         """Where the value is, or for one with versions, the folder of these."""
+        if self.url is not None and self.has_stand_in:
+            return self._stand_in(self.url)
         # As a path, a URL is relative and thus below no folder of the project.
         return Path(self._filepath if self.url is None else self.url)
 
@@ -116,6 +128,10 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
     def stored(self) -> Path | None:
         """The file or folder of this machine that `load` would read; None where there is none."""
         return Path(self._get_load_path()) if self.url is None and self.exists() else None
+
+    def _stand_in(self, url: str) -> Path:
+        """The folder of this machine that stands for the one at a URL."""
+        return place_of(url)
 
     def at(self, filepath: Path) -> PathDataset[Value]:
         """The same dataset, with all its options, at another path of this machine, unversioned."""
@@ -146,7 +162,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
     def load(self) -> Value:  # noqa: D102
         where = self._found()
-        if self.url is None:
+        if self._is_here:
             return self.read(Path(where))
         folder = tempfile.mkdtemp(prefix="recycling-")
         clear = partial(shutil.rmtree, folder, ignore_errors=True)
@@ -180,7 +196,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             raise DatasetError(f"{self.url}: cannot be fetched: {one_line(error)}") from error
 
     def save(self, data: Value) -> None:  # noqa: D102
-        where = get_filepath_str(self._get_save_path(), self._protocol)
+        where = self._where(self._get_save_path())
         try:
             self._write(data, where)
         except OSError as error:
@@ -192,7 +208,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             ) from error
 
     def _write(self, data: Value, where: str) -> None:
-        if self.url is None:
+        if self._is_here:
             self.write(data, Path(where))
             return
         with tempfile.TemporaryDirectory(prefix="recycling-") as folder:
@@ -208,10 +224,10 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             DatasetError: There is none.
         """
         where = self._found()
-        return Path(where).read_bytes() if self.url is None else bytes(self._system.cat(where))
+        return Path(where).read_bytes() if self._is_here else bytes(self._system.cat(where))
 
     def _found(self) -> str:
-        where = get_filepath_str(self._get_load_path(), self._protocol)
+        where = self._where(self._get_load_path())
         if not self._is_there(where):
             if self.url and self.is_folder and self._system.find(where):
                 raise DatasetError(
@@ -254,12 +270,21 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             return None
 
     def _is_there(self, where: str) -> bool:
-        if self.url is None:
+        if self._is_here:
             return Path(where).exists()
         return bool(self._system.exists(f"{where}/{COMPLETE}" if self.is_folder else where))
 
     def _exists(self) -> bool:
-        return self._is_there(get_filepath_str(self._get_load_path(), self._protocol))
+        return self._is_there(self._where(self._get_load_path()))
+
+    @property
+    def _is_here(self) -> bool:
+        return self.url is None or self.has_stand_in
+
+    def _where(self, path: PurePath) -> str:
+        if self.url is not None and self.has_stand_in:
+            return str(self.filepath)
+        return get_filepath_str(path, self._protocol)
 
     def _release(self) -> None:
         super()._release()
@@ -287,7 +312,23 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
 
 class OptionalPathDataset(PathDataset[Value], Generic[Value]):
-    """A path that counts as there in any case, such as a folder that is still to be filled."""
+    """A path that counts as there in any case, such as a folder that is still to be filled.
+
+    Attributes:
+        mirrored: Of a folder at a URL, whether what is in it is sent there and fetched from there;
+            else it is of this machine alone. And patterns of paths in it that stay here.
+    """
+
+    has_stand_in = True
+    mirrored: ClassVar[tuple[str, ...] | None] = None
+
+    def _stand_in(self, url: str) -> Path:
+        if self.mirrored is None:
+            return place_of(url)
+        try:
+            return mirror(url, self.mirrored)
+        except OSError as error:
+            raise DatasetError(str(error)) from error
 
     def load(self) -> Value:  # noqa: D102
         return self.read(self.filepath)
