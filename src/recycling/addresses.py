@@ -142,8 +142,11 @@ def move_files(system: AbstractFileSystem, source: str, names: list[str], folder
     """
     _make_folders(system, folder, names)
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda name: system.mv(f"{source}/{name}", f"{folder}/{name}"), names))
-    if system.isdir(source):  # object stores have no folder without files
+        copied = threads.map(
+            lambda name: system.cp_file(f"{source}/{name}", f"{folder}/{name}"), names
+        )
+        list(copied)
+    if names:
         system.rm(source, recursive=True)
 
 

@@ -43,15 +43,19 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(base, "recycling", "elsewhere")
 
 
-def place_of(address: str) -> Path:
+def place_of(address: str, kind: str = "data") -> Path:
     """The folder of this machine that stands for one elsewhere; nothing is fetched into it.
 
+    Args:
+        address: The folder elsewhere.
+        kind: What is done with it: those of another kind are others.
+
     >>> place_of("s3://bucket/data").relative_to(cache_folder()).as_posix()
-    's3/bucket/data'
+    'data/s3/bucket/data'
     """
     protocol, _, path = address.rstrip("/").partition("://")
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    return cache_folder().joinpath(protocol, *parts)
+    return cache_folder().joinpath(kind, protocol, *parts)
 
 
 def mirror(address: str, not_sent: tuple[str, ...] = ()) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,20 +40,19 @@ _left: dict[Path, float] = {}
 def folder_of_placeholders(address: str, most_bytes: int) -> Path:
     """The folder here that stands for a folder of images elsewhere, listed once by each process.
 
+    There is none where there is none elsewhere.
+
     Args:
         address: The folder elsewhere.
         most_bytes: So many bytes of its files are kept here at most, or a little more where
             several processes fetch.
 
     Raises:
-        FileNotFoundError: There is no file below it.
         OSError: It cannot be listed.
     """
-    folder = place_of(address)
+    folder = place_of(address, "images")
     system, path = system_of(address)
     there = files_below(system, path)
-    if not there:
-        raise FileNotFoundError(f"{address}: not there")
     here = dict(_files_in(folder))
     for name, info in there.items():
         facts = here.pop(name, None)
@@ -61,7 +61,10 @@ def folder_of_placeholders(address: str, most_bytes: int) -> Path:
             _make(folder / name, *wanted)
     for name in here:
         (folder / name).unlink()
-    write_json(folder / SOURCE, {"address": address, "most_bytes": most_bytes})
+    if there:
+        write_json(folder / SOURCE, {"address": address, "most_bytes": most_bytes})
+    elif folder.exists():
+        shutil.rmtree(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,6 +16,8 @@ _ATTEMPTS = 8
 
 _CONNECT_SECONDS = 10
 _REQUEST_SECONDS = 60
+
+_OF_FSSPEC = ("asynchronous", "skip_instance_cache", "use_listings_cache")
 
 
 class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
@@ -31,7 +34,11 @@ class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
         endpoint_url: Of a server that is not Amazon's: ``http://127.0.0.1:9000``.
         region: Of the bucket.
         anon: Whether to ask without credentials.
+        client_kwargs: `endpoint_url` and `region_name`, as boto calls them.
         options: Of fsspec.
+
+    Raises:
+        ValueError: An option is not taken.
     """
 
     protocol = ("s3", "s3a")
@@ -45,8 +52,16 @@ class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
         endpoint_url: str | None = None,
         region: str | None = None,
         anon: bool = False,
+        client_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        of_client = dict(client_kwargs or {})
+        endpoint_url = endpoint_url or of_client.pop("endpoint_url", None)
+        region = region or of_client.pop("region_name", None)
+        if unknown := sorted({*of_client, *options}.difference(_OF_FSSPEC)):
+            raise ValueError(
+                f"s3 takes no {unknown[0]}; it takes key, secret, token, endpoint_url, region, anon"
+            )
         server: dict[str, str] = {}
         if endpoint_url or os.environ.get("AWS_ENDPOINT_URL"):
             # Other servers may take the checksums that Amazon's client appends for content.
@@ -78,6 +93,16 @@ class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
         """Copy an object, on the server."""
         self.fs.copy_file(self._strip_protocol(path1), self._strip_protocol(path2))
+
+    def modified(self, path: str) -> Any:
+        """When an object was written.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        if (time := self.info(path)["mtime"]) is None:  # of what keys have before a slash
+            raise FileNotFoundError(path)
+        return time
 
     @wrap_exceptions  # type: ignore[untyped-decorator]
     def rm(self, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:

@@ -161,6 +161,10 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         raise DatasetError(f"{self.url or self.filepath}: {type(self).__name__} only reads")
 
     def load(self) -> Value:  # noqa: D102
+        return self._loaded()
+
+    def _loaded(self, only: str | None = None) -> Value:
+        """The value; of a folder at a URL with one of its files, if only that is asked for."""
         where = self._found()
         if self._is_here:
             return self.read(Path(where))
@@ -168,10 +172,14 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         clear = partial(shutil.rmtree, folder, ignore_errors=True)
         try:
             path = Path(folder, PurePosixPath(where).name)
-            self._fetch(where, path)
+            self._fetch(where, path, only)
             value = self.read(path)
-        except BaseException:
+        except BaseException as error:
             clear()
+            error.args = tuple(
+                each.replace(str(path), self.url) if isinstance(each, str) else each
+                for each in error.args
+            )
             raise
         # Some values, such as label maps, read their files when they are asked for.
         try:
@@ -180,7 +188,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             clear()
         return value
 
-    def _fetch(self, where: str, path: Path) -> None:
+    def _fetch(self, where: str, path: Path, only: str | None) -> None:
         try:
             if not self.is_folder and self._system.isfile(where):
                 self._system.get_file(where, str(path))
@@ -189,7 +197,13 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             if COMPLETE in names:
                 # It says which files it holds; one that was put there by hand says nothing.
                 listed = json.loads(self._system.cat_file(f"{where}/{COMPLETE}") or "{}")
+                if missing := sorted({*listed}.difference(names)):
+                    raise DatasetError(
+                        f"{self.url}: {missing[0]}, which {COMPLETE} lists, is not there; make it "
+                        "again"
+                    )
                 names = [*listed] or [name for name in names if name != COMPLETE]
+            names = [name for name in names if only is None or name == only]
             path.mkdir()
             get_files(self._system, where, names, path)
         except (OSError, ValueError) as error:
@@ -252,6 +266,16 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         found = {name: str(info) for name, info in files_below(self._system, where).items()}
         return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
+    def version(self) -> str | None:
+        """The version that was saved or, if none was, that `load` reads; None where there is none.
+
+        Kedro remembers both till the run ends.
+        """
+        if self._version is None:
+            return None
+        path = PurePath(self._get_load_path())
+        return path.parent.name
+
     def written(self, inside: str = "") -> float | None:
         """When the value was written.
 
@@ -262,8 +286,9 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             Seconds since 1970; None where there is no such file, or its file system does not tell.
         """
         try:
-            where = get_filepath_str(self._get_load_path() / inside, self._protocol)
-            if self.url is None:
+            inside = inside or (COMPLETE if self.url and self.is_folder else "")
+            where = str(Path(self._where(self._get_load_path()), inside))
+            if self._is_here:
                 return Path(where).stat().st_mtime
             return float(self._system.modified(where).timestamp())
         except (VersionNotFoundError, FileNotFoundError, KeyError, NotImplementedError):

@@ -21,7 +21,6 @@ from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOption
 from recycling.errors import one_line
 from recycling.experiments import Runs
 from recycling.files import write_json
-from recycling.mirrors import place_of
 from recycling.placeholders import folder_of_placeholders
 
 
@@ -52,9 +51,7 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
         self.cache_gigabytes = cache_gigabytes
 
     def load(self) -> ImageFolder:  # noqa: D102
-        if self.required and not self.exists():
-            raise DatasetError(f"{self.url or self.filepath}: not there")
-        return self.read(self.filepath)
+        return super().load() if self.required else self.read(self.filepath)
 
     def read(self, path: Path) -> ImageFolder:  # noqa: D102
         return ImageFolder(path)
@@ -62,8 +59,6 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
     def _stand_in(self, url: str) -> Path:
         try:
             return folder_of_placeholders(url, int(self.cache_gigabytes * 1e9))
-        except FileNotFoundError:
-            return place_of(url)
         except OSError as error:
             raise DatasetError(f"{url}: cannot be listed: {one_line(error)}") from error
 

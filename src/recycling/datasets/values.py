@@ -120,6 +120,10 @@ class CheckpointDataset(PathDataset[Checkpoint]):
 
     is_folder = True
 
+    def described(self) -> Checkpoint:
+        """The checkpoint, for what it says of itself: of one at a URL the weights stay there."""
+        return self._loaded(only="checkpoint.json")
+
     def read(self, path: Path) -> Checkpoint:  # noqa: D102
         return Checkpoint(path)
 

@@ -21,12 +21,10 @@ def data_folder(config: Any, project: Path) -> Path:
             for all addresses of that protocol.
         project: The folder of the project.
     """
-    data = str(config["globals"]["data"])
-    if not is_address(data):
-        return project / data
     with suppress(MissingConfigException, KeyError):
         set_options(config["credentials"])
-    return place_of(data)
+    data = str(config["globals"]["data"])
+    return place_of(data) if is_address(data) else project / data
 
 
 def mirrored_folder(config: Any, project: Path, inside: str) -> Path:
