@@ -104,12 +104,12 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
 
 
 def _opened(file: Path | str | IO[bytes]) -> Image.Image:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not isinstance(file, str | Path):
         return Image.open(file, formats=FORMATS)
     if not is_placeholder(file):
-        with suppress(PermissionError, Image.UnidentifiedImageError):
+        with suppress(PermissionError, UnidentifiedImageError):
             return Image.open(file, formats=FORMATS)
         if not is_placeholder(file):  # it may have become one meanwhile
             return Image.open(file, formats=FORMATS)

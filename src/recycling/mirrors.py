@@ -32,6 +32,10 @@ _open: dict[str, Mirror] = {}
 _opening = RLock()
 
 
+class MirrorError(OSError):
+    """A folder elsewhere cannot be read or written: one line, which, and why."""
+
+
 def cache_folder() -> Path:
     """Where copies of what is elsewhere are kept.
 
@@ -66,7 +70,7 @@ def mirror(address: str, not_sent: tuple[str, ...] = ()) -> Path:
         not_sent: Patterns of paths in it that stay here, beside `NOT_SENT`.
 
     Raises:
-        OSError: It cannot be reached; one line.
+        MirrorError: It cannot be reached.
     """
     with _opening:
         if address not in _open:
@@ -83,7 +87,7 @@ def send(inside: Path | None = None) -> None:
         inside: Only in the mirror that this folder is in.
 
     Raises:
-        OSError: It cannot be sent; one line.
+        MirrorError: It cannot be sent.
     """
     for opened in list(_open.values()):
         if inside is None or inside.absolute().is_relative_to(opened.folder):
@@ -188,7 +192,7 @@ def _saying(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(f"{address}: cannot be reached: {one_line(error)}") from error
+        raise MirrorError(f"{address}: cannot be reached: {one_line(error)}") from error
 
 
 def _time(info: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ def folder_of_placeholders(address: str, most_bytes: int) -> Path:
         if facts is None or (facts.st_size, facts.st_mtime_ns) != wanted:
             _make(folder / name, *wanted)
     for name in here:
-        (folder / name).unlink()
+        (folder / name).unlink(missing_ok=True)
     if there:
         write_json(folder / SOURCE, {"address": address, "most_bytes": most_bytes})
     elif folder.exists():

@@ -19,7 +19,7 @@ from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_a
 from recycling.addresses import files_below, get_files, system_of
 from recycling.errors import one_line
 from recycling.files import COMPLETE, upload, why_unreachable
-from recycling.mirrors import mirror, place_of
+from recycling.mirrors import MirrorError, mirror, place_of
 
 Value = TypeVar("Value")
 
@@ -176,8 +176,9 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             value = self.read(path)
         except BaseException as error:
             clear()
+            # Readers name the file that they were given.
             error.args = tuple(
-                each.replace(str(path), self.url) if isinstance(each, str) else each
+                each.replace(str(path), str(self.url)) if isinstance(each, str) else each
                 for each in error.args
             )
             raise
@@ -190,7 +191,7 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
     def _fetch(self, where: str, path: Path, only: str | None) -> None:
         try:
-            if not self.is_folder and self._system.isfile(where):
+            if not self.is_folder and self._system.info(where)["type"] == "file":
                 self._system.get_file(where, str(path))
                 return
             names = [*files_below(self._system, where)]
@@ -352,7 +353,7 @@ class OptionalPathDataset(PathDataset[Value], Generic[Value]):
             return place_of(url)
         try:
             return mirror(url, self.mirrored)
-        except OSError as error:
+        except MirrorError as error:
             raise DatasetError(str(error)) from error
 
     def load(self) -> Value:  # noqa: D102

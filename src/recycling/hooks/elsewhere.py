@@ -6,7 +6,7 @@ import logging
 
 from kedro.framework.hooks import hook_impl
 
-from recycling.mirrors import send
+from recycling.mirrors import MirrorError, send
 
 logger = logging.getLogger(__name__)
 
@@ -38,5 +38,5 @@ class MirrorHooks:
         """The same; what failed first is what is to be seen."""
         try:
             send()
-        except OSError as error:
+        except MirrorError as error:
             logger.warning("%s", error)

@@ -32,7 +32,7 @@ from recycling.backends.shared.checkpoint_folder import (
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
 from recycling.files import is_guarded, write_json
-from recycling.mirrors import send
+from recycling.mirrors import MirrorError, send
 
 logger = logging.getLogger(__name__)
 
@@ -312,7 +312,7 @@ def share(work_dir: Path) -> None:
     """
     try:
         send(work_dir)
-    except OSError as error:
+    except MirrorError as error:
         logger.warning("%s: its state stays on this machine for now: %s", work_dir.name, error)
 
 
