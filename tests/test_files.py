@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import signal
 import stat
@@ -16,6 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from recycling import files
 from recycling.files import (
+    COMPLETE,
     growing_folder,
     new_file,
     new_folder,
@@ -190,6 +193,9 @@ def test_what_is_elsewhere_is_replaced_and_nothing_else_is_left(tmp_path, name):
     found = {path: system.cat_file(path) for path in system.find("/recycling-files")}
     system.rm("/recycling-files", recursive=True)
     inside = {"file": ["file"], "folder": ["folder/a", "folder/deep/b"]}[name]
+    if name == "folder":
+        held = json.loads(found.pop(f"/recycling-files/folder/{COMPLETE}"))
+        assert held == dict.fromkeys(["a", "deep/b"], hashlib.sha256(b"new").hexdigest())
     assert found == {f"/recycling-files/{path}": b"new" for path in inside}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -23,11 +24,16 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recycling.addresses import move_files, put_files
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UNFINISHED, _REPLACED = _ENDINGS = (".unfinished", ".replaced")
 _GROWING = ".growing"
+
+COMPLETE = ".complete"
+"""The file of a folder on an object store that is written last: JSON, the sha256 of each file."""
 
 _FLUSHING_THREADS = 16
 """A disk writes many small files together: a thousand took 0.13 s so, and 0.6 s one by one."""
@@ -243,7 +249,7 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
 
     It arrives under a hidden name and is moved. The move of a file is one step, or one for whoever
     reads: on object stores a key shows its new content when that is whole. A folder is many keys
-    there, and is not exchanged in one step: what was at `path` is removed before the move.
+    there, moved one by one. It is complete when `COMPLETE` is in it, removed first, written last.
 
     Args:
         local: The file or folder.
@@ -255,15 +261,36 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
     is_folder = local.is_dir()
     filesystem.makedirs(parent, exist_ok=True)
     try:
-        filesystem.put(str(local), unfinished, recursive=is_folder)
+        if is_folder:
+            _upload_folder(local, filesystem, unfinished, path)
+            return
+        filesystem.put_file(str(local), unfinished)
         _ask()
-        if is_folder and filesystem.exists(path):
-            filesystem.rm(path, recursive=True)
-        filesystem.mv(unfinished, path, recursive=is_folder)
+        filesystem.mv(unfinished, path)
     except BaseException:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what failed first is what is to be seen
             filesystem.rm(unfinished, recursive=is_folder)
         raise
+
+
+def _upload_folder(local: Path, filesystem: Any, unfinished: str, path: str) -> None:
+    files = sorted(file for file in local.rglob("*") if file.is_file())
+    names = [file.relative_to(local).as_posix() for file in files]
+    complete = f"{path}/{COMPLETE}"
+    put_files(filesystem, local, names, unfinished)
+    _ask()
+    if filesystem.exists(complete):
+        filesystem.rm_file(complete)
+    if filesystem.find(path):
+        filesystem.rm(path, recursive=True)
+    move_files(filesystem, unfinished, names, path)
+    held = {name: _sha256(file) for name, file in zip(names, files, strict=True)}
+    filesystem.pipe_file(complete, json.dumps(held, indent=0).encode())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from recycling.placeholders import is_placeholder, read_bytes
 from recycling.registry import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
     """Open an image, of which nothing is decoded yet.
 
     Args:
-        file: The file.
+        file: The file, which is fetched where it is a placeholder of one elsewhere.
 
     Raises:
         TooLargeError: Its header announces more than `max_pixels`.
@@ -89,7 +91,7 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
     most = limits().max_pixels
     Image.MAX_IMAGE_PIXELS = most  # Pillow itself opens none of twice as many
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = _opened(file)
     except Image.DecompressionBombError as error:
         raise TooLargeError(str(error).split(",")[0]) from error
     width, height = image.size
@@ -99,6 +101,19 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
         refused.size = width, height
         raise refused
     return image
+
+
+def _opened(file: Path | str | IO[bytes]) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    if not isinstance(file, str | Path):
+        return Image.open(file, formats=FORMATS)
+    if not is_placeholder(file):
+        with suppress(PermissionError, UnidentifiedImageError):
+            return Image.open(file, formats=FORMATS)
+        if not is_placeholder(file):  # it may have become one meanwhile
+            return Image.open(file, formats=FORMATS)
+    return Image.open(BytesIO(read_bytes(Path(file))), formats=FORMATS)
 
 
 def unpacked(content: bytes) -> bytes:

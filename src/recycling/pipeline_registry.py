@@ -26,6 +26,7 @@ from recycling.pipelines import (
     tuning,
 )
 from recycling.plan import TASKS, Plan, read_plan
+from recycling.plan.data_folder import mirrored_folder
 from recycling.plan.parameters import ParameterError, file_of, shown
 from recycling.predictions import members_in
 
@@ -94,7 +95,7 @@ def plan_of(config: OmegaConfigLoader, project_path: Path) -> Plan:
     import_custom(config["parameters"].get("custom_imports") or [], config)
     with suppress(ValidationError):  # which `check_parameters` tells
         set_limits(Limits.model_validate(config["parameters"].get("limits") or {}))
-    members = project_path / str(config["globals"]["data"]) / "01_raw/members"
+    members = mirrored_folder(config, project_path, "01_raw/members")
     external = {task: members_in(members / task) for task in TASKS}
     return read_plan(config["parameters"], where, external)
 

@@ -6,6 +6,7 @@ from recycling.configuration import ConfigLoader, environment_variable
 from recycling.hooks import (
     ConsoleHooks,
     ManifestHooks,
+    MirrorHooks,
     PlanHooks,
     PreflightHooks,
     ReportHooks,
@@ -21,6 +22,7 @@ warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 warnings.filterwarnings("ignore", message="The 'preview_fn' feature is experimental")
 
 HOOKS = (
+    MirrorHooks(),
     ConsoleHooks(),
     TrackingHooks(),
     ReportHooks(),
@@ -31,7 +33,8 @@ HOOKS = (
     PlanHooks(),
 )
 """Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
-keep a manifest, write the report, track the run, show the outcome."""
+keep a manifest, write the report, track the run, show the outcome, send what was written where
+`data` is elsewhere."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

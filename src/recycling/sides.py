@@ -219,7 +219,7 @@ class Workplace:
         self.catalog.save(name, value)
         dataset = self.catalog.get(name)
         assert isinstance(dataset, PathDataset)
-        return shown(dataset.filepath)
+        return dataset.url or shown(dataset.filepath)
 
     def things(self, runs: Sequence[Manifest]) -> list[tuple[Task, str]]:
         """The models and ensembles that all of some runs have scored."""
@@ -251,6 +251,8 @@ class Workplace:
         return self._kept(dataset, folder).exists()
 
     def _kept(self, dataset: PathDataset[Any], folder: ManifestFolder) -> Path:
+        if dataset.url is not None:  # runs keep nothing of what is elsewhere
+            return folder.kept / dataset.url
         return folder.kept / dataset.filepath.relative_to(self.data)
 
     def _there(self, form: str, outputs: Iterable[str], folder: ManifestFolder | None) -> list[str]:

@@ -188,6 +188,7 @@ def test_the_newest_version_is_where_it_says(tmp_path):
     assert dataset.stored is None
     assert dataset.written() is None
     dataset.save({})
+    assert dataset.version() == "one"
     assert dataset.stored == tmp_path / "a.json/one/a.json"
     assert dataset.written() == dataset.stored.stat().st_mtime
     assert dataset.filepath == tmp_path / "a.json"

@@ -31,6 +31,7 @@ from recycling.annotations import Annotations, to_coco, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets import PathDataset
 from recycling.evaluation import Metrics
+from recycling.mirrors import CACHE
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps, ProbabilityMaps
 from recycling.tables import TABLES
 
@@ -286,8 +287,11 @@ def test_every_version_of_a_value_is_kept(name, where, world, memory, expected):
     assert first.list_versions(full_path=False) == versions[::-1]
 
 
-@pytest.mark.parametrize("name", PLACES)
-@pytest.mark.parametrize("wish", ["versions", "url"])
+STAY_HERE = [name for name in PLACES if not TYPES[name].has_stand_in]
+WISHES = [(name, "versions") for name in PLACES] + [(name, "url") for name in STAY_HERE]
+
+
+@pytest.mark.parametrize(("name", "wish"), WISHES)
 def test_what_stands_for_a_place_says_why_it_has_no_versions_and_no_url(name, wish, tmp_path):
     reason = TYPES[name].not_a_value
     config = {"type": f"recycling.datasets.{name}", "filepath": str(tmp_path)}
@@ -297,6 +301,18 @@ def test_what_stands_for_a_place_says_why_it_has_no_versions_and_no_url(name, wi
     todo = "remove `versioned: true`" if wish == "versions" else "copy the data here first"
     assert reason in str(error.value)
     assert todo in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(PLACES) - set(STAY_HERE)))
+def test_a_place_elsewhere_has_a_folder_here_and_the_credentials_of_all(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    kind = f"recycling.datasets.{name}"
+    place = {"type": kind, "filepath": f"{MEMORY}/{name}"}
+    assert DataCatalog.from_config({"a": place}).get("a").filepath.is_relative_to(tmp_path)
+    with pytest.raises(DatasetError, match=r"below memory in credentials\.yml"):
+        DataCatalog.from_config({"a": {**place, "fs_args": {"b": 1}}}).get("a")
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))

@@ -43,6 +43,7 @@ from recycling.augmented_sets.settings import AugmentedSetSettings
 from recycling.backends.shared.albumentations_list import AlbumentationsList, one_line
 from recycling.backends.shared.settings import WHOLE_BATCH
 from recycling.files import growing_folder, new_folder, write_image, write_json
+from recycling.placeholders import read_bytes
 from recycling.progress import track
 from recycling.stopping import stop_if_asked
 
@@ -162,8 +163,7 @@ def _name(images: LabeledImages, settings: AugmentedSetSettings, sha256: Mapping
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         raise AugmentedSetError(
             f"{path}: cannot be read: {error.strerror}; run data_cleaning"

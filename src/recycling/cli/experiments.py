@@ -52,12 +52,14 @@ def experiments(
         models_table,
         runs_table,
     )
+    from recycling.mirrors import send
 
     log_to_stderr()
     with catalog_of(env) as catalog:
         runs = catalog.load("run_manifests")
         if naming:
             runs.rename(*naming)
+            send()
             click.echo(f"{runs.find(naming[0]).run_id} is called {naming[1]}")
             return
         found = list(runs.all().values())
@@ -109,6 +111,11 @@ def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:
 
     data = Path(runs.path).parents[1]
     current = catalog.get(row["checkpoint"])
+    if current is not None and current.url is not None:
+        raise ExperimentError(
+            f"{row['run']}: runs keep no checkpoint of data that are elsewhere; that of the last "
+            f"run is {current.url}; versioned: true in its catalog entry keeps all"
+        )
     inside = current.filepath.relative_to(data) if current is not None else Path(row["checkpoint"])
     kept = runs.folder(row["run"]).kept / inside
     if not kept.exists():

@@ -42,9 +42,10 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         yield Place(Path("data"))
         return
     from recycling.pipeline_registry import plan_of
+    from recycling.plan.data_folder import data_folder
 
     with context_of(env) as context:
         project = Path(context.project_path)
         config: Any = context.config_loader
-        data = project / str(config["globals"]["data"])
+        data = data_folder(config, project)
         yield Place(data, plan_of(config, project), context.catalog)

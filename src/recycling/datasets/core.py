@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import shutil
 import tempfile
 import weakref
 from abc import abstractmethod
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, Generic, Literal, TypedDict, TypeVar, get_args
 
-from fsspec.core import url_to_fs
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_and_path
 
-from recycling.files import upload, why_unreachable
+from recycling.addresses import files_below, get_files, system_of
+from recycling.errors import one_line
+from recycling.files import COMPLETE, upload, why_unreachable
+from recycling.mirrors import MirrorError, mirror, place_of
 
 Value = TypeVar("Value")
 
@@ -49,6 +53,10 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         metadata: Free text for other tools (Kedro-Viz reads the layer from it).
 
     Attributes:
+        has_stand_in: Of a type that is no value, whether a folder of this machine stands for one
+            at a URL.
+        is_folder: Whether values are folders, which on an object store are complete when
+            ``.complete`` is in them, written last.
         not_a_value: Why an entry of this type has no versions and lies on this machine, where that
             is so: it stands for a folder, not for a value.
         url: Where the value is if that is not on this machine, else None.
@@ -57,6 +65,8 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         DatasetError: The file system is not known, or this type needs a path on this machine.
     """
 
+    has_stand_in: ClassVar[bool] = False
+    is_folder: ClassVar[bool] = False
     not_a_value: ClassVar[str | None] = None
 
     def __init__(
@@ -73,10 +83,16 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         self.url = None if self._protocol == "file" else str(filepath)
         self.metadata = metadata
         if self.not_a_value and self.url is not None:
-            raise DatasetError(
-                f"{filepath}: {who} takes a path on this machine: {self.not_a_value}; copy the "
-                "data here first"
-            )
+            if not self.has_stand_in:
+                raise DatasetError(
+                    f"{filepath}: {who} takes a path on this machine: {self.not_a_value}; copy the "
+                    "data here first"
+                )
+            if options:
+                raise DatasetError(
+                    f"{filepath}: {who} takes no credentials and no fs_args of its own; put them "
+                    f"below {self._protocol} in credentials.yml, for all addresses of that kind"
+                )
         if self.not_a_value and version is not None:
             raise DatasetError(
                 f"{filepath}: {who} has no versions: {self.not_a_value}; remove `versioned: true`"
@@ -92,17 +108,19 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         if unknown := {"open_args_load", "open_args_save"} & options.keys():
             raise DatasetError(f"{filepath}: fs_args: {min(unknown)} is not taken; remove it")
         try:
-            self._system, there = url_to_fs(self.url, **options)
+            self._system, there = system_of(self.url, **options)
         except (ImportError, ValueError) as error:  # a package is missing, or the protocol unknown
             reason = why_unreachable(error)
             raise DatasetError(f"{filepath}: cannot be reached: {reason}") from error
         # Kedro keeps paths, in which the two slashes of http:// would become one.
         path = path if self._protocol in _HTTP else there
-        super().__init__(PurePosixPath(path), version, self._system.exists, self._system.glob)
+        super().__init__(PurePosixPath(path), version, self._is_there, self._system.glob)
 
     @property
     def filepath(self) -> Path:
         """Where the value is, or for one with versions, the folder of these."""
+        if self.url is not None and self.has_stand_in:
+            return self._stand_in(self.url)
         # As a path, a URL is relative and thus below no folder of the project.
         return Path(self._filepath if self.url is None else self.url)
 
@@ -110,6 +128,10 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
     def stored(self) -> Path | None:
         """The file or folder of this machine that `load` would read; None where there is none."""
         return Path(self._get_load_path()) if self.url is None and self.exists() else None
+
+    def _stand_in(self, url: str) -> Path:
+        """The folder of this machine that stands for the one at a URL."""
+        return place_of(url)
 
     def at(self, filepath: Path) -> PathDataset[Value]:
         """The same dataset, with all its options, at another path of this machine, unversioned."""
@@ -139,17 +161,26 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         raise DatasetError(f"{self.url or self.filepath}: {type(self).__name__} only reads")
 
     def load(self) -> Value:  # noqa: D102
+        return self._loaded()
+
+    def _loaded(self, only: str | None = None) -> Value:
+        """The value; of a folder at a URL with one of its files, if only that is asked for."""
         where = self._found()
-        if self.url is None:
+        if self._is_here:
             return self.read(Path(where))
         folder = tempfile.mkdtemp(prefix="recycling-")
         clear = partial(shutil.rmtree, folder, ignore_errors=True)
         try:
             path = Path(folder, PurePosixPath(where).name)
-            self._system.get(where, str(path), recursive=self._system.isdir(where))
+            self._fetch(where, path, only)
             value = self.read(path)
-        except BaseException:
+        except BaseException as error:
             clear()
+            # Readers name the file that they were given.
+            error.args = tuple(
+                each.replace(str(path), str(self.url)) if isinstance(each, str) else each
+                for each in error.args
+            )
             raise
         # Some values, such as label maps, read their files when they are asked for.
         try:
@@ -158,20 +189,41 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             clear()
         return value
 
+    def _fetch(self, where: str, path: Path, only: str | None) -> None:
+        try:
+            if not self.is_folder and self._system.info(where)["type"] == "file":
+                self._system.get_file(where, str(path))
+                return
+            names = [*files_below(self._system, where)]
+            if COMPLETE in names:
+                # It says which files it holds; one that was put there by hand says nothing.
+                listed = json.loads(self._system.cat_file(f"{where}/{COMPLETE}") or "{}")
+                if missing := sorted({*listed}.difference(names)):
+                    raise DatasetError(
+                        f"{self.url}: {missing[0]}, which {COMPLETE} lists, is not there; make it "
+                        "again"
+                    )
+                names = [*listed] or [name for name in names if name != COMPLETE]
+            names = [name for name in names if only is None or name == only]
+            path.mkdir()
+            get_files(self._system, where, names, path)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{self.url}: cannot be fetched: {one_line(error)}") from error
+
     def save(self, data: Value) -> None:  # noqa: D102
-        where = get_filepath_str(self._get_save_path(), self._protocol)
+        where = self._where(self._get_save_path())
         try:
             self._write(data, where)
         except OSError as error:
             if self._version is not None and isinstance(error, NotADirectoryError):
                 raise  # Kedro says that a file without versions is in the way
             raise DatasetError(
-                f"{where}: could not be written: {error.strerror or error}; what was there before "
-                "is kept"
+                f"{where}: could not be written: {error.strerror or one_line(error)}; what was "
+                "there before is kept"
             ) from error
 
     def _write(self, data: Value, where: str) -> None:
-        if self.url is None:
+        if self._is_here:
             self.write(data, Path(where))
             return
         with tempfile.TemporaryDirectory(prefix="recycling-") as folder:
@@ -187,13 +239,43 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             DatasetError: There is none.
         """
         where = self._found()
-        return Path(where).read_bytes() if self.url is None else bytes(self._system.cat(where))
+        return Path(where).read_bytes() if self._is_here else bytes(self._system.cat(where))
 
     def _found(self) -> str:
-        where = get_filepath_str(self._get_load_path(), self._protocol)
+        where = self._where(self._get_load_path())
         if not self._is_there(where):
+            if self.url and self.is_folder and self._system.find(where):
+                raise DatasetError(
+                    f"{self.url}: not complete: {COMPLETE}, which is written last, is not in it; "
+                    "make it again, or put an empty file of that name there if you have copied it"
+                )
             raise DatasetError(f"{self.url or where}: not there")
         return where
+
+    def checksum(self) -> str:
+        """What tells the content at a URL from another, as its file system knows it.
+
+        Raises:
+            OSError: It is not there, or cannot be reached.
+        """
+        where = get_filepath_str(self._get_load_path(), self._protocol)
+        if self.is_folder:
+            if listed := self._system.cat_file(f"{where}/{COMPLETE}"):
+                return hashlib.sha256(listed).hexdigest()
+        elif self._system.info(where)["type"] == "file":
+            return str(self._system.checksum(where))
+        found = {name: str(info) for name, info in files_below(self._system, where).items()}
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+    def version(self) -> str | None:
+        """The version that was saved or, if none was, that `load` reads; None where there is none.
+
+        Kedro remembers both till the run ends.
+        """
+        if self._version is None:
+            return None
+        path = PurePath(self._get_load_path())
+        return path.parent.name
 
     def written(self, inside: str = "") -> float | None:
         """When the value was written.
@@ -205,18 +287,30 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
             Seconds since 1970; None where there is no such file, or its file system does not tell.
         """
         try:
-            where = get_filepath_str(self._get_load_path() / inside, self._protocol)
-            if self.url is None:
+            inside = inside or (COMPLETE if self.url and self.is_folder else "")
+            where = str(Path(self._where(self._get_load_path()), inside))
+            if self._is_here:
                 return Path(where).stat().st_mtime
             return float(self._system.modified(where).timestamp())
         except (VersionNotFoundError, FileNotFoundError, KeyError, NotImplementedError):
             return None
 
     def _is_there(self, where: str) -> bool:
-        return Path(where).exists() if self.url is None else bool(self._system.exists(where))
+        if self._is_here:
+            return Path(where).exists()
+        return bool(self._system.exists(f"{where}/{COMPLETE}" if self.is_folder else where))
 
     def _exists(self) -> bool:
-        return self._is_there(get_filepath_str(self._get_load_path(), self._protocol))
+        return self._is_there(self._where(self._get_load_path()))
+
+    @property
+    def _is_here(self) -> bool:
+        return self.url is None or self.has_stand_in
+
+    def _where(self, path: PurePath) -> str:
+        if self.url is not None and self.has_stand_in:
+            return str(self.filepath)
+        return get_filepath_str(path, self._protocol)
 
     def _release(self) -> None:
         super()._release()
@@ -244,7 +338,23 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
 
 
 class OptionalPathDataset(PathDataset[Value], Generic[Value]):
-    """A path that counts as there in any case, such as a folder that is still to be filled."""
+    """A path that counts as there in any case, such as a folder that is still to be filled.
+
+    Attributes:
+        mirrored: Of a folder at a URL, whether what is in it is sent there and fetched from there;
+            else it is of this machine alone. And patterns of paths in it that stay here.
+    """
+
+    has_stand_in = True
+    mirrored: ClassVar[tuple[str, ...] | None] = None
+
+    def _stand_in(self, url: str) -> Path:
+        if self.mirrored is None:
+            return place_of(url)
+        try:
+            return mirror(url, self.mirrored)
+        except MirrorError as error:
+            raise DatasetError(str(error)) from error
 
     def load(self) -> Value:  # noqa: D102
         return self.read(self.filepath)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Unpack
 
+from kedro.io import DatasetError
+
 from recycling.annotations import ImageCache, ImageFolder
 from recycling.annotations.cleaning.corrections import (
     Corrections,
@@ -16,8 +18,10 @@ from recycling.annotations.cleaning.corrections import (
 from recycling.augmented_sets import AugmentedSet, AugmentedSets
 from recycling.backends import Recipes, RunFolder
 from recycling.datasets.core import OptionalPathDataset, PathDataset, PathOptions
+from recycling.errors import one_line
 from recycling.experiments import Runs
 from recycling.files import write_json
+from recycling.placeholders import folder_of_placeholders
 
 
 class ImageFolderDataset(PathDataset[ImageFolder]):
@@ -26,9 +30,12 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
     Args:
         filepath: The folder.
         required: Whether a run stops where it is missing; if not, that is said once.
+        cache_gigabytes: Of a folder at a URL, how many gigabytes of its images are kept on this
+            machine. An image is fetched when it is opened; those fetched first go first.
         common: As for `PathDataset`, without a version.
     """
 
+    has_stand_in = True
     not_a_value = "its images are opened one by one"
 
     def __init__(
@@ -36,16 +43,24 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
         *,
         filepath: str | Path,
         required: bool = True,
+        cache_gigabytes: float = 20,
         **common: Unpack[PathOptions],
     ) -> None:
         super().__init__(filepath=filepath, **common)
         self.required = required
+        self.cache_gigabytes = cache_gigabytes
 
     def load(self) -> ImageFolder:  # noqa: D102
         return super().load() if self.required else self.read(self.filepath)
 
     def read(self, path: Path) -> ImageFolder:  # noqa: D102
         return ImageFolder(path)
+
+    def _stand_in(self, url: str) -> Path:
+        try:
+            return folder_of_placeholders(url, int(self.cache_gigabytes * 1e9))
+        except OSError as error:
+            raise DatasetError(f"{url}: cannot be listed: {one_line(error)}") from error
 
     def _exists(self) -> bool:
         return self.filepath.is_dir() or not self.required
@@ -54,6 +69,7 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
 class RunFolderDataset(OptionalPathDataset[RunFolder]):
     """The folder of the trainings' logs, which they make themselves."""
 
+    mirrored = ("*/data/*", "*/checkpoint/*")  # made anew, and stored as values
     not_a_value = "trainings write into it while they run"
 
     def read(self, path: Path) -> RunFolder:  # noqa: D102
@@ -72,6 +88,7 @@ class ImageCacheDataset(OptionalPathDataset[ImageCache]):
 class CorrectionsDataset(OptionalPathDataset[Corrections]):
     """Corrections that a person has decided on: a file of YAML, which need not be there."""
 
+    has_stand_in = False
     not_a_value = "it is written from case to case, and read as it is"
 
     def read(self, path: Path) -> Corrections:  # noqa: D102
@@ -94,6 +111,7 @@ class RecipesDataset(PathDataset[Recipes]):
 class RunsDataset(OptionalPathDataset[Runs]):
     """The folder of the manifests of runs, which each run writes itself."""
 
+    mirrored = ()
     not_a_value = "runs write into it while they go"
 
     def read(self, path: Path) -> Runs:  # noqa: D102
@@ -112,9 +130,11 @@ class AugmentedSetsDataset(OptionalPathDataset[AugmentedSets]):
 class AugmentedSetDataset(PathDataset[AugmentedSet]):
     """Which folder an augmented set is: a file of JSON that names it.
 
-    The folder itself is neither copied nor removed, however large it is.
+    The folder itself is neither copied nor removed, however large it is. Where it is said to be at
+    a URL, both are of this machine alone, in the user's cache folder.
     """
 
+    has_stand_in = True
     not_a_value = "it names a folder of this machine"
 
     def read(self, path: Path) -> AugmentedSet:  # noqa: D102

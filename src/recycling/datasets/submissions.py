@@ -186,6 +186,7 @@ class ExternalMembersDataset(OptionalPathDataset[ExternalMembers]):
         common: As for `PathDataset`, without a version.
     """
 
+    mirrored = ()
     not_a_value = "each file in it is a member, and is read when asked for"
 
     def __init__(

@@ -29,6 +29,8 @@ from recycling.tables import TABLES
 class AnnotationsDataset(PathDataset[Annotations]):
     """Annotations as a folder of Parquet tables."""
 
+    is_folder = True
+
     def read(self, path: Path) -> Annotations:  # noqa: D102
         return read_tables(path)
 
@@ -90,6 +92,8 @@ class TableDataset(PathDataset[pd.DataFrame]):
 class LabelMapsDataset(PathDataset[LabelMaps]):
     """Label maps as a folder of PNG files, one an image, read when they are asked for."""
 
+    is_folder = True
+
     def read(self, path: Path) -> LabelMaps:  # noqa: D102
         return LabelMaps.from_folder(path)
 
@@ -101,6 +105,8 @@ class LabelMapsDataset(PathDataset[LabelMaps]):
 class ProbabilityMapsDataset(PathDataset[ProbabilityMaps]):
     """Probability planes as a folder of npz files, one an image, read when they are asked for."""
 
+    is_folder = True
+
     def read(self, path: Path) -> ProbabilityMaps:  # noqa: D102
         return ProbabilityMaps.from_folder(path)
 
@@ -111,6 +117,12 @@ class ProbabilityMapsDataset(PathDataset[ProbabilityMaps]):
 
 class CheckpointDataset(PathDataset[Checkpoint]):
     """A trained model as a folder."""
+
+    is_folder = True
+
+    def described(self) -> Checkpoint:
+        """The checkpoint, for what it says of itself: of one at a URL the weights stay there."""
+        return self._loaded(only="checkpoint.json")
 
     def read(self, path: Path) -> Checkpoint:  # noqa: D102
         return Checkpoint(path)

@@ -71,6 +71,7 @@ class Manifest:
         up_to_date: How many outputs a run with `--only-missing-outputs` did not make again.
         scores: By dataset: metric, score, interval, by class, and other figures.
         trainings: By dataset of a checkpoint what it says of its training.
+        data_versions: By dataset with ``versioned: true``, the version that it took or made.
         warnings: What was warned of, each line once.
     """
 
@@ -93,6 +94,7 @@ class Manifest:
     up_to_date: int = 0
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     trainings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data_versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property

@@ -127,7 +127,7 @@ def _other_checkpoint(name: str, node: Node, graph: Graph) -> str | None:
     # What another model's weights are called is known only once they are there.
     besides = {"pretrained"} if start_of(model) is not None else set()
     try:
-        checkpoint = dataset.load()
+        checkpoint = dataset.described()
     except DatasetError:
         return None
     return changed_settings(checkpoint, model, besides)

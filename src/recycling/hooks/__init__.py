@@ -1,6 +1,7 @@
 """What happens around a run: the plan is read, the graph is checked, the outcome is shown."""
 
 from recycling.hooks.console import ConsoleHooks
+from recycling.hooks.elsewhere import MirrorHooks
 from recycling.hooks.manifests import ManifestHooks
 from recycling.hooks.plan import PlanHooks
 from recycling.hooks.preflight import PreflightError, PreflightHooks
@@ -12,6 +13,7 @@ from recycling.hooks.up_to_date import MixedRunsError, UpToDateHooks, records_fo
 __all__ = [
     "ConsoleHooks",
     "ManifestHooks",
+    "MirrorHooks",
     "MixedRunsError",
     "PlanHooks",
     "PreflightError",

@@ -13,8 +13,7 @@ from rich.console import Console
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
 from recycling.experiments import by_chain
-from recycling.hooks.report import REPORT, SUMMARY
-from recycling.plan.parameters import shown
+from recycling.hooks.report import REPORT, SUMMARY, shown_place
 from recycling.runners import NodesFailedError
 
 
@@ -81,8 +80,9 @@ class ConsoleHooks:
         images = [each for each in stored if isinstance(each, ImageDataset | FigureDataset)]
         pages = [each for each in stored if each.filepath.suffix == ".html"]
         for title, datasets in (("Images:", images), ("Pages:", pages)):
-            paths = [path for dataset in datasets if (path := dataset.stored) is not None]
-            self._list(title, [str(shown(path)) for path in paths])
+            self._list(
+                title, [place for each in datasets if (place := shown_place(each)) is not None]
+            )
         self._show_report(catalog)
 
     def _list(self, title: str, lines: Sequence[str]) -> None:
@@ -93,5 +93,5 @@ class ConsoleHooks:
 
     def _show_report(self, catalog: DataCatalog) -> None:
         report = catalog.get(REPORT) if REPORT in catalog else None
-        if isinstance(report, PathDataset) and (path := report.stored) is not None:
-            self._console.print(f"Report: {shown(path)}", highlight=False, soft_wrap=True)
+        if isinstance(report, PathDataset) and (place := shown_place(report)) is not None:
+            self._console.print(f"Report: {place}", highlight=False, soft_wrap=True)

@@ -247,7 +247,7 @@ class _ManifestOfRun:
             self._keep(name)
         self._manifest.scores.update(notes.scores)
         self._manifest.trainings.update(notes.trainings)
-        stored = tuple(out for out in node.outputs if self._path(out) is not None)
+        stored = tuple(out for out in node.outputs if self._is_stored(out))
         ran = NodeRun(node.name, notes.seconds, stored, notes.memory_mb)
         self._write(nodes=(*self._manifest.nodes, ran))
 
@@ -261,12 +261,12 @@ class _ManifestOfRun:
         """Note what the run took without making it, and how it ended."""
         logging.getLogger().removeHandler(self._warnings)
         others = sorted(self._pipeline.datasets() - self._made)
-        for name in others:
-            if self._path(name) is not None:
-                self._keep(name)
+        stored = {name for name in others if self._is_stored(name)}
+        for name in sorted(stored):
+            self._keep(name)
         self._note_scores(others)
-        outputs = self._pipeline.all_outputs() - self._made
-        up_to_date = sum(self._path(name) is not None for name in outputs)
+        up_to_date = len(stored & self._pipeline.all_outputs())
+        self._note_versions({*stored, *self._made})
         self._write(state=state, error=error, skipped=skipped, ended=now(), up_to_date=up_to_date)
         unlock(self._lock)
         self._remove_old_checkpoints()
@@ -303,11 +303,10 @@ class _ManifestOfRun:
             dataset = self._catalog.get(name) if name in self._catalog else None
             if isinstance(dataset, MetricsDataset | CheckpointDataset) and dataset.exists():
                 with suppress(Exception):  # what cannot be read is no score of this run
-                    value = dataset.load()
-                    if isinstance(value, Metrics):
-                        self._manifest.scores[name] = value.to_dict()
-                    elif isinstance(value, Checkpoint):
-                        self._manifest.trainings[name] = value.facts
+                    if isinstance(dataset, MetricsDataset):
+                        self._manifest.scores[name] = dataset.load().to_dict()
+                    else:
+                        self._manifest.trainings[name] = dataset.described().facts
 
     def _write(self, **changes: Any) -> None:
         lines = tuple(self._warnings.lines)
@@ -318,6 +317,18 @@ class _ManifestOfRun:
         """Where a dataset lies, if it is one of this machine that outlives the run."""
         dataset = self._catalog.get(name) if name in self._catalog else None
         return dataset.stored if isinstance(dataset, PathDataset) else None
+
+    def _is_stored(self, name: str) -> bool:
+        """Whether a value is there that outlives the run, on this machine or elsewhere."""
+        dataset = self._catalog.get(name) if name in self._catalog else None
+        return isinstance(dataset, PathDataset) and dataset.exists()
+
+    def _note_versions(self, names: set[str]) -> None:
+        """Which versions of what has some the run took, or made."""
+        for name in sorted(names):
+            dataset = self._catalog.get(name) if name in self._catalog else None
+            if isinstance(dataset, PathDataset) and (version := dataset.version()) is not None:
+                self._manifest.data_versions[name] = version
 
     def _keep(self, name: str) -> None:
         """Give the record of an output, and what a comparison reads, a second name."""

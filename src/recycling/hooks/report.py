@@ -12,7 +12,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
-from recycling.datasets import PathDataset
+from recycling.datasets import CheckpointDataset, PathDataset
 from recycling.errors import message_for_user
 from recycling.hooks.manifests import RUNS
 from recycling.plan.parameters import shown
@@ -62,6 +62,13 @@ def _say_why_not(error: Exception) -> None:
         logger.warning("%s: could not be written: %s", REPORT, line)
 
 
+def shown_place(dataset: PathDataset[Any]) -> str | None:
+    """Where a value is, as a user would write it; None where there is none."""
+    if dataset.url is not None:
+        return dataset.url if dataset.exists() else None
+    return None if (path := dataset.stored) is None else shown(path)
+
+
 class _Outputs:
     """What the runs of this project have made."""
 
@@ -109,13 +116,10 @@ class _Outputs:
         """Whether a file that a page was made of has been written after it."""
         taken = pipelines["__default__"].only_nodes_with_outputs(name).inputs()
         page = self._dataset(name)
-        made = None if page is None else page.stored
-        files = [each.stored for each in map(self._dataset, taken) if each is not None]
-        return made is not None and any(
-            file.stat().st_mtime > made.stat().st_mtime
-            for file in files
-            if file is not None and file.is_file()
-        )
+        made = None if page is None else page.written()
+        files = [each for each in map(self._dataset, taken) if each is not None]
+        times = [file.written() for file in files if not file.is_folder]
+        return made is not None and any(time is not None and time > made for time in times)
 
     def _results(self, parameters: Mapping[str, Any]) -> Results:
         from recycling.reporting.sections.answers import Results
@@ -123,7 +127,6 @@ class _Outputs:
         effects: dict[str, list[Effect]] = {}
         for student, effect in self._by_name("pseudo_effect").items():
             effects.setdefault(student.partition(".")[0], []).append(effect)
-        checkpoints = self._by_name("checkpoint")
         annotations = self._value("train.annotations")
         label_errors = self._value("label_errors")
         return Results(
@@ -134,18 +137,28 @@ class _Outputs:
             confusions=self.of_tasks(f"{FINAL}.confusion"),
             effects=effects,
             models=parameters.get("models") or {},
-            trainings={name: checkpoint.facts for name, checkpoint in checkpoints.items()},
+            trainings=self._trainings(),
             counts={} if annotations is None else _counts(annotations),
             label_errors=None if label_errors is None else len(label_errors),
         )
+
+    def _trainings(self) -> dict[str, Any]:
+        """What each checkpoint that is there says of its training."""
+        names = sorted(name for name in self._made if name.endswith(".checkpoint"))
+        found = {name.removesuffix(".checkpoint"): self._dataset(name) for name in names}
+        return {
+            name: dataset.described().facts
+            for name, dataset in found.items()
+            if isinstance(dataset, CheckpointDataset)
+        }
 
     def _submissions(self) -> dict[str, str]:
         """Where the submissions of the final ensembles are, by task."""
         found = {task: self._dataset(f"{task}.{FINAL}.submission") for task in TASKS}
         return {
-            str(task): shown(dataset.stored)
+            str(task): place
             for task, dataset in found.items()
-            if dataset is not None and dataset.stored is not None
+            if dataset is not None and (place := shown_place(dataset)) is not None
         }
 
     def _by_name(self, kind: str) -> dict[str, Any]:

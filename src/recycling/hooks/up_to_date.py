@@ -37,6 +37,7 @@ from recycling.fingerprints import (
     summary,
     unknown_line,
 )
+from recycling.plan.data_folder import mirrored_folder
 from recycling.runners import FOLDER, ClusterError, Leases, RunStoppedError, Token
 
 logger = logging.getLogger(__name__)
@@ -290,7 +291,7 @@ class _Work:
 def records_folder(context: KedroContext) -> Path:
     """Where records of outputs are kept: beside the outputs of the environment."""
     config = cast(OmegaConfigLoader, context.config_loader)
-    return Path(context.project_path) / str(config["globals"]["data"]) / ".made"
+    return mirrored_folder(config, Path(context.project_path), ".made")
 
 
 def say_states(found: list[State]) -> None:

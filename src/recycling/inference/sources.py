@@ -140,10 +140,10 @@ def _source(file: Path) -> Source:
 
 
 def _remote(url: str) -> tuple[str, list[Source]]:
-    from fsspec.core import url_to_fs
+    from recycling.addresses import system_of
 
     try:
-        system, path = url_to_fs(url)
+        system, path = system_of(url)
         if has_magic(path):
             fixed = takewhile(lambda part: not has_magic(part), path.split("/"))
             names, root = system.glob(path), "/".join(fixed)
@@ -191,9 +191,9 @@ def decoded(source: Source) -> Decoded:
 def _content(address: str) -> bytes:
     if not is_url(address):
         return Path(address).read_bytes()
-    from fsspec.core import url_to_fs
+    from recycling.addresses import system_of
 
-    system, path = url_to_fs(address)
+    system, path = system_of(address)
     return bytes(system.cat_file(path))
 
 

@@ -21,6 +21,7 @@ from kedro.runner import ThreadRunner
 from pluggy import PluginManager
 
 from recycling.files import write_json
+from recycling.plan.data_folder import data_folder
 from recycling.runners.cluster import Cluster, connected
 from recycling.runners.keep_going import ClusterError, _KeepsGoing
 from recycling.runners.leases import FOLDER
@@ -238,7 +239,7 @@ def _sent(
         catalog=cast(DataCatalog, catalog).to_config(),
         pipeline_names=names,
         nodes=[node.name for node in pipeline.nodes],
-        leases=str(project / str(config["globals"]["data"]) / ".made" / FOLDER),
+        leases=str(data_folder(config, project) / ".made" / FOLDER),
         logging=dict(LOGGING.data),
         is_alone=settings.address is None,
     )

@@ -13,7 +13,9 @@ from kedro.io import DataCatalog
 from kedro.utils import find_kedro_project
 from kedro.validation import CheckFailure, DataValidationError, resolve_validator
 
+from recycling.addresses import is_address
 from recycling.annotations import Annotations
+from recycling.mirrors import mirror
 from recycling.validation.baseline import (
     CATEGORY_SHARES,
     BaselineError,
@@ -275,6 +277,8 @@ def _known(expected: Sequence[Expected], name: str) -> str:
 
 def _in_project(path: str) -> Path:
     """A path of the configuration, from the current folder."""
+    if is_address(path):
+        return mirror(path)
     project = find_kedro_project(Path.cwd())
     if project is None or Path(path).is_absolute():
         return Path(path)

@@ -25,6 +25,7 @@ from recycling.annotations.images.decoding import (
     turned,
 )
 from recycling.limits import FORMATS, limits
+from recycling.placeholders import read_bytes
 from recycling.progress import track
 from recycling.tables import Column, Dtype, Schema
 
@@ -135,7 +136,7 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
         if (size := path.stat().st_size) > (most := _MOST_BYTES * max_pixels + _HEADER):
             detail = f"a file of {size:,} bytes; {max_pixels} pixels have {most:,} at most"
             return {"fault": "too_large", "detail": detail}
-        content = path.read_bytes()
+        content = read_bytes(path)
     except FileNotFoundError:
         return {"fault": "missing", "detail": f"no file {path.name} in the image folder"}
     except OSError as error:

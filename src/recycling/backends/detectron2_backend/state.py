@@ -9,7 +9,14 @@ from typing import Any
 from recycling.backends.core import TrainingData
 from recycling.backends.shared.checkpoint_folder import no_room, sha256_of_data
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import STATE, Identity, facts_of_data, flat, identity_of
+from recycling.backends.shared.resume import (
+    STATE,
+    Identity,
+    facts_of_data,
+    flat,
+    identity_of,
+    share,
+)
 from recycling.files import new_file
 
 NOT_OF_CONFIG = (
@@ -75,6 +82,7 @@ def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
             torch.save(dict(state), file)
     except OSError as error:
         raise no_room(work_dir / STATE, error) from error
+    share(work_dir)
 
 
 def read_state(path: Path) -> dict[str, Any]:

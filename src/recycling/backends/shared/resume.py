@@ -32,6 +32,7 @@ from recycling.backends.shared.checkpoint_folder import (
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
 from recycling.files import is_guarded, write_json
+from recycling.mirrors import MirrorError, send
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +227,7 @@ def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
         return None
     # In this order, so that at no moment a state lies beside what it does not belong to.
     (work_dir / STATE).unlink(missing_ok=True)
+    share(work_dir)
     if before is not None:
         logger.warning("%s: trains anew: %s", work_dir.name, identity.changes(before))
     write_json(known, dict(identity.facts))
@@ -300,6 +302,18 @@ def _is_whole(checkpoint: Checkpoint, identity: Identity) -> bool:
         and all((checkpoint.folder / snapshot_file(n)).is_file() for n in snapshots)
         and sha256_of(weights) == facts.get("weights_sha256")
     )
+
+
+def share(work_dir: Path) -> None:
+    """Send what a training has written to where other machines go on with it, if they do.
+
+    Args:
+        work_dir: The run's folder.
+    """
+    try:
+        send(work_dir)
+    except MirrorError as error:
+        logger.warning("%s: its state stays on this machine for now: %s", work_dir.name, error)
 
 
 def state_of(work_dir: Path) -> Path | None:

@@ -102,11 +102,12 @@ def _resolved(path: str | Path, storage_options: Mapping[str, Any] | None) -> tu
     """The name that a path leads to, and the filesystem that has it; None for this machine's."""
     if isinstance(path, Path) or "://" not in path:
         return str(path), None
-    from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
+    from recycling.addresses import system_of
+
     try:
-        filesystem, name = url_to_fs(path, **(storage_options or {}))
+        filesystem, name = system_of(path, **(storage_options or {}))
     except (ImportError, ValueError) as error:  # the protocol's package is missing, or unknown
         raise AnnotationError(f"{path}: cannot be reached: {why_unreachable(error)}") from error
     return name, None if isinstance(filesystem, LocalFileSystem) else filesystem

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from recycling.backends.mmengine_backend.hooks.current_network import network_of
 from recycling.backends.shared.checkpoint_folder import no_room
-from recycling.backends.shared.resume import STATE
+from recycling.backends.shared.resume import STATE, share
 from recycling.files import new_file
 from recycling.stopping import stop_if_asked
 
@@ -43,6 +43,7 @@ class KeepState(Hook):  # type: ignore[misc]
                 runner.save_checkpoint(str(self.folder), unfinished.name)
         except OSError as error:
             raise no_room(self.folder / STATE, error) from error
+        share(self.folder)
         stop_if_asked()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
