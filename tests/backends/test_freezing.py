@@ -36,6 +36,7 @@ FROZEN = [
     pytest.param("mmpretrain", "swin_tiny", 1, ["patch_embed", "stages.0"], ["stages.1"]),
     pytest.param("mmdet", "retinanet_swin_tiny", 1, ["patch_embed", "stages.0"], ["stages.1"]),
     pytest.param("mmdet", "yolox_narrow", 1, ["stem", "stage1"], ["stage2"]),
+    pytest.param("mmdet", "rtmdet_tiny", 1, ["stem", "stage1"], ["stage2"]),
     pytest.param("mmdet", "fcos_r18_narrow", 1, ["conv1", "bn1", "layer1"], ["layer2"]),
     pytest.param("mmseg", "fcn_r18_narrow", 1, ["stem", "layer1"], ["layer2"]),
     pytest.param("mmseg", "ocrnet_hr48", 1, ["conv1", "bn1", "layer1"], ["stage2"]),

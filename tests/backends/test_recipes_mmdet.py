@@ -49,6 +49,9 @@ PARAMETERS = {
     "htc_r50": 77_186_970,
     "retinanet_r18_narrow": 1_047_822,
     "retinanet_swin_tiny": 37_006_456,
+    "rtmdet_l": 52_261_834,
+    "rtmdet_s": 8_859_834,
+    "rtmdet_tiny": 4_875_798,
     "ssd512_vgg16": 25_713_756,
     "tood_r50_narrow": 620_038,
     "tood_r50_narrow_dconv": 838_225,
@@ -69,6 +72,9 @@ PUBLISHED = {
     # Tan et al. 2020, table 2: 3.9 and 21 million, for the ninety ids of COCO.
     "efficientdet_d0": 3.9e6,
     "efficientdet_d4": 20.7e6,
+    # mmdet's table of RTMDet.
+    "rtmdet_l": 52.3e6,
+    "rtmdet_s": 8.89e6,
     # torchvision's fasterrcnn_resnet50_fpn, 41,755,286: it has no weights of batch normalisation
     # (53,120), ten classes more (51,250), and regresses the background's box too (4,100).
     "faster_rcnn_r50": 41_755_286 + 53_120 - 51_250 - 4_100,
@@ -86,6 +92,7 @@ EMPTY_AT_FIRST = ("detectors_cascade_rcnn_r50",)
 SWIN = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0"
 EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0.1"
 ZOO = "https://download.openmmlab.com/mmdetection/v2.0"
+ZOO3 = "https://download.openmmlab.com/mmdetection/v3.0"
 WEIGHTS = {
     "cascade_rcnn_r50": f"{ZOO}/cascade_rcnn/",
     "cascade_rcnn_swin_base": f"{SWIN}/swin_base_patch4_window12_384_22k.pth",
@@ -98,6 +105,9 @@ WEIGHTS = {
     "faster_rcnn_r50": f"{ZOO}/faster_rcnn/",
     "htc_r50": f"{ZOO}/htc/",
     "retinanet_swin_tiny": f"{SWIN}/swin_tiny_patch4_window7_224.pth",
+    "rtmdet_l": f"{ZOO3}/rtmdet/rtmdet_l_",
+    "rtmdet_s": f"{ZOO3}/rtmdet/rtmdet_s_",
+    "rtmdet_tiny": f"{ZOO3}/rtmdet/rtmdet_tiny_",
     "ssd512_vgg16": f"{ZOO}/ssd/",
     "tood_x101": f"{ZOO}/tood/",
     "tood_x101_dconv": f"{ZOO}/tood/",
