@@ -40,7 +40,9 @@ PARAMETERS = {
     "cascade_rcnn_swin_large": 240_626_928,
     "cascade_rcnn_swin_small": 93_895_686,
     "cascade_rcnn_swin_tiny": 72_577_782,
+    "deformable_detr_r50": 41_087_906,
     "detectors_cascade_rcnn_r50": 123_675_775,
+    "dino_r50": 47_689_634,
     "efficientdet_d0": 3_833_267,
     "efficientdet_d4": 20_561_675,
     "faster_rcnn_r50": 41_394_306,
@@ -99,7 +101,9 @@ WEIGHTS = {
     "cascade_rcnn_swin_large": f"{SWIN}/swin_large_patch4_window12_384_22k.pth",
     "cascade_rcnn_swin_small": f"{SWIN}/swin_small_patch4_window7_224.pth",
     "cascade_rcnn_swin_tiny": f"{SWIN}/swin_tiny_patch4_window7_224.pth",
+    "deformable_detr_r50": f"{ZOO3}/deformable_detr/deformable-detr-refine-twostage_r50_",
     "detectors_cascade_rcnn_r50": f"{ZOO}/detectors/",
+    "dino_r50": f"{ZOO3}/dino/dino-4scale_r50_improved_",
     "efficientdet_d0": f"{EFFDET}/tf_efficientdet_d0_34-f153e0cf.pth",
     "efficientdet_d4": f"{EFFDET}/tf_efficientdet_d4_49-f56376d9.pth",
     "faster_rcnn_r50": f"{ZOO}/faster_rcnn/",
@@ -230,6 +234,7 @@ def test_every_head_has_the_classes_and_the_threshold_of_the_model(recipe: str) 
     assert {part["num_classes"] for part in network if "num_classes" in part} == {10}
     assert {part["score_thr"] for part in network if "score_thr" in part} == {0.02}
     assert {part["frozen_stages"] for part in network if "frozen_stages" in part} <= {-1}
+    assert {part["requires_grad"] for part in network if "requires_grad" in part} <= {True}
     assert not [part for part in network if part.get("type") == "SyncBN"]
 
 

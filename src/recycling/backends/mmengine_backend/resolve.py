@@ -225,6 +225,9 @@ def _from_scratch(node: dict[str, Any]) -> None:
         node["frozen_stages"] = -1
     if "norm_eval" in node:
         node["norm_eval"] = False
+        # DETR and its kin keep the official norms as they are.
+        if "requires_grad" in (node.get("norm_cfg") or {}):
+            node["norm_cfg"]["requires_grad"] = True
 
 
 def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
