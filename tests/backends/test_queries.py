@@ -1,4 +1,4 @@
-"""Detectors that choose the best places of an image: DINO and Deformable DETR."""
+"""Detectors that choose the best places of an image: DINO, Deformable DETR, DDQ."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sample(height: int, width: int) -> Any:
     return made
 
 
-@pytest.mark.parametrize("recipe", ["dino_r50", "deformable_detr_r50"])
+@pytest.mark.parametrize("recipe", ["dino_r50", "deformable_detr_r50", "ddq_r50"])
 def test_an_image_of_fewer_places_than_queries_is_seen_and_learnt_from(recipe: str) -> None:
     made, small = network(recipe), sample(64, 32)
     image = torch.rand(1, 3, 64, 32)
@@ -78,3 +78,10 @@ def test_where_there_are_enough_places_the_boxes_are_those_of_mmdet(recipe: str,
         )
     assert torch.equal(found.bboxes, expected.bboxes)
     assert torch.equal(found.scores, expected.scores)
+
+
+def test_ddq_has_the_same_weights_after_a_step() -> None:
+    made = network("ddq_r50")
+    before = set(made.state_dict())
+    made.train().loss(torch.rand(1, 3, 64, 64), [sample(64, 64)])
+    assert set(made.state_dict()) == before
