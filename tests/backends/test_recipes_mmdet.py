@@ -55,6 +55,7 @@ PARAMETERS = {
     "rtmdet_l": 52_261_834,
     "rtmdet_s": 8_859_834,
     "rtmdet_tiny": 4_875_798,
+    "soft_teacher_faster_rcnn_r50": 41_394_306,
     "ssd512_vgg16": 25_713_756,
     "tood_r50_narrow": 620_038,
     "tood_r50_narrow_dconv": 838_225,
@@ -114,6 +115,7 @@ WEIGHTS = {
     "rtmdet_l": f"{ZOO3}/rtmdet/rtmdet_l_",
     "rtmdet_s": f"{ZOO3}/rtmdet/rtmdet_s_",
     "rtmdet_tiny": f"{ZOO3}/rtmdet/rtmdet_tiny_",
+    "soft_teacher_faster_rcnn_r50": "open-mmlab://detectron2/resnet50_caffe",
     "ssd512_vgg16": f"{ZOO}/ssd/",
     "tood_x101": f"{ZOO}/tood/",
     "tood_x101_dconv": f"{ZOO}/tood/",
@@ -279,13 +281,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
     )
 
 
+def labelled_by_models(pictures: LabeledImages) -> LabeledImages:
+    tables = pictures.annotations
+    pseudo = tables.annotations.assign(source="pseudo", score=0.9)
+    return LabeledImages(Annotations(tables.images, pseudo, tables.categories), pictures.folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_a_recipe_takes_a_step_and_predicts(
     recipe: str, pictures: LabeledImages, tmp_path: Path
 ) -> None:
     need_library(recipe)
-    data = TrainingData([pictures], pictures, pictures.annotations.categories)
+    parts = [pictures]
+    if recipe.startswith("soft_teacher"):
+        parts.append(labelled_by_models(pictures))
+    data = TrainingData(parts, pictures, pictures.annotations.categories)
     backend = backend_for("mmdet")
     # Boxes of any score, so that a network after one step gives some.
     settings = model(recipe, score_threshold=0.0)

@@ -14,7 +14,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.config_tree import mappings_in
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet, split_by_source
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
@@ -30,6 +30,10 @@ from recycling.backends.mmengine_backend.settings.published import read_publishe
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
+from recycling.backends.mmengine_backend.settings.semi_supervised import (
+    set_semi_supervised,
+    take_detector,
+)
 from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
 from recycling.backends.shared.model import MAX_BOXES, Model
 from recycling.backends.shared.settings import Schedule
@@ -57,6 +61,10 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     from mmengine.config import Config
 
     base = _read(recipe)
+    around = take_detector(base)
+    every = data
+    if around is not None:
+        data = split_by_source(data).labelled
     if model.pretrained == "default" and not official_weights(base):
         raise BackendError(
             f"model {model.recipe!r}: pretrained is 'default', but the recipe names no official "
@@ -141,6 +149,8 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
     set_class_names(config, data)
+    if around is not None:
+        set_semi_supervised(config, model, around, every)
     return config
 
 

@@ -19,7 +19,7 @@ from recycling.backends.shared.threads import threads_kept
 
 REGISTERING = tuple(
     f"recycling.backends.mmengine_backend.{name}"
-    for name in ("data.loading", "hooks.seeding", "data_parallel")
+    for name in ("data.loading", "data.unlabelled", "hooks.seeding", "data_parallel")
 )
 """Modules whose classes configs name by their short names."""
 
