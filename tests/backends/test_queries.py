@@ -57,7 +57,8 @@ def test_an_image_of_fewer_places_than_queries_is_seen_and_learnt_from(recipe: s
     made, small = network(recipe), sample(64, 32)
     image = torch.rand(1, 3, 64, 32)
     losses = made.train().loss(image, [small])
-    assert all(torch.isfinite(loss) for loss in losses.values())
+    total, _ = made.parse_losses(losses)
+    assert torch.isfinite(total)
     with torch.no_grad():
         (found,) = made.eval().predict(image, [small])
     boxes = found.pred_instances.bboxes

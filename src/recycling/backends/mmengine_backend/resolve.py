@@ -216,6 +216,12 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
 def _fit(node: dict[str, Any], n_classes: int) -> None:
     if "num_classes" in node:
         node["num_classes"] = n_classes
+    if "num_things_classes" in node:
+        # mmdet's Mask2Former also knows "stuff", which boxes and instances are not.
+        node.update(num_things_classes=n_classes, num_stuff_classes=0)
+        if "loss_cls" in node:
+            *_, of_no_object = node["loss_cls"]["class_weight"]
+            node["loss_cls"]["class_weight"] = [1.0] * n_classes + [of_no_object]
     if "topk" in node and isinstance(node["topk"], tuple) and max(node["topk"]) > n_classes:
         node["topk"] = (1,)
     # Without several processes there is nothing to synchronise.
