@@ -119,6 +119,7 @@ def test_frozen_stages_keep_weights_and_statistics_to_the_bit_and_the_others_lea
         ("mmpretrain", "resnet18_narrow", 5, "freeze is 5, but ResNet can freeze 0 to 4"),
         ("mmpretrain", "convnext_tiny", 0, "freeze is 0, but ConvNeXt can freeze 1 to 4"),
         ("mmdet", "ssd512_vgg16", 1, "backbone 'SSDVGG'"),
+        ("mmdet", "d_fine_s", 1, "DFine, which has no backbone of its own"),
         ("mmdet", "yolov5_s", 1, "YOLOv5, which has no backbone of its own"),
         ("mmseg", "segformer_b5", 1, "backbone 'MixVisionTransformer'"),
         ("mmseg", "unet", 1, "backbone 'UNet'"),

@@ -40,6 +40,7 @@ PARAMETERS = {
     "cascade_rcnn_swin_large": 240_626_928,
     "cascade_rcnn_swin_small": 93_895_686,
     "cascade_rcnn_swin_tiny": 72_577_782,
+    "d_fine_s": 10_231_997,
     "ddq_r50": 48_340_228,
     "deformable_detr_r50": 41_087_906,
     "detectors_cascade_rcnn_r50": 123_675_775,
@@ -71,7 +72,7 @@ PARAMETERS = {
 }
 """Of each recipe's network with ten classes."""
 
-NEEDS = {"efficientdet": "effdet", "yolov5": "ultralytics"}
+NEEDS = {"d_fine": "transformers", "efficientdet": "effdet", "yolov5": "ultralytics"}
 """The optional libraries, by how the names of their recipes begin."""
 
 PUBLISHED = {
@@ -105,6 +106,7 @@ WEIGHTS = {
     "cascade_rcnn_swin_large": f"{SWIN}/swin_large_patch4_window12_384_22k.pth",
     "cascade_rcnn_swin_small": f"{SWIN}/swin_small_patch4_window7_224.pth",
     "cascade_rcnn_swin_tiny": f"{SWIN}/swin_tiny_patch4_window7_224.pth",
+    "d_fine_s": "https://huggingface.co/ustc-community/dfine-small-coco/",
     "ddq_r50": f"{ZOO3}/ddq/ddq-detr-4scale_r50_",
     "deformable_detr_r50": f"{ZOO3}/deformable_detr/deformable-detr-refine-twostage_r50_",
     "detectors_cascade_rcnn_r50": f"{ZOO}/detectors/",
