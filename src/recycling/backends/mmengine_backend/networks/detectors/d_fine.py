@@ -85,8 +85,8 @@ class DFine(BaseDetector):  # type: ignore[misc]
         """
         boxes, scores = self.boxes_and_scores(batch_inputs)
         found = [
-            self._instances(*of_image, sample.metainfo, rescale=rescale)
-            for *of_image, sample in zip(boxes, scores, batch_data_samples, strict=True)
+            self._instances(own, score, sample.metainfo, rescale=rescale)
+            for own, score, sample in zip(boxes, scores, batch_data_samples, strict=True)
         ]
         samples: list[Any] = self.add_pred_to_datasample(batch_data_samples, found)
         return samples
