@@ -45,6 +45,9 @@ def recipes_page() -> str:
 def _row(recipe: RecipeFacts) -> str:
     parameters = "" if recipe.parameters is None else f"{recipe.parameters / 1e6:.1f}"
     weights = "<br>".join(recipe.weights or ()) or "none"
+    if recipe.licence is not None:
+        weights += f" ({recipe.licence})"
     reports = ", ".join(recipe.reports or ()) or "none"
-    cells = (f"`{recipe.name}`", recipe.about, parameters, reports, weights)
+    about = recipe.about if recipe.score is None else f"{recipe.about} Published: {recipe.score}."
+    cells = (f"`{recipe.name}`", about, parameters, reports, weights)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 
+from recycling.backends.mmengine_backend import session
+
+if find_spec("transformers") is not None and find_spec("mmpretrain") is not None:
+    # Tests ask for the library by itself, too.
+    with session.without_multimodal():
+        import mmpretrain  # noqa: F401
+
 collect_ignore = ["poly_loss.py"]
 """It registers a loss where it is imported, so only the test of that does."""
 

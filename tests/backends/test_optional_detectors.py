@@ -1,4 +1,4 @@
-"""EfficientDet and YOLOv5: what their own libraries compute is what is trained and predicted."""
+"""EfficientDet, YOLOv5, D-FINE: what their own libraries compute is trained and predicted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,11 @@ def scene() -> tuple[Any, list[Any], list[Any]]:
 
 @pytest.mark.parametrize(
     ("recipe", "library", "extra"),
-    [("efficientdet_d0", "effdet", "efficientdet"), ("yolov5_s", "ultralytics", "yolov5")],
+    [
+        ("d_fine_s", "transformers", "transformers"),
+        ("efficientdet_d0", "effdet", "efficientdet"),
+        ("yolov5_s", "ultralytics", "yolov5"),
+    ],
 )
 def test_without_its_library_a_recipe_says_what_to_install(
     recipe: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
@@ -335,12 +339,91 @@ def test_the_same_pictures_give_the_same_boxes(
         assert torch.equal(one.pred_instances.bboxes, other.pred_instances.bboxes)
 
 
-# Both -------------------------------------------------------------------------------------------
+# D-FINE -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def d_fine() -> Any:
+    pytest.importorskip("transformers", reason="transformers is optional and not installed")
+    import torch
+
+    torch.manual_seed(4)
+    with session.library("mmdet"):
+        return network("d_fine_s")
+
+
+def test_the_losses_are_those_of_transformers(
+    d_fine: Any, scene: tuple[Any, list[Any], list[Any]]
+) -> None:
+    import torch
+
+    pictures, boxes, labels = scene
+    # Centre and size, as shares of the picture.
+    shares = [
+        torch.tensor([[52.0, 70, 64, 80], [160, 125, 120, 70]]) / 256,
+        torch.tensor([[25.0, 21, 40, 32]]) / 256,
+    ]
+    targets = [{"class_labels": own, "boxes": of} for own, of in zip(labels, shares, strict=True)]
+    d_fine.train()
+    torch.manual_seed(0)  # of the noise that it learns to take away
+    losses = d_fine.loss(pictures, samples(boxes, labels, (256, 256)))
+    torch.manual_seed(0)
+    expected = d_fine.network(pictures, labels=targets).loss
+    total, _ = d_fine.parse_losses(losses)
+    assert float(total) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_boxes_are_those_of_transformers(
+    d_fine: Any, scene: tuple[Any, list[Any], list[Any]]
+) -> None:
+    import torch
+    from transformers import RTDetrImageProcessor
+
+    pictures, boxes, labels = scene
+    with torch.no_grad():
+        found = d_fine.eval().predict(pictures, samples(boxes, labels, (256, 256)))
+        outputs = d_fine.network(pictures)
+    # The picture's file is twice as large as what the network sees.
+    expected = RTDetrImageProcessor().post_process_object_detection(
+        outputs, threshold=0.0, target_sizes=[(512, 512)] * 2
+    )
+    for sample, other in zip(found, expected, strict=True):
+        best = sample.pred_instances
+        order = other["scores"].argsort(descending=True)[:10]
+        assert torch.allclose(best.scores[:10], other["scores"][order])
+        assert torch.equal(best.labels[:10], other["labels"][order])
+        inside = other["boxes"][order].clamp(0, 512)
+        assert torch.allclose(best.bboxes[:10], inside, atol=1e-2)
+
+
+def test_a_picture_of_fewer_places_than_queries_is_seen_and_learnt_from(d_fine: Any) -> None:
+    import torch
+
+    small = samples([torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.long)], (64, 32))
+    losses = d_fine.train().loss(torch.rand(1, 3, 64, 32), small)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    with torch.no_grad():
+        boxes, _ = d_fine.eval().boxes_and_scores(torch.rand(1, 3, 64, 32))
+    assert boxes.shape[1] == 8 * 4 + 4 * 2 + 2 * 1
+
+
+def test_weights_as_transformers_names_them_go_into_all_layers(d_fine: Any) -> None:
+    import torch
+
+    theirs = {
+        name: torch.full_like(value, 0.5) for name, value in d_fine.network.state_dict().items()
+    }
+    d_fine.load_state_dict(theirs)
+    assert all((value == value.new_tensor(0.5)).all() for value in d_fine.state_dict().values())
+
+
+# All --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "library"), [("efficientdet_d0", "effdet"), ("yolov5_s", "ultralytics")]
+    ("recipe", "library"),
+    [("d_fine_s", "transformers"), ("efficientdet_d0", "effdet"), ("yolov5_s", "ultralytics")],
 )
 def test_a_box_is_learnt(recipe: str, library: str) -> None:
     pytest.importorskip(library, reason=f"{library} is optional and not installed")

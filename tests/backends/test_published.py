@@ -61,6 +61,19 @@ EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
         RESIZE,
         {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "keep_empty": False},
     ],
+    ("mmdet", "rtmdet_tiny"): [
+        SCALED,
+        {"type": "Sometimes", "p": 1.0, "transforms": [
+            {"type": "Mosaic", "img_scale": (64, 64), "pad_val": 114.0},
+            {"type": "RandomResize", "scale": (128, 128), "ratio_range": (0.5, 2.0),
+             "keep_ratio": True}]},
+        {"type": "RandomCrop", "crop_size": (64, 64), "allow_negative_crop": True},
+        {"type": "YOLOXHSVRandomAug"},
+        FLIP,
+        {"type": "Sometimes", "p": 0.5, "transforms": [
+            {"type": "MixUp", "img_scale": (64, 64), "ratio_range": (1.0, 1.0),
+             "pad_val": (114, 114, 114)}]},
+    ],
     ("mmdet", "faster_rcnn_r50"): [
         {"type": "RandomResize", "scale": (64, 64), "ratio_range": (0.8, 1.0), "keep_ratio": True},
         FLIP,
@@ -125,7 +138,7 @@ def test_a_recipe_may_name_another_config_or_list_what_it_was_published_with(
     model = model_of("mmdet", augmentation="published", image_size=320)
     base = {"published_size": 100, "published": [{"type": "RandomCrop", "crop_size": (50, 20)}]}
     assert read_published(model, own, base).steps == [
-        {"type": "RandomCrop", "crop_size": (160, 64)}
+        {"type": "RandomCrop", "crop_size": (160, 64), "allow_negative_crop": True}
     ]
 
 

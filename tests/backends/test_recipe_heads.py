@@ -56,6 +56,15 @@ def test_none_is_known_and_a_missing_line_is_not(tmp_path):
     assert (facts.reports, facts.weights, facts.parameters) == (None, None, None)
 
 
+def test_what_those_did_who_published_the_weights_is_known(tmp_path):
+    lines = "# Score: 44.5 box AP\n# Training: AdamW, 300 epochs\n# Licence: Apache-2.0\n"
+    facts = read_head(written(tmp_path, lines), "det", "mmdet")
+    assert facts.about == ""
+    assert (facts.score, facts.training, facts.licence) == (
+        "44.5 box AP", "AdamW, 300 epochs", "Apache-2.0",
+    )  # fmt: skip
+
+
 def test_libraries_that_a_recipe_needs_besides_are_known(tmp_path):
     text = "# A network. Needs effdet (Apache-2.0) and nothing else. Needs mmdet.\n"
     assert read_head(written(tmp_path, text), "det", "mmdet").needs == ("effdet", "mmdet")
@@ -126,6 +135,8 @@ def test_each_recipe_has_a_whole_head(recipe):
     assert recipe.weights is not None
     assert recipe.reports is not None
     assert set(recipe.reports) <= set("ABCDE")
+    published = (recipe.score, recipe.training, recipe.licence)
+    assert published == (None, None, None) or all(published)
 
 
 def test_recipes_are_listed_without_any_library():

@@ -39,6 +39,7 @@ CLASSES = [
 PARAMETERS = {
     "beit_base": 85_775_826,
     "convnext_tiny": 27_833_970,
+    "convnext_v2_tiny": 27_880_338,
     "densenet121": 6_972_306,
     "efficientnet_b0": 4_030_606,
     "efficientnet_b3": 10_723_898,

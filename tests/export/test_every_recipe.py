@@ -7,7 +7,11 @@ import pytest
 from backends.tiny_trainings import draw_pictures
 from export.untrained import EVERY, parity_of
 
-NEEDS = {"mmdet/efficientdet": "effdet", "mmdet/yolov5": "ultralytics"}
+NEEDS = {
+    "mmdet/d_fine": "transformers",
+    "mmdet/efficientdet": "effdet",
+    "mmdet/yolov5": "ultralytics",
+}
 """The optional libraries, by how the names of their recipes begin."""
 
 

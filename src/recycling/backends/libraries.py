@@ -11,6 +11,7 @@ _INSTALL = {
     "detectron2": "see https://detectron2.readthedocs.io/en/latest/tutorials/install.html",
     "effdet": 'pip install ".[efficientdet]"',
     "timm": 'pip install ".[timm]"',
+    "transformers": 'pip install ".[transformers]"',
     "ultralytics": 'pip install ".[yolov5]"',
 }
 

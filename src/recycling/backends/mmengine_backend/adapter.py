@@ -30,6 +30,10 @@ from recycling.backends.mmengine_backend.network import Network, load_network, r
 from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
+from recycling.backends.mmengine_backend.settings.semi_supervised import (
+    add_teacher,
+    check_unlabelled,
+)
 from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.checkpoint_folder import (
@@ -228,6 +232,7 @@ def _prepared(
 ) -> Job:
     """All that can be known before the first step."""
     config = resolve(model, recipe, training_set, work_dir)
+    check_unlabelled(config, model, training_set)
     start = check_weights(model, config.to_dict())
     versions = session.versions(model.backend)
     identity = identity_of(
@@ -272,6 +277,10 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
         runner.register_hook(hook)
     if model.mosaic_off_epochs:
         runner.register_hook(L1AtTheEnd(model.epochs - model.mosaic_off_epochs))
+    if "semi_supervised" in job.config:
+        from mmdet.engine.hooks import MeanTeacherHook
+
+        runner.register_hook(MeanTeacherHook(skip_buffer=False))
     if model.snapshots is not None:
         runner.register_hook(KeepSnapshots(snapshots))
     if best is not None:
@@ -341,11 +350,15 @@ def _build(job: Job) -> Any:
     official, config.load_from = config.load_from, None
     if state is not None:
         config.load_from, config.resume = str(state), True
+    # In the runner alone: the config is that of the checkpoint.
+    if "semi_supervised" in config:
+        add_teacher(config)
     try:
         with session.silence():
             runner = Runner.from_cfg(config)
-            _fit_to_data(network_of(runner), job)
-            # In the runner alone: its config is that of the checkpoint, and formatted once.
+            learner = getattr(network_of(runner), "student", network_of(runner))
+            _fit_to_data(learner, job)
+            # In the runner alone, too: its config is formatted once.
             loader = copy.deepcopy(config.train_dataloader)
             loader.dataset = {
                 "type": "SeededByEpoch",
@@ -363,9 +376,9 @@ def _build(job: Job) -> Any:
 
     def load_start() -> None:
         if state is None and start is not None:
-            load_pretrained(network_of(runner), start, job.name)
+            load_pretrained(learner, start, job.name)
         elif state is None and official is not None:
-            load_official(network_of(runner), find_official(official), job.name)
+            load_official(learner, find_official(official), job.name)
 
     def load_quietly() -> None:
         with session.silence():

@@ -14,7 +14,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.config_tree import mappings_in
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet, split_by_source
 from recycling.backends.mmengine_backend.pretrained import official_weights
 from recycling.backends.mmengine_backend.settings.anchors import set_anchors
 from recycling.backends.mmengine_backend.settings.augmentation import set_augmentation
@@ -30,6 +30,10 @@ from recycling.backends.mmengine_backend.settings.published import read_publishe
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
+from recycling.backends.mmengine_backend.settings.semi_supervised import (
+    set_semi_supervised,
+    take_detector,
+)
 from recycling.backends.mmengine_backend.settings.soft_labels import set_soft_labels
 from recycling.backends.shared.model import MAX_BOXES, Model
 from recycling.backends.shared.settings import Schedule
@@ -57,6 +61,10 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     from mmengine.config import Config
 
     base = _read(recipe)
+    around = take_detector(base)
+    every = data
+    if around is not None:
+        data = split_by_source(data).labelled
     if model.pretrained == "default" and not official_weights(base):
         raise BackendError(
             f"model {model.recipe!r}: pretrained is 'default', but the recipe names no official "
@@ -141,6 +149,8 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
     set_class_names(config, data)
+    if around is not None:
+        set_semi_supervised(config, model, around, every)
     return config
 
 
@@ -206,6 +216,12 @@ def _network(model: Model, base: dict[str, Any], n_classes: int) -> dict[str, An
 def _fit(node: dict[str, Any], n_classes: int) -> None:
     if "num_classes" in node:
         node["num_classes"] = n_classes
+    if "num_things_classes" in node:
+        # mmdet's Mask2Former also knows "stuff", which boxes and instances are not.
+        node.update(num_things_classes=n_classes, num_stuff_classes=0)
+        if "loss_cls" in node:
+            *_, of_no_object = node["loss_cls"]["class_weight"]
+            node["loss_cls"]["class_weight"] = [1.0] * n_classes + [of_no_object]
     if "topk" in node and isinstance(node["topk"], tuple) and max(node["topk"]) > n_classes:
         node["topk"] = (1,)
     # Without several processes there is nothing to synchronise.
@@ -225,6 +241,9 @@ def _from_scratch(node: dict[str, Any]) -> None:
         node["frozen_stages"] = -1
     if "norm_eval" in node:
         node["norm_eval"] = False
+        # DETR and its kin keep the official norms as they are.
+        if "requires_grad" in (node.get("norm_cfg") or {}):
+            node["norm_cfg"]["requires_grad"] = True
 
 
 def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import os
 import warnings
 from collections import Counter
@@ -19,7 +20,7 @@ from recycling.backends.shared.threads import threads_kept
 
 REGISTERING = tuple(
     f"recycling.backends.mmengine_backend.{name}"
-    for name in ("data.loading", "hooks.seeding", "data_parallel")
+    for name in ("data.loading", "data.unlabelled", "hooks.seeding", "data_parallel")
 )
 """Modules whose classes configs name by their short names."""
 
@@ -82,8 +83,25 @@ def versions(backend: str) -> dict[str, str]:
     }
 
 
+@contextmanager
+def without_multimodal() -> Iterator[None]:
+    """Let mmpretrain leave out its networks for texts, which stop at import beside transformers 5.
+
+    It looks whether transformers is installed, and does not look at the version.
+    """
+    distribution = importlib.metadata.distribution
+
+    def unless_transformers(name: str) -> Any:
+        if name == "transformers":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return distribution(name)
+
+    with replaced(importlib.metadata, "distribution", unless_transformers):
+        yield
+
+
 def _import(backend: str) -> None:
-    with silence():
+    with silence(), without_multimodal():
         importlib.import_module(f"{backend}.utils").register_all_modules(init_default_scope=False)
         for module in REGISTERING:
             importlib.import_module(module)

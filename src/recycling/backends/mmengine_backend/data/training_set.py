@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -112,6 +112,57 @@ def write_training_set(task: Task, data: TrainingData, folder: Path) -> Training
         # Parts without a sample make no epoch of no length.
         images_an_epoch=images_an_epoch or None,
     )
+
+
+@dataclass(frozen=True)
+class BySource:
+    """A training set in two.
+
+    Attributes:
+        labelled: Its samples that nobody's model has labelled.
+        unlabelled: The annotation file of the others.
+    """
+
+    labelled: TrainingSet
+    unlabelled: Path
+
+
+def split_by_source(data: TrainingSet) -> BySource:
+    """Part the samples that models have labelled from the others, each in a file beside.
+
+    Args:
+        data: A training set of boxes; without such samples there is nothing to part.
+
+    Raises:
+        BackendError: Models have labelled all samples.
+    """
+    files = BySource(data, data.file)
+    if not data.pseudo:
+        return files
+    content = json.loads(data.file.read_text())
+    samples = content["data_list"]
+    of_models = {n for first, end in data.pseudo for n in range(first, end)}
+    parts = {
+        "labelled": [each for n, each in enumerate(samples) if n not in of_models],
+        "unlabelled": [each for n, each in enumerate(samples) if n in of_models],
+    }
+    if not parts["labelled"]:
+        raise BackendError(
+            "nothing labelled to train on beside pseudo-labels; check the folds and the annotations"
+        )
+    for name, part in parts.items():
+        file = data.file.with_name(f"{name}.json")
+        file.write_text(json.dumps({**content, "data_list": part}))
+    instances = [each for sample in parts["labelled"] for each in sample["instances"]]
+    labelled = replace(
+        data,
+        file=data.file.with_name("labelled.json"),
+        n_samples=len(parts["labelled"]),
+        boxes_without_mask=sum("mask" not in each for each in instances),
+        ignore_regions=sum(each["ignore_flag"] for each in instances),
+        pseudo=(),
+    )
+    return BySource(labelled, data.file.with_name("unlabelled.json"))
 
 
 def _one_hot(index: int, n_classes: int) -> list[float]:

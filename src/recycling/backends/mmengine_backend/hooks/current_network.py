@@ -15,8 +15,9 @@ def network_of(runner: Any) -> torch.nn.Module:
 
 
 def current_network(runner: Any) -> torch.nn.Module:
-    """The network as it would be kept now: averaged where the training averages."""
+    """The network as it would be kept now: averaged where the training averages, or the teacher."""
+    network = network_of(runner)
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
-            return hook.ema_model.module  # type: ignore[no-any-return]
-    return network_of(runner)
+            network = hook.ema_model.module
+    return getattr(network, "teacher", network)

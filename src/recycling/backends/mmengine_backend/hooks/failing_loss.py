@@ -48,7 +48,10 @@ class StopAtFailingLoss(Hook):  # type: ignore[misc]
 
 def _images(data_batch: Any) -> Iterator[str]:
     """The file, and for a crop its box, of each sample of a batch."""
-    for sample in data_batch["data_samples"]:
+    samples = data_batch["data_samples"]
+    if isinstance(samples, dict):  # of a student, by branch
+        samples = [sample for branch in samples.values() for sample in branch]
+    for sample in samples:
         box = sample.metainfo.get("box")
         crop = "" if box is None else f" [{', '.join(f'{edge:g}' for edge in box)}]"
         yield f"{sample.metainfo.get('img_path', 'an image without a name')}{crop}"

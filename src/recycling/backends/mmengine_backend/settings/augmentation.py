@@ -88,7 +88,9 @@ def _published_steps(
             "learns from; list the augmentation"
         )
     return [
-        _sometimes(step, 1.0, model, off=True) if isinstance(step, list) else step
+        _sometimes(step, step[0].pop("prob", 1.0), model, off=True)
+        if isinstance(step, list)
+        else step
         for step in published.steps
     ]
 

@@ -32,6 +32,7 @@ STAGES = {
     "mmdet.SwinTransformer": _Stages(4),
     "mmseg.SwinTransformer": _Stages(4),
     "mmdet.CSPDarknet": _Stages(4),
+    "mmdet.CSPNeXt": _Stages(4),
     "recycling.EfficientDetFeatures": _Stages(7),
     # Their first number is the first convolution.
     "mmpretrain.EfficientNet": _Stages(6, shift=1),

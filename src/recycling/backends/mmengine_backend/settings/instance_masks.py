@@ -1,10 +1,11 @@
-"""The masks that some detectors learn from beside boxes, such as Hybrid Task Cascade."""
+"""The masks that some detectors learn from, such as Hybrid Task Cascade and Mask2Former."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
@@ -20,7 +21,7 @@ def set_instance_masks(config: Any, model: Model, data: TrainingSet) -> None:
     Raises:
         BackendError: A box of the training data has no mask.
     """
-    if not config.model.get("roi_head", {}).get("mask_head"):
+    if not any("loss_mask" in node for node in mappings_in(config.model)):
         return
     if data.boxes_without_mask:
         raise BackendError(

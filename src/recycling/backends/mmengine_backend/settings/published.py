@@ -20,7 +20,8 @@ from recycling.backends.shared.model import Model
 Config = dict[str, Any]
 
 _READING = {
-    "LoadAnnotations", "LoadImageFromFile", "PackDetInputs", "PackInputs", "PackSegInputs",
+    "LoadAnnotations", "LoadImageFromFile", "MultiBranch", "PackDetInputs", "PackInputs",
+    "PackSegInputs",
     # Batches are padded as every other model's are.
     "Pad",
 }  # fmt: skip
@@ -29,8 +30,13 @@ _AS_THEY_ARE = {
     "RandAugment", "RandomErasing", "RandomFlip", "YOLOXHSVRandomAug",
 }  # fmt: skip
 _RESIZING = {"RandomChoice", "RandomChoiceResize", "RandomResize", "Resize"}
+_OF_MOSAIC = {"RandomAffine", "RandomResize"}
+"""What is made for the size of a mosaic, where it follows one."""
 MIXES = {"Mosaic", "MixUp"}
 """Transforms of several images."""
+_CACHED = {"CachedMosaic": "Mosaic", "CachedMixUp": "MixUp"}
+"""Mixes with what a loader process has seen lately, and what any images take the place of here: a
+training that was stopped has seen nothing lately."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def read_published(model: Model, recipe: Path, base: Mapping[str, Any]) -> Publi
         )
     config = _of_library(str(name))
     dataset = _dataset(config["train_dataloader"]["dataset"])
-    steps = [dict(step) for step in dataset["pipeline"]]
+    steps = [_of_any_images(dict(step)) for step in dataset["pipeline"]]
     batch: Any = []
     if model.task == "cls":
         batch = (config["model"].get("train_cfg") or {}).get("augments") or []
@@ -113,6 +119,15 @@ def _dataset(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     return dataset
 
 
+def _of_any_images(step: Config) -> Config:
+    """A mix of images from a cache as one of any images."""
+    if step["type"] not in _CACHED:
+        return step
+    cache = ("max_cached_images", "random_pop")
+    kept = {key: value for key, value in step.items() if key not in cache}
+    return {**kept, "type": _CACHED[step["type"]]}
+
+
 def _size(config: Mapping[str, Any], steps: Sequence[Config]) -> float:
     """The side, in pixels, that stands for `image_size` in a config: what it is made for."""
     for step in steps:
@@ -140,8 +155,8 @@ def _published(
     for number, step in enumerate(scaled):
         if step["type"] in MIXES:
             grouped.append([step])
-        elif step["type"] == "RandomAffine" and number and scaled[number - 1]["type"] == "Mosaic":
-            # It cuts the image's size out of the mosaic, which is twice as large.
+        elif step["type"] in _OF_MOSAIC and number and scaled[number - 1]["type"] == "Mosaic":
+            # The mosaic is twice as large as the image.
             assert isinstance(grouped[-1], list)
             grouped[-1].append(step)
         else:
@@ -169,7 +184,8 @@ def _scaled(step: Config, model: Model, size: float) -> Config | None:
     if kind == "Resize":
         return {"type": kind, "scale": square, "keep_ratio": True}
     if kind == "RandomResize" and "ratio_range" in step:
-        return {**step, "scale": square}
+        side = round(by * min(step["scale"]))
+        return {**step, "scale": (side, side)}
     if kind == "RandomResize":
         shares = tuple(min(scale) / size for scale in step["scale"])
         return {"type": kind, "scale": square, "ratio_range": shares, "keep_ratio": True}
@@ -182,7 +198,9 @@ def _scaled(step: Config, model: Model, size: float) -> Config | None:
     if kind == "RandomCrop" and model.task == "seg":
         return {**step, "crop_size": square}
     if kind == "RandomCrop":
-        return {**step, "crop_size": tuple(round(by * side) for side in step["crop_size"])}
+        crop = tuple(round(by * side) for side in step["crop_size"])
+        # Images without objects are learnt from too.
+        return {**step, "crop_size": crop, "allow_negative_crop": True}
     if kind in ("EfficientNetRandomCrop", "RandomResizedCrop"):
         return {**step, "scale": model.image_size}
     raise BackendError(

@@ -1,0 +1,10 @@
+# RTMDet-l (Lyu et al., 2022; CSPNeXt), trained on COCO.
+# Score: 51.3 box AP on COCO at 640 pixels
+# Training: AdamW, learning rate 0.004 for batches of 256, weight decay 0.05; 300 epochs; 1,000 steps of warm-up, cosine in the second half down to 0.05 of the rate
+# Licence: Apache-2.0
+# Reports: none
+# Parameters: 52,261,834
+# Weights: download.openmmlab.com rtmdet_l_8xb32-300e_coco_20220719_112030-5a0be7c4.pth
+_base_ = "mmdet::rtmdet/rtmdet_l_8xb32-300e_coco.py"
+
+load_from = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet_l_8xb32-300e_coco/rtmdet_l_8xb32-300e_coco_20220719_112030-5a0be7c4.pth"
