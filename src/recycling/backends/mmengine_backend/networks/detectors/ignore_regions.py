@@ -36,6 +36,11 @@ BY_ASSIGNER = frozenset(
 )
 """Heads that leave out what an assigner gives to neither an object (1 and up) nor to 0."""
 
+BY_POINTS = frozenset(
+    {"BoxOnlyRTMDetInsHead", "RTMDetHead", "RTMDetInsSepBNHead", "RTMDetSepBNHead"}
+)
+"""The same, where what is assigned are places: rows of x, y and twice the stride."""
+
 ASSIGNERS = ("assigner", "initial_assigner", "alignment_assigner", "bbox_assigner")
 
 LEFT_OUT = -1
@@ -62,7 +67,7 @@ def leave_out_ignore_regions(network: Any, name: str) -> None:
             "does not, take a recipe with one of %s",
             name,
             " and ".join(cannot),
-            ", ".join(sorted({*BY_ASSIGNER, "FCOSHead", "YOLOXHead"})),
+            ", ".join(sorted({*BY_ASSIGNER, *BY_POINTS, "FCOSHead", "YOLOXHead"})),
         )
 
 
@@ -84,9 +89,10 @@ def _leave_out(head: Any) -> bool:
         head.loss_by_feat = _fcos_loss(head)
     elif type(head) is YOLOXHead and type(head.loss_obj).__name__ == "CrossEntropyLoss":
         head._get_targets_single = _yolox_targets(head._get_targets_single)
-    elif type(head).__name__ in BY_ASSIGNER:
+    elif (name := type(head).__name__) in BY_ASSIGNER | BY_POINTS:
+        inside = _places_in if name in BY_POINTS else boxes_in
         for assigner in {id(each): each for each in _assigners(head)}.values():
-            assigner.assign = _assigned(assigner.assign)
+            assigner.assign = _assigned(assigner.assign, inside)
     else:
         return False
     return True
@@ -101,7 +107,13 @@ def _assigners(head: Any) -> Iterator[Any]:
             yield assigner
 
 
-def _assigned(assign: Callable[..., Any]) -> Callable[..., Any]:
+def _places_in(priors: Tensor, regions: Tensor) -> Tensor:
+    return points_in(priors[:, :2], regions)
+
+
+def _assigned(
+    assign: Callable[..., Any], inside: Callable[[Tensor, Tensor], Tensor]
+) -> Callable[..., Any]:
     """An assigner's method whose unmatched anchors, or proposals, in a region are left out."""
     signature = inspect.signature(assign)
 
@@ -110,7 +122,7 @@ def _assigned(assign: Callable[..., Any]) -> Callable[..., Any]:
         result = assign(*positional, **named)
         regions = _regions(given.get("gt_instances_ignore"))
         if regions is not None:
-            left_out = (result.gt_inds == 0) & boxes_in(given["pred_instances"].priors, regions)
+            left_out = (result.gt_inds == 0) & inside(given["pred_instances"].priors, regions)
             result.gt_inds[left_out] = LEFT_OUT
         return result
 
