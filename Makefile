@@ -57,7 +57,7 @@ $(VENV)/.installed: $(VENV)/.mmcv pyproject.toml
 sample: install ## Generate the sample data below data/01_raw/sample
 	@$(BIN)/python -m recycling.sample $(SAMPLE)
 
-demo: sample ## Run the whole chain on the sample data, two models at a time (about 8 minutes on two cores)
+demo: sample ## Run the whole chain on the sample data, two models at a time (about 9 minutes on two cores)
 	@$(BIN)/kedro run --runner DaskRunner
 
 pseudo: sample ## What do pseudo-labels do: three tasks, three seeds, each student beside its twin (20 minutes)

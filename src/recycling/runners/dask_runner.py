@@ -77,11 +77,10 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
         settings = Cluster.read(cast(OmegaConfigLoader, self._context.config_loader))
         self._sent = _sent(self._context, self._names, pipeline, catalog, run_id, settings)
         self._settings = settings
-        self._after = _nodes_after(pipeline)
         super()._run(pipeline, catalog, hook_manager, run_id)
 
     def _get_executor(self, max_workers: int) -> Executor:
-        self._on_cluster = _OnCluster(max_workers, self._settings, self._sent, self._after)
+        self._on_cluster = _OnCluster(max_workers, self._settings, self._sent)
         return self._on_cluster
 
     def _run_node(
@@ -113,11 +112,9 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
 class _OnCluster(ThreadPoolExecutor):
     """Threads that each wait for a node on a cluster."""
 
-    def __init__(
-        self, threads: int, settings: Cluster, sent: SentRun, after: Mapping[str, int]
-    ) -> None:
+    def __init__(self, threads: int, settings: Cluster, sent: SentRun) -> None:
         super().__init__(max(threads, 1))
-        self._settings, self._sent, self._after = settings, sent, after
+        self._settings, self._sent = settings, sent
         self._over = Event()
 
     def __enter__(self) -> _OnCluster:
@@ -167,7 +164,6 @@ class _OnCluster(ThreadPoolExecutor):
         future = self._client.submit(
             run_on_worker, self._sent.plugin, node.name,
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
-            priority=self._after[node.name],
         )  # fmt: skip
         try:
             return cast(dict[str, Any] | None, future.result())
@@ -243,15 +239,6 @@ def _sent(
         logging=dict(LOGGING.data),
         is_alone=settings.address is None,
     )
-
-
-def _nodes_after(pipeline: Pipeline) -> dict[str, int]:
-    """How many nodes wait for each, over whatever others: what more wait for is run first."""
-    after: dict[Node, set[Node]] = {node: set() for node in pipeline.nodes}
-    for node in reversed(pipeline.nodes):
-        for needed in pipeline.node_dependencies[node]:
-            after[needed] |= {node} | after[node]
-    return {node.name: len(later) for node, later in after.items()}
 
 
 def _show(event: tuple[float, dict[str, Any]]) -> None:
