@@ -254,6 +254,7 @@ def small_cluster(folder: Path, project: Path, *names: str, **more: str) -> Iter
             "scheduler", "dask_scheduler", "--port", "0", "--host", "127.0.0.1",
             "--no-dashboard", "--scheduler-file", cluster.address, **more,
         )  # fmt: skip
+        wait_until(Path(cluster.address).exists)
         for name in names:
             cluster.add(name, **more)
         yield cluster
