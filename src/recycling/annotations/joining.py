@@ -14,7 +14,8 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
 
     Args:
         first: Keeps its ids and the order of its categories.
-        second: What is new in it gets new ids; its categories are found by name.
+        second: What is new in it gets new ids, each image in a group of its own; its categories
+            are found by name.
 
     Returns:
         The tables, images of the second after those of the first.

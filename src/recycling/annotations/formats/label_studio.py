@@ -163,34 +163,52 @@ def _tasks(path: str | Path) -> list[dict[str, Any]]:
         if isinstance(error, AnnotationError):
             raise
         raise AnnotationError(wrong) from error
-    if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and isinstance(task.get("data"), dict) and "annotations" in task
-        for task in tasks
-    ):
+    if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
         raise AnnotationError(wrong)
     return tasks
 
 
+def _is_task(task: Any) -> bool:
+    return (
+        isinstance(task, dict)
+        and isinstance(task.get("data"), dict)
+        and isinstance(task.get("annotations"), list)
+        and all(
+            isinstance(each, dict) and isinstance(each.get("result", []), list)
+            for each in task["annotations"]
+        )
+    )
+
+
 def _results(task: Mapping[str, Any]) -> list[Any] | None:
     """What was drawn on an image; None where nobody has labelled it."""
-    own = [each for each in task["annotations"] or () if not each.get("was_cancelled")]
+    own = [each for each in task["annotations"] if not each.get("was_cancelled")]
     best = [each for each in own if each.get("ground_truth")] or own
-    return list(best[-1].get("result") or ()) if best else None
+    return list(best[-1].get("result", [])) if best else None
 
 
 def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> str | None:
     """The image's path below the image folder; None where none of that name is there."""
     data = task["data"]
     shown = str(data.get("image", ""))
-    url = urlsplit(shown)
-    served = parse_qs(url.query).get("d", [""])[0]
-    plain = served or unquote(url.path)
+    try:
+        url = urlsplit(shown)
+        plain = parse_qs(url.query).get("d", [""])[0] or unquote(url.path)
+    except ValueError:  # an address of no host
+        plain = shown
     last = PurePosixPath(plain).name
     for name in (str(data.get("file_name", "")), plain, last, _UPLOADED.sub("", last)):
         below = PurePosixPath(folder, name.lstrip("/"))
-        if name and ".." not in below.parts and (images / below).is_file():
+        if name and ".." not in below.parts and _is_file(images / below):
             return str(below)
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name can be
+        return False
 
 
 def _annotations(
@@ -226,6 +244,8 @@ def _found(
         raise ValueError
     box = [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
     polygons = [] if is_box else [corners.ravel().tolist()]
+    if not isinstance(value[kind], list):
+        raise TypeError
     for label in value[kind]:
         yield FoundAnnotation(str(label), box, polygons)
 
