@@ -22,6 +22,7 @@ from kedro.io import DatasetError
 from PIL import Image
 
 from clone import kedro, models_of, project_with_images, set_models
+from forked import in_a_process
 from recycling import mirrors, placeholders
 from recycling.addresses import files_below, put_files, set_options, system_of
 from recycling.annotations import ImageCache, ImageFolder, check_images
@@ -205,18 +206,6 @@ def test_images_are_fetched_when_they_are_read_and_so_many_are_kept(tmp_path, bu
     # Loaders are processes that are forked.
     assert in_a_process(lambda: [read_image(folder / name) for name in names]) == 0
     assert kept_bytes(folder) < 5.5 * size
-
-
-def in_a_process(act: Any) -> int:
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)
-        try:
-            act()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_images_elsewhere_are_checked_as_those_that_are_here(tmp_path, bucket):

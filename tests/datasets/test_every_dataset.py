@@ -26,6 +26,7 @@ from kedro.io.core import get_filepath_str
 from matplotlib.figure import Figure
 from PIL import Image
 
+from forked import in_a_process
 from recycling import datasets
 from recycling.annotations import Annotations, to_coco, write_tables
 from recycling.backends import Checkpoint
@@ -401,16 +402,3 @@ def full_at(size: int) -> Callable[[], None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     return arm
-
-
-def in_a_process(act: Callable[[], Any]) -> int:
-    """Do something in a process of its own; how that ended, as `subprocess` says it."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)
-        try:
-            act()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
