@@ -394,6 +394,7 @@ def test_a_run_on_object_storage_makes_the_bytes_of_one_on_this_machine(
     assert f"Report: {bucket}/data/08_reporting/report.html" in run.stdout
     assert not (elsewhere / "data").exists()
     # Nothing is left to do, on another machine as well.
+    write_settings(elsewhere, "credentials", {"s3": options(port)})
     again = kedro(
         elsewhere, "run", "--pipelines", PIPELINES, "--only-missing-outputs",
         RECYCLING_CACHE=str(elsewhere.parent / "other cache"),
