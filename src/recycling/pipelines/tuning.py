@@ -6,7 +6,7 @@ import json
 import logging
 import multiprocessing
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -148,10 +148,6 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         if held_out.images.empty:
             raise ExperimentError(f"tuning.{plan.name}.fold: there is no fold {tuning.fold}")
         choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))
-        if model.early_stopping is None:  # it scores each epoch, and keeps the best
-            stop = {"patience": model.epochs}
-            told = model.model_dump(mode="json", exclude_unset=True)
-            model = Model.model_validate({**told, "early_stopping": stop})
         job = _Job(
             tuning, model, recipes, LabeledImages(training, images),
             LabeledImages(choosing, images), metric, runs.path / "tuning" / plan.name,
@@ -243,7 +239,7 @@ def _train(
     job: _Job, settings: dict[str, Any], number: int, report: Callable[[float], None]
 ) -> float:
     """Train with some settings; the score of the best epoch on the half that chooses."""
-    model = _model(job, settings)
+    model = model_of_trial(job.model, settings)
     best = -1.0
 
     def score(predictions: Predictions) -> float:
@@ -263,9 +259,14 @@ def _train(
     return best
 
 
-def _model(job: _Job, settings: dict[str, Any]) -> Model:
-    plain = job.model.model_dump(mode="json", exclude_unset=True)
-    return Model.model_validate(changed(plain, settings))
+def model_of_trial(base: Model, settings: Mapping[str, Any]) -> Model:
+    """A model with the settings of a trial; each epoch is scored, and the best one kept."""
+    told = changed(base.model_dump(mode="json", exclude_unset=True), settings)
+    model = Model.model_validate(told)
+    if model.early_stopping is not None:
+        return model
+    # All of its own epochs, which may be more than the base's.
+    return Model.model_validate({**told, "early_stopping": {"patience": model.epochs}})
 
 
 def _judged(
@@ -290,7 +291,7 @@ def _judged(
         "training each, which is no verdict"
     )
     told = changed(job.model.model_dump(mode="json", exclude_unset=True), settings)
-    entry = {key: value for key, value in told.items() if key not in ("early_stopping", "folds")}
+    entry = {key: value for key, value in told.items() if key != "folds"}
     return TuningResult(
         base=plan.base,
         metric=title,
