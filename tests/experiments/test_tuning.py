@@ -158,6 +158,11 @@ def test_what_matters_is_told_from_what_does_not(tmp_path):
     assert importance(open_study(tmp_path / "none/trials.journal", tuning())) == {}
 
 
+def test_nothing_matters_where_all_score_the_same(tmp_path):
+    search(tmp_path, tuning(trials=12, pruning=False), lambda settings, number, report: 0.0)
+    assert importance(open_study(tmp_path / "trials.journal", tuning())) == {}
+
+
 def test_groups_are_not_divided_between_those_who_choose_and_judge():
     images = pd.DataFrame({"image_id": range(100), "group": [f"g{i // 7}" for i in range(100)]})
     choosing, judging = halves(images, seed=3)

@@ -349,17 +349,16 @@ def importance(study: Study) -> dict[str, float]:
     Source: Hutter et al., An efficient approach for assessing hyperparameter importance (2014).
 
     Returns:
-        By setting; empty where fewer than ten trainings came to their end, which tell nothing.
+        By setting; empty where fewer than ten trainings came to their end, or all score the same,
+        which tells nothing.
     """
     import optuna
     from optuna.trial import TrialState
 
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < FEWEST_FOR_IMPORTANCE:
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(done) < FEWEST_FOR_IMPORTANCE or len({trial.value for trial in done}) == 1:
         return {}
-    try:
-        return dict(optuna.importance.get_param_importances(study))
-    except (ValueError, RuntimeError):  # all scores are the same
-        return {}
+    return dict(optuna.importance.get_param_importances(study))
 
 
 def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
