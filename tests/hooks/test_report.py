@@ -10,7 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
 from recycling.datasets import RunsDataset, TextDataset
-from recycling.experiments import Manifest, ManifestFolder
+from recycling.experiments import Manifest, ManifestFolder, NodeRun
 from recycling.hooks import ReportHooks
 from recycling.hooks.report import OWN_FAULT
 from recycling.reporting.pages import render_page
@@ -46,6 +46,16 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataCatalog:
 def test_the_report_is_made_of_the_pages_that_there_are(catalog):
     ReportHooks().after_pipeline_run(GRAPH, catalog)
     assert "2026-01-02 at 03:04 UTC" in catalog.load("report")
+
+
+def test_a_run_that_had_nothing_to_do_does_not_take_the_place_of_the_one_before(catalog, tmp_path):
+    for name, nodes in (("2026-01-03", (NodeRun("write_page", 1.0, (), 9.0),)), ("2026-01-04", ())):
+        later = ManifestFolder(tmp_path / f"runs/{name}T03.04.05.000Z")
+        later.path.mkdir()
+        started = f"{name}T03:04:05+00:00"
+        later.write(Manifest(later.path.name, {}, started, state="completed", nodes=nodes))
+    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    assert "2026-01-03 at 03:04 UTC" in catalog.load("report")
 
 
 def test_a_damaged_page_costs_the_report_and_is_one_line(catalog, tmp_path, caplog):

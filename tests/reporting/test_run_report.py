@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from recycling.diagnostics import CONTRIBUTIONS
+from recycling.evaluation import Metrics
 from recycling.experiments import Manifest, NodeRun
 from recycling.reporting.pages import as_part, render_image, render_page
 from recycling.reporting.report import run_report
@@ -129,9 +130,20 @@ def test_an_ensemble_that_is_the_best_by_another_name_does_not_come_second_to_it
 
 def test_what_the_ensemble_gets_wrong_is_said_by_class(results):
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
-    wrong = "detection: the final ensemble is worst at Battery (0.10), Glass (0.40), Metal (0.90)."
-    assert wrong in items
-    assert "detection: most often, of boxes: Battery is missed (90%)." in items
+    said = "Battery (0.10 on test), Glass (0.40 on test), Metal (0.90 on test)"
+    assert f"detection: the final ensemble is worst at {said}." in items
+    assert "detection: most often, of test boxes: Battery is missed (90%)." in items
+
+
+def test_what_is_wrong_on_few_held_out_images_is_said_beside_the_test_images(results):
+    explained = {"det": {"ensemble": FINAL, "members": {}, "out_of_fold": True}}
+    on_test = Metrics("mAP50", 0.6, {"Metal": 0.9, "Battery": 0.7, "Glass": 0.2}, {})
+    both = {**vars(results), "explanations": explained, "on_test": {"det": on_test}}
+    items = Page(run_report(RUN, Results(**both), {}, {}, {}, {})).items
+    said = "Glass (0.40 held out, 0.20 on test), Battery (0.10 held out, 0.70 on test)"
+    assert any(f"is worst at {said}" in item for item in items)
+    assert "detection: most often, of held-out boxes: Battery is missed (90%)." in items
+    assert any("more examples of Glass: " in item for item in items)
 
 
 def test_without_a_twin_a_gain_of_a_student_is_not_put_down_to_pseudo_labels(results):
@@ -156,7 +168,7 @@ def test_beside_a_twin_the_effect_of_pseudo_labels_is_said_as_it_was_measured(re
 def test_what_to_try_next_has_its_reason_from_the_numbers(results):
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
     more = "detection: more examples of Battery, of which there are 12: the final ensemble scores"
-    assert f"{more} 0.10 there." in items
+    assert f"{more} 0.10 on test." in items
     assert "detection: a larger image_size: small objects score 0.20, all 0.58." in items
     assert any("in place of fcos, which adds nothing" in item for item in items)
     assert "more workers, or a cache: det.yolox.fold0 waited for data in 45% of its time." in items

@@ -95,8 +95,9 @@ class _Outputs:
                 pages[heading] = page
                 if self._is_old(name):
                     old[heading] = command
-        runs = self._catalog.load(RUNS).all()
-        run = list(runs.values())[-1]
+        runs = list(self._catalog.load(RUNS).all().values())
+        # Where all was up to date, what is shown is of the run before.
+        run = next((each for each in reversed(runs) if each.nodes or each.failed), runs[-1])
         results, submissions = self._results(run.parameters), self._submissions()
         return run_report(run, results, pages, missing, old, submissions)
 
@@ -132,6 +133,7 @@ class _Outputs:
         return Results(
             summary=self.of_tasks("scores"),
             explanations=self.of_tasks(f"{FINAL}.explanation"),
+            on_test=self.of_tasks(f"{FINAL}.test_metrics"),
             contributions=self.of_tasks(f"{FINAL}.contributions"),
             class_gains=self.of_tasks(f"{FINAL}.class_gains"),
             confusions=self.of_tasks(f"{FINAL}.confusion"),

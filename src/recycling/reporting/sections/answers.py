@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from recycling.diagnostics import Disagreement
 from recycling.errors import listed
+from recycling.evaluation import Metrics
 from recycling.experiments import Effect
 from recycling.reporting.pages import render_heading, render_list
 from recycling.reporting.panels.confusion import confusion_sentences
@@ -28,7 +30,9 @@ class Results:
 
     Attributes:
         summary: The scores by task.
-        explanations: By task, those of the final ensemble: its metrics and its members'.
+        explanations: By task, those of the final ensemble: its metrics and its members', of
+            held-out images where there are any.
+        on_test: By task, the final ensemble's metrics on the test images.
         contributions: By task; schema `recycling.diagnostics.CONTRIBUTIONS`.
         class_gains: By task; schema `recycling.diagnostics.CLASS_GAINS`.
         confusions: By task; schema `recycling.diagnostics.DISAGREEMENT`, the truth first.
@@ -41,6 +45,7 @@ class Results:
 
     summary: Summary = field(default_factory=dict)
     explanations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    on_test: Mapping[str, Metrics] = field(default_factory=dict)
     contributions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     class_gains: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     confusions: Mapping[str, Disagreement] = field(default_factory=dict)
@@ -124,23 +129,25 @@ def best_for_small(results: Results, task: str) -> Iterator[str]:
 def what_is_wrong(results: Results, task: str) -> Iterator[str]:
     """The classes that the final ensemble is worst at, what it confuses, and where it loses.
 
-    >>> final = {"ensemble": {"per_class": {"Glass": 0.5, "Battery": 0.1}}}
-    >>> list(what_is_wrong(Results(explanations={"det": final}), "det"))
-    ['the final ensemble is worst at Battery (0.10), Glass (0.50)']
+    >>> final = {"out_of_fold": True, "ensemble": {"per_class": {"Glass": 0.5, "Battery": 0.1}}}
+    >>> on_test = Metrics("mAP50", 0.5, {"Glass": 0.2, "Battery": 0.7}, {})
+    >>> both = Results(explanations={"det": final}, on_test={"det": on_test})
+    >>> next(what_is_wrong(both, "det")).removeprefix("the final ensemble is ")
+    'worst at Glass (0.50 held out, 0.20 on test), Battery (0.10 held out, 0.70 on test)'
     """
-    per_class = _final(results, task).get("per_class", {})
-    if per_class:
-        worst = sorted(per_class.items(), key=lambda item: item[1])[:_HARD]
+    worst = _worst_first(results, task)[:_HARD]
+    if worst:
         yield "the final ensemble is worst at " + listed(
-            f"{name} ({score:.2f})" for name, score in worst
+            f"{name} ({_numbers(scores)})" for name, scores in worst
         )
+    images = _explained_on(results, task)
     if task in results.confusions:
-        yield from confusion_sentences(results.confusions[task], _OBJECTS[task])
+        yield from confusion_sentences(results.confusions[task], f"{images} {_OBJECTS[task]}")
     if task in results.class_gains:
         gains = results.class_gains[task]
         lost = gains[gains["over_best"] < -0.005].sort_values("over_best")
         if len(lost):
-            yield "it is below the best member in " + listed(
+            yield f"on {images} images it is below the best member in " + listed(
                 (f"{row['category']} ({row['over_best']:+.2f})" for row in lost.to_dict("records")),
                 _HARD,
             )
@@ -177,14 +184,13 @@ def what_next(results: Results, task: str) -> Iterator[str]:
 
     >>> final = {"ensemble": {"per_class": {"Glass": 0.5, "Battery": 0.1}}}
     >>> list(what_next(Results(explanations={"det": final}, counts={"Battery": 12}), "det"))
-    ['more examples of Battery, of which there are 12: the final ensemble scores 0.10 there']
+    ['more examples of Battery, of which there are 12: the final ensemble scores 0.10 on test']
     """
-    final = _final(results, task)
-    per_class, details = final.get("per_class", {}), final.get("details", {})
-    if per_class:
-        name, score = min(per_class.items(), key=lambda item: item[1])
+    final = results.explanations.get(task, {}).get("ensemble", {})
+    details = final.get("details", {})
+    for name, scores in _worst_first(results, task)[:1]:
         number = f", of which there are {results.counts[name]:,}" if name in results.counts else ""
-        yield f"more examples of {name}{number}: the final ensemble scores {score:.2f} there"
+        yield f"more examples of {name}{number}: the final ensemble scores {_numbers(scores)}"
     small, overall = details.get(f"{final.get('metric')}_small"), final.get("score")
     if small is not None and overall and small < _SMALL * overall:
         yield f"a larger image_size: small objects score {small:.2f}, all {overall:.2f}"
@@ -251,9 +257,29 @@ def _held_out(results: Results, task: str) -> Iterator[str]:
         )
 
 
-def _final(results: Results, task: str) -> Mapping[str, Any]:
-    final: Mapping[str, Any] = results.explanations.get(task, {}).get("ensemble", {})
-    return final
+def _explained_on(results: Results, task: str) -> str:
+    """The images that the explanation is of."""
+    return "held-out" if results.explanations.get(task, {}).get("out_of_fold") else "test"
+
+
+def _worst_first(results: Results, task: str) -> list[tuple[str, dict[str, float]]]:
+    """The final ensemble's scores of each class, held out and on test, as far as they are known.
+
+    A class counts by their mean: few objects of it may be held out, or be in the test images.
+    """
+    where = "held out" if _explained_on(results, task) == "held-out" else "on test"
+    found = {where: results.explanations.get(task, {}).get("ensemble", {}).get("per_class", {})}
+    if task in results.on_test:
+        found["on test"] = results.on_test[task].per_class
+    scores: dict[str, dict[str, float]] = {}
+    for where, per_class in found.items():
+        for name, score in per_class.items():
+            scores.setdefault(name, {})[where] = score
+    return sorted(scores.items(), key=lambda item: fmean(item[1].values()))
+
+
+def _numbers(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{score:.2f} {where}" for where, score in scores.items())
 
 
 _QUESTIONS = {
