@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -283,6 +283,7 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
 class Explainer(Protocol):
     """A library whose models can be asked where they looked."""
 

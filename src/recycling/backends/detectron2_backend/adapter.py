@@ -9,6 +9,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError, Checkpoint, Images, TrainingData
 from recycling.backends.detectron2_backend import session
+from recycling.backends.detectron2_backend.activation_maps import activation_map
 from recycling.backends.detectron2_backend.anchors import set_anchors
 from recycling.backends.detectron2_backend.checkpoint import CONFIG, Network, load_trained
 from recycling.backends.detectron2_backend.losses import class_weights
@@ -18,6 +19,7 @@ from recycling.backends.detectron2_backend.records import training_records
 from recycling.backends.detectron2_backend.resolve import resolve
 from recycling.backends.detectron2_backend.state import identity
 from recycling.backends.detectron2_backend.training import DetectorJob, fit
+from recycling.backends.shared.activation_maps import ActivationMap, Asked, Method
 from recycling.backends.shared.albumentations_list import check_albumentations
 from recycling.backends.shared.checkpoint_folder import sha256_of_data, with_settings
 from recycling.backends.shared.failing_step import enough_memory
@@ -104,6 +106,23 @@ class Detectron2Backend:
                 runs out.
         """
         return self.load(checkpoint).predict(images)
+
+    def explain(
+        self, checkpoint: Checkpoint, images: Images, asked: Asked, method: Method = "grad_cam"
+    ) -> ActivationMap:
+        """Where the network looked for one box.
+
+        Args:
+            checkpoint: The folder that `train` made.
+            images: One image.
+            asked: The box.
+            method: How it is found out.
+
+        Raises:
+            BackendError: As `predict`; or the network does not predict that.
+        """
+        with session.library(), enough_memory(checkpoint.folder):
+            return activation_map(load_trained(checkpoint), images, asked, method)
 
 
 @dataclass(frozen=True)

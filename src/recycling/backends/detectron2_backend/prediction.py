@@ -47,10 +47,7 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
 
     from recycling.backends.detectron2_backend.views import Views, fused
 
-    records = [
-        image_record(image, images.folder, image.image_id, _pixels(images, image.image_id))
-        for image in images.table.itertuples(index=False)
-    ]
+    records = records_of(images)
     if not records:
         return
     config = network.config
@@ -64,6 +61,18 @@ def _instances(network: Network, images: Images) -> Iterator[tuple[int, Any]]:
             # Each alone: as a batch they would be padded to one size.
             outputs = [network.module([view])[0]["instances"] for view in views]
             yield int(views[0]["image_id"]), fused(views, outputs, config)
+
+
+def records_of(images: Images) -> list[dict[str, Any]]:
+    """The images, as detectron2 names their fields.
+
+    Raises:
+        BackendError: A file is not there.
+    """
+    return [
+        image_record(image, images.folder, image.image_id, _pixels(images, image.image_id))
+        for image in images.table.itertuples(index=False)
+    ]
 
 
 def _pixels(images: Images, image_id: Any) -> NDArray[np.uint8] | None:
