@@ -150,8 +150,8 @@ def test_the_score_and_what_is_to_be_known_first_stand_on_top(whole):
 
 def test_what_is_confused_and_what_is_missed_is_said_in_words(whole):
     items = Page(report_page("Detection: final", whole)).items
-    assert "most often, of boxes: Metal is taken for Glass (60%)." in items
-    assert "most often, of boxes: Glass is missed (100%)." in items
+    assert "most often, of boxes: Metal is taken for Glass (3, 60%)." in items
+    assert "most often, of boxes: Glass is missed (1, 100%)." in items
 
 
 def test_nothing_is_loaded(whole):

@@ -130,9 +130,9 @@ def test_an_ensemble_that_is_the_best_by_another_name_does_not_come_second_to_it
 
 def test_what_the_ensemble_gets_wrong_is_said_by_class(results):
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
-    said = "Battery (0.10 on test), Glass (0.40 on test), Metal (0.90 on test)"
+    said = "Battery (0.10 on test; 9 test boxes), Glass (0.40 on test), Metal (0.90 on test)"
     assert f"detection: the final ensemble is worst at {said}." in items
-    assert "detection: most often, of test boxes: Battery is missed (90%)." in items
+    assert "detection: most often, of test boxes: Battery is missed (9, 90%)." in items
 
 
 def test_what_is_wrong_on_few_held_out_images_is_said_beside_the_test_images(results):
@@ -140,9 +140,12 @@ def test_what_is_wrong_on_few_held_out_images_is_said_beside_the_test_images(res
     on_test = Metrics("mAP50", 0.6, {"Metal": 0.9, "Battery": 0.7, "Glass": 0.2}, {})
     both = {**vars(results), "explanations": explained, "on_test": {"det": on_test}}
     items = Page(run_report(RUN, Results(**both), {}, {}, {}, {})).items
-    said = "Glass (0.40 held out, 0.20 on test), Battery (0.10 held out, 0.70 on test)"
+    said = (
+        "Glass (0.40 held out, 0.20 on test), "
+        "Battery (0.10 held out, 0.70 on test; 9 held-out boxes)"
+    )
     assert any(f"is worst at {said}" in item for item in items)
-    assert "detection: most often, of held-out boxes: Battery is missed (90%)." in items
+    assert "detection: most often, of held-out boxes: Battery is missed (9, 90%)." in items
     assert any("more examples of Glass: " in item for item in items)
 
 
@@ -157,10 +160,11 @@ def test_without_a_twin_a_gain_of_a_student_is_not_put_down_to_pseudo_labels(res
 
 
 def test_beside_a_twin_the_effect_of_pseudo_labels_is_said_as_it_was_measured(results):
-    effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 1}
+    effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 1, "images": 52}
     of_twins = Results(**{**vars(results), "effects": {"det": [effect]}})
     items = Page(run_report(RUN, of_twins, {}, {}, {}, {})).items
-    assert "detection: pseudo-labels, yolox: +0.02." in items
+    said = "detection: pseudo-labels, yolox: +0.02, on 52 held-out images; beside its twin"
+    assert any(item.startswith(said) for item in items)
     assert not any("only a twin" in item for item in items)
     assert any(item.startswith("detection: more seeds") for item in items)
 

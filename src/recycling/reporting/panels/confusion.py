@@ -37,8 +37,11 @@ def confusion_sentences(confusion: Disagreement, objects: str) -> Iterator[str]:
     wrong = confusion[confusion["first"] != confusion["second"]]
     outside = wrong["first"].isin(OUTSIDE), wrong["second"].isin(OUTSIDE)
     for rows, template in (
-        (wrong[~outside[0] & ~outside[1]], "{first} is taken for {second} ({share:.0%})"),
-        (wrong[~outside[0] & outside[1]], "{first} is missed ({share:.0%})"),
+        (
+            wrong[~outside[0] & ~outside[1]],
+            "{first} is taken for {second} ({count:,}, {share:.0%})",
+        ),
+        (wrong[~outside[0] & outside[1]], "{first} is missed ({count:,}, {share:.0%})"),
         (wrong[outside[0] & ~outside[1]], "{second} is seen where nothing is ({count:,})"),
     ):
         most = rows.sort_values("count", ascending=False, kind="stable").to_dict("records")

@@ -14,6 +14,7 @@ from recycling.diagnostics import Disagreement
 from recycling.errors import listed
 from recycling.evaluation import Metrics
 from recycling.experiments import Effect
+from recycling.reporting.confusions import OUTSIDE
 from recycling.reporting.pages import render_heading, render_list
 from recycling.reporting.panels.confusion import confusion_sentences
 from recycling.reporting.scores import TITLES, Scored, Summary, ranked
@@ -136,11 +137,12 @@ def what_is_wrong(results: Results, task: str) -> Iterator[str]:
     'worst at Glass (0.50 held out, 0.20 on test), Battery (0.10 held out, 0.70 on test)'
     """
     worst = _worst_first(results, task)[:_HARD]
-    if worst:
-        yield "the final ensemble is worst at " + listed(
-            f"{name} ({_numbers(scores)})" for name, scores in worst
-        )
     images = _explained_on(results, task)
+    if worst:
+        counts = _explained_objects(results, task)
+        yield "the final ensemble is worst at " + listed(
+            f"{name} ({_numbers(scores)}{counts.get(name, '')})" for name, scores in worst
+        )
     if task in results.confusions:
         yield from confusion_sentences(results.confusions[task], f"{images} {_OBJECTS[task]}")
     if task in results.class_gains:
@@ -157,13 +159,17 @@ def did_pseudo_labels_help(results: Results, task: str) -> Iterator[str]:
     """What students gain beside twins, or what can be said without.
 
     >>> scores = {"metric": "mAP50", "members": {}, "ensemble": 0.6}
-    >>> effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 3}
+    >>> effect = {"sentence": "pseudo-labels, yolox: +0.02.", "seeds": 3, "images": 52}
     >>> results = Results(summary={"det": scores}, effects={"det": [effect]})
-    >>> list(did_pseudo_labels_help(results, "det"))
-    ['pseudo-labels, yolox: +0.02']
+    >>> next(did_pseudo_labels_help(results, "det")).partition("; ")[0]
+    'pseudo-labels, yolox: +0.02, on 52 held-out images'
     """
     effects = results.effects.get(task, ())
-    yield from (effect["sentence"].rstrip(".") for effect in effects)
+    for effect in effects:
+        yield (
+            f"{effect['sentence'].rstrip('.')}, on {effect['images']} held-out images; beside its "
+            "twin, which learns from labels alone and is in no ensemble"
+        )
     if effects:
         return
     members = results.summary[task]["members"]
@@ -260,6 +266,16 @@ def _held_out(results: Results, task: str) -> Iterator[str]:
 def _explained_on(results: Results, task: str) -> str:
     """The images that the explanation is of."""
     return "held-out" if results.explanations.get(task, {}).get("out_of_fold") else "test"
+
+
+def _explained_objects(results: Results, task: str) -> dict[str, str]:
+    """How many objects of each class the explanation is of, in words; pixels are no objects."""
+    if task == "seg" or task not in results.confusions:
+        return {}
+    table = results.confusions[task]
+    counts = table[~table["first"].isin(OUTSIDE)].groupby("first")["count"].sum()
+    said = f"{_explained_on(results, task)} {_OBJECTS[task]}"
+    return {str(name): f"; {count:,} {said}" for name, count in counts.items()}
 
 
 def _worst_first(results: Results, task: str) -> list[tuple[str, dict[str, float]]]:
