@@ -174,7 +174,10 @@ def test_what_to_try_next_has_its_reason_from_the_numbers(results):
     more = "detection: more examples of Battery, of which there are 12: the final ensemble scores"
     assert f"{more} 0.10 on test." in items
     assert "detection: a larger image_size: small objects score 0.20, all 0.58." in items
-    assert any("in place of fcos, which adds nothing" in item for item in items)
+    assert any(
+        "in place of fcos: without it the final ensemble is as good on test" in item
+        for item in items
+    )
     assert "more workers, or a cache: det.yolox.fold0 waited for data in 45% of its time." in items
 
 

@@ -205,8 +205,8 @@ def what_next(results: Results, task: str) -> Iterator[str]:
         idle = table[table["contribution"] <= 0]
         if len(idle) and len(table) > 1:
             yield (
-                f"another kind of model in place of {listed(idle['member'])}, which adds nothing "
-                "to the final ensemble that could not be chance"
+                f"another kind of model in place of {listed(idle['member'])}: without it the final "
+                f"ensemble is as good on {_explained_on(results, task)} images, or better"
             )
     for effect in results.effects.get(task, ()):
         if effect["seeds"] == 1:
