@@ -102,7 +102,9 @@ def test_what_failed_and_what_was_skipped_for_it_stands_on_top(results):
 
 
 def test_who_is_best_is_said_with_whether_chance_may_have_it_the_other_way_round(results):
-    first = "detection: best is the ensemble final, mAP50 0.6000 (0.500 to 0.700)"
+    first = (
+        "detection: best on the test images is the ensemble final, mAP50 0.6000 (0.500 to 0.700)"
+    )
     items = Page(run_report(RUN, results, {}, {}, {}, {})).items
     assert f"{first}; the best model is yolox_pseudo.fold0, 0.5500." in items
     intervals = {"final": (0.5, 0.7), "yolox_pseudo.fold0": (0.45, 0.6)}

@@ -80,8 +80,8 @@ def best_of_all(results: Results, task: str) -> Iterator[str]:
     """Whether an ensemble or a model is best, and whether the other may be as good.
 
     >>> scores = {"metric": "mAP50", "members": {"yolox.fold0": 0.5}, "ensemble": 0.6}
-    >>> list(best_of_all(Results(summary={"det": scores}), "det"))
-    ['best is the ensemble final, mAP50 0.6000; the best model is yolox.fold0, 0.5000']
+    >>> next(best_of_all(Results(summary={"det": scores}), "det")).partition("; ")[0]
+    'best on the test images is the ensemble final, mAP50 0.6000'
     """
     scores = results.summary[task]
     rows = [row for row in ranked(scores) if row.score is not None]
@@ -90,7 +90,8 @@ def best_of_all(results: Results, task: str) -> Iterator[str]:
         return
     best = rows[0]
     other = next((row for row in rows if (row.kind == "member") != (best.kind == "member")), None)
-    said = f"best is the {_kind(best)} {_called(best)}, {scores['metric']} {_scored(best)}"
+    name = f"{_kind(best)} {_called(best)}"
+    said = f"best on the test images is the {name}, {scores['metric']} {_scored(best)}"
     if other is not None:
         said += f"; the best {_kind(other)} is {_called(other)}, {_scored(other)}"
         if _overlap(best, other):
