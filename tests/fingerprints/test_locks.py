@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import re
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kedro.framework.hooks import hook_impl
 
 from recycling.fingerprints import Locks
 
@@ -101,3 +103,28 @@ def test_outputs_are_unlocked_when_a_node_fails_and_when_it_has_saved(project):
     with pytest.raises(ValueError, match="no such image"):
         project.run()
     assert free()
+
+
+def test_what_a_run_has_made_is_locked_until_it_has_kept_it(project):
+    """Or another one, which was waiting, could replace it before."""
+
+    locked, free = set(), set()
+
+    class Looks:
+        """The last of the hooks that are told of an output."""
+
+        @hook_impl(trylast=True)
+        def after_dataset_saved(self, dataset_name: str) -> None:
+            if dataset_name.endswith(".part"):
+                return  # in memory
+            with (project.made / f"{dataset_name}.lock").open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    locked.add(dataset_name)
+                else:
+                    free.add(dataset_name)
+
+    project.run(only_missing=False, manifests=True, more_hooks=Looks())
+    assert not free
+    assert locked >= {"fused", "submission", "cls.a.fold0.checkpoint"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -106,13 +106,21 @@ class UpToDateHooks:
         """The content of what a node took and made on this worker."""
         return None if self._run is None else {"content": self._run.contents(node)}
 
-    @hook_impl
+    @hook_impl(wrapper=True)
     def after_node_returned(
         self, node: Node, notes: Mapping[str, Any], error: Exception | None
-    ) -> None:
-        """Let others have what a worker has made; one that was stopped has noted nothing."""
-        if self._run is not None:
+    ) -> Generator[None, Any, Any]:
+        """Let others have what a worker has made, when all hooks have seen it.
+
+        One that was stopped has noted nothing.
+        """
+        if self._run is None:
+            return (yield)
+        try:
             self._run.returned(node, notes.get("content"), error)
+            return (yield)
+        finally:
+            self._run.unlock(node)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -132,11 +140,20 @@ class UpToDateHooks:
         if self._run is not None and not node.outputs:
             self._run.end(node)
 
-    @hook_impl
-    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Write the record of an output."""
-        if self._run is not None:
-            self._run.saved(dataset_name, node)
+    @hook_impl(wrapper=True)
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> Generator[None, Any, Any]:
+        """Write the record of an output; after the last one, let others have them.
+
+        Not before all hooks have seen it: the run keeps what it has made, and another run that was
+        waiting would replace that.
+        """
+        if self._run is None:
+            return (yield)
+        is_last = self._run.saved(dataset_name, node)
+        found = yield
+        if is_last:
+            self._run.unlock(node)
+        return found
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
@@ -217,7 +234,6 @@ class _Run:
         self, node: Node, contents: Mapping[str, str | None] | None, error: Exception | None
     ) -> None:
         """Another process has run a node, or has failed to."""
-        self._at_work.pop(node.name).locks.release()
         if error is not None and not isinstance(error, ClusterError):
             self.records.fail(node.name, error)
         elif contents is not None:
@@ -228,8 +244,8 @@ class _Run:
             for name, content in contents.items():
                 self._check_unmixed(name, content)
 
-    def saved(self, name: str, node: Node) -> None:
-        """Write the record of an output; after the last one, let others have them."""
+    def saved(self, name: str, node: Node) -> bool:
+        """Write the record of an output; whether it is the last one of its node."""
         work, dataset = self._at_work[node.name], self.graph.stored(name)
         if dataset is not None:
             vars(dataset).pop("_exists", None)
@@ -240,19 +256,25 @@ class _Run:
             self._content[name] = record.content
         work.saved.add(name)
         # A generator saves each of its outputs many times, till the run ends for all we know.
-        if work.saved.issuperset(node.outputs) and not isgeneratorfunction(node.func):
-            self.end(node)
+        is_last = work.saved.issuperset(node.outputs) and not isgeneratorfunction(node.func)
+        if is_last:
+            self.records.succeed(node.name)
+        return is_last
 
     def end(self, node: Node) -> None:
-        """A node has done its work."""
+        """A node that makes nothing has done its work."""
         self.records.succeed(node.name)
-        self._at_work.pop(node.name).locks.release()
+        self.unlock(node)
+
+    def unlock(self, node: Node) -> None:
+        """Let others have what a node takes and makes."""
+        if (work := self._at_work.pop(node.name, None)) is not None:
+            work.locks.release()
 
     def fail(self, node: Node, error: BaseException) -> None:
         """A node has raised."""
         self.records.fail(node.name, error)
-        if (work := self._at_work.pop(node.name, None)) is not None:
-            work.locks.release()
+        self.unlock(node)
 
     def stop(self, error: BaseException | None = None) -> None:
         """The run has ended; what is still at work has failed if it ended with an error."""
