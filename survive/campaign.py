@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from survive.events import WORKER, Event, Stop, read_events
+from survive.events import STOPPED, WORKER, Event, Stop, read_events
 from survive.outcome import faults, outputs, overlaps
 from survive.processes import HangsError, Run, start
 from survive.writers import faults_of_writers
@@ -81,6 +81,8 @@ def try_point(
     except HangsError as error:
         return [*found, str(error)]
     lives = [read_events(log) for log in logs if log.exists()]
+    if all(event.kind != STOPPED for event in lives[0]):
+        found.append("the run ended before it could be stopped")
     all_events = [event for own in lives for event in own]
     found += faults(project, reference.outputs, reference.events, all_events)
     found += overlaps(lives)

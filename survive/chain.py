@@ -25,7 +25,8 @@ NAMED = 90_000
 FIRST = {"cls": "resnet18", "det": "yolox", "seg": "fcn"}
 """Each with its student; detectron2's detector is with them where it is installed."""
 
-TURNED = {"factor": 1, "transforms": [{"HorizontalFlip": {"p": 0.5}}], "workers": 1}
+TURNED = {"factor": 4, "transforms": [{"HorizontalFlip": {"p": 0.5}}], "workers": 2}
+"""Each process makes 64 copies at a time: of fewer, one would make all."""
 
 
 def demo(project: Path) -> Path:
@@ -38,8 +39,8 @@ def demo(project: Path) -> Path:
 def cut_chain(project: Path) -> Path:
     """A project whose run has every kind of node, and takes little time for each.
 
-    One model a task with its student, of two epochs each; one learns from augmented copies, and one
-    has loader processes. A search of three trials.
+    One model a task with its student, of two epochs each, with a loader process; one learns from
+    augmented copies. A search of three trials.
     """
     _clone(project)
     sample = project / "data/01_raw/sample"
@@ -50,24 +51,25 @@ def cut_chain(project: Path) -> Path:
     described = yaml.safe_load(path.read_text())
     models: dict[str, dict[str, Any]] = {}
     for name in (*FIRST.values(), "faster_rcnn", *(f"{first}_pseudo" for first in FIRST.values())):
-        models[name] = {**described["models"][name], "epochs": 2, "batch_size": 8, "image_size": 64}
+        own = {"epochs": 2, "batch_size": 8, "image_size": 64, "workers": 1}
+        models[name] = {**described["models"][name], **own}
         models[name].pop("control", None)
-    models["resnet18"] |= {"data": "turned"}
-    models["yolox"] |= {"workers": 2, "score_threshold": 0.0}
+    models["resnet18"] |= {"data": "turned", "batch_size": 32}
+    models["yolox"] |= {"score_threshold": 0.0}
     models["yolox_pseudo"] |= {"score_threshold": 0.0}
     ensembles = {**described["ensembles"], "final": {"members": "all", "search": {"trials": 3}}}
     del ensembles["searched"]
     path.write_text(yaml.safe_dump({**described, "models": models, "ensembles": ensembles}))
     # Of two epochs nothing can be promised.
     rounds = {"pseudo": {"promise": None, "score": 0.0, "mask_area": 1, "truth": "pool.truth"}}
-    own = {
+    parameters = {
         "pseudo_labeling": rounds,
         "augmented_sets": {"turned": TURNED},
         "tracking": {"to": "none"},
     }
     local = project / "conf/local/parameters_of_survive.yml"
     local.parent.mkdir(exist_ok=True)
-    local.write_text(yaml.safe_dump(own))
+    local.write_text(yaml.safe_dump(parameters))
     return project
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -23,7 +24,10 @@ WRITES = ("begun", "written", "flushed", "named", "kept")
 """The steps of a write: a hidden name is there, its content is there, is on the disk, has its
 place, and that is on the disk too."""
 
-NODE, DONE, WORKER = "node", "done", "worker"
+NODE, DONE, WORKER, STOPPED = "node", "done", "worker", "stopped"
+
+OF_RUN = re.compile(r"(?<=/runs/)20[^/]+")
+"""The name of a run, another each time."""
 
 TWICE_SECONDS = 0.05
 """Between a first and a second Ctrl-C."""
@@ -34,8 +38,8 @@ class Event:
     """One thing that has happened.
 
     Attributes:
-        kind: A step of a write, or that a node has begun or is done.
-        name: The path, from the project; or the node.
+        kind: A step of a write, or that a node has begun or is done; or that it was stopped.
+        name: The path, from the project, with a * for the name of the run; or the node.
         seconds: On the clock that all processes of the machine share.
     """
 
@@ -86,14 +90,15 @@ def watch(project: Path, log: Path, stop: Stop | None) -> None:
         if os.getpid() != owner:  # a process that was forked
             return
         if isinstance(name, Path):
-            name = str(name.relative_to(project) if name.is_relative_to(project) else name)
+            path = name.relative_to(project) if name.is_relative_to(project) else name
+            name = OF_RUN.sub("*", str(path))
         with lock, log.open("a") as lines:
             lines.write(json.dumps(asdict(Event(kind, name, time.monotonic()))) + "\n")
         if stop is None or has_stopped or name != stop.name:
             return
         if kind == (NODE if stop.kind == WORKER else stop.kind):
             has_stopped = True
-            _stop(stop)
+            _stop(stop, lambda: note(STOPPED, stop.name))
 
     _wrap_writes(note)
     _wrap_nodes(note)
@@ -142,29 +147,42 @@ def _wrap_nodes(note: Callable[[str, str], None]) -> None:
     from kedro.pipeline.node import Node
     from kedro.runner.task import Task
 
-    run, execute = Node.run, Task.execute
+    from recycling.fingerprints import Records
+
+    run, execute, succeed = Node.run, Task.execute, Records.succeed
+    done = set[str]()
 
     def noted_run(node: Any, inputs: Any = None) -> Any:
         note(NODE, node.name)  # what it takes is loaded, and locked
         return run(node, inputs)
 
+    def noted_succeed(records: Any, name: str) -> None:
+        succeed(records, name)
+        done.add(name)
+        note(DONE, name)  # what it has made is locked still
+
     def noted_execute(task: Any) -> Any:
-        done = execute(task)
-        note(DONE, task.node.name)
-        return done
+        returned = execute(task)
+        if task.node.name not in done:  # a generator keeps what it makes locked till the run ends
+            note(DONE, task.node.name)
+        return returned
 
-    Node.run, Task.execute = noted_run, noted_execute
+    Node.run, Task.execute, Records.succeed = noted_run, noted_execute, noted_succeed
 
 
-def _stop(stop: Stop) -> None:
+def _stop(stop: Stop, note: Callable[[], None]) -> None:
     def send() -> None:
         time.sleep(stop.later)
         if stop.kind == WORKER:
-            _end_a_worker(stop)
+            _end_a_worker(stop, note)
             return
+        note()
         for number, each in enumerate(stop.signals):
             time.sleep(TWICE_SECONDS if number else 0)
-            os.kill(os.getpid(), each)
+            if each == signal.SIGINT:  # a terminal sends it to all that it has in the foreground
+                os.killpg(os.getpgrp(), each)
+            else:
+                os.kill(os.getpid(), each)
 
     if stop.later or stop.kind == WORKER or len(stop.signals) > 1:
         threading.Thread(target=send, daemon=True).start()
@@ -172,12 +190,13 @@ def _stop(stop: Stop) -> None:
         send()
 
 
-def _end_a_worker(stop: Stop) -> None:
+def _end_a_worker(stop: Stop, note: Callable[[], None]) -> None:
     """End a process that this one has started, once there is one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        started = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        if started:
+        threads = Path("/proc/self/task").glob("*/children")
+        if started := [child for thread in threads for child in thread.read_text().split()]:
+            note()
             os.kill(int(random.choice(started)), stop.signals[0])
             return
         time.sleep(0.01)

@@ -24,8 +24,8 @@ SHARES = {"write": 0.5, "node": 0.35, "random": 0.1, "worker": 0.05}
 SEARCHES = "data/06_models/runs/searches"
 """Their journals grow line by line, and are no writes of files."""
 
-WITH_WORKERS = (".train", "augmented")
-"""What the names of nodes hold that start processes."""
+RECORDS, BEGUN = "data/.made", "data/.made/begun/"
+"""Of all outputs, and of the nodes that are at work; each is a file of its name."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +74,42 @@ def draw(events: Sequence[Event], n_points: int, seed: int) -> list[Stop]:
 
 @dataclass(frozen=True)
 class _Step:
-    """A node in a run: how long it took, the steps of its writes, and what it made."""
+    """A node in a run: what happened from its first record to that of the next, what it made."""
 
     node: str
-    seconds: float
-    writes: tuple[tuple[str, str], ...]
+    events: tuple[Event, ...]
     made: tuple[str, ...]
+
+    @property
+    def work(self) -> tuple[Event, ...]:
+        """What happened from when its function was called."""
+        names = [(event.kind, event.name) for event in self.events]
+        return self.events[names.index((NODE, self.node)) :]
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether it starts processes."""
+        return self.node.endswith(".train") or self.node.endswith("make_augmented_set")
 
 
 def _steps(events: Sequence[Event]) -> list[_Step]:
-    """The nodes of a run, in their order; what ends it is in none."""
-    steps, writes, began = [], list[tuple[str, str]](), 0.0
+    """The nodes of a run, in their order; what begins it is in the first, what ends it in the last.
+
+    After a node is done, its run keeps what it made.
+    """
+    steps: list[list[Event]] = [[]]
     for event in events:
-        if event.kind in WRITES and "/runs/20" not in event.name:
-            # The name of a run is another each time: what is in its folder cannot be waited for.
-            writes.append((event.kind, event.name))
-        elif event.kind == NODE:
-            began = event.seconds
-        elif event.kind == DONE:
-            made = tuple(sorted({_made_by(name) for _, name in writes}))
-            if any("search" in name for name in made):
-                made += (SEARCHES,)
-            steps.append(_Step(event.name, event.seconds - began, tuple(writes), made))
-            writes = []
-    return steps
+        begins = event.kind == WRITES[0] and event.name.startswith(BEGUN)
+        if begins and any(each.kind == DONE for each in steps[-1]):
+            steps.append([])
+        steps[-1].append(event)
+    return [_step(own) for own in steps]
+
+
+def _step(events: Sequence[Event]) -> _Step:
+    (node,) = {event.name for event in events if event.kind == DONE}
+    made = tuple(sorted({_made_by(event.name) for event in events if event.kind in WRITES}))
+    return _Step(node, tuple(events), (*made, SEARCHES) if "search" in node else made)
 
 
 def _made_by(name: str) -> str:
@@ -110,13 +122,23 @@ def _made_by(name: str) -> str:
     return f"{folder}/{hidden[1:]}" if rest else name
 
 
+def _kind_of_file(name: str) -> str:
+    """Files of one name are of one kind; so are all records, and all that a run keeps."""
+    _, of_run, rest = name.partition("/runs/*/")
+    if of_run:
+        return of_run + rest.split("/")[0]
+    path = Path(name)
+    return str(path.parent) if name.startswith(RECORDS) else path.name
+
+
 def _writes(steps: Sequence[_Step], n: int, draw: random.Random) -> list[Point]:
-    """Each step of a write to each kind of file: files of one name are of one kind."""
+    """Each step of a write to each kind of file."""
     kinds: dict[tuple[str, str], list[Point]] = {}
     for step in steps:
-        for kind, name in step.writes:
-            point = Point(kind, name, lacks=step.made)
-            kinds.setdefault((kind, Path(name).name), []).append(point)
+        for event in step.events:
+            if event.kind in WRITES:
+                point = Point(event.kind, event.name, lacks=step.made)
+                kinds.setdefault((event.kind, _kind_of_file(event.name)), []).append(point)
     files = sorted({file for _, file in kinds})
     draw.shuffle(files)
     ordered = [
@@ -132,21 +154,26 @@ def _nodes(steps: Sequence[_Step], n: int, draw: random.Random) -> list[Point]:
     """At some moment in the work of a node: those first that go on where they were stopped."""
     ordered = sorted(steps, key=lambda step: step.node)
     draw.shuffle(ordered)
-    ordered.sort(key=lambda step: not any(word in step.node for word in (*WITH_WORKERS, "search")))
-    return [
-        Point(NODE, step.node, draw.uniform(0.1, 0.95) * step.seconds, step.made)
-        for step in islice(cycle(ordered), n)
-    ]
+    ordered.sort(key=lambda step: not (step.has_workers or "search" in step.node))
+    return [_moment(step.work, draw, step.made) for step in islice(cycle(ordered), n)]
 
 
 def _moments(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]:
     """At some moment of the run."""
-    first, last = events[0], events[-1]
-    length = last.seconds - first.seconds
-    return [Point(first.kind, first.name, draw.uniform(0, length)) for _ in range(n)]
+    return [_moment(events, draw, None) for _ in range(n)]
+
+
+def _moment(events: Sequence[Event], draw: random.Random, lacks: tuple[str, ...] | None) -> Point:
+    """Some seconds after what happened last before: a run is not always as fast as another."""
+    first: dict[tuple[str, str], float] = {}
+    for event in events:
+        first.setdefault((event.kind, event.name), event.seconds)
+    moment = draw.uniform(events[0].seconds, events[-1].seconds)
+    (kind, name), seconds = [each for each in first.items() if each[1] <= moment][-1]
+    return Point(kind, name, moment - seconds, lacks)
 
 
 def _workers(steps: Sequence[_Step], n: int) -> list[Point]:
     """A process that a node has started is ended."""
-    own = [step for step in steps if any(word in step.node for word in WITH_WORKERS)]
+    own = [step for step in steps if step.has_workers]
     return [Point(WORKER, step.node, lacks=step.made) for step in islice(cycle(own), n)]

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from recycling.backends import backend_for
@@ -103,8 +104,9 @@ def import_all() -> None:
     """Import what nodes import when they run, once for all runs."""
     for module in IMPORTED:
         import_module(module)
-    for name in ("mmpretrain", "mmdet", "mmseg"):
-        backend_for(name)
+    for name in ("mmpretrain", "mmdet", "mmseg", "detectron2"):
+        if find_spec(name) is not None:
+            backend_for(name)
     import_module("torch").set_num_threads(1)
 
 

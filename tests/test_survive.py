@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from survive.events import DONE, NODE, WORKER, WRITES, Event, Stop, watch
+from survive.events import DONE, NODE, STOPPED, WORKER, WRITES, Event, Stop, read_events, watch
 from survive.mechanisms import MECHANISMS
 from survive.outcome import faults, overlaps
 from survive.points import draw
@@ -27,11 +27,13 @@ def events() -> list[Event]:
     """Of a run of two trainings and a search, each with a file of its own kind."""
     found, clock = [], 0.0
     for node in ("det.yolox.fold0.train", "seg.fcn.fold0.train", "cls.searched.search"):
+        found.append(Event("begun", f"data/.made/begun/{node}", clock))
         found.append(Event(NODE, node, clock))
         for step in WRITES:
             clock += 1
             found.append(Event(step, f"data/{node}/{node[:3]}.parquet", clock))
         found.append(Event(DONE, node, clock))
+        found.append(Event("begun", "data/08_reporting/runs/*/manifest.json", clock))
     return found
 
 
@@ -50,7 +52,7 @@ def test_points_are_at_every_step_of_a_write_with_every_signal():
     assert {stop.kind for stop in stops} >= {*WRITES, NODE, WORKER}
     assert len({stop.signals for stop in stops}) == 4
     kinds = Counter((stop.kind, stop.name) for stop in stops if stop.kind in WRITES)
-    assert len(kinds) == 15  # five steps of three kinds of files
+    assert len(kinds) == 15 + 2  # five steps of three kinds of files; of records and manifests one
     assert draw(events(), 40, seed=0) == stops
     assert draw(events(), 40, seed=1) != stops
 
@@ -86,6 +88,20 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return made(project)
 
 
+def stopped(project: Project, stop: Stop) -> int:
+    """How a run ends that is stopped."""
+    if (child := os.fork()) == 0:
+        try:
+            os.setsid()  # Ctrl-C goes to the whole group
+            watch(project.folder, project.folder / "events", stop)
+            project.run(runner=KeepGoingRunner(), manifests=True)
+        except RunStoppedError:
+            os._exit(INTERRUPTED)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 @pytest.mark.parametrize(
     ("step", "number"),
     [*((step, signal.SIGKILL) for step in WRITES),
@@ -93,16 +109,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 )  # fmt: skip
 def test_a_small_run_stopped_in_a_write_ends_as_one_that_was_not(tmp_path, alone, step, number):
     project = Project(tmp_path / "stopped")
-    if (child := os.fork()) == 0:
-        try:
-            stop = Stop(step, "data/fused.json", (number,))
-            watch(project.folder, tmp_path / "events", stop)
-            project.run(runner=KeepGoingRunner(), manifests=True)
-        except RunStoppedError:
-            os._exit(INTERRUPTED)
-        finally:
-            os._exit(1)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    ended = stopped(project, Stop(step, "data/fused.json", (number,)))
     assert ended == (INTERRUPTED if number == signal.SIGINT else -number)
     assert not (project.folder / "data/submission.csv").exists()
     ran = project.run(runner=KeepGoingRunner(), manifests=True)
@@ -110,6 +117,18 @@ def test_a_small_run_stopped_in_a_write_ends_as_one_that_was_not(tmp_path, alone
     assert ran == (["submit"] if number == signal.SIGINT else ["fuse", "submit"])
     assert made(project) == alone
     assert not [path for path in project.folder.rglob(".*") if path.suffix == ".unfinished"]
+
+
+@pytest.mark.parametrize("step", WRITES)
+def test_what_a_run_that_was_killed_in_its_manifest_leaves_is_removed(tmp_path, alone, step):
+    """Its folder is written to by no other run."""
+    project = Project(tmp_path / "stopped")
+    stop = Stop(step, "data/08_reporting/runs/*/manifest.json", (signal.SIGKILL,))
+    assert stopped(project, stop) == -signal.SIGKILL
+    project.run(runner=KeepGoingRunner(), manifests=True)
+    assert made(project) == alone
+    assert not [path for path in project.folder.rglob(".*") if path.suffix == ".unfinished"]
+    assert [event.kind for event in read_events(project.folder / "events")][-1] == STOPPED
 
 
 def made(project: Project) -> dict[str, bytes]:
