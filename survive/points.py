@@ -27,6 +27,9 @@ SEARCHES = "data/06_models/runs/searches"
 RECORDS, BEGUN = "data/.made", "data/.made/begun/"
 """Of all outputs, and of the nodes that are at work; each is a file of its name."""
 
+OF_RUNS = "/runs/*/"
+"""In the path of what a run keeps of itself."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -52,7 +55,7 @@ def draw(events: Sequence[Event], n_points: int, seed: int) -> list[Stop]:
     """
     draw = random.Random(seed)
     counts = {kind: max(1, round(share * n_points)) for kind, share in SHARES.items()}
-    steps = _steps(events)
+    steps = [step for step in _steps(events) if step.is_stored]
     points = [
         *_writes(steps, counts["write"], draw),
         *_nodes(steps, counts["node"], draw),
@@ -85,6 +88,11 @@ class _Step:
         """What happened from when its function was called."""
         names = [(event.kind, event.name) for event in self.events]
         return self.events[names.index((NODE, self.node)) :]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it made more than records; else nothing of it can be missing."""
+        return any(not name.startswith(RECORDS) and OF_RUNS not in name for name in self.made)
 
     @property
     def has_workers(self) -> bool:
@@ -124,7 +132,7 @@ def _made_by(name: str) -> str:
 
 def _kind_of_file(name: str) -> str:
     """Files of one name are of one kind; so are all records, and all that a run keeps."""
-    _, of_run, rest = name.partition("/runs/*/")
+    _, of_run, rest = name.partition(OF_RUNS)
     if of_run:
         return of_run + rest.split("/")[0]
     path = Path(name)

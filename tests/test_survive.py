@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def events() -> list[Event]:
-    """Of a run of two trainings and a search, each with a file of its own kind."""
+    """Of two trainings and a search, each with a file of its own kind, and a node that has none."""
     found, clock = [], 0.0
-    for node in ("det.yolox.fold0.train", "seg.fcn.fold0.train", "cls.searched.search"):
+    for node in ("det.yolox.fold0.train", "seg.fcn.fold0.train", "cls.searched.search", "draw"):
         found.append(Event("begun", f"data/.made/begun/{node}", clock))
         found.append(Event(NODE, node, clock))
-        for step in WRITES:
+        for step in WRITES if node != "draw" else ():
             clock += 1
             found.append(Event(step, f"data/{node}/{node[:3]}.parquet", clock))
         found.append(Event(DONE, node, clock))
@@ -53,6 +53,7 @@ def test_points_are_at_every_step_of_a_write_with_every_signal():
     assert len({stop.signals for stop in stops}) == 4
     kinds = Counter((stop.kind, stop.name) for stop in stops if stop.kind in WRITES)
     assert len(kinds) == 15 + 2  # five steps of three kinds of files; of records and manifests one
+    assert not any("draw" in stop.name for stop in stops)  # nothing of it can be missing
     assert draw(events(), 40, seed=0) == stops
     assert draw(events(), 40, seed=1) != stops
 
