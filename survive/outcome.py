@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from survive.events import DONE, NODE, Event
+from survive.events import DONE, NODE, WRITES, Event
 
 LAYERS = ("02_intermediate", "03_primary", "05_model_input", "07_model_output")
 COMPARED = {".parquet", ".json", ".csv", ".png", ".npz", ".pth"}
@@ -61,14 +61,19 @@ def faults(
 
 
 def overlaps(runs: Iterable[Iterable[Event]]) -> list[str]:
-    """The nodes that two runs ran at the same time, though both write what it makes."""
+    """The nodes that two runs ran at the same time, though both write what it makes.
+
+    Those that make values in memory alone are not locked.
+    """
     spans: dict[str, list[tuple[float, float]]] = {}
     for events in runs:
         began: dict[str, float] = {}
+        writes = False
         for event in events:
+            writes |= event.kind in WRITES
             if event.kind == NODE:
-                began[event.name] = event.seconds
-            elif event.kind == DONE and event.name in began:
+                began[event.name], writes = event.seconds, False
+            elif event.kind == DONE and event.name in began and writes:
                 spans.setdefault(event.name, []).append((began[event.name], event.seconds))
     return [
         f"{name}: two runs ran it at the same time"

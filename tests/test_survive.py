@@ -74,11 +74,13 @@ def test_an_epoch_that_is_trained_again_and_leftovers_and_cut_off_files_are_foun
 
 
 def test_two_runs_that_write_an_output_at_the_same_time_are_found():
-    one = [Event(NODE, "a", 0.0), Event(DONE, "a", 2.0)]
-    assert overlaps([one, [Event(NODE, "a", 2.5), Event(DONE, "a", 3.0)]]) == []
-    assert overlaps([one, [Event(NODE, "a", 1.5), Event(DONE, "a", 3.0)]]) == [
-        "a: two runs ran it at the same time"
-    ]
+    def run(begins: float, ends: float) -> list[Event]:
+        return [Event(NODE, "a", begins), Event("begun", "a.csv", ends), Event(DONE, "a", ends)]
+
+    assert overlaps([run(0.0, 2.0), run(2.5, 3.0)]) == []
+    assert overlaps([run(0.0, 2.0), run(1.5, 3.0)]) == ["a: two runs ran it at the same time"]
+    in_memory = [Event(NODE, "a", 1.5), Event(DONE, "a", 3.0)]
+    assert overlaps([run(0.0, 2.0), in_memory]) == []
 
 
 @pytest.fixture(scope="module")
