@@ -159,11 +159,21 @@ def _writes(steps: Sequence[_Step], n: int, draw: random.Random) -> list[Point]:
 
 
 def _nodes(steps: Sequence[_Step], n: int, draw: random.Random) -> list[Point]:
-    """At some moment in the work of a node: those first that go on where they were stopped."""
+    """At some moment in the work of a node: those first that go on where they were stopped.
+
+    Every other training at the first moment from which it could: a state has just been kept.
+    """
     ordered = sorted(steps, key=lambda step: step.node)
     draw.shuffle(ordered)
     ordered.sort(key=lambda step: not (step.has_workers or "search" in step.node))
-    return [_moment(step.work, draw, step.made) for step in islice(cycle(ordered), n)]
+    points = []
+    for number, step in enumerate(islice(cycle(ordered), n)):
+        states = [event.name for event in step.work if event.name.endswith("/state.pth")]
+        if states and number % 2 == 0:
+            points.append(Point(WRITES[-1], states[0], lacks=step.made))
+        else:
+            points.append(_moment(step.work, draw, step.made))
+    return points
 
 
 def _moments(events: Sequence[Event], n: int, draw: random.Random) -> list[Point]:
