@@ -26,7 +26,7 @@ BENCHMARKS = (
     "cluster",
 )
 
-LONG = ("worlds", "samples")
+LONG = ("worlds", "samples", "scale")
 """Those that take hours, which `all` leaves out."""
 
 

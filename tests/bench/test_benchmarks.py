@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import coco
+from bench import coco, scale
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,15 @@ def test_benchmark_ends_with_a_table_of_ratios(name, said):
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
     assert "ratio" in done.stdout
+
+
+@pytest.mark.slow  # a process a step, each of which compiles or imports
+def test_steps_at_scale_end_with_a_table_of_seconds_and_peaks(capsys):
+    costs = scale.run(quick=True)
+    assert all(cost.seconds > 0 for cost in costs)
+    shown = capsys.readouterr().out
+    assert "peak MB" in shown
+    assert all(step in shown for step in scale.STEPS)
 
 
 def test_an_unknown_benchmark_is_refused_with_the_known_ones():
