@@ -7,6 +7,7 @@ from recycling.hooks import (
     ConsoleHooks,
     ManifestHooks,
     MirrorHooks,
+    PartsHooks,
     PlanHooks,
     PreflightHooks,
     ReportHooks,
@@ -22,6 +23,7 @@ warnings.filterwarnings("ignore", message=r"(?s)\s*register_new_resolver")
 warnings.filterwarnings("ignore", message="The 'preview_fn' feature is experimental")
 
 HOOKS = (
+    PartsHooks(),
     MirrorHooks(),
     ConsoleHooks(),
     TrackingHooks(),
@@ -34,7 +36,7 @@ HOOKS = (
 )
 """Run last to first: read the plan, fall back to the shipped sample, check, find what is stale,
 keep a manifest, write the report, track the run, show the outcome, send what was written where
-`data` is elsewhere."""
+`data` is elsewhere, hand out large tables by parts."""
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
 

@@ -47,7 +47,7 @@ from recycling.annotations.masks import (
     to_label_map,
 )
 from recycling.annotations.overlaps import visible_area
-from recycling.annotations.parquet import read_tables, write_tables
+from recycling.annotations.parquet import StoredAnnotations, read_tables, write_tables
 
 __all__ = [
     "ANNOTATIONS",
@@ -69,6 +69,7 @@ __all__ = [
     "ImageFolder",
     "LabeledImages",
     "RuleReport",
+    "StoredAnnotations",
     "annotation_area",
     "annotation_mask",
     "change_lines",

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from recycling.annotations.core import SCHEMAS, AnnotationError, Annotations
+from recycling.annotations.core import (
+    ANNOTATIONS,
+    BOX,
+    CATEGORIES,
+    IMAGES,
+    SCHEMAS,
+    AnnotationError,
+    Annotations,
+)
 from recycling.errors import visible
 from recycling.files import new_folder
+from recycling.stored_tables import Ids, StoredTable
 from recycling.tables import TableError
+
+_JUDGED = ("image_id", "category_id", *BOX, "area", "iscrowd", "source")
 
 _LEAVES_FOLDER = r"^[/\\]|^[A-Za-z]:[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)"
 """Of a file name that is no path below a folder."""
@@ -74,6 +88,61 @@ def read_tables(folder: str | Path) -> Annotations:
     except ValueError as error:
         raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
     return Annotations(**tables, extra=extra)
+
+
+@dataclass(frozen=True)
+class StoredAnnotations:
+    """What `write_tables` wrote, read some images at a time.
+
+    Attributes:
+        folder: The folder.
+
+    Example:
+        >>> folder = getfixture("tmp_path") / "annotations"
+        >>> images = pd.DataFrame({"image_id": [8, 3], "file_name": "", "width": 1, "height": 1})
+        >>> tables = images.assign(group="", extra=None), ANNOTATIONS.empty(), CATEGORIES.empty()
+        >>> write_tables(Annotations(*tables), folder)
+        >>> parts = StoredAnnotations(folder).parts(np.array([5]))
+        >>> [part.images["image_id"].tolist() for part in parts]
+        [[3], [8]]
+    """
+
+    folder: Path
+
+    @property
+    def images(self) -> StoredTable:
+        """The images."""
+        return StoredTable(self.folder / "images.parquet", IMAGES)
+
+    @property
+    def objects(self) -> StoredTable:
+        """Of the annotations what they are judged by: place, category, area, and who made them."""
+        return StoredTable(self.folder / "annotations.parquet", ANNOTATIONS, _JUDGED)
+
+    @property
+    def categories(self) -> pd.DataFrame:
+        """The categories, whole."""
+        path = self.folder / "categories.parquet"
+        return CATEGORIES.conform(pd.read_parquet(path), where=str(path))
+
+    def whole(self) -> Annotations:
+        """All of them, as `read_tables` reads them."""
+        return read_tables(self.folder)
+
+    def parts(self, bounds: Ids) -> Iterator[Annotations]:
+        """What is on the images below the first bound, from there below the second, and so on.
+
+        Args:
+            bounds: (parts - 1,) ids of images, ascending.
+
+        Yields:
+            Of the images their ids, in ascending order, and `objects`.
+        """
+        image_ids = np.sort(self.images.sample(1))
+        own = np.split(image_ids, np.searchsorted(image_ids, bounds))
+        categories = self.categories
+        for ids, objects in zip(own, self.objects.parts(bounds), strict=True):
+            yield Annotations(pd.DataFrame({"image_id": ids}), objects, categories)
 
 
 def _check_names(names: pd.Series, path: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recycling.datasets.core import PathDataset
 from recycling.files import new_file, write_bytes, write_text
+from recycling.stored_tables import TableParts
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,10 @@ class CsvDataset(PathDataset[pd.DataFrame]):
         return pd.read_csv(path)
 
     def write(self, data: pd.DataFrame, path: Path) -> None:  # noqa: D102
+        parts = data if isinstance(data, TableParts) else [data]
         with new_file(path) as unfinished:
-            data.to_csv(unfinished, index=False)
+            for number, part in enumerate(parts):
+                part.to_csv(unfinished, index=False, mode="a", header=number == 0)
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first rows, for Kedro-Viz."""

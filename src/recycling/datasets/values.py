@@ -6,7 +6,7 @@ import json
 import shutil
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import pandas as pd
 from kedro.io import DatasetError
@@ -17,22 +17,28 @@ import recycling.diagnostics
 import recycling.ensembling
 import recycling.pseudo_labels
 import recycling.splitting  # noqa: F401
-from recycling.annotations import Annotations, read_tables, write_tables
+from recycling.annotations import Annotations, StoredAnnotations, read_tables, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets.core import PathDataset, PathOptions
 from recycling.evaluation import Metrics
-from recycling.files import new_file, new_folder, write_json
-from recycling.predictions import LabelMaps, ProbabilityMaps
+from recycling.files import new_folder, write_json
+from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps
+from recycling.stored_tables import GIVEN_PARTS, StoredTable, TableParts, write_table
 from recycling.tables import TABLES
 
 
 class AnnotationsDataset(PathDataset[Annotations]):
-    """Annotations as a folder of Parquet tables."""
+    """Annotations as a folder of Parquet tables.
+
+    A node that is `by_parts` is given `StoredAnnotations`.
+    """
 
     is_folder = True
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
-        return read_tables(path)
+        return (
+            cast(Annotations, StoredAnnotations(path)) if GIVEN_PARTS.get() else read_tables(path)
+        )
 
     def write(self, data: Annotations, path: Path) -> None:  # noqa: D102
         write_tables(data, path)
@@ -40,6 +46,8 @@ class AnnotationsDataset(PathDataset[Annotations]):
 
 class TableDataset(PathDataset[pd.DataFrame]):
     """A table with a schema, as Parquet; its form is checked on reading and on writing.
+
+    A node that is `by_parts` is given detections as a `StoredTable`.
 
     Example::
 
@@ -77,12 +85,13 @@ class TableDataset(PathDataset[pd.DataFrame]):
         self.value_type = TABLES[table].type
 
     def read(self, path: Path) -> pd.DataFrame:  # noqa: D102
+        if GIVEN_PARTS.get() and self.schema is DETECTIONS:
+            return cast(pd.DataFrame, StoredTable(path, self.schema))
         return self.schema.conform(pd.read_parquet(path), where=self.url or str(path))
 
     def write(self, data: pd.DataFrame, path: Path) -> None:  # noqa: D102
-        frame = self.schema.conform(data, where=str(self.url or path))
-        with new_file(path) as unfinished:
-            frame.to_parquet(unfinished, index=False)
+        parts = data if isinstance(data, TableParts) else [data]
+        write_table(path, self.schema, parts, where=str(self.url or path))
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first rows, for Kedro-Viz, which knows what to draw by the name of the type."""

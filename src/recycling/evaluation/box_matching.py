@@ -81,13 +81,29 @@ def match(
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
             that the truth does not know.
     """
+    if truth.annotations["iscrowd"].all():
+        raise nothing_to_find(len(truth.images))
+    return match_part(truth, detections, iou_thresholds=iou_thresholds, area_ranges=area_ranges)
+
+
+def nothing_to_find(n_images: int) -> EvaluationError:
+    """The fault that no object is on any image."""
+    return EvaluationError(
+        f"truth: no object on any of the {n_images} images, so there is nothing to "
+        "find; evaluate on labelled images"
+    )
+
+
+def match_part(
+    truth: Annotations,
+    detections: Detections,
+    *,
+    iou_thresholds: Sequence[float],
+    area_ranges: Sequence[tuple[float, float]],
+) -> Matching:
+    """As `match` does, on images that may be without objects, as some of all images may be."""
     objects = truth.annotations
     is_crowd = objects["iscrowd"].to_numpy(dtype=bool)
-    if is_crowd.all():
-        raise EvaluationError(
-            f"truth: no object on any of the {len(truth.images)} images, so there is nothing to "
-            "find; evaluate on labelled images"
-        )
     table = DETECTIONS.conform(detections, where="detections")
     image, category = _rows(truth, table)
     for column, known in (("image_id", image), ("category_id", category)):
@@ -129,37 +145,13 @@ def match(
         category=category[row],
         score=score[row],
         outcome=outcome,
-        found=np.where(found >= 0, object_row[found], -1).astype(np.int32) if len(row) else found,
+        found=np.append(object_row, -1)[found].astype(np.int32),  # -1 is the last
         object_image=object_image,
         object_category=object_category,
         n_objects=np.array(
             [np.bincount(object_category[own], minlength=len(truth.categories)) for own in counts]
         ),
     )
-
-
-def average_precision(matching: Matching) -> NDArray[np.float64]:
-    """COCO's average precision: the mean of the interpolated precision at 101 recalls.
-
-    Returns:
-        (thresholds, ranges, categories), NaN where there is nothing to find.
-    """
-    from recycling.evaluation.box_kernels import average_precisions
-
-    order, offsets = by_category(matching.category, matching.score, matching.n_objects.shape[1])
-    n_thresholds, n_ranges, _ = matching.outcome.shape
-    result = np.empty((n_thresholds, n_ranges, len(offsets) - 1))
-
-    def of_category(category: int) -> None:
-        one = slice(category, category + 1)
-        own = order[offsets[category] : offsets[category + 1]]
-        bounds = np.array([0, len(own)])
-        n_objects = matching.n_objects[:, one]
-        average_precisions(own, bounds, matching.outcome, n_objects, RECALLS, result[:, :, one])
-
-    with ThreadPoolExecutor(n_threads()) as threads:
-        list(threads.map(of_category, range(len(offsets) - 1)))
-    return result
 
 
 def by_category(

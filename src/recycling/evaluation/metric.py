@@ -37,11 +37,14 @@ class Metric:
         image_scores: Gives, for the truth, the members' predictions by name and the settings, what
             the scores of each member are made of, image by image. None where `evaluate` has to be
             called anew for each draw of images.
+        takes_parts: Whether `evaluate` also takes truth and predictions that are on disk, and reads
+            some images at a time: `StoredAnnotations` and a `StoredTable`.
     """
 
     evaluate: Callable[..., Metrics]
     title: str
     image_scores: Scorer | None = None
+    takes_parts: bool = False
 
 
 CLASS_METRICS: Registry[Metric] = Registry("metric of classes", Metric)

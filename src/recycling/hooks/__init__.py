@@ -3,6 +3,7 @@
 from recycling.hooks.console import ConsoleHooks
 from recycling.hooks.elsewhere import MirrorHooks
 from recycling.hooks.manifests import ManifestHooks
+from recycling.hooks.parts import PartsHooks
 from recycling.hooks.plan import PlanHooks
 from recycling.hooks.preflight import PreflightError, PreflightHooks
 from recycling.hooks.report import ReportHooks
@@ -15,6 +16,7 @@ __all__ = [
     "ManifestHooks",
     "MirrorHooks",
     "MixedRunsError",
+    "PartsHooks",
     "PlanHooks",
     "PreflightError",
     "PreflightHooks",

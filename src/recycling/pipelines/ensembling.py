@@ -32,6 +32,7 @@ from recycling.reporting import (
     TaskScores,
     ensembles_page,
 )
+from recycling.stored_tables import by_parts
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -109,9 +110,11 @@ def submitter(task: Task) -> Callable[..., pd.DataFrame]:
         predictions: Predictions, test: Annotations, settings: PickedSettings
     ) -> pd.DataFrame:
         """Write the predictions as the competition wants them."""
-        return to_submission(settings, predictions, predicted_rows(task, test), test.categories)
+        rows: Any = test.images if task == "det" else predicted_rows(task, test)
+        return to_submission(settings, predictions, rows, test.categories)
 
-    return with_types(write_submission, predictions=PREDICTIONS[task], settings=FORMAT[task])
+    write = with_types(write_submission, predictions=PREDICTIONS[task], settings=FORMAT[task])
+    return by_parts(write) if task == "det" else write
 
 
 def drawer(task: Task) -> Callable[..., RgbImage]:

@@ -210,6 +210,7 @@ def leaving_out(fuse: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         used = used_members(names, settings["settings"], settings.get("choice"))
         return leave_one_out(used, fused)
 
+    vars(fuse_without_each).pop("by_parts", None)  # it holds what it fuses in memory
     return with_types(fuse_without_each, returns=dict[str, Any])
 
 

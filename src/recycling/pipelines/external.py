@@ -18,6 +18,7 @@ from recycling.pipelines.tasks import FORMAT, METRIC, PREDICTIONS, predicted_row
 from recycling.plan import ExternalMember
 from recycling.predictions import ClassProbabilities, ExternalMembers, Predictions
 from recycling.registry import PickedSettings
+from recycling.stored_tables import by_parts
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,8 @@ def part_scorer(task: Task) -> Callable[..., Metrics]:
             predictions = ClassProbabilities(predictions[known])
         return SCORE_TEST[task](truth, predictions, metric)
 
-    return with_types(score_test, predictions=PREDICTIONS[task], metric=METRIC[task])
+    scorer = with_types(score_test, predictions=PREDICTIONS[task], metric=METRIC[task])
+    return by_parts(scorer) if task == "det" else scorer
 
 
 def _part(task: Task, known: Annotations, covered: pd.DataFrame) -> Annotations:

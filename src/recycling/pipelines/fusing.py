@@ -46,6 +46,7 @@ from recycling.plan import FUSION, EnsemblePlan, ExternalMember
 from recycling.predictions import ClassProbabilities, Predictions, ProbabilityMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
+from recycling.stored_tables import by_parts, in_parts, whole
 
 Choice: TypeAlias = dict[str, Any]
 """The chosen ensemble, its weights by model, and what it is worth beside simpler choices."""
@@ -58,11 +59,13 @@ def fuser(ensemble: EnsemblePlan) -> Callable[..., Predictions]:
     if ensemble.search is not None:
         either = predictions | ProbabilityMaps if ensemble.task == "seg" else predictions
         fuse_chosen = fuse_as_chosen(ensemble.task)
-        return with_types(fuse_chosen, settings=settings, members=either, returns=predictions)
+        fuse_them = with_types(fuse_chosen, settings=settings, members=either, returns=predictions)
+        return by_parts(fuse_them) if ensemble.task == "det" else fuse_them
     if ensemble.learns == "labels":
         return with_types(fuse_by_labels, settings=settings)
     members = ProbabilityMaps if ensemble.takes == "probabilities" else predictions
-    return with_types(fuse_members, settings=settings, members=members, returns=predictions)
+    fuse_them = with_types(fuse_members, settings=settings, members=members, returns=predictions)
+    return by_parts(fuse_them) if ensemble.task == "det" else fuse_them
 
 
 def fusion_inputs(
@@ -131,15 +134,19 @@ def fuse_members(
     """
     names = ranking["member"].tolist()
     own, out_of_fold = split_out_of_fold(members)
-    fused: Predictions = fuse(
-        settings,
-        {name: own[name] for name in names},
-        ranks=_ranks(ranking),
-        scores=_scores(ranking),
-        sizes=None if images is None else image_sizes(images.images),
-        calibrators=calibrators or calibrators_for(settings, train, out_of_fold),
-    )
-    return fused
+    calibrate = calibrators or calibrators_for(settings, train, out_of_fold)
+
+    def fused(members: Mapping[str, Any]) -> Any:
+        return fuse(
+            settings,
+            members,
+            ranks=_ranks(ranking),
+            scores=_scores(ranking),
+            sizes=None if images is None else image_sizes(images.images),
+            calibrators=calibrate,
+        )
+
+    return cast(Predictions, in_parts(fused, {name: own[name] for name in names}))
 
 
 def calibrators_for(
@@ -158,7 +165,8 @@ def calibrators_for(
     if method == NONE or train is None:
         return {}
     task = next(task for task, fusion in FUSION.items() if isinstance(settings, fusion))
-    return learn_calibrators(task, method, train, out_of_fold)
+    known = {name: whole(own) for name, own in out_of_fold.items()}
+    return learn_calibrators(task, method, whole(train), known)
 
 
 def _scores(ranking: Ranking) -> dict[str, float | None]:
@@ -224,18 +232,23 @@ def fuse_as_chosen(task: Task) -> Callable[..., Predictions]:
         predictions, probabilities = predictions_and_probabilities(own)
         chosen = _of_members(choice, predictions, FUSION[task])
         taken = _settings_of_choice(chosen, settings)
-        fused = fuse_candidate(
-            chosen,
-            FUSION[task].registry,
-            predictions,
-            probabilities=probabilities,
-            ranks=_ranks(ranking),
-            scores=_scores(ranking),
-            sizes=None if images is None else image_sizes(images.images),
-            default=settings,
-            calibrators=calibrators or calibrators_for(taken, train, out_of_fold),
-        )
-        return cast(Predictions, fused)
+        calibrate = calibrators or calibrators_for(taken, train, out_of_fold)
+
+        def fused(members: Mapping[str, Any]) -> Any:
+            return fuse_candidate(
+                chosen,
+                FUSION[task].registry,
+                members,
+                probabilities=probabilities,
+                ranks=_ranks(ranking),
+                scores=_scores(ranking),
+                sizes=None if images is None else image_sizes(images.images),
+                default=settings,
+                calibrators=calibrate,
+            )
+
+        some = {name: predictions[name] for name in chosen.members}
+        return cast(Predictions, in_parts(fused, some))
 
     return fuse_chosen
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import pandas as pd
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.backends.shared.model import Task
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric
 from recycling.predictions import (
@@ -21,6 +21,7 @@ from recycling.predictions import (
     MaskFormat,
 )
 from recycling.registry import PickedSettings
+from recycling.stored_tables import bounds_of
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -69,8 +70,11 @@ def with_types(
     return typed
 
 
-def is_labelled(annotations: Annotations) -> bool:
+def is_labelled(annotations: Annotations | StoredAnnotations) -> bool:
     """Whether there is an object that a person labelled: what models made is no truth."""
+    if isinstance(annotations, StoredAnnotations):
+        bounds = bounds_of([annotations.objects])
+        return any(map(is_labelled, annotations.parts(bounds)))
     rows = annotations.annotations
     return bool((~rows["iscrowd"] & (rows["source"] == "human")).any())
 

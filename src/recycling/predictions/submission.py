@@ -7,10 +7,10 @@ Submissions are written, and predictions of others are read, through the registr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from recycling.predictions.core import Detections, Predictions
 from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.registry import PickedSettings, Registry
+from recycling.stored_tables import StoredTable, in_parts, whole
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class Format:
             settings by keyword; gives the predictions.
         rows_in: Takes the file and the images (or crops); gives the rows of those that the file
             predicts. Without it a file counts as one that predicts all.
+        row_an_image: Whether the table has a row for each image, in their order, that nothing on
+            other images has a say in; then it is written some images at a time.
     """
 
     write: Callable[..., pd.DataFrame]
     read: Callable[..., Predictions]
     rows_in: Callable[[str | Path, pd.DataFrame], NDArray[np.int64]] | None = None
+    row_an_image: bool = False
 
 
 CLASS_FORMATS: Registry[Format] = Registry("submission format of classes")
@@ -67,11 +71,14 @@ class MaskFormat(
 
 def to_submission(
     settings: PickedSettings,
-    predictions: Predictions,
-    images: pd.DataFrame,
+    predictions: Predictions | StoredTable,
+    images: pd.DataFrame | StoredTable,
     categories: pd.DataFrame,
 ) -> pd.DataFrame:
     """Write predictions as the competition wants them, as the table of a CSV file.
+
+    Of predictions and images on disk the table is made when it is written, some images at a time,
+    where the format has a row an image and the images are in the order of their ids.
 
     Args:
         settings: The format and its settings: a `ClassFormat`, `BoxFormat` or `MaskFormat`.
@@ -95,7 +102,17 @@ def to_submission(
         1 0.5 1 2 3 4,test/0000.jpg
     """
     picked: Format = settings.picked
-    return picked.write(predictions, images, categories, **settings.arguments())
+
+    def written(tables: Mapping[str, Any]) -> pd.DataFrame:
+        return picked.write(
+            tables["predictions"], tables["images"], categories, **settings.arguments()
+        )
+
+    tables = {"predictions": predictions, "images": images}
+    in_order = isinstance(images, StoredTable) and images.is_ascending
+    if not (picked.row_an_image and in_order):
+        tables = {name: whole(own) for name, own in tables.items()}
+    return cast(pd.DataFrame, in_parts(written, tables))
 
 
 def read_submission(

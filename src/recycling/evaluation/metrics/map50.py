@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.evaluation.box_matches import match_boxes
 from recycling.evaluation.boxes import box_metrics
 from recycling.evaluation.core import Metrics
 from recycling.evaluation.metric import BoxMetric, box_metric
 from recycling.predictions import Detections
+from recycling.stored_tables import StoredTable
 
 
 class Map50Settings(BoxMetric):
@@ -18,8 +19,8 @@ class Map50Settings(BoxMetric):
     metric: Literal["map50"] = "map50"
 
 
-@box_metric("map50", Map50Settings, title="mAP50", image_scores=match_boxes)
-def map50(truth: Annotations, detections: Detections) -> Metrics:
+@box_metric("map50", Map50Settings, title="mAP50", image_scores=match_boxes, takes_parts=True)
+def map50(truth: Annotations | StoredAnnotations, detections: Detections | StoredTable) -> Metrics:
     """Average precision as Pascal VOC judged by, computed as COCO does.
 
     Source: Lin et al., Microsoft COCO (2014), https://cocodataset.org/#detection-eval: precision at

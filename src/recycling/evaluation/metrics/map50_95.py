@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.evaluation.box_matches import BoxMatches, match_boxes
 from recycling.evaluation.boxes import IOU_THRESHOLDS, box_metrics
 from recycling.evaluation.core import Metrics
 from recycling.evaluation.metric import BoxMetric, box_metric
 from recycling.predictions import Detections
+from recycling.stored_tables import StoredTable
 
 
 class Map5095Settings(BoxMetric):
@@ -52,8 +53,12 @@ def map50_95_by_image(
     return {name: MeanOverThresholds([found[name] for found in by_threshold]) for name in members}
 
 
-@box_metric("map50_95", Map5095Settings, title="mAP50-95", image_scores=map50_95_by_image)
-def map50_95(truth: Annotations, detections: Detections) -> Metrics:
+@box_metric(
+    "map50_95", Map5095Settings, title="mAP50-95", image_scores=map50_95_by_image, takes_parts=True
+)
+def map50_95(
+    truth: Annotations | StoredAnnotations, detections: Detections | StoredTable
+) -> Metrics:
     """Average precision as COCO ranks by, the mean over ten IoU thresholds.
 
     Source: Lin et al., Microsoft COCO (2014), https://cocodataset.org/#detection-eval.

@@ -300,5 +300,5 @@ def _shown(number: float) -> str:
 
 
 BOX_FORMATS.register("aistages_detection", AistagesDetection)(
-    Format(detections_to_submission, read_detections_csv, images_in)
+    Format(detections_to_submission, read_detections_csv, images_in, row_an_image=True)
 )
