@@ -1,8 +1,8 @@
 """Seconds and peak memory of the steps on ever more boxes, each step in a process of its own.
 
 What is drawn: ten objects and ten predicted boxes an image, those of all members together; it is
-written part by part, so that drawing is bounded, too. ``python -m bench.scale 30000000 score`` takes
-other sizes and some steps only.
+written part by part, so that drawing is bounded, too. Other sizes, and some steps only:
+``python -m bench.scale 30000000 score``.
 """
 
 from __future__ import annotations

@@ -139,7 +139,9 @@ class StoredTable:
             form = file.schema_arrow
         if self.columns is not None:
             form = pa.schema([form.field(name) for name in self.columns])
-        frame = pa.Table.from_batches(batches, schema=form).to_pandas(split_blocks=True)
+        frame: pd.DataFrame = pa.Table.from_batches(batches, schema=form).to_pandas(
+            split_blocks=True
+        )
         if self.columns is not None:
             return frame
         return self.schema.conform(frame, where=f"{self.path}: {_span(frame)}")
@@ -226,7 +228,8 @@ def bounds_of(tables: Iterable[StoredTable]) -> Ids:
     rows = ROWS_AT_A_TIME
     every = max(1, rows // _SAMPLED)
     sample = np.sort(np.concatenate([table.sample(every) for table in tables]))
-    return np.unique(sample[rows // every :: max(1, rows // every)])
+    bounds: Ids = np.unique(sample[rows // every :: max(1, rows // every)])
+    return bounds
 
 
 def in_parts(function: Callable[[dict[str, Any]], pd.DataFrame], tables: Mapping[str, Any]) -> Any:

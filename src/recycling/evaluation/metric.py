@@ -16,13 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.evaluation.bootstrap import ImageScores, score_of_all
 from recycling.evaluation.core import Metrics
 from recycling.evaluation.drawn_images import DrawnImages
 from recycling.evaluation.faults import naming_member
 from recycling.predictions import Predictions
 from recycling.registry import PickedSettings, Registry
+from recycling.stored_tables import StoredTable
 
 Scorer = Callable[..., Mapping[str, ImageScores]]
 
@@ -91,13 +92,18 @@ def metric_of(settings: PickedSettings) -> Metric:
     return metric
 
 
-def evaluate(settings: PickedSettings, truth: Annotations, predictions: Predictions) -> Metrics:
+def evaluate(
+    settings: PickedSettings,
+    truth: Annotations | StoredAnnotations,
+    predictions: Predictions | StoredTable,
+) -> Metrics:
     """Judge predictions by the metric that settings pick.
 
     Args:
         settings: The metric and its settings: a `ClassMetric`, `BoxMetric` or `MaskMetric`.
-        truth: The images that were predicted on, and what is on them.
-        predictions: Of the kind that the metric is for.
+        truth: The images that were predicted on, and what is on them; on disk where the metric
+            takes parts.
+        predictions: Of the kind that the metric is for; on disk where it takes parts.
 
     Raises:
         EvaluationError: They do not fit together, or there is no truth to compare with.

@@ -76,9 +76,9 @@ def with_interval(
             DRAWN_IMAGES,
         )
         return metrics
-    truth, predictions = whole(truth), whole(predictions)
-    found = image_scores(metric, truth, {"predictions": predictions})["predictions"]
-    draws = draw_groups(scored_groups(metric, truth))
+    known: Annotations = whole(truth)
+    found = image_scores(metric, known, {"predictions": whole(predictions)})["predictions"]
+    draws = draw_groups(scored_groups(metric, known))
     return replace(metrics, interval=score_interval(found, draws))
 
 
