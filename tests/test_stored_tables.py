@@ -14,7 +14,7 @@ from kedro.runner import SequentialRunner
 from recycling import stored_tables
 from recycling.annotations import Annotations, StoredAnnotations, write_tables
 from recycling.datasets import AnnotationsDataset, CsvDataset, TableDataset
-from recycling.ensembling import BOX_METHODS, BoxFusion, fuse
+from recycling.ensembling import BOX_METHODS, BoxFusion, EnsemblingError, fuse
 from recycling.evaluation import BOX_METRICS, BoxMetric, EvaluationError, evaluate
 from recycling.hooks import PartsHooks
 from recycling.pipelines.scoring import SCORE, score
@@ -163,6 +163,21 @@ def test_faults_name_the_file_and_the_images(world, tmp_path):
     world.members["m0"].assign(score=2.0).to_parquet(path, index=False)
     with pytest.raises(TableError, match=r"a\.parquet: images \d+ to \d+: row 0: score is above 1"):
         StoredTable(path, DETECTIONS).whole()
+
+
+def test_faults_of_a_part_say_where_its_rows_are_counted_from(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_tables, "ROWS_AT_A_TIME", 50)
+    table = world.members["m0"].sort_values("image_id", ignore_index=True)
+    last = table["image_id"].max()
+    table.loc[table.index[-1], ["x_min", "x_max"]] = [50.0, 20.0]
+    table.to_parquet(tmp_path / "a.parquet", index=False)
+    fused = in_parts(
+        partial(fuse, BoxFusion.model_validate({})),
+        {"m0": StoredTable(tmp_path / "a.parquet", DETECTIONS)},
+    )
+    said = rf"^from image \d+ on: m0: row \d+, image {last}: x_min 50 is above x_max 20; "
+    with pytest.raises(EnsemblingError, match=said):
+        list(fused)
 
 
 def test_truth_without_an_object_is_refused_by_parts_too(stored, tmp_path):

@@ -252,8 +252,15 @@ def in_parts(function: Callable[[dict[str, Any]], pd.DataFrame], tables: Mapping
 
     def make() -> Iterator[pd.DataFrame]:
         parts = (own.parts(bounds) for own in stored.values())
-        for some in zip(*parts, strict=True):
-            yield function(dict(zip(stored, some, strict=True)))
+        firsts = ["the first image", *(f"image {image_id}" for image_id in bounds.tolist())]
+        for first, *some in zip(firsts, *parts, strict=True):
+            try:
+                made = function(dict(zip(stored, some, strict=True)))
+            except ValueError as error:
+                # Its rows are counted from there.
+                error.args = (f"from {first} on: {error}",)
+                raise
+            yield made
 
     return TableParts(make)
 
