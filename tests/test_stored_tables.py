@@ -165,6 +165,25 @@ def test_faults_name_the_file_and_the_images(world, tmp_path):
         StoredTable(path, DETECTIONS).whole()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "no such file; make it again"),
+        (lambda path: path.write_bytes(b"PAR1"), r"damaged Parquet \(.*\); make it again"),
+        (lambda path: pd.DataFrame({"a": [1]}).to_parquet(path), "no column 'image_id'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line_that_names_it(spoil, said, tmp_path):
+    path = tmp_path / "a.parquet"
+    DETECTIONS.empty().to_parquet(path)
+    spoil(path)
+    for read in (StoredTable.whole, len, lambda table: bounds_of([table])):
+        with pytest.raises(TableError, match=said) as raised:
+            read(StoredTable(path, DETECTIONS))
+        assert str(raised.value).startswith(str(path))
+        assert "\n" not in str(raised.value)
+
+
 def test_faults_of_a_part_say_where_its_rows_are_counted_from(world, tmp_path, monkeypatch):
     monkeypatch.setattr(stored_tables, "ROWS_AT_A_TIME", 50)
     table = world.members["m0"].sort_values("image_id", ignore_index=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.files import new_file
-from recycling.tables import Schema
+from recycling.tables import Schema, TableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,8 +41,7 @@ class StoredTable:
 
     Attributes:
         path: The file.
-        schema: Its form.
-        columns: Which columns to read; None for all that the schema has.
+        schema: Its form; other columns are not read.
 
     Example:
         >>> from recycling.predictions import DETECTIONS
@@ -56,7 +55,6 @@ class StoredTable:
 
     path: Path
     schema: Schema
-    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         with self._opened() as file:
@@ -84,7 +82,7 @@ class StoredTable:
             where there are several parts.
 
         Raises:
-            TableError: The rows are not what the schema says.
+            TableError: The rows are not what the schema says, or the file is damaged.
         """
         if len(bounds) == 0 or self.is_ascending:
             yield from self._runs(bounds)
@@ -113,7 +111,7 @@ class StoredTable:
 
     def sample(self, every: int) -> Ids:
         """The images of some rows: one of every so many."""
-        found = [_ids(batch)[::every] for batch in self._batches(("image_id",))]
+        found = [_ids(batch)[::every] for batch in self._batches("image_id")]
         return np.concatenate([np.empty(0, np.int64), *found])
 
     def _runs(self, bounds: Ids) -> Iterator[pd.DataFrame]:
@@ -136,31 +134,44 @@ class StoredTable:
         import pyarrow as pa
 
         with self._opened() as file:
-            form = file.schema_arrow
-        if self.columns is not None:
-            form = pa.schema([form.field(name) for name in self.columns])
-        frame: pd.DataFrame = pa.Table.from_batches(batches, schema=form).to_pandas(
-            split_blocks=True
-        )
-        if self.columns is not None:
-            return frame
+            form = pa.schema([file.schema_arrow.field(name) for name in self._columns(file)])
+        table = pa.Table.from_batches(batches, schema=form)
+        frame = table.to_pandas(split_blocks=True)
         return self.schema.conform(frame, where=f"{self.path}: {_span(frame)}")
 
-    def _batches(self, columns: tuple[str, ...] | None = None) -> Iterator[pa.RecordBatch]:
-        columns = columns or self.columns
+    def _batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         with self._opened() as file:
-            yield from file.iter_batches(_BATCH, columns=None if columns is None else [*columns])
+            try:
+                yield from file.iter_batches(_BATCH, columns=[*columns] or self._columns(file))
+            except (OSError, ValueError) as error:
+                raise self._damaged(error) from error
+
+    def _columns(self, file: Any) -> list[str]:
+        optional = [column.name for column in self.schema.optional]
+        return [*self.schema.names, *(name for name in optional if name in file.schema_arrow.names)]
 
     def _opened(self) -> Any:
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(self.path)
+        try:
+            file = pq.ParquetFile(self.path)
+        except FileNotFoundError:
+            raise TableError(f"{self.path}: no such file; make it again") from None
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from error
+        if not set(self.schema.names) <= {*file.schema_arrow.names}:
+            self.schema.conform(file.schema_arrow.empty_table().to_pandas(), where=str(self.path))
+        return file
+
+    def _damaged(self, error: Exception) -> TableError:
+        reason = str(error).splitlines()[0]
+        return TableError(f"{self.path}: damaged Parquet ({reason}); make it again")
 
     @cached_property
     def is_ascending(self) -> bool:
         """Whether its rows are in the order of their images."""
         last = np.iinfo(np.int64).min
-        for batch in self._batches(("image_id",)):
+        for batch in self._batches("image_id"):
             ids = _ids(batch)
             if len(ids) and (ids[0] < last or (np.diff(ids) < 0).any()):
                 return False

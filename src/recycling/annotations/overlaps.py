@@ -52,15 +52,21 @@ def visible_area(annotations: Annotations) -> NDArray[np.float64]:
     boxes = _boxes_within(annotations)
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     visible: NDArray[np.float64] = whole.copy()
-    has_text = annotations.annotations["segmentation"].notna().to_numpy()
+    image_id = annotations.annotations["image_id"]
+    has_text = annotations.annotations["segmentation"].notna()
+    masked = image_id.isin(image_id[has_text]).to_numpy()
     shapes = Shapes(annotations)
-    for image in images_with_rows(annotations):
-        rows = image.rows
-        if has_text[rows].any():
-            rles = [shape.rle for shape in shapes.of(image)]
-            visible[rows] = [area for area, _ in painted(rles)]
-        elif len(rows) > 1:
-            visible[rows] = _visible_boxes(boxes[rows], whole[rows])
+    for image in images_with_rows(annotations, masked):
+        rles = [shape.rle for shape in shapes.of(image)]
+        visible[image.rows] = [area for area, _ in painted(rles)]
+    rows = np.flatnonzero(~masked)
+    rows = rows[np.argsort(image_id.to_numpy()[rows], kind="stable")]
+    ids = image_id.to_numpy()[rows]
+    offsets = np.append(0, np.flatnonzero(np.append(ids[1:] != ids[:-1], True)) + 1)
+    if len(offsets) <= len(rows):  # some image has several boxes
+        from recycling.annotations.overlap_kernels import visible_boxes
+
+        visible_boxes(rows, offsets, boxes, whole, visible)
     return visible
 
 
@@ -190,33 +196,3 @@ def _boxes_within(annotations: Annotations) -> NDArray[np.float64]:
     boxes = np.clip(table[BOX].to_numpy(dtype=np.float64), 0, np.tile(sizes.to_numpy(), 2))
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
     return boxes
-
-
-def _visible_boxes(boxes: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is left of boxes of one image when they are painted in their order.
-
-    The edges of the boxes cut the image into cells, each of which belongs to one box.
-
-    Args:
-        boxes: (N, 4), `x_min, y_min, x_max, y_max`.
-        whole: (N,) their areas.
-
-    Returns:
-        (N,) square pixels.
-    """
-    edges_x, edges_y = np.sort(boxes[:, [0, 2]].ravel()), np.sort(boxes[:, [1, 3]].ravel())
-    columns = np.searchsorted(edges_x, boxes[:, [0, 2]])
-    rows = np.searchsorted(edges_y, boxes[:, [1, 3]])
-    owner = np.zeros((len(edges_y) - 1, len(edges_x) - 1), dtype=np.intp)
-    for number, ((left, right), (top, bottom)) in enumerate(
-        zip(columns.tolist(), rows.tolist(), strict=True), start=1
-    ):
-        owner[top:bottom, left:right] = number
-    cells = (columns[:, 1] - columns[:, 0]) * (rows[:, 1] - rows[:, 0])
-    seen = np.bincount(owner.ravel(), minlength=len(boxes) + 1)[1:]
-    if (seen == cells).all():
-        return whole
-    areas = np.outer(np.diff(edges_y), np.diff(edges_x))
-    left_over = np.bincount(owner.ravel(), areas.ravel(), minlength=len(boxes) + 1)[1:]
-    # What nothing hides has its area to the last digit, not the sum of its cells.
-    return np.where(seen == cells, whole, left_over)

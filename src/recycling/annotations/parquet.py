@@ -22,9 +22,10 @@ from recycling.annotations.core import (
 from recycling.errors import visible
 from recycling.files import new_folder
 from recycling.stored_tables import Ids, StoredTable
-from recycling.tables import TableError
+from recycling.tables import Schema, TableError
 
 _JUDGED = ("image_id", "category_id", *BOX, "area", "iscrowd", "source")
+_OBJECTS = Schema("annotations", tuple(own for own in ANNOTATIONS.columns if own.name in _JUDGED))
 
 _LEAVES_FOLDER = r"^[/\\]|^[A-Za-z]:[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)"
 """Of a file name that is no path below a folder."""
@@ -117,7 +118,7 @@ class StoredAnnotations:
     @property
     def objects(self) -> StoredTable:
         """Of the annotations what they are judged by: place, category, area, and who made them."""
-        return StoredTable(self.folder / "annotations.parquet", ANNOTATIONS, _JUDGED)
+        return StoredTable(self.folder / "annotations.parquet", _OBJECTS)
 
     @property
     def categories(self) -> pd.DataFrame:

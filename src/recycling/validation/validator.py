@@ -16,6 +16,7 @@ from kedro.validation import CheckFailure, DataValidationError, resolve_validato
 from recycling.addresses import is_address
 from recycling.annotations import Annotations
 from recycling.mirrors import mirror
+from recycling.stored_tables import whole
 from recycling.validation.baseline import (
     CATEGORY_SHARES,
     BaselineError,
@@ -139,6 +140,7 @@ class AnnotationsValidator:
                 failed, with the number of rows and the ids of the first five.
             BaselineError: The file of the baseline is damaged.
         """
+        given, data = data, whole(data)
         self._check_form(data)
         with _GREAT_EXPECTATIONS:
             shares = self._read_baseline()
@@ -150,7 +152,7 @@ class AnnotationsValidator:
             failures = self._failures("stop")
         if failures:
             raise self._error(failures, self._advice())
-        return data
+        return given
 
     def _check_form(self, data: Annotations) -> None:
         if not isinstance(data, Annotations):
