@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,6 @@ from recycling.evaluation import map50
 from recycling.predictions import DETECTIONS, BoxFormat, LabelMaps, to_submission
 from recycling.splitting import Splitting, make_folds
 from recycling.stored_tables import StoredTable, in_parts
-from recycling.tables import Schema
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 IMAGES_AT_A_TIME = 20_000
@@ -124,14 +124,15 @@ def draw(folder: Path, n_boxes: int) -> None:
     categories = categories.assign(supercategory="", extra=None)
     none = Annotations(IMAGES.empty(), ANNOTATIONS.empty(), categories)
     write_tables(none, folder / "truth")  # which the tables of images and annotations go into
-    write_parts(folder / "truth/images.parquet", IMAGES, map(drawn_images, parts(n_images)))
-    objects = (drawn_objects(part) for part in parts(n_images))
-    write_parts(folder / "truth/annotations.parquet", ANNOTATIONS, objects)
-    for member in range(N_MEMBERS):
-        own = (drawn_boxes(part, member, 1 / N_MEMBERS) for part in parts(n_images))
-        write_parts(folder / f"m{member}.parquet", DETECTIONS, own)
-    every = (drawn_boxes(part, N_MEMBERS, 1.0) for part in parts(n_images))
-    write_parts(folder / "boxes.parquet", DETECTIONS, every)
+    with ExitStack() as writers:
+        files: dict[str, pq.ParquetWriter] = {}
+        for part in parts(n_images):
+            for name, table in drawn(part).items():
+                rows = pa.Table.from_pandas(table, preserve_index=False)
+                if name not in files:
+                    file = pq.ParquetWriter(folder / f"{name}.parquet", rows.schema)
+                    files[name] = writers.enter_context(file)
+                files[name].write_table(rows)
     ids = range(max(2, n_boxes // 1000))
     for voter in range(N_VOTERS):
         (folder / f"maps{voter}").mkdir()
@@ -151,15 +152,18 @@ def parts(n_images: int) -> Iterator[range]:
         yield range(start, min(start + IMAGES_AT_A_TIME, n_images))
 
 
-def write_parts(path: Path, schema: Schema, tables: Iterator[pd.DataFrame]) -> None:
-    """Write a Parquet file part by part."""
-    writer = None
-    for table in tables:
-        rows = pa.Table.from_pandas(schema.conform(table, where=path.name), preserve_index=False)
-        writer = writer or pq.ParquetWriter(path, rows.schema)
-        writer.write_table(rows)
-    assert writer is not None
-    writer.close()
+def drawn(part: range) -> dict[str, pd.DataFrame]:
+    """Tables of some images, by the names of their files."""
+    objects = drawn_objects(part)
+    tables = {
+        "truth/images": IMAGES.conform(drawn_images(part), where="images"),
+        "truth/annotations": ANNOTATIONS.conform(objects, where="objects"),
+    }
+    shares = {f"m{member}": 1 / N_MEMBERS for member in range(N_MEMBERS)} | {"boxes": 1.0}
+    for number, (name, share) in enumerate(shares.items()):
+        boxes = drawn_boxes(objects, share, np.random.default_rng([part.start, number]))
+        tables[name] = DETECTIONS.conform(boxes, where=name)
+    return tables
 
 
 def drawn_images(part: range) -> pd.DataFrame:
@@ -188,10 +192,8 @@ def drawn_objects(part: range) -> pd.DataFrame:
     )
 
 
-def drawn_boxes(part: range, member: int, share: float) -> pd.DataFrame:
+def drawn_boxes(objects: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.DataFrame:
     """Boxes of some of the objects, a little off."""
-    objects = drawn_objects(part)
-    rng = np.random.default_rng([part.start, member])
     objects = objects[rng.random(len(objects)) < share]
     size = objects[["x_max", "y_max"]].to_numpy() - objects[["x_min", "y_min"]].to_numpy()
     moved = objects[BOX].to_numpy() + rng.normal(0, 0.12, (len(objects), 4)) * np.tile(size, 2)

@@ -141,8 +141,11 @@ class StoredTable:
 
     def _batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         with self._opened() as file:
+            names = [*columns] or self._columns(file)
             try:
-                yield from file.iter_batches(_BATCH, columns=[*columns] or self._columns(file))
+                # One by one: what is read of a row group is held till the iterator ends.
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(_BATCH, row_groups=[group], columns=names)
             except (OSError, ValueError) as error:
                 raise self._damaged(error) from error
 
