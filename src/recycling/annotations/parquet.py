@@ -139,7 +139,8 @@ class StoredAnnotations:
         Yields:
             Of the images their ids, in ascending order, and `objects`.
         """
-        image_ids = np.sort(self.images.sample(1))
+        image_ids = self.images.sample(1)
+        image_ids.sort()
         own = np.split(image_ids, np.searchsorted(image_ids, bounds))
         categories = self.categories
         for ids, objects in zip(own, self.objects.parts(bounds), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 from typing import IO
 
@@ -63,31 +64,34 @@ class Outcomes:
         result = np.empty((*self._shape, len(self._kept)))
 
         def at_threshold(threshold: int) -> None:
-            outcome = np.concatenate(
-                [np.empty((1, self._shape[1], 0), np.uint8)]
-                + [self._outcome(part, threshold) for part in kept],
-                axis=2,
-            )
+            outcome = np.empty((1, self._shape[1], len(order)), dtype=np.uint8)
+            for part, place in zip(kept, places, strict=True):
+                outcome[0, :, place] = self._outcome(part, threshold)
             one = result[threshold : threshold + 1, :, own]
             average_precisions(order, bounds, outcome, self.n_objects[:, own], RECALLS, one)
 
         with ThreadPoolExecutor(n_threads()) as threads:
             for category, kept in enumerate(self._kept):
                 own = slice(category, category + 1)
-                score = np.concatenate([np.empty(0), *map(self._score, kept)])
-                order = np.argsort(-score, kind="stable")
+                ends = np.cumsum([0, *(part.n for part in kept)]).tolist()
+                places = [slice(*each) for each in pairwise(ends)]
+                order = self._best_first(kept, places, ends[-1])
                 bounds = np.array([0, len(order)])
                 list(threads.map(at_threshold, range(self._shape[0])))
         return result
 
-    def _score(self, part: _Kept) -> NDArray[np.float64]:
-        return np.frombuffer(self._read(part.start, 8 * part.n))
+    def _best_first(self, kept: list[_Kept], places: list[slice], n: int) -> NDArray[np.int64]:
+        """The detections of a category, highest score first; equals stay in order."""
+        negative = np.empty(n)
+        for part, place in zip(kept, places, strict=True):
+            np.negative(np.frombuffer(self._read(part.start, 8 * part.n)), out=negative[place])
+        return np.argsort(negative, kind="stable")
 
     def _outcome(self, part: _Kept, threshold: int) -> NDArray[np.uint8]:
-        """(1, ranges, detections)."""
+        """(ranges, detections)."""
         size = self._shape[1] * part.n
         content = self._read(part.start + 8 * part.n + threshold * size, size)
-        return np.frombuffer(content, dtype=np.uint8).reshape(1, self._shape[1], part.n)
+        return np.frombuffer(content, dtype=np.uint8).reshape(self._shape[1], part.n)
 
     def _read(self, start: int, size: int) -> bytes:
         with self._lock:
