@@ -154,6 +154,30 @@ def match_part(
     )
 
 
+def average_precision(matching: Matching) -> NDArray[np.float64]:
+    """COCO's average precision: the mean of the interpolated precision at 101 recalls.
+
+    Returns:
+        (thresholds, ranges, categories), NaN where there is nothing to find.
+    """
+    from recycling.evaluation.box_kernels import average_precisions
+
+    order, offsets = by_category(matching.category, matching.score, matching.n_objects.shape[1])
+    n_thresholds, n_ranges, _ = matching.outcome.shape
+    result = np.empty((n_thresholds, n_ranges, len(offsets) - 1))
+
+    def of_category(category: int) -> None:
+        one = slice(category, category + 1)
+        own = order[offsets[category] : offsets[category + 1]]
+        bounds = np.array([0, len(own)])
+        n_objects = matching.n_objects[:, one]
+        average_precisions(own, bounds, matching.outcome, n_objects, RECALLS, result[:, :, one])
+
+    with ThreadPoolExecutor(n_threads()) as threads:
+        list(threads.map(of_category, range(len(offsets) - 1)))
+    return result
+
+
 def by_category(
     category: NDArray[np.int64], score: NDArray[np.float64], n_categories: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

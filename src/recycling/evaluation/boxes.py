@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
-from typing import Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, StoredAnnotations
-from recycling.evaluation.box_matching import match_part, nothing_to_find
+from recycling.evaluation.box_matching import (
+    average_precision,
+    match,
+    match_part,
+    nothing_to_find,
+)
 from recycling.evaluation.box_outcomes import Outcomes
 from recycling.evaluation.core import Metrics
 from recycling.evaluation.object_sizes import AREA_RANGES, SIZES
 from recycling.predictions import Detections
-from recycling.stored_tables import StoredTable, bounds_of
+from recycling.stored_tables import StoredTable, bounds_of, whole
 
 IOU_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """The overlaps from which on a box is right, over which COCO takes the mean; to the last bit."""
 
 
 _IN_MEMORY = 32 << 20  # bytes of outcomes, 48 a box; those of more boxes lie in a temporary file
-
-Part: TypeAlias = tuple[Annotations, Detections]
-"""Some images: what is on them, and what was found."""
 
 
 def box_metrics(
@@ -57,18 +58,7 @@ def box_metrics(
             that the truth does not know.
     """
     names = truth.categories["name"].tolist()
-    n_images, has_objects = 0, False
-    with SpooledTemporaryFile(_IN_MEMORY) as file:
-        outcomes = Outcomes(file, len(IOU_THRESHOLDS), len(AREA_RANGES), len(names))
-        for some, found in _parts(truth, detections):
-            n_images += len(some.images)
-            has_objects = has_objects or not some.annotations["iscrowd"].all()
-            outcomes.add(
-                match_part(some, found, iou_thresholds=IOU_THRESHOLDS, area_ranges=AREA_RANGES)
-            )
-        if not has_objects:
-            raise nothing_to_find(n_images)
-        precision = outcomes.average_precision()  # (thresholds, sizes, categories)
+    precision = _precision(truth, detections, len(names))  # (thresholds, sizes, categories)
     judged = precision[:1, 0] if metric == "mAP50" else precision[:, 0]
     per_class = {
         name: float(score)
@@ -86,19 +76,27 @@ def box_metrics(
     return Metrics(metric, _mean(judged), per_class, details)
 
 
-def _parts(
-    truth: Annotations | StoredAnnotations, detections: Detections | StoredTable
-) -> Iterator[Part]:
-    """The images in their order, some at a time where they are on disk."""
-    if not isinstance(truth, StoredAnnotations) or not isinstance(detections, StoredTable):
-        yield (
-            truth.whole() if isinstance(truth, StoredAnnotations) else truth,
-            Detections(detections.whole()) if isinstance(detections, StoredTable) else detections,
-        )
-        return
-    bounds = bounds_of([truth.objects, detections])
-    for some, found in zip(truth.parts(bounds), detections.parts(bounds), strict=True):
-        yield some, Detections(found)
+def _precision(
+    truth: Annotations | StoredAnnotations, detections: Detections | StoredTable, n_categories: int
+) -> NDArray[np.float64]:
+    """(thresholds, sizes, categories) average precisions; by parts where there are several."""
+    limits: Any = {"iou_thresholds": IOU_THRESHOLDS, "area_ranges": AREA_RANGES}
+    if (
+        not isinstance(truth, StoredAnnotations)
+        or not isinstance(detections, StoredTable)
+        or len(bounds := bounds_of([truth.objects, detections])) == 0
+    ):
+        return average_precision(match(whole(truth), whole(detections), **limits))
+    n_images, has_objects = 0, False
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        outcomes = Outcomes(file, len(IOU_THRESHOLDS), len(AREA_RANGES), n_categories)
+        for some, found in zip(truth.parts(bounds), detections.parts(bounds), strict=True):
+            n_images += len(some.images)
+            has_objects = has_objects or not some.annotations["iscrowd"].all()
+            outcomes.add(match_part(some, Detections(found), **limits))
+        if not has_objects:
+            raise nothing_to_find(n_images)
+        return outcomes.average_precision()
 
 
 def scores_by_size(metrics: Metrics) -> pd.DataFrame:
