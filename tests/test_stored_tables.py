@@ -64,7 +64,7 @@ def test_parts_hold_whole_images_and_every_row_once(stored, rows_at_a_time):
     for table in members.values():
         parts = list(table.parts(bounds))
         assert len(parts) == len(bounds) + 1
-        assert len(bounds) >= 20 if rows_at_a_time == 1 else True
+        assert rows_at_a_time > 1 or len(bounds) >= 20
         images = [set(part["image_id"]) for part in parts]
         assert sum(map(len, images)) == len(set.union(*images))
         together = pd.concat(parts, ignore_index=True).sort_values(DETECTIONS.names)

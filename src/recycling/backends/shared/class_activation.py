@@ -49,7 +49,7 @@ def heat_of(
 
     kind = getattr(importlib.import_module("pytorch_grad_cam"), _CLASSES[method])
     with _taps(source) as taps, torch.enable_grad():
-        model = _Scored(module, score)
+        model = _scored(module, score)
         inputs = inputs.clone().requires_grad_(True)
         used = _looked_at(model(inputs), list(taps.values()), method, name)
         with kind(model=model, target_layers=used) as cam:
@@ -106,7 +106,7 @@ def _looked_at(scored: Any, taps: list[Any], method: Method, name: str) -> list[
     return used
 
 
-def _Scored(module: Any, score: Callable[[Any], Any]) -> Any:  # noqa: N802
+def _scored(module: Any, score: Callable[[Any], Any]) -> Any:
     """A network whose output is one number: how sure it is of the prediction."""
     import torch
 
