@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,13 +19,16 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numba
-from numba import config, njit
+from numba import config
 from numba.core.caching import InTreeCacheLocator
 from numba.misc.appdirs import AppDirs
 
 __all__ = ["njit"]
 
 _PACKAGE = Path(__file__).parent
+
+Function = Callable[..., Any]
+njit: Callable[..., Callable[[Function], Function]] = numba.njit  # which has no types of its own
 
 
 class SharedCacheLocator(InTreeCacheLocator):  # type: ignore[misc]

@@ -11,7 +11,7 @@ _NINE, _ZERO, _MINUS, _POINT = ord("9"), ord("0"), ord("-"), ord(".")
 _EXPONENTS = (ord("e"), ord("E"))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def may_reach_beyond(
     letters: NDArray[np.uint8],
     ends: NDArray[np.int64],

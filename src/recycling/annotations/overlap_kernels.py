@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def visible_boxes(rows: Ints, offsets: Ints, boxes: Floats, whole: Floats, visible: Floats) -> None:
     """What is left of the boxes of each image when they are painted in their order.
 

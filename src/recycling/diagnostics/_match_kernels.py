@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def count_matches(
     pointer_a: Ints, boxes_a: Floats, pointer_b: Ints, boxes_b: Floats, iou_threshold: float
 ) -> Ints:
@@ -54,7 +54,7 @@ def count_matches(
     return n_matches
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _iou(a: Floats, b: Floats) -> Any:
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 WRONG, RIGHT, IGNORED = 0, 1, 2  # as in `box_matching`; a kernel names no other file
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def match(
     first: Ints,
     last: Ints,
@@ -126,7 +126,7 @@ def match(
                     outcome[threshold, area_range, detection] = result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def average_precisions(
     order: Ints,
     offsets: Ints,
@@ -175,7 +175,7 @@ def average_precisions(
                 result[threshold, area_range, category] = total / len(recalls)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def mean_precision_of_draws(
     draws: Ints,
     image: Ints,

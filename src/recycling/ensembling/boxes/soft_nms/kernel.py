@@ -19,7 +19,7 @@ LINEAR, GAUSSIAN, NMS = range(3)
 """The ways in which scores decay, in the order of `Decay`."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def lower_scores(
     offsets: Ints,
     score: Floats,

@@ -17,7 +17,7 @@ BLOCK = 4096
 """Pixels that are counted at a time: their votes stay in the processor's cache."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def vote(label_maps: Bytes, best_first: NDArray[np.int64], ignore: np.uint8) -> Bytes:
     """The label with most votes at each pixel; among tied ones, the best-ranked member's.
 
@@ -43,13 +43,13 @@ def vote(label_maps: Bytes, best_first: NDArray[np.int64], ignore: np.uint8) -> 
     return fused
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _count_equal(own: Bytes, other: Bytes, votes: Bytes) -> None:
     for pixel in range(len(own)):
         votes[pixel] = np.uint8(votes[pixel] + (own[pixel] == other[pixel]))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _take_the_lead(own: Bytes, votes: Bytes, ignore: np.uint8, most: Bytes, fused: Bytes) -> None:
     # As many votes are enough: members come from the worst to the best, and a tie is the better's.
     # What may be written back is read first: then there is no branch, and pixels go side by side.

@@ -17,7 +17,7 @@ BLOCK = 4096
 """Pixels that are summed at a time: their sums stay in the processor's cache."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def most_probable(planes: Bytes, weights: Floats) -> Bytes:
     """The class with the largest weighted sum at each pixel; among equal ones, the first.
 
@@ -37,7 +37,7 @@ def most_probable(planes: Bytes, weights: Floats) -> Bytes:
     return fused
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def weighted_mean(planes: Bytes, weights: Floats) -> Bytes:
     """The weighted mean of the members, rounded to the nearest: (classes, pixels).
 
@@ -57,7 +57,7 @@ def weighted_mean(planes: Bytes, weights: Floats) -> Bytes:
     return mean
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _weighted_sum(
     planes: Bytes, weights: Floats, label: int, start: int, stop: int, total: Floats
 ) -> None:
@@ -69,7 +69,7 @@ def _weighted_sum(
                 total[pixel] += weights[member] * np.float32(own[pixel])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _take_the_lead(total: Floats, label: np.uint8, largest: Floats, fused: Bytes) -> None:
     # What may be written back is read first: then there is no branch, and pixels go side by side.
     for pixel in range(len(fused)):
