@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from commands import kedro_command
 from recycling.hooks.report import OWN_FAULT
 from recycling.sample import SampleSettings, generate_sample
 
@@ -20,16 +21,22 @@ SMALL_SAMPLE = SampleSettings(image_size=128, train_images=100, pool_images=12, 
 
 
 def kedro(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a kedro command in a project, as a user does; one that has faults of its own fails."""
-    result = subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=project,
-        env={**os.environ, "COLUMNS": "160", **environment},
-        capture_output=True,
-        text=True,
-        timeout=3600,
-        check=False,
-    )
+    """Run a kedro command in a project, as a user does; one that has faults of its own fails.
+
+    With variables it runs in an interpreter of its own, else in one that has imported already.
+    """
+    if environment:
+        result = subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=project,
+            env={**os.environ, "COLUMNS": "160", **environment},
+            capture_output=True,
+            text=True,
+            timeout=3600,
+            check=False,
+        )
+    else:
+        result = kedro_command(project, arguments)
     assert OWN_FAULT not in result.stdout + result.stderr, result.stdout + result.stderr
     return result
 
