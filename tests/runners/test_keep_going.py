@@ -84,6 +84,17 @@ def test_every_failure_is_said_at_once_and_named_in_the_end(tmp_path, runner, ca
     assert said["c3"].exc_info is not None  # a fault of the program: where it is has to be seen
 
 
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_what_several_nodes_fail_for_is_said_once_in_the_end(tmp_path, runner):
+    pipeline = chains("a", "b", "c", fails={"a2": refuse, "b2": refuse, "c3": lambda: 1 / 0})
+    with pytest.raises(NodesFailedError) as raised:
+        runner().run(pipeline, catalog_in(tmp_path, pipeline), _create_hook_manager())
+    of_both, of_one = sorted(raised.value.reasons)
+    assert set(of_both.split(": ")[0].split(", ")) == {"a2", "b2"}
+    assert of_one.startswith("c3: ")
+    assert str(raised.value).count("no such recipe") == 1
+
+
 def test_an_old_output_of_a_failed_node_is_not_taken_for_a_new_one(tmp_path):
     whole = chains("a", fails={})
     KeepGoingRunner().run(whole, catalog_in(tmp_path, whole), _create_hook_manager())

@@ -57,7 +57,7 @@ class ConsoleHooks:
         """List what failed, and what was skipped for it."""
         if not isinstance(error, NodesFailedError):
             return
-        self._list("Failed:", [f"{name}: {why}" for name, why in error.failed.items()])
+        self._list("Failed:", error.reasons)
         self._list("Skipped, as it needs what failed:", by_chain(error.skipped))
         self._show_report(catalog)
 

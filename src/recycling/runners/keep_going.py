@@ -29,7 +29,7 @@ from recycling.stopping import Stopped, is_asked_to_stop, stops_when_asked
 logger = logging.getLogger(__name__)
 
 _NAMED = 3
-"""Failures that the line of the error tells of; the console and the manifest tell of all."""
+"""Reasons that the line of the error tells of; the console and the manifest tell of all."""
 
 
 class NodesFailedError(RuntimeError):
@@ -47,9 +47,18 @@ class NodesFailedError(RuntimeError):
             ((name, why),) = failed.items()
             super().__init__(f"{why} ({name} failed{after})")
             return
-        reasons = [f"{name}: {why}" for name, why in list(failed.items())[:_NAMED]]
-        more = [f"and {len(failed) - _NAMED} more"] if len(failed) > _NAMED else []
-        super().__init__(f"{len(failed)} steps failed{after}: {'; '.join(reasons + more)}")
+        reasons = self.reasons
+        more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
+        told = "; ".join(reasons[:_NAMED] + more)
+        super().__init__(f"{len(failed)} steps failed{after}: {told}")
+
+    @property
+    def reasons(self) -> list[str]:
+        """Each reason once, after the names of all nodes that failed for it."""
+        nodes: dict[str, list[str]] = {}
+        for name, why in self.failed.items():
+            nodes.setdefault(why, []).append(name)
+        return [f"{', '.join(names)}: {why}" for why, names in nodes.items()]
 
 
 class ClusterError(RuntimeError):
