@@ -71,6 +71,7 @@ PARTS: dict[str, tuple[dict[str, Any], Any]] = {
     "loss.label_smoothing": ({"loss": {"name": "cross_entropy"}}, 0.2),
     "loss.name": ({"loss": {"name": "focal"}}, "cross_entropy"),
     "loss.weight": ({"loss": {"name": "focal"}}, 5.0),
+    "optimizer.backbone_rate": ({"optimizer": SGD}, 0.1),
     "optimizer.clip_grad_norm": ({"optimizer": SGD}, 0.1),
     "optimizer.learning_rate": ({"optimizer": SGD}, 2e-3),
     "optimizer.momentum": ({"optimizer": SGD}, 0.1),

@@ -21,12 +21,18 @@ def build_optimizer(model: Model, config: Any, network: Any) -> Any:
     from detectron2.solver.build import get_default_optimizer_params
 
     settings = model.optimizer
+
+    def rate_of(parameter: str) -> float:
+        # A feature pyramid is `backbone` too, and what it stands on `backbone.bottom_up`.
+        return settings.backbone_rate if "bottom_up" in parameter.split(".") else 1.0
+
     groups = get_default_optimizer_params(
         network,
         base_lr=settings.learning_rate,
         weight_decay_norm=config.SOLVER.WEIGHT_DECAY_NORM,
         bias_lr_factor=config.SOLVER.BIAS_LR_FACTOR,
         weight_decay_bias=config.SOLVER.WEIGHT_DECAY_BIAS,
+        lr_factor_func=rate_of,
     )
     shared: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.name == "SGD":

@@ -333,6 +333,16 @@ def _optim_wrapper(model: Model, base: dict[str, Any]) -> dict[str, Any]:
         "type": "OptimWrapper",
         "optimizer": optimizer,
     }
+    if settings.backbone_rate != 1:
+        if constructor := wrapper.get("constructor"):
+            raise BackendError(
+                f"optimizer.backbone_rate: {model.recipe} sets the rate of each layer "
+                f"({constructor}); remove backbone_rate"
+            )
+        wrapper["constructor"] = f"{__package__}.backbone_rate.BackboneRate"
+        wrapper["paramwise_cfg"] = {
+            **wrapper.get("paramwise_cfg", {}), "backbone_rate": settings.backbone_rate
+        }  # fmt: skip
     if settings.clip_grad_norm is not None:
         wrapper["clip_grad"] = {"max_norm": settings.clip_grad_norm}
     wrapper.update(_precision(model.precision))

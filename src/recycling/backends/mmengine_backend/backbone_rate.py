@@ -1,0 +1,39 @@
+"""The setting ``backbone_rate``: a backbone with weights learns more slowly than what is new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
+    """Builds the optimiser as the recipe has it, then lowers the rates of the backbone.
+
+    The factor is ``backbone_rate`` of `paramwise_cfg`. The key ``backbone`` of mmengine's own
+    ``custom_keys`` would take the place of what a recipe says of its norms and biases.
+    """
+
+    def add_params(
+        self,
+        params: list[dict[str, Any]],
+        module: nn.Module,
+        prefix: str = "",
+        is_dcn_module: int | float | None = None,
+    ) -> None:
+        """Add a group for each parameter of a module."""
+        super().add_params(params, module, prefix, is_dcn_module)
+        if prefix:
+            return  # of a part of the network; mmengine comes back here for each
+        rate = self.paramwise_cfg["backbone_rate"]
+        of_backbone = {
+            id(parameter)
+            for name, parameter in module.named_parameters()
+            if "backbone" in name.split(".")
+        }
+        for group in params:
+            if id(group["params"][0]) in of_backbone:
+                group["lr"] = rate * group.get("lr", self.base_lr)
