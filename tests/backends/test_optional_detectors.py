@@ -404,7 +404,7 @@ def test_a_picture_of_fewer_places_than_queries_is_seen_and_learnt_from(d_fine: 
     assert all(torch.isfinite(loss) for loss in losses.values())
     with torch.no_grad():
         boxes, _ = d_fine.eval().boxes_and_scores(torch.rand(1, 3, 64, 32))
-    assert boxes.shape[1] == 8 * 4 + 4 * 2 + 2 * 1
+    assert boxes.shape[1] == 8 * 8 + 4 * 4 + 2 * 2  # it is seen as a square
 
 
 def test_weights_as_transformers_names_them_go_into_all_layers(d_fine: Any) -> None:

@@ -15,8 +15,13 @@ NEEDS = {
 """The optional libraries, by how the names of their recipes begin."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+QUICK = {"mmdet/rtmdet_tiny"}
+"""Of a head of detectors that no other quick test exports."""
+
+CASES = [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in EVERY]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_recipe_is_exported_and_predicts_the_same_or_says_why_not(name, tmp_path):
     for prefix, library in NEEDS.items():
         if name.startswith(prefix):

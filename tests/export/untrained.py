@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
+import numpy as np
 from mmengine.config import utils
 
 from backends.tiny_trainings import TASKS, data_of, draw_pictures, images_of
@@ -32,6 +34,9 @@ EVERY = [
 SIDE = {"cls": 64, "det": 128, "seg": 128}
 """Of the images that networks see, pixels."""
 
+LARGER = {"mmdet/ssd512_vgg16": 512}
+"""Of those that need more."""
+
 
 def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     """A checkpoint of a recipe, as after a training that learnt nothing."""
@@ -41,8 +46,9 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     backend, recipe = name.split("/")
     data = data_of(pictures)
     task = TASKS[backend]
+    side = LARGER.get(name, SIDE[task])
     model = Model(
-        task=task, backend=backend, recipe=recipe, image_size=SIDE[task], epochs=1, batch_size=2,
+        task=task, backend=backend, recipe=recipe, image_size=side, epochs=1, batch_size=2,
         optimizer={"learning_rate": 1e-4}, **({"score_threshold": 1e-4} if task == "det" else {}),
     )  # fmt: skip
     known = TrainingSet(Path("train.json"), data.class_names, n_samples=2, sha256="")
@@ -50,13 +56,13 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     with session.library(backend), session.silence():
         config = resolve(model, RECIPES / f"{name}.py", known, folder)
         network = MODELS.build(config.model)
-    _tell_images_apart(network, SIDE[task])
+    _tell_images_apart(network, side, pictures)
     trained = Trained(model, categories_of(data), {})
     text = text_of(config.to_dict(), recipe)
     return write_checkpoint(folder / "checkpoint", trained, network.state_dict(), CONFIG, text)
 
 
-def _tell_images_apart(network: Any, side: int) -> None:
+def _tell_images_apart(network: Any, side: int, pictures: LabeledImages) -> None:
     """Untrained, a network says the same of all places, and what is the same is no test."""
     import torch
 
@@ -64,7 +70,10 @@ def _tell_images_apart(network: Any, side: int) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
-    images, before = 255 * torch.rand(4, 3, side, side), network.data_preprocessor
+    # Statistics of other images would leave every score at 0 or 1.
+    read = [cv2.imread(str(path)) for path in sorted(pictures.folder.path.glob("*.png"))]
+    seen = np.stack([cv2.resize(image, (side, side)) for image in read])
+    images, before = torch.from_numpy(seen).permute(0, 3, 1, 2).float(), network.data_preprocessor
     if getattr(before, "mean", None) is not None:
         images = (images - before.mean) / before.std
     with torch.no_grad():
@@ -76,6 +85,10 @@ def _tell_images_apart(network: Any, side: int) -> None:
                 torch.nn.init.xavier_normal_(parameter)
             elif name.endswith("bias"):
                 torch.nn.init.zeros_(parameter)
+        elif "multi_level_conv_reg" in name and parameter.dim() > 1:
+            # YOLOX's sides are exponentials: of boxes larger than the image, which rounding moves.
+            with torch.no_grad():
+                parameter *= 0.1
 
 
 def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:

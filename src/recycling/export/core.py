@@ -19,7 +19,9 @@ OPSET = 17
 
 _EXAMPLE = {"cls": (2, 1.0), "det": (2, 0.75), "seg": (2, 1.0)}  # batch, and height by width
 
-_DENSE_HEADS = frozenset({"ATSSHead", "FCOSHead", "RetinaHead"})
+_DENSE_HEADS = frozenset(
+    {"ATSSHead", "FCOSHead", "RTMDetInsSepBNHead", "RTMDetSepBNHead", "RetinaHead", "SSDHead"}
+)
 """Heads of mmdet that decode their boxes as `OneStage` does."""
 
 
@@ -81,7 +83,9 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
 def _parity(loaded: Any, model: OnnxModel, images: Images) -> Parity:
     """How far an exported model is from the one that was trained."""
     if model.exported.task != "seg":
-        return compare(loaded.predict(images), model.predict(images), model.exported.task)
+        side = int(images.table[["width", "height"]].to_numpy().max(initial=1))
+        task = model.exported.task
+        return compare(loaded.predict(images), model.predict(images), task, side)
     from recycling.backends.mmengine_backend.prediction import pixel_probabilities
 
     return compare_pixels(
@@ -107,6 +111,8 @@ def _facts(network: Any, checkpoint: Checkpoint, name: str) -> Exported:
         )
     before = module.data_preprocessor
     pad_to, pad_value = before.pad_size_divisor, before.pad_value
+    if type(module).__name__ == "DFine":
+        pad_to = -(-model.image_size // pad_to) * pad_to  # to a square
     if model.task == "seg":
         pad_to, pad_value = model.image_size, before.pad_val
     colours = {}
@@ -142,17 +148,22 @@ def _takes_rgb(preprocessor: Any) -> bool:
 
 
 def _graph(network: Any, exported: Exported) -> _Graph:
-    from recycling.export.networks import Classifier, OneStage, Segmenter, Yolox
+    from recycling.export.networks import Classifier, OneStage, Queries, Segmenter, Yolox
 
     module = network.module
     if exported.task == "cls":
         return _Graph(Classifier(module), ("probabilities",))
     if exported.task == "seg":
         return _Graph(Segmenter(module), ("pixels",))
-    head = type(getattr(module, "bbox_head", None)).__name__
+    outputs = ("boxes_of_places", "scores_of_places")
+    if type(module).__name__ == "DFine":
+        # Nothing overlaps by more than 1: none is suppressed.
+        every = {"iou_threshold": 1.0, "score_threshold": exported.score_threshold}
+        return _Graph(Queries(module), outputs, suppression=every)
+    head = _head_of(module)
     if head != "YOLOXHead" and head not in _DENSE_HEADS:
         raise ExportError(
-            f"{exported.name}: ONNX holds detectors with one of "
+            f"{exported.name}: ONNX holds D-FINE and detectors with one of "
             f"{', '.join(sorted({'YOLOXHead', *_DENSE_HEADS}))}, and this is a "
             f"{type(module).__name__}; export one of these, or predict with the model itself"
         )
@@ -162,9 +173,15 @@ def _graph(network: Any, exported: Exported) -> _Graph:
             f"{exported.name}: ONNX suppresses boxes by nms with an iou_threshold alone, and the "
             f"model by {module.test_cfg.get('nms')}; predict with the model itself"
         )
-    outputs = ("boxes_of_places", "scores_of_places")
     thresholds = {**nms, "score_threshold": exported.score_threshold}
-    return _Graph((Yolox if head == "YOLOXHead" else OneStage)(module), outputs, True, thresholds)
+    dense = Yolox if head == "YOLOXHead" else OneStage
+    return _Graph(dense(module), outputs, sides=True, suppression=thresholds)
+
+
+def _head_of(module: Any) -> str:
+    """The class of mmdet that a detector's head is, or that the project's own is based on."""
+    classes = type(getattr(module, "bbox_head", None)).__mro__
+    return next((each.__name__ for each in classes if each.__module__.startswith("mmdet.")), "")
 
 
 def _content(graph: _Graph, exported: Exported) -> bytes:
@@ -182,7 +199,7 @@ def _content(graph: _Graph, exported: Exported) -> bytes:
     inputs: dict[str, Any] = {"images": torch.rand(n, 3, height, up)}
     free = {0: "batch", 2: "height", 3: "width"} if graph.sides else {0: "batch"}
     axes = {"images": free, **{name: {0: "batch"} for name in graph.outputs}}
-    if graph.sides:
+    if graph.suppression is not None:
         inputs["size"] = torch.tensor([height, up], dtype=torch.float32)
         axes["boxes_of_places"], axes["scores_of_places"] = (
             {0: "batch", 1: "places"},

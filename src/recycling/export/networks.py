@@ -72,7 +72,7 @@ class Yolox(nn.Module):
 
 
 class OneStage(nn.Module):
-    """A dense detector of mmdet (RetinaNet, FCOS, ATSS) up to its suppression."""
+    """A dense detector of mmdet (RetinaNet, FCOS, ATSS, SSD, RTMDet) up to its suppression."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -99,7 +99,9 @@ class OneStage(nn.Module):
         for level, (own, delta) in enumerate(zip(logits, deltas, strict=True)):
             of_class = _activated(_flat([own], head.cls_out_channels), head)
             of_class = _best(of_class, settings.get("score_thr", 0), settings.get("nms_pre", -1))
-            if factors:
+            if (
+                len(factors) == 1
+            ):  # centerness; of instances there are kernels and features of masks
                 of_class = of_class * _flat([factors[0][level]], 1).sigmoid()
             moves = _flat([delta], 4)
             places = priors[level].expand(moves.shape[0], -1, -1)
@@ -117,6 +119,29 @@ class OneStage(nn.Module):
         return found, of_class.transpose(1, 2)
 
 
+class Queries(nn.Module):
+    """D-FINE up to the boxes that are given: none of them is suppressed."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes and their scores; 0 where a box is not among the surest of all classes.
+
+        Args:
+            images: (N, 3, side, side).
+            size: Height and width of the images without their padding: boxes end there.
+
+        Returns:
+            (N, queries, 4) and (N, classes, queries).
+        """
+        settings = self.network.test_cfg
+        boxes, scores = self.network.boxes_and_scores(images)
+        scores = _best(scores, settings.score_thr, settings.max_per_img)
+        return _inside(boxes, size), scores.transpose(1, 2)
+
+
 def _flat(levels: Any, width: int) -> Tensor:
     """Levels of a pyramid, each (N, places x width, H, W), as (N, all places, width)."""
     flat = [each.permute(0, 2, 3, 1).reshape(each.shape[0], -1, width) for each in levels]
@@ -130,7 +155,7 @@ def _activated(logits: Tensor, head: Any) -> Tensor:
 
 
 def _best(scores: Tensor, threshold: float, most: int) -> Tensor:
-    """Scores of one level, (N, places, classes), with 0 for those that are not among the best."""
+    """Scores, (N, places, classes), with 0 for those that are not among the best."""
     scores = torch.where(scores > threshold, scores, 0.0)
     if most < 0:
         return scores

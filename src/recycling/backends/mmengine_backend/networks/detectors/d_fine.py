@@ -14,6 +14,7 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torch.nn.functional import pad
 
 from recycling.backends.core import BackendError
 from recycling.backends.libraries import how_to_install
@@ -62,7 +63,8 @@ class DFine(BaseDetector):  # type: ignore[misc]
             batch_inputs: (B, 3, H, W), RGB from 0 to 1; H and W are multiples of 32.
             batch_data_samples: mmdet's, with their ``gt_instances``.
         """
-        sides = _sides(batch_inputs)
+        square = _square(batch_inputs)
+        sides = _sides(square)
         labels = [
             {
                 "class_labels": sample.gt_instances.labels,
@@ -70,7 +72,7 @@ class DFine(BaseDetector):  # type: ignore[misc]
             }
             for sample in batch_data_samples
         ]
-        losses: dict[str, Tensor] = self._seen(batch_inputs, labels).loss_dict
+        losses: dict[str, Tensor] = self._seen(square, labels).loss_dict
         return losses
 
     def predict(
@@ -100,8 +102,9 @@ class DFine(BaseDetector):  # type: ignore[misc]
         Returns:
             Corners in pixels of the input, (B, queries, 4), and scores, (B, queries, classes).
         """
-        found = self._seen(batch_inputs)
-        boxes: Tensor = bbox_cxcywh_to_xyxy(found.pred_boxes) * _sides(batch_inputs)
+        square = _square(batch_inputs)
+        found = self._seen(square)
+        boxes: Tensor = bbox_cxcywh_to_xyxy(found.pred_boxes) * _sides(square)
         return boxes, found.logits.sigmoid()
 
     def _instances(
@@ -120,7 +123,7 @@ class DFine(BaseDetector):  # type: ignore[misc]
 
     def extract_feat(self, batch_inputs: Tensor) -> Any:
         """What the network gives before any threshold."""
-        return self._seen(batch_inputs)
+        return self._seen(_square(batch_inputs))
 
     def _seen(self, batch_inputs: Tensor, labels: Any = None) -> Any:
         """What the network says; its queries are the best places, and a small image has few."""
@@ -132,6 +135,13 @@ class DFine(BaseDetector):  # type: ignore[misc]
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> Any:
         return self.extract_feat(batch_inputs)
+
+
+def _square(batch_inputs: Tensor) -> Tensor:
+    """Images as the network was trained on and as its exported form sees them: of equal sides."""
+    height, width = batch_inputs.shape[-2:]
+    side = max(height, width)
+    return pad(batch_inputs, (0, side - width, 0, side - height))
 
 
 def _sides(batch_inputs: Tensor) -> Tensor:
