@@ -135,6 +135,8 @@ def test_each_recipe_of_mmdet_can_or_says_so() -> None:
     known = {*ignore_regions.BY_ASSIGNER, *ignore_regions.BY_POINTS, "FCOSHead", "YOLOXHead"}
     cannot = set()
     for path in sorted(RECIPES.glob("*.py")):
+        if path.stem.startswith("grounding_dino"):
+            continue  # by queries, too; its config takes a vocabulary
         config = config_of(path.stem)
         names = [name for name in ("rpn_head", "bbox_head", "roi_head") if config.get(name)]
         types = {config[name]["type"].rpartition(".")[2] for name in names}

@@ -71,14 +71,22 @@ def test_an_image_of_fewer_places_than_queries_is_seen_and_learnt_from(recipe: s
 )
 def test_where_there_are_enough_places_the_boxes_are_those_of_mmdet(recipe: str, kind: str) -> None:
     ours, theirs = network(recipe).eval(), network(recipe, kind).eval()
-    theirs.load_state_dict(ours.state_dict())
+    weights = ours.state_dict()
+    if recipe == "dino_r50":
+        # Theirs tells places in twice as many waves; of these ours reads every second.
+        name = "decoder.ref_point_head.layers.0.weight"
+        assert weights[name].shape == (256, 512)  # as in the published file
+        waves = weights[name].reshape(256, 4, 64, 2)
+        among = torch.stack([waves, torch.zeros_like(waves)], dim=3)
+        weights[name] = among.reshape(256, 1024)
+    theirs.load_state_dict(weights)
     image = torch.rand(1, 3, 256, 256)
     with torch.no_grad():
         found, expected = (
             made.predict(image, [sample(256, 256)])[0].pred_instances for made in (ours, theirs)
         )
-    assert torch.equal(found.bboxes, expected.bboxes)
-    assert torch.equal(found.scores, expected.scores)
+    assert torch.allclose(found.bboxes, expected.bboxes, atol=1e-3)
+    assert torch.allclose(found.scores, expected.scores, atol=1e-6)
 
 
 def test_ddq_has_the_same_weights_after_a_step() -> None:

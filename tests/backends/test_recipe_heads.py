@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 import pytest
 
 from backends.on_meta import on_meta
+from backends.tiny_trainings import words_for
 from recycling.backends import BackendError, Model, Recipes
 from recycling.backends.shared.recipes import N_CLASSES, RecipeFacts, list_recipes, read_head
 
@@ -175,6 +176,7 @@ def _model(recipe: RecipeFacts) -> Model:
         epochs=1,
         batch_size=1,
         optimizer={"learning_rate": 1e-4},
+        options=words_for(recipe.name),
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from backends.on_meta import network_of, on_meta
+from backends.tiny_trainings import words_for
 from recycling.annotations import (
     ANNOTATIONS,
     BOX,
@@ -44,12 +45,13 @@ PARAMETERS = {
     "ddq_r50": 48_340_228,
     "deformable_detr_r50": 41_087_906,
     "detectors_cascade_rcnn_r50": 123_675_775,
-    "dino_r50": 47_689_634,
+    "dino_r50": 47_558_562,
     "efficientdet_d0": 3_833_267,
     "efficientdet_d4": 20_561_675,
     "faster_rcnn_r50": 41_394_306,
     "fcos_r18_narrow": 984_290,
     "fcos_timm": 3_682_515,
+    "grounding_dino_swin_tiny": 172_914_717,
     "htc_r50": 77_186_970,
     "mask2former_r50": 44_005_387,
     "retinanet_r18_narrow": 1_047_822,
@@ -72,7 +74,12 @@ PARAMETERS = {
 }
 """Of each recipe's network with ten classes."""
 
-NEEDS = {"d_fine": "transformers", "efficientdet": "effdet", "yolov5": "ultralytics"}
+NEEDS = {
+    "d_fine": "transformers",
+    "efficientdet": "effdet",
+    "grounding_dino": "transformers",
+    "yolov5": "ultralytics",
+}
 """The optional libraries, by how the names of their recipes begin."""
 
 PUBLISHED = {
@@ -96,7 +103,9 @@ PUBLISHED = {
 
 EMPTY_AT_FIRST = ("detectors_cascade_rcnn_r50", "mask2former_r50")
 
-EVERY_QUERY = ("ddq_r50", "deformable_detr_r50", "dino_r50", "mask2former_r50")
+EVERY_QUERY = (
+    "ddq_r50", "deformable_detr_r50", "dino_r50", "grounding_dino_swin_tiny", "mask2former_r50",
+)  # fmt: skip
 """Their networks give the boxes of all queries; the project's prediction leaves out the unsure."""
 
 SWIN = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0"
@@ -117,6 +126,7 @@ WEIGHTS = {
     "efficientdet_d0": f"{EFFDET}/tf_efficientdet_d0_34-f153e0cf.pth",
     "efficientdet_d4": f"{EFFDET}/tf_efficientdet_d4_49-f56376d9.pth",
     "faster_rcnn_r50": f"{ZOO}/faster_rcnn/",
+    "grounding_dino_swin_tiny": f"{ZOO3}/grounding_dino/groundingdino_swint_ogc_",
     "htc_r50": f"{ZOO}/htc/",
     "mask2former_r50": f"{ZOO3}/mask2former/mask2former_r50_",
     "retinanet_swin_tiny": f"{SWIN}/swin_tiny_patch4_window7_224.pth",
@@ -157,6 +167,7 @@ def model(recipe: str, **settings: Any) -> Model:
             "epochs": 1,
             "batch_size": 2,
             "optimizer": {"learning_rate": 1e-4},
+            "options": words_for(recipe),
             **settings,
         }
     )
@@ -215,6 +226,7 @@ def test_with_the_classes_of_coco_a_recipe_has_its_published_size(recipe: str) -
 
 @pytest.mark.parametrize("recipe", WEIGHTS)
 def test_official_weights_are_taken_when_asked_for_and_only_then(recipe: str) -> None:
+    need_library(recipe)
     assert not sources(resolved(recipe))
     (source,) = set(sources(resolved(recipe, pretrained="default")))
     assert source.startswith(WEIGHTS[recipe])
@@ -243,6 +255,7 @@ def test_deformable_tood_has_all_weights_of_tood() -> None:
 
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_every_head_has_the_classes_and_the_threshold_of_the_model(recipe: str) -> None:
+    need_library(recipe)
     network = list(parts(resolved(recipe).model.to_dict()))
     counts = ("num_classes", "num_things_classes")  # the second of mmdet's Mask2Former
     assert {part[key] for part in network for key in counts if key in part} == {10}

@@ -57,6 +57,17 @@ augmentation = []
 TASKS = {"mmpretrain": "cls", "mmdet": "det", "mmseg": "seg"}
 
 
+WORDS = Path(__file__).parent / "few_words.txt"
+"""A vocabulary for networks that read the names of classes."""
+
+
+def words_for(recipe: str) -> dict[str, Any]:
+    """The `options` that a recipe cannot do without."""
+    if recipe.startswith("grounding_dino"):
+        return {"model.language_model.vocabulary": str(WORDS)}
+    return {}
+
+
 def draw_pictures(folder: Path) -> LabeledImages:
     """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
     folder.mkdir(parents=True, exist_ok=True)

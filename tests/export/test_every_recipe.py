@@ -10,6 +10,7 @@ from export.untrained import EVERY, parity_of
 NEEDS = {
     "mmdet/d_fine": "transformers",
     "mmdet/efficientdet": "effdet",
+    "mmdet/grounding_dino": "transformers",
     "mmdet/yolov5": "ultralytics",
 }
 """The optional libraries, by how the names of their recipes begin."""

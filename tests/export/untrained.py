@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from mmengine.config import utils
 
-from backends.tiny_trainings import TASKS, data_of, draw_pictures, images_of
+from backends.tiny_trainings import TASKS, data_of, draw_pictures, images_of, words_for
 from recycling.annotations import LabeledImages
 from recycling.backends import Checkpoint, Model
 from recycling.backends.mmengine_backend import session
@@ -49,7 +49,8 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     side = LARGER.get(name, SIDE[task])
     model = Model(
         task=task, backend=backend, recipe=recipe, image_size=side, epochs=1, batch_size=2,
-        optimizer={"learning_rate": 1e-4}, **({"score_threshold": 1e-4} if task == "det" else {}),
+        optimizer={"learning_rate": 1e-4}, options=words_for(recipe),
+        **({"score_threshold": 1e-4} if task == "det" else {}),
     )  # fmt: skip
     known = TrainingSet(Path("train.json"), data.class_names, n_samples=2, sha256="")
     torch.manual_seed(0)

@@ -148,7 +148,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     _check_options(model, config)
     config.merge_from_dict(dict(model.options))
     # The options may make a head that needs them.
-    set_class_names(config, data)
+    set_class_names(config, data, model.recipe)
     if around is not None:
         set_semi_supervised(config, model, around, every)
     return config

@@ -1,4 +1,4 @@
-"""The names of the classes, for the heads that read from them which values make up a class."""
+"""The names of the classes, for networks that read from them what a class is."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 
 
-def set_class_names(config: Any, data: TrainingSet) -> None:
-    """Give the names of the classes to each `MultiAttributeHead`.
+def set_class_names(config: Any, data: TrainingSet, recipe: str) -> None:
+    """Give the names of the classes to each `MultiAttributeHead` and `GroundingDINOOfClasses`.
 
     Args:
         config: The resolved ``mmengine.Config``, the user's options included, for these may make
             such a head; changed in place.
         data: What is trained on.
+        recipe: The recipe, for errors.
+
+    Raises:
+        BackendError: The vocabulary by which names are read is not there.
     """
     for node in mappings_in(config.model):
-        if str(node.get("type", "")).rpartition(".")[2] == "MultiAttributeHead":
+        kind = str(node.get("type", "")).rpartition(".")[2]
+        if kind in ("MultiAttributeHead", "GroundingDINOOfClasses"):
             node["class_names"] = list(data.classes)
+        if kind == "BertOfNames":
+            from recycling.backends.mmengine_backend.networks.detectors.grounding_dino import (
+                pieces_of,
+            )
+
+            node.update(pieces_of(data.classes, node.pop("vocabulary"), recipe))
