@@ -84,7 +84,8 @@ def connected(settings: Cluster) -> Iterator[Client]:
             threads_per_worker=1,
             memory_limit=None,
             resources=settings.resources.amounts,
-            env={"OMP_NUM_THREADS": threads},
+            # Workers say at length where they listen; what goes wrong is said by those who lead.
+            env={"OMP_NUM_THREADS": threads, "DASK_LOGGING__DISTRIBUTED": "error"},
             silence_logs=logging.ERROR,
             dashboard_address=":0",
         ) as cluster,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -127,6 +128,8 @@ class _OnCluster(ThreadPoolExecutor):
             self._client.subscribe_topic(self._sent.plugin, _show)
             self._client.register_plugin(RunOnWorker(self._sent))
             self._cluster = stack.pop_all()
+        if find_spec("bokeh") is not None:
+            logger.info("Dask's dashboard: %s", self._client.dashboard_link)
         if not self._client.scheduler_info()["workers"]:
             logger.warning("%s: has no workers yet: dask worker ...", self._settings.address)
         Thread(target=self._watch, daemon=True).start()
