@@ -76,16 +76,21 @@ def connected(settings: Cluster) -> Iterator[Client]:
     workers = settings.workers or processors
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
     with (
-        # Dask has workers hand freed memory back at once; each step of a training asks for it anew,
-        # and takes 1.5 times as long.
-        dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}),
+        dask.config.set(
+            {
+                # Dask has workers hand freed memory back at once; each step of a training asks for
+                # it anew, and takes 1.5 times as long.
+                "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+                # Each worker says in twelve lines where it listens.
+                "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "error",
+            }
+        ),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=None,
             resources=settings.resources.amounts,
-            # Workers say at length where they listen; what goes wrong is said by those who lead.
-            env={"OMP_NUM_THREADS": threads, "DASK_LOGGING__DISTRIBUTED": "error"},
+            env={"OMP_NUM_THREADS": threads},
             silence_logs=logging.ERROR,
             dashboard_address=":0",
         ) as cluster,
