@@ -73,9 +73,9 @@ taco: install ## The same with all five folds, scored out of fold
 
 define train-on-taco
 @$(BIN)/kedro run --env taco_litter --pipelines data_cleaning,splitting
-@$(BIN)/kedro run --env taco_litter --namespaces det.boxes$(1),seg.masks$(1)
+@$(BIN)/kedro run --env taco_litter --runner DaskRunner --namespaces det.boxes$(1),seg.masks$(1)
 @$(BIN)/kedro run --env taco_ten --pipelines data_cleaning,splitting
-@$(BIN)/kedro run --env taco_ten --namespaces cls.crops$(1),det.boxes$(1)
+@$(BIN)/kedro run --env taco_ten --runner DaskRunner --namespaces cls.crops$(1),det.boxes$(1)
 @$(BIN)/kedro score --env taco_litter det.boxes$(1) seg.masks$(1)
 @$(BIN)/kedro score --env taco_ten cls.crops$(1) det.boxes$(1)
 endef

@@ -128,8 +128,9 @@ class _OnCluster(ThreadPoolExecutor):
             self._client.subscribe_topic(self._sent.plugin, _show)
             self._client.register_plugin(RunOnWorker(self._sent))
             self._cluster = stack.pop_all()
-        if find_spec("bokeh") is not None:
-            logger.info("Dask's dashboard: %s", self._client.dashboard_link)
+        link = self._client.dashboard_link
+        if link and find_spec("bokeh") is not None:
+            logger.info("Dask's dashboard: %s", link)
         if not self._client.scheduler_info()["workers"]:
             logger.warning("%s: has no workers yet: dask worker ...", self._settings.address)
         Thread(target=self._watch, daemon=True).start()
