@@ -48,7 +48,7 @@ def run(*, quick: bool) -> None:
     paths = [Path(each) for each in os.environ.get("SERVED", "").split(",") if each]
     paths = paths or [path for path in MODELS if path.exists()]
     if not paths:
-        Console().print("serving: no exported model; kedro export cls.resnet18, det.yolox")
+        Console().print("serving: no exported model; kedro export cls.resnet18, and det.yolox")
         return
     table = Table("model", "clients", "images a second", "the bare model", "ratio", "p99, ms")
     seconds, n_mixed = (1.0, 300) if quick else (10.0, 10_000)
