@@ -46,7 +46,6 @@ def test_thirty_runs_in_one_process_hold_memory_and_open_files_flat(tmp_path):
         cwd=project, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    print(ran.stdout.splitlines()[-1])
     memory, files = zip(*json.loads(ran.stdout.splitlines()[-1]), strict=True)
     # The first runs import and compile.
     assert max(files[5:]) == files[5], files
