@@ -105,6 +105,8 @@ OF_MIXES = {"mosaic_off_epochs"}
 OF_LOADING = {"cache_megabytes", "deterministic", "pretrained", "pretrained_sha256", "workers"}
 
 REFUSED: dict[str, tuple[Any, str]] = {
+    "backbone": ("resnet18", "detectron2 cannot honour 'backbone'; remove it"),
+    "channels_last": (True, "detectron2 cannot honour 'channels_last'; remove it"),
     "devices": (2, "detectron2 cannot honour 'devices'; remove it"),
     "score_weights": (True, "detectron2 cannot honour 'score_weights'; remove it, or use one of"),
     "precision": ("fp16", "precision fp16 needs a GPU; use fp32"),
@@ -129,8 +131,8 @@ OF_THE_PIPELINE = {
 }  # fmt: skip
 """What decides what the library is given: the data, the recipe's file, whether it is asked."""
 
-ELSEWHERE = {"snapshots"}
-"""Has tests of its own, with those of the other libraries."""
+ELSEWHERE = {"fold_norms", "snapshots"}
+"""Have tests of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +212,12 @@ def test_what_cannot_be_honoured_is_refused_before_the_first_step(
         train(tmp_path / "work", data_of(part), **{name: value})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "work" / "metrics.json").exists()
+
+
+def test_folded_norms_are_refused(part: LabeledImages, plain: Checkpoint, tmp_path: Path) -> None:
+    started = {"pretrained": str(plain.folder / "weights.pth"), "fold_norms": True}
+    with pytest.raises(BackendError, match="detectron2 cannot honour 'fold_norms'; remove it"):
+        train(tmp_path / "work", data_of(part), **started)
 
 
 def test_epochs_without_mosaic_are_refused_where_there_is_none(
