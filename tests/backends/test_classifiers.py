@@ -522,6 +522,6 @@ def test_heads_of_a_recipe_or_of_options_know_the_names_of_the_classes(project, 
         settings = model(options=options)
         path = Recipes(folder).find("mmpretrain", recipe)
         config = resolve(settings, path, data, project / "run")
-        set_class_names(config, data)
+        set_class_names(config, data, "own")
     found = built(config.model.to_dict()).head.values.tolist()
     assert found == [[0, 0], [1, 0], [2, 0], [2, 1], [0, 1], [1, 1]]
