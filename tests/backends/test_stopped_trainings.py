@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -40,8 +41,8 @@ def weights(checkpoint: object) -> str:
 
 
 def loaders() -> list[int]:
-    """The processes that this one has started."""
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """The processes that a training of this one has started."""
+    return [process.pid for process in multiprocessing.active_children() if process.pid]
 
 
 def after_epoch(work_dir: Path, act: Callable[[], None]) -> threading.Thread:
