@@ -1,6 +1,6 @@
 """Commands of the project, each in a process forked from one that has imported what they import.
 
-A new interpreter needs four seconds for that, and the tests run over a hundred commands. What reads
+A new interpreter needs four seconds for that, and the tests run dozens of commands. What reads
 variables at import needs a new one nevertheless.
 """
 
