@@ -83,9 +83,7 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
 def _parity(loaded: Any, model: OnnxModel, images: Images) -> Parity:
     """How far an exported model is from the one that was trained."""
     if model.exported.task != "seg":
-        side = int(images.table[["width", "height"]].to_numpy().max(initial=1))
-        task = model.exported.task
-        return compare(loaded.predict(images), model.predict(images), task, side)
+        return compare(loaded.predict(images), model.predict(images), model.exported.task)
     from recycling.backends.mmengine_backend.prediction import pixel_probabilities
 
     return compare_pixels(

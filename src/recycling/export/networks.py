@@ -99,9 +99,8 @@ class OneStage(nn.Module):
         for level, (own, delta) in enumerate(zip(logits, deltas, strict=True)):
             of_class = _activated(_flat([own], head.cls_out_channels), head)
             of_class = _best(of_class, settings.get("score_thr", 0), settings.get("nms_pre", -1))
-            if (
-                len(factors) == 1
-            ):  # centerness; of instances there are kernels and features of masks
+            # One is centerness; heads of instances give kernels and features of masks.
+            if len(factors) == 1:
                 of_class = of_class * _flat([factors[0][level]], 1).sigmoid()
             moves = _flat([delta], 4)
             places = priors[level].expand(moves.shape[0], -1, -1)

@@ -17,8 +17,10 @@ Planes: TypeAlias = tuple[int, NDArray[np.float32]]
 """The id of an image, and what is said of its pixels: (classes, H, W)."""
 
 TOLERANCE = 1e-4
-"""The most that a score may differ by, a box in shares of the image's longer side, and labels in
-shares of all."""
+"""The most that a score may differ by, and labels in shares of all."""
+
+BOX_TOLERANCE = 0.005
+"""The most that an edge of a box may differ by, pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,17 @@ class Parity:
         score: The largest difference of scores or probabilities.
         box: The largest difference of edges, pixels.
         labels: The share of boxes that only one has, or of pixels with another label.
-        side: The longer side of the largest image, pixels.
     """
 
     n: int
     score: float = 0.0
     box: float = 0.0
     labels: float = 0.0
-    side: int = 1
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing differs by more than `TOLERANCE`."""
-        return (
-            self.score <= TOLERANCE
-            and self.box <= TOLERANCE * self.side
-            and self.labels <= TOLERANCE
-        )
+        """Whether nothing differs by more than `TOLERANCE` and `BOX_TOLERANCE`."""
+        return self.score <= TOLERANCE and self.box <= BOX_TOLERANCE and self.labels <= TOLERANCE
 
     def __str__(self) -> str:
         """Its figures on one line."""
@@ -56,18 +52,17 @@ class Parity:
         )
 
 
-def compare(expected: Predictions, found: Predictions, task: Task, side: int = 1) -> Parity:
+def compare(expected: Predictions, found: Predictions, task: Task) -> Parity:
     """How far classes or boxes are from those that are expected.
 
     Args:
         expected: Of the library.
         found: Of the exported model.
         task: ``cls`` or ``det``.
-        side: The longer side of the largest image, pixels.
     """
     if task == "cls":
         return _of_classes(cast(ClassProbabilities, expected), cast(ClassProbabilities, found))
-    return _of_boxes(cast(Detections, expected), cast(Detections, found), side)
+    return _of_boxes(cast(Detections, expected), cast(Detections, found))
 
 
 def compare_pixels(expected: Iterable[Planes], found: Iterable[Planes]) -> Parity:
@@ -98,7 +93,7 @@ def _of_classes(expected: ClassProbabilities, found: ClassProbabilities) -> Pari
     return Parity(len(own), float(np.abs(own - aligned).max(initial=0)))
 
 
-def _of_boxes(expected: Detections, found: Detections, side: int) -> Parity:
+def _of_boxes(expected: Detections, found: Detections) -> Parity:
     """Boxes are matched by image and category, the nearest ones first."""
     columns = [*BOX, "score"]
     others = {key: rows[columns].to_numpy() for key, rows in found.groupby(_WHERE)}
@@ -115,7 +110,7 @@ def _of_boxes(expected: Detections, found: Detections, side: int) -> Parity:
             far[:, nearest] = np.inf
     missing += sum(map(len, others.values()))
     n = len(expected)
-    return Parity(n, score, box, missing / max(n, 1), side)
+    return Parity(n, score, box, missing / max(n, 1))
 
 
 _WHERE = ["image_id", "category_id"]
