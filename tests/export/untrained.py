@@ -86,10 +86,10 @@ def _tell_images_apart(network: Any, side: int, pictures: LabeledImages) -> None
                 torch.nn.init.xavier_normal_(parameter)
             elif name.endswith("bias"):
                 torch.nn.init.zeros_(parameter)
-        elif "multi_level_conv_reg" in name and parameter.dim() > 1:
-            # YOLOX's sides are exponentials: of boxes larger than the image, which rounding moves.
+        elif name.endswith("weight") and ("multi_level_conv_reg" in name or ".rtm_reg" in name):
+            # Boxes would be larger than the image, and rounding would move them by pixels.
             with torch.no_grad():
-                parameter *= 0.1
+                parameter *= 0.1 if "conv_reg" in name else 0.5
 
 
 def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:
