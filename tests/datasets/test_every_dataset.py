@@ -31,6 +31,7 @@ from recycling import datasets
 from recycling.annotations import Annotations, to_coco, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets import PathDataset
+from recycling.errors import message_for_user
 from recycling.evaluation import Metrics
 from recycling.mirrors import CACHE
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps, ProbabilityMaps
@@ -325,6 +326,38 @@ def test_every_table_keeps_its_schema_even_with_no_rows(table, tmp_path):
     assert dataset.value_type is TABLES[table].type
     with pytest.raises(DatasetError, match=f"no column .* a table of {schema.name} has"):
         dataset.save(pd.DataFrame({"other": [1]}))
+
+
+# Of these a part is a whole one, or what reads them is a backend, which has tests of its own.
+WITHOUT_AN_END = ("CheckpointDataset", "CsvDataset", "FigureDataset", "TextDataset", "YoloDataset")
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+    "empty": lambda content: b"",
+    "of another kind": lambda content: b"[1, 2]",
+}
+
+
+HARMED = [(name, damage) for name in sorted(set(CASES) - set(WITHOUT_AN_END)) for damage in DAMAGE]
+HARMED.remove(("JsonDataset", "of another kind"))  # any JSON is a value
+
+
+@pytest.mark.parametrize(("name", "damage"), HARMED)
+def test_a_damaged_file_is_named_in_one_line_of_our_own(name, damage, world):
+    dataset = entry(name, world, world.folder / "damaged")
+    put(name, dataset, world, 0)
+    for path in [each for each in (world.folder / "damaged").rglob("*") if each.is_file()]:
+        whole = path.read_bytes()
+        path.write_bytes(DAMAGE[damage](whole))
+        dataset.release()
+        with pytest.raises((DatasetError, ValueError)) as error:
+            facts(name, dataset)
+        line = message_for_user(error.value)
+        assert line is not None
+        assert path.name in line
+        assert "Failed while loading" not in line  # Kedro's words, which say nothing to do
+        path.write_bytes(whole)
+    facts(name, dataset)
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - set(READ_ONLY)))

@@ -67,19 +67,7 @@ def read_tables(folder: str | Path) -> Annotations:
         AnnotationError: A file is missing, damaged or not of the schema; one line that names it.
     """
     folder = Path(folder)
-    tables = {}
-    for name, schema in SCHEMAS.items():
-        path = folder / f"{name}.parquet"
-        try:
-            tables[name] = schema.conform(pd.read_parquet(path), where=str(path))
-        except FileNotFoundError:
-            raise _missing(path) from None
-        except TableError as error:
-            raise AnnotationError(f"{error}; write the folder again") from error
-        except (OSError, ValueError) as error:
-            raise AnnotationError(
-                f"{path}: damaged Parquet ({str(error).splitlines()[0]}); write the folder again"
-            ) from error
+    tables = {name: _table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
     _check_names(tables["images"]["file_name"], folder / "images.parquet")
     path = folder / "extra.json"
     try:
@@ -88,6 +76,8 @@ def read_tables(folder: str | Path) -> Annotations:
         raise _missing(path) from None
     except ValueError as error:
         raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
+    if not isinstance(extra, dict):
+        raise AnnotationError(f"{path}: not an object of JSON; write the folder again")
     return Annotations(**tables, extra=extra)
 
 
@@ -123,8 +113,7 @@ class StoredAnnotations:
     @property
     def categories(self) -> pd.DataFrame:
         """The categories, whole."""
-        path = self.folder / "categories.parquet"
-        return CATEGORIES.conform(pd.read_parquet(path), where=str(path))
+        return _table(self.folder / "categories.parquet", CATEGORIES)
 
     def whole(self) -> Annotations:
         """All of them, as `read_tables` reads them."""
@@ -145,6 +134,19 @@ class StoredAnnotations:
         categories = self.categories
         for ids, objects in zip(own, self.objects.parts(bounds), strict=True):
             yield Annotations(pd.DataFrame({"image_id": ids}), objects, categories)
+
+
+def _table(path: Path, schema: Schema) -> pd.DataFrame:
+    try:
+        return schema.conform(pd.read_parquet(path), where=str(path))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except TableError as error:
+        raise AnnotationError(f"{error}; write the folder again") from error
+    except (OSError, ValueError) as error:
+        raise AnnotationError(
+            f"{path}: damaged Parquet ({str(error).splitlines()[0]}); write the folder again"
+        ) from error
 
 
 def _check_names(names: pd.Series, path: Path) -> None:

@@ -17,7 +17,7 @@ from kedro.io import AbstractVersionedDataset, DatasetError, Version
 from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_and_path
 
 from recycling.addresses import files_below, get_files, system_of
-from recycling.errors import one_line
+from recycling.errors import message_for_user, one_line
 from recycling.files import COMPLETE, upload, why_unreachable
 from recycling.mirrors import MirrorError, mirror, place_of
 
@@ -167,13 +167,13 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         """The value; of a folder at a URL with one of its files, if only that is asked for."""
         where = self._found()
         if self._is_here:
-            return self.read(Path(where))
+            return self._read(Path(where))
         folder = tempfile.mkdtemp(prefix="recycling-")
         clear = partial(shutil.rmtree, folder, ignore_errors=True)
         try:
             path = Path(folder, PurePosixPath(where).name)
             self._fetch(where, path, only)
-            value = self.read(path)
+            value = self._read(path)
         except BaseException as error:
             clear()
             # Readers name the file that they were given.
@@ -188,6 +188,14 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         except TypeError:  # of a text, a number, a list or a mapping, which never do
             clear()
         return value
+
+    def _read(self, path: Path) -> Value:
+        try:
+            return self.read(path)
+        except (OSError, ValueError) as error:
+            if message_for_user(error) is None:  # a library's words, which name no way out
+                raise DatasetError(f"{path}: damaged ({one_line(error)}); make it again") from error
+            raise
 
     def _fetch(self, where: str, path: Path, only: str | None) -> None:
         try:

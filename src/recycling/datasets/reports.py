@@ -77,7 +77,7 @@ class ImageDataset(PathDataset[NDArray[np.uint8]]):
 
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise DatasetError(f"{self.url or path}: not an image")
+            raise DatasetError(f"{self.url or path}: not an image; make it again")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def write(self, data: NDArray[np.uint8], path: Path) -> None:  # noqa: D102

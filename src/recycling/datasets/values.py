@@ -20,7 +20,8 @@ import recycling.splitting  # noqa: F401
 from recycling.annotations import Annotations, StoredAnnotations, read_tables, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets.core import PathDataset, PathOptions
-from recycling.evaluation import Metrics
+from recycling.errors import one_line
+from recycling.evaluation import EvaluationError, Metrics
 from recycling.files import new_folder, write_json
 from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps
 from recycling.stored_tables import GIVEN_PARTS, StoredTable, TableParts, write_table
@@ -146,7 +147,13 @@ class MetricsDataset(PathDataset[Metrics]):
     """The metrics of one set of predictions, as JSON."""
 
     def read(self, path: Path) -> Metrics:  # noqa: D102
-        return Metrics.from_dict(json.loads(path.read_text()))
+        content = json.loads(path.read_text())
+        try:
+            return Metrics.from_dict(content)
+        except (EvaluationError, AttributeError, TypeError) as error:
+            raise EvaluationError(
+                f"{path}: not metrics ({one_line(error)}); make it again"
+            ) from error
 
     def write(self, data: Metrics, path: Path) -> None:  # noqa: D102
         write_json(path, data.to_dict())

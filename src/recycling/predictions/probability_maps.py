@@ -13,7 +13,7 @@ from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
 from recycling.limits import LARGEST_PLANES, TooLargeError
-from recycling.predictions.core import ImageMaps, LabelMap, LabelMaps
+from recycling.predictions.core import ImageMaps, LabelMap, LabelMaps, SubmissionError
 
 ProbabilityPlanes: TypeAlias = NDArray[np.uint8]
 """(classes, H, W): plane i is the probability of label i (0 is background), 255 is certain."""
@@ -44,7 +44,7 @@ class ProbabilityMaps(ImageMaps[ProbabilityPlanes]):
             folder: What `write` filled; other files in it are ignored.
 
         Raises:
-            ValueError: A file's name is no image id. When an image is asked for: its file is
+            SubmissionError: A file's name is no image id. When an image is asked for: its file is
                 damaged or holds something else.
         """
         image_ids = sorted(_image_id(path) for path in folder.glob("*.npz"))
@@ -59,7 +59,7 @@ class ProbabilityMaps(ImageMaps[ProbabilityPlanes]):
             folder: Where to.
 
         Raises:
-            ValueError: What was read for an image is not (classes, H, W) uint8.
+            SubmissionError: What was read for an image is not (classes, H, W) uint8.
         """
         for image_id, planes in self.items():
             write_planes(planes, folder, image_id)
@@ -97,7 +97,7 @@ def write_planes(planes: ProbabilityPlanes, folder: Path, image_id: int) -> None
     """Write one image's planes to `folder`, which must exist.
 
     Raises:
-        ValueError: They are not (classes, H, W) uint8.
+        SubmissionError: They are not (classes, H, W) uint8.
         OSError: There is no room for them.
     """
     _check(planes, where=f"image {image_id}")
@@ -115,7 +115,7 @@ def read_planes(folder: Path, image_id: int) -> ProbabilityPlanes:
     """What `write_planes` wrote.
 
     Raises:
-        ValueError: The file is missing, damaged or holds something else.
+        SubmissionError: The file is missing, damaged or holds something else.
     """
     path = folder / f"{image_id}.npz"
     try:
@@ -134,7 +134,7 @@ def read_planes(folder: Path, image_id: int) -> ProbabilityPlanes:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise ValueError(
+        raise SubmissionError(
             f"{path}: not a file of probability planes, or damaged ({error}); predict it again"
         ) from error
     _check(planes, where=str(path))
@@ -174,7 +174,7 @@ def probability_planes(probabilities: NDArray[np.floating[Any]]) -> ProbabilityP
 
 def _image_id(path: Path) -> int:
     if not path.stem.removeprefix("-").isdecimal():
-        raise ValueError(
+        raise SubmissionError(
             f"{path}: the name is no image id; planes are stored as <image_id>.npz, one an image"
         )
     return int(path.stem)
@@ -182,7 +182,7 @@ def _image_id(path: Path) -> int:
 
 def _check(planes: NDArray[Any], *, where: str) -> None:
     if planes.ndim != 3 or planes.dtype != np.uint8:
-        raise ValueError(
+        raise SubmissionError(
             f"{where}: an array of shape {planes.shape} and type {planes.dtype}; probability "
             "planes are uint8 of shape (classes, H, W)"
         )
