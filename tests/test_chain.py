@@ -431,6 +431,19 @@ def test_a_fresh_clone_compares_files(ensembled, tmp_path):
     assert "where they differ most" in result.stdout
 
 
+def test_a_fresh_clone_compares_two_runs(ensembled, tmp_path):
+    project = shutil.copytree(ensembled, tmp_path / "recycling")
+    changed = "ensembling.det.iou_threshold=0.4"
+    run = kedro(
+        project, "run", "--pipelines", "ensembling", "--namespaces", "det.final",
+        "--params", changed,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    result = kedro(project, "compare", "latest~1:det.final", "latest:det.final")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "ensembling.det.iou_threshold: 0.65 -> 0.4" in result.stdout
+
+
 def add_external(project: Path, task: str, name: str) -> Path:
     """Add the final ensemble's own submission as somebody else's predictions."""
     file = project / f"data/01_raw/members/{task}/{name}.csv"

@@ -403,6 +403,14 @@ def test_a_run_on_object_storage_makes_the_bytes_of_one_on_this_machine(
     assert "Skipping all" in again.stdout, again.stdout
     listed = kedro(elsewhere, "experiments", "--format", "json")
     assert [each["state"] for each in json.loads(listed.stdout)] == ["completed", "completed"]
+    # What the first run has kept there is what is there now, and its checkpoint can be told.
+    compared = kedro(elsewhere, "compare", "latest~1:cls.final", "cls.final")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    assert "differ in 0 of 44 crops" in compared.stdout, compared.stdout
+    best = kedro(elsewhere, "experiments", "--best", "cls", "macro F1")
+    name = "cls.resnet18.fold0.checkpoint/checkpoint"
+    assert best.stdout.strip().startswith(f"{bucket}/data/08_reporting/runs/"), best.stdout
+    assert best.stdout.strip().endswith(f"/kept/{name}"), best.stdout
 
 
 @pytest.mark.slow

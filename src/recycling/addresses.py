@@ -132,7 +132,14 @@ def put_files(system: AbstractFileSystem, source: Path, names: list[str], folder
 
 
 def move_files(system: AbstractFileSystem, source: str, names: list[str], folder: str) -> None:
-    """Move files of a folder to another one of the same file system, several at a time.
+    """Move files of a folder to another one of the same file system, as `copy_files` does."""
+    copy_files(system, source, names, folder)
+    if names:
+        system.rm(source, recursive=True)
+
+
+def copy_files(system: AbstractFileSystem, source: str, names: list[str], folder: str) -> None:
+    """Copy files of a folder to another one of the same file system, several at a time.
 
     Args:
         system: The file system.
@@ -146,8 +153,6 @@ def move_files(system: AbstractFileSystem, source: str, names: list[str], folder
             lambda name: system.cp_file(f"{source}/{name}", f"{folder}/{name}"), names
         )
         list(copied)
-    if names:
-        system.rm(source, recursive=True)
 
 
 def _make_folders(system: AbstractFileSystem, folder: str, names: list[str]) -> None:

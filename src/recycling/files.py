@@ -24,7 +24,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recycling.addresses import move_files, put_files
+from recycling.addresses import copy_files, files_below, move_files, put_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -273,16 +273,43 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
         raise
 
 
+def copy_there(filesystem: Any, source: str, path: str) -> None:
+    """Copy a file or folder to another place of its file system, as whole as by `upload`.
+
+    Args:
+        filesystem: Of fsspec.
+        source: What is copied.
+        path: Where to; what is there is replaced.
+    """
+    if filesystem.info(source)["type"] == "file":
+        parent, _, name = path.rpartition("/")
+        unfinished = f"{parent}/.{name}.{secrets.token_hex(8)}{_UNFINISHED}"
+        filesystem.makedirs(parent, exist_ok=True)
+        filesystem.cp_file(source, unfinished)
+        filesystem.mv(unfinished, path)
+        return
+    remove_there(filesystem, path)
+    names = [name for name in files_below(filesystem, source) if name != COMPLETE]
+    copy_files(filesystem, source, names, path)
+    filesystem.cp_file(f"{source}/{COMPLETE}", f"{path}/{COMPLETE}")
+
+
+def remove_there(filesystem: Any, path: str) -> None:
+    """Remove a file or folder of a file system of fsspec; a folder is no longer whole first."""
+    complete = f"{path}/{COMPLETE}"
+    if filesystem.exists(complete):
+        filesystem.rm_file(complete)
+    if filesystem.find(path):
+        filesystem.rm(path, recursive=True)
+
+
 def _upload_folder(local: Path, filesystem: Any, unfinished: str, path: str) -> None:
     files = sorted(file for file in local.rglob("*") if file.is_file())
     names = [file.relative_to(local).as_posix() for file in files]
     complete = f"{path}/{COMPLETE}"
     put_files(filesystem, local, names, unfinished)
     _ask()
-    if filesystem.exists(complete):
-        filesystem.rm_file(complete)
-    if filesystem.find(path):
-        filesystem.rm(path, recursive=True)
+    remove_there(filesystem, path)
     move_files(filesystem, unfinished, names, path)
     held = {name: _sha256(file) for name, file in zip(names, files, strict=True)}
     filesystem.pipe_file(complete, json.dumps(held, indent=0).encode())

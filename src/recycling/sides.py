@@ -18,6 +18,7 @@ from recycling.annotations import Annotations
 from recycling.backends import Checkpoint
 from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
+from recycling.datasets.kept import kept_by
 from recycling.diagnostics import Changes, as_predictions, disagreement
 from recycling.experiments import (
     Compared,
@@ -238,22 +239,18 @@ class Workplace:
         if folder is None:
             return self.catalog.load(name)
         assert isinstance(dataset, PathDataset)
-        path = self._kept(dataset, folder)
-        if not path.exists():
+        kept = kept_by(folder, name, dataset)
+        if kept is None or not kept.exists():
             raise ExperimentError(f"{folder.path.name}: {name} is not kept; run it again")
-        return dataset.at(path).load()
+        return kept.load()
 
     def is_there(self, name: str, folder: ManifestFolder | None) -> bool:
         """Whether `load` finds a dataset."""
         dataset = self.catalog.get(name) if name in self.catalog else None
         if dataset is None or folder is None or not isinstance(dataset, PathDataset):
             return dataset is not None and bool(self.catalog.exists(name))
-        return self._kept(dataset, folder).exists()
-
-    def _kept(self, dataset: PathDataset[Any], folder: ManifestFolder) -> Path:
-        if dataset.url is not None:  # runs keep nothing of what is elsewhere
-            return folder.kept / dataset.url
-        return folder.kept / dataset.filepath.relative_to(self.data)
+        kept = kept_by(folder, name, dataset)
+        return kept is not None and kept.exists()
 
     def _there(self, form: str, outputs: Iterable[str], folder: ManifestFolder | None) -> list[str]:
         """Those datasets of this form that `load` finds."""

@@ -31,8 +31,10 @@ from recycling import datasets
 from recycling.annotations import Annotations, to_coco, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets import PathDataset
+from recycling.datasets.kept import kept_by
 from recycling.errors import message_for_user
 from recycling.evaluation import Metrics
+from recycling.experiments import Runs
 from recycling.mirrors import CACHE
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps, ProbabilityMaps
 from recycling.tables import TABLES
@@ -287,6 +289,30 @@ def test_every_version_of_a_value_is_kept(name, where, world, memory, expected):
     first._version = Version(versions[0], None)
     assert facts(name, first) == expected(name)[0]
     assert first.list_versions(full_path=False) == versions[::-1]
+
+
+@pytest.mark.parametrize("where", ["here", "here, with versions", "elsewhere"])
+@pytest.mark.parametrize("name", sorted(set(CASES) - set(READ_ONLY)))
+def test_what_a_run_keeps_is_there_whatever_later_runs_write(name, where, world, memory, expected):
+    folder = MEMORY if where == "elsewhere" else str(world.folder / "data")
+    run = Runs(world.folder / "runs", f"{MEMORY}/08_reporting/runs").folder("1")
+    versioned = where == "here, with versions"
+    put(name, dataset := entry(name, world, f"{folder}/deep", versioned=versioned), world, 0)
+    kept = kept_by(run, "a", dataset)
+    for _ in range(2):  # the second time in place of the first
+        dataset.copy_to(kept)
+    put(name, later := entry(name, world, f"{folder}/deep", versioned=versioned), world, 1)
+    assert facts(name, kept) == expected(name)[0]
+    assert facts(name, later) == expected(name)[1]
+    kept.remove()
+    assert not kept.exists()
+    assert facts(name, later) == expected(name)[1]
+
+
+def test_of_what_lies_elsewhere_alone_a_run_keeps_nothing(tmp_path):
+    dataset = datasets.JsonDataset(filepath=f"{MEMORY}/a.json")
+    assert kept_by(Runs(tmp_path).folder("1"), "a", dataset) is None
+    assert kept_by(Runs(tmp_path, "memory://other/08/runs").folder("1"), "a", dataset) is None
 
 
 STAY_HERE = [name for name in PLACES if not TYPES[name].has_stand_in]

@@ -30,7 +30,7 @@ def test_a_run_says_what_it_ran_and_made(tmp_path):
     folder = Runs(project.runs).folder(run.run_id)
     assert (folder.made / "fused.json").is_file()
     # What a later run writes does not alter what this one kept.
-    kept = folder.kept / "a/checkpoint/checkpoint.json"
+    kept = folder.kept / "cls.a.fold0.checkpoint/checkpoint/checkpoint.json"
     before = kept.read_text()
     Runs(project.runs).rename(run.run_id, "first")  # or its checkpoints would go with the next run
     project.models["a"] = project.models["a"].model_copy(update={"epochs": 3})

@@ -42,7 +42,7 @@ def kept(monkeypatch) -> list[Entry]:
 
 def run(project: Project, **settings: Any) -> str:
     """Run, tracked; gives the run's id."""
-    hooks = TrackingHooks(read_tracking({"to": "notes", **settings}), project.folder / "data")
+    hooks = TrackingHooks(read_tracking({"to": "notes", **settings}))
     project.run(manifests=True, more_hooks=hooks)
     return list(Runs(project.runs).all())[-1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,24 +105,19 @@ def print_table(table: pd.DataFrame) -> None:
 
 def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:
     """Where the checkpoint of a run lies, as the run kept it."""
+    from recycling.datasets.kept import kept_by
     from recycling.experiments import ExperimentError
     from recycling.plan.parameters import shown
 
-    data = Path(runs.path).parents[1]
-    current = catalog.get(row["checkpoint"])
-    if current is not None and current.url is not None:
-        raise ExperimentError(
-            f"{row['run']}: runs keep no checkpoint of data that are elsewhere; that of the last "
-            f"run is {current.url}; versioned: true in its catalog entry keeps all"
-        )
-    inside = current.filepath.relative_to(data) if current is not None else Path(row["checkpoint"])
-    kept = runs.folder(row["run"]).kept / inside
-    if not kept.exists():
+    name = row["checkpoint"]
+    current = catalog.get(name)
+    kept = None if current is None else kept_by(runs.folder(row["run"]), name, current)
+    if kept is None or not kept.exists():
         raise ExperimentError(
             f"{row['run']}: its checkpoint {row['checkpoint']} is not kept any more; name runs "
             "that are to be kept: kedro experiments --name RUN NAME"
         )
-    return str(shown(kept))
+    return kept.url or str(shown(kept.filepath))
 
 
 @click.command()

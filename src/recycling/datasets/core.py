@@ -18,7 +18,14 @@ from kedro.io.core import VersionNotFoundError, get_filepath_str, get_protocol_a
 
 from recycling.addresses import files_below, get_files, system_of
 from recycling.errors import message_for_user, one_line
-from recycling.files import COMPLETE, upload, why_unreachable
+from recycling.files import (
+    COMPLETE,
+    copy_there,
+    link,
+    remove_there,
+    upload,
+    why_unreachable,
+)
 from recycling.mirrors import MirrorError, mirror, place_of
 
 Value = TypeVar("Value")
@@ -133,11 +140,40 @@ class PathDataset(AbstractVersionedDataset[Value, Value], Generic[Value]):
         """The folder of this machine that stands for the one at a URL."""
         return place_of(url)
 
-    def at(self, filepath: Path) -> PathDataset[Value]:
-        """The same dataset, with all its options, at another path of this machine, unversioned."""
+    def at(self, filepath: Path | str) -> PathDataset[Value]:
+        """The same dataset, with all its options, at another path, unversioned.
+
+        Args:
+            filepath: On the file system that it is on; of one at a URL another URL.
+        """
         twin = copy.copy(self)
-        twin._filepath, twin._version = PurePosixPath(filepath), None
+        twin._version = None
+        if self.url is not None:
+            twin.url, filepath = str(filepath), self._system._strip_protocol(str(filepath))
+        twin._filepath = PurePosixPath(filepath)
         return twin
+
+    def copy_to(self, twin: PathDataset[Value]) -> None:
+        """Give what is stored a second place, on the file system that it is on.
+
+        Args:
+            twin: From `at`; on this machine it is a second name of the same files.
+        """
+        where, place = self._found(), str(twin._filepath)
+        if self._is_here:
+            link(Path(where), Path(place))
+        else:
+            copy_there(self._system, where, place)
+
+    def remove(self) -> None:
+        """Remove what is stored."""
+        where = self._found()
+        if not self._is_here:
+            remove_there(self._system, where)
+        elif Path(where).is_dir():
+            shutil.rmtree(where)
+        else:
+            Path(where).unlink()
 
     def beside(self, path: str | Path, option: str) -> Path:
         """A path of this machine, seen from the folder that `filepath` is in if that is here too.

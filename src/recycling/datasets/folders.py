@@ -111,11 +111,11 @@ class RecipesDataset(PathDataset[Recipes]):
 class RunsDataset(OptionalPathDataset[Runs]):
     """The folder of the manifests of runs, which each run writes itself."""
 
-    mirrored = ()
+    mirrored = ("*/kept/*",)  # it is copied there, and fetched when it is compared
     not_a_value = "runs write into it while they go"
 
     def read(self, path: Path) -> Runs:  # noqa: D102
-        return Runs(path)
+        return Runs(path, self.url)
 
 
 class AugmentedSetsDataset(OptionalPathDataset[AugmentedSets]):

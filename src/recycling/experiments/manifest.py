@@ -1,9 +1,9 @@
 """What a run was, did and gave: a folder of plain files for each, written as the run goes.
 
 ``manifest.json`` says it; ``made/`` holds the record of every output (what it was made of), and
-``kept/`` what a comparison reads: predictions, truth, scores and checkpoints, below the names that
-they have in ``data/``. These are links to the same files, which take no room until a later run
-writes others.
+``kept/`` what a comparison reads: predictions, truth, scores and checkpoints, by the names of their
+datasets. These are links to the same files, which take no room until a later run writes others;
+where all data are elsewhere, they are copies there.
 """
 
 from __future__ import annotations
@@ -118,9 +118,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ManifestFolder:
-    """The folder of one run."""
+    """The folder of one run.
+
+    Attributes:
+        path: On this machine.
+        address: Where the one elsewhere is that it mirrors, if it mirrors one.
+    """
 
     path: Path
+    address: str | None = None
 
     @property
     def made(self) -> Path:
@@ -131,6 +137,11 @@ class ManifestFolder:
     def kept(self) -> Path:
         """The folder of what a comparison reads."""
         return self.path / KEPT
+
+    @property
+    def data(self) -> str:
+        """The folder of all data, in which runs are two folders deep."""
+        return (self.address or str(self.path)).rsplit("/", 3)[0]
 
     def write(self, manifest: Manifest) -> None:
         """Write the manifest, whole."""
@@ -196,16 +207,22 @@ def unlock(descriptor: int) -> None:
 class Runs:
     """The folder of all runs.
 
+    Attributes:
+        path: On this machine.
+        address: Where the one elsewhere is that it mirrors, if it mirrors one.
+
     Example:
         >>> Runs(getfixture("tmp_path")).all()
         {}
     """
 
     path: Path
+    address: str | None = None
 
     def folder(self, run_id: str) -> ManifestFolder:
         """The folder of a run, which need not be there."""
-        return ManifestFolder(self.path / run_id)
+        address = None if self.address is None else f"{self.address.rstrip('/')}/{run_id}"
+        return ManifestFolder(self.path / run_id, address)
 
     def new_id(self) -> str:
         """A name that no run has: the time, as Kedro writes it."""

@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,12 +32,12 @@ from recycling.datasets import (
     RunsDataset,
     TableDataset,
 )
+from recycling.datasets.kept import kept_by
 from recycling.errors import line_of, listed, one_line
 from recycling.evaluation import Metrics
 from recycling.experiments import (
     Experiments,
     Manifest,
-    ManifestFolder,
     NodeRun,
     Runs,
     checkpoints_to_remove,
@@ -100,13 +99,10 @@ class ManifestHooks:
         runs = dataset.load()
         runs.clear()
         self._notebook = _Notebook(catalog)
+        first = _first(run_params, self._parameters or {}, self._sources, self._project)
+        run_id = str(run_params.get("run_id") or runs.new_id())
         self._run = _ManifestOfRun(
-            runs.folder(str(run_params.get("run_id") or runs.new_id())),
-            _first(run_params, self._parameters or {}, self._sources, self._project),
-            pipeline,
-            catalog,
-            Records(self._records),
-            self._project,
+            runs, replace(first, run_id=run_id), pipeline, catalog, Records(self._records)
         )
 
     @hook_impl
@@ -224,21 +220,19 @@ class _ManifestOfRun:
 
     def __init__(
         self,
-        folder: ManifestFolder,
+        runs: Runs,
         manifest: Manifest,
         pipeline: Pipeline,
         catalog: DataCatalog,
         records: Records,
-        project: Path,
     ) -> None:
-        self._folder, self._manifest = folder, replace(manifest, run_id=folder.path.name)
-        self._pipeline, self._catalog = pipeline, catalog
-        self._records, self._project = records, project
+        self._runs, self._folder, self._manifest = runs, runs.folder(manifest.run_id), manifest
+        self._pipeline, self._catalog, self._records = pipeline, catalog, records
         self._made: set[str] = set()
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
-        self._lock = folder.lock()
-        folder.write(self._manifest)
+        self._lock = self._folder.lock()
+        self._folder.write(self._manifest)
 
     def take(self, node: Node, notes: _Notes) -> None:
         """Keep what a node has made, and write the manifest."""
@@ -274,28 +268,21 @@ class _ManifestOfRun:
     def _remove_old_checkpoints(self) -> None:
         """Remove those that no rule keeps, and say so."""
         rules = Experiments.model_validate(self._manifest.parameters.get("experiments") or {})
-        runs = Runs(self._folder.path.parent)
+        runs = self._runs
         finished = [run for run in runs.all().values() if run.state != "running"]
         removed = []
         for run_id, name in checkpoints_to_remove(finished, rules.keep):
             dataset = self._catalog.get(name) if name in self._catalog else None
-            if isinstance(dataset, PathDataset) and (inside := self._inside(dataset.filepath)):
-                path = runs.folder(run_id).kept / inside
-                if path.exists():
-                    shutil.rmtree(path)
+            if isinstance(dataset, PathDataset):
+                kept = kept_by(runs.folder(run_id), name, dataset)
+                if kept is not None and kept.exists():
+                    kept.remove()
                     removed.append(f"{run_id}: {name}")
         if removed:
             logger.info(
                 "experiments.keep: %s: %d checkpoints of earlier runs are removed (%s)",
                 ", ".join(rules.keep), len(removed), listed(removed, 3),
             )  # fmt: skip
-
-    def _inside(self, path: Path) -> Path | None:
-        """Where in the folder of data, or in the shipped one, a path is."""
-        for data in (self._records.folder.parent, self._project / "sample"):
-            if path.is_relative_to(data):
-                return path.relative_to(data)
-        return None
 
     def _note_scores(self, names: list[str]) -> None:
         """The scores and trainings of what was up to date."""
@@ -313,11 +300,6 @@ class _ManifestOfRun:
         self._manifest = replace(self._manifest, warnings=lines, **changes)
         self._folder.write(self._manifest)
 
-    def _path(self, name: str) -> Path | None:
-        """Where a dataset lies, if it is one of this machine that outlives the run."""
-        dataset = self._catalog.get(name) if name in self._catalog else None
-        return dataset.stored if isinstance(dataset, PathDataset) else None
-
     def _is_stored(self, name: str) -> bool:
         """Whether a value is there that outlives the run, on this machine or elsewhere."""
         dataset = self._catalog.get(name) if name in self._catalog else None
@@ -331,16 +313,15 @@ class _ManifestOfRun:
                 self._manifest.data_versions[name] = version
 
     def _keep(self, name: str) -> None:
-        """Give the record of an output, and what a comparison reads, a second name."""
+        """Give the record of an output, and what a comparison reads, a second place."""
         record = self._records.path(name)
         if record.exists():
             link(record, self._folder.made / record.name)
         dataset = self._catalog.get(name) if name in self._catalog else None
-        path = self._path(name)
-        if path is None or not _is_kept(dataset):
-            return
-        if (inside := self._inside(path)) is not None:
-            link(path, self._folder.kept / inside)
+        if isinstance(dataset, PathDataset) and _is_kept(dataset) and dataset.exists():
+            twin = kept_by(self._folder, name, dataset)
+            if twin is not None:
+                dataset.copy_to(twin)
 
 
 class _Warnings(logging.Handler):

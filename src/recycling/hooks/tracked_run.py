@@ -16,6 +16,7 @@ from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
 from recycling.backends.shared.training_log import training_log
 from recycling.datasets import PathDataset, RunFolderDataset
+from recycling.datasets.kept import kept_by
 from recycling.errors import one_line
 from recycling.experiments import Manifest, ManifestFolder
 from recycling.fingerprints import Record, Records
@@ -39,7 +40,6 @@ class TrackedRun:
         folder: Its folder, with what it kept.
         pipeline: What ran.
         catalog: Where its outputs are.
-        data: The folder of all outputs.
         images: How many images a table of predictions shows.
     """
 
@@ -47,7 +47,6 @@ class TrackedRun:
     folder: ManifestFolder
     pipeline: Pipeline
     catalog: DataCatalog
-    data: Path
     images: int
 
     def entries(self) -> Iterator[Entry]:
@@ -185,11 +184,10 @@ class TrackedRun:
         """Where what the run keeps of datasets lies; a later run does not write there."""
         found = {}
         for name in names:
-            path = self._stored(name)
-            if path is not None and path.is_relative_to(self.data):
-                kept = self.folder.kept / path.relative_to(self.data)
-                if kept.exists():
-                    found[name] = kept
+            dataset = self.catalog.get(name) if name in self.catalog else None
+            kept = kept_by(self.folder, name, dataset) if isinstance(dataset, PathDataset) else None
+            if kept is not None and (path := kept.stored) is not None:
+                found[name] = path
         return found
 
     def _files(self, names: list[str]) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
@@ -16,7 +15,6 @@ from pydantic import ValidationError
 from recycling.datasets import RunsDataset
 from recycling.hooks.manifests import RUNS
 from recycling.hooks.tracked_run import TrackedRun
-from recycling.hooks.up_to_date import records_folder
 from recycling.plan.parameters import ParameterError, faults, source_of
 from recycling.tracking import Tracking, TrackingError, read_tracking
 
@@ -28,11 +26,10 @@ class TrackingHooks:
 
     Args:
         settings: Who keeps the runs; by default as the parameters say.
-        data: The folder of all outputs; by default that of the project.
     """
 
-    def __init__(self, settings: Tracking | None = None, data: Path | None = None) -> None:
-        self._settings, self._data = settings, data
+    def __init__(self, settings: Tracking | None = None) -> None:
+        self._settings = settings
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -47,7 +44,6 @@ class TrackingHooks:
                 f"{source_of('wandb', config)}: wandb: {mode} is now written "
                 f"tracking: {{to: wandb, mode: {mode}}}"
             )
-        self._data = records_folder(context).parent
         try:
             self._settings = read_tracking(config["parameters"].get("tracking"))
         except ValidationError as error:
@@ -70,15 +66,15 @@ class TrackingHooks:
 
     def _track(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         dataset = catalog.get(RUNS) if RUNS in catalog else None
-        settings, data = self._settings, self._data
-        if not isinstance(dataset, RunsDataset) or settings is None or data is None:
+        settings = self._settings
+        if not isinstance(dataset, RunsDataset) or settings is None:
             return
         runs = dataset.load()
         manifest = runs.find(str(run_params.get("run_id") or "latest"))
         if not any(node.outputs for node in manifest.nodes):
             return
         folder = runs.folder(manifest.run_id)
-        run = TrackedRun(manifest, folder, pipeline, catalog, data, settings.images)
+        run = TrackedRun(manifest, folder, pipeline, catalog, settings.images)
         try:
             settings.picked(run.entries(), settings, dataset.filepath.parent)
         except TrackingError as error:
