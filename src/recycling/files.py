@@ -256,20 +256,26 @@ def upload(local: Path, filesystem: Any, path: str) -> None:
         filesystem: Of fsspec.
         path: Where it belongs on that file system.
     """
-    parent, _, name = path.rpartition("/")
-    unfinished = f"{parent}/.{name}.{secrets.token_hex(8)}{_UNFINISHED}"
-    is_folder = local.is_dir()
-    filesystem.makedirs(parent, exist_ok=True)
-    try:
-        if is_folder:
+    with _hidden_there(filesystem, path) as unfinished:
+        if local.is_dir():
             _upload_folder(local, filesystem, unfinished, path)
             return
         filesystem.put_file(str(local), unfinished)
         _ask()
         filesystem.mv(unfinished, path)
+
+
+@contextmanager
+def _hidden_there(filesystem: Any, path: str) -> Iterator[str]:
+    """A hidden name beside a path, for what arrives there; what has it goes where that fails."""
+    parent, _, name = path.rpartition("/")
+    unfinished = f"{parent}/.{name}.{secrets.token_hex(8)}{_UNFINISHED}"
+    filesystem.makedirs(parent, exist_ok=True)
+    try:
+        yield unfinished
     except BaseException:
         with suppress(OSError):  # what failed first is what is to be seen
-            filesystem.rm(unfinished, recursive=is_folder)
+            filesystem.rm(unfinished, recursive=True)
         raise
 
 
@@ -282,11 +288,9 @@ def copy_there(filesystem: Any, source: str, path: str) -> None:
         path: Where to; what is there is replaced.
     """
     if filesystem.info(source)["type"] == "file":
-        parent, _, name = path.rpartition("/")
-        unfinished = f"{parent}/.{name}.{secrets.token_hex(8)}{_UNFINISHED}"
-        filesystem.makedirs(parent, exist_ok=True)
-        filesystem.cp_file(source, unfinished)
-        filesystem.mv(unfinished, path)
+        with _hidden_there(filesystem, path) as unfinished:
+            filesystem.cp_file(source, unfinished)
+            filesystem.mv(unfinished, path)
         return
     remove_there(filesystem, path)
     names = [name for name in files_below(filesystem, source) if name != COMPLETE]

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from forked import in_a_process
-from recycling import datasets
+from recycling import datasets, mirrors
 from recycling.annotations import Annotations, to_coco, write_tables
 from recycling.backends import Checkpoint
 from recycling.datasets import PathDataset
@@ -307,6 +307,29 @@ def test_what_a_run_keeps_is_there_whatever_later_runs_write(name, where, world,
     kept.remove()
     assert not kept.exists()
     assert facts(name, later) == expected(name)[1]
+
+
+def test_what_runs_keep_elsewhere_is_not_fetched_with_their_manifests(
+    tmp_path, monkeypatch, memory
+):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    monkeypatch.setattr(mirrors, "_open", {})
+    there = fsspec.filesystem("memory")
+    for name in ("manifest.json", "kept/a/a.parquet"):
+        there.pipe_file(f"/recycling-every/runs/1/{name}", b"{}")
+    run = datasets.RunsDataset(filepath=f"{MEMORY}/runs").load().folder("1")
+    assert run.address == f"{MEMORY}/runs/1"
+    assert [path.name for path in run.path.iterdir()] == ["manifest.json"]
+
+
+def test_a_copy_elsewhere_that_fails_leaves_nothing(world, memory, monkeypatch):
+    dataset = entry("JsonDataset", world, MEMORY)
+    put("JsonDataset", dataset, world, 0)
+    there = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(there), "mv", lambda *names: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dataset.copy_to(dataset.at(f"{MEMORY}/kept/a.json"))
+    assert there.find("/recycling-every") == ["/recycling-every/a.json"]
 
 
 def test_of_what_lies_elsewhere_alone_a_run_keeps_nothing(tmp_path):

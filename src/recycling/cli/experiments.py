@@ -112,10 +112,15 @@ def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:
     name = row["checkpoint"]
     current = catalog.get(name)
     kept = None if current is None else kept_by(runs.folder(row["run"]), name, current)
+    if kept is None and current is not None:
+        raise ExperimentError(
+            f"{row['run']}: runs keep no checkpoint that is elsewhere where data are here; that of "
+            f"the last run is {current.url}; versioned: true in its catalog entry keeps all"
+        )
     if kept is None or not kept.exists():
         raise ExperimentError(
-            f"{row['run']}: its checkpoint {row['checkpoint']} is not kept any more; name runs "
-            "that are to be kept: kedro experiments --name RUN NAME"
+            f"{row['run']}: its checkpoint {name} is not kept any more; name runs that are to be "
+            "kept: kedro experiments --name RUN NAME"
         )
     return kept.url or str(shown(kept.filepath))
 

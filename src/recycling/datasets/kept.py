@@ -31,6 +31,9 @@ def kept_by(
     """
     if dataset.url is None:
         return dataset.at(run.kept / name / dataset.filepath.name)
-    if run.address is None or not dataset.url.startswith(f"{run.data}/"):
+    if run.address is None:
+        return None
+    data = run.address.rsplit("/", 3)[0]  # runs lie in 08_reporting/runs
+    if not dataset.url.startswith(f"{data}/"):
         return None
     return dataset.at(f"{run.address}/{run.kept.name}/{name}/{PurePosixPath(dataset.url).name}")

@@ -138,11 +138,6 @@ class ManifestFolder:
         """The folder of what a comparison reads."""
         return self.path / KEPT
 
-    @property
-    def data(self) -> str:
-        """The folder of all data, in which runs are two folders deep."""
-        return (self.address or str(self.path)).rsplit("/", 3)[0]
-
     def write(self, manifest: Manifest) -> None:
         """Write the manifest, whole."""
         write_json(self.path / MANIFEST, {"format": FORMAT, **asdict(manifest)})
