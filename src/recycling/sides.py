@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
 from recycling.datasets.kept import kept_by
 from recycling.diagnostics import Changes, as_predictions, disagreement
+from recycling.errors import listed
 from recycling.experiments import (
     Compared,
     Effect,
@@ -50,6 +52,8 @@ from recycling.reporting import (
 )
 from recycling.splitting import Folds
 
+logger = logging.getLogger(__name__)
+
 OUT_OF_FOLD, TEST = "out_of_fold", "test"
 Part = str
 
@@ -74,6 +78,7 @@ class Side:
         truth: By part (`out_of_fold`, `test`), the images that it has predicted on.
         predictions: By part, one for each seed.
         is_training: Whether it is a model, which another seed would have made otherwise.
+        test_folds: How many of its folds have predicted the test images, each by itself.
     """
 
     label: str
@@ -83,6 +88,7 @@ class Side:
     truth: dict[Part, Annotations] = field(default_factory=dict)
     predictions: dict[Part, list[Any]] = field(default_factory=dict)
     is_training: bool = False
+    test_folds: int = 0
 
 
 class Workplace:
@@ -143,11 +149,17 @@ class Workplace:
             own = [
                 keys for seed in seeds if (keys := self._there(form.format(seed), outputs, folder))
             ]
+            if part == OUT_OF_FOLD:
+                own = _of_common_folds(label, own)
+            elif any(len(keys) > 1 for keys in own):
+                # Joined, an object would be found once by each fold.
+                side.test_folds = max(map(len, own))
+                continue
             if own:
                 side.truth[part] = self._truth(task, part, own[0], folder)
                 side.predictions[part] = [self._joined(task, keys, folder) for keys in own]
                 made += [key for keys in own for key in keys]
-        if not side.predictions:
+        if not side.predictions and not side.test_folds:
             where = "now" if run is None else f"in {run.run_id}"
             raise ExperimentError(
                 f"{label}: nothing that {task}.{name} has predicted is there {where}; kedro "
@@ -272,7 +284,7 @@ class Workplace:
             return cast(Annotations, self.load(crops if asked else "test.annotations", folder))
         train: Annotations = self.load("train.annotations", folder)
         folds: Folds = self.load("folds", folder)
-        numbers = [int(key.split(".fold")[1].split(".")[0]) for key in keys]
+        numbers = map(_fold_of, keys)
         return train.of_images(folds.loc[folds["fold"].isin(numbers), "image_id"])
 
     def _joined(self, task: Task, keys: Sequence[str], folder: ManifestFolder | None) -> Any:
@@ -314,6 +326,27 @@ def _variants(name: str, parameters: Mapping[str, Any]) -> list[str]:
         and entry.get("variant_of") == name
         and entry.get("snapshot") is None
     ]
+
+
+def _of_common_folds(label: str, seeds: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The out-of-fold predictions of each seed, on the folds that all seeds hold out.
+
+    Raises:
+        ExperimentError: There is no such fold.
+    """
+    held_out = [set(map(_fold_of, keys)) for keys in seeds]
+    common = set.intersection(*held_out) if held_out else set()
+    if left_out := sorted(set().union(*held_out) - common):
+        which = f"fold {listed(left_out)}: not every seed has it"
+        if not common:
+            raise ExperimentError(f"{label}: {which}, and no other is there; train them")
+        logger.warning("%s: scored without %s", label, which)
+    return [[key for key in keys if _fold_of(key) in common] for keys in seeds]
+
+
+def _fold_of(key: str) -> int:
+    """The fold of a dataset such as ``det.yolox.fold0.out_of_fold_predictions``."""
+    return int(key.split(".fold")[1].split(".")[0])
 
 
 def _as_now(
@@ -380,8 +413,9 @@ def common_images(sides: Sequence[Side], part: Part) -> Annotations:
     """The images that all sides have predicted on, with the truth of the last side.
 
     Raises:
-        ExperimentError: There is none.
+        ExperimentError: There is none, or the sides know different categories.
     """
+    _check_categories(sides, part)
     tables = [side.truth[part].images for side in sides]
     names = [dict(zip(t["image_id"], t["file_name"], strict=True)) for t in tables]
     last = names[-1]
@@ -391,6 +425,19 @@ def common_images(sides: Sequence[Side], part: Part) -> Annotations:
             f"{' and '.join(side.label for side in sides)} have no image in common ({part})"
         )
     return sides[-1].truth[part].of_images(same)
+
+
+def _check_categories(sides: Sequence[Side], part: Part) -> None:
+    """Check that a number is the same category on all sides: label maps have nothing else."""
+    tables = [side.truth[part].categories for side in sides]
+    known = [list(zip(own["category_id"], own["name"], strict=True)) for own in tables]
+    for side, own in zip(sides, known, strict=True):
+        if own != known[-1]:
+            one, other = (listed(name for _, name in each) for each in (own, known[-1]))
+            raise ExperimentError(
+                f"{side.label} and {sides[-1].label} know other categories, or in another order "
+                f"({one}; {other}); run one of them again with those of the other"
+            )
 
 
 def only_on(truth: Annotations, predictions: Any) -> Any:
@@ -413,6 +460,12 @@ def shared_part(sides: Sequence[Side]) -> Part:
     for part in (OUT_OF_FOLD, TEST):
         if all(part in side.predictions for side in sides):
             return part
+    for side in sides:
+        if side.test_folds and TEST not in side.predictions:
+            raise ExperimentError(
+                f"{side.label}: {side.test_folds} folds have predicted the test images, each by "
+                f"itself; name one of them, {side.label}.fold0, or an ensemble of it"
+            )
     raise ExperimentError(
         f"{' and '.join(side.label for side in sides)} have not predicted the same images"
     )

@@ -18,12 +18,15 @@ MODEL = {
 def made(tmp_path):
     """A folder of records, and what writes one."""
 
-    def record(name, *, model=None, inputs=None, code="1", model_name="yolox"):
+    def record(
+        name, *, model=None, inputs=None, code="1", model_name="yolox", entries=None, settings=None
+    ):
         parameters = {} if model is None else {f"models.{model_name}": model}
         told = {
-            key: {"content": content, "file": f"data/{key}"}
+            key: {"content": content, "file": f"data/{key}", "entry": (entries or {}).get(key, {})}
             for key, content in (inputs or {}).items()
         }
+        parameters |= settings or {}
         content = {"ingredients": {"inputs": told, "parameters": parameters}}
         content |= {"code": code, "versions": {"torch": "2.12"}}
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
@@ -43,12 +46,15 @@ def facts(made, steps=500, name="yolox", sources=None, machine="AMD"):
     return facts_of([f"det.{name}.fold0.predictions"], made.folder, manifest, name)
 
 
-def trained(made, model, *, raw="r1", code="1", name="yolox"):
+def trained(made, model, *, raw="r1", code="1", name="yolox", entry=None, cleaning=None):
     made(
         f"det.{name}.fold0.checkpoint", model=model, model_name=name, code=code,
         inputs={"train.annotations": "t", f"recipe {model['recipe']}": model["recipe"]},
     )  # fmt: skip
-    made("train.annotations", inputs={"train.raw": raw})
+    made(
+        "train.annotations", inputs={"train.raw": raw}, entries={"train.raw": entry or {}},
+        settings={"cleaning.train": cleaning or {}},
+    )  # fmt: skip
     made(f"det.{name}.fold0.predictions", inputs={f"det.{name}.fold0.checkpoint": "c"})
 
 
@@ -110,3 +116,22 @@ def test_what_only_one_side_takes_comes_with_a_setting_or_is_told():
     assert [each.name for each in differences(plain, student)] == ["model.train_on"]
     ensemble, larger = Facts(data={"a.csv": "1"}), Facts(data={"a.csv": "1", "b.csv": "2"})
     assert [each.name for each in differences(ensemble, larger)] == ["b.csv"]
+
+
+def test_a_part_of_the_same_file_is_another_thing_that_differs(made):
+    trained(made, MODEL, entry={"type": "CocoDataset", "share": [0.0, 0.95]})
+    before = facts(made)
+    trained(made, {**MODEL, "loss": "focal"}, entry={"type": "CocoDataset", "share": [0.0, 0.5]})
+    found = differences(before, facts(made))
+    assert [each.name for each in found] == ["catalog.train.raw.share", "model.loss"]
+    assert verdict_on(found).startswith("2 things differ")
+
+
+def test_a_key_that_one_side_lacks_of_what_both_take_is_told(made):
+    trained(made, MODEL)
+    before = facts(made)
+    trained(made, {**MODEL, "loss": "focal"}, cleaning={"names": {"Plastc bag": "Plastic bag"}})
+    found = differences(before, facts(made))
+    assert [each.name for each in found if each.on_purpose] == [
+        "cleaning.train.names.Plastc bag", "model.loss"
+    ]  # fmt: skip

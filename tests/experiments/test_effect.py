@@ -18,9 +18,9 @@ def accuracy(hits: np.ndarray) -> ClassCounts:
 
 
 def test_between_seeds_the_interval_is_students():
-    # Every image alike, so that only the seeds differ: 0.5 and 1 better.
-    half = accuracy([1, 1, 0, 0])
-    groups = pd.Series(["a", "a", "a", "a"])  # one group, so that no draw differs
+    # Every group alike, so that only the seeds differ: 0.5 and 1 better.
+    half = accuracy([1, 0, 1, 0])
+    groups = pd.Series(["a", "a", "b", "b"])  # of which no draw differs
     effect = measure_effect(
         "x", "accuracy", [half, accuracy([1] * 4)], [accuracy([0] * 4)] * 2, groups
     )
@@ -104,6 +104,47 @@ def test_chance_is_called_real_in_one_of_twenty_and_an_effect_is_found(of, shape
     assert called_real[0] <= 36
     if shape["n_seeds"] != 2:  # which tell too little of their own noise
         assert called_real[1] >= 0.85 * 500
+
+
+def rare(found: dict[int, tuple[int, int]], n_images: int = 40) -> ClassCounts:
+    """A class on some images: there, how many of its objects are found, and how many there are."""
+    hits, true = np.zeros((2, n_images, 1), dtype=np.int64)
+    for image, (own, objects) in found.items():
+        hits[image], true[image] = own, objects
+
+    def share(h: np.ndarray, t: np.ndarray, _: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):  # an image without any
+            return (h / t)[:, 0]
+
+    return ClassCounts(share, hits, true, hits)
+
+
+@pytest.mark.parametrize("images", [[3], [3, 8], [3, 8, 20]])
+def test_a_class_that_is_won_on_all_of_its_few_images_is_no_proof(images):
+    mine = rare(dict.fromkeys(images, (1, 1)))
+    yours = rare(dict.fromkeys(images, (0, 1)))
+    effect = measure_effect(
+        "Battery", "recall", [mine], [yours], pd.Series(range(40)), of="predictions"
+    )
+    assert (effect["difference"], effect["p"]) == (1.0, 1.0)
+    assert "chance" in effect["sentence"]
+
+
+def test_of_a_rare_class_only_the_images_that_have_it_count():
+    # Differences 1, 1, 0.5 on three images: Student's t of them, of two degrees of freedom.
+    mine = rare({3: (2, 2), 8: (2, 2), 20: (1, 2)})
+    yours = rare({3: (0, 2), 8: (0, 2), 20: (0, 2)})
+    effect = measure_effect(
+        "Battery", "recall", [mine], [yours], pd.Series(range(40)), of="predictions", n_draws=4000
+    )
+    error = np.std([1, 1, 0.5], ddof=1) / 3**0.5
+    assert effect["high"] - effect["difference"] == pytest.approx(4.303 * error, rel=0.15)
+
+
+def test_one_group_says_nothing_of_others_whatever_the_seeds_say():
+    groups = pd.Series(["a"] * 4)
+    better, worse = [accuracy([1, 1, 1, 0]), accuracy([1] * 4)], [accuracy([0] * 4)] * 2
+    assert measure_effect("x", "accuracy", better, worse, groups)["p"] == 1.0
 
 
 def test_holms_correction_by_hand():

@@ -71,13 +71,14 @@ class Facts:
     """What something was made of.
 
     Attributes:
-        settings: By name, with dots.
+        settings: By name, with dots; those of a catalog entry begin with `catalog.`.
         sources: File and line of each setting, where they are known.
         steps: How many steps its trainings took, by fold.
         data: The fingerprint of each file and folder that no node made, by what to call it.
         code: The hash of each module that its nodes reach.
         versions: Of the libraries.
         machine: Where the run was.
+        taken: The parameters and catalog entries that the settings are of.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Facts:
     code: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
 
 
 def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) -> Facts:
@@ -120,6 +122,9 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
                 facts.sources[RECIPE_FILE] = str(told["file"])
             else:
                 facts.data[str(told.get("file") or dataset)] = str(told["content"])
+                # One file may be read as other images, such as another share of them.
+                facts.taken.add(f"catalog.{dataset}")
+                facts.settings.update(flat({f"catalog.{dataset}": told.get("entry") or {}}))
         # Outputs may have been made at different times, by different code.
         for found, told in (
             (facts.code, _modules(made, str(record["code"]))),
@@ -139,7 +144,7 @@ def differences(first: Facts, second: Facts) -> list[Difference]:
     """What differs, settings first.
 
     What only one side takes at all, such as the settings of a teacher, comes with another setting,
-    and is told only where none differs.
+    and is told only where none differs. A key that one side lacks of what both take is told.
 
     Example:
         >>> one, other = Facts({"model.epochs": 10}), Facts({"model.epochs": 20})
@@ -153,7 +158,12 @@ def differences(first: Facts, second: Facts) -> list[Difference]:
         found.append(Difference("steps", "steps", *steps))
     found += [Difference("data", *change) for change in _changes(first.data, second.data)]
     if any(each.on_purpose for each in found if OWN in each.name):
-        found = [each for each in found if OWN in each.name or NOWHERE not in each.values]
+        both = tuple(f"{name}." for name in first.taken & second.taken)
+        found = [
+            each
+            for each in found
+            if OWN in each.name or NOWHERE not in each.values or f"{each.name}.".startswith(both)
+        ]
     shared: tuple[tuple[Kind, Any, Any], ...] = (
         ("code", first.code, second.code),
         ("version", first.versions, second.versions),
@@ -239,10 +249,11 @@ def _add_settings(facts: Facts, parameter: str, value: Any, manifest: Manifest, 
         # Settings that came later have their defaults in what was made before.
         with suppress(ValueError):
             value = Model.model_validate(dict(value)).model_dump(mode="json")
+    facts.taken.add(parameter)
     settings = flat({prefix: value}) if isinstance(value, Mapping) else {prefix: value}
     for key, each in settings.items():
         last = key.removeprefix(OWN)
-        if own and last in NO_EFFECT:
+        if (own and last in NO_EFFECT) or each == {}:  # of which only the keys count
             continue
         facts.settings[key] = each
         written = f"{parameter}.{last}" if own else key

@@ -59,8 +59,10 @@ def measure_effect(
     with and without. To the variance of that difference, averaged over the seeds, that of its mean
     between seeds is added, less what both hold: what a seed does on single images. The interval is
     Student's, with the degrees of freedom that Satterthwaite (1946) gives a sum of two variances:
-    of images one fewer than groups, of seeds one fewer than seeds. One training a side says nothing
-    of what another seed would have given, so there is an interval and no verdict.
+    of images one fewer than groups, of seeds one fewer than seeds. Of a rare class, only groups
+    that hold it count. Where all of them answer alike, or there is one, nothing is known of chance,
+    and the interval has no ends. One training a side says nothing of what another seed would have
+    given, so there is an interval and no verdict.
 
     Args:
         what: What differs, and of which model.
@@ -79,9 +81,9 @@ def measure_effect(
         ...     true = np.ones((4, 1), dtype=int)
         ...     return ClassCounts(lambda h, t, _: (h / t)[:, 0], np.array(hits), true, true)
         >>> groups = pd.Series(["a", "b", "c", "d"])
-        >>> better, worse = scores([[1], [1], [1], [1]]), scores([[0], [0], [0], [0]])
+        >>> better, worse = scores([[1], [1], [1], [1]]), scores([[0], [0], [0], [1]])
         >>> measure_effect("x", "accuracy", [better], [worse], groups)["sentence"]
-        'x: +1.000 accuracy [1.000, 1.000], 1 seed: of these images only, which is no verdict'
+        'x: +0.750 accuracy [0.000, 1.000], 1 seed: of these images only, which is no verdict'
     """
     return measure_contrast(
         what, metric, [(1, treated), (-1, controls)], groups,
@@ -115,16 +117,19 @@ def measure_contrast(
     differences = drawn_contrast(terms, once)[:, 0]
     drawn = drawn_contrast(terms, draw_groups(groups, n_draws=n_draws))
     mean, n_seeds, n_groups = float(differences.mean()), len(differences), groups.nunique()
+    n_scored = groups_scored(drawn.mean(axis=0), n_groups)
     # Draws from as many groups as there are vary by too little, as a variance over n does.
-    few = n_groups / max(n_groups - 1, 1)
+    few = n_scored / max(n_scored - 1, 1)
     of_images = float(np.nanvar(drawn.mean(axis=0), ddof=1)) * few
+    if n_scored < 2 and mean != 0:
+        of_images = np.inf
     of_seeds = of_both = 0.0
     if n_seeds > 1:
         of_seeds = float(differences.var(ddof=1)) / n_seeds
     if n_seeds > 2:  # two seeds tell too little of their variance to take anything off
         own = drawn - drawn.mean(axis=0)
         of_both = float(np.nanvar(own, axis=1, ddof=1).mean()) * few / (n_seeds - 1)
-    variances = [(of_images, n_groups - 1), (max(of_seeds - of_both, 0.0), n_seeds - 1)]
+    variances = [(of_images, n_scored - 1), (max(of_seeds - of_both, 0.0), n_seeds - 1)]
     low, high, p = student(mean, variances, confidence)
     seeds = "" if of == "predictions" else f", {n_seeds} seed{'s' if n_seeds > 1 else ''}"
     if of == "trainings" and n_seeds == 1:
@@ -157,6 +162,24 @@ def drawn_contrast(
     )
 
 
+def groups_scored(drawn: NDArray[np.float64], n_groups: int) -> int:
+    """How many groups hold anything of what is scored, such as a rare class.
+
+    A draw of as many groups as there are misses `k` of them with a chance of `(1 - k / n) ** n`,
+    and then has no score: `k` follows from how often that happens. Above six it hardly does, and
+    all groups are taken to hold some.
+
+    Args:
+        drawn: (draws,) the score of each draw; NaN where there was nothing to score.
+        n_groups: How many groups there are.
+
+    >>> groups_scored(np.array([np.nan, 1.0, np.nan, 1.0, 1.0, 1.0, np.nan, 1.0]), 100)
+    1
+    """
+    missed = float(np.isnan(drawn).mean())
+    return n_groups if missed == 0 else round(n_groups * (1 - missed ** (1 / n_groups)))
+
+
 def student(
     difference: float, variances: Sequence[tuple[float, int]], confidence: float
 ) -> tuple[float, float, float]:
@@ -178,8 +201,10 @@ def student(
     from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
     total = sum(variance for variance, _ in variances)
-    if total == 0:
-        return difference, difference, float(difference == 0)
+    if total == difference == 0:
+        return difference, difference, 1.0
+    if total in (0, np.inf):  # not that chance does nothing: nothing is known of it
+        return -np.inf, np.inf, 1.0
     known_by = sum(variance**2 / max(freedom, 1) for variance, freedom in variances)
     freedom, error = total**2 / known_by, total**0.5
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error

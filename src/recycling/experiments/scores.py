@@ -30,7 +30,8 @@ def scores_with_intervals(
 
     Returns:
         `of` (all, a class, a size of boxes), `score`, and between which values 95 of 100 draws of
-        images lie, `low` and `high`.
+        images lie, `low` and `high`; NaN where all draws score alike, as of a class on one image:
+        they say nothing of other images.
     """
     members = {"": predictions}
     whole = image_scores(settings, truth, members)
@@ -38,5 +39,7 @@ def scores_with_intervals(
     rows = []
     for part, scored in scored_parts(settings, truth, members, whole):
         low, high = score_interval(scored[""], draws)
+        if low == high:
+            low = high = float("nan")
         rows.append({"of": part, "score": score_of_all(scored[""]), "low": low, "high": high})
     return pd.DataFrame(rows)
