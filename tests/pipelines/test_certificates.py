@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from recycling.pipelines.pseudo_labeling import _coverage
+from recycling.pipelines.pseudo_labeling import DIFFERENT, _coverage
 from recycling.plan import PseudoLabelPlan, PseudoPart
 from recycling.pseudo_labels import PseudoLabeling
+from recycling.splitting import AdversarialValidation
 
 ALIKE = {"p_value": 0.5, "verdict": "cannot be told apart"}
 
@@ -23,7 +24,7 @@ def coverage(task: Any = "det", fold: int | None = 0, asked: str = "pool.annotat
 def test_a_promise_is_a_sentence():
     assert coverage() == (
         "promised with a chance of 0.9, of each category by itself: 0.9 of what is kept is right "
-        "(boxes that find an object at an IoU of 0.5)"
+        "(boxes that find an object at an IoU of 0.5; images of one group count as one)"
     )
 
 
@@ -33,7 +34,9 @@ def test_a_promise_is_a_sentence():
         ({"fold": None}, "teachers of all folds label together"),
         ({"task": "cls", "asked": "det.pseudo.fold0.pool_annotations"}, "crops were proposed"),
         ({"share": 0.5}, "only the surest images are kept"),
-        ({"shift": {"p_value": 0.0, "verdict": "AUC 0.9"}}, "differ from the labelled ones (AUC"),
+        # The smallest that 39 permutations, the default, can give.
+        ({"shift": {"p_value": 1 / 40, "verdict": "AUC 1"}}, "differ from the labelled ones (AUC"),
+        ({"shift": {"p_value": None, "verdict": "12 images"}}, "whether the images are like"),
     ],
 )
 def test_where_it_is_applied_to_others_than_it_was_learnt_on_it_is_marked(case, said):
@@ -41,9 +44,12 @@ def test_where_it_is_applied_to_others_than_it_was_learnt_on_it_is_marked(case, 
     assert said in doubts
 
 
-@pytest.mark.parametrize("p_value", [None, 0.02])
-def test_images_that_are_not_told_apart_are_covered(p_value):
-    assert "NOT COVERED" not in coverage(shift={"p_value": p_value, "verdict": ""})
+def test_images_that_are_not_told_apart_are_covered():
+    assert "NOT COVERED" not in coverage(shift={"p_value": 0.075, "verdict": ""})
+
+
+def test_the_usual_comparison_can_find_that_the_images_differ():
+    assert 1 / (1 + AdversarialValidation().permutations) <= DIFFERENT
 
 
 def test_where_nothing_is_promised_nothing_is_said_to_be_covered():

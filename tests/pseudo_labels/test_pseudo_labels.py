@@ -124,7 +124,7 @@ def test_what_is_as_sure_as_the_threshold_says_is_kept(annotations):
     )  # fmt: skip
     assert fates["fate"].tolist() == ["kept"]
     at = np.flatnonzero(GRID == 0.9)[0]
-    of_masks = grade_masks(maps, lambda _: sure, annotations.of_images([1]))
+    of_masks = grade_masks(maps, lambda _: sure, annotations.of_images([1]), SETTINGS)
     assert of_masks.kept[0, 1, [at - 1, at]].tolist() == [0, 1]
     votes = pd.DataFrame({"annotation_id": [1, 2, 3], "Paper": 0.9, "Metal": 0.1}).astype(
         {"Paper": "float32", "Metal": "float32"}
@@ -213,10 +213,41 @@ def test_masks_are_graded_by_their_pixels(annotations):
     label_map[2:12, 2:22] = 1  # twice as wide as the object of image 1
     one = annotations.of_images([1])
     graded = grade_masks(
-        LabelMaps([1], lambda _: label_map), lambda _: np.ones((30, 40), np.float32), one
+        LabelMaps([1], lambda _: label_map), lambda _: np.ones((30, 40), np.float32), one, SETTINGS
     )
     assert graded.kept[0, :, -1].tolist() == [1.0, 1.0, 0.0]
     assert graded.wrong[0, :, -1].tolist() == [0.0, 0.5, 0.0]
+
+
+def test_masks_are_graded_by_the_regions_that_would_be_kept(annotations):
+    label_map = np.zeros((30, 40), np.uint8)
+    label_map[2:12, 2:12] = 1  # as the object of image 1 is
+    label_map[25:27, 30:33] = 1  # six pixels elsewhere
+    sure = np.where(label_map == 1, 0.9, 1).astype(np.float32)
+    sure[2:12, 2:7] = 0.5
+    sure[25:27, 30:33] = 0.95
+
+    def graded(mask_area):
+        settings = SETTINGS.model_copy(update={"mask_area": mask_area})
+        of_masks = grade_masks(
+            LabelMaps([1], lambda _: label_map),
+            lambda _: sure,
+            annotations.of_images([1]),
+            settings,
+        )
+        return of_masks.kept[0, 1], of_masks.wrong[0, 1]
+
+    def at(score):
+        return int(np.flatnonzero(score == GRID)[0])
+
+    kept, wrong = graded(1)
+    assert (kept[at(0.94)], wrong[at(0.94)]) == (1, 1)  # the six alone
+    assert wrong[at(0.9)] == pytest.approx(6 / 56)
+    kept, wrong = graded(30)
+    assert (kept[at(0.94)], kept[at(0.9)], wrong[at(0.9)], wrong[-1]) == (0, 1, 0, 0)
+    # Half of the object is enough from 0.9 on, all of it for a region of 60 from 0.5 on.
+    kept, _ = graded(60)
+    assert (kept[at(0.9)], kept[at(0.5)]) == (0, 1)
 
 
 def test_why_a_category_has_no_threshold_is_said(annotations):

@@ -64,8 +64,9 @@ from recycling.splitting import (
 
 logger = logging.getLogger(__name__)
 
-DIFFERENT = 0.01
-"""The p-value from which on the pool counts as other images than the labelled ones."""
+DIFFERENT = 0.05
+"""The p-value from which on the pool counts as other images than the labelled ones; 39
+permutations, as many as are usual, give 0.025 at the least."""
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -197,7 +198,9 @@ def chooser(task: Task, held_out: Mapping[str, int]) -> Callable[..., Thresholds
             sure |= dict.fromkeys(part.images["image_id"].tolist(), sureness)
         known = truth.of_images(pd.concat([part.images["image_id"] for part in parts]))
         if task == "seg":
-            graded = grade_masks(joined(fused), lambda image_id: sure[image_id](image_id), known)
+            graded = grade_masks(
+                joined(fused), lambda image_id: sure[image_id](image_id), known, settings
+            )
             return choose_thresholds(graded, with_background(truth.categories), settings)
         table = pd.concat(fused, ignore_index=True)
         grade: Callable[..., Any] = grade_boxes if task == "det" else grade_crops
@@ -342,7 +345,7 @@ def _coverage(
     each = "all categories at once" if promise.together else "each category by itself"
     said = (
         f"promised with a chance of {promise.confidence:g}, of {each}: {promise.precision:g} of "
-        f"what is kept is right ({what})"
+        f"what is kept is right ({what}; images of one group count as one)"
     )
     doubts = []
     if labels.fold is None:
@@ -351,7 +354,9 @@ def _coverage(
         doubts.append("the crops were proposed, and those that were learnt on are annotated")
     if settings.share < 1:
         doubts.append("only the surest images are kept, and all were tested")
-    if shift["p_value"] is not None and shift["p_value"] < DIFFERENT:
+    if shift["p_value"] is None:
+        doubts.append(f"whether the images are like the labelled ones ({shift['verdict']})")
+    elif shift["p_value"] <= DIFFERENT:
         doubts.append(f"the images differ from the labelled ones ({shift['verdict']})")
     return f"{said}; NOT COVERED: {'; '.join(doubts)}" if doubts else said
 

@@ -87,7 +87,8 @@ class PseudoLabeling(Settings):
     What is right: a box that finds an object of its category at an intersection over union of
     `iou`, each object once; a crop of the class that was annotated; a pixel of the category that
     was painted. Of boxes and crops the share of right is that of all kept, `cap` an image and
-    category at most; of masks it is the mean over images.
+    category at most; of masks it is the mean over images. Images of one group count as one image
+    together: what is kept on them is averaged first.
     """
 
     teacher: str = Field("teacher", description="the ensemble or the model that labels them")

@@ -40,7 +40,9 @@ def with_background(categories: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([background, categories[columns]], ignore_index=True)
 
 
-def grade_masks(maps: LabelMaps, sureness: Sureness, truth: Annotations) -> Graded:
+def grade_masks(
+    maps: LabelMaps, sureness: Sureness, truth: Annotations, settings: PseudoLabeling
+) -> Graded:
     """How right the teacher's pixels are on images that it has not seen.
 
     Images differ in how much of them a category covers, so that one image could outweigh all
@@ -51,6 +53,7 @@ def grade_masks(maps: LabelMaps, sureness: Sureness, truth: Annotations) -> Grad
         maps: Its label maps: 0 for the background, 1 for the first category.
         sureness: How sure it is of each pixel.
         truth: What is on the images. Pixels of crowd regions are neither right nor wrong.
+        settings: `mask_area`: what is in a smaller region would not be kept.
 
     Returns:
         The background first, then the categories of `truth`.
@@ -61,7 +64,9 @@ def grade_masks(maps: LabelMaps, sureness: Sureness, truth: Annotations) -> Grad
     true_maps = label_maps(truth)
     for place, image_id in enumerate(track(truth.images["image_id"].tolist(), "grading masks")):
         true = true_maps[image_id]
-        counts, wrongs = _by_threshold(maps[image_id], sureness(image_id), true, n)
+        label_map = maps[image_id]
+        at = _first_kept(label_map, first_reached(sureness(image_id)), settings.mask_area)
+        counts, wrongs = _by_threshold(label_map, at, true, n)
         any_kept = counts > 0
         unit = unit_of_image[place]
         kept[unit] += any_kept / sizes[unit]
@@ -70,13 +75,38 @@ def grade_masks(maps: LabelMaps, sureness: Sureness, truth: Annotations) -> Grad
     return Graded(kept, wrong, cap=1)
 
 
+def _first_kept(label_map: LabelMap, at: NDArray[np.int64], mask_area: int) -> NDArray[np.int64]:
+    """The place in `GRID` of the first threshold at which a pixel's region is large enough.
+
+    A lower threshold only lets regions grow, so that it is kept from there on.
+
+    Args:
+        label_map: (H, W) categories.
+        at: (H, W) the first threshold that each pixel reaches.
+        mask_area: Pixels of a region that is kept; the background needs none.
+    """
+    import cv2
+
+    first = np.where(label_map == 0, at, len(GRID))
+    for category in np.unique(label_map[label_map > 0]):
+        reached = np.where(label_map == category, at, len(GRID))
+        for threshold in range(int(reached.max(initial=0, where=reached < len(GRID))), -1, -1):
+            mask = (reached <= threshold).astype(np.uint8)
+            _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+            is_large = stats[:, cv2.CC_STAT_AREA] >= mask_area
+            is_large[0] = False  # all that is not in the mask
+            if not is_large.any():
+                break
+            first[is_large[parts]] = threshold
+    return first
+
+
 def _by_threshold(
-    label_map: LabelMap, sure: NDArray[np.float32], true: LabelMap, n: int
+    label_map: LabelMap, at: NDArray[np.int64], true: LabelMap, n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixels that are kept, and the wrong ones: (categories, thresholds) each."""
     known = true != 255
-    label, at = label_map[known].astype(np.int64), first_reached(sure[known])
-    cell = label * (len(GRID) + 1) + at
+    cell = label_map[known].astype(np.int64) * (len(GRID) + 1) + at[known]
     size = n * (len(GRID) + 1)
     is_wrong = label_map[known] != true[known]
     counts = [np.bincount(cells, minlength=size) for cells in (cell, cell[is_wrong])]
