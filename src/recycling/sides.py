@@ -36,6 +36,7 @@ from recycling.experiments import (
     noise_sentence,
     scored_things,
 )
+from recycling.experiments.differences import OWN
 from recycling.experiments.effect import Of
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.tasks import FORMAT, METRIC, is_labelled, predicted_rows
@@ -183,7 +184,12 @@ class Workplace:
         """What a task is judged by."""
         return METRIC[task].model_validate(self.parameters["evaluation"][task])
 
-    def noise_lines(self, first: Side, other: Side, effect: Effect) -> list[str]:
+    def remarks(self, first: Side, other: Side, effect: Effect, part: Part) -> list[str]:
+        """What a difference has to be read with."""
+        chosen = [line for side in (first, other) for line in chosen_epoch(side, part)]
+        return [*chosen, *self._noise_lines(first, other, effect)]
+
+    def _noise_lines(self, first: Side, other: Side, effect: Effect) -> list[str]:
         """What is known of the noise between seeds, where one training a side is compared."""
         if not (first.is_training and other.is_training) or effect["seeds"] > 1:
             return []
@@ -377,6 +383,19 @@ class Scored:
     truth: Annotations
     predicted: dict[str, list[Any]]
     compared: Compared | None
+
+
+def chosen_epoch(side: Side, part: Part) -> list[str]:
+    """That a model was judged by what chose its epoch, where it was."""
+    settings = {} if side.facts is None else side.facts.settings
+    name = f"{OWN}early_stopping"
+    stops = any(key.startswith(name) and value is not None for key, value in settings.items())
+    if part != OUT_OF_FOLD or not stops:
+        return []
+    return [
+        f"{side.label} stopped early by what it scores on these images (early_stopping): its score "
+        "is too good by what that gains"
+    ]
 
 
 def check_alike(sides: Sequence[Side]) -> None:

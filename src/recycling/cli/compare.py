@@ -60,6 +60,7 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
+    from recycling.experiments import corrected_sentences
     from recycling.sides import OUT_OF_FOLD, check_alike, score
 
     check_alike(sides)
@@ -73,10 +74,11 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
-        for other in others:
-            effect = compared.effects[other.label]
-            click.echo(effect["sentence"])
-            for line in place.noise_lines(first, other, effect):
+        effects = [compared.effects[other.label] for other in others]
+        sentences = corrected_sentences(effects)
+        for other, effect, sentence in zip(others, effects, sentences, strict=True):
+            click.echo(sentence)
+            for line in place.remarks(first, other, effect, scored.part):
                 click.echo(line)
         place.save(_slug(sides), "scores", compared.table)
     else:
@@ -142,6 +144,7 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
     import pandas as pd
 
     from recycling.experiments import ExperimentError, compare_scores, holm
+    from recycling.experiments.effect import CHANCE, LEVEL
     from recycling.pipelines.tasks import is_labelled
     from recycling.sides import common_images, only_on, shared_part
 
@@ -149,9 +152,8 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
     things = place.things(runs)
     if not things:
         raise ExperimentError("these runs have scored nothing in common")
-    for other in others:
-        _say_differences(place.whole(first, things), place.whole(other, things))
-        rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for number, other in enumerate(others):
         for task, name in things:
             pair = [place.thing(run.run_id, task, name, run) for run in (first, other)]
             part = shared_part(pair)
@@ -166,13 +168,18 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
                 place.metric(task), truth, predicted,
                 of="trainings" if pair[0].is_training else "predictions",
             )  # fmt: skip
-            rows.append({"of": f"{task}.{name}", **_row(compared.table, compared.effects)})
-        known = [row["p"] for row in rows if row["p"] is not None]
-        for row, p in zip((r for r in rows if r["p"] is not None), holm(known), strict=True):
-            row["p_corrected"] = p
-            if p > 0.05 and row["verdict"] != "the same":
-                row["verdict"] = "cannot be told from chance"
-        print_table(pd.DataFrame(rows))
+            found = _row(compared.table, compared.effects)
+            rows.append({"run": number, "of": f"{task}.{name}", **found})
+    # All runs and all that they have scored are one family of comparisons.
+    known = [row for row in rows if row["p"] is not None]
+    for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
+        row["p_corrected"] = p
+        if p > LEVEL and row["verdict"] != "the same":
+            row["verdict"] = CHANCE
+    for number, other in enumerate(others):
+        _say_differences(place.whole(first, things), place.whole(other, things))
+        own = [row for row in rows if row["run"] == number]
+        print_table(pd.DataFrame(own).drop(columns="run", errors="ignore"))
 
 
 def _row(table: pd.DataFrame, effects: dict[str, Effect]) -> dict[str, Any]:

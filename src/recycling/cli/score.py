@@ -30,7 +30,14 @@ def score(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     from recycling.experiments import ExperimentError, scores_with_intervals
     from recycling.hooks import records_folder
     from recycling.pipelines.tasks import is_labelled
-    from recycling.sides import OUT_OF_FOLD, Workplace, common_images, only_on, shared_part
+    from recycling.sides import (
+        OUT_OF_FOLD,
+        Workplace,
+        chosen_epoch,
+        common_images,
+        only_on,
+        shared_part,
+    )
 
     log_to_stderr()
     with context_of(env) as context:
@@ -53,3 +60,5 @@ def score(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
                 of_seed = f", seed {seed}" if len(side.predictions[part]) > 1 else ""
                 click.echo(f"{asked}{of_seed}: {title} on {len(truth.images)} {where}")
                 print_table(scores_with_intervals(metric, truth, only_on(truth, own)))
+            for line in chosen_epoch(side, part):
+                click.echo(line)

@@ -9,7 +9,7 @@ from recycling.experiments.differences import (
     in_lines,
     verdict_on,
 )
-from recycling.experiments.effect import Effect, holm, measure_effect
+from recycling.experiments.effect import Effect, corrected_sentences, holm, measure_effect
 from recycling.experiments.keeping import Experiments, checkpoints_to_remove
 from recycling.experiments.listing import (
     as_records,
@@ -90,6 +90,7 @@ __all__ = [
     "checkpoints_to_remove",
     "chosen_rows",
     "compare_scores",
+    "corrected_sentences",
     "differences",
     "facts_of",
     "flat",

@@ -20,7 +20,7 @@ from recycling.evaluation import (
     score_of_all,
     scored_groups,
 )
-from recycling.experiments.effect import Effect, Of, holm, measure_effect
+from recycling.experiments.effect import CHANCE, LEVEL, Effect, Of, holm, measure_effect
 from recycling.registry import PickedSettings
 from recycling.tables import Column, Schema
 
@@ -184,9 +184,9 @@ def _kind(part: str) -> str:
     return part if part == ALL else "size" if part.endswith(" objects") else "class"
 
 
-def _verdict(difference: float, p: float, level: float = 0.05) -> str:
+def _verdict(difference: float, p: float) -> str:
     if np.isnan(p):
         return "no verdict: one seed"
-    if p > level:
-        return "cannot be told from chance"
+    if p > LEVEL:
+        return CHANCE
     return "better" if difference > 0 else "worse"

@@ -13,6 +13,10 @@ from recycling.evaluation import ImageScores, draw_groups
 
 Of = Literal["trainings", "predictions"]
 
+CHANCE = "cannot be told from chance"
+LEVEL = 0.05
+"""From which p-value down a difference is called real."""
+
 
 class Effect(TypedDict):
     """The difference between two that are alike in all but one thing.
@@ -83,7 +87,7 @@ def measure_effect(
         >>> groups = pd.Series(["a", "b", "c", "d"])
         >>> better, worse = scores([[1], [1], [1], [1]]), scores([[0], [0], [0], [1]])
         >>> measure_effect("x", "accuracy", [better], [worse], groups)["sentence"]
-        'x: +0.750 accuracy [0.000, 1.000], 1 seed: of these images only, which is no verdict'
+        'x: +0.750 accuracy [-0.018, 1.518], 1 seed: of these images only, which is no verdict'
     """
     return measure_contrast(
         what, metric, [(1, treated), (-1, controls)], groups,
@@ -218,7 +222,35 @@ def in_words(low: float, high: float) -> str:
     >>> in_words(0.1, 0.2), in_words(-0.1, 0.2)
     ('better', 'cannot be told from chance')
     """
-    return "better" if low > 0 else "worse" if high < 0 else "cannot be told from chance"
+    return "better" if low > 0 else "worse" if high < 0 else CHANCE
+
+
+def corrected_sentences(effects: Sequence[Effect], what: str = "comparisons") -> list[str]:
+    """The sentence of each effect, its verdict corrected by Holm for how many there are.
+
+    Args:
+        effects: One family: all that could have been claimed.
+        what: What they are called.
+
+    Example:
+        >>> effect = {"sentence": "x: +0.1 F1 [0.01, 0.2]: better", "p": 0.03}
+        >>> corrected_sentences([effect, {**effect, "p": None}])
+        ['x: +0.1 F1 [0.01, 0.2]: better', 'x: +0.1 F1 [0.01, 0.2]: better']
+        >>> corrected_sentences([effect, effect])[0]
+        'x: +0.1 F1 [0.01, 0.2]: cannot be told from chance (corrected for 2 comparisons)'
+    """
+    known = [effect["p"] for effect in effects if effect["p"] is not None]
+    if len(known) < 2:
+        return [effect["sentence"] for effect in effects]
+    corrected, sentences = iter(holm(known)), []
+    for effect in effects:
+        sentence = effect["sentence"]
+        if effect["p"] is not None:
+            start, verdict = sentence.rsplit(": ", 1)
+            told = verdict if next(corrected) <= LEVEL else CHANCE
+            sentence = f"{start}: {told} (corrected for {len(known)} {what})"
+        sentences.append(sentence)
+    return sentences
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

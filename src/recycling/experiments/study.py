@@ -11,7 +11,7 @@ import pandas as pd
 
 from recycling.evaluation import ImageScores, score_of_all
 from recycling.experiments.comparison import ALL, Comparisons
-from recycling.experiments.effect import Effect, measure_contrast
+from recycling.experiments.effect import Effect, corrected_sentences, measure_contrast
 from recycling.tables import Column, Schema
 
 StudyArms = NewType("StudyArms", pd.DataFrame)
@@ -159,7 +159,7 @@ def summarise_study(
         start = effect["sentence"].rsplit(": ", 1)[0] if known else effect["sentence"]
         sentence = f"{start}: {verdict}{corrected}" if known else start
         sentences.append("; ".join([sentence, *_spoilt(rows[name], base)]))
-    sentences += [effect["sentence"] for effect in interactions]
+    sentences += corrected_sentences(interactions, "interactions")
     deviation = base["deviation"]
     noise = None
     if not pd.isna(deviation):

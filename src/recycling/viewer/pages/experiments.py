@@ -13,6 +13,7 @@ from markupsafe import Markup
 from recycling.backends.shared.training_log import METRICS, training_log
 from recycling.experiments import (
     chosen_rows,
+    corrected_sentences,
     differences,
     in_lines,
     models_table,
@@ -185,10 +186,12 @@ def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
         text = f"the images have no labels, so nothing is scored ({where})"
         return render("message.html", text=text)
     lines = []
-    for other in sides[1:]:
-        effect = scored.compared.effects[other.label]
-        lines.append(effect["sentence"])
-        lines += view.holdings.workplace.noise_lines(sides[0], other, effect)
+    effects = [scored.compared.effects[other.label] for other in sides[1:]]
+    for other, effect, sentence in zip(
+        sides[1:], effects, corrected_sentences(effects), strict=True
+    ):
+        lines.append(sentence)
+        lines += view.holdings.workplace.remarks(sides[0], other, effect, scored.part)
     table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
     return render("lines.html", title="what may be said", lines=lines) + table
 

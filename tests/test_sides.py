@@ -1,0 +1,122 @@
+"""What is compared is what was meant: the same images, the same categories, each model once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from recycling import sides
+from recycling.annotations import ANNOTATIONS, BOX, CATEGORIES, IMAGES, Annotations
+from recycling.experiments import ExperimentError, Facts, Runs
+from recycling.predictions import DETECTIONS, Detections, LabelMaps
+from recycling.sides import OUT_OF_FOLD, TEST, Side, Workplace, chosen_epoch, score, shared_part
+
+NAMES = ("Paper", "Metal")
+
+
+def annotations(ids: Sequence[int], names: Sequence[str] = NAMES) -> Annotations:
+    """An image each, with one object of 10 x 10 pixels."""
+    images = pd.DataFrame({"image_id": ids, "width": 40, "height": 30, "extra": None})
+    images = images.assign(file_name=[f"{i}.jpg" for i in ids], group=[str(i) for i in ids])
+    rows = pd.DataFrame({"annotation_id": ids, "image_id": ids, "category_id": 1, "area": 100.0})
+    rows[BOX] = [5.0, 5.0, 15.0, 15.0]
+    rows = rows.assign(segmentation=None, iscrowd=False, source="human", score=1.0, extra=None)
+    categories = pd.DataFrame(
+        {"category_id": range(1, len(names) + 1), "name": names, "supercategory": "", "extra": None}
+    )
+    return Annotations(
+        IMAGES.conform(images[IMAGES.names], where="images"),
+        ANNOTATIONS.conform(rows[ANNOTATIONS.names], where="annotations"),
+        CATEGORIES.conform(categories, where="categories"),
+    )
+
+
+def found(ids: Sequence[int]) -> Detections:
+    """Every object, where it is."""
+    table = pd.DataFrame({"image_id": ids, "category_id": 1, "score": 0.9})
+    table[BOX] = [5.0, 5.0, 15.0, 15.0]
+    return Detections(DETECTIONS.conform(table[DETECTIONS.names], where="boxes"))
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A workplace where something was predicted, by name of its dataset."""
+
+    def build(predicted: Mapping[str, Any], *, seeds: Sequence[str] = ()) -> Workplace:
+        folds = pd.DataFrame({"image_id": range(6), "fold": [0, 0, 1, 1, 2, 2]})
+        values = {
+            "train.annotations": annotations(range(6)), "folds": folds,
+            "test.annotations": annotations([10, 11]), **predicted,
+        }  # fmt: skip
+        nodes = [node(lambda: None, None, name, name=name) for name in predicted]
+        monkeypatch.setattr(sides, "pipelines", {"__default__": Pipeline(nodes)})
+        models = {"yolox": {}, **{own: {"variant_of": "yolox"} for own in seeds}}
+        parameters = {"models": models, "evaluation": {"det": {"metric": "map50"}}}
+        catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
+        return Workplace(catalog, Runs(tmp_path), tmp_path / "made", parameters)
+
+    return build
+
+
+def test_the_folds_of_a_model_are_not_several_answers_to_the_test_images(workplace):
+    tests = {f"det.yolox.fold{n}.test_predictions": found([10, 11]) for n in range(3)}
+    held_out = {
+        f"det.yolox.fold{n}.out_of_fold_predictions": found([2 * n, 2 * n + 1]) for n in range(3)
+    }
+    place = workplace({**tests, **held_out, "det.final.test_predictions": found([10, 11])})
+    model, ensemble = place.side("det.yolox"), place.side("det.final")
+    assert [*model.predictions] == [OUT_OF_FOLD]
+    with pytest.raises(ExperimentError, match=r"det\.yolox: 3 folds .* det\.yolox\.fold0, or an"):
+        shared_part([model, ensemble])
+    one = place.side("det.yolox.fold1")
+    assert score(place, [one, ensemble]).compared.effects["det.final"]["difference"] == 0
+
+
+def test_seeds_are_scored_on_the_folds_that_all_of_them_have(workplace, caplog):
+    held_out = {
+        f"det.{name}.fold{n}.out_of_fold_predictions": found([2 * n, 2 * n + 1])
+        for name, folds in (("yolox", (0, 1, 2)), ("yolox_seed1", (0, 2)))
+        for n in folds
+    }
+    side = workplace(held_out, seeds=["yolox_seed1"]).side("det.yolox")
+    assert side.truth[OUT_OF_FOLD].images["image_id"].tolist() == [0, 1, 4, 5]
+    for own in side.predictions[OUT_OF_FOLD]:
+        assert own["image_id"].tolist() == [0, 1, 4, 5]
+    assert "det.yolox: scored without fold 1: not every seed has it" in caplog.text
+
+
+def test_seeds_without_a_common_fold_are_not_scored(workplace):
+    place = workplace(
+        {
+            "det.yolox.fold0.out_of_fold_predictions": found([0, 1]),
+            "det.yolox_seed1.fold1.out_of_fold_predictions": found([2, 3]),
+        },
+        seeds=["yolox_seed1"],
+    )
+    with pytest.raises(ExperimentError, match="not every seed has it, and no other is there"):
+        place.side("det.yolox")
+
+
+@pytest.mark.parametrize("names", [("Metal", "Paper"), ("Paper", "Metal", "Glass")])
+def test_a_number_that_is_another_category_on_another_side_is_refused(workplace, names):
+    place = workplace({"det.final.test_predictions": found([10, 11])})
+    maps = LabelMaps([10, 11], lambda _: np.zeros((30, 40), np.uint8))
+    one, other = (
+        Side(label, "seg", label, None, {TEST: annotations([10, 11], own)}, {TEST: [maps]})
+        for label, own in (("before", NAMES), ("now", names))
+    )
+    with pytest.raises(ExperimentError, match="before and now know other categories"):
+        score(place, [one, other])
+
+
+def test_a_model_that_was_chosen_by_the_score_that_judges_it_is_said_to_be():
+    stops = Side("det.a", "det", "a", Facts({"model.early_stopping.patience": 10}))
+    does_not = Side("det.b", "det", "b", Facts({"model.early_stopping": None}))
+    assert "too good" in chosen_epoch(stops, OUT_OF_FOLD)[0]
+    assert chosen_epoch(stops, TEST) == chosen_epoch(does_not, OUT_OF_FOLD) == []
