@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recycling import configuration
+from recycling.annotations import Cleaning
 from recycling.configuration import ConfigLoader, ConfigurationError
 from recycling.plan.parameters import source_of
 from recycling.settings import CONFIG_LOADER_ARGS
@@ -133,3 +135,10 @@ def test_recipes_and_baselines_are_where_the_configuration_is(conf, tmp_path):
     found, _ = loader(moved), loader(tmp_path / "another")
     assert found["catalog"]["a"]["filepath"] == str(moved / "recipes")
     assert found["globals"]["baselines"] == str(moved / "base/baselines")
+
+
+@pytest.mark.parametrize("env", ["base", "taco", "taco_ten", "taco_litter"])
+def test_images_that_look_alike_are_drawn_together_for_intervals_on_test_images(env):
+    path = Path(__file__).parents[1] / "conf" / env / "parameters_cleaning.yml"
+    rules = yaml.safe_load(path.read_text())["cleaning"]
+    assert Cleaning.model_validate(rules["test"]).group_near_duplicates.enabled

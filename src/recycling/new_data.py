@@ -214,7 +214,6 @@ def _counted(counts: pd.Series, name: Any) -> str:
 _PREDICTED_ON: dict[str, Any] = {
     "drop_duplicate_images": {"enabled": False},
     "drop_duplicate_annotations": {"enabled": False},
-    "group_near_duplicates": {"enabled": False},
 }
 _RULES: dict[str, dict[str, Any]] = {"train": {}, "test": _PREDICTED_ON, "pool": _PREDICTED_ON}
 
@@ -246,7 +245,6 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
             "  test: &unlabeled\n"
             "    drop_duplicate_images: {enabled: false}\n"
             "    drop_duplicate_annotations: {enabled: false}\n"
-            "    group_near_duplicates: {enabled: false}\n"
             "  pool: *unlabeled\n"
         ),
     }
