@@ -64,6 +64,35 @@ def test_rows_are_sorted_filtered_and_cut():
         chosen_rows(table, sort=None, where="model ==", columns=None)
 
 
+def test_columns_with_a_dot_stand_between_backticks():
+    table = runs_table([run("a", (0.5, 0.75)), run("b", (0.5, 0.25))])
+    chosen = chosen_rows(table, sort=None, where="`det.final` < 0.5 or run == 'a'", columns=None)
+    assert chosen["run"].tolist() == ["a"]
+    assert chosen.columns.tolist() == table.columns.tolist()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        '@pd.io.common.os.system("touch {}")',
+        'run.to_csv("{}")',
+        '__import__("os").system("touch {}")',
+        'run.to_csv("`") == 1 or run == "` {}"',
+        "(lambda: open('{}', 'w'))() == 1",
+        "[run for run in [open('{}', 'w')]] == 1",
+        "run == f\"{{open('{}', 'w')}}\"",
+        "9**9**9**9 == 1",
+        '"`" == run',
+    ],
+)
+def test_a_condition_compares_columns_and_runs_nothing(where, tmp_path):
+    file = tmp_path / "written"
+    table = runs_table([run("a", (0.5, 0.75))])
+    with pytest.raises(ExperimentError, match="write a condition"):
+        chosen_rows(table, sort=None, where=where.format(file), columns=None)
+    assert not file.exists()
+
+
 def test_the_best_is_found_by_the_metric_or_by_another_figure():
     table = models_table([run("a", (0.5, 0.75)), run("b", (0.75, 0.25))])
     assert best_checkpoint(table, "det", "mAP50")["run"] == "a"

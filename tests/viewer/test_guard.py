@@ -50,6 +50,30 @@ def test_a_page_of_another_address_may_not_ask(token):
         own.websocket_connect("/talk", headers={"origin": "http://evil.example"}).__enter__()
 
 
+@pytest.mark.parametrize("wanted", ["image", "iframe", "script", "empty"])
+def test_a_page_of_another_address_may_not_show_it(wanted):
+    """A browser sends no origin for an image or a frame, but says what asks."""
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-dest": wanted}
+    assert client(None).get("/", headers=headers).status_code == 403
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}
+    assert client(None).get("/", headers=followed).status_code == 200
+
+
+def test_cookies_of_other_programs_of_this_machine_do_not_matter():
+    headers = {"cookie": f'other={{"a": 1}}; recycling_view={TOKEN}; next=x y'}
+    assert client(TOKEN).get("/", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "token", ["a-long-secret+token", "a-long-secret&token", "a long secret token"]
+)
+def test_a_token_that_an_address_would_change_is_refused(token):
+    from recycling.viewer.server import serve
+
+    with pytest.raises(ViewerError, match="letters, digits and"):
+        serve(None, host="127.0.0.1", port=0, token=token)  # type: ignore[arg-type]
+
+
 def test_with_a_token_whoever_has_it_may_look_from_anywhere():
     own = client(TOKEN, "http://10.0.0.7:8765")
     assert own.get("/").status_code == 403

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
@@ -11,6 +13,11 @@ import pandas as pd
 from recycling.experiments.manifest import ExperimentError, Manifest
 
 TEST, OUT_OF_FOLD = "test_metrics", "out_of_fold_metrics"
+
+_OF_CONDITIONS = (
+    ast.Expression, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop, ast.Compare, ast.cmpop,
+    ast.BinOp, ast.BitAnd, ast.BitOr, ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Load,
+)  # fmt: skip
 
 
 def runs_table(runs: Iterable[Manifest]) -> pd.DataFrame:
@@ -188,7 +195,7 @@ def chosen_rows(
     Args:
         table: From `runs_table` or `models_table`.
         sort: A column, largest first; smallest first with a `-` before it.
-        where: A condition as pandas has it: `task == "det" and out_of_fold > 0.5`.
+        where: A condition on columns: `task == "det" and out_of_fold > 0.5`.
         columns: Names of columns, with commas.
 
     Raises:
@@ -201,7 +208,7 @@ def chosen_rows(
     """
     if where:
         try:
-            table = table.query(where)
+            table = _rows_where(where, table)
         except Exception as error:  # pandas raises what its parser, or Python's, does
             raise ExperimentError(f"--filter {where!r}: {error}; write a condition") from error
     if sort:
@@ -212,6 +219,31 @@ def chosen_rows(
         _check_columns(names, table, "--columns")
         table = table[names]
     return table
+
+
+def _rows_where(where: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a condition holds for.
+
+    It may come from an address, and pandas would look up attributes and call them: columns are
+    compared, and nothing else. A column with a dot stands between backticks.
+    """
+    quoted: dict[str, str] = {}
+
+    def name_of(found: re.Match[str]) -> str:
+        return quoted.setdefault(found[1], f"quoted_{len(quoted)}")
+
+    tree = ast.parse(re.sub("`([^`]+)`", name_of, where).strip(), mode="eval")
+    columns = {**dict(zip(quoted.values(), quoted, strict=True)), **{name: name for name in table}}
+    for node in ast.walk(tree):
+        if not isinstance(node, _OF_CONDITIONS):
+            raise ValueError(f"{type(node).__name__} is not read, only comparisons of columns")
+        if isinstance(node, ast.Name) and columns.get(node.id) not in table:
+            name = columns.get(node.id, node.id)
+            raise ValueError(f"no column {name!r}; there are {', '.join(map(str, table))}")
+        if isinstance(node, ast.Constant) and "`" in str(node.value):
+            raise ValueError("a text with a backtick")
+    named = table.assign(**{own: table[name] for name, own in quoted.items()})
+    return named.query(ast.unparse(tree))[table.columns]
 
 
 def _check_columns(names: list[str], table: pd.DataFrame, option: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -21,7 +20,8 @@ class Guard:
     """Stands before an application, and lets nobody else through.
 
     Without a token only requests to this machine's own names are let through: a page of the web
-    that has its own name lead here is not. A request that another page sends is not either.
+    that has its own name lead here is not. A request that another page sends is not either, such as
+    for an image or a frame; a link that somebody follows is.
 
     Args:
         app: The application.
@@ -39,7 +39,10 @@ class Guard:
         headers = {key.decode("latin1"): value.decode("latin1") for key, value in scope["headers"]}
         host = headers.get("host", "")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        is_embedded = headers.get("sec-fetch-site") == "cross-site" and (
+            headers.get("sec-fetch-dest") != "document"
+        )
+        if is_embedded or (origin is not None and urlsplit(origin).netloc != host):
             await _refuse(scope, send, "asked by a page of another address")
         elif self.token is None:
             if urlsplit(f"//{host}").hostname in LOCAL:
@@ -71,8 +74,9 @@ def _is(token: str | None, given: str) -> bool:
 
 
 def _cookie(header: str) -> str:
-    morsel = SimpleCookie(header).get(COOKIE)
-    return "" if morsel is None else morsel.value
+    """Our cookie, whatever other programs of this machine have set beside it."""
+    cookies = (each.strip().partition("=") for each in header.split(";"))
+    return next((value for name, _, value in cookies if name == COOKIE), "")
 
 
 async def _refuse(scope: Scope, send: Any, why: str) -> None:

@@ -6,6 +6,7 @@ Annotations are not postponed here: NiceGUI reads those of the functions that bu
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 import uvicorn
@@ -53,6 +54,8 @@ def serve(
         raise ViewerError(
             f"--token: a token has {SHORTEST} characters or more, to be hard to guess"
         )
+    if token is not None and quote(token, safe="") != token:
+        raise ViewerError("--token: letters, digits and - . _ ~ only, as it stands in an address")
     listening = _socket(host, port)
     app = application(holdings)
     name = f"[{host}]" if ":" in host else host
