@@ -93,9 +93,12 @@ def findings(tree: ast.AST) -> Iterator[str]:
             continue
         elif FORBIDDEN.fullmatch(name):
             yield name
-        elif CONDITIONS.fullmatch(name) and call is not None and call.args:
-            if not isinstance(call.args[0], ast.Constant):
-                yield name
+        elif (
+            CONDITIONS.fullmatch(name)
+            and call is not None
+            and not all(isinstance(each, ast.Constant) for each in call.args)
+        ):
+            yield name
 
 
 def test_nothing_in_the_source_runs_what_a_file_says() -> None:

@@ -233,7 +233,7 @@ def _rows_where(where: str, table: pd.DataFrame) -> pd.DataFrame:
         return quoted.setdefault(found[1], f"quoted_{len(quoted)}")
 
     tree = ast.parse(re.sub("`([^`]+)`", name_of, where).strip(), mode="eval")
-    columns = {**dict(zip(quoted.values(), quoted, strict=True)), **{name: name for name in table}}
+    columns = {str(name): str(name) for name in table} | {own: name for name, own in quoted.items()}
     for node in ast.walk(tree):
         if not isinstance(node, _OF_CONDITIONS):
             raise ValueError(f"{type(node).__name__} is not read, only comparisons of columns")
