@@ -91,9 +91,7 @@ def findings(tree: ast.AST) -> Iterator[str]:
             yield f"{name} {arguments}"
         elif name == "torch.load" and arguments.get("weights_only") == "True":
             continue
-        elif FORBIDDEN.fullmatch(name):
-            yield name
-        elif (
+        elif FORBIDDEN.fullmatch(name) or (
             CONDITIONS.fullmatch(name)
             and call is not None
             and not all(isinstance(each, ast.Constant) for each in call.args)
