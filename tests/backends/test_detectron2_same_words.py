@@ -143,7 +143,7 @@ def test_the_learning_rate_takes_the_same_course(schedule: dict[str, Any], warmu
     course = LRMultiplier(ours, build_curve(asked, config_of()), n_iterations)
     steps = [
         PARAM_SCHEDULERS.build({**one, "optimizer": theirs})
-        for one in _schedulers(asked, rate, n_iterations)
+        for one in _schedulers(asked, n_iterations)
     ]
     rates = []
     for _ in range(n_iterations):

@@ -585,3 +585,17 @@ def test_no_loss_of_masks_looks_at_ignored_pixels(name: str) -> None:
     assert plain.item() == pytest.approx(other.item(), rel=1e-6)
     seen = labels.where(labels != 255, torch.zeros_like(labels))
     assert loss(fired, seen, ignore_index=255).item() > loss(logits, seen, ignore_index=255).item()
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_a_batch_of_which_hardly_a_pixel_is_known_has_a_loss(known: int) -> None:
+    from recycling.backends.losses.lovasz.torch_module import LovaszLossOfKnownPixels
+
+    scores = torch.randn(1, 3, 4, 4, requires_grad=True, generator=torch.manual_seed(0))
+    labels = torch.full((1, 4, 4), 255)
+    labels.flatten()[:known] = 1
+    loss = LovaszLossOfKnownPixels(reduction="none")(scores, labels, ignore_index=255)
+    loss.mean().backward()
+    assert torch.isfinite(loss).all()
+    assert torch.isfinite(scores.grad).all()
+    assert bool((scores.grad != 0).any()) == (known == 2)

@@ -177,6 +177,15 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     assert again.weights.stat().st_size > 0
 
 
+def test_what_is_kept_in_memory_trains_nothing_anew(
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train("mmpretrain", pictures, tmp_path)
+    with caplog.at_level(logging.INFO):
+        train("mmpretrain", pictures, tmp_path, cache_megabytes=7)
+    assert "run: trained before, and nothing has changed" in caplog.text
+
+
 @pytest.mark.parametrize("changed", ["held-out data", "scored by"])
 def test_a_training_that_stops_early_is_made_anew_where_what_judges_it_changes(
     changed: str, pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -148,3 +148,22 @@ def test_without_other_images_there_is_nothing_for_a_teacher_to_do(
     only = replace(data_of(pictures), train=[labelled_by_models(pictures)])
     with pytest.raises(BackendError, match="nothing labelled to train on beside pseudo-labels"):
         trained(tmp_path / "only", only)
+
+
+def test_what_is_kept_in_memory_is_shared_by_all_that_the_loaders_read(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    from recycling.backends.mmengine_backend import session
+    from recycling.backends.mmengine_backend.data.training_set import write_training_set
+    from recycling.backends.mmengine_backend.resolve import resolve
+    from recycling.backends.mmengine_backend.settings.semi_supervised import add_teacher
+
+    recipe = tmp_path / "narrow.py"
+    recipe.write_text(NARROW)
+    model = model_of("mmdet", workers=8, cache_megabytes=4096)
+    written = write_training_set("det", with_others(pictures), tmp_path / "data")
+    with session.library("mmdet"):
+        config = resolve(model, recipe, written, tmp_path / "run")
+        add_teacher(config)
+    (reader, *_) = config.train_dataloader.dataset.unlabelled.pipeline
+    assert reader.cache_bytes == 512 * 2**20

@@ -10,12 +10,19 @@ import pytest
 from kedro.io import DataCatalog
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
-from recycling.backends import Checkpoint, Model, Recipes, RunFolder, changed_settings
+from recycling.backends import (
+    Checkpoint,
+    Model,
+    Recipes,
+    RunFolder,
+    TrainingData,
+    changed_settings,
+)
 from recycling.configuration import ConfigLoader
 from recycling.evaluation import Metrics
 from recycling.pipelines import ensembling, training
 from recycling.pipelines.ensembling import ranker
-from recycling.pipelines.training import epochs_of, trainer_on_all
+from recycling.pipelines.training import epochs_of, trainer_on_all, with_copies
 from recycling.plan import FINAL, TEACHER, PlanError, TrainingPlan, read_plan
 from recycling.typed import check_types
 
@@ -163,6 +170,15 @@ def test_it_learns_from_all_images_and_keeps_its_epochs(
     assert changed_settings(checkpoint, with_twin) is None
     made = checkpoint.weights.stat().st_mtime_ns
     assert train_on_all(with_twin).weights.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_an_epoch_of_labelled_images_is_one_on_all_images_too(tmp_path: Any, copies: bool) -> None:
+    pictures = draw_pictures(tmp_path)
+    data = TrainingData([pictures, pictures], pictures, pictures.annotations.categories)
+    model = model_of("mmpretrain", images_an_epoch="labeled")
+    own = with_copies(data, model, pictures if copies else None)
+    assert own.epoch_parts == 1
 
 
 def test_the_record_of_a_fold_is_its_own_judge() -> None:

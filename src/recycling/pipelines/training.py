@@ -292,8 +292,6 @@ def trainer(task: Task, namespace: str, *, control: bool = False) -> Callable[..
         )
         if model.control:  # then it and its twin take as many steps, whatever a sampler does
             data = replace(data, images_an_epoch=data.n_samples(task))
-        if model.images_an_epoch == "labeled":
-            data = replace(data, epoch_parts=1)
         if control:
             data = replace(data, train=[labeled])
         data = with_copies(data, model, augmented_part)
@@ -368,6 +366,8 @@ def with_copies(data: TrainingData, model: Model, copies: LabeledImages | None) 
         copies: Augmented copies, if there are some.
     """
     own = model.images_an_epoch
+    if own == "labeled":
+        data = replace(data, epoch_parts=1)
     if copies is not None:
         n_parts = len(data.train)
         data = replace(data, train=[*data.train, copies])

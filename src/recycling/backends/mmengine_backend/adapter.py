@@ -61,6 +61,7 @@ from recycling.progress import progress_bar
 NOT_OF_IDENTITY = frozenset(
     {
         "ann_file",
+        "cache_bytes",
         "experiment_name",
         "log_processor",
         "resume",
@@ -70,7 +71,8 @@ NOT_OF_IDENTITY = frozenset(
         "work_dir",
     }
 )
-"""Keys of the library's config that say where things are, what is logged, or how to predict."""
+"""Keys of the library's config that say where things are, what is kept in memory, what is logged,
+or how to predict."""
 
 
 class MMEngineBackend:

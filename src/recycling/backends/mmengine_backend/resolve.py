@@ -101,9 +101,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             },
             "test_pipeline": _pipeline(model, [], training=False),
             "optim_wrapper": _optim_wrapper(model, base.get("optim_wrapper", {})),
-            "param_scheduler": _schedulers(
-                model.schedule, model.optimizer.learning_rate, iterations
-            ),
+            "param_scheduler": _schedulers(model.schedule, iterations),
             "default_hooks": {
                 "timer": {"type": "IterTimerHook"},
                 "logger": {"type": "LoggerHook", "interval": 10},
@@ -362,8 +360,10 @@ def _precision(precision: str) -> dict[str, Any]:
     raise BackendError("precision: fp16 needs a GPU, and there is none; use bf16 or fp32")
 
 
-def _schedulers(schedule: Schedule, learning_rate: float, iterations: int) -> list[dict[str, Any]]:
+def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:
     warmup = round(schedule.warmup * iterations)
+    if warmup == 1:  # mmengine would begin at a hundredth of the rate, and never leave it
+        warmup = 0
     rest = iterations - warmup
     after = {"by_epoch": False, "begin": warmup, "end": iterations}
     schedulers: list[dict[str, Any]] = []
@@ -385,9 +385,10 @@ def _schedulers(schedule: Schedule, learning_rate: float, iterations: int) -> li
         again = {"periods": periods, "restart_weights": [1.0] * len(periods)}
         schedulers.append({"type": "CosineRestartLR", **again, **lowest, **after})
     elif schedule.name == "poly":
-        # It takes no share, but a rate; the same one for every group of parameters.
-        least = {"eta_min": schedule.lowest * learning_rate}
-        schedulers.append({"type": "PolyLR", "power": schedule.power, **least, **after})
+        own = {"type": "PolyLR", "eta_min": 0.0}
+        if schedule.lowest:
+            own = {"type": f"{__package__}.poly_rate.PolyLRByShare", **lowest}
+        schedulers.append({**own, "power": schedule.power, **after})
     elif schedule.name == "step":
         milestones = [round(share * iterations) for share in schedule.milestones]
         steps = {"milestones": milestones, "gamma": schedule.factor}

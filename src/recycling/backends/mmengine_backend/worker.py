@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from recycling.backends.core import BackendError
@@ -12,13 +13,17 @@ from recycling.backends.mmengine_backend import adapter
 from recycling.backends.mmengine_backend.devices import ERROR, JOB
 from recycling.backends.shared.job import Job
 
+LONGEST = timedelta(days=1)
+"""How long processes wait for one of them, which may score all of the held-out fold alone."""
+
 
 def main(folder: Path) -> None:
     """Train this process's share of the job in `folder`, which the starting process wrote."""
     import torch.distributed
 
     job: Job = pickle.loads((folder / JOB).read_bytes())
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    library = "nccl" if torch.cuda.is_available() else "gloo"
+    torch.distributed.init_process_group(library, timeout=LONGEST)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:

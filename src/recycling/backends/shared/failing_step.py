@@ -76,8 +76,9 @@ def enough_memory(checkpoint: Path) -> Iterator[None]:
         reason = shorten(str(error), 150, placeholder=" ...")
         raise BackendError(
             f"{checkpoint}: out of memory while predicting ({reason}); end what else uses it, "
-            "predict without the GPU (CUDA_VISIBLE_DEVICES= before the command), or set a lower "
-            "batch_size or image_size in models.yml, which trains the model again"
+            "predict without the GPU (CUDA_VISIBLE_DEVICES= kedro run --only-missing-outputs, "
+            "which trains nothing again), or set a lower batch_size or image_size in models.yml, which "
+            "trains the model again"
         ) from error
 
 
@@ -135,8 +136,8 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
         )
     if "DataLoader worker" in str(error):
         return "a loader process was ended from outside, perhaps for want of memory", (
-            "set fewer workers, or end what else uses the memory, and start again: it goes on "
-            "after its last whole epoch"
+            "end what else uses the memory and start again: it goes on after its last whole epoch; "
+            "with fewer workers it begins anew where their number changes what is drawn"
         )
     if (weights := _wild_weights(step.network)) is not None:
         return weights, "lower optimizer.learning_rate or set optimizer.clip_grad_norm"

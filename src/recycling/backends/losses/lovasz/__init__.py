@@ -14,8 +14,9 @@ class Lovasz(ClassWeightedLoss):
 
 
 def segmenter(loss: Lovasz, head: Head) -> Config:
-    """Mmseg's own."""
-    return {"type": "LovaszLoss", "reduction": "none", **head.weights}
+    """Mmseg's own has no value where all pixels of a batch are ignored."""
+    own = f"{__name__}.torch_module.LovaszLossOfKnownPixels"
+    return {"type": own, "reduction": "none", **head.weights}
 
 
 LOSSES.register("lovasz", Lovasz)(LossConfigs(segmenter=segmenter))

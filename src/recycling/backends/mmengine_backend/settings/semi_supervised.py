@@ -97,7 +97,16 @@ def add_teacher(config: Any) -> None:
         },
     }
     labelled = config.train_dataloader.dataset
-    reading = [step for step in config.test_pipeline if step["type"] == "ReadImage"]
+    inner = labelled
+    while "dataset" in inner:
+        inner = inner["dataset"]
+    # The same loaders read both, and share what they may keep in memory.
+    share = {step["cache_bytes"] for step in inner["pipeline"] if step["type"] == "ReadImage"}
+    reading = [
+        {**step, "cache_bytes": min(share)}
+        for step in config.test_pipeline
+        if step["type"] == "ReadImage"
+    ]
     config.train_dataloader.dataset = {
         "type": "WithUnlabelledImages",
         "dataset": labelled,
