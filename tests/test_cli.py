@@ -123,6 +123,10 @@ UNPREDICTABLE = {
     "photo.png --with det.yolox": "det.yolox.fold0 is not trained; kedro run ",
     "photo.png --with det.final --promised-precision 0.9": "there are no out-of-fold predictions",
     "photo.png --with det.final --promised-precision 0.9 --score-threshold 0.5": "not both",
+    "photo.png --with det.final --promised-precision 0.9 --tiles 640": "says nothing of --tiles",
+    "photo.png --with cls.final --promised-precision 0.9 --crops-of det.final": (
+        "says nothing of --crops-of"
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from recycling.inference.outputs.core import file_names
 from recycling.inference.parts import Parts
 from recycling.inference.sources import decoded, find_images
 from recycling.inference.sureness import least_sure, sureness
-from recycling.inference.thresholds import above
+from recycling.inference.thresholds import above, promise_lines
 
 MODELS = {"det": SeesRectangles(), "seg": SeesColours()}
 
@@ -131,6 +131,18 @@ def test_thresholds_leave_out_what_is_less_sure_and_keep_what_has_no_score(photo
     assert len(above(predicted, 0.509).objects) == 2
     regions = predict(photos, Parts(tmp_path / "others", "one"), "seg")
     assert len(above(regions, 0.99).objects) == len(regions.objects)
+
+
+def test_a_promise_of_classes_says_of_which_images_it_is():
+    rows = [("red", 0.7, 0.9), ("blue", None, None)]
+    thresholds = pd.DataFrame(rows, columns=["category", "threshold", "precision"])
+    told = promise_lines(thresholds, "cls")
+    assert told == [
+        "red: 0.9 of those from 0.7 are right",
+        "this was learnt on annotated crops, and holds of images like these",
+        "nothing can be promised, and nothing is kept, of blue",
+    ]
+    assert promise_lines(thresholds, "det") == [told[0], told[2]]
 
 
 def test_what_was_predicted_is_not_predicted_again(photos, tmp_path):

@@ -59,8 +59,8 @@ def predict(env: str | None, paths: tuple[str, ...], name: str, **options: Any) 
     asked = _Options(**options)
     if asked.score_threshold is not None and asked.promised_precision is not None:
         raise InferenceError("give --score-threshold or --promised-precision, not both")
-    if asked.promised_precision is not None and not 0 < asked.promised_precision < 1:
-        raise InferenceError("--promised-precision: give a number above 0 and below 1")
+    if asked.promised_precision is not None:
+        _check_promise(asked)
     with place_of(env, [name, *filter(None, [asked.crops_of])]) as place:
         if not _predict(place, paths, name, asked):
             sys.exit(1)
@@ -81,6 +81,25 @@ class _Options:
     crops_from: float
     batch_size: int | None
     device: str | None
+
+
+def _check_promise(asked: _Options) -> None:
+    """Refuse what a promise cannot be given of: it holds of what its thresholds were learnt on."""
+    from recycling.inference import InferenceError
+
+    assert asked.promised_precision is not None
+    if not 0 < asked.promised_precision < 1:
+        raise InferenceError("--promised-precision: give a number above 0 and below 1")
+    if asked.tiles is not None:
+        raise InferenceError(
+            "--promised-precision: it is learnt on whole images, and says nothing of --tiles; give "
+            "a --score-threshold"
+        )
+    if asked.crops_of is not None:
+        raise InferenceError(
+            "--promised-precision: it is learnt on annotated crops, and says nothing of "
+            "--crops-of; give a --score-threshold"
+        )
 
 
 def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
@@ -177,18 +196,14 @@ def _predict_missing(
 
 def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
     """What is sure enough."""
-    from recycling.errors import listed
-    from recycling.inference.thresholds import above, promised
+    from recycling.inference.thresholds import above, promise_lines, promised
 
     if promise is None:
         least = BOXES_FROM if predicted.task == "det" else 0.0
         return above(predicted, least if asked.score_threshold is None else asked.score_threshold)
     thresholds, settings = promise
-    for row in thresholds.dropna(subset=["threshold"]).itertuples():
-        click.echo(f"{row.category}: {row.precision:g} of those from {row.threshold:g} are right")
-    nothing = thresholds.loc[thresholds["threshold"].isna(), "category"]
-    if len(nothing):
-        click.echo(f"nothing can be promised, and nothing is kept, of {listed(nothing)}")
+    for line in promise_lines(thresholds, predicted.task):
+        click.echo(line)
     kept, beyond = promised(predicted, thresholds, settings)
     if beyond:
         click.echo(

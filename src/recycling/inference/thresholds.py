@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from recycling.backends.shared.model import Task
+from recycling.errors import listed
 from recycling.inference.parts import Predicted
 from recycling.pseudo_labels import PseudoLabeling, Thresholds
 from recycling.pseudo_labels.core import is_kept
@@ -44,3 +46,22 @@ def promised(
     )
     own = replace(predicted, objects=objects[kept].reset_index(drop=True))
     return own, int(every.sum() - kept.sum())
+
+
+def promise_lines(thresholds: Thresholds, task: Task) -> list[str]:
+    """What is promised, a line a category, and of which images.
+
+    Args:
+        thresholds: Those of the promise.
+        task: What is predicted.
+    """
+    lines = [
+        f"{row.category}: {row.precision:g} of those from {row.threshold:g} are right"
+        for row in thresholds.dropna(subset=["threshold"]).itertuples()
+    ]
+    if task == "cls":
+        lines.append("this was learnt on annotated crops, and holds of images like these")
+    nothing = thresholds.loc[thresholds["threshold"].isna(), "category"]
+    if len(nothing):
+        lines.append(f"nothing can be promised, and nothing is kept, of {listed(nothing)}")
+    return lines
