@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 
 from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.ensembling import RANKING, ClassFusion, MaskFusion
@@ -127,3 +128,42 @@ def test_a_fusion_that_learns_from_labels_is_not_exported(tmp_path, classifiers)
         with pytest.raises(InferenceError, match=r"cls\.both: its fusion learns"):
             write_ensemble(tmp_path / "cls.both.json", "cls", fused, classifiers)
     assert not (tmp_path / "cls.both.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "choice"),
+    [
+        ({"method": "rank"}, None),
+        ({}, {"method": "rank", "weights": {"sure": 1, "unsure": 1}, "settings": {}}),
+    ],
+)
+def test_a_fusion_in_which_images_depend_on_others_is_for_no_new_images(
+    tmp_path, classifiers, settings, choice
+):
+    path = tmp_path / "cls.both.json"
+    fused = known(ClassFusion.model_validate(settings), classifiers)
+    with pytest.raises(InferenceError, match=r"cls\.both: its fusion, rank, makes of an image"):
+        write_ensemble(path, "cls", fused | ({"choice": choice} if choice else {}), classifiers)
+    assert not path.exists()
+    # As a version before has exported it.
+    write_ensemble(path, "cls", known(ClassFusion.model_validate({}), classifiers), classifiers)
+    path.write_text(
+        path.read_text().replace('"mean"', '"rank"').replace(',\n    "calibrate": "none"', "")
+    )
+    with pytest.raises(InferenceError, match=r"cls\.both: its fusion, rank, makes of an image"):
+        predictor_of(str(path), None, None)
+
+
+def test_an_ensemble_of_a_run_that_fuses_so_is_refused_before_its_models_are_loaded():
+    classifier = {**DETECTOR, "task": "cls", "backend": "mmpretrain", "recipe": "resnet18"}
+    plan = read_plan({"models": {"a": classifier, "b": classifier}}, "models.yml")
+    ensemble = next(each for each in plan.ensembles if each.namespace == "cls.final")
+    fused = known(ClassFusion.model_validate({"method": "rank"}), ["a.fold0", "b.fold0"])
+    catalog = DataCatalog(
+        {
+            ensemble.settings: MemoryDataset({"method": "rank"}),
+            f"{ensemble.namespace}.ranking": MemoryDataset(fused["ranking"]),
+        }
+    )
+    with pytest.raises(InferenceError, match=r"cls\.final: its fusion, rank, makes"):
+        predictor_of("cls.final", plan, catalog)

@@ -96,12 +96,15 @@ class Method:
             them.
         weights_are_votes: Whether members' weights are votes that add up, so that the folds of a
             model share its weight; else a weight is a factor of scores, which each fold has.
+        depends_on_others: Whether what it makes of one crop depends on the others that it is given.
+            Such a method is for a test set that is fused at once, and for no new images.
     """
 
     fuse: Callable[..., Any]
     takes: Literal["predictions", "probabilities"] = "predictions"
     learns: Literal["nothing", "ranks", "labels"] = "nothing"
     weights_are_votes: bool = True
+    depends_on_others: bool = False
 
 
 @dataclass(frozen=True)

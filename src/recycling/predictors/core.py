@@ -18,11 +18,11 @@ from recycling.backends.shared.model import Task
 from recycling.inference import InferenceError, Predictor, Tiles, tiled
 from recycling.inference.exported import is_exported, onnx_predictor
 from recycling.pipelines.ensembling import ranker
-from recycling.pipelines.fusing import fusion_inputs, used_members
+from recycling.pipelines.fusing import chosen_settings, fusion_inputs, used_members
 from recycling.plan import FUSION, EnsemblePlan, Plan, TrainingPlan
 from recycling.plan.parameters import nearest
 from recycling.predictors.ensembles import ensemble_predictor, is_ensemble, write_ensemble
-from recycling.predictors.fusing import categories_of, fusion_of
+from recycling.predictors.fusing import categories_of, check_alone, fusion_of
 
 _NAME = re.compile(r"(?P<task>cls|det|seg)\.(?P<name>\w+(?:\.fold(?:\d+|_all))?)")
 
@@ -80,7 +80,8 @@ def predictor_of(
         loading: How models are loaded; None for as in training.
 
     Raises:
-        InferenceError: There is no such thing, it is not trained, or a file is among its members.
+        InferenceError: There is no such thing, it is not trained, a file is among its members, or
+            what its fusion makes of an image depends on others.
         BackendError: A checkpoint cannot be used.
     """
     loading = loading or Loading()
@@ -89,6 +90,9 @@ def predictor_of(
     asked = look_up(name, plan)
     known = fusion_inputs_of(asked, catalog)
     used = used_trainings(asked, known)
+    if known:
+        names = [own.name for own in used]
+        check_alone(name, chosen_settings(known["settings"], names, known.get("choice")))
     checkpoints = {own.name: _checkpoint(own, catalog) for own in used}
     settings = loading.settings
     if asked.task == "seg" and loading.tiles is not None:
@@ -159,7 +163,8 @@ def write_fusion(name: str, plan: Plan | None, catalog: DataCatalog, folder: Pat
         The file; None where one model is all that there is.
 
     Raises:
-        InferenceError: The fusion learns from labelled images, which are not exported.
+        InferenceError: The fusion learns from labelled images, which are not exported, or what it
+            makes of an image depends on others.
     """
     asked = look_up(name, plan)
     known = fusion_inputs_of(asked, catalog)

@@ -19,7 +19,7 @@ from recycling.inference import InferenceError, Predictor
 from recycling.inference.exported import OnnxModel
 from recycling.pipelines.fusing import Choice, chosen_settings
 from recycling.plan import FUSION
-from recycling.predictors.fusing import categories_of, fusion_of
+from recycling.predictors.fusing import categories_of, check_alone, fusion_of
 from recycling.registry import PickedSettings, Strict
 
 
@@ -80,11 +80,13 @@ def write_ensemble(
         members: The file of each, in the same folder.
 
     Raises:
-        InferenceError: The fusion learns from labelled images, which are not exported.
+        InferenceError: The fusion learns from labelled images, which are not exported, or what it
+            makes of an image depends on others.
     """
     settings, choice = known["settings"], known.get("choice")
     ranking = known["ranking"].astype(object)
     taken = chosen_settings(settings, members, choice)
+    check_alone(path.stem, taken)
     if taken is not None and (method_of(taken).learns == "labels" or calibration_of(taken) != NONE):
         raise InferenceError(
             f"{path.stem}: its fusion learns from labelled images, which are not exported; use its "
@@ -115,7 +117,8 @@ def ensemble_predictor(
         probabilities: Whether segmenters also give the probabilities of pixels.
 
     Raises:
-        InferenceError: A file is not there, or another one than was exported.
+        InferenceError: A file is not there, or another one than was exported; or what the fusion
+            makes of an image depends on others.
     """
     described, settings = _read(path)
     ranking = RANKING.conform(pd.DataFrame(list(described.ranking)), where=f"{path}: ranking")
@@ -124,6 +127,7 @@ def ensemble_predictor(
         known["choice"] = described.choice
     names = [member.name for member in described.members]
     taken = chosen_settings(settings, names, described.choice)
+    check_alone(described.name, taken)
     soft = taken is not None and method_of(taken).takes == "probabilities"
     members = {}
     for member in described.members:

@@ -56,6 +56,24 @@ def fusion_of(task: Task, known: Mapping[str, Any], names: Sequence[str]) -> Fus
     return fuse_predictions
 
 
+def check_alone(name: str, settings: PickedSettings | None) -> None:
+    """Refuse to fuse new images in a way in which each one's answer depends on the others.
+
+    Args:
+        name: What fuses them, for the message.
+        settings: How; None where one member is taken alone.
+
+    Raises:
+        InferenceError: It does.
+    """
+    if settings is not None and method_of(settings).depends_on_others:
+        method = getattr(settings, settings.key)
+        raise InferenceError(
+            f"{name}: its fusion, {method}, makes of an image something else beside other images; "
+            "use its members one by one, or an ensemble with another method"
+        )
+
+
 def _learnt(known: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The inputs, with calibrators in place of what these are learnt on."""
     settings: PickedSettings = known["settings"]

@@ -29,7 +29,7 @@ class RankAverageSettings(ClassFusion):
     weights: MemberWeights = "equal"
 
 
-@class_method("rank", RankAverageSettings)
+@class_method("rank", RankAverageSettings, depends_on_others=True)
 def rank_average_probabilities(
     members: Sequence[ClassProbabilities],
     *,
