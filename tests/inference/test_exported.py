@@ -51,6 +51,25 @@ cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found", "--formats"
     assert (found["file_name"], found["category"]) == ("red.png", "Red")
 
 
+def test_the_command_given_twice_does_not_predict_on_what_it_has_written(tmp_path):
+    path = colour_segmenter(tmp_path / "colours.onnx")
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos/red.png"), RED[..., ::-1])
+    code = f"""
+from recycling.cli import cli
+options = ["--with", {str(path)!r}, "--to", "photos/out", "--formats", "maps,images"]
+cli(["predict", "photos", *options])
+"""
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert "1 images, 0 are predicted already" in first
+    assert "1 images, 1 are predicted already" in second
+
+
 def test_a_file_that_this_project_did_not_export_is_refused(tmp_path):
     path = colour_classifier(tmp_path / "colours.onnx")
     model = onnx.load(path)

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from inference.looking import drawn, write
+from recycling.annotations import AnnotationError
 from recycling.inference import InferenceError
+from recycling.inference.outputs import check_apart
 from recycling.inference.sources import decoded, decoded_together, find_images
 
 
@@ -33,6 +35,46 @@ def test_files_and_globs_are_named_below_what_they_have_in_common(folder):
     assert names(folder / "a/**/*.png") == ["deep/d.png"]
     assert names(folder / "b.png", folder / "a") == ["a/c.jpg", "a/deep/d.png", "b.png"]
     assert names(folder, folder / "b.png") == ["a/c.jpg", "a/deep/d.png", "b.png"]
+
+
+def test_what_is_hidden_is_passed_over_by_globs_too(folder):
+    write(folder / "a/.thumbnails/e.png", drawn((20, 10), []))
+    write(folder / "a/._d.png", drawn((20, 10), []))
+    assert names(folder / "**/*.png") == names(folder / "**/*.p*") == ["a/deep/d.png", "b.png"]
+    assert names(folder / ".hidden/*.png") == ["e.png"]  # as of a folder that is named
+
+
+def test_a_link_that_leads_out_is_refused_in_globs_too(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    write(outside / "secret.png", drawn((20, 10), []))
+    (folder / "a/linked").symlink_to(outside)
+    (folder / "inside.png").symlink_to(folder / "b.png")
+    assert names(folder / "*.png") == ["b.png", "inside.png"]
+    for path in (folder, folder / "a/*/*.png"):
+        with pytest.raises(AnnotationError, match="outside of the folder") as error:
+            names(path)
+        assert "\n" not in str(error.value)
+
+
+def test_what_was_written_is_not_predicted_on(folder):
+    write(folder / "out/images/b.jpg", drawn((20, 10), []))
+    write(folder / "out/label_maps/b.png", drawn((20, 10), []))
+    for path in (folder, folder / "**/*.*"):
+        found = find_images([str(path)], written=folder / "out")
+        assert [source.name for source in found] == ["a/c.jpg", "a/deep/d.png", "b.png"]
+    # What is written beside the photographs cannot be told from them by its place.
+    assert len(find_images([str(folder / "a")], written=folder)) == 2
+    named = find_images([str(folder / "out/images")], written=folder / "out")
+    assert [source.name for source in named] == ["b.jpg"]
+
+
+def test_photographs_are_not_replaced_by_what_is_written(folder):
+    for to, path in {".": "images", "images/..": "images/may/*.jpg"}.items():
+        write(folder / "images/may/b.jpg", drawn((20, 10), []))
+        sources = find_images([str(folder / path)], written=folder / to)
+        with pytest.raises(InferenceError, match=r"images: has images to predict on.*--to"):
+            check_apart(sources, folder / to)
+    check_apart(sources, folder / "out")
 
 
 def test_a_relative_path_is_one(folder, monkeypatch):

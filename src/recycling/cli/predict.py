@@ -105,7 +105,7 @@ def _check_promise(asked: _Options) -> None:
 def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
     from recycling.inference import InferenceError
-    from recycling.inference.outputs import outputs_of
+    from recycling.inference.outputs import check_apart, outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
     from recycling.inference.sureness import least_sure
@@ -117,12 +117,13 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
             "--least-sure: the regions of a segmenter have no scores; choose by a detector"
         )
     outputs = outputs_of(_formats(asked, task), task)
-    sources = find_images(paths)
+    folder = asked.to or place.data / "07_model_output/predicted" / Path(name).name
+    sources = find_images(paths, folder)
+    check_apart(sources, folder)
     promise = None
     if asked.promised_precision is not None:
         promise = promised_thresholds(name, place.plan, place.catalog, asked.promised_precision)
     predictor, proposals = _loaded(name, asked, place.plan, place.catalog)
-    folder = asked.to or place.data / "07_model_output/predicted" / Path(name).name
     parts = Parts(folder / ".parts", _identity(predictor, proposals))
     missing = parts.missing(sources)
     click.echo(f"{len(sources):,} images, {len(sources) - len(missing):,} are predicted already")

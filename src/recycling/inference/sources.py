@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from glob import has_magic
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recycling.annotations.formats.unlabelled_images import images_below
 from recycling.annotations.images.decoding import UnreadableImageError, decode_image
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
-from recycling.annotations.images.found_files import is_url
+from recycling.annotations.images.found_files import check_inside, is_url
 from recycling.errors import one_line
 from recycling.files import why_unreachable
 from recycling.inference.core import InferenceError
@@ -59,15 +59,19 @@ class Decoded:
     fault: str | None = None
 
 
-def find_images(paths: Sequence[str]) -> list[Source]:
+def find_images(paths: Sequence[str], written: Path | None = None) -> list[Source]:
     """The images that are meant, by name.
 
     Args:
-        paths: Folders (with all images below), files, globs, and addresses of these.
+        paths: Folders (with all images below), files, globs, and addresses of these. Folders and
+            globs pass over what is hidden.
+        written: The folder that predictions are written to, which is left out of folders and globs
+            that it is below.
 
     Raises:
         InferenceError: One of them means no image, or cannot be reached; or two images would have
             one name.
+        AnnotationError: A link leads out of a folder, or of what a glob begins with.
 
     Example:
         >>> folder = getfixture("tmp_path")
@@ -78,7 +82,7 @@ def find_images(paths: Sequence[str]) -> list[Source]:
     """
     found: dict[str, tuple[str, Source]] = {}
     for path in paths:
-        root, sources = _remote(path) if is_url(path) else _local(path)
+        root, sources = _remote(path) if is_url(path) else _local(path, written)
         if not sources:
             raise InferenceError(
                 f"{shown_name(path)}: no image there; endings of images are "
@@ -118,19 +122,27 @@ def _split(address: str) -> tuple[str, str]:
     return protocol, path.strip("/")
 
 
-def _local(path: str) -> tuple[str, list[Source]]:
+def _local(path: str, written: Path | None) -> tuple[str, list[Source]]:
     """The folder that names are below, and the images."""
     place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # links stay links
     if place.is_dir():
-        root, files = place, [place / name for name in images_below(place)]
+        root, names = place, images_below(place)
     elif place.exists():
-        root, files = place.parent, [place]
+        return str(place.parent), [_source(place)]
     elif has_magic(str(place)):
         root = Path(*takewhile(lambda part: not has_magic(part), place.parts))
-        every = sorted(root.glob(str(place.relative_to(root))))
-        files = [file for file in every if _is_image(file.name) and file.is_file()]
+        found = sorted(root.glob(str(place.relative_to(root))))
+        names = [
+            file.relative_to(root).as_posix()
+            for file in found
+            if _is_image(file.relative_to(root)) and file.is_file()
+        ]
+        check_inside(root, names)
     else:
         raise InferenceError(f"{shown_name(path)}: no such file or folder; check the path")
+    files = [root / name for name in names]
+    if written is not None and root in (own := Path(os.path.abspath(written))).parents:  # noqa: PTH100
+        files = [file for file in files if not file.is_relative_to(own)]
     return str(root), [_source(file) for file in files]
 
 
@@ -151,7 +163,8 @@ def _remote(url: str) -> tuple[str, list[Source]]:
             names, root = system.find(path), path
         else:
             names, root = [path], path.rpartition("/")[0]
-        infos = {name: system.info(name) for name in sorted(names) if _is_image(name)}
+        below = {name: PurePosixPath(name.removeprefix(root).strip("/")) for name in sorted(names)}
+        infos = {name: system.info(name) for name, path in below.items() if _is_image(path)}
     except Exception as error:  # each file system of fsspec has errors of its own
         raise InferenceError(
             f"{url}: cannot be reached: {one_line(why_unreachable(error))}"
@@ -169,9 +182,10 @@ def _written(info: dict[str, Any]) -> str:
     return next((str(info[key]) for key in known if info.get(key) is not None), "")
 
 
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+def _is_image(path: PurePath) -> bool:
+    """Whether a path below a folder is that of an image, and nothing on it is hidden."""
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden
 
 
 # Reading ------------------------------------------------------------------------------------------

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from recycling.annotations.images.found_files import is_url
 from recycling.backends.shared.model import Task
 from recycling.inference.core import InferenceError
 from recycling.inference.parts import Predicted
+from recycling.inference.sources import Source
 from recycling.names import loosely
 from recycling.registry import Registry
 
@@ -24,10 +27,12 @@ class Output:
     Attributes:
         write: The function.
         tasks: Those that have it.
+        folder: Of a form that is a folder, its name; it takes the place of the one that is there.
     """
 
     write: Write
     tasks: tuple[Task, ...] = ("cls", "det", "seg")
+    folder: str | None = None
 
 
 OUTPUTS: Registry[Output] = Registry("form of predictions", Output)
@@ -46,6 +51,27 @@ def outputs_of(names: Sequence[str], task: Task) -> dict[str, Output]:
             what = f"not for {task}" if name in OUTPUTS else "no such form"
             raise InferenceError(f"--formats {name}: {what}; there are {', '.join(own)}")
     return {name: OUTPUTS[name].thing for name in names}
+
+
+def check_apart(sources: Iterable[Source], folder: Path) -> None:
+    """Refuse to write where photographs are: what is written takes their place.
+
+    Args:
+        sources: The photographs.
+        folder: Where predictions are written to.
+
+    Raises:
+        InferenceError: Some are in a folder that one of the forms writes.
+    """
+    local = (Path(each.address) for each in sources if not is_url(each.address))
+    above = {os.path.realpath(path.parent) for path in local}
+    for own in filter(None, (entry.thing.folder for entry in OUTPUTS.values())):
+        place = Path(os.path.realpath(folder / own))
+        if any(Path(each).is_relative_to(place) for each in above):
+            raise InferenceError(
+                f"{folder / own}: has images to predict on, and is where predictions are written; "
+                "name another folder by --to"
+            )
 
 
 def file_names(names: Sequence[str], suffix: str) -> list[str]:

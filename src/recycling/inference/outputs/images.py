@@ -16,7 +16,7 @@ from recycling.progress import track
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("images", Settings)
+@OUTPUTS.add("images", Settings, folder="images")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``images/``, JPEG files named as their images; those that are gone are left out.
 

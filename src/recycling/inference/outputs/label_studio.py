@@ -13,7 +13,7 @@ from recycling.inference.sureness import sureness
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("label_studio", Settings)
+@OUTPUTS.add("label_studio", Settings, folder="label_studio")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``label_studio/``: ``tasks.json`` to import, ``config.xml`` for what is labelled.
 

@@ -11,7 +11,7 @@ from recycling.progress import track
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("maps", Settings, tasks=("seg",))
+@OUTPUTS.add("maps", Settings, tasks=("seg",), folder="label_maps")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``label_maps/``, files named as their images.
 
