@@ -37,7 +37,7 @@ def _answered(control: Control) -> bytes:
     """What is exported where a person has accepted what was proposed."""
     there = annotations()
     sure = dict.fromkeys(there.images["image_id"].tolist(), 0.5)
-    write_label_studio(there, folder() / "tasks", control, sure)
+    write_label_studio(there, folder() / "tasks", control, sure, images="images")
     tasks = json.loads((folder() / "tasks/tasks.json").read_text())
     answers = [
         {"id": number, "data": task["data"], "annotations": [{"result": each["result"][:3]}]}

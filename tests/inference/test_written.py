@@ -198,6 +198,10 @@ def test_the_least_sure_images_go_to_label_studio_first(predicted, tmp_path):
     scores = [task["predictions"][0]["score"] for task in tasks]
     assert scores == sorted(scores)
     assert len(tasks) == 2
+    # The document root is the parent of the folder: Label Studio takes no storage that is the root.
+    assert {task["data"]["image"] for task in tasks} == {
+        f"/data/local-files/?d=photos/{task['data']['file_name']}" for task in tasks
+    }
     first = tasks[[task["data"]["file_name"] for task in tasks].index("a.png")]
     value = first["predictions"][0]["result"][0]["value"]
     assert value["rectanglelabels"] == ["red"]

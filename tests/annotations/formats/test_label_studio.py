@@ -91,7 +91,7 @@ def test_boxes_come_back_as_they_were_proposed(tmp_path, images, export):
     there = coco(
         (200, 100), *({"category_id": c, "bbox": b} for c, b in zip((9, 5), boxes, strict=True))
     )
-    write_label_studio(there, tmp_path / "out", "RectangleLabels", {3: 0.5})
+    write_label_studio(there, tmp_path / "out", "RectangleLabels", {3: 0.5}, images="images")
     tasks = json.loads((tmp_path / "out/tasks.json").read_text())
     back = read_label_studio(export(*accepted(tasks)), images)
     np.testing.assert_allclose(back.annotations[BOX], there.annotations[BOX], atol=1e-6)
@@ -106,7 +106,7 @@ def test_boxes_come_back_as_they_were_proposed(tmp_path, images, export):
 def test_the_interface_names_every_category(tmp_path):
     import xml.etree.ElementTree as ElementTree
 
-    write_label_studio(coco((200, 100)), tmp_path / "out", "PolygonLabels", {3: 1.0})
+    write_label_studio(coco((200, 100)), tmp_path / "out", "PolygonLabels", {3: 1.0}, images="may")
     view = ElementTree.parse(tmp_path / "out/config.xml").getroot()
     assert [label.get("value") for label in view.iter("Label")] == [
         "Metal", 'Glass "clear" & <brown>',
@@ -117,7 +117,9 @@ def test_the_interface_names_every_category(tmp_path):
 def test_outlines_come_back_as_they_were_proposed(tmp_path, images, export):
     corners = [10.0, 20.0, 60.0, 20.0, 60.0, 70.5]
     own = {"category_id": 5, "bbox": [10, 20, 50, 50.5], "segmentation": [corners]}
-    write_label_studio(coco((200, 100), own), tmp_path / "out", "PolygonLabels", {3: 0.0})
+    write_label_studio(
+        coco((200, 100), own), tmp_path / "out", "PolygonLabels", {3: 0.0}, images="may"
+    )
     tasks = json.loads((tmp_path / "out/tasks.json").read_text())
     back = read_label_studio(export(*accepted(tasks)), images)
     (polygon,) = json.loads(back.annotations["segmentation"].iloc[0])
@@ -135,7 +137,9 @@ def test_the_least_sure_image_comes_first(tmp_path):
         "categories": [],
     }
     sure = {1: 0.9, 2: 0.1, 3: 0.5}
-    write_label_studio(from_coco(document, where="test"), tmp_path / "out", "RectangleLabels", sure)
+    write_label_studio(
+        from_coco(document, where="test"), tmp_path / "out", "RectangleLabels", sure, images="may"
+    )
     tasks = json.loads((tmp_path / "out/tasks.json").read_text())
     assert [each["data"]["file_name"] for each in tasks] == ["2.png", "3.png", "1.png"]
     assert [each["predictions"][0]["score"] for each in tasks] == [0.1, 0.5, 0.9]
@@ -181,6 +185,22 @@ def test_an_empty_answer_holds_nothing_and_none_is_left_out(images, export, capl
     assert back.images["file_name"].tolist() == ["a b.png"]
     assert back.annotations.empty
     assert "1 tasks are not labelled" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["", "may"])
+def test_an_image_is_found_below_the_folder_that_was_served(tmp_path, images, export, folder):
+    document = {
+        "images": [{"id": 3, "file_name": "c.png", "width": 80, "height": 60}],
+        "annotations": [],
+        "categories": [],
+    }
+    write_label_studio(
+        from_coco(document, where="test"), tmp_path / "out", "Choices", {3: 1}, images="may"
+    )
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    assert tasks[0]["data"]["image"] == "/data/local-files/?d=may/c.png"
+    back = read_label_studio(export(*accepted(tasks)), images, folder=folder)
+    assert back.images["file_name"].tolist() == ["may/c.png"]
 
 
 @pytest.mark.parametrize(

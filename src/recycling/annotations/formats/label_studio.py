@@ -101,18 +101,26 @@ def read_label_studio(
 
 
 def write_label_studio(
-    annotations: Annotations, folder: Path, control: Control, sureness: Mapping[int, float]
+    annotations: Annotations,
+    folder: Path,
+    control: Control,
+    sureness: Mapping[int, float],
+    *,
+    images: str,
 ) -> None:
     """Write tasks to label, with what is there as a proposal to correct.
 
-    An image is shown where Label Studio serves local files: its variable
-    ``LOCAL_FILES_DOCUMENT_ROOT`` names the folder of images.
+    Label Studio shows a file that lies in a Local Files storage of the project, which may be any
+    folder below that of its variable ``LOCAL_FILES_DOCUMENT_ROOT``, but not that folder itself.
+
+    Source: https://labelstud.io/guide/storage#Local-storage
 
     Args:
         annotations: The tables.
         folder: Where to: ``tasks.json`` to import, ``config.xml`` for the labelling interface.
         control: What people label with.
         sureness: By image id, 0 to 1; the least sure one comes first.
+        images: The folder of images, as a path below the document root.
 
     Example:
         >>> from recycling.annotations import from_coco
@@ -121,10 +129,11 @@ def write_label_studio(
         >>> coco = {"images": [image], "annotations": [box],
         ...         "categories": [{"id": 1, "name": "Glass"}]}
         >>> folder = getfixture("tmp_path") / "to_label"
-        >>> write_label_studio(from_coco(coco, where="it"), folder, "RectangleLabels", {1: 0.5})
+        >>> annotations = from_coco(coco, where="it")
+        >>> write_label_studio(annotations, folder, "RectangleLabels", {1: 0.5}, images="may")
         >>> (task,) = json.loads((folder / "tasks.json").read_text())
         >>> task["data"]["image"], task["predictions"][0]["result"][0]["value"]["x"]
-        ('/data/local-files/?d=a%20b.jpg', 25.0)
+        ('/data/local-files/?d=may/a%20b.jpg', 25.0)
     """
     categories = annotations.categories
     names = dict(zip(categories["category_id"], categories["name"], strict=True))
@@ -138,7 +147,8 @@ def write_label_studio(
             "score": sureness[image_id],
             "result": _proposed(own, names, control, (width, height)),
         }
-        data = {"image": f"/data/local-files/?d={quote(name)}", "file_name": name}
+        served = quote(str(PurePosixPath(images, name)))
+        data = {"image": f"/data/local-files/?d={served}", "file_name": name}
         tasks.append((sureness[image_id], name, {"data": data, "predictions": [proposal]}))
     in_order = [task for _, _, task in sorted(tasks, key=lambda each: each[:2])]
     entry = "Choice" if control == "Choices" else "Label"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recycling.annotations import write_label_studio
 from recycling.annotations.formats.label_studio import Control
@@ -17,13 +17,27 @@ from recycling.registry import Settings
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``label_studio/``: ``tasks.json`` to import, ``config.xml`` for what is labelled.
 
+    Label Studio serves the images where its document root is the parent of the folder of images.
+
     Args:
         predicted: What was found.
         folder: Where to.
     """
     path = folder / "label_studio"
-    write_label_studio(as_annotations(predicted), path, _control(predicted), sureness(predicted))
+    write_label_studio(
+        as_annotations(predicted),
+        path,
+        _control(predicted),
+        sureness(predicted),
+        images=_folder_of_images(predicted),
+    )
     return path
+
+
+def _folder_of_images(predicted: Predicted) -> str:
+    """The name of the folder that the images' names are below."""
+    source = next(iter(predicted.sources.values()))
+    return PurePosixPath(source.address.removesuffix(source.name)).name
 
 
 def _control(predicted: Predicted) -> Control:
