@@ -8,9 +8,11 @@ import sys
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 
+from clone import copy_project
 from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.inference import InferenceError, in_memory, whole_images
 from recycling.inference.exported import OnnxModel, onnx_predictor
@@ -33,6 +35,18 @@ def test_an_exported_segmenter_labels_each_pixel_of_the_image_as_it_was(tmp_path
     assert set(np.unique(said[:, 35:])) == {3}
 
 
+def test_an_exported_model_computes_on_the_device_that_is_asked_for(tmp_path):
+    path = colour_classifier(tmp_path / "colours.onnx")
+    assert OnnxModel.load(path, device="cpu").session.get_providers() == ["CPUExecutionProvider"]
+    refused = {"toaster": "give cpu or cuda", "cuda:x": "give cpu or cuda"}
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        refused |= {"cuda": "computes on no GPU", "cuda:1": "computes on no GPU"}
+    for device, why in refused.items():
+        with pytest.raises(InferenceError, match=f"device '{device}': .*{why}") as error:
+            onnx_predictor(path, device=device)
+        assert "\n" not in str(error.value)
+
+
 def test_the_command_predicts_without_the_libraries_that_train(tmp_path):
     path = colour_classifier(tmp_path / "colours.onnx")
     cv2.imwrite(str(tmp_path / "red.png"), RED[..., ::-1])
@@ -49,6 +63,28 @@ cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found", "--formats"
     assert told.returncode == 0, told.stderr
     (found,) = pd.read_csv(tmp_path / "found/objects.csv").to_dict("records")
     assert (found["file_name"], found["category"]) == ("red.png", "Red")
+
+
+def test_the_limits_of_the_project_hold_without_the_libraries_that_train(tmp_path):
+    path = colour_classifier(tmp_path / "colours.onnx")
+    project = copy_project(tmp_path / "recycling")
+    parameters = project / "conf/base/parameters.yml"
+    parameters.write_text(parameters.read_text().replace("max_pixels: 89478485", "max_pixels: 500"))
+    cv2.imwrite(str(project / "red.png"), RED[..., ::-1])
+    code = f"""
+import sys
+for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"):
+    sys.modules[name] = None
+from kedro.framework.startup import bootstrap_project
+from recycling.cli import cli
+bootstrap_project({str(project)!r})
+cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found"])
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 1
+    assert "red.png: cannot be read as an image: 30 x 20 is more than 500 pixels" in told.stderr
 
 
 def test_the_command_given_twice_does_not_predict_on_what_it_has_written(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,17 +29,21 @@ class Place:
 
 @contextmanager
 def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
-    """The place that an environment is, of which exported files need next to nothing.
+    """The place that an environment is, of which exported files need the limits alone.
 
     Without the libraries that train, the models of its plan cannot be read.
 
     Args:
         env: The environment.
         names: What predicts.
+
+    Raises:
+        ParameterError: The limits are not what they should be.
     """
     from recycling.inference.exported import is_exported
 
     if all(map(is_exported, names)):
+        _set_limits(env)
         yield Place(Path("data"))
         return
     from recycling.pipeline_registry import plan_of
@@ -49,3 +54,28 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         config: Any = context.config_loader
         data = data_folder(config, project)
         yield Place(data, plan_of(config, project), context.catalog)
+
+
+def _set_limits(env: str | None) -> None:
+    """Let the limits hold that the parameters of the project set, where there is a project."""
+    from kedro.framework.project import settings
+    from kedro.utils import find_kedro_project
+    from pydantic import ValidationError
+
+    from recycling.configuration import ConfigLoader
+    from recycling.limits import Limits, set_limits
+    from recycling.plan.parameters import ParameterError, faults, source_of
+
+    project = find_kedro_project(Path.cwd())
+    if project is None:
+        return
+    config = ConfigLoader(
+        str(project / settings.CONF_SOURCE),
+        env=env or os.environ.get("KEDRO_ENV"),
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    try:
+        set_limits(Limits.model_validate(config["parameters"].get("limits") or {}))
+    except ValidationError as error:
+        where = f"{source_of('limits', config)}: limits"
+        raise ParameterError(faults(error, where, Limits)) from error

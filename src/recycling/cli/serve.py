@@ -39,7 +39,18 @@ def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> 
     limits = ServiceLimits(**{key: each for key, each in options.items() if each is not None})
     wanted = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
     with place_of(env, wanted) as place:
+        if options["max_pixels"] is not None:
+            _let_through(limits.max_pixels)
         loading = Loading(device, batch_size)
         predictors = [predictor_of(name, place.plan, place.catalog, loading) for name in wanted]
     app = application(predictors, limits, batch_size=batch_size, token=token)
     server.serve(app, host=host, port=port)
+
+
+def _let_through(max_pixels: int) -> None:
+    """Have images of so many pixels decoded, where the parameters allow fewer."""
+    from recycling.limits import limits, set_limits
+
+    own = limits()
+    most = max(own.max_pixels, max_pixels)
+    set_limits(own.model_copy(update={"max_pixels": most}))

@@ -32,7 +32,7 @@ class Loading:
     """How models are loaded.
 
     Attributes:
-        device: What torch computes on; None for the GPU where there is one.
+        device: What torch or onnxruntime computes on; None for the GPU where there is one.
         batch_size: Images that are predicted together; None for as many as in training.
         tiles: How large images are cut, if they are.
     """
@@ -115,7 +115,12 @@ def predictor_of(
 def _exported(path: Path, loading: Loading) -> Predictor:
     tiles = loading.tiles
     load = ensemble_predictor if is_ensemble(path) else onnx_predictor
-    predictor = load(path, batch_size=loading.batch_size, probabilities=tiles is not None)
+    predictor = load(
+        path,
+        batch_size=loading.batch_size,
+        probabilities=tiles is not None,
+        device=loading.device,
+    )
     return predictor if tiles is None else tiled(predictor, tiles)
 
 
@@ -130,7 +135,7 @@ def task_of(name: str, plan: Plan | None) -> Task:
         InferenceError: There is no such thing.
     """
     if is_exported(name):
-        return _exported(Path(name), Loading()).task
+        return _exported(Path(name), Loading(device="cpu")).task
     return look_up(name, plan).task
 
 

@@ -107,7 +107,11 @@ def write_ensemble(
 
 
 def ensemble_predictor(
-    path: Path, *, batch_size: int | None = None, probabilities: bool = False
+    path: Path,
+    *,
+    batch_size: int | None = None,
+    probabilities: bool = False,
+    device: str | None = None,
 ) -> Predictor:
     """What an exported ensemble predicts.
 
@@ -115,6 +119,7 @@ def ensemble_predictor(
         path: The file that `write_ensemble` has written.
         batch_size: Images that are predicted together; None for as many as in training.
         probabilities: Whether segmenters also give the probabilities of pixels.
+        device: As of `OnnxModel.load`.
 
     Raises:
         InferenceError: A file is not there, or another one than was exported; or what the fusion
@@ -132,7 +137,10 @@ def ensemble_predictor(
     members = {}
     for member in described.members:
         model = OnnxModel.load(
-            path.parent / member.file, batch_size=batch_size, probabilities=probabilities or soft
+            path.parent / member.file,
+            batch_size=batch_size,
+            probabilities=probabilities or soft,
+            device=device,
         )
         if model.identity != member.sha256:
             raise InferenceError(

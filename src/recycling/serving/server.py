@@ -47,6 +47,7 @@ def serve(app: Application, *, host: str, port: int) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # whoever reads the address may ask at once
     except OSError as error:
         raise ServingError(f"port {port}: {error.strerror}; give another --port") from error
     name = f"[{host}]" if ":" in host else host

@@ -56,7 +56,12 @@ class OnnxModel:
 
     @classmethod
     def load(
-        cls, path: Path, *, batch_size: int | None = None, probabilities: bool = False
+        cls,
+        path: Path,
+        *,
+        batch_size: int | None = None,
+        probabilities: bool = False,
+        device: str | None = None,
     ) -> OnnxModel:
         """Load an exported file.
 
@@ -64,19 +69,21 @@ class OnnxModel:
             path: The file.
             batch_size: Images that are predicted together; None for as many as in training.
             probabilities: Whether a segmenter also gives the probabilities of pixels.
+            device: What onnxruntime computes on, ``cpu``, ``cuda`` or ``cuda:1``; None for the best
+                that it has.
 
         Raises:
-            InferenceError: There is no such file, it is no ONNX, or this project did not export it.
+            InferenceError: There is no such file or device, it is no ONNX, or this project did not
+                export it.
         """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        providers = _providers(device)
         try:
             content = path.read_bytes()
-            session = onnxruntime.InferenceSession(
-                content, options, providers=onnxruntime.get_available_providers()
-            )
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
         except OSError as error:
             raise InferenceError(f"{path}: {error.strerror or error}; check the path") from error
         except Exception as error:  # onnxruntime has classes of errors of its own
@@ -84,6 +91,11 @@ class OnnxModel:
                 f"{path}: no ONNX file that onnxruntime can load: {one_line(error)}; export it "
                 "again: kedro export NAME"
             ) from error
+        # onnxruntime goes on without a provider that it cannot start.
+        if device is not None and providers[0][0] not in session.get_providers():
+            raise InferenceError(
+                f"device {device!r}: onnxruntime cannot use it; give another, or cpu"
+            )
         exported = read_exported(session.get_modelmeta().custom_metadata_map, str(path))
         size = batch_size or exported.batch_size
         return cls(exported, session, size, sha256(content).hexdigest(), probabilities)
@@ -242,7 +254,11 @@ def is_exported(name: str) -> bool:
 
 
 def onnx_predictor(
-    path: Path, *, batch_size: int | None = None, probabilities: bool = False
+    path: Path,
+    *,
+    batch_size: int | None = None,
+    probabilities: bool = False,
+    device: str | None = None,
 ) -> Predictor:
     """What an exported file predicts.
 
@@ -250,15 +266,47 @@ def onnx_predictor(
         path: The file.
         batch_size: As of `OnnxModel.load`.
         probabilities: As of `OnnxModel.load`.
+        device: As of `OnnxModel.load`.
 
     Raises:
         InferenceError: As of `OnnxModel.load`.
     """
-    model = OnnxModel.load(path, batch_size=batch_size, probabilities=probabilities)
+    model = OnnxModel.load(path, batch_size=batch_size, probabilities=probabilities, device=device)
     table = pd.DataFrame(model.categories).assign(supercategory="", extra=None)
     categories = CATEGORIES.conform(table, where=f"{path}: categories")
     own = model.exported
     return Predictor(own.name, own.task, categories, {own.name: model}, identity=model.identity)
+
+
+def _providers(device: str | None) -> list[tuple[str, dict[str, str]]]:
+    """What onnxruntime computes by, the best first, each with its options.
+
+    Raises:
+        InferenceError: There is no such device.
+
+    >>> _providers("cpu")
+    [('CPUExecutionProvider', {})]
+    """
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    if device is None:
+        return [(name, {}) for name in there]
+    cpu = ("CPUExecutionProvider", dict[str, str]())
+    if device == "cpu":
+        return [cpu]
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise InferenceError(
+            f"device {device!r}: none that exported models are computed on; give cpu or cuda"
+        )
+    if "CUDAExecutionProvider" not in there:
+        raise InferenceError(
+            f"device {device!r}: this onnxruntime computes on no GPU; install onnxruntime-gpu, or "
+            "give cpu"
+        )
+    # Operators that CUDA has not are computed by the processor.
+    return [("CUDAExecutionProvider", {"device_id": number or "0"}), cpu]
 
 
 def _pixels(images: Images, image_id: int) -> NDArray[np.uint8]:
