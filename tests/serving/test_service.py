@@ -90,10 +90,27 @@ def test_models_are_listed_and_asked_for_by_name_and_version(client):
 def test_figures_count_requests_and_images(client):
     post(client, image_file())
     post(client, b"")
+    version = client.get("/models").json()[0]["version"]
     text = client.get("/metrics").text
     assert 'recycling_requests_total{path="/predict",status="200"} 1.0' in text
     assert 'recycling_requests_total{path="/predict",status="415"} 1.0' in text
-    assert 'recycling_images_total{model="cls.colours"} 1.0' in text
+    assert f'recycling_images_total{{model="cls.colours",version="{version}"}} 1.0' in text
+
+
+def test_of_two_versions_the_first_is_taken_and_each_is_counted(tmp_path):
+    paths = [colour_classifier(tmp_path / f"{n}.onnx", unsure=n) for n in (1, 2)]
+    with TestClient(application([onnx_predictor(path) for path in paths])) as client:
+        first, second = (each["version"] for each in client.get("/models").json())
+        for asked, taken in (
+            ({}, first),
+            ({"model": "cls.colours"}, first),
+            ({"version": first}, first),
+            ({"model": "cls.colours", "version": second}, second),
+        ):
+            assert post(client, image_file(), **asked).json()["version"] == taken
+        text = client.get("/metrics").text
+    for version, n in ((first, 3), (second, 1)):
+        assert f'recycling_images_total{{model="cls.colours",version="{version}"}} {n}.0' in text
 
 
 LIMITS = ServiceLimits(max_bytes=4000, max_pixels=1000, max_images=2)

@@ -112,7 +112,8 @@ def application(
     """The service.
 
     Args:
-        predictors: The models; the first is taken where none is asked for.
+        predictors: The models; the first, and of a name its first, is taken where none is asked
+            for.
         limits: How much is taken.
         batch_size: Images that are predicted together at most.
         token: What others have to send; None lets everybody in.
@@ -156,14 +157,15 @@ def application(
 
     @app.get("/models", responses={key: _REASONS[key] for key in (401, 429)})
     def list_models() -> list[ModelFacts]:
-        """The models, the one first that is taken where none is asked for."""
+        """The models; the first, and of a name its first, is taken where none is asked for."""
         return [ModelFacts(**each.described()) for each in models.models]
 
     @app.get("/metrics", response_class=Response)
     def figures() -> Response:
         """Figures for Prometheus."""
         for each in models.models:
-            metrics.waiting.labels(each.predictor.name).set(each.batcher.waiting)
+            waiting = metrics.waiting.labels(each.predictor.name, each.version)
+            waiting.set(each.batcher.waiting)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post(

@@ -21,14 +21,15 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.images = Counter(
-            "recycling_images", "Images that were predicted.", ["model"], registry=self.registry
-        )
+            "recycling_images", "Images that were predicted.", ["model", "version"],
+            registry=self.registry,
+        )  # fmt: skip
         self.batch = Histogram(
-            "recycling_batch_images", "Images that were predicted together.", ["model"],
+            "recycling_batch_images", "Images that were predicted together.", ["model", "version"],
             buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
         )  # fmt: skip
         self.waiting = Gauge(
-            "recycling_waiting_images", "Images that wait to be predicted.", ["model"],
+            "recycling_waiting_images", "Images that wait to be predicted.", ["model", "version"],
             registry=self.registry,
         )  # fmt: skip
 
@@ -38,7 +39,7 @@ class Metrics:
         self.requests.labels(path, str(status)).inc()
         self.seconds.labels(path).observe(seconds)
 
-    def predicted(self, model: str, images: int) -> None:
+    def predicted(self, model: str, version: str, images: int) -> None:
         """Count a batch."""
-        self.images.labels(model).inc(images)
-        self.batch.labels(model).observe(images)
+        self.images.labels(model, version).inc(images)
+        self.batch.labels(model, version).observe(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from recycling.inference import Predictor
@@ -42,10 +43,10 @@ class ServedModels:
     """The models of a service; the first is taken where none is asked for.
 
     Args:
-        predictors: The models; of one name the last is taken where no version is asked for.
+        predictors: The models; of one name the first is taken where no version is asked for.
         batch_size: Images that are predicted together at most.
         queue: Images that may wait for each.
-        tell: Is told the name of a model and the images of a batch.
+        tell: Is told the name and version of a model and the images of a batch.
 
     Raises:
         ServingError: There is none, or one is there twice.
@@ -57,7 +58,7 @@ class ServedModels:
         *,
         batch_size: int,
         queue: int,
-        tell: Callable[[str, int], None] = lambda *_: None,
+        tell: Callable[[str, str, int], None] = lambda *_: None,
     ) -> None:
         if not predictors:
             raise ServingError("no model to serve; name one: --with det.final")
@@ -65,15 +66,14 @@ class ServedModels:
         if len(set(identities)) < len(identities):
             raise ServingError("--with: the same model twice; name each once")
 
-        def teller(name: str) -> Callable[[int], None]:
-            return lambda n: tell(name, n)
-
         self.models = [
             Served(
                 each,
-                Batcher(each, batch_size=batch_size, queue=queue, tell=teller(each.name)),
+                Batcher(
+                    each, batch_size=batch_size, queue=queue, tell=partial(tell, name, version)
+                ),
             )
-            for each in predictors
+            for each, (name, version) in zip(predictors, identities, strict=True)
         ]
 
     def find(self, name: str | None, version: str | None) -> Served:
@@ -88,7 +88,7 @@ class ServedModels:
             names = ", ".join(dict.fromkeys(each.predictor.name for each in self.models))
             raise Refused(404, f"no model of that name; there are {names}")
         if version is None:
-            return own[-1]
+            return own[0]
         for each in own:
             if each.version == version:
                 return each
