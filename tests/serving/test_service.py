@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
+from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
 from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.inference.exported import onnx_predictor
 from recycling.serving import ServiceLimits, ServingError, application
+from recycling.serving.answers import png_names
 
 
 def image_file(colour=(250, 0, 0), size=(30, 20), form="PNG"):
@@ -22,10 +27,14 @@ def image_file(colour=(250, 0, 0), size=(30, 20), form="PNG"):
 
 
 def zip_file(**files):
+    return packed({name.replace("_", "."): content for name, content in files.items()})
+
+
+def packed(files):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name.replace("_", "."), content)
+            archive.writestr(name, content)
     return file.getvalue()
 
 
@@ -61,6 +70,32 @@ def test_each_image_of_a_zip_file_is_answered_and_what_is_unreadable_is_named(cl
     assert [image["file_name"] for image in said["images"]] == ["a.png", "d.jpg"]
     assert [image["objects"][0]["category"] for image in said["images"]] == ["Red", "Blue"]
     assert [each["file_name"] for each in said["unreadable"]] == ["b.png"]
+
+
+def test_images_that_are_drawn_have_the_names_of_their_files(client):
+    files = {"may/a.png": image_file(), "may/a.jpg": image_file(form="JPEG"), "b.png": b"no image",
+             "../../c.png": image_file((0, 0, 250))}  # fmt: skip
+    said = post(client, packed(files), format="png")
+    assert said.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(said.content)) as archive:
+        assert archive.namelist() == ["may/a.png", "may/a.2.png", "c.png", "unreadable.json"]
+        (unreadable,) = json.loads(archive.read("unreadable.json"))
+        assert Image.open(archive.open("c.png")).width >= 30
+    assert unreadable["file_name"] == "b.png"
+    by_image = post(client, packed(files)).json()
+    assert by_image["unreadable"] == [unreadable]
+    assert post(client, packed(files), format="coco").json()["unreadable"] == [unreadable]
+
+
+@given(st.lists(st.text(st.sampled_from("aA.\\\\/:~ é"), max_size=9), max_size=8))
+def test_names_in_an_archive_are_unique_and_lead_nowhere_else(names):
+    found = png_names(names)
+    assert len({name.casefold() for name in found}) == len(names)
+    for name in found:
+        for path in (PurePosixPath(name), PureWindowsPath(name)):
+            assert not path.anchor
+            assert ".." not in path.parts
+            assert path.suffix == ".png" or path.name == ".png"
 
 
 def test_coco_has_the_masks_of_a_segmenter(client):

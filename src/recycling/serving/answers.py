@@ -7,6 +7,8 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import PureWindowsPath
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +17,7 @@ import pandas as pd
 from recycling.annotations import BOX
 from recycling.inference import Predictor
 from recycling.inference.objects import OBJECTS
+from recycling.names import loosely
 from recycling.predictions import LabelMap
 from recycling.reporting.layout import RgbImage
 from recycling.serving.batching import Findings
@@ -66,9 +69,33 @@ def answer(
         return Answer(drawn[0], "image/png")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        for number, content in enumerate(drawn, 1):
-            file.writestr(f"{number}.png", content)
+        for name, content in zip(png_names(upload.names), drawn, strict=True):
+            file.writestr(name, content)
+        if upload.faults:
+            file.writestr("unreadable.json", _json(_unreadable(upload)))
     return Answer(archive.getvalue(), "application/zip")
+
+
+def png_names(names: Sequence[str]) -> list[str]:
+    r"""What images are called in an archive: as their files, each once, below no other folder.
+
+    Args:
+        names: Those of the files, which may say anything.
+
+    >>> png_names(["may/a.jpg", "may/a.png", "../../b.jpg", "C:\\c.jpg"])
+    ['may/a.png', 'may/a.2.png', 'b.png', 'c.png']
+    """
+    used: set[str] = set()
+    found = []
+    for name in names:
+        path = PureWindowsPath(name)  # which knows drives and both slashes
+        *above, last = [part for part in path.parts if part not in (path.anchor, "..")] or ["image"]
+        stem = "/".join([*above, PureWindowsPath(last).stem])
+        numbered = (f"{stem}.{number}.png" for number in count(2))
+        free = next(each for each in chain([f"{stem}.png"], numbered) if loosely(each) not in used)
+        used.add(loosely(free))
+        found.append(free)
+    return found
 
 
 def _by_image(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict[str, Any]:
@@ -94,8 +121,12 @@ def _by_image(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> 
         "model": predictor.name,
         "version": predictor.identity[:12],
         "images": images,
-        "unreadable": [{"file_name": name, "reason": why} for name, why in upload.faults.items()],
+        "unreadable": _unreadable(upload),
     }
+
+
+def _unreadable(upload: Upload) -> list[dict[str, str]]:
+    return [{"file_name": name, "reason": why} for name, why in upload.faults.items()]
 
 
 def _names(categories: pd.DataFrame) -> dict[int, str]:
@@ -130,6 +161,7 @@ def _coco(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict
         "images": images,
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in names.items()],
+        "unreadable": _unreadable(upload),
     }
 
 
