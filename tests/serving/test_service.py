@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -204,6 +205,56 @@ def test_more_requests_a_minute_than_allowed_are_told_to_wait(predictors):
         assert client.get("/health").status_code == 200
     assert [each.status_code for each in said] == [200, 200, 429]
     assert 0 < int(said[-1].headers["retry-after"]) <= 30
+
+
+async def status_of(app, path, receive, headers=()):
+    """The status that is answered on a path, given what else is received."""
+    found = []
+
+    async def send(message):
+        found.append(message.get("status"))
+
+    scope = {
+        "type": "http", "method": "POST" if path == "/predict" else "GET", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "headers": list(headers),
+        "client": ("1.2.3.4", 5), "server": ("a", 1), "scheme": "http", "http_version": "1.1",
+        "root_path": "",
+    }  # fmt: skip
+    await asyncio.wait_for(app(scope, receive, send), 20)
+    return found[0]
+
+
+@pytest.mark.parametrize("path", ["/health", "/models", "/", "/metrics"])
+def test_where_no_body_is_taken_none_is_received(predictors, path):
+    async def never():
+        raise AssertionError("it was asked for a body")
+
+    app = application(predictors)
+    large = [(b"content-length", str(10**12).encode())]
+    assert asyncio.run(status_of(app, path, never, large)) == 200
+
+
+def test_health_is_answered_however_many_requests_there_are_and_is_none_of_them(predictors):
+    app = application(predictors, ServiceLimits(uploads=1))
+
+    async def at_once():
+        hanging = asyncio.Event()
+
+        async def receive():
+            await hanging.wait()
+            return {"type": "http.disconnect"}
+
+        health = [asyncio.create_task(status_of(app, "/health", receive)) for _ in range(3)]
+        await asyncio.sleep(0)
+        before = await status_of(app, "/models", receive)
+        upload = asyncio.create_task(status_of(app, "/predict", receive))
+        await asyncio.sleep(0)
+        full = [await status_of(app, path, receive) for path in ("/models", "/health")]
+        hanging.set()
+        await asyncio.gather(*health, upload, return_exceptions=True)
+        return before, full
+
+    assert asyncio.run(at_once()) == (200, [503, 200])
 
 
 def test_a_request_for_which_the_queue_has_no_room_is_turned_away(predictors):

@@ -18,6 +18,12 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 WITHOUT_TOKEN = ("/", "/health", "/docs", "/openapi.json")
 """What tells nothing that a token is for."""
 
+WITH_BODY = "/predict"
+"""What takes a body; that of any other request is not received."""
+
+UNLIMITED = "/health"
+"""What is answered however much there is to do; it is one of `WITHOUT_TOKEN`."""
+
 ASSETS = "/assets"
 """Where the scripts and styles of ``/docs`` are, which need no token either."""
 
@@ -59,22 +65,23 @@ class Gate:
                 status = message["status"]
             await send(message)
 
-        self._n += 1
+        counts = scope["path"] != UNLIMITED
+        self._n += counts
         try:
             self._check(scope)
-            body = await self._body(scope, receive)
+            body = await self._body(scope, receive) if scope["path"] == WITH_BODY else b""
             await self.app(scope, _again(body, receive), tell_and_send)
         except Refused as error:
             await refuse(tell_and_send, error)
         except _GoneError:
             pass
         finally:
-            self._n -= 1
+            self._n -= counts
             self.tell(scope["path"], status, time.perf_counter() - began)
 
     def _check(self, scope: Scope) -> None:
         """Whether a request is heard."""
-        if scope["path"] == "/health":
+        if scope["path"] == UNLIMITED:
             return
         if self.token is not None and not is_open(scope["path"]):
             given = dict(scope["headers"]).get(b"authorization", b"")
