@@ -6,7 +6,9 @@ import asyncio
 import io
 import json
 import re
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
@@ -19,6 +21,8 @@ from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.inference.exported import onnx_predictor
 from recycling.serving import ServiceLimits, ServingError, application
 from recycling.serving.answers import png_names
+from recycling.serving.uploads import read_upload
+from serving.held import held_predictor
 
 
 def image_file(colour=(250, 0, 0), size=(30, 20), form="PNG"):
@@ -257,11 +261,58 @@ def test_health_is_answered_however_many_requests_there_are_and_is_none_of_them(
     assert asyncio.run(at_once()) == (200, [503, 200])
 
 
-def test_a_request_for_which_the_queue_has_no_room_is_turned_away(predictors):
+def test_a_request_for_whose_pixels_there_is_no_room_is_turned_away(tmp_path):
+    model, predictor = held_predictor(tmp_path)
+    app = application([predictor], ServiceLimits(queue=1))
+    content = image_file(size=(800, 800))
+    with ThreadPoolExecutor(1) as threads, TestClient(app) as client:
+        first = threads.submit(post, client, content)
+        assert model.began.wait(20)
+        said = post(client, content)
+        assert (said.status_code, said.headers["retry-after"]) == (503, "1")
+        assert said.json()["reason"].startswith("640,000 pixels wait already, of 1,000,000 at most")
+        model.sign.set()
+        assert first.result(20).status_code == 200
+        assert post(client, content).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"a.png": image_file(size=(1200, 900))}, "1,080,000 pixels are more than 1,000,000"),
+        (dict.fromkeys(("a.png", "b.png"), image_file(size=(800, 800))), "too many pixels"),
+    ],
+)
+def test_what_would_never_find_room_is_too_large(predictors, files, reason):
+    content = packed(files) if len(files) > 1 else files["a.png"]
     with TestClient(application(predictors, ServiceLimits(queue=1))) as client:
-        said = post(client, zip_file(a_png=image_file(), b_png=image_file()))
-    assert (said.status_code, said.headers["retry-after"]) == (503, "1")
-    assert "wait already" in said.json()["reason"]
+        said = post(client, content)
+    assert said.status_code == 413
+    assert reason in said.json()["reason"]
+
+
+def test_what_is_given_up_while_it_is_decoded_keeps_its_place_until_that_ends(
+    predictors, monkeypatch
+):
+    end, began = threading.Event(), []
+
+    def slow(*arguments):
+        began.append(arguments)
+        assert end.wait(20)
+        return read_upload(*arguments)
+
+    monkeypatch.setattr("recycling.serving.app.read_upload", slow)
+    with (
+        ThreadPoolExecutor(8) as threads,
+        TestClient(application(predictors, ServiceLimits(seconds=1))) as client,
+    ):
+        for _ in range(2):
+            asked = [threads.submit(post, client, image_file()) for _ in range(4)]
+            assert {each.result(20).status_code for each in asked} == {503}
+        assert len(began) == 4
+        end.set()
+        monkeypatch.setattr("recycling.serving.app.read_upload", read_upload)
+        assert post(client, image_file()).status_code == 200
 
 
 def test_what_takes_too_long_is_given_up(predictors):

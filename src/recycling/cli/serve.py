@@ -26,7 +26,7 @@ from recycling.cli.place import place_of
 @click.option("--max-pixels", type=click.IntRange(min=1), help="Of an image; 40 million.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="For an answer; 30.")
 @click.option("--per-minute", type=click.IntRange(min=0), help="Requests of an address; 600.")
-@click.option("--queue", type=click.IntRange(min=1), help="Images that wait at most; 256.")
+@click.option("--queue", type=click.IntRange(min=1), help="Million pixels that wait; 330, 1 GB.")
 @one_line_errors
 def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> None:
     """Answer what is on photographs: a page to drop one on, POST /predict, /docs for the rest."""

@@ -5,6 +5,7 @@ Annotations are not postponed here: FastAPI reads those of the functions that an
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ from recycling.serving.core import Refused, ServiceLimits
 from recycling.serving.gate import ASSETS, Application, Gate
 from recycling.serving.metrics import Metrics
 from recycling.serving.models import ServedModels
+from recycling.serving.room import Room
 from recycling.serving.uploads import read_upload
 
 _PAGE = Path(__file__).parent / "templates" / "photograph.html"
@@ -123,14 +125,17 @@ def application(
     """
     limits = limits or ServiceLimits()
     metrics = Metrics()
-    models = ServedModels(
-        predictors, batch_size=batch_size, queue=limits.queue, tell=metrics.predicted
-    )
+    models = ServedModels(predictors, batch_size=batch_size, tell=metrics.predicted)
+    room = Room(limits.pixels_waiting)
+    # What is given up goes on in its thread: the place that it has there is free when it ends.
+    reading, answering = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(models.close)
+        for threads in (reading, answering):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # Its page on the API, /docs, asks nobody else for scripts.
     app = FastAPIOffline(
@@ -144,7 +149,6 @@ def application(
         dependencies=[] if token is None else [Depends(HTTPBearer(auto_error=False))],
     )
     _add_reasons(app)
-    reading = asyncio.Semaphore(4)  # images that are decoded at a time: each may take 120 MB
 
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
@@ -197,21 +201,17 @@ def application(
         """What is on an image, or on each image of a zip file."""
         served = models.find(model, version)
         least = BOXES_FROM if served.predictor.task == "det" else 0.0
-        content = await file.read()
+        least = least if score_threshold is None else score_threshold
+        content, name = await file.read(), file.filename or "image"
+        in_thread = asyncio.get_running_loop().run_in_executor
         try:
             async with asyncio.timeout(limits.seconds):
-                async with reading:
-                    name = file.filename or "image"
-                    upload = await asyncio.to_thread(read_upload, content, name, limits)
-                found = await asyncio.wrap_future(served.batcher.submit(upload.images))
-                said = await asyncio.to_thread(
-                    answer,
-                    form,
-                    upload,
-                    found,
-                    served.predictor,
-                    least if score_threshold is None else score_threshold,
-                )
+                upload = await in_thread(reading, read_upload, content, name, limits)
+                with room.taken(upload.n_pixels):
+                    found = await asyncio.wrap_future(served.batcher.submit(upload.images))
+                    said = await in_thread(
+                        answering, answer, form, upload, found, served.predictor, least
+                    )
         except TimeoutError as error:
             why = f"not answered within {limits.seconds:g} s; try again later"
             raise Refused(503, why, 1) from error

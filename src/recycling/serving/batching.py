@@ -55,12 +55,11 @@ class _Job:
 
 
 class Batcher:
-    """A thread that predicts, and a queue before it.
+    """A thread that predicts, and a queue before it. How long that may be, `Room` says.
 
     Args:
         predictor: Predicts; in this thread alone.
         batch_size: Images that are predicted together at most; a request with more goes alone.
-        queue: Images that may wait.
         tell: Is told how many images each batch has that was predicted.
     """
 
@@ -69,10 +68,9 @@ class Batcher:
         predictor: Predictor,
         *,
         batch_size: int,
-        queue: int,
         tell: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.predictor, self.batch_size, self.queue, self.tell = predictor, batch_size, queue, tell
+        self.predictor, self.batch_size, self.tell = predictor, batch_size, tell
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -83,7 +81,7 @@ class Batcher:
     def waiting(self) -> int:
         """Images that wait."""
         with self._changed:
-            return self._n_waiting()
+            return sum(len(job.images) for job in self._jobs)
 
     def submit(self, images: Sequence[Pixels]) -> Future[Findings]:
         """Let images be predicted.
@@ -92,17 +90,18 @@ class Batcher:
             images: Each (H, W, 3) RGB.
 
         Returns:
-            What will be found on them; cancelled, they are not looked at.
+            What will be found on them; cancelled, they are let go, and not looked at.
 
         Raises:
-            Refused: The queue is full.
+            Refused: The service ends (503).
         """
         job = _Job(images)
         with self._changed:
-            if self._closed or self._n_waiting() + len(images) > self.queue:
-                raise Refused(503, f"{self.queue} images wait already; try again later", 1)
+            if self._closed:
+                raise Refused(503, "the service ends; try again later", 1)
             self._jobs.append(job)
             self._changed.notify()
+        job.found.add_done_callback(self._forget)
         return job.found
 
     def close(self) -> None:
@@ -112,8 +111,11 @@ class Batcher:
             self._changed.notify()
         self._thread.join()
 
-    def _n_waiting(self) -> int:
-        return sum(len(job.images) for job in self._jobs)
+    def _forget(self, found: Future[Findings]) -> None:
+        """Let go of the images of a request that was cancelled while it waited."""
+        if found.cancelled():
+            with self._changed:
+                self._jobs = deque(job for job in self._jobs if job.found is not found)
 
     def _work(self) -> None:
         while jobs := self._next():

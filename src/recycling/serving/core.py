@@ -30,13 +30,13 @@ class ServiceLimits(Strict):
 
     Attributes:
         max_bytes: Of a request (413).
-        max_pixels: Of an image, width times height (413); together a request has four times as
-            many at most.
+        max_pixels: Of an image, width times height (413); see `pixels_together`, too.
         max_images: In a zip file (413).
         seconds: Until a request is answered; what takes longer is given up (503). As long may its
             upload take (408).
         per_minute: Requests of one address (429); 0 for any number.
-        queue: Images that wait to be predicted; more are turned away (503).
+        queue: Million pixels of images that wait to be predicted and answered, of all requests
+            together; more are turned away (503). A pixel takes 3 bytes: by default that is 1 GB.
         uploads: Requests that are received and answered at a time; more are turned away (503).
     """
 
@@ -45,5 +45,15 @@ class ServiceLimits(Strict):
     max_images: int = Field(default=64, ge=1)
     seconds: float = Field(default=30, gt=0)
     per_minute: int = Field(default=600, ge=0)
-    queue: int = Field(default=256, ge=1)
+    queue: int = Field(default=330, ge=1)
     uploads: int = Field(default=128, ge=1)
+
+    @property
+    def pixels_waiting(self) -> int:
+        """Of images that wait, of all requests together."""
+        return self.queue * 1_000_000
+
+    @property
+    def pixels_together(self) -> int:
+        """Of the images of one request (413): more would never find room to wait."""
+        return min(4 * self.max_pixels, self.pixels_waiting)

@@ -45,7 +45,6 @@ class ServedModels:
     Args:
         predictors: The models; of one name the first is taken where no version is asked for.
         batch_size: Images that are predicted together at most.
-        queue: Images that may wait for each.
         tell: Is told the name and version of a model and the images of a batch.
 
     Raises:
@@ -57,7 +56,6 @@ class ServedModels:
         predictors: Sequence[Predictor],
         *,
         batch_size: int,
-        queue: int,
         tell: Callable[[str, str, int], None] = lambda *_: None,
     ) -> None:
         if not predictors:
@@ -69,9 +67,7 @@ class ServedModels:
         self.models = [
             Served(
                 each,
-                Batcher(
-                    each, batch_size=batch_size, queue=queue, tell=partial(tell, name, version)
-                ),
+                Batcher(each, batch_size=batch_size, tell=partial(tell, name, version)),
             )
             for each, (name, version) in zip(predictors, identities, strict=True)
         ]

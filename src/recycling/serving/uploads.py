@@ -32,6 +32,11 @@ class Upload:
     images: list[NDArray[np.uint8]]
     faults: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def n_pixels(self) -> int:
+        """Of all images."""
+        return sum(image.shape[0] * image.shape[1] for image in self.images)
+
 
 def read_upload(content: bytes, name: str, limits: ServiceLimits) -> Upload:
     """Read what was sent; what it is, its first bytes say.
@@ -62,8 +67,9 @@ def _check_pixels(content: bytes, limits: ServiceLimits) -> int:
         raise Refused(413, f"{error}; send a smaller image") from error
     except Exception as error:  # decoders raise whatever they like on damaged data
         raise _no_image("no image that can be read") from error
-    if n > limits.max_pixels:
-        raise Refused(413, f"{n:,} pixels are more than {limits.max_pixels:,}; send fewer")
+    most = min(limits.max_pixels, limits.pixels_together)
+    if n > most:
+        raise Refused(413, f"{n:,} pixels are more than {most:,}; send fewer")
     return n
 
 
@@ -95,7 +101,7 @@ def _read_entries(
             content = _unpacked(archive, entry, 4 * limits.max_bytes - n_bytes)
             n_bytes += len(content)
             n_pixels += _check_pixels(content, limits)
-            if n_pixels > 4 * limits.max_pixels:
+            if n_pixels > limits.pixels_together:
                 raise Refused(413, "the images have too many pixels together; send fewer")
             upload.images.append(decode_image(content, "it"))
             upload.names.append(entry.filename)
