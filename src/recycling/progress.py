@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.progress import (
@@ -52,6 +53,21 @@ def progress_bar() -> Progress:
         TextColumn("{task.fields[note]}"),
         transient=False,
     )
+
+
+@contextmanager
+def without_lines() -> Iterator[None]:
+    """Show no line of this thread within, as where nobody waits for what is done.
+
+    >>> with without_lines():
+    ...     list(track([1, 2], "counting"))
+    [1, 2]
+    """
+    _shown.n += 1
+    try:
+        yield
+    finally:
+        _shown.n -= 1
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:

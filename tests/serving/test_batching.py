@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
+from recycling.progress import track
 from recycling.serving import Refused
 from recycling.serving.batching import Batcher
 from serving.held import held_predictor
@@ -61,6 +62,22 @@ def test_what_is_cancelled_is_let_go_at_once_and_not_predicted(held):
     assert last.result(20).maps[0][0, 0] == 3
     batcher.close()
     assert sizes == [1, 1]
+
+
+def test_no_line_of_progress_is_shown(held, capsys):
+    model, _, batcher = _batcher(held, batch_size=4)
+    predict = model.model.predict
+
+    class Tells:
+        def predict(self, images):
+            assert list(track([1, 2], "predicting")) == [1, 2]
+            return predict(images)
+
+    model.model = Tells()
+    model.sign.set()
+    assert batcher.submit([image(1)]).result(20).maps[0][0, 0] == 1
+    batcher.close()
+    assert capsys.readouterr().out == ""
 
 
 def test_nothing_is_taken_once_it_is_closed(held):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recycling.inference import Predictor, in_memory
 from recycling.inference.objects import Found, find_objects
 from recycling.predictions import LabelMap
+from recycling.progress import without_lines
 from recycling.serving.core import Refused
 
 Pixels = NDArray[np.uint8]
@@ -118,8 +119,9 @@ class Batcher:
                 self._jobs = deque(job for job in self._jobs if job.found is not found)
 
     def _work(self) -> None:
-        while jobs := self._next():
-            self._predict(jobs)
+        with without_lines():  # a line a batch would fill the console
+            while jobs := self._next():
+                self._predict(jobs)
 
     def _next(self) -> list[_Job]:
         """The next batch, as soon as there is anything; nothing once the queue is closed."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared import reproducible as shared
+from recycling.backends.shared.one_at_a_time import ONE_AT_A_TIME
 from recycling.backends.shared.threads import threads_kept
 
 TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
@@ -22,37 +23,27 @@ TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
 def library(log: Path | None = None) -> Iterator[None]:
     """Everything inside runs with detectron2, and what it says does not reach the screen.
 
+    One thread at a time is inside; others wait.
+
     Args:
         log: A file for its log and its warnings; None drops them.
 
     Raises:
         BackendError: It, or something that it needs, cannot be imported.
     """
-    handler: logging.Handler = logging.NullHandler()
-    if log is not None:
-        handler = logging.FileHandler(log, mode="a", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        logger.addHandler(handler)
+    with (
+        ONE_AT_A_TIME,
+        _written_down(log) as logger,
+        warnings.catch_warnings(),
+        threads_kept(),
+    ):
 
-    def write_down(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        loggers[0].warning("%s: %s", category.__name__, message)
+        def write_down(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+            logger.warning("%s: %s", category.__name__, message)
 
-    try:
-        with warnings.catch_warnings(), threads_kept():
-            warnings.showwarning = write_down
-            _import()
-            yield
-    finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-            logger.propagate = propagate
-            logger.removeHandler(handler)
-        handler.close()
+        warnings.showwarning = write_down
+        _import()
+        yield
 
 
 @contextmanager
@@ -101,6 +92,29 @@ def one_line(error: BaseException) -> str:
     "'no_such_key'"
     """
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _written_down(log: Path | None) -> Iterator[logging.Logger]:
+    """Have what the libraries' loggers say in a file, or nowhere; gives the first of them."""
+    handler: logging.Handler = logging.NullHandler()
+    if log is not None:
+        handler = logging.FileHandler(log, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(handler)
+    try:
+        yield loggers[0]
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+            logger.removeHandler(handler)
+        handler.close()
 
 
 def _import() -> None:

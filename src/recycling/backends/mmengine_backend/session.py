@@ -15,6 +15,7 @@ from typing import Any
 
 from recycling.backends.mmengine_backend.pretrained import checked_loading
 from recycling.backends.mmengine_backend.replaced import replaced
+from recycling.backends.shared.one_at_a_time import ONE_AT_A_TIME
 from recycling.backends.shared.reproducible import reproducible
 from recycling.backends.shared.threads import threads_kept
 
@@ -28,6 +29,8 @@ REGISTERING = tuple(
 @contextmanager
 def library(backend: str, log: Path | None = None, *, deterministic: bool = True) -> Iterator[None]:
     """Everything inside runs with the library of `backend` and leaves no trace of it behind.
+
+    One thread at a time is inside; others wait.
 
     Its modules are registered and its scope is the default; torch computes the same numbers every
     time; a file of weights cannot run code; warnings are counted into `log` instead of shown; what
@@ -44,7 +47,7 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
     def count(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         counted[f"{category.__name__}: {message}"] += 1
 
-    with warnings.catch_warnings():
+    with ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = count
         _import(backend)
@@ -66,8 +69,9 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Drop what a library prints."""
+    """Drop what a library prints; one thread at a time does."""
     with (
+        ONE_AT_A_TIME,
         open(os.devnull, "w") as nowhere,  # noqa: PTH123
         redirect_stdout(nowhere),
         redirect_stderr(nowhere),
