@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
@@ -92,6 +92,7 @@ def test_images_that_are_drawn_have_the_names_of_their_files(client):
     assert post(client, packed(files), format="coco").json()["unreadable"] == [unreadable]
 
 
+@example(["\\A:A:"])
 @given(st.lists(st.text(st.sampled_from("aA.\\\\/:~ é"), max_size=9), max_size=8))
 def test_names_in_an_archive_are_unique_and_lead_nowhere_else(names):
     found = png_names(names)

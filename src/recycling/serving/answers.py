@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
-from pathlib import PureWindowsPath
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -83,14 +84,15 @@ def png_names(names: Sequence[str]) -> list[str]:
         names: Those of the files, which may say anything.
 
     >>> png_names(["may/a.jpg", "may/a.png", "../../b.jpg", "C:\\c.jpg"])
-    ['may/a.png', 'may/a.2.png', 'b.png', 'c.png']
+    ['may/a.png', 'may/a.2.png', 'b.png', 'C/c.png']
     """
     used: set[str] = set()
     found = []
     for name in names:
-        path = PureWindowsPath(name)  # which knows drives and both slashes
-        *above, last = [part for part in path.parts if part not in (path.anchor, "..")] or ["image"]
-        stem = "/".join([*above, PureWindowsPath(last).stem])
+        # Either slash parts folders, a colon those of Windows from a drive; dots alone lead up.
+        parts = [part for part in re.split(r"[\\/:]", name) if part.strip(". ")]
+        *above, last = parts or ["image"]
+        stem = "/".join([*above, PurePosixPath(last).stem])
         numbered = (f"{stem}.{number}.png" for number in count(2))
         free = next(each for each in chain([f"{stem}.png"], numbered) if loosely(each) not in used)
         used.add(loosely(free))
