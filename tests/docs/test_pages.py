@@ -29,6 +29,11 @@ from docs.pages import (
     write_files,
 )
 from recycling import pipeline_registry
+from recycling.annotations import from_coco
+from recycling.annotations.cleaning.rules.correct_annotations import (
+    Correction,
+    correct_annotations,
+)
 from recycling.cli import cli
 from recycling.configuration import ConfigLoader
 from recycling.ensembling import BOX_METHODS
@@ -112,6 +117,33 @@ def test_what_a_page_configures_is_accepted_by_a_run(page, tmp_path, monkeypatch
             if block.file and "catalog" in block.file:
                 for name in yaml.safe_load(block.text):
                     assert catalog.get(name) is not None
+
+
+@pytest.mark.parametrize("shown", ["docs/label_errors.md", "conf/base/parameters_cleaning.yml"])
+def test_the_corrections_that_are_shown_apply_one_after_the_other(shown):
+    lines = re.findall(r"- (\{file_name: .*\})", (ROOT / shown).read_text())
+    entries = [yaml.safe_load(line) for line in lines]
+    there = [entry for entry in entries if not entry.get("add")]
+    assert there
+    names = ["Paper", "Metal", "Glass"]
+    images = sorted({entry["file_name"] for entry in entries})
+    labels = {(own["file_name"], own["category"], tuple(own["box"])) for own in there}
+    annotations = [
+        {"id": number, "image_id": images.index(image), "category_id": names.index(category),
+         "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
+        for number, (image, category, box) in enumerate(sorted(labels))
+    ]  # fmt: skip
+    document = {
+        "images": [
+            {"id": number, "file_name": image, "width": 128, "height": 128}
+            for number, image in enumerate(images)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+    }
+    corrections = [Correction.model_validate(entry) for entry in entries]
+    _, audit = correct_annotations(from_coco(document, where=shown), corrections=corrections)
+    assert len(audit) == len(entries)
 
 
 @with_blocks("python")
