@@ -129,6 +129,16 @@ def test_parts_are_told_by_their_names_and_validation_is_said_not_to_be_used(
     assert remark.startswith("labels/val: not used: folds are made of train")
 
 
+@pytest.mark.parametrize("above", ["labels", "annotations"])
+def test_a_folder_below_one_called_labels_is_recognised(above: str, tmp_path: Path) -> None:
+    folder = tmp_path / above / "mine"
+    folder.mkdir(parents=True)
+    _voc(folder)
+    (folder / "Annotations").rename(folder / "xml")
+    lines = list(set_up(folder, tmp_path / "project"))
+    assert lines[0] == "train: Pascal VOC in xml: 1 images, 1 annotations, 1 categories"
+
+
 def test_a_part_that_is_not_there_is_not_the_samples(tmp_path: Path) -> None:
     _coco(tmp_path)
     list(set_up(tmp_path, tmp_path / "project"))

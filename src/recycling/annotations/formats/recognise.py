@@ -211,7 +211,7 @@ def _parents(images: Sequence[Path], beside: Path) -> Iterator[Path]:
 
 
 def _pascal_voc(
-    _folder: Path, files: Sequence[Path], images: Sequence[Path], _remarks: list[str]
+    folder: Path, files: Sequence[Path], images: Sequence[Path], _remarks: list[str]
 ) -> list[Source]:
     xml = [
         path
@@ -221,7 +221,7 @@ def _pascal_voc(
     ]
     return [
         Source("Pascal VOC", root, _same_stems(root, own, images))
-        for root, own in _by_root(xml).items()
+        for root, own in _by_root(folder, xml).items()
     ]
 
 
@@ -241,7 +241,7 @@ def _yolo(
     if not labels:
         return []
     listed = [path for path in files if path.name in ("classes.txt", "obj.names")]
-    roots = _by_root(labels)
+    roots = _by_root(folder, labels)
     options: dict[Path, dict[str, Any]]
     if named:
         options = {root: {"data_yaml": _nearest(named, root)} for root in roots}
@@ -294,12 +294,14 @@ def _is_labels(path: Path) -> bool:
     return all(re.fullmatch(rb"\d+(\s+[-+0-9.eE]+){4,}\s*", line.strip()) for line in lines[:5])
 
 
-def _by_root(files: Sequence[Path]) -> dict[Path, list[Path]]:
+def _by_root(folder: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
     """The files by the folder that a reader is to be given: it looks below it, too."""
     found: dict[Path, list[Path]] = {}
     for path in files:
         root = path.parent
         for above in path.parents:
+            if not above.is_relative_to(folder):
+                break
             if above.name.lower() in ("labels", "annotations") and (
                 _part_of(path.parent.relative_to(above) / "x") is None
             ):
