@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,39 @@ def test_parts_are_told_by_their_names_and_validation_is_said_not_to_be_used(
     ]
     (remark,) = found.remarks
     assert remark.startswith("labels/val: not used: folds are made of train")
+
+
+@pytest.mark.parametrize(
+    ("file", "own", "other"),
+    [
+        ("annotations/train.json", "images/train", "images/test"),
+        ("annotations/instances_train2017.json", "train2017", "test2017"),
+        ("annotations/training.json", "images/train", "images/test"),
+        ("annotations.json", "images/train", "images/test"),
+        ("batch_2/labels.json", "photos/batch_2", "photos/batch_1"),
+        ("train.csv", "train", "test"),
+        ("test.csv", "test", "another"),
+    ],
+)
+def test_of_folders_with_the_same_file_names_that_of_the_part_is_taken(
+    file: str, own: str, other: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "train"  # what lies above says nothing of a part
+    name, make = ("train.csv", _csv) if file.endswith(".csv") else ("annotations.json", _coco)
+    make(tmp_path / "made")
+    (photos,) = (path for path in (tmp_path / "made").iterdir() if path.is_dir())
+    for place in (own, other):
+        shutil.copytree(photos, folder / place)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tmp_path / "made" / name, folder / file)
+    ((source,),) = recognise(folder).sources.values()
+    assert source.images == folder / own
+
+
+def test_labels_and_images_of_a_part_are_paired_whatever_lies_above(tmp_path: Path) -> None:
+    _yolo(tmp_path / "test/train")
+    found = recognise(tmp_path / "test/train").sources["YOLO"]
+    assert [source.images.name for source in found] == ["train", "test"]
 
 
 @pytest.mark.parametrize("above", ["labels", "annotations"])

@@ -166,7 +166,7 @@ def _coco(
             continue
         names = _names_in_coco(path, remarks, folder)
         if names is not None:
-            sources.append(Source("COCO", path, _folder_of(names, path.parent, images)))
+            sources.append(Source("COCO", path, _folder_of(folder, path, names, images)))
     return sources
 
 
@@ -186,11 +186,12 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
         return None
 
 
-def _folder_of(names: Sequence[str], beside: Path, images: Sequence[Path]) -> Path:
+def _folder_of(folder: Path, file: Path, names: Sequence[str], images: Sequence[Path]) -> Path:
     """The folder below which most of the files lie; else that with the most images."""
+    beside = file.parent
     candidates = list(dict.fromkeys([beside / "images", beside, *_parents(images, beside)]))
     there = {path: sum((path / name).is_file() for name in names if name) for path in candidates}
-    best = max(candidates, key=lambda path: there[path])
+    best = max(candidates, key=lambda path: (there[path], _likeness(folder, file, path)))
     if there[best]:
         return best
     counted = Counter(path.parent for path in images)
@@ -207,6 +208,22 @@ def _parents(images: Sequence[Path], beside: Path) -> Iterator[Path]:
             yield above
 
 
+def _likeness(folder: Path, annotations: Path, images: Path) -> int:
+    """How many words the two paths have in common: parts may hold files of the same names.
+
+    Annotations that say no part are taken as train.
+    """
+    words = _words(folder, annotations)
+    if words.isdisjoint(_WORDS.values()):
+        words.add("train")
+    return len(words & _words(folder, images))
+
+
+def _words(folder: Path, path: Path) -> set[str]:
+    shown = os.path.relpath(path, folder).lower()
+    return {_WORDS.get(word, word) for word in re.findall(r"[^\W\d_]+|\d+", shown)}
+
+
 # A file for each image --------------------------------------------------------------------------
 
 
@@ -220,7 +237,7 @@ def _pascal_voc(
         and b"<annotation" in _beginning(path).replace(b"\0", b"")  # UTF-16
     ]
     return [
-        Source("Pascal VOC", root, _same_stems(root, own, images))
+        Source("Pascal VOC", root, _same_stems(folder, root, own, images))
         for root, own in _by_root(folder, xml).items()
     ]
 
@@ -268,7 +285,7 @@ def _yolo(
         )
         return []
     return [
-        Source("YOLO", root, _same_stems(root, own, images), options=options[root])
+        Source("YOLO", root, _same_stems(folder, root, own, images), options=options[root])
         for root, own in roots.items()
     ]
 
@@ -311,7 +328,9 @@ def _by_root(folder: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-def _same_stems(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Path:
+def _same_stems(
+    folder: Path, root: Path, files: Sequence[Path], images: Sequence[Path]
+) -> Path:
     """The folder below which most of the images of these files lie, at the same paths."""
     by_stem: dict[str, list[Path]] = {}
     for image in images:
@@ -322,9 +341,9 @@ def _same_stems(root: Path, files: Sequence[Path], images: Sequence[Path]) -> Pa
         for image in by_stem.get(path.stem, ()):
             if image.with_suffix("").as_posix().endswith(f"/{below.as_posix()}"):
                 counted[image.parents[len(below.parts) - 1]] += 1
-    # labels/train and images/train hold files of the same names as labels/test and images/test.
-    own = set(root.parts)
-    return max(counted, key=lambda at: (counted[at], len(own & set(at.parts)))) if counted else root
+    if not counted:
+        return root
+    return max(counted, key=lambda at: (counted[at], _likeness(folder, root, at)))
 
 
 def _beginning(path: Path) -> bytes:
@@ -383,7 +402,8 @@ def _csv(
         if len(others) > 1:
             rest = [name for name in others if name != label]
             remarks.append(f"{shown}: {label} is taken as the label; also there: {rest[:5]}")
-        sources.append(Source("CSV", path, _folder_of(names, path.parent, images), options=options))
+        there = _folder_of(folder, path, names, images)
+        sources.append(Source("CSV", path, there, options=options))
     return sources
 
 
