@@ -163,6 +163,48 @@ def test_labels_and_images_of_a_part_are_paired_whatever_lies_above(tmp_path: Pa
     assert [source.images.name for source in found] == ["train", "test"]
 
 
+def test_what_is_called_train_comes_before_what_says_nothing(tmp_path: Path) -> None:
+    _csv(tmp_path)
+    shutil.copy(tmp_path / "train.csv", tmp_path / "folds.csv")
+    found = recognise(tmp_path)
+    assert [source.path.name for source in found.sources["CSV"]] == ["train.csv"]
+    assert found.remarks == ["folds.csv: not used: train.csv is taken"]
+
+
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv"])
+def test_a_submission_is_not_taken_for_labels(name: str, tmp_path: Path) -> None:
+    _csv(tmp_path)
+    shutil.copy(tmp_path / "train.csv", tmp_path / name)
+    found = recognise(tmp_path)
+    assert [source.path.name for source in found.sources["CSV"]] == ["train.csv"]
+    assert found.remarks == [
+        f"{name}: not used: a submission by its name, not labels; else rename it"
+    ]
+    (tmp_path / "train.csv").unlink()
+    with pytest.raises(AnnotationError, match="a submission by its name"):
+        recognise(tmp_path)
+
+
+def test_captions_are_not_taken_for_boxes_and_a_file_without_labels_is_still_a_pool(
+    tmp_path: Path,
+) -> None:
+    _coco(tmp_path, "instances_train2017.json")
+    content = json.loads((tmp_path / "instances_train2017.json").read_text())
+    (tmp_path / "pool.json").write_text(json.dumps({**content, "annotations": []}))
+    captions = [{"id": 0, "image_id": 0, "caption": "A sheet of paper."}]
+    (tmp_path / "captions_train2017.json").write_text(
+        json.dumps({**content, "annotations": captions})
+    )
+    found = recognise(tmp_path)
+    assert {source.part: source.path.name for source in found.sources["COCO"]} == {
+        "train": "instances_train2017.json",
+        "pool": "pool.json",
+    }
+    assert found.remarks == [
+        "captions_train2017.json: not used: no annotation in it has a bbox, as captions have none"
+    ]
+
+
 @pytest.mark.parametrize("above", ["labels", "annotations"])
 def test_a_folder_below_one_called_labels_is_recognised(above: str, tmp_path: Path) -> None:
     folder = tmp_path / above / "mine"

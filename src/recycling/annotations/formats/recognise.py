@@ -122,10 +122,11 @@ def _is_hidden(name: str) -> bool:
 
 def _one_a_part(folder: Path, candidates: Sequence[Source], remarks: list[str]) -> list[Source]:
     """Which of the found is train, pool and test; what is more than that is said."""
+    parts = [_part_of(source.path.relative_to(folder)) for source in candidates]
     by_part: dict[str, Source] = {}
-    for source in candidates:
+    # What says that it is train comes before what says nothing.
+    for source, part in sorted(zip(candidates, parts, strict=True), key=lambda each: not each[1]):
         shown = source.path.relative_to(folder).as_posix()
-        part = _part_of(source.path.relative_to(folder))
         if part == "validation":
             remarks.append(
                 f"{shown}: not used: folds are made of train (splitting); add it to train for that"
@@ -176,7 +177,13 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
         if b'"images"' not in raw or b'"annotations"' not in raw:
             return None
         content = json.loads(raw)
-        rows = content["images"]
+        rows, annotations = content["images"], content["annotations"]
+        if annotations and not any("bbox" in row for row in annotations):
+            shown = path.relative_to(folder).as_posix()
+            remarks.append(
+                f"{shown}: not used: no annotation in it has a bbox, as captions have none"
+            )
+            return None
         return [str(row.get("file_name", "")) for row in rows[:_SAMPLE]]
     except _UNREADABLE as error:
         remarks.append(
@@ -328,9 +335,7 @@ def _by_root(folder: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-def _same_stems(
-    folder: Path, root: Path, files: Sequence[Path], images: Sequence[Path]
-) -> Path:
+def _same_stems(folder: Path, root: Path, files: Sequence[Path], images: Sequence[Path]) -> Path:
     """The folder below which most of the images of these files lie, at the same paths."""
     by_stem: dict[str, list[Path]] = {}
     for image in images:
@@ -374,6 +379,11 @@ def _csv(
             remarks.append(
                 f"{shown}: holds predictions (PredictionString), no labels; to have them in an "
                 "ensemble, put it into data/01_raw/members/det or seg"
+            )
+            continue
+        if "submission" in path.stem.lower():
+            remarks.append(
+                f"{shown}: not used: a submission by its name, not labels; else rename it"
             )
             continue
         if fault:
