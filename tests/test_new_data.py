@@ -153,7 +153,7 @@ def test_of_folders_with_the_same_file_names_that_of_the_part_is_taken(
         shutil.copytree(photos, folder / place)
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(tmp_path / "made" / name, folder / file)
-    ((source,),) = recognise(folder).sources.values()
+    (source,), *_ = recognise(folder).sources.values()
     assert source.images == folder / own
 
 
@@ -316,10 +316,34 @@ def test_where_several_formats_fit_it_is_said_and_another_can_be_taken(
     _voc(tmp_path)
     lines = list(set_up(tmp_path, tmp_path / "project"))
     assert lines[0] == (
-        'not sure: COCO, Pascal VOC all fit; taken as COCO, else give --format "Pascal VOC"'
+        "not sure: COCO, Pascal VOC, class folders all fit; taken as COCO, else give "
+        '--format "Pascal VOC" or --format "class folders"'
     )
     lines = list(set_up(tmp_path, tmp_path / "project", wanted="Pascal VOC", force=True))
     assert lines[0] == "train: Pascal VOC in Annotations: 1 images, 1 annotations, 1 categories"
+
+
+def test_class_folders_beside_another_format_are_said_and_can_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    folder = tmp_path / "mine"
+    _class_folders(folder)
+    (folder / "photos.csv").write_text("file,photographer\nPaper/a.jpg,Kim\nMetal/a.jpg,Lee\n")
+    lines = list(set_up(folder, tmp_path / "project"))
+    assert lines[0] == (
+        'not sure: CSV, class folders all fit; taken as CSV, else give --format "class folders"'
+    )
+    lines = list(set_up(folder, tmp_path / "project", wanted="class folders", force=True))
+    assert lines[0] == SEEN["class folders"]
+
+
+def test_folders_of_parts_are_no_classes(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    for part in ("train2017", "test2017"):
+        shutil.copytree(tmp_path / "photos", tmp_path / part)
+    shutil.rmtree(tmp_path / "photos")
+    assert list(recognise(tmp_path).sources) == ["COCO"]
 
 
 @pytest.mark.parametrize(

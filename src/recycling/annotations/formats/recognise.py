@@ -98,9 +98,6 @@ def recognise(folder: Path) -> Recognised:
         candidates = look(folder, files, images, remarks)
         if candidates:
             found[name] = _one_a_part(folder, candidates, remarks)
-    if "class folders" in found and len(found) > 1:
-        # Folders that sort images by part, or hold labels beside them, are no classes.
-        del found["class folders"]
     if not found:
         kinds = Counter(path.suffix.lower() or "no ending" for path in files)
         seen = ", ".join(f"{n} x {kind}" for kind, n in kinds.most_common(5)) or "nothing"
@@ -452,8 +449,10 @@ def _class_folders(
     for root in sorted({own.parent for own in holding - {folder}}):
         classes = {own for own in holding if own.parent == root}
         beside, deeper = root in holding, not classes.isdisjoint(above)
-        words = [own.name.lower() for own in classes]
-        are_parts = all(word in _WORDS or word in ("images", "labels", "masks") for word in words)
+        are_parts = all(
+            _part_of(PurePath(own.name)) or own.name.lower() in ("images", "labels", "masks")
+            for own in classes
+        )
         if len(classes) > 1 and not beside and not deeper and not are_parts:
             sources.append(Source("class folders", root, root))
     return sources
