@@ -273,6 +273,16 @@ def test_an_image_that_says_its_own_number_is_in_the_group_of_that_name():
     assert to_coco(annotations) == document
 
 
+@pytest.mark.parametrize("first", [..., None, "1"])
+@pytest.mark.parametrize("name", ["1", "image 1"])
+def test_images_that_were_put_into_one_group_are_read_back_in_it(first, name):
+    document = _grouped(first, ..., "1" if name == "image 1" else ...)
+    annotations = from_coco(document, where="test")
+    annotations.images.loc[[0, 1], "group"] = name
+    again = from_coco(to_coco(annotations), where="test").images["group"]
+    assert again.tolist() == annotations.images["group"].tolist()
+
+
 def test_a_name_that_is_taken_twice_is_left_alone():
     document = _grouped(3, "image 3", ...)
     annotations = from_coco(document, where="test")

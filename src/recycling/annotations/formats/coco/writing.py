@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from recycling.annotations.formats.coco.layout import (
     ImageEntry,
     box_sizes,
     group_text,
+    is_no_group,
     json_text,
     source_text,
 )
@@ -82,8 +83,10 @@ def coco_pieces(annotations: Annotations) -> Iterator[bytes]:
     before = json_text(rest)[:-1] + ("," if rest else "")
     images = checked.images.set_index("image_id")[["height", "width"]]
     sizes = dict(zip(images.index.tolist(), images.to_numpy().tolist(), strict=True))
+    groups = checked.images["group"]
+    shared = set(groups[groups.duplicated()])
     sections: dict[str, Callable[[pd.DataFrame], _Entries]] = {
-        "images": _image_entries,
+        "images": lambda table: _image_entries(table, shared),
         "annotations": lambda table: _annotation_entries(table, sizes),
         "categories": _category_entries,
     }
@@ -108,14 +111,20 @@ class _Box(Struct, array_like=True, gc=False):
     height: float
 
 
-def _image_entries(table: pd.DataFrame) -> _Entries:
+def _image_entries(table: pd.DataFrame, shared: Collection[str]) -> _Entries:
+    """The images; a group that others are in is always said, else it would be theirs alone."""
     ids, groups = table["image_id"].tolist(), table["group"].tolist()
-    shown = [UNSET if group == str(own) else group for own, group in zip(ids, groups, strict=True)]
+    shown = [
+        UNSET if group == str(own) and group not in shared else group
+        for own, group in zip(ids, groups, strict=True)
+    ]
     columns = [ids, *(table[name].tolist() for name in ("file_name", "width", "height")), shown]
     entries = list(map(ImageEntry, *columns))
 
     def with_extra(row: int, kept: dict[str, Any]) -> dict[str, Any]:
         entry = _object(entries[row])
+        if groups[row] in shared and is_no_group(kept.get("group")):
+            return _with_rest(entry, kept, "images")  # it has since been put into a group
         if "group" in kept:
             default = kept.get(OWN_GROUP, str(ids[row]))
             if group_text(kept["group"], default) == groups[row]:
