@@ -152,6 +152,26 @@ def test_ids_used_twice_and_the_source_are_dealt_with_as_the_entry_says(tmp_path
         assert back.annotations["source"].unique().tolist() == ["pseudo"]
 
 
+def test_labels_are_added_to_a_file_with_ids_used_twice_as_the_entry_says(
+    tmp_path, annotations, images
+):
+    document = to_coco(annotations)
+    for entry in document["annotations"]:
+        entry["id"] = 1
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    tasks = [{"data": {"file_name": "1.png"}, "annotations": [{"result": []}]}]
+    (tmp_path / "labelled.json").write_text(json.dumps(tasks))
+    options = {
+        "type": "LabelStudioDataset", "filepath": f"{tmp_path}/labelled.json",
+        "images": "images", "adds_to": "train.json",
+    }  # fmt: skip
+    with pytest.raises(DatasetError, match="duplicate_ids: renumber"):
+        catalog(**options).load("raw")
+    back = catalog(**options, duplicate_ids="renumber").load("raw")
+    assert len(back.images) == len(annotations.images)
+    assert back.annotations["annotation_id"].is_unique
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -13,7 +13,7 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
     """Both, where an image that is in both is as the second has it.
 
     Args:
-        first: Keeps its ids and the order of its categories.
+        first: Keeps its ids, its groups and the order of its categories.
         second: What is new in it gets new ids, each image in a group of its own; its categories
             are found by name.
 
@@ -55,12 +55,21 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
             set(first.annotations["annotation_id"].tolist()), len(second.annotations)
         ),
     )
+    known_images = first.images.assign(
+        **{side: _as_labelled(side, first.images, second.images) for side in ("width", "height")}
+    )
     return replace(
         first,
-        images=_below(first.images, images[~again]),
+        images=_below(known_images, images[~again]),
         annotations=_below(kept, rows),
         categories=_below(first.categories, new_categories),
     ).conform()
+
+
+def _as_labelled(side: str, first: pd.DataFrame, second: pd.DataFrame) -> pd.Series[int]:
+    """A side of the images of the first, as the second has it: places of labels are by its size."""
+    labelled = dict(zip(second["file_name"], second[side], strict=True))
+    return first["file_name"].map(labelled).fillna(first[side]).astype("int64")
 
 
 def _numbered(

@@ -186,6 +186,8 @@ class LabelStudioDataset(PathDataset[Annotations]):
         images: The folder of images, needed to load; seen from the folder that `filepath` is in.
         folder: Where in it the images of the tasks are, if their names do not say so.
         adds_to: A COCO file, seen from there too; an image of both is as it was labelled now.
+        duplicate_ids: Whether a second annotation of the same id in it is an error or gets a new
+            one.
         categories: The names in their order; by default those that occur, sorted.
         common: As for `PathDataset`.
     """
@@ -197,6 +199,7 @@ class LabelStudioDataset(PathDataset[Annotations]):
         images: str | Path,
         folder: str = "",
         adds_to: str | Path | None = None,
+        duplicate_ids: DuplicateIds = "error",
         categories: list[str] | None = None,
         **common: Unpack[PathOptions],
     ) -> None:
@@ -204,13 +207,16 @@ class LabelStudioDataset(PathDataset[Annotations]):
         self.images = self.beside(images, "images")
         self.folder = folder
         self.adds_to = None if adds_to is None else self.beside(adds_to, "adds_to")
+        self.duplicate_ids = one_of(duplicate_ids, DuplicateIds, "duplicate_ids", filepath)
         self.categories = categories
 
     def read(self, path: Path) -> Annotations:  # noqa: D102
         labelled = read_label_studio(
             path, self.images, folder=self.folder, categories=self.categories
         )
-        return labelled if self.adds_to is None else joined(read_coco(self.adds_to), labelled)
+        if self.adds_to is None:
+            return labelled
+        return joined(read_coco(self.adds_to, duplicate_ids=self.duplicate_ids), labelled)
 
 
 def _checked_share(share: Any, filepath: str | Path) -> tuple[float, float] | None:

@@ -12,6 +12,10 @@ from PIL import Image
 from recycling.annotations import (
     BOX,
     AnnotationError,
+    Cleaning,
+    ImageFolder,
+    check_images,
+    clean,
     from_coco,
     joined,
     read_label_studio,
@@ -281,3 +285,22 @@ def test_what_is_labelled_now_replaces_the_same_image_and_keeps_ids(images, expo
     assert both.annotations["image_id"].tolist() == [3, 3]
     assert both.annotations["annotation_id"].is_unique
     assert both.images["group"].is_unique
+
+
+def test_an_image_that_is_labelled_again_has_the_size_that_it_was_labelled_in(images, export):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a viewer turns it
+    Image.new("RGB", (200, 100)).save(images / "turned.jpg", exif=turned)
+    entry = {"id": 3, "file_name": "turned.jpg", "width": 200, "height": 100, "group": "shot"}
+    names = {"annotations": [], "categories": [{"id": 5, "name": "Glass"}]}
+    before = from_coco({"images": [entry], **names}, where="test")
+    labelled = task(
+        {**box(10, 20, 50, 30), "original_width": 100, "original_height": 200}, image="turned.jpg"
+    )
+    both = joined(before, read_label_studio(export(labelled), images))
+    checks = check_images(both.images, ImageFolder(images))
+    cleaned, _ = clean(both, checks, Cleaning.model_validate({"image_size": {"action": "rescale"}}))
+    assert cleaned.images[["image_id", "width", "height", "group"]].values.tolist() == [
+        [3, 100, 200, "shot"]
+    ]
+    assert cleaned.annotations[BOX].values.tolist() == [[10, 40, 60, 100]]
