@@ -171,6 +171,17 @@ def test_a_choice_is_of_the_whole_image(images, export):
     assert back.categories["name"].tolist() == ["Metal"]
 
 
+def test_a_choice_beside_what_is_drawn_is_no_object(images, export, caplog):
+    choice = {"type": "choices", "value": {"choices": ["blurred"]}}
+    empty = {"data": {"file_name": "may/c.png"}, "annotations": [{"result": [choice]}]}
+    with caplog.at_level(logging.WARNING):
+        back = read_label_studio(export(empty, task(choice, box(0, 0, 10, 10))), images)
+    assert back.categories["name"].tolist() == ["Glass"]
+    assert len(back.annotations) == 1
+    assert back.images["file_name"].tolist() == ["a b.png", "may/c.png"]
+    assert "2 choices are left out" in caplog.text
+
+
 def test_the_ground_truth_counts_else_the_last_that_was_not_skipped(images, export):
     ours = task(box(0, 0, 10, 10, "Metal"))
     ours["annotations"] += [

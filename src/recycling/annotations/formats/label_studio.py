@@ -38,6 +38,7 @@ Control = Literal["RectangleLabels", "PolygonLabels", "Choices"]
 _ROUND = 10  # digits of a percentage: far below a pixel
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _READ = ("choices", "rectanglelabels", "polygonlabels")
+_DRAWN = ("rectanglelabels", "polygonlabels", "brushlabels")
 
 
 def read_label_studio(
@@ -52,7 +53,9 @@ def read_label_studio(
 
     Of a task with several annotations the ground truth counts, else the last one. A task that
     nobody has labelled, or that was skipped, is left out, which is said; one that somebody has
-    submitted empty holds nothing. Turned rectangles become polygons of four corners.
+    submitted empty holds nothing. Turned rectangles become polygons of four corners. A choice is an
+    object, the whole image, only where nothing is drawn in any task: beside boxes it tells of the
+    scene, or of the quality, and is left out, which is said.
 
     Args:
         path: The exported file.
@@ -70,10 +73,11 @@ def read_label_studio(
     """
     faults = Faults(path, AnnotationError)
     images: dict[str, FoundImage] = {}
-    unlabelled = 0
-    for number, task in enumerate(_tasks(path), 1):
+    unlabelled, choices = 0, 0
+    tasks = [(task, _results(task)) for task in _tasks(path)]
+    drawn = any(_kind(result) in _DRAWN for _, results in tasks for result in results or ())
+    for number, (task, results) in enumerate(tasks, 1):
         place = f"task {task.get('id', number)}"
-        results = _results(task)
         if results is None:
             unlabelled += 1
             continue
@@ -85,10 +89,18 @@ def read_label_studio(
             continue
         if name in images:
             faults.add("two tasks have one image, remove one", f"{place} {name}")
-        found = list(_annotations(results, size, place, faults))
+        objects = [result for result in results if not (drawn and _kind(result) == "choices")]
+        choices += len(results) - len(objects)
+        found = list(_annotations(objects, size, place, faults))
         images[name] = FoundImage(name, size, found)
     if unlabelled:
         _log.warning("%s: %d tasks are not labelled, and left out", path, unlabelled)
+    if choices:
+        _log.warning(
+            "%s: %d choices are left out: where something is drawn, they are no objects",
+            path,
+            choices,
+        )
     named = {composed(str(own.category)) for image in images.values() for own in image.annotations}
     names = sorted(named) if categories is None else [composed(name) for name in categories]
     for name in sorted(named - set(names)):
@@ -197,6 +209,10 @@ def _results(task: Mapping[str, Any]) -> list[Any] | None:
     return list(best[-1].get("result", [])) if best else None
 
 
+def _kind(result: Any) -> Any:
+    return result.get("type") if isinstance(result, dict) else None
+
+
 def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> str | None:
     """The image's path below the image folder; None where none of that name is there."""
     data = task["data"]
@@ -225,7 +241,7 @@ def _annotations(
     results: Sequence[Any], size: tuple[int, int], place: str, faults: Faults
 ) -> Iterator[FoundAnnotation]:
     for result in results:
-        kind = result.get("type") if isinstance(result, dict) else None
+        kind = _kind(result)
         if kind not in _READ:
             faults.add(f"a result of type {kind!r}, label with rectangles or polygons", place)
             continue
