@@ -237,6 +237,28 @@ def test_an_image_is_found_however_it_was_shown(images, export, data, folder):
 
 
 @pytest.mark.parametrize(
+    "shown", ["/data/local-files/?d=photos/may/c.png", "s3://bucket/photos/may/c.png"]
+)
+def test_an_image_is_not_taken_for_another_of_its_name(images, export, shown):
+    Image.new("RGB", (80, 60)).save(images / "c.png")
+    found = read_label_studio(export(task(image=shown)), images)
+    assert found.images["file_name"].tolist() == ["may/c.png"]
+
+
+@pytest.mark.parametrize(
+    "shown", ["/data/local-files/?d=june/c.png", "/data/upload/3/0a1b2c3d-c.png"]
+)
+def test_a_bare_name_that_several_images_have_is_refused(images, export, shown):
+    Image.new("RGB", (80, 60)).save(images / "c.png")
+    with pytest.raises(
+        AnnotationError, match=r"several images have its bare name.*: task 7 c\.png"
+    ):
+        read_label_studio(export(task(image=shown)), images)
+    (images / "may/c.png").unlink()
+    assert read_label_studio(export(task(image=shown)), images).images["file_name"][0] == "c.png"
+
+
+@pytest.mark.parametrize(
     ("tasks", "said"),
     [
         ([task(image="/data/local-files/?d=../outside.png")], "no such image"),
@@ -251,6 +273,7 @@ def test_an_image_is_found_however_it_was_shown(images, export, data, folder):
         ([task(result("choices", {"choices": "Glass"}))], "cannot be read"),
         ([task(image="http://[a b.png")], "no such image"),
         ([task(image="a" * 5000)], "no such image"),
+        ([task(image="a/" * 500_000)], "no such image"),
         ([{"data": {}, "annotations": 5}], "not tasks of Label Studio"),
         ([{"data": {}, "annotations": ["a"]}], "not tasks of Label Studio"),
         ([{"data": {}, "annotations": [{"result": 5}]}], "not tasks of Label Studio"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from recycling.annotations.formats.coco.files import read_content
 from recycling.annotations.formats.found_images import FoundAnnotation, FoundImage, as_annotations
 from recycling.annotations.formats.sidecars import polygons_of
 from recycling.annotations.images.decoding import image_size
+from recycling.annotations.images.found_files import files_below
 from recycling.errors import Faults
 from recycling.files import new_folder
 from recycling.names import composed
@@ -36,6 +38,7 @@ Control = Literal["RectangleLabels", "PolygonLabels", "Choices"]
 """What people label with: boxes, outlines, or one category for the whole image."""
 
 _ROUND = 10  # digits of a percentage: far below a pixel
+_DEEPEST = 32  # parts of a path that are looked at; one that was made to do harm has any number
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _READ = ("choices", "rectanglelabels", "polygonlabels")
 _DRAWN = ("rectanglelabels", "polygonlabels", "brushlabels")
@@ -57,6 +60,9 @@ def read_label_studio(
     object, the whole image, only where nothing is drawn in any task: beside boxes it tells of the
     scene, or of the quality, and is left out, which is said.
 
+    An image is found by the path that a task shows, or by the longest end of it that is one below
+    the folder of images; by its bare name only where no other image there is called so.
+
     Args:
         path: The exported file.
         images_folder: The folder of images.
@@ -68,11 +74,13 @@ def read_label_studio(
         The tables: images numbered from 1 by their names, annotations from 1.
 
     Raises:
-        AnnotationError: The file is not such an export, an image is missing or has another size
-            than was labelled, or a category is not among those given. One line.
+        AnnotationError: The file is not such an export, an image is missing, is one of several of
+            its name, or has another size than was labelled, or a category is not among those given.
+            One line.
     """
     faults = Faults(path, AnnotationError)
     images: dict[str, FoundImage] = {}
+    by_bare_name: dict[str, str] = {}
     unlabelled, choices = 0, 0
     tasks = [(task, _results(task)) for task in _tasks(path)]
     drawn = any(_kind(result) in _DRAWN for _, results in tasks for result in results or ())
@@ -81,18 +89,21 @@ def read_label_studio(
         if results is None:
             unlabelled += 1
             continue
-        name = _file_name(task, folder, Path(images_folder))
+        name, is_bare = _file_name(task, folder, Path(images_folder))
         size = None if name is None else image_size(Path(images_folder) / name)
         if name is None or size is None:
             kind = f"no such image in {images_folder}, add it, or say in which folder it is"
             faults.add(kind, f"{place} {name or ''}".strip())
             continue
+        if is_bare:
+            by_bare_name[name] = place
         if name in images:
             faults.add("two tasks have one image, remove one", f"{place} {name}")
         objects = [result for result in results if not (drawn and _kind(result) == "choices")]
         choices += len(results) - len(objects)
         found = list(_annotations(objects, size, place, faults))
         images[name] = FoundImage(name, size, found)
+    _check_names(by_bare_name, Path(images_folder, folder), faults)
     if unlabelled:
         _log.warning("%s: %d tasks are not labelled, and left out", path, unlabelled)
     if choices:
@@ -213,8 +224,11 @@ def _kind(result: Any) -> Any:
     return result.get("type") if isinstance(result, dict) else None
 
 
-def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> str | None:
-    """The image's path below the image folder; None where none of that name is there."""
+def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> tuple[str | None, bool]:
+    """The image's path below the image folder, None where it is not there.
+
+    With it whether it was found by its name alone, though the task shows a longer path.
+    """
     data = task["data"]
     shown = str(data.get("image", ""))
     try:
@@ -222,12 +236,25 @@ def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> str | None
         plain = parse_qs(url.query).get("d", [""])[0] or unquote(url.path)
     except ValueError:  # an address of no host
         plain = shown
-    last = PurePosixPath(plain).name
-    for name in (str(data.get("file_name", "")), plain, last, _UPLOADED.sub("", last)):
-        below = PurePosixPath(folder, name.lstrip("/"))
+    parts = PurePosixPath(plain.lstrip("/")).parts[-_DEEPEST:]
+    ends = ["/".join(parts[start:]) for start in range(len(parts))]
+    exact = [str(data.get("file_name", "")).lstrip("/"), *ends[:1]]
+    for name in (*exact, *ends[1:], *(_UPLOADED.sub("", end) for end in ends[-1:])):
+        below = PurePosixPath(folder, name)
         if name and ".." not in below.parts and _is_file(images / below):
-            return str(below)
-    return None
+            return str(below), "/" not in name and name not in exact
+    return None, False
+
+
+def _check_names(places: Mapping[str, str], folder: Path, faults: Faults) -> None:
+    """Stop where an image that was found by its bare name may be another of that name."""
+    if not places:
+        return
+    known = Counter(PurePosixPath(name).name for name in files_below(folder))
+    kind = "several images have its bare name, give its path below the images as file_name in data"
+    for name, place in places.items():
+        if known[PurePosixPath(name).name] > 1:
+            faults.add(kind, f"{place} {name}")
 
 
 def _is_file(path: Path) -> bool:
