@@ -224,6 +224,17 @@ def test_a_part_that_is_not_there_is_not_the_samples(tmp_path: Path) -> None:
         assert str(tmp_path) in catalog[f"{part}.images"]["filepath"]
 
 
+@pytest.mark.parametrize(("part", "rounds"), [("pool", {"pseudo"}), ("test", set())])
+def test_rounds_of_pseudo_labels_are_written_where_a_pool_is_found(
+    part: str, rounds: set[str], tmp_path: Path
+) -> None:
+    _coco(tmp_path, "train.json")
+    shutil.copy(tmp_path / "train.json", tmp_path / f"{part}.json")
+    list(set_up(tmp_path, tmp_path / "project"))
+    written = (tmp_path / "project/conf/mine/parameters_pseudo_labeling.yml").read_text()
+    assert set(yaml.safe_load(written)["pseudo_labeling"]) == rounds
+
+
 def test_names_of_classes_in_a_text_file_become_those_of_the_environment(tmp_path: Path) -> None:
     _yolo(tmp_path, named=False)
     lines = list(set_up(tmp_path, tmp_path / "project"))

@@ -220,6 +220,9 @@ _RULES: dict[str, dict[str, Any]] = {"train": {}, "test": _PREDICTED_ON, "pool":
 
 def _environment(sources: list[Source], project: Path, env: str) -> dict[str, str]:
     """The files of the environment, by name."""
+    by_part = {source.part: source for source in sources}
+    promise = "{precision: 0.9, confidence: 0.9}"
+    rounds = f"\n  pseudo: {{promise: {promise}}}" if "pool" in by_part else " {}"
     files = {
         "globals.yml": (
             "# Where everything that a run makes is kept.\n"
@@ -229,13 +232,13 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
         ),
         "models.yml": (
             "# Models to train: one entry each, see conf/base/models.yml and docs/models.md. They\n"
-            "# need a test part (and a pool) in catalog_data.yml.\n"
+            "# need a test part in catalog_data.yml.\n"
             "models: {}\n"
         ),
         "parameters_pseudo_labeling.yml": (
-            "# Rounds of pseudo-labels: see conf/base/parameters_pseudo_labeling.yml.\n"
-            "pseudo_labeling:\n"
-            "  pseudo: {promise: {precision: 0.9, confidence: 0.9}}\n"
+            "# Rounds of pseudo-labels: see conf/base/parameters_pseudo_labeling.yml. They need a\n"
+            "# pool in catalog_data.yml; without one there are none: {}.\n"
+            f"pseudo_labeling:{rounds}\n"
         ),
         "parameters_cleaning.yml": (
             "# Rules of cleaning: see conf/base/parameters_cleaning.yml. To merge or rename\n"
@@ -251,7 +254,6 @@ def _environment(sources: list[Source], project: Path, env: str) -> dict[str, st
     names = next((s.options["names"] for s in sources if "names" in s.options), None)
     if names is not None:
         files["data.yaml"] = _data_yaml(names)
-    by_part = {source.part: source for source in sources}
     entries = [
         "# What `kedro new-data` recognised. `train` is labelled, `test` never trained on.\n"
     ]
@@ -310,13 +312,14 @@ def _entry(source: Source, project: Path, env: str) -> str:
 def _missing(part: str, train: Source, project: Path) -> str:
     """An entry of a part that was not found: a run that needs it says that it is not there."""
     root = _path(train.images.parent, project)
+    needed_by = "rounds of pseudo-labels" if part == "pool" else "models"
     share = (
         "#\n# One file can serve as several parts: see `share` in conf/taco/catalog_data.yml.\n"
         if train.format == "COCO"
         else ""
     )
     return (
-        f"# There is no {part} part yet; models need one. Put it here, or change the paths.\n"
+        f"# There is no {part} part yet; {needed_by} need one. Put it here, or change the paths.\n"
         f"{share}{part}.raw_annotations:\n"
         "  type: recycling.datasets.CocoDataset\n"
         f"  filepath: {json.dumps(f'{root}/{part}.json', ensure_ascii=False)}\n"

@@ -59,10 +59,11 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def _parts(plan: Plan) -> tuple[str, ...]:
-    """The parts of the data that are needed: a pool only by models, a test part only by members."""
-    if plan.models:
-        return data_cleaning.PARTS
-    return ("train", "test") if plan.tasks else ("train",)
+    """The parts of the data that are needed: a pool only by rounds that label it."""
+    needed = {"train"} | {part.part for labels in plan.pseudo_labels for part in labels.parts}
+    if plan.models or plan.tasks:
+        needed.add("test")
+    return tuple(part for part in data_cleaning.PARTS if part in needed)
 
 
 def activate(plan: Plan) -> None:

@@ -8,6 +8,7 @@ from kedro.pipeline.preview_contract import MermaidPreview, TextPreview
 
 from recycling import pipeline_registry
 from recycling.configuration import ConfigLoader
+from recycling.plan import read_plan
 from recycling.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +68,19 @@ def test_a_training_shows_its_settings_and_an_ensemble_its_members(graph):
     members = nodes["det.final.fuse_test_predictions"].preview()
     assert isinstance(members, MermaidPreview)
     assert '["yolox.fold0"] --> final' in members.content
+
+
+@pytest.mark.parametrize(
+    ("rounds", "needed"),
+    [({"pseudo": {}}, True), ({"pseudo": {"images": ["test"]}}, False), ({}, False)],
+    ids=["the pool is labelled", "test images are labelled", "no rounds"],
+)
+def test_a_pool_is_needed_only_where_a_round_labels_it(rounds, needed, monkeypatch):
+    model = {"task": "det", "backend": "mmdet", "recipe": "yolox_narrow", "image_size": 112}
+    rate = {"optimizer": {"learning_rate": 0.004}}
+    models = {"yolox": {**model, "epochs": 1, "batch_size": 8, "folds": [0], **rate}}
+    plan = read_plan({"models": models, "pseudo_labeling": rounds}, "models.yml")
+    monkeypatch.setattr(pipeline_registry, "_active", plan)
+    inputs = pipeline_registry.register_pipelines()["__default__"].inputs()
+    assert {"train.raw_annotations", "test.raw_annotations"} <= inputs
+    assert ("pool.raw_annotations" in inputs) == ("pool.images" in inputs) == needed

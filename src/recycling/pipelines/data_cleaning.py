@@ -41,7 +41,7 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     """One chain of nodes for each part of the data.
 
     Args:
-        parts: `train`, and where models are to predict, `pool` and `test`.
+        parts: `train`, and what models are to predict on: `test`, and a `pool` to label.
     """
     report = {part: f"{part}.cleaning_panel" for part in parts}
     report |= {f"{part} rules": f"{part}.cleaning_report" for part in parts}

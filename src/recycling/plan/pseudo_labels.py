@@ -39,13 +39,13 @@ def read_rounds(parameters: Mapping[str, Any], taken: Sequence[str]) -> dict[str
     """The rounds of pseudo-labels, by name.
 
     Args:
-        parameters: With `pseudo_labeling`.
+        parameters: With `pseudo_labeling`: one round where it is not there, none where it is empty.
         taken: Names of models and ensembles.
 
     Raises:
         PlanError: A round is described wrongly, or is called as something else is.
     """
-    raw = parameters.get("pseudo_labeling") or {FIRST: {}}
+    raw = parameters.get("pseudo_labeling", {FIRST: {}}) or {}
     if not isinstance(raw, Mapping) or not all(isinstance(own, Mapping) for own in raw.values()):
         raise PlanError(
             f"{_FILE}: pseudo_labeling should be rounds with their settings, such as "
