@@ -89,6 +89,17 @@ def test_what_a_section_of_an_environment_leaves_out_is_said(conf, caplog):
     ]
 
 
+def test_an_environment_without_rounds_of_pseudo_labels_is_not_said_to_have_the_default(
+    conf, caplog
+):
+    caplog.set_level(logging.INFO, "recycling")
+    (conf / "base/parameters_rounds.yml").write_text("pseudo_labeling: {pseudo: {cap: 2}}")
+    (conf / "mine/parameters_rounds.yml").write_text("pseudo_labeling: {}")
+    configuration._say_once.cache_clear()
+    assert loader(conf, "mine")["parameters"]["pseudo_labeling"] == {}
+    assert "pseudo_labeling" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

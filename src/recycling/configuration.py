@@ -22,7 +22,7 @@ from recycling.plan.variants import with_variants
 logger = logging.getLogger(__name__)
 
 _Files = dict[Path, DictConfig]
-_COLLECTIONS = ("models", "ensembles", "studies", "tuning")
+_COLLECTIONS = ("models", "ensembles", "pseudo_labeling", "studies", "tuning")
 """Sections of named things: another environment's are others, none is left out by mistake."""
 
 
