@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from importlib import import_module
+from importlib.metadata import version
 
 import click
 import pytest
@@ -89,6 +90,15 @@ def test_versions_are_those_of_what_the_project_asks_for():
     assert "python" in found
 
 
+def test_versions_are_also_those_of_what_trains_and_fuses():
+    found = library_versions()
+    training = {"torch", "torchvision", "onedl-mmengine", "onedl-mmdetection", "albumentations"}
+    assert training | {"numba", "scikit-learn", "optuna"} <= found.keys()
+    assert found["torch"] == version("torch")
+    assert "none" not in found.values()  # an extra that is not installed makes nothing
+    assert not {"pytest", "ruff"} & found.keys()  # nor does what only develops the project
+
+
 @pytest.fixture
 def custom(project, package):
     """The project with a module of a user's own, after it has been edited."""
@@ -122,12 +132,24 @@ def test_the_option_of_the_command_is_what_asks_for_it(custom):
     assert custom.run() == []
 
 
-def test_another_version_of_a_library_is_reported(project):
+def edit_versions(project, edit):
     path = project.made / "fused.json"
     record = json.loads(path.read_text())
-    record["versions"]["numpy"] = "1.0"
+    edit(record["versions"])
     path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_another_version_of_a_library_is_reported(project, library):
+    edit_versions(project, lambda versions: versions.update({library: "1.0"}))
     line = code_line(list(project.states().values()))
-    version = library_versions()["numpy"]
+    now = library_versions()[library]
     assert line is not None
-    assert line.startswith(f"code has changed since 1 output was made (numpy 1.0 -> {version})")
+    assert line.startswith(f"code has changed since 1 output was made ({library} 1.0 -> {now})")
+    assert project.states(stale_code=True)["fused"].kind == "stale"
+
+
+def test_a_library_that_a_record_does_not_name_has_not_changed(project):
+    edit_versions(project, lambda versions: versions.pop("torch", None))
+    assert code_line(list(project.states().values())) is None
+    assert project.states(stale_code=True)["fused"].kind == "made"

@@ -119,18 +119,23 @@ def tree_hash(source: bytes | str) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that the project asks for, by name."""
+    """The versions of Python and of the libraries that the project asks for, by name.
+
+    Of the extras those that are installed; what only develops the project makes no outputs.
+    """
     try:
         asked = importlib.metadata.requires(PROJECT) or []
     except importlib.metadata.PackageNotFoundError:  # it runs from its folder
         asked = []
     found = {"python": platform.python_version()}
     for line in asked:
-        name = re.match(r"[\w.-]+", line)
-        if name is not None and "extra ==" not in line:
-            try:
-                found[name[0]] = importlib.metadata.version(name[0])
-            except importlib.metadata.PackageNotFoundError:
+        name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"](\w+)", line)
+        if name is None or (extra is not None and extra[1] == "dev"):
+            continue
+        try:
+            found[name[0]] = importlib.metadata.version(name[0])
+        except importlib.metadata.PackageNotFoundError:
+            if extra is None:
                 found[name[0]] = "none"
     return found
 

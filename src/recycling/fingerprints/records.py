@@ -216,10 +216,12 @@ def changed_code(
     Returns:
         Names of modules; and of libraries, with both versions.
     """
+    # A record may not name a library that was asked for later, or is of an extra: nothing is known
+    # to have changed then.
     versions = [
-        f"{library} {record.versions.get(library, 'none')} -> {version}"
+        f"{library} {record.versions[library]} -> {version}"
         for library, version in graph.versions.items()
-        if record.versions.get(library) != version
+        if record.versions.get(library, version) != version
     ]
     # Each version of Python writes syntax trees in its own way.
     if record.versions.get("python") != graph.versions["python"]:
