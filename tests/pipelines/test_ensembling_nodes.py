@@ -104,6 +104,28 @@ def test_where_weights_are_factors_of_scores_each_fold_has_its_models(method):
 
 
 @pytest.mark.parametrize(
+    "method", ["nms", "soft_nms", "non_maximum_weighted", "weighted_boxes_fusion"]
+)
+@pytest.mark.parametrize("weights", [{"a": 2, "b": 1}, "score"])
+def test_scores_on_test_images_are_on_the_scale_of_those_out_of_fold(method, weights):
+    """A threshold that is learnt out of fold, where a model is one member, holds on test images."""
+    of_model = {
+        "a": boxes((1, 5, 0.9, 0.0, 0.0, 10.0, 10.0)),
+        "b": boxes((1, 5, 0.6, 50.0, 50.0, 60.0, 60.0)),
+    }
+    score = {"a": 0.6, "b": 0.3}
+    settings = BoxFusion.model_validate({"method": method, "weights": weights})
+    scores = []
+    for n_folds in (1, 5):
+        names = {f"{model}.fold{fold}": model for model in of_model for fold in range(n_folds)}
+        members = {name: of_model[model] for name, model in names.items()}
+        ranking = rank_members({name: score[model] for name, model in names.items()})
+        fused = fuse_members(settings, ranking, **members)
+        scores.append(fused.groupby("x_min")["score"].max().tolist())
+    assert scores[1] == pytest.approx(scores[0])
+
+
+@pytest.mark.parametrize(
     ("weights", "message"),
     [
         ("score", r"b\.csv: no out-of-fold predictions.*add b\.oof\.csv"),

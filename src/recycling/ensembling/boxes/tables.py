@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.boxes.instance_masks import SEGMENTATION, fused_segmentations
-from recycling.ensembling.members import EnsemblingError, member_names, member_weights
+from recycling.ensembling.members import EnsemblingError, member_names, member_weights, model_of
 from recycling.predictions import DETECTIONS, Detections
 from recycling.predictions.ordering import order_by_score
 
@@ -25,6 +25,9 @@ Weights: TypeAlias = Sequence[float] | Mapping[int, Sequence[float]]
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
 """The values of a table of detections, by column."""
+
+Scale: TypeAlias = Callable[[Floats, Sequence[str]], Floats]
+"""What is made of (categories, members) weights before they count, given the members' names."""
 
 BOXES_AT_A_TIME = 16_384
 """About how many boxes a thread works on at a time: what it makes of them stays in its cache, and
@@ -104,17 +107,26 @@ def kept(boxes: Boxes, best: Ints, score: Floats) -> Fused:
     return Fused(cluster, best, boxes.category[best], score, edges)
 
 
-def unscaled(weights: Floats) -> Floats:
+def unscaled(weights: Floats, _: Sequence[str]) -> Floats:
     """Weights as they are."""
     return weights
 
 
-def shares(weights: Floats) -> Floats:
-    """(categories, members) weights, as shares of all members' weights."""
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+def shares(weights: Floats, names: Sequence[str]) -> Floats:
+    """(categories, members) weights, as shares of all models' weights.
+
+    Folds of a model count once, by their mean: out of fold it has one member, on test images one a
+    fold, and scores stay on one scale.
+
+    >>> shares(np.array([[2.0, 2.0, 1.0]]), ["yolox.fold0", "yolox.fold1", "fcos.fold0"]).round(2)
+    array([[0.67, 0.67, 0.33]])
+    """
+    models = [model_of(name) for name in names]
+    folds = np.array([models.count(model) for model in models])
+    return np.asarray(weights / (weights / folds).sum(axis=1, keepdims=True))
 
 
-def relative_to_largest(weights: Floats) -> Floats:
+def relative_to_largest(weights: Floats, _: Sequence[str]) -> Floats:
     """(categories, members) weights, divided by the largest of each category."""
     return np.asarray(weights / weights.max(axis=1, keepdims=True))
 
@@ -127,7 +139,7 @@ def fuse_images(
     names: Sequence[str] | None,
     score_threshold: float,
     class_agnostic: bool,
-    scale: Callable[[Floats], Floats] = unscaled,
+    scale: Scale = unscaled,
 ) -> Detections:
     """Fuse the boxes of each image, on several threads where there are many.
 
@@ -236,7 +248,7 @@ def _best_first(
     members: Sequence[Columns],
     names: Sequence[str],
     weights: Weights | None,
-    scale: Callable[[Floats], Floats],
+    scale: Scale,
     score_threshold: float,
     class_agnostic: bool,
 ) -> Boxes:
@@ -247,7 +259,7 @@ def _best_first(
     # `factorize` looks ids up in a hash table; numpy's `unique` sorts, which takes longer.
     image, image_ids = pd.factorize(columns["image_id"], sort=True)
     category, category_ids = pd.factorize(columns["category_id"], sort=True)
-    matrix = scale(_weight_matrix(weights, names, category_ids))
+    matrix = scale(_weight_matrix(weights, names, category_ids), names)
     weight = matrix[category, member]
     score = columns["score"] * weight
 

@@ -69,9 +69,10 @@ def nms(
         iou_threshold: A box that overlaps a better one by more than this goes, 0 to 1.
         score_threshold: Boxes below this score take no part; before weights.
         weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
-            multiplied by the member's share of all weights. None leaves scores as they are.
+            multiplied by the member's share of all weights, in which folds of a model, such as
+            ``yolox.fold0``, count once by their mean. None leaves scores as they are.
         class_agnostic: A box may go because of a better one of another category.
-        names: What to call the members in messages.
+        names: What to call the members in messages; those of folds name their model.
 
     Returns:
         The boxes that stay, by image and then by score, highest first; equal scores by

@@ -103,7 +103,8 @@ def soft_nms(
     Args:
         members: One table of detections a member, in any order of rows.
         weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
-            multiplied by the member's share of all weights. None leaves scores as they are.
+            multiplied by the member's share of all weights, in which folds of a model, such as
+            ``yolox.fold0``, count once by their mean. None leaves scores as they are.
         decay: What an overlap does to a score. ``linear``: times 1 - iou. ``gaussian``: times
             exp(-iou² / sigma), the package's default. ``nms``: 0.
         iou_threshold: ``linear`` and ``nms`` let boxes alone that overlap by no more than this, 0
@@ -111,7 +112,7 @@ def soft_nms(
         sigma: ``gaussian`` only: how much overlap is forgiven, above 0.
         score_threshold: Boxes whose score, weighted and lowered, is not above this go, 0 to 1.
         class_agnostic: Boxes of all categories lower one another's scores.
-        names: What to call the members in messages.
+        names: What to call the members in messages; those of folds name their model.
 
     Returns:
         The boxes that stay, each with its mask if it has one, by image and then by score, highest
