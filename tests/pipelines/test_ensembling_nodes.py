@@ -684,6 +684,22 @@ def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
     assert SCORE["cls"](truth, predicted, metric).interval == (0.9, 0.9)
 
 
+@pytest.mark.parametrize("name", ["a", "ensemble"])
+def test_a_model_is_told_from_the_ensemble_whatever_its_name(annotations, name):
+    right = boxes((1, 5, 0.9, 2, 2, 12, 12), (2, 5, 0.9, 0, 0, 10, 20), (2, 7, 0.9, 15, 5, 35, 25))
+    half, faint = right[:2].assign(score=0.5), right.assign(score=0.3)
+    explanation, contributions, *_, thresholds, _ = explain_boxes(
+        annotations, faint, {name: half, "b": right}, {name: right, "b": half},
+        BoxMetric.model_validate({}),
+    )  # fmt: skip
+    added = contributions.set_index("member")["contribution"].to_dict()
+    assert added == pytest.approx({name: 0.0, "b": 0.5})
+    assert explanation["interval"]["high"] == pytest.approx(explanation["ensemble"]["score"])
+    # Thresholds reach as far as a score does.
+    assert thresholds["threshold"].max() == pytest.approx(0.3)
+    assert name in explanation["thresholds"]
+
+
 def test_who_is_left_out_of_a_part_leaves_those_who_were_chosen_for_that_part_alone(annotations):
     train = crops_of(annotations, 20)
     folds = pd.DataFrame({"image_id": range(20), "fold": np.arange(20) % 2})

@@ -82,7 +82,7 @@ from recycling.reporting import (
 
 OF = {"cls": "crops", "det": "boxes", "seg": "pixels"}
 TITLE = {"cls": "Classification", "det": "Detection", "seg": "Segmentation"}
-_ENSEMBLE = "ensemble"  # among the members, none of which is called so: their names have a dot
+_ENSEMBLE = "the ensemble"  # among the models: none is called so, their names have no blank
 
 Interval: TypeAlias = dict[str, float]
 """`low` and `high`, between which the ensemble's score lies; empty where no truth is known."""
