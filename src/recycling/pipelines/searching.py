@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from recycling.annotations.masks import label_maps
 from recycling.backends import RunFolder
 from recycling.backends.shared.model import Task
 from recycling.ensembling import (
+    CALIBRATIONS,
     Choices,
     Found,
     History,
@@ -40,6 +45,9 @@ from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
 logger = logging.getLogger(__name__)
+
+LIBRARIES = ("numba", "numpy", "optuna", "pycocotools", "scikit-learn")
+"""What trials are drawn and fused with: with another version of one, a search begins anew."""
 
 
 def search_nodes(ensemble: EnsemblePlan) -> list[Node]:
@@ -98,11 +106,35 @@ def searcher(
             timeout_s=settings.seconds,
             seed=settings.seed,
             storage=journals,
+            code=code_of(task, (method.name for method in problem.methods)),
         )
         logger.info("%s.%s: %s", task, ensemble, choice_sentence(found.table()))
         return _choice(found), found.table(), found.history
 
     return with_types(search_ensemble, default=FUSION[task], metric=METRIC[task])
+
+
+def code_of(task: Task, methods: Iterable[str]) -> str:
+    """A hash of the code that fuses, and of the versions of the libraries that it takes.
+
+    Counted are all of the project's methods with what is around them, and the file or package that
+    each method or calibration of one's own is in; not what that imports.
+
+    Args:
+        task: What is fused.
+        methods: The names of the methods.
+    """
+    registry = FUSION[task].registry
+    modules = {"recycling.ensembling", *(each.thing.__module__ for each in CALIBRATIONS.values())}
+    modules |= {registry[name].settings.__module__ for name in methods}
+    digest = sha256(" ".join(map(version, LIBRARIES)).encode())
+    for module in sorted(modules):
+        file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+        is_package = file.name == "__init__.py"
+        for path in sorted(file.parent.rglob("*.py")) if is_package else [file]:
+            if path.is_file():
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _choice(found: Found) -> Choice:

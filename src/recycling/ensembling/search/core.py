@@ -131,6 +131,7 @@ def search(
     timeout_s: float | None = None,
     seed: int = 0,
     storage: Path | None = None,
+    code: str = "",
 ) -> Found:
     """Search for the best ensemble with Optuna's TPE sampler.
 
@@ -151,7 +152,9 @@ def search(
         seed: Of the sampler.
         storage: A file that keeps the trials (Optuna's journal), made if it is not there. A search
             that is in it goes on from where it stopped. Or a folder that is there: in it each
-            search has a file of its own, and one of other predictions begins anew.
+            search has a file of its own, and one of other predictions or code begins anew.
+        code: What says of which code the trials in the storage are, such as a hash; another one is
+            another search.
 
     Returns:
         The choices of the default, of the best member, of all but the worst, of greedy selection
@@ -168,7 +171,7 @@ def search(
         default, best_member, all_but_worst, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
         held_out = (None, *range(len(problem.parts)))
-        kept = None if storage is None else _open(storage, _described(scores, seed))
+        kept = None if storage is None else _open(storage, _described(scores, seed, code))
         searches = [
             _Search(scores, part, start, seed, kept)
             for part, start in zip(held_out, starts, strict=True)
@@ -417,7 +420,7 @@ def _history(searches: list[_Search[Fused]], n_trials: int | None) -> History:
     return History(HISTORY.conform(pd.concat(tables), where="history"))
 
 
-def _described(scores: Scores[Fused], seed: int) -> dict[str, Any]:
+def _described(scores: Scores[Fused], seed: int, code: str) -> dict[str, Any]:
     """What a search is of, in words that a message can use.
 
     The members' own scores stand for their predictions and for the truth.
@@ -426,6 +429,7 @@ def _described(scores: Scores[Fused], seed: int) -> dict[str, Any]:
     parts = [part.tolist() for part in problem.parts]
     return {
         "seed": seed,
+        "code": code,
         "members": list(problem.names),
         "methods": [repr(method) for method in problem.methods],
         "folds": sha256(json.dumps([problem.folds, parts]).encode()).hexdigest(),
