@@ -306,6 +306,18 @@ def test_classes_are_stacked_where_the_settings_of_all_or_of_one_ensemble_say_so
     assert ensemble(plan, "cls", TEACHER).learns == "nothing"
 
 
+def test_a_searched_ensemble_is_never_that_which_learns_from_labels():
+    parameters = {
+        "models": {"a": CLASSIFIER, "b": CLASSIFIER},
+        "ensembles": {
+            "teacher": {"members": "all", "cls": {"method": "mean"}},
+            "searched": {"members": "all", "search": {}},
+        },
+        "ensembling": {"cls": {"method": "stacking"}},
+    }
+    assert ensemble(read_plan(parameters, "models.yml"), "cls", "searched").default is None
+
+
 SEGMENTER = {**DETECTOR, "task": "seg", "backend": "mmseg", "recipe": "fcn_r18_narrow"}
 PROBABLE = {**SEGMENTER, "probabilities": True}
 

@@ -203,13 +203,16 @@ def resolve_ensembles(
 
 
 def _with_default(plan: EnsemblePlan, plans: Sequence[EnsemblePlan]) -> EnsemblePlan:
-    """The plan, with the name of the ensemble that it is where its search keeps the default."""
+    """The plan, with the name of the ensemble that it is where its search keeps the default.
+
+    What learns from labels is in no search, so that its default is another one.
+    """
     if plan.search is None:
         return plan
     alike = [
         other.name
         for other in plans
-        if other.search is None and not other.is_teacher
+        if other.search is None and not other.is_teacher and other.learns != "labels"
         and (other.members, other.settings) == (plan.members, plan.settings)
     ]  # fmt: skip
     return replace(plan, default=alike[0]) if alike else plan
