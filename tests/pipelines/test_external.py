@@ -109,6 +109,7 @@ def test_a_file_of_some_images_is_scored_on_these(tmp_path, annotations, caplog,
         assert f"{path}: predicts {n} of {of} {'crops' if task == 'cls' else 'images'}; it is" in (
             caplog.text
         )
+        assert "An ensemble with it has a report only if all its models have some" in caplog.text
 
 
 def test_a_file_that_predicts_nothing_is_refused(tmp_path, annotations):

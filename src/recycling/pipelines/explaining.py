@@ -113,7 +113,8 @@ def explaining_nodes(ensemble: EnsemblePlan) -> list[Node]:
     """What explains one ensemble: tables, images of what it changed, and the report.
 
     It is explained by out-of-fold predictions, which competitions leave as the only ones with
-    labels; by the test images only where its models have none in common.
+    labels; by the test images only where its models have no fold in common. Which folds a file
+    predicts is known once it is read: where that is none of its models', there is no report.
     """
     space, task = ensemble.namespace, ensemble.task
     truth, fused, members, without = (f"{space}.{name}" for name in EXPLAINED)

@@ -75,7 +75,9 @@ def out_of_fold_reader(task: Task, name: str) -> Callable[..., tuple[Predictions
         covered = external.covered(name, settings, rows)
         if len(covered) < len(rows):
             logger.warning(
-                "%s: predicts %d of %d %s; it is scored on these",
+                "%s: predicts %d of %d %s; it is scored on these. An ensemble with it has a report "
+                "only if all its models have some of them in common: add rows of the folds that "
+                "the others hold out, or leave it out",
                 external[name],
                 len(covered),
                 len(rows),

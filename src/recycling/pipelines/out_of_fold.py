@@ -212,7 +212,7 @@ def common_images(
     if not common:
         raise PlanError(
             f"models {listed(covered)} have no fold in common, so they cannot be compared out "
-            "of fold; train them on the same folds, and have files predict these"
+            "of fold; train them on the same folds, have files predict these, or leave one out"
         )
     return train.images[train.images["image_id"].isin(common)]
 

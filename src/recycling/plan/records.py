@@ -215,7 +215,10 @@ class EnsemblePlan:
 
     @property
     def is_explained_out_of_fold(self) -> bool:
-        """Whether all its members have predicted some of the labelled images out of fold."""
+        """Whether all its members have predicted some of the labelled images out of fold.
+
+        A file counts as if it had all folds: what it predicts is known once it is read.
+        """
         if not all(member.judged_by for member in self.members):
             return False
         folds: dict[str, set[int]] = {}
