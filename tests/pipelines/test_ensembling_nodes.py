@@ -376,7 +376,10 @@ def test_a_leaderboard_names_a_model_or_one_of_its_folds():
     assert points["validation"].to_dict() == pytest.approx({"a": 0.5, "b": 0.7, "c.fold0": 0.9})
 
 
-def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_truth(annotations):
+@pytest.mark.parametrize("n_folds", [1, 2, 3])
+def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_truth(
+    annotations, n_folds
+):
     table = annotations.annotations
     many = pd.concat(
         [table.assign(annotation_id=3 * n + table["annotation_id"], image_id=n + 1)
@@ -388,7 +391,8 @@ def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_tr
         ignore_index=True,
     )
     train = Annotations(images, many, annotations.categories)
-    folds = pd.DataFrame({"image_id": range(1, 21), "fold": 0})
+    folds = pd.DataFrame({"image_id": range(1, 21), "fold": np.arange(20) % n_folds})
+    fold_of = many["image_id"].map(folds.set_index("image_id")["fold"])
     paper = (many["category_id"] == 5).to_numpy(dtype=np.float32)
 
     def of(ids, values):
@@ -396,14 +400,18 @@ def test_a_stack_believes_the_member_that_was_right_where_it_had_not_seen_the_tr
         return pd.DataFrame({"annotation_id": ids, "Paper": values, "Metal": 1 - values})
 
     right, wrong = 0.3 + 0.4 * paper, 0.9 - 0.8 * paper
-    test = {"right.fold0": of([1, 2], [0.7, 0.3]), "wrong.fold0": of([1, 2], [0.9, 0.1])}
-    learnt = {
-        out_of_fold_key("right.fold0"): of(many["annotation_id"], right),
-        out_of_fold_key("wrong.fold0"): of(many["annotation_id"], np.roll(wrong, 1)),
-    }
+    test, learnt = {}, {}
+    for name, said, on_test in (
+        ("right", right, [0.7, 0.3]),
+        ("wrong", np.roll(wrong, 1), [0.9, 0.1]),
+    ):
+        known = of(many["annotation_id"], said)
+        for fold in range(n_folds):
+            test[f"{name}.fold{fold}"] = of([1, 2], on_test)
+            learnt[out_of_fold_key(f"{name}.fold{fold}")] = known[fold_of == fold]
     fused = fuse_by_labels(
         settings=ClassFusion.model_validate({"method": "stacking"}),
-        ranking=rank_members({"right.fold0": 0.9, "wrong.fold0": 0.4}),
+        ranking=rank_members({name: 0.9 if "right" in name else 0.4 for name in test}),
         train=train,
         folds=folds,
         **test,

@@ -199,7 +199,7 @@ def fuse_by_labels(
     images = common_images(train, folds, judges, files)
     crops = train.annotations[train.annotations["image_id"].isin(images["image_id"])]
     crops = crops[~crops["iscrowd"]].set_index("annotation_id")
-    part_of = parts(images, folds).set_index("image_id")["fold"]
+    part_of = parts(images, folds, least=3).set_index("image_id")["fold"]  # as stacking asks for
     learning = by_model({name: tables[out_of_fold_key(name)] for name in judges})
     fused = by_model({name: tables[name] for name in names})
     known = KnownLabels(
