@@ -2,7 +2,7 @@
 
 A file holds the thing's settings (a pydantic model), its function and a decorator that registers
 both. Parameters, the search space, docs and error texts read the registry; no other file names the
-thing.
+thing, but for an import of its file where a package does not import its whole folder.
 """
 
 from __future__ import annotations

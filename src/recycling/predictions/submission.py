@@ -1,7 +1,8 @@
 """The formats of a competition's submission, by name.
 
-A format is one file of `formats`, or a module of a user's: its settings, how predictions become the
-table that is written as a CSV file, how such a file is read, and a line that registers them.
+A format is one file of `formats`, which the package's `__init__` imports, or a module of a user's:
+its settings, how predictions become the table that is written as a CSV file, how such a file is
+read, and a line that registers them.
 Submissions are written, and predictions of others are read, through the registries.
 """
 
