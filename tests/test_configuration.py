@@ -73,6 +73,16 @@ def test_a_parameter_that_the_catalog_asks_for_is_known(conf):
     assert loader(conf, root="elsewhere")["parameters"]["splitting"]["seed"] == 0
 
 
+def test_a_file_of_the_environment_is_given_what_it_asks_of_the_command_line(conf):
+    (conf / "mine/parameters.yml").write_text(
+        'splitting: {method: random, n_splits: "${runtime_params:how_many, 4}", seed: 0}'
+    )
+    for given in ({}, {"splitting": {"seed": 1}}):
+        found = loader(conf, "mine", how_many=3, **given)["parameters"]["splitting"]
+        assert found["n_splits"] == 3
+    assert loader(conf, "mine")["parameters"]["splitting"]["n_splits"] == 4
+
+
 def test_what_a_section_of_an_environment_leaves_out_is_said(conf, caplog):
     caplog.set_level(logging.INFO, "recycling")
     (conf / "mine/parameters_own.yml").write_text(

@@ -103,6 +103,8 @@ class ConfigLoader(OmegaConfigLoader):
         given = self.runtime_params
         if key == "parameters" and self._replacing.issuperset(config_per_file):
             here = {section for config in config_per_file.values() for section in config}
+            # Kedro's resolver keeps what it finds first, which has to be all that was given.
+            self._runtime_params_oc = OmegaConf.create(given)
             self.runtime_params = {name: given[name] for name in given if name in here}
         try:
             merged: dict[str, Any] = super()._merge_and_resolve(key, config_per_file)
