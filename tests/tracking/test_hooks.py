@@ -9,13 +9,17 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
 
 from fingerprints.small_project import Project
 from recycling.configuration import ConfigLoader
 from recycling.experiments import Runs
 from recycling.hooks import TrackingHooks
 from recycling.plan import ParameterError
+from recycling.runners import KeepGoingRunner, RunStoppedError
 from recycling.settings import CONFIG_LOADER_ARGS
+from recycling.stopping import ask_to_stop
 from recycling.tracking import TRACKERS, Entry, Tracking, TrackingError, read_tracking
 
 
@@ -77,13 +81,30 @@ def test_what_is_up_to_date_is_not_tracked_again(kept, tmp_path):
     assert len(kept) == 5  # of a run that has made nothing there is nothing to tell
 
 
-def test_a_run_that_fails_is_tracked_as_such(kept, tmp_path):
+def test_a_run_that_fails_is_tracked_as_such_and_trainings_that_ended_well_are_not(kept, tmp_path):
     project = Project(tmp_path)
     project.fails = True
     with pytest.raises(ValueError, match="no such image"):
         run(project)
-    assert len(kept) == 3
-    assert all(each.failed for each in kept)
+    assert [(each.kind, each.failed) for each in kept] == [
+        ("training", False), ("training", False), ("run", True)
+    ]  # fmt: skip
+
+
+def test_a_run_that_ctrl_c_ends_is_tracked_as_such(kept, tmp_path):
+    class Presses(TrackingHooks):
+        @hook_impl
+        def before_node_run(self, node: Node) -> None:
+            ask_to_stop(node.name == "fuse")
+
+    project = Project(tmp_path)
+    hooks = Presses(read_tracking({"to": "notes"}))
+    with pytest.raises(RunStoppedError):
+        project.run(manifests=True, more_hooks=hooks, runner=KeepGoingRunner())
+    assert [(each.kind, each.stopped) for each in kept] == [
+        ("training", False), ("training", False), ("run", True)
+    ]  # fmt: skip
+    assert not any(each.failed for each in kept)
 
 
 def test_a_tracker_that_fails_leaves_the_run_as_it_is(kept, tmp_path, caplog):

@@ -19,6 +19,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 TRACK = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from recycling.tracking import read_tracking
 from tracking.entries import training
@@ -26,7 +27,8 @@ from tracking.entries import training
 folder = Path(sys.argv[1])
 settings = read_tracking("mlflow")
 settings.picked([training(folder / "files")], settings, folder)
-settings.picked([training(folder / "files", "another")], settings, folder)
+stopped = replace(training(folder / "files", "another"), stopped=True)
+settings.picked([stopped], settings, folder)
 """
 
 READ = """
@@ -43,7 +45,7 @@ def files(path=None):
         yield from files(each.path) if each.is_dir else [each.path]
 curve = client.get_metric_history(identity, "training/loss")
 print(json.dumps({
-    "names": sorted(runs), "state": run.info.status, "tags": run.data.tags,
+    "ends": {name: each.info.status for name, each in runs.items()}, "tags": run.data.tags,
     "parameters": run.data.params, "metrics": run.data.metrics,
     "curve": [[each.step, each.value] for each in curve], "files": sorted(files()),
 }))
@@ -79,8 +81,9 @@ def run(python: Path, code: str, *arguments: str | Path) -> str:
 def test_runs_metrics_and_artifacts_are_read_back(python, tmp_path):
     run(python, TRACK, tmp_path)
     found = json.loads(run(python, READ, tmp_path, f"sqlite:///{tmp_path / 'mlflow/mlflow.db'}"))
-    assert found["names"] == ["another", "det.yolox.fold0-2026-11-29T07.31.00.731Z"]
-    assert found["state"] == "FINISHED"
+    assert found["ends"] == {
+        "another": "KILLED", "det.yolox.fold0-2026-11-29T07.31.00.731Z": "FINISHED"
+    }  # fmt: skip
     assert found["tags"]["group"] == "losses"
     assert found["parameters"]["optimizer.learning_rate"] == "0.1"
     assert found["parameters"]["fingerprint.folds"] == "sha256 ab"

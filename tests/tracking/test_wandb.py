@@ -50,6 +50,16 @@ def test_all_of_a_training_is_in_the_offline_folder(offline, tmp_path):
     assert "a report" in report.read_text()
 
 
+def test_how_a_run_ended_is_told(offline, tmp_path):
+    entry = training(tmp_path / "files")
+    ends = {"ended": {}, "failed": {"failed": True}, "stopped": {"stopped": True}}
+    entries = [replace(entry, name=name, **end) for name, end in ends.items()]
+    settings = read_tracking("wandb")
+    settings.picked(entries, settings, tmp_path)
+    codes = {name: own.exit_code for name, own in logged(tmp_path / "wandb").items()}
+    assert codes == {"ended": 0, "failed": 1, "stopped": 255}
+
+
 def test_artifacts_say_what_they_were_made_of_and_the_same_content_is_one_version(
     offline, tmp_path
 ):

@@ -45,6 +45,7 @@ class Logged:
         (path,) = folder.glob("*.wandb")
         every = list(records(path))
         self.run = next(record.run for record in every if record.HasField("run"))
+        self.exit_code = next(r.exit.exit_code for r in every if r.HasField("exit"))
         self.config = {each.key: json.loads(each.value_json) for each in self.run.config.update}
         self.history = [
             {_key(item): json.loads(item.value_json) for item in record.history.item}

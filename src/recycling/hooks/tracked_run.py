@@ -61,6 +61,7 @@ class TrackedRun:
         yield self._run(others)
 
     def _training(self, space: str) -> Entry:
+        """A training that came to its end, however the run did."""
         facts = self.manifest.trainings.get(f"{space}.checkpoint", {})
         model = facts.get("model", {})
         gives = [name for name in self.pipeline.all_outputs() if name.startswith(f"{space}.")]
@@ -78,7 +79,6 @@ class TrackedRun:
             predictions=self._predicted(space),
             takes=self._kept(self._taken(f"{space}.checkpoint")),
             gives=self._kept(gives),
-            failed=self.manifest.state == "failed",
         )
 
     def _run(self, made: list[str]) -> Entry:
@@ -112,6 +112,7 @@ class TrackedRun:
             takes=self._kept(sorted(taken)),
             gives={**self._kept(gives), **self._files(gives)},
             failed=self.manifest.state == "failed",
+            stopped=self.manifest.state == "stopped",
         )
 
     def _group(self) -> str:

@@ -53,6 +53,7 @@ class Entry:
         takes: By dataset, the file or folder of what it was made of.
         gives: By dataset, the file or folder of what it made.
         failed: Whether it ended with an error.
+        stopped: Whether Ctrl-C has ended it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Entry:
     takes: Mapping[str, Path] = field(default_factory=dict)
     gives: Mapping[str, Path] = field(default_factory=dict)
     failed: bool = False
+    stopped: bool = False
 
 
 Track: TypeAlias = Callable[[Iterable[Entry], Any, Path], None]

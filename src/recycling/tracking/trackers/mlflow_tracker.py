@@ -93,7 +93,8 @@ def _write(entry: Entry, client: MlflowClient, experiment: str) -> None:
         client.log_artifact(run, str(page), "pages")
     for dataset, path in entry.gives.items():
         client.log_artifact(run, str(path), f"artifacts/{dataset}")
-    client.set_terminated(run, "FAILED" if entry.failed else "FINISHED")
+    end = "KILLED" if entry.stopped else "FAILED" if entry.failed else "FINISHED"
+    client.set_terminated(run, end)
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,9 @@ Mode: TypeAlias = Literal["offline", "online", "disabled"]
 MODE = "WANDB_MODE"
 """W&B's own variable, which goes before the setting."""
 
+CTRL_C = 255
+"""What W&B itself ends a run with that Ctrl-C has ended."""
+
 
 class WandbTracking(Tracking):
     """Weights & Biases."""
@@ -98,7 +101,7 @@ def _write(entry: Entry, settings: WandbTracking, mode: Mode, folder: Path) -> N
         for artifact in _artifacts(entry.gives, entry.fingerprints):
             run.log_artifact(artifact)
     finally:
-        run.finish(exit_code=int(entry.failed))
+        run.finish(exit_code=CTRL_C if entry.stopped else int(entry.failed))
 
 
 def _table(predictions: Sequence[PredictedImage]) -> wandb.Table:
