@@ -44,6 +44,37 @@ def test_boxes_are_paired_one_to_one_and_the_rest_is_nothing(annotations):
     }  # fmt: skip
 
 
+def boxes(*rows: tuple[int, float, list[float]]) -> pd.DataFrame:
+    """Boxes of the first image: category, score, edges."""
+    table = pd.DataFrame({"image_id": 1, "category_id": [row[0] for row in rows]})
+    table[[*BOX]] = [row[2] for row in rows]
+    return table.assign(score=[row[1] for row in rows])
+
+
+def test_a_right_box_is_not_lost_to_two_that_overlap_too_little(annotations):
+    truth = boxes((5, 1, [5, 0, 15, 10]), (5, 1, [13, 0, 23, 10]))
+    found = boxes((5, 0.9, [8, 0, 18, 10]), (5, 0.9, [0, 0, 10, 10]))
+    assert counts(disagreement(annotations, truth, found)) == {
+        ("Paper", "nothing"): 1, ("nothing", "Paper"): 1, ("Paper", "Paper"): 1
+    }  # fmt: skip
+
+
+def test_a_box_of_the_right_class_goes_before_a_closer_one_of_another(annotations):
+    truth = boxes((5, 1, [0, 0, 20, 10]))
+    found = boxes((5, 0.9, [0, 0, 16, 10]), (7, 0.4, [0, 0, 17, 10]))
+    assert counts(disagreement(annotations, truth, found)) == {
+        ("nothing", "Metal"): 1, ("Paper", "Paper"): 1
+    }  # fmt: skip
+
+
+def test_a_box_of_the_right_class_goes_before_two_pairs_of_others(annotations):
+    truth = boxes((5, 1, [0, 0, 10, 10]), (7, 1, [3, 0, 13, 10]))
+    found = boxes((5, 0.9, [3, 0, 13, 10]), (7, 0.9, [-3, 0, 7, 10]))
+    assert counts(disagreement(annotations, truth, found)) == {
+        ("Metal", "nothing"): 1, ("nothing", "Metal"): 1, ("Paper", "Paper"): 1
+    }  # fmt: skip
+
+
 def test_without_a_box_nothing_is_counted(annotations):
     none = as_predictions(annotations, pd.DataFrame({"image_id": []}))[:0]
     assert disagreement(annotations, none, none).empty

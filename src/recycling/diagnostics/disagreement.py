@@ -155,7 +155,11 @@ def _of_crops(
 def _of_boxes(
     names: dict[Any, Any], first: Detections, second: Detections, threshold: float
 ) -> pd.DataFrame:
-    """Boxes of both, paired one to one on each image so that they overlap most."""
+    """Boxes of both, paired one to one on each image where they overlap enough.
+
+    As many as can be are pairs of one class, and of these pairings it is the one that overlaps
+    most.
+    """
     from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
     from supervision import box_iou_batch
 
@@ -165,7 +169,10 @@ def _of_boxes(
     for image_id in sorted({*of_image[0], *of_image[1]}):
         own, other = (found.get(image_id, first.iloc[:0]) for found in of_image)
         iou = box_iou_batch(own[[*BOX]].to_numpy(), other[[*BOX]].to_numpy())
-        rows, columns = linear_sum_assignment(iou, maximize=True)
+        is_same = np.equal.outer(own["category_id"].to_numpy(), other["category_id"].to_numpy())
+        # A pair of one class outweighs all others together; too little overlap is worth nothing.
+        worth = np.where(iou >= OVERLAP, iou + is_same * (min(iou.shape) + 1), 0.0)
+        rows, columns = linear_sum_assignment(worth, maximize=True)
         pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= OVERLAP]
         of_own, of_other = (
             [
