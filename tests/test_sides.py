@@ -10,9 +10,18 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
+from PIL import Image
 
 from recycling import sides
-from recycling.annotations import ANNOTATIONS, BOX, CATEGORIES, IMAGES, Annotations
+from recycling.annotations import (
+    ANNOTATIONS,
+    BOX,
+    CATEGORIES,
+    IMAGES,
+    Annotations,
+    ImageFolder,
+)
+from recycling.diagnostics import changes_between
 from recycling.experiments import ExperimentError, Facts, Runs
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
 from recycling.sides import OUT_OF_FOLD, TEST, Side, Workplace, chosen_epoch, score, shared_part
@@ -101,6 +110,20 @@ def test_seeds_without_a_common_fold_are_not_scored(workplace):
     )
     with pytest.raises(ExperimentError, match="not every seed has it, and no other is there"):
         place.side("det.yolox")
+
+
+@pytest.mark.parametrize(("part", "colour"), [(OUT_OF_FOLD, (255, 0, 0)), (TEST, (0, 0, 255))])
+def test_pictures_are_of_the_part_that_was_scored(workplace, tmp_path, part, colour):
+    for name, own in (("train", "red"), ("test", "blue")):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (40, 30), own).save(tmp_path / name / "1.jpg")
+    folders = {f"{name}.images": ImageFolder(tmp_path / name) for name in ("train", "test")}
+    one, two = found([1]), found([])
+    changes = changes_between(one, two)
+    drawn = workplace(folders).picture(
+        "det", part, annotations([1]), one, two, changes, ("one", "two")
+    )
+    assert (np.abs(drawn.astype(int) - colour) < 9).all(axis=2).mean() > 0.2
 
 
 @pytest.mark.parametrize("names", [("Metal", "Paper"), ("Paper", "Metal", "Glass")])

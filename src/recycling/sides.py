@@ -217,6 +217,7 @@ class Workplace:
     def picture(
         self,
         task: Task,
+        part: Part,
         truth: Annotations,
         first: Any,
         second: Any,
@@ -224,9 +225,7 @@ class Workplace:
         names: tuple[str, str],
     ) -> RgbImage:
         """The images on which two differ most."""
-        folder = self.catalog.load("test.images")
-        if not all((folder.path / name).exists() for name in truth.images["file_name"][:1]):
-            folder = self.catalog.load("train.images")
+        folder = self.catalog.load("test.images" if part == TEST else "train.images")
         drawn: RgbImage = CHANGED[task](
             truth, folder, first, second, changes, best_name=names[0], other_name=names[1]
         )

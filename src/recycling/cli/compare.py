@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recycling.backends.shared.model import Task
     from recycling.experiments import Difference, Effect, Manifest
-    from recycling.sides import Side, Workplace
+    from recycling.sides import Scored, Side, Workplace
 
 SHOWN = 12
 """Rows of a table that the console shows; the files have all."""
@@ -68,7 +68,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     for other in others:
         _say_differences(first, other)
     scored = score(place, sides)
-    truth, predicted, compared = scored.truth, scored.predicted, scored.compared
+    truth, compared = scored.truth, scored.compared
     where = "images that none has seen" if scored.part == OUT_OF_FOLD else "test images"
     if compared is not None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
@@ -84,9 +84,9 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     else:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
     for other in others:
-        _say_disagreement(place, truth, predicted, first, other)
+        _say_disagreement(place, scored, first, other)
     if compared is not None:
-        figure = place.confusion(truth, {label: own[0] for label, own in predicted.items()})
+        figure = place.confusion(truth, {label: own[0] for label, own in scored.predicted.items()})
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 
 
@@ -117,15 +117,13 @@ def _by_part(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["of"] != "all"].drop(columns=["low", "high", "p"])
 
 
-def _say_disagreement(
-    place: Workplace, truth: Any, predicted: dict[str, list[Any]], first: Side, other: Side
-) -> None:
+def _say_disagreement(place: Workplace, scored: Scored, first: Side, other: Side) -> None:
     """Say where two sides differ most, by class and by image, and draw it."""
     from recycling.diagnostics import changes_between, disagreement
     from recycling.diagnostics.disagreement import SCORE
 
-    one, two = predicted[first.label][0], predicted[other.label][0]
-    counts, changes = disagreement(truth, one, two), changes_between(one, two)
+    one, two = (scored.predicted[side.label][0] for side in (first, other))
+    counts, changes = disagreement(scored.truth, one, two), changes_between(one, two)
     differing = counts[counts["first"] != counts["second"]]
     boxes = f"boxes of a score of {SCORE} and up"
     what = {"cls": "crops", "det": boxes, "seg": "pixels"}[first.task]
@@ -133,7 +131,9 @@ def _say_disagreement(
     click.echo(f"\n{first.label} and {other.label} differ in {differ:,} of {total:,} {what}:")
     if differ:
         print_table(differing.head(SHOWN))
-    picture = place.picture(first.task, truth, one, two, changes, (first.label, other.label))
+    picture = place.picture(
+        first.task, scored.part, scored.truth, one, two, changes, (first.label, other.label)
+    )
     slug = _slug([first, other])
     place.save(slug, "disagreement", counts)
     click.echo(f"where they differ most: {place.save(slug, 'pictures', picture)}")
