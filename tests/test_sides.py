@@ -87,6 +87,15 @@ def test_the_folds_of_a_model_are_not_several_answers_to_the_test_images(workpla
     assert score(place, [one, ensemble]).compared.effects["det.final"]["difference"] == 0
 
 
+def test_the_training_on_all_images_is_one_answer_to_the_test_images(workplace):
+    names = [f"det.yolox.{own}.test_predictions" for own in ("fold0", "fold_all")]
+    place = workplace(dict.fromkeys(names, found([10, 11])))
+    assert not place.is_run("det.yolox.fold_all")
+    side = place.side("det.yolox.fold_all")
+    assert [*side.predictions] == [TEST]
+    assert len(side.predictions[TEST][0]) == 2
+
+
 def test_seeds_are_scored_on_the_folds_that_all_of_them_have(workplace, caplog):
     held_out = {
         f"det.{name}.fold{n}.out_of_fold_predictions": found([2 * n, 2 * n + 1])

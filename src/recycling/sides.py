@@ -63,7 +63,7 @@ CHANGED: dict[Task, Any] = {"cls": changed_crops, "det": changed_boxes, "seg": c
 FOLD, ANY_FOLD = r"\.fold(?:{})", r"\d+|_all"
 
 _THING = re.compile(
-    r"(?:(?P<run>.+):)?(?P<task>cls|det|seg)\.(?P<name>\w+)(?:\.fold(?P<fold>\d+))?"
+    r"(?:(?P<run>.+):)?(?P<task>cls|det|seg)\.(?P<name>\w+)(?:\.fold(?P<fold>\d+|_all))?"
 )
 
 
@@ -117,8 +117,8 @@ class Workplace:
         """Look a side up.
 
         Args:
-            asked: `det.yolox`, `det.yolox.fold0`, `det.final`; of a run, with its name or id
-                before it, `latest~1:det.yolox`; or a CSV file.
+            asked: `det.yolox`, `det.yolox.fold0` (or `fold_all`, trained on all), `det.final`; of a
+                run, with its name or id before it, `latest~1:det.yolox`; or a CSV file.
             task: What a CSV file predicts, where its form does not tell.
 
         Raises:
