@@ -25,6 +25,9 @@ _PREDICTED = re.compile(
     r"\.(?:test|out_of_fold)_predictions"
 )
 
+_TRUTH = ("train.annotations", "folds", "test.annotations", "cls.test_crops")
+"""What says what is on the images that sides have predicted on."""
+
 
 class Holdings:
     """What the catalog holds; whatever is written anew is read anew.
@@ -158,9 +161,22 @@ class Holdings:
             self._check_file(Path(name))
         elif self.workplace.is_run(name):
             raise ViewerError(f"no model, ensemble or CSV file {name!r}; {self._known_sides()}")
-        made = [n for n in self.there(_PREDICTED.pattern) if n.startswith(f"{name}.")]
-        stamps = tuple(self._dataset(n).written() for n in made)
-        return cast(Side, self.keep("side", name, stamps, partial(self.workplace.side, name)))
+        make = partial(self.workplace.side, name)
+        return cast(Side, self.keep("side", name, self._stamp(name), make))
+
+    def _stamp(self, side: str) -> object:
+        """What tells a side from the same one before: when all that it is made of was written."""
+        if ":" in side and not side.endswith(".csv"):
+            run = self.workplace.runs.find(side.rpartition(":")[0])
+            return run.run_id, run.state, len(run.nodes)
+        # With the other seeds of a model, whose names begin as its own does.
+        model = ".".join(side.split(".")[:2])
+        made = [n for n in self.there(_PREDICTED.pattern) if n.startswith(model)]
+        truth = [n for n in _TRUTH if self.is_there(n)]
+        stamp: dict[str, object] = {n: self._dataset(n).written() for n in (*made, *truth)}
+        if (file := Path(side)).is_file():
+            stamp[side] = (file.stat().st_mtime_ns, file.stat().st_size)
+        return stamp
 
     def checkpoints(self, side: str) -> list[str]:
         """The datasets of the checkpoints of a model, or of one fold of it."""
