@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import urllib.request
 from pathlib import Path
 from urllib.error import HTTPError
@@ -107,13 +108,23 @@ def test_an_image_is_found_by_name_and_what_is_not_there_is_said(page):
     expect(page.locator(".page")).to_contain_text("nothing here")
 
 
+def test_another_part_is_not_chosen_from_by_the_folds_of_the_training_images(page):
+    page.goto("/?set=train.annotations&fold=0&category=Battery")
+    choose(page, "images", "test.annotations")
+    expect(page).to_have_url(re.compile(r"\?set=test.annotations&category=Battery$"))
+    expect(page.get_by_label("category", exact=True)).to_be_visible()
+    expect(page.get_by_label("fold", exact=True)).to_have_count(0)
+    assert page.locator("figure").count() > 0
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("/?set=nope", "no images 'nope'; there are train.annotations"),
         ("/?set=test.annotations&category=Gold", "category=Gold: there are "),
         ("/?set=test.annotations&page=two", "page=two: not a whole number"),
-        ("/?set=test.annotations&fold=99", "fold=99: there are "),
+        ("/?set=train.annotations&fold=99", "fold=99: there are "),
+        ("/?set=test.annotations&fold=0", "fold=0: there are none"),
         ("/image?set=test.annotations&id=1", "test.annotations: no image 1"),
         ("/image?set=test.annotations&id=20001&annotation=5", "annotation=5: not on image 20001"),
         ("/image?set=pool.annotations&id=2", "linked.png: lies outside"),
@@ -171,6 +182,20 @@ def test_what_cleaning_changed_is_shown_by_rule(page):
     expect(page.locator("figure .shape.solid")).to_have_count(1)
 
 
+def test_the_rules_of_one_part_are_not_looked_for_in_another(page, project):
+    raw, audit = "data/01_raw/sample/{}.json", "data/02_intermediate/{}/cleaning_audit.parquet"
+    (project / audit.format("train")).parent.mkdir()
+    shutil.copy(project / raw.format("test"), project / raw.format("train"))
+    changes = pd.read_parquet(project / audit.format("test"))
+    others = changes[changes["rule"] != "clip_boxes"]
+    others.to_parquet(project / audit.format("train"))
+    page.goto("/cleaning?part=test&rule=clip_boxes")
+    choose(page, "part", "train")
+    expect(page.locator(".pager").last).to_contain_text(f"{len(others)} changes")
+    (project / audit.format("train")).unlink()
+    (project / raw.format("train")).unlink()
+
+
 def test_near_duplicates_stand_together_with_their_fold(page):
     page.goto("/groups?set=train.annotations")
     expect(page.locator("h2").first).to_contain_text(re.compile(r"group .*: \d+ images, fold \d"))
@@ -212,6 +237,33 @@ def test_label_errors_are_accepted_and_rejected_by_key(page, project):
     assert "new_box" not in rejected.read_text()
     choose(page, "show", "accepted")
     expect(page.locator(".pager")).to_contain_text("1 of 1")
+
+
+def test_candidates_of_another_kind_begin_with_the_first(page):
+    page.goto("/label_errors?n=3")
+    choose(page, "kind", "wrong class")
+    expect(page.locator(".pager")).to_contain_text("1 of 1")
+    expect(page).not_to_have_url(re.compile("n=3"))
+
+
+def test_an_image_of_one_part_is_not_looked_for_in_another(page):
+    page.goto("/predictions?sides=det.yolox&part=test&id=20002&layout=over")
+    choose(page, "images", "out of fold")
+    expect(page.locator("h1")).to_contain_text("Predictions · train/")
+    expect(page).to_have_url(re.compile("sides=det.yolox&part=out_of_fold&layout=over$"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("id=5", "id=5: not an image that"), ("find=nowhere", "no image is called so"),
+     ("id=20002&find=nowhere", "no image is called so")],
+)  # fmt: skip
+def test_a_page_without_an_image_is_left_by_its_controls(page, asked, said):
+    page.goto(f"/predictions?sides=det.yolox&part=test&{asked}")
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    page.get_by_label("file name or id").fill("0007")
+    page.get_by_label("file name or id").press("Enter")
+    expect(page.locator("h1")).to_have_text("Predictions · test/0007.jpg")
 
 
 def test_models_stand_side_by_side_and_over_one_another(page):
@@ -269,6 +321,14 @@ def test_images_come_by_iou_and_crops_by_loss(page):
     assert losses == sorted(losses, reverse=True)
 
 
+def test_a_classifier_is_not_asked_for_kinds_that_it_has_not(page):
+    page.goto("/mistakes?side=det.yolox&part=test&kind=miss&size=small")
+    expect(page.locator(".pager").last).to_contain_text("mistakes")
+    choose(page, "model or ensemble", "cls.resnet18")
+    expect(page).to_have_url(re.compile(r"side=cls.resnet18&part=test&size=small$"))
+    expect(page.locator("figure").first).to_be_visible()
+
+
 @pytest.mark.parametrize("side", ["cls.resnet18", "det.yolox", "seg.fcn"])
 def test_mistakes_of_every_task_are_chosen_by_size(page, side):
     counts = []
@@ -315,6 +375,8 @@ def test_runs_curves_and_comparisons_are_a_page(page):
     page.get_by_label("condition, such as").fill("model == ")
     page.get_by_label("condition, such as").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("--filter")
+    choose(page, "list", "runs")
+    expect(page.locator("table").first).to_contain_text("2026-01-02T03.04.05.006Z")
     page.goto("/experiments?compare=det.yolox,det.fcos")
     compared = page.locator(".later table")
     expect(compared).to_contain_text("det.fcos")

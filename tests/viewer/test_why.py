@@ -54,6 +54,19 @@ def test_a_model_is_asked_by_a_click_on_what_it_predicts(page):
     assert heat.get_attribute("href") != by_grad_cam
 
 
+@pytest.mark.parametrize("control", ["images", "file name or id"])
+def test_a_box_of_one_image_is_not_asked_of_another(page, control):
+    page.goto(f"/why?{IMAGE}&box=1.0,2.0,30.0,40.0&category=1")
+    expect(page.get_by_label("file name or id")).to_be_visible()
+    if control == "images":
+        choose(page, control, "out of fold")
+    else:
+        page.get_by_label(control).fill("0002")
+        page.get_by_label(control).press("Enter")
+    expect(page.locator(".sentence")).to_contain_text("click on a prediction")
+    expect(page).not_to_have_url(re.compile("box="))
+
+
 def test_a_prediction_leads_to_why_from_where_models_are_compared(page):
     page.goto("/predictions?sides=cls.resnet18,cls.resnetv1d18&part=test&id=20001")
     expect(page.locator("[data-panel='cls.resnetv1d18'] .shape").first).to_be_visible()

@@ -39,14 +39,15 @@ def chosen_image(view: View, predicted: Predicted) -> ChosenImage:
         ViewerError: Nothing is predicted on it, or none is called so.
     """
     images = predicted.images
-    ids = search_images(images, list(images.images), view.address.text("find"))
-    image_id = view.address.number("id")
-    if image_id is not None and image_id not in images.images:
-        names = " and ".join(predicted.names)
-        raise ViewerError(f"id={image_id}: not an image that {names} predicted on")
-    if image_id is None and not ids:
+    text = view.address.text("find")
+    ids = search_images(images, list(images.images), text)
+    if not ids:
         raise ViewerError("no image is called so; look for another name, or for its id")
-    if image_id is None or (ids and image_id not in ids):
+    image_id = view.address.number("id", ids[0])
+    if image_id not in ids:
+        if text is None:
+            names = " and ".join(predicted.names)
+            raise ViewerError(f"id={image_id}: not an image that {names} predicted on")
         image_id = ids[0]
     height, width = images.size(image_id)
     file_name = str(images.image(image_id)["file_name"])

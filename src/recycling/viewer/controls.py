@@ -1,4 +1,7 @@
-"""What a user chooses with: each control writes its value into the address."""
+"""What a user chooses with: each control writes its value into the address.
+
+What is chosen of one thing means nothing for another: a control names the keys that it takes away.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ def choice(
     *,
     value: str | None = None,
     optional: bool = True,
+    resets: Sequence[str] = (),
 ) -> None:
     """One of several, from a list that opens.
 
@@ -28,6 +32,7 @@ def choice(
         label: What it is called.
         value: What is chosen; None for nothing.
         optional: Whether nothing may be chosen.
+        resets: Keys that were of what was chosen before.
     """
     from nicegui import ui
 
@@ -39,15 +44,15 @@ def choice(
         value=chosen,
         clearable=optional,
         with_input=len(shown) > 12,
-        on_change=lambda event: view.go(**{key: event.value}),
+        on_change=lambda event: view.go(*resets, **{key: event.value}),
     )
     select.props("dense outlined options-dense").classes("control").mark(key)
 
 
 def image_set_choice(view: View, images: ImageSet) -> None:
     """Which set of images is shown."""
-    names = view.holdings.image_sets
-    choice(view, "set", names, "images", value=images.name, optional=False)
+    names, resets = view.holdings.image_sets, ("fold", "group")
+    choice(view, "set", names, "images", value=images.name, optional=False, resets=resets)
 
 
 def category_choice(view: View, images: ImageSet) -> None:
@@ -58,7 +63,8 @@ def category_choice(view: View, images: ImageSet) -> None:
 
 def part_choice(view: View, predicted: Predicted) -> None:
     """Which images predictions are shown of: held-out ones or the test images."""
-    choice(view, "part", predicted.parts, "images", value=predicted.part, optional=False)
+    parts, resets = predicted.parts, ("id", "box", "category")
+    choice(view, "part", parts, "images", value=predicted.part, optional=False, resets=resets)
 
 
 def choices(view: View, key: str, options: Sequence[str], label: str, value: Sequence[str]) -> None:
@@ -101,10 +107,12 @@ def slider(view: View, key: str, label: str, value: float) -> None:
         moved.on("change", follow)
 
 
-def field(view: View, key: str, label: str, value: str | None) -> None:
-    """A line of text; Enter takes it."""
+def field(
+    view: View, key: str, label: str, value: str | None, *, resets: Sequence[str] = ()
+) -> None:
+    """A line of text, which Enter takes; arguments as for `choice`."""
     from nicegui import ui
 
     line = ui.input(label, value=value or "")
     line.props("dense outlined").classes("control typed").mark(key)
-    line.on("keydown.enter", lambda: view.go(**{key: line.value.strip() or None}))
+    line.on("keydown.enter", lambda: view.go(*resets, **{key: line.value.strip() or None}))

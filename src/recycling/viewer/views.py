@@ -48,11 +48,16 @@ class View:
         with ui.element("h1"):
             ui.label(text)
 
-    def go(self, **changes: object) -> None:
-        """Go to another state of this page; its lists begin anew."""
+    def go(self, *resets: str, **changes: object) -> None:
+        """Go to another state of this page; its lists begin anew.
+
+        Args:
+            resets: Keys that mean nothing there.
+            changes: What differs; None takes away.
+        """
         from nicegui import ui
 
-        ui.navigate.to(self.address.link(None, **{"page": None, **changes}))
+        ui.navigate.to(self.address.link(None, **{**dict.fromkeys(("page", *resets)), **changes}))
 
     def image_set(self, key: str = "set") -> ImageSet:
         """The set of images that is asked for, or the first.

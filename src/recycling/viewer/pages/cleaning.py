@@ -40,7 +40,7 @@ def build(view: View) -> None:
     rule = view.address.one_of("rule", rules)
     view.title("What cleaning changed")
     with ui.element("div").classes("controls"):
-        choice(view, "part", parts, "part", value=part, optional=False)
+        choice(view, "part", parts, "part", value=part, optional=False, resets=("rule",))
         choice(view, "rule", rules, "rule", value=rule)
     view.html(_counts(view, audit))
     rows = audit if rule is None else audit[audit["rule"] == rule]

@@ -19,6 +19,7 @@ from recycling.viewer.core import (
     search_images,
 )
 from recycling.viewer.drawing import annotation_shapes, close_up, merged
+from recycling.viewer.holdings import part_of
 from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
@@ -36,7 +37,6 @@ def build(view: View) -> None:
     from nicegui import ui
 
     address, images = view.address, view.image_set()
-    ids = filtered_images(view, images)
     shown = address.one_of("show", ("images", "annotations"), "images")
     view.title("Data")
     with ui.element("div").classes("controls"):
@@ -46,9 +46,10 @@ def build(view: View) -> None:
         choice(view, "size", SIZES, "size", value=address.text("size"))
         if shown == "annotations":
             choice(view, "order", ORDERS, "order", value=address.one_of("order", list(ORDERS)))
-        if folds := sorted({fold for fold in view.holdings.folds().values() if fold >= 0}):
+        if folds := sorted({fold for fold in _folds(view, images).values() if fold >= 0}):
             choice(view, "fold", [str(fold) for fold in folds], "fold", value=address.text("fold"))
         field(view, "find", "file name or id", address.text("find"))
+    ids = filtered_images(view, images)
     view.html(_images(view, images, ids) if shown == "images" else _annotations(view, images, ids))
 
 
@@ -79,7 +80,7 @@ def filtered_images(view: View, images: ImageSet) -> list[int]:
     Raises:
         ViewerError: It asks for a category, a size or a fold that there is not.
     """
-    address, folds = view.address, view.holdings.folds()
+    address, folds = view.address, _folds(view, images)
     category, fold = view.category(images), address.number("fold")
     if fold is not None and fold not in folds.values():
         known = ", ".join(map(str, sorted(set(folds.values())))) or "none"
@@ -93,6 +94,11 @@ def filtered_images(view: View, images: ImageSet) -> list[int]:
         folds=folds,
     )
     return search_images(images, ids, address.text("find"))
+
+
+def _folds(view: View, images: ImageSet) -> dict[int, int]:
+    """The fold of each image, where they are those that were dealt out: other parts count anew."""
+    return view.holdings.folds() if part_of(images.name) == "train" else {}
 
 
 def image_tile(images: ImageSet, image_id: int, link: Link) -> Tile:

@@ -54,7 +54,8 @@ def _runs(view: View) -> None:
     address = view.address
     shown = address.one_of("show", list(SHOWN), "runs")
     with ui.element("div").classes("controls"):
-        choice(view, "show", SHOWN, "list", value=shown, optional=False)
+        columns = ("filter", "sort")  # either list has its own
+        choice(view, "show", SHOWN, "list", value=shown, optional=False, resets=columns)
         field(view, "filter", 'condition, such as task == "det"', address.text("filter"))
         field(view, "sort", "column to sort by, - before it for up", address.text("sort"))
     runs = list(view.holdings.load("run_manifests").all().values())

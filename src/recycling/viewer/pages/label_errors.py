@@ -78,10 +78,11 @@ def build(view: View) -> None:
     ]
     view.title("Label errors")
     with ui.element("div").classes("controls"):
-        choice(view, "of", names, "candidates of", value=name, optional=False)
+        begin = ("n",)  # another list begins with its first
+        choice(view, "of", names, "candidates of", value=name, optional=False, resets=begin)
         kinds = {str(each): each.replace("_", " ") for each in KINDS}
-        choice(view, "kind", kinds, "kind", value=kind)
-        choice(view, "show", SHOWN, "show", value=shown, optional=False)
+        choice(view, "kind", kinds, "kind", value=kind, resets=begin)
+        choice(view, "show", SHOWN, "show", value=shown, optional=False, resets=begin)
     counts = Counter(each.state for each in candidates)
     view.say(
         f"{len(candidates):,} candidates, the likeliest first: {counts['accepted']} accepted, "

@@ -43,13 +43,14 @@ def build(view: View) -> None:
 
     address, known = view.address, view.holdings.sides
     name = address.text("side") or (known[0] if known else "")
-    predicted = predicted_by(view.holdings, [name] if name else [], address.text("part"))
-    task = predicted.sides[0].task
     score = address.fraction("score", 0.3)
     order = address.one_of("order", list(ORDERS), "loss")
     view.title(f"Mistakes of {name}")
     with ui.element("div").classes("controls"):
-        choice(view, "side", known, "model or ensemble", value=name, optional=False)
+        label, resets = "model or ensemble", ("kind",)  # a classifier has no kinds to choose from
+        choice(view, "side", known, label, value=name, optional=False, resets=resets)
+        predicted = predicted_by(view.holdings, [name] if name else [], address.text("part"))
+        task = predicted.sides[0].task
         part_choice(view, predicted)
         if task != "cls":  # a crop is of one class or another, wholly
             choice(view, "kind", KINDS, "kind", value=address.one_of("kind", KINDS))

@@ -40,14 +40,14 @@ def build(view: View) -> None:
 
     address, known = view.address, view.holdings.sides
     names = address.several("sides") or known[:1]
-    predicted = predicted_by(view.holdings, names, address.text("part"))
     layout = address.one_of("layout", list(LAYOUTS), "beside")
     truth, score = address.on("truth", True), address.fraction("score", 0.3)
     masks, labels = address.on("masks", True), address.on("labels", True)
-    image = chosen_image(view, predicted)
-    view.title(f"Predictions · {image.file_name}")
+    heading = ui.element("div")
+    # Each control is there before what it may lead out of is looked up.
     with ui.element("div").classes("controls"):
         choices(view, "sides", known, "models and ensembles", names)
+        predicted = predicted_by(view.holdings, names, address.text("part"))
         part_choice(view, predicted)
         choice(view, "layout", LAYOUTS, "layout", value=layout, optional=False)
         switch(view, "truth", "truth", truth)
@@ -56,6 +56,9 @@ def build(view: View) -> None:
         if any(side.task != "seg" for side in predicted.sides):
             slider(view, "score", "score", score)
         field(view, "find", "file name or id", address.text("find"))
+    image = chosen_image(view, predicted)
+    with heading:
+        view.title(f"Predictions · {image.file_name}")
     dashes = _dashes(len(names), over=layout == "over")
     panels = [
         Panel(

@@ -57,21 +57,24 @@ def build(view: View) -> None:
     if not known:
         raise ViewerError("no model is kept in data/06_models; kedro run trains some")
     name = address.one_of("side", known, known[0]) or known[0]
-    predicted = predicted_by(view.holdings, [name], address.text("part"))
     method = cast(Method, address.one_of("method", METHODS, "grad_cam"))
     score = address.fraction("score", 0.3)
-    image = chosen_image(view, predicted)
-    clicked = _clicked(view, predicted)
-    checkpoint = _checkpoint(view, predicted, image.image_id)
-    explainer = explainer_for(checkpoint.backend)
-    view.title(f"Why · {image.file_name}")
+    heading = ui.element("div")
+    # Each control is there before what it may lead out of is looked up.
     with ui.element("div").classes("controls"):
         choice(view, "side", known, "model", value=name, optional=False)
+        predicted = predicted_by(view.holdings, [name], address.text("part"))
         part_choice(view, predicted)
         choice(view, "method", TITLES, "method", value=method, optional=False)
         if predicted.sides[0].task != "seg":
             slider(view, "score", "score", score)
-        field(view, "find", "file name or id", address.text("find"))
+        field(view, "find", "file name or id", address.text("find"), resets=("box", "category"))
+    image = chosen_image(view, predicted)
+    clicked = _clicked(view, predicted)
+    checkpoint = _checkpoint(view, predicted, image.image_id)
+    explainer = explainer_for(checkpoint.backend)
+    with heading:
+        view.title(f"Why · {image.file_name}")
     links = neighbour_links(view, image, box=None, category=None)
     view.html(render("neighbours.html", **links))
     link = why_link(view, name, predicted.part, image.image_id)
