@@ -14,9 +14,14 @@ import yaml
 
 from clone import copy_project, kedro, models_of, project_with_images, set_models, set_parameters
 from recycling.backends import Model
+from recycling.experiments import Tuning, open_study
+from recycling.experiments.tuning import suggest
 from recycling.sample import generate_sample
 
 pytestmark = pytest.mark.slow
+
+FEW = {"base": "yolox", "trials": 3, "space": {"epochs": [1, 2, 3]}}
+"""A search of three trainings."""
 
 
 def content(path: Path, project: Path) -> bytes:
@@ -102,7 +107,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "changes": {"slow": {"optimizer.learning_rate": 0.0001}},
             },
         },
-        "tuning": {"few": {"base": "yolox", "trials": 3, "space": {"epochs": [1, 2, 3]}}},
+        "tuning": {"few": FEW},
     }  # fmt: skip
     set_parameters(project, described)
     return project
@@ -131,6 +136,11 @@ def test_a_search_ends_in_an_entry_for_a_model(fresh):
     assert trials["trials"] == 3
     sweep = yaml.safe_load(kedro(fresh, "tune", "few", "--sweep").stdout)
     assert sweep["parameters"] == {"epochs": {"values": [1, 2, 3]}}
+    # As an agent leaves it that is killed while it trains with other settings.
+    search = Tuning.model_validate(FEW)
+    study = open_study(fresh / "data/06_models/runs/tuning/few/trials.journal", search)
+    study.enqueue_trial({"epochs": 0})
+    suggest(study.ask(), search.space)
     result = kedro(fresh, "tune", "few", "--settings", '{"epochs": 2}')
     assert result.returncode == 0, result.stdout + result.stderr
     table = pd.read_parquet(fresh / "data/08_reporting/tuning/few/trials.parquet")

@@ -194,6 +194,16 @@ def test_settings_that_are_given_are_trained_with_and_no_others(tmp_path):
     assert best_first(table)[0] == 3
 
 
+def test_settings_that_are_given_are_trained_with_whatever_waits_before_them(tmp_path):
+    search(tmp_path, tuning(trials=3, pruning=False))
+    study = open_study(tmp_path / "trials.journal", tuning())
+    study.enqueue_trial({"optimizer.learning_rate": 0.05, "epochs": 2, "loss": 0})
+    given = {"optimizer.learning_rate": 0.02, "epochs": 6, "loss": {"dice": 1}}
+    last = search(tmp_path, tuning(given=given, pruning=False)).iloc[-1]
+    assert json.loads(last["settings"]) == given
+    assert last["score"] == 0.6
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -300,7 +300,10 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
 
     if tuning.given is not None:
         study.enqueue_trial(_as_drawn(tuning.given, tuning.space))
-        study.optimize(objective, n_trials=1, catch=(BackendError,))
+        own = study.get_trials(deepcopy=False)[-1].number
+        # What a search that was killed was to try again comes before it.
+        while study.get_trials(deepcopy=False)[own].state == TrialState.WAITING:
+            study.optimize(objective, n_trials=1, catch=(BackendError,))
         return
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     if len(study.get_trials(deepcopy=False, states=done)) >= tuning.trials:

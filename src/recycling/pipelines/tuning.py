@@ -155,7 +155,8 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         _begin(job, _described(job, training, choosing))
         study = open_study(job.journal, tuning)
         base = {name: setting_of(model.model_dump(mode="json"), name) for name in tuning.space}
-        prepare(study)
+        if tuning.given is None:  # else it trains with that alone
+            prepare(study)
         try_base(study, tuning, base, partial(_train, job))
         logger.info("tuning.%s: %s", plan.name, _ahead(tuning, trials_table(study)))
         _run(job)
