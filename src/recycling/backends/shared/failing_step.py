@@ -77,8 +77,8 @@ def enough_memory(checkpoint: Path) -> Iterator[None]:
         raise BackendError(
             f"{checkpoint}: out of memory while predicting ({reason}); end what else uses it, "
             "predict without the GPU (CUDA_VISIBLE_DEVICES= kedro run --only-missing-outputs, "
-            "which trains nothing again), or set a lower batch_size or image_size in models.yml, which "
-            "trains the model again"
+            "which trains nothing again), or set a lower batch_size or image_size in models.yml, "
+            "which trains the model again"
         ) from error
 
 
