@@ -83,6 +83,8 @@ def connected(settings: Cluster) -> Iterator[Client]:
                 "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
                 # Each worker says in twelve lines where it listens.
                 "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "error",
+                # Loaders of a training are processes of their own, which a daemon may not start.
+                "distributed.worker.daemon": False,
             }
         ),
         LocalCluster(
