@@ -210,3 +210,19 @@ def test_ctrl_c_ends_the_epochs_under_way_on_the_workers(tmp_path, expected):
     assert status == 0, printed
     assert outputs(project) == expected
     assert epochs(project, "a") == list(range(EPOCHS))
+
+
+@pytest.mark.slow
+def test_a_node_that_a_later_run_has_made_meanwhile_is_made_by_the_earlier_one_too(tmp_path):
+    project = small_project(tmp_path / "lead")
+    with small_cluster(tmp_path / "cluster", project, "w1", "w2", "w3") as cluster:
+        on(cluster, project)
+        assert start(project, *ON_DASK).end()[0] == 0
+        on(cluster, project, epochs=EPOCHS + 2, seconds=6)
+        earlier = start(project, *ON_DASK)
+        earlier.wait_for_epoch("a", EPOCHS + 1)
+        status, printed = start(project, *ON_DASK, "--nodes", "join").end()
+        assert status == 0, printed
+        assert earlier.process.poll() is None
+        status, printed = earlier.end()
+    assert status == 0, printed

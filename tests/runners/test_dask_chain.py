@@ -41,7 +41,7 @@ def kill_again_and_again(run: Run, cluster: SmallCluster) -> list[str]:
     killed: list[str] = []
     while run.process.poll() is None:
         time.sleep(0.05)
-        for point, node in points(run.project):
+        for point, node in points(run):
             if point in seen:
                 continue
             seen[point] = None
@@ -53,12 +53,13 @@ def kill_again_and_again(run: Run, cluster: SmallCluster) -> list[str]:
     return killed
 
 
-def points(project: Path) -> list[tuple[str, str]]:
+def points(run: Run) -> list[tuple[str, str]]:
     """Nodes that have begun, and trainings that have kept a state, each with its node."""
-    leases = (project / "data/.made/leases").glob("*.json")
-    begun = [(path.stem, path.stem) for path in leases if not path.name.startswith("run ")]
+    leases = (run.project / "data/.made/leases").glob("*.json")
+    given = [path.stem for path in leases if not path.name.startswith("run ")]
+    begun = [(node, node) for node in given if run.holder(node)]
     kept = []
-    for path in (project / "data/06_models/runs").glob("*/state.pth"):
+    for path in (run.project / "data/06_models/runs").glob("*/state.pth"):
         with suppress(FileNotFoundError):  # its training has just ended
             training = path.parent.name
             kept.append((f"{training} {path.stat().st_mtime_ns}", f"{training}.train"))

@@ -13,17 +13,34 @@ from recycling.backends.shared.resume import alone_in
 from recycling.files import growing_folder, guarded, link, new_file, new_folder, upload, write_text
 from recycling.runners import LeaseLostError, Leases, Token
 
-EARLY, LATE = Token("2026-11-29", 7, "one"), Token("2026-11-29", 8, "other")
+EARLY, LATE = Token(0, 7, "2026-11-29", "one"), Token(0, 8, "2026-11-29", "other")
 
 
 def test_the_later_attempt_has_the_lease_whichever_comes_first(tmp_path):
     leases = Leases(tmp_path)
     with leases.held("train", LATE), pytest.raises(LeaseLostError, match="taken over by other"):
         leases.held("train", EARLY).__enter__()
-    with leases.held("train", Token("2026-11-30", 1, "next run")):
+
+
+@pytest.mark.parametrize("run_id", ["2026-11-28", "2026-11-30"])
+def test_the_run_that_has_locked_a_node_has_its_lease_whenever_it_began(tmp_path, run_id):
+    leases = Leases(tmp_path)
+    with leases.held("train", LATE):
+        turn = leases.give("train", run_id)  # as `LATE` has ended, or is thought dead
+        with pytest.raises(LeaseLostError, match=f"taken over by the run {run_id}; other saves"):
+            write_text(tmp_path / "made.txt", "late")
+    with leases.held("train", Token(turn, 1, run_id, "next")):
         write_text(tmp_path / "made.txt", "next")
-    with pytest.raises(LeaseLostError):
+    with pytest.raises(LeaseLostError, match="taken over by next"):
         leases.held("train", LATE).__enter__()
+
+
+def test_a_lease_of_an_earlier_version_is_taken_over(tmp_path):
+    leases = Leases(tmp_path)
+    (tmp_path / "train.json").write_text('{"run_id": "2999", "attempt": 9, "holder": "one"}')
+    turn = leases.give("train", "2026-11-29")
+    with leases.held("train", Token(turn, 1, "2026-11-29", "other")):
+        write_text(tmp_path / "made.txt", "made")
 
 
 def test_nodes_have_leases_of_their_own(tmp_path):
@@ -90,11 +107,11 @@ def test_under_a_lease_no_lock_is_waited_for(tmp_path):
 def test_a_run_of_any_runner_takes_nodes_over_from_workers_that_are_at_them_still(tmp_path):
     project = Project(tmp_path)
     leases = Leases(project.made / "leases")
-    lost = Token("2026-01-01", 3, "a worker of yesterday")
+    lost = Token(0, 3, "2999-01-01", "a worker whose clock is wrong")
     with leases.held("fuse", lost):
         with ThreadPoolExecutor(1) as other:  # a lease is that of a thread
             other.submit(project.run, run_id="2026-11-29").result()
         with pytest.raises(LeaseLostError, match="taken over by the run 2026-11-29"):
-            write_text(tmp_path / "data/fused.json", "of yesterday")
-    assert "of yesterday" not in (tmp_path / "data/fused.json").read_text()
+            write_text(tmp_path / "data/fused.json", "of a lost one")
+    assert "of a lost one" not in (tmp_path / "data/fused.json").read_text()
     assert [path.name for path in (project.made / "leases").glob("*.json")] == ["fuse.json"]

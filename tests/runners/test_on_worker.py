@@ -44,7 +44,7 @@ def test_more_than_a_worker_keeps_in_memory_is_made_for_a_node_that_takes_it_all
     parts = [f"part {n}" for n in range(MANY)]
     join = node(lambda *values: sum(values), parts, "joined.json", name="join")
     worker = session(tmp_path, *makers, join)
-    worker.run("join", 1)
+    worker.run("join", 0, 1)
     assert (tmp_path / "joined.json").read_text() == str(7 * sum(range(MANY)))
     assert len(worker.in_memory) == KEPT_IN_MEMORY
     there = [name for name in parts if worker.catalog.exists(name)]
@@ -64,11 +64,11 @@ def test_what_is_stored_is_not_stored_again_where_only_the_rest_is_needed(tmp_pa
         node(lambda rest: rest, "rest", "end.json", name="end"),
     )
     first, other = session(tmp_path, *nodes), session(tmp_path, *nodes)
-    first.run("split", 1)
+    first.run("split", 0, 1)
     before = (tmp_path / "stored.json").stat()
-    first.run("end", 2)
+    first.run("end", 0, 2)
     assert ran == ["split"]
-    other.run("end", 3)
+    other.run("end", 0, 3)
     assert ran == ["split", "split"]
     assert (tmp_path / "end.json").read_text() == "9"
     assert (tmp_path / "stored.json").stat() == before

@@ -38,7 +38,7 @@ from recycling.fingerprints import (
     unknown_line,
 )
 from recycling.plan.data_folder import mirrored_folder
-from recycling.runners import FOLDER, ClusterError, Leases, RunStoppedError, Token
+from recycling.runners import FOLDER, ClusterError, Leases, RunStoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class UpToDateHooks:
     ) -> None:
         """Say what the run will take, and what is stale, where only that is to be made."""
         assert self._folder is not None
-        token = Token(str(run_params.get("run_id") or ""))
-        self._run = run = _Run(self._folder, pipeline, catalog, token)
+        run_id = str(run_params.get("run_id") or "")
+        self._run = run = _Run(self._folder, pipeline, catalog, run_id)
         nodes = pipeline.nodes
         if run_params.get("only_missing_outputs"):
             found = states(run.graph, run.records, stale_code=_asked_for("stale_code"))
@@ -181,18 +181,18 @@ class _Run:
         folder: Of the records.
         pipeline: The nodes of the run.
         catalog: Their datasets.
-        token: Takes nodes over that machines of an earlier run may be at still; None on a worker,
+        run_id: Takes nodes over that machines of an earlier run may be at still; None on a worker,
             which locks nothing either.
     """
 
     def __init__(
-        self, folder: Path, pipeline: Pipeline, catalog: DataCatalog, token: Token | None
+        self, folder: Path, pipeline: Pipeline, catalog: DataCatalog, run_id: str | None
     ) -> None:
-        if token is not None:
+        if run_id is not None:
             clear_leftovers(folder)
         self.records = Records(folder)
         self.graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
-        self._folder, self._token = folder, token
+        self._folder, self._run_id = folder, run_id
         # Those of a pipeline that is run alone are made by others.
         self._made = pipeline.all_outputs().union(*(p.all_outputs() for p in pipelines.values()))
         self._at_work: dict[str, _Work] = {}
@@ -205,9 +205,9 @@ class _Run:
         with work.beginning:  # inputs may be loaded by several threads
             if not work.has_begun:
                 work.has_begun = True
-                if self._token is not None:
+                if self._run_id is not None:
                     self._lock(node, work)
-                    Leases(self._folder / FOLDER).take_over(node.name, self._token)
+                    Leases(self._folder / FOLDER).take_over(node.name, self._run_id)
                 self._took[node.name] = took = self.graph.ingredients(node, self._taken_by)
                 for name in self._taken(node):
                     self._check_unmixed(name, took.inputs.get(name, {}).get("content"))

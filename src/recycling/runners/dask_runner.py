@@ -25,7 +25,7 @@ from recycling.files import write_json
 from recycling.plan.data_folder import data_folder
 from recycling.runners.cluster import Cluster, connected
 from recycling.runners.keep_going import ClusterError, _KeepsGoing
-from recycling.runners.leases import FOLDER
+from recycling.runners.leases import FOLDER, Leases
 from recycling.runners.resources import asked_for, shown_resources
 from recycling.runners.sent_run import SentRun
 from recycling.runners.specs import WorkerSpecs
@@ -165,8 +165,10 @@ class _OnCluster(ThreadPoolExecutor):
 
         asked = asked_for(node.tags)
         self._check_there_is(asked, node)
+        # Its outputs are locked: no other run is at it.
+        turn = Leases(Path(self._sent.leases)).give(node.name, self._sent.run_id)
         future = self._client.submit(
-            run_on_worker, self._sent.plugin, node.name,
+            run_on_worker, self._sent.plugin, node.name, turn,
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
         )  # fmt: skip
         try:

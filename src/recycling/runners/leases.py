@@ -24,13 +24,15 @@ class Token:
     """One attempt to run a node; a later one is greater.
 
     Attributes:
-        run_id: When the run began, as Kedro names runs.
+        turn: Counts the runs that have locked the node's outputs: no clock says which is later.
         attempt: Counts all that a run's scheduler gives out; 0 of a run without one.
+        run_id: The run, as Kedro names it.
         holder: Who tries.
     """
 
-    run_id: str
+    turn: int = 0
     attempt: int = 0
+    run_id: str = ""
     holder: str = ""
 
 
@@ -45,8 +47,9 @@ class Leases:
         folder: Where they lie, in the folder that all machines share; it need not be there.
 
     >>> leases = Leases(getfixture("tmp_path"))
-    >>> with leases.held("train", Token("monday", 1, "a")):
-    ...     with leases.held("train", Token("monday", 2, "b")):
+    >>> turn = leases.give("train", "monday")
+    >>> with leases.held("train", Token(turn, 1, "monday", "a")):
+    ...     with leases.held("train", Token(turn, 2, "monday", "b")):
     ...         write_json(leases.folder / "made.json", "late")
     ...     write_json(leases.folder / "made.json", "early")
     Traceback (most recent call last):
@@ -73,10 +76,21 @@ class Leases:
         with guarded(check):
             yield
 
-    def take_over(self, node: str, token: Token) -> None:
+    def give(self, node: str, run_id: str) -> int:
+        """Give a node's lease to a run that has locked its outputs; who has had it saves no more.
+
+        Returns:
+            The turn of the run, for the tokens of its attempts.
+        """
+        found = self._read(node)
+        turn = 0 if found is None else found.turn + 1
+        self._write(node, Token(turn, run_id=run_id))
+        return turn
+
+    def take_over(self, node: str, run_id: str) -> None:
         """Take a node over that other machines may be at still, if any has had it."""
         if self._path(node).exists():
-            self._write(node, token)
+            self.give(node, run_id)
 
     def _check(self, node: str, token: Token) -> None:
         """Take the lease unless a later attempt has it."""

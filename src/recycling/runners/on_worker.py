@@ -87,14 +87,14 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         if self.is_running:
             ask_to_stop()
 
-    def run(self, name: str) -> dict[str, Any] | None:
+    def run(self, name: str, turn: int) -> dict[str, Any] | None:
         """Run a node; None where the worker was asked to stop before it was done."""
         if self.is_asked:
             return None
         attempt = self.worker.state.tasks[self.worker.get_current_task()].run_id
         self.is_running = True
         try:
-            return {"worker": called(self.worker), **self.session().run(name, attempt)}
+            return {"worker": called(self.worker), **self.session().run(name, turn, attempt)}
         except Stopped:
             return None
         except LeaseLostError as error:
@@ -169,18 +169,19 @@ class Session:
         hooks.hook.before_run_on_worker(run_id=sent.run_id, pipeline=pipeline, catalog=catalog)
         return cls(sent, worker, {node.name: node for node in pipeline.nodes}, catalog, hooks)
 
-    def run(self, name: str, attempt: int) -> dict[str, Any]:
+    def run(self, name: str, turn: int, attempt: int) -> dict[str, Any]:
         """Run a node under its lease.
 
         Args:
             name: The node's.
+            turn: Of the run, as the lease was given to it.
             attempt: Which of all that the scheduler has given out.
 
         Returns:
             What hooks have noted of it.
         """
         node = self.nodes[name]
-        token = Token(self.sent.run_id, attempt, self.worker)
+        token = Token(turn, attempt, self.sent.run_id, self.worker)
         logger.info("%s begins", name)
         with Leases(Path(self.sent.leases)).held(name, token):
             for each in node.inputs:
@@ -233,17 +234,18 @@ def called(worker: Worker) -> str:
     return worker.name if isinstance(worker.name, str) else f"worker {worker.name}"
 
 
-def run_on_worker(plugin: str, name: str) -> dict[str, Any] | None:
+def run_on_worker(plugin: str, name: str, turn: int) -> dict[str, Any] | None:
     """Run a node of a run; what Dask gives to a worker.
 
     Args:
         plugin: Of the run.
         name: Of the node.
+        turn: Of the run, as the node's lease was given to it.
 
     Returns:
         What hooks have noted of it; None where the worker was asked to stop.
     """
-    return cast(RunOnWorker, get_worker().plugins[plugin]).run(name)
+    return cast(RunOnWorker, get_worker().plugins[plugin]).run(name, turn)
 
 
 def stop_on_worker(plugin: str, dask_worker: Worker) -> None:
