@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,40 @@ def test_a_node_that_a_later_run_has_made_meanwhile_is_made_by_the_earlier_one_t
         assert earlier.process.poll() is None
         status, printed = earlier.end()
     assert status == 0, printed
+
+
+@pytest.mark.slow
+def test_each_of_two_runs_on_a_cluster_shows_its_own_lines_and_all_of_them(tmp_path):
+    projects = [small_project(tmp_path / name) for name in ("one", "other")]
+    with small_cluster(tmp_path / "cluster", projects[0], "w1", "w2", "w3") as cluster:
+        runs = []
+        for project in projects:
+            on(cluster, project, seconds=1)
+            runs.append(start(project, *ON_DASK))
+            runs[-1].wait_for_epoch("a", 1)
+        ended = [run.end() for run in runs]
+    for status, printed in ended:
+        assert status == 0, printed
+        begun = re.findall(r"INFO w\d: (\S+) begins", printed)
+        assert sorted(begun) == sorted(
+            ["a.score", "a.select", "a.train", "b.score", "b.select", "b.train", "join"]
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("presses", [0, 2])
+def test_a_run_leaves_nothing_of_its_catalog_on_the_cluster_however_it_ends(tmp_path, presses):
+    from distributed import Client
+
+    project = small_project(tmp_path / "lead")
+    with small_cluster(tmp_path / "cluster", project, "w1", "w2") as cluster:
+        on(cluster, project)
+        run = start(project, *ON_DASK)
+        run.wait_for_epoch("a", 1)
+        for _ in range(presses):
+            os.killpg(run.process.pid, signal.SIGINT)
+            time.sleep(0.2)
+        run.end()
+        with Client(scheduler_file=cluster.address) as client:
+            left = client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.worker_plugins])
+    assert not [name for name in left if name.startswith("recycling")]

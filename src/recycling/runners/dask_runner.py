@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -141,8 +141,10 @@ class _OnCluster(ThreadPoolExecutor):
         self._over.set()
         if raised[0] is None:
             super().__exit__(*raised)
-            self._client.unregister_worker_plugin(self._sent.plugin)
             self._client.unsubscribe_topic(self._sent.plugin)
+        if self._client.status == "running":  # with the plugin go the catalog's credentials
+            with suppress(OSError):  # the scheduler is just going
+                self._client.unregister_worker_plugin(self._sent.plugin)
         # Threads that still wait for a node are told that it is cancelled.
         self._cluster.__exit__(*raised)
         if raised[0] is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,20 +52,10 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         self.is_asked = self.is_running = False
 
     def setup(self, worker: Worker) -> None:
-        """Log to the run's screen and to Dask's own pages."""
-        self.worker = worker
-        configure_logging(self.sent.logging)
+        """Take note of the worker."""
+        self.worker, self.handler = worker, _ToTheRun(worker, self.name)
         if self.sent.is_alone:  # the run shows it
-            logging.getLogger().handlers.clear()
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self.handler = _ToTheRun(worker, self.name)
-        logging.getLogger().addHandler(self.handler)
-        logging.getLogger("recycling").addHandler(worker._deque_handler)
-
-    def teardown(self, worker: Worker) -> None:
-        """Leave the worker to other runs."""
-        logging.getLogger().removeHandler(self.handler)
-        logging.getLogger("recycling").removeHandler(worker._deque_handler)
 
     def session(self) -> Session:
         """What a session of Kedro would have made: anew, where the last node was another run's."""
@@ -89,24 +80,46 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
 
     def run(self, name: str, turn: int) -> dict[str, Any] | None:
         """Run a node; None where the worker was asked to stop before it was done."""
-        if self.is_asked:
-            return None
-        attempt = self.worker.state.tasks[self.worker.get_current_task()].run_id
         self.is_running = True
         try:
-            return {"worker": called(self.worker), **self.session().run(name, turn, attempt)}
+            if self.is_asked:
+                return None
+            attempt = self.worker.state.tasks[self.worker.get_current_task()].run_id
+            with self._logs():
+                return {"worker": called(self.worker), **self.session().run(name, turn, attempt)}
         except Stopped:
             return None
-        except LeaseLostError as error:
-            logger.warning("%s", error)
-            raise
         finally:
             self.is_running = False
             ask_to_stop(False)
 
+    @contextmanager
+    def _logs(self) -> Iterator[None]:
+        """Log to the run's screen and to Dask's own pages, while a node of the run goes on."""
+        global _logs_as
+        if _logs_as != self.sent.run_id:  # the last node was another run's
+            configure_logging(self.sent.logging)
+            if self.sent.is_alone:
+                logging.getLogger().handlers.clear()
+            _logs_as = self.sent.run_id
+        handlers = {"": self.handler, "recycling": self.worker._deque_handler}
+        for name, handler in handlers.items():
+            logging.getLogger(name).addHandler(handler)
+        try:
+            yield
+        except LeaseLostError as error:
+            logger.warning("%s", error)
+            raise
+        finally:
+            for name, handler in handlers.items():
+                logging.getLogger(name).removeHandler(handler)
+
 
 _session: Session | None = None
 """Hooks and pipelines are those of a process, so that it has one session at a time."""
+
+_logs_as = ""
+"""The run that says how this process logs."""
 
 
 class _ToTheRun(logging.Handler):
@@ -243,15 +256,22 @@ def run_on_worker(plugin: str, name: str, turn: int) -> dict[str, Any] | None:
         turn: Of the run, as the node's lease was given to it.
 
     Returns:
-        What hooks have noted of it; None where the worker was asked to stop.
+        What hooks have noted of it; None where the worker was asked to stop, or the run has ended.
     """
-    return cast(RunOnWorker, get_worker().plugins[plugin]).run(name, turn)
+    own = cast(RunOnWorker | None, get_worker().plugins.get(plugin))
+    return None if own is None else own.run(name, turn)
 
 
-def stop_on_worker(plugin: str, dask_worker: Worker) -> None:
-    """Ask a worker to stop a run; what Dask calls beside the node that runs."""
-    if plugin in dask_worker.plugins:
-        cast(RunOnWorker, dask_worker.plugins[plugin]).ask_to_stop()
+def stop_on_worker(plugin: str, dask_worker: Worker) -> bool:
+    """Ask a worker to stop a run; what Dask calls beside the node that runs.
+
+    Returns:
+        Whether it knows of the run; one that is just joining may not yet.
+    """
+    own = cast(RunOnWorker | None, dask_worker.plugins.get(plugin))
+    if own is not None:
+        own.ask_to_stop()
+    return own is not None
 
 
 def _context(sent: SentRun, hooks: PluginManager) -> KedroContext:
