@@ -264,3 +264,31 @@ def test_a_run_leaves_nothing_of_its_catalog_on_the_cluster_however_it_ends(tmp_
         with Client(scheduler_file=cluster.address) as client:
             left = client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.worker_plugins])
     assert not [name for name in left if name.startswith("recycling")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_whose_nodes_no_worker_has_begun(tmp_path):
+    project = small_project(tmp_path / "lead")
+    with small_cluster(tmp_path / "cluster", project) as cluster:
+        on(cluster, project)
+        run = start(project, *ON_DASK)
+        wait_until(lambda: "has no workers yet" in run.screen.read_text())
+        time.sleep(1)
+        os.killpg(run.process.pid, signal.SIGINT)
+        assert run.process.wait(30) == 130
+    assert "stopped, as asked, after 0 of 7 steps" in run.screen.read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_joins_after_ctrl_c_begins_nothing(tmp_path):
+    project = small_project(tmp_path / "lead")
+    with small_cluster(tmp_path / "cluster", project, "w1") as cluster:
+        on(cluster, project, seconds=10)
+        run = start(project, *ON_DASK)
+        wait_until(lambda: "train begins" in run.screen.read_text())
+        os.killpg(run.process.pid, signal.SIGINT)
+        cluster.add("w2")
+        status, printed = run.end()
+    assert status == 130, printed
+    assert len(list((project / "data/runs").iterdir())) == 1
+    assert "w2: " not in printed

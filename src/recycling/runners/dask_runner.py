@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -32,7 +33,7 @@ from recycling.runners.specs import WorkerSpecs
 from recycling.stopping import Stopped, is_asked_to_stop
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ class _OnCluster(ThreadPoolExecutor):
         super().__init__(max(threads, 1))
         self._settings, self._sent = settings, sent
         self._over = Event()
+        self._sent_out: dict[str, Future] = {}
 
     def __enter__(self) -> _OnCluster:
         with ExitStack() as stack:
@@ -173,6 +175,7 @@ class _OnCluster(ThreadPoolExecutor):
             run_on_worker, self._sent.plugin, node.name, turn,
             key=f"{node.name}-{uuid4().hex}", resources=asked or None,
         )  # fmt: skip
+        self._sent_out[node.name] = future
         try:
             return cast(dict[str, Any] | None, future.result())
         except KilledWorker as error:
@@ -182,8 +185,11 @@ class _OnCluster(ThreadPoolExecutor):
                 "models.yml: resources: {memory: ...}"
             ) from error
         except (CancelledError, OSError) as error:
-            if isinstance(error, OSError) and self._client.status == "running":
-                raise  # of the node
+            if self._client.status == "running":
+                if isinstance(error, OSError):
+                    raise  # of the node
+                if is_asked_to_stop():
+                    return None  # called back
             raise ClusterError(
                 f"{self._settings.address or 'the cluster'}: the scheduler is gone; the same "
                 "command with --only-missing-outputs goes on, with any runner"
@@ -205,13 +211,26 @@ class _OnCluster(ThreadPoolExecutor):
         logger.warning("%s; it waits for one: dask worker --resources ...", lacking)
 
     def _watch(self) -> None:
-        """Tell the workers of a Ctrl-C."""
-        while not self._over.wait(_LOOK_SECONDS):
-            if is_asked_to_stop():
-                from recycling.runners.on_worker import stop_on_worker
+        """Tell the workers of a Ctrl-C, also those that join, and call back what none has begun."""
+        from recycling.runners.on_worker import stop_on_worker
 
-                self._client.run(stop_on_worker, self._sent.plugin)
-                return
+        told, waited = set[str](), set[str]()
+        while not self._over.wait(_LOOK_SECONDS):
+            if not is_asked_to_stop():
+                continue
+            with suppress(OSError):  # a scheduler that is gone is said elsewhere
+                begun = self._client.processing()
+                if new := [worker for worker in begun if worker not in told]:
+                    answers = self._client.run(
+                        stop_on_worker, self._sent.plugin, workers=new, on_error="ignore"
+                    )
+                    told.update(worker for worker, knows in answers.items() if knows)
+                here = set(chain.from_iterable(begun.values()))
+                sent = [own for own in list(self._sent_out.values()) if own.status == "pending"]
+                waits = {own.key: own for own in sent if own.key not in here}
+                # Not the first time: that one has ended may be still to be heard of.
+                self._client.cancel([waits[key] for key in waits.keys() & waited])
+                waited = set(waits)
 
 
 class WorkersEndedError(RuntimeError):
