@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import RLock
 from time import perf_counter
 from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -111,8 +112,17 @@ class ManifestHooks:
         self._run, self._notebook = None, _Notebook(catalog)
 
     @hook_impl
-    def before_dataset_loaded(self, node: Node) -> None:
-        """A node begins."""
+    def before_node_sent(self, node: Node) -> None:
+        """Keep what a worker will take."""
+        if self._run is not None:
+            for name in node.inputs:
+                self._run.took(name)
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Keep what a node takes; it begins."""
+        if self._run is not None:
+            self._run.took(dataset_name)
         if self._notebook is not None:
             self._notebook.begin(node)
 
@@ -229,41 +239,64 @@ class _ManifestOfRun:
         self._runs, self._folder, self._manifest = runs, runs.folder(manifest.run_id), manifest
         self._pipeline, self._catalog, self._records = pipeline, catalog, records
         self._made: set[str] = set()
+        self._kept: set[str] = set()
+        self._writing = RLock()  # nodes may run in several threads
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
         self._lock = self._folder.lock()
         self._folder.write(self._manifest)
 
+    def took(self, name: str) -> None:
+        """Keep what the run takes without making it, as the first node that needs it finds it.
+
+        Its outputs are locked: another run that makes it anew waits.
+        """
+        with self._writing:
+            if name in self._made or name in self._kept:
+                return
+            self._kept.add(name)
+        self._keep(name)
+
     def take(self, node: Node, notes: _Notes) -> None:
         """Keep what a node has made, and write the manifest."""
-        self._made.update(node.outputs)
         for name in node.outputs:
             self._keep(name)
-        self._manifest.scores.update(notes.scores)
-        self._manifest.trainings.update(notes.trainings)
         stored = tuple(out for out in node.outputs if self._is_stored(out))
         ran = NodeRun(node.name, notes.seconds, stored, notes.memory_mb)
-        self._write(nodes=(*self._manifest.nodes, ran))
+        with self._writing:
+            self._made.update(node.outputs)
+            self._manifest.scores.update(notes.scores)
+            self._manifest.trainings.update(notes.trainings)
+            self._write(nodes=(*self._manifest.nodes, ran))
 
     def failed(self, node: Node, error: Exception) -> None:
         """Note that a node could not be run."""
-        self._manifest.failed[node.name] = line_of(error)
-        with suppress(OSError):  # the disk may be full, which may be why
+        with self._writing, suppress(OSError):  # the disk may be full, which may be why
+            self._manifest.failed[node.name] = line_of(error)
             self._write()
 
     def end(self, state: Any, error: str | None = None, skipped: tuple[str, ...] = ()) -> None:
-        """Note what the run took without making it, and how it ended."""
-        logging.getLogger().removeHandler(self._warnings)
+        """Note how the run ended, and then, if it can be reached, what it found up to date."""
+        try:
+            self._write(state=state, error=error, skipped=skipped, ended=now())
+            try:
+                self._note_others()
+                self._remove_old_checkpoints()
+            except (OSError, DatasetError) as away:
+                logger.warning("the manifest lacks what was up to date: %s", one_line(away))
+        finally:
+            logging.getLogger().removeHandler(self._warnings)
+            unlock(self._lock)
+
+    def _note_others(self) -> None:
+        """Keep and note what is there that the run has not made."""
         others = sorted(self._pipeline.datasets() - self._made)
         stored = {name for name in others if self._is_stored(name)}
         for name in sorted(stored):
-            self._keep(name)
+            self.took(name)
         self._note_scores(others)
-        up_to_date = len(stored & self._pipeline.all_outputs())
         self._note_versions({*stored, *self._made})
-        self._write(state=state, error=error, skipped=skipped, ended=now(), up_to_date=up_to_date)
-        unlock(self._lock)
-        self._remove_old_checkpoints()
+        self._write(up_to_date=len(stored & self._pipeline.all_outputs()))
 
     def _remove_old_checkpoints(self) -> None:
         """Remove those that no rule keeps, and say so."""
@@ -296,9 +329,10 @@ class _ManifestOfRun:
                         self._manifest.trainings[name] = dataset.described().facts
 
     def _write(self, **changes: Any) -> None:
-        lines = tuple(self._warnings.lines)
-        self._manifest = replace(self._manifest, warnings=lines, **changes)
-        self._folder.write(self._manifest)
+        with self._writing:
+            lines = tuple(self._warnings.lines)
+            self._manifest = replace(self._manifest, warnings=lines, **changes)
+            self._folder.write(self._manifest)
 
     def _is_stored(self, name: str) -> bool:
         """Whether a value is there that outlives the run, on this machine or elsewhere."""

@@ -94,10 +94,10 @@ class DaskRunner(_KeepsGoing, ThreadRunner):
     ) -> None:
         assert hook_manager is not None
         hooks = hook_manager.hook
-        hooks.before_node_sent(node=node)
         notes: Mapping[str, Any] | None = {}
         error = None
         try:
+            hooks.before_node_sent(node=node)
             notes = self._on_cluster.run_node(node)
         except Exception as raised:
             error = raised
