@@ -301,6 +301,23 @@ def test_what_a_machine_had_not_sent_when_it_was_killed_is_sent_by_its_next_proc
     assert tree(machine("second").folder) == {"a.json": "not sent"}
 
 
+def test_what_a_machine_had_removed_and_not_sent_when_it_was_killed_stays_removed(machine):
+    first = machine("first")
+    for name in ("state.pth", "training.json", "changed.json"):
+        (first.folder / name).write_text("of the old training")
+    first.send()
+    for name in ("state.pth", "changed.json"):
+        (first.folder / name).unlink()
+    second = machine("second")
+    (second.folder / "changed.json").write_text("by another machine")
+    second.send()
+    again = machine("first")
+    (again.folder / "training.json").write_text("of the new training")
+    again.send()
+    expected = {"training.json": "of the new training", "changed.json": "by another machine"}
+    assert tree(again.folder) == tree(machine("third").folder) == expected
+
+
 # Runs ---------------------------------------------------------------------------------------------
 
 PIPELINES = "data_cleaning,splitting,training_cls,ensembling"

@@ -113,8 +113,8 @@ class Mirror:
     def fetch(self) -> None:
         """Make the folder here like the one elsewhere.
 
-        What this machine has changed and not sent, as it was killed, stays, unless another machine
-        has gone on meanwhile.
+        What this machine has changed or removed and not sent, as it was killed, stays so, and is
+        sent the next time, unless another machine has gone on meanwhile.
         """
         with self._lock, _saying(self.address):
             with suppress(OSError, ValueError):
@@ -131,7 +131,6 @@ class Mirror:
             self._known = {
                 name: [*facts, here[name] if name in changed else self._known[name][2]]
                 for name, facts in there.items()
-                if name in here
             }
             self._remember()
 
