@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from recycling.experiments import (
     try_base,
     work,
 )
-from recycling.experiments.tuning import suggest
+from recycling.stopping import Stopped
 
 SPACE = {
     "optimizer.learning_rate": {"low": 0.001, "high": 0.1, "log": True},
@@ -31,6 +32,14 @@ SPACE = {
     "loss": ["focal", {"dice": 1}],
 }
 BASE = {"optimizer.learning_rate": 0.01, "epochs": 3, "loss": "focal"}
+
+
+class Killed(BaseException):
+    """What no search catches."""
+
+
+class OtherError(Exception):
+    """What is no fault of the settings."""
 
 
 def tuning(**more: object) -> Tuning:
@@ -91,16 +100,45 @@ def test_numbers_are_drawn_as_a_person_would_write_them(tmp_path):
     assert all(rate == float(f"{rate:.3g}") for rate in rates)
 
 
-def test_a_search_goes_on_where_it_was_stopped(tmp_path):
-    search(tmp_path, tuning(trials=3))
-    study = open_study(tmp_path / "trials.journal", tuning())
-    killed = study.ask()  # as a process leaves one that is killed while it trains
-    suggest(killed, tuning().space)
-    table = search(tmp_path, tuning())
-    assert len(table) == 8
-    assert table["state"].tolist()[3] == "failed"
-    # What it was at is tried again, first.
-    assert open_study(tmp_path / "trials.journal", tuning()).trials[4].params == killed.params
+@pytest.mark.parametrize("end", [Stopped, Killed, OtherError])
+def test_a_training_that_was_stopped_or_killed_goes_on_under_its_number(tmp_path, end):
+    trained: list[tuple[int, dict]] = []
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        trained.append((number, settings))
+        for epoch in range(4):
+            report(epoch / 10)
+            if len(trained) == 3 and epoch == 1:
+                raise end
+        return 0.4
+
+    with pytest.raises(end):
+        search(tmp_path, tuning(pruning=False), train)
+    table = search(tmp_path, tuning(pruning=False), train)
+    assert table["trial"].tolist() == list(range(8))
+    assert set(table["state"]) == {"complete"}
+    assert trained[2] == trained[3]  # in its own folder
+    assert [number for number, _ in trained[3:]] == [2, 3, 4, 5, 6, 7]
+    assert set(table["epochs"]) == {4}
+    trial = open_study(tmp_path / "trials.journal", tuning()).trials[2]
+    assert trial.intermediate_values == {1: 0.0, 2: 0.1, 3: 0.2, 4: 0.3}
+
+
+def test_an_agent_trains_with_its_settings_also_where_another_one_was_killed(tmp_path):
+    trained = []
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        trained.append(settings)
+        if len(trained) == 2:
+            raise Killed
+        return 0.4
+
+    with pytest.raises(Killed):
+        search(tmp_path, tuning(), train)
+    given = {"optimizer.learning_rate": 0.02, "epochs": 6, "loss": {"dice": 1}}
+    table = search(tmp_path, tuning(given=given), train)
+    assert trained[1:] == [trained[1], trained[1], given]
+    assert json.loads(table["settings"].iloc[-1]) == given
 
 
 def test_a_search_that_goes_on_tries_nothing_again(tmp_path):
@@ -109,21 +147,23 @@ def test_a_search_that_goes_on_tries_nothing_again(tmp_path):
     assert table["settings"].nunique() == 8
 
 
-def test_a_killed_training_took_until_its_last_epoch(tmp_path):
-    class Killed(BaseException):
-        """What no search catches."""
+def test_a_training_that_goes_on_took_the_minutes_of_both_runs(tmp_path):
+    killed = []
 
     def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        time.sleep(0.05)
         report(0.1)
-        if settings:
+        if settings and not killed:
+            killed.append(number)
             raise Killed
-        return 0.1
+        time.sleep(0.05)
+        report(0.2)
+        return 0.2
 
     with pytest.raises(Killed):
         search(tmp_path, tuning(), train)
-    before = open_study(tmp_path / "trials.journal", tuning()).trials[1]
-    table = search(tmp_path, tuning(trials=3))
-    assert table["minutes"].iloc[1] == before.user_attrs["minutes"]
+    table = search(tmp_path, tuning(trials=2), train)
+    assert table["minutes"].iloc[1] * 60 >= 0.15
 
 
 def test_a_training_that_is_worse_than_most_is_ended(tmp_path):

@@ -6,6 +6,8 @@ choice is. A score that was chosen by is too good by construction.
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +18,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from recycling.backends import BackendError
+from recycling.errors import one_line
 from recycling.files import write_text
 from recycling.registry import Settings
 from recycling.tables import Column, Schema
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
+logger = logging.getLogger(__name__)
 
 Trials = NewType("Trials", pd.DataFrame)
 """One row a training of a search; schema `TRIALS`."""
@@ -200,7 +205,7 @@ def open_study(journal: Path, tuning: Tuning, warm_up: int = 2) -> Study:
 
 
 def prepare(study: Study) -> None:
-    """What a run that was killed was at is tried again.
+    """What a run was at that was stopped or killed is gone on with, before anything else is tried.
 
     Args:
         study: The study.
@@ -208,13 +213,13 @@ def prepare(study: Study) -> None:
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params, skip_if_exists=False)
+        # Under its own number, in whose folder its state lies; `enqueue_trial` would give another.
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
 
 Train: TypeAlias = Callable[[dict[str, Any], int, Callable[[float], None]], float]
-"""Trains with some settings, and gives the score of the best epoch. It is given the number of the
-trial, and what takes the score of each epoch."""
+"""Trains with some settings, or goes on with that, and gives the score of the best epoch. It is
+given the number of the trial, and what takes the score of each epoch, from the first one on."""
 
 
 def try_base(study: Study, tuning: Tuning, base: Mapping[str, Any], train: Train) -> None:
@@ -270,51 +275,64 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
         tuning: What is searched.
         train: Trains.
     """
-    import optuna
-    from optuna.study import MaxTrialsCallback
     from optuna.trial import TrialState
-
-    def objective(trial: Trial) -> float:
-        settings = suggest(trial, tuning.space)
-        trial.set_user_attr("settings", settings)
-        epochs, is_pruned = 0, False
-        began = perf_counter()
-
-        def report(score: float) -> None:
-            nonlocal epochs, is_pruned
-            epochs += 1
-            trial.report(score, epochs)
-            trial.set_user_attr("epochs", epochs)
-            trial.set_user_attr("minutes", (perf_counter() - began) / 60)
-            is_pruned = trial.should_prune()
-            if is_pruned:
-                raise optuna.TrialPruned
-
-        try:
-            return train(settings, trial.number, report)
-        except Exception as error:
-            # A training wraps whatever ends it.
-            if is_pruned:
-                raise optuna.TrialPruned from error
-            raise
 
     if tuning.given is not None:
         study.enqueue_trial(_as_drawn(tuning.given, tuning.space))
         own = study.get_trials(deepcopy=False)[-1].number
         # What a search that was killed was to try again comes before it.
         while study.get_trials(deepcopy=False)[own].state == TrialState.WAITING:
-            study.optimize(objective, n_trials=1, catch=(BackendError,))
+            _try_next(study, tuning, train)
         return
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    if len(study.get_trials(deepcopy=False, states=done)) >= tuning.trials:
-        return
-    study.optimize(
-        objective,
-        timeout=None if tuning.minutes is None else tuning.minutes * 60,
-        callbacks=[MaxTrialsCallback(tuning.trials, states=done)],
-        catch=(BackendError,),  # such as weights that grow out of bounds: the others go on
-        gc_after_trial=True,
-    )
+    began = perf_counter()
+    while len(study.get_trials(deepcopy=False, states=done)) < tuning.trials:
+        if tuning.minutes is not None and perf_counter() - began >= tuning.minutes * 60:
+            return
+        _try_next(study, tuning, train)
+        gc.collect()
+
+
+def _try_next(study: Study, tuning: Tuning, train: Train) -> None:
+    """Train with the settings that are waiting, or with new ones, and note how that ends.
+
+    One that is stopped is noted as running still, and so is one of a process that is killed.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+    settings = suggest(trial, tuning.space)
+    trial.set_user_attr("settings", settings)
+    known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    before = trial.user_attrs.get("minutes", 0.0)
+    epochs, is_pruned = 0, False
+    began = perf_counter()
+
+    def report(score: float) -> None:
+        nonlocal epochs, is_pruned
+        epochs += 1
+        if epochs in known:
+            return
+        trial.report(score, epochs)
+        trial.set_user_attr("epochs", epochs)
+        trial.set_user_attr("minutes", before + (perf_counter() - began) / 60)
+        is_pruned = trial.should_prune()
+        if is_pruned:
+            raise optuna.TrialPruned
+
+    try:
+        score = train(settings, trial.number, report)
+    except Exception as error:
+        if is_pruned:  # a training wraps whatever ends it
+            study.tell(trial, state=TrialState.PRUNED)
+        elif isinstance(error, BackendError):  # as of weights out of bounds: the others go on
+            logger.warning("training %d failed: %s", trial.number, one_line(error))
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            raise
+    else:
+        study.tell(trial, score)
 
 
 def trials_table(study: Study) -> Trials:

@@ -27,6 +27,7 @@ from recycling.backends import (
     TrainingData,
     backend_for,
 )
+from recycling.backends.shared.training_log import training_log
 from recycling.evaluation import evaluate, metric_of
 from recycling.experiments import (
     ExperimentError,
@@ -42,6 +43,7 @@ from recycling.experiments import (
     try_base,
     work,
 )
+from recycling.files import write_text
 from recycling.pipelines.scoring import metric_parameter, with_interval
 from recycling.pipelines.tasks import METRIC, with_types
 from recycling.pipelines.training import PREDICT
@@ -201,8 +203,8 @@ def _begin(job: _Job, described: str) -> None:
     if job.folder.exists() and (not mark.exists() or mark.read_text() != described):
         logger.warning("%s: another search than before; its trials are removed", job.folder.name)
         shutil.rmtree(job.folder)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(described)
+    if not mark.exists():
+        write_text(mark, described)
 
 
 def _run(job: _Job) -> None:
@@ -239,25 +241,36 @@ def _work(job: _Job, number: int) -> None:
 def _train(
     job: _Job, settings: dict[str, Any], number: int, report: Callable[[float], None]
 ) -> float:
-    """Train with some settings; the score of the best epoch on the half that chooses."""
+    """Train with some settings; the score of the best epoch on the half that chooses.
+
+    One that has begun before goes on, with the scores that its log has.
+    """
     model = model_of_trial(job.model, settings)
-    best = -1.0
+    folder = job.folder / f"trial{number}"
+    reached: list[float] = []
+
+    def tell(score: float) -> None:
+        reached.append(score)
+        report(score)
+
+    def tell_of_earlier_epochs() -> None:
+        for line in training_log(folder)[len(reached) :]:
+            tell(line["score"])
 
     def score(predictions: Predictions) -> float:
-        nonlocal best
+        tell_of_earlier_epochs()
         value = evaluate(job.metric, job.choosing.annotations, predictions).score
-        best = max(best, value)
-        report(value)
+        tell(value)
         return value
 
     data = TrainingData(
         [job.training], job.choosing, job.training.annotations.categories, score,
         job.metric.model_dump_json(),
     )  # fmt: skip
-    folder = job.folder / f"trial{number}"
     recipe = job.recipes.find(model.backend, model.recipe)
     backend_for(model.backend).train(model, recipe, data, folder)
-    return best
+    tell_of_earlier_epochs()  # of one that had come to its end
+    return max(reached)
 
 
 def model_of_trial(base: Model, settings: Mapping[str, Any]) -> Model:
