@@ -9,10 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from types import FrameType
 
 GRACE_SECONDS = 3.0
 """How long a second Ctrl-C waits for code that does not look at signals, as a kernel in C."""
+
+_LOOK_SECONDS = 0.2
+"""How often a process that leads another one looks whether it is to be told."""
 
 INTERRUPTED = 128 + signal.SIGINT
 """What a shell calls the end of a process that Ctrl-C has ended."""
@@ -54,6 +59,53 @@ def stop_if_asked() -> None:
     """
     if is_asked_to_stop():
         raise Stopped
+
+
+@contextmanager
+def leading() -> Iterator[Connection]:
+    """Lead a process: it is told when this one is asked to stop, and ends when this block does.
+
+    Yields:
+        What the process gives to `follow`; it is to be started within the block.
+    """
+    reader, writer = Pipe(duplex=False)
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if is_asked_to_stop():
+                writer.send_bytes(b"stop")
+                return
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield reader
+    finally:
+        over.set()
+        teller.join()
+        writer.close()
+        reader.close()
+
+
+def follow(leader: Connection) -> None:
+    """Stop when the process that leads this one is asked to, and end when it no longer leads.
+
+    For the main thread.
+
+    Args:
+        leader: From `leading`, there.
+    """
+
+    def listen() -> None:
+        with suppress(EOFError):  # the system closes it where that process is killed
+            while leader.recv_bytes():
+                ask_to_stop()
+        os._exit(INTERRUPTED)  # all files are whole, whenever that happens
+
+    # A terminal sends Ctrl-C to all processes in it; what it means is up to the leader.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=listen, daemon=True).start()
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.shared import resume
 from recycling.predictions import LabelMaps, Predictions
+from recycling.stopping import Stopped, ask_to_stop
 
 torch = pytest.importorskip("torch")
 
@@ -420,6 +421,24 @@ def test_an_error_in_one_of_two_processes_is_one_line(
             optimizer={"name": "SGD", "learning_rate": 1e30, "weight_decay": 0.0},
         )  # fmt: skip
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_training_in_two_processes_stops_after_the_epoch_where_that_is_asked(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    def ask() -> None:
+        while not (tmp_path / "run/state.pth").exists():
+            time.sleep(0.01)
+        ask_to_stop()
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    with pytest.raises(Stopped):
+        plain(tmp_path, pictures, batch_size=8, epochs=1000, devices=2)
+    ask_to_stop(False)
+    assert (tmp_path / "run/state.pth").exists()
+    assert len(epochs_of(tmp_path)) < 1000
 
 
 # Weights to start from ---------------------------------------------------------------------------

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from backends.tiny_trainings import draw_pictures, model_of, write_recipe
+from backends.tiny_trainings import model_of
 from forked import in_a_process
-from recycling.backends import Recipes
-from recycling.experiments import Tuning
-from recycling.pipelines.tasks import METRIC
-from recycling.pipelines.tuning import _begin, _Job, _train, model_of_trial
+from pipelines.small_search import STOPPED, job_in
+from recycling.experiments import open_study
+from recycling.pipelines.tuning import _begin, _train, model_of_trial
 from recycling.stopping import Stopped, ask_to_stop
-
-
-def job_in(folder: Path) -> _Job:
-    """A search over a tiny classifier of three epochs."""
-    pictures = draw_pictures(folder / "pictures")
-    (folder / "recipes/mmpretrain").mkdir(parents=True)
-    write_recipe(folder / "recipes/mmpretrain", "mmpretrain").rename(
-        folder / "recipes/mmpretrain/small.py"
-    )
-    tuning = Tuning(base="small", space={"epochs": [2, 3]})
-    model = model_of("mmpretrain", epochs=3, optimizer={"learning_rate": 0.05})
-    return _Job(
-        tuning, model, Recipes(folder / "recipes"), pictures, pictures, METRIC["cls"](),
-        folder / "search",
-    )  # fmt: skip
+from runners.small_cluster import environment, wait_until
 
 
 def test_a_training_that_was_stopped_counts_the_epochs_of_both_runs(tmp_path):
@@ -83,3 +75,43 @@ def test_a_training_that_is_longer_than_the_base_comes_to_its_end():
 def test_a_patience_of_the_bases_own_stays():
     base = model_of("mmdet", epochs=2, early_stopping={"patience": 1})
     assert model_of_trial(base, {"epochs": 8}).early_stopping.patience == 1
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A search with two workers, which both have kept an epoch."""
+    tests = Path(__file__).parents[1]
+    started = subprocess.Popen(
+        [sys.executable, tests / "pipelines/small_search.py", tmp_path],
+        env=environment(tests), start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: len(list(tmp_path.glob("search/trial*/state.pth"))) == 2)
+        yield started
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+def logged(folder: Path) -> list[str]:
+    """The epochs of all trainings."""
+    return [path.read_text() for path in sorted(folder.glob("search/trial*/metrics.jsonl"))]
+
+
+@pytest.mark.slow
+def test_nothing_is_trained_any_more_where_a_search_with_workers_is_killed(search, tmp_path):
+    search.kill()
+    time.sleep(1)
+    before = logged(tmp_path)
+    time.sleep(10)
+    assert logged(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_epochs_under_way_of_a_searchs_workers(search, tmp_path):
+    os.killpg(search.pid, signal.SIGINT)
+    assert search.wait(60) == STOPPED
+    tuning = job_in(tmp_path / "again").tuning
+    study = open_study(tmp_path / "search/trials.journal", tuning)
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "RUNNING"]  # for the next

@@ -21,6 +21,7 @@ from recycling.backends import BackendError
 from recycling.errors import one_line
 from recycling.files import write_text
 from recycling.registry import Settings
+from recycling.stopping import stop_if_asked
 from recycling.tables import Column, Schema
 
 if TYPE_CHECKING:
@@ -274,6 +275,9 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
         study: The study, perhaps shared with other processes.
         tuning: What is searched.
         train: Trains.
+
+    Raises:
+        Stopped: Ctrl-C was pressed.
     """
     from optuna.trial import TrialState
 
@@ -289,6 +293,7 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
     while len(study.get_trials(deepcopy=False, states=done)) < tuning.trials:
         if tuning.minutes is not None and perf_counter() - began >= tuning.minutes * 60:
             return
+        stop_if_asked()
         _try_next(study, tuning, train)
         gc.collect()
 

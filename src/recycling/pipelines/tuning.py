@@ -7,9 +7,11 @@ import logging
 import multiprocessing
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -53,6 +55,7 @@ from recycling.predictions import Predictions
 from recycling.registry import PickedSettings
 from recycling.reporting import tuning_figure
 from recycling.splitting import Folds
+from recycling.stopping import Stopped, follow, leading, stop_if_asked
 
 logger = logging.getLogger(__name__)
 
@@ -213,13 +216,16 @@ def _run(job: _Job) -> None:
         _work(job, 0)
         return
     context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_work, args=(job, number)) for number in range(job.tuning.workers)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ExitStack() as stack:
+        workers = [
+            context.Process(target=_work_for, args=(stack.enter_context(leading()), job, number))
+            for number in range(job.tuning.workers)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    stop_if_asked()
     if any(worker.exitcode for worker in workers):
         raise ExperimentError(
             f"{job.folder.name}: a worker has ended early; what it said is above, and another run "
@@ -227,8 +233,15 @@ def _run(job: _Job) -> None:
         )
 
 
+def _work_for(leader: Connection, job: _Job, number: int) -> None:
+    """What another process runs, as long as the one that has started it goes on."""
+    follow(leader)
+    with suppress(Stopped):
+        _work(job, number)
+
+
 def _work(job: _Job, number: int) -> None:
-    """Try settings until there are enough; also what another process runs."""
+    """Try settings until there are enough."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -12,6 +12,8 @@ import sys
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared.job import Job
 from recycling.backends.shared.model import Model
+from recycling.backends.shared.resume import state_of
+from recycling.stopping import Stopped, leading
 
 JOB = "job.pickle"
 ERROR = "error.txt"
@@ -38,6 +40,7 @@ def launch(job: Job) -> Checkpoint:
 
     Raises:
         BackendError: What one of the processes could not do, or that one was killed.
+        Stopped: Ctrl-C was pressed.
     """
     job_file, error_file = job.work_dir / JOB, job.work_dir / ERROR
     error_file.unlink(missing_ok=True)
@@ -51,14 +54,16 @@ def launch(job: Job) -> Checkpoint:
     processes = str(job.model.devices)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", processes, "-m", f"{__package__}.worker", str(job.work_dir)]
-    ended = subprocess.run(
-        command,
-        env={"OMP_NUM_THREADS": "1", **os.environ},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-    )
+    with leading() as leader:  # torchrun hands its input on
+        ended = subprocess.run(
+            command,
+            env={"OMP_NUM_THREADS": "1", **os.environ},
+            stdin=leader.fileno(),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
     job_file.unlink(missing_ok=True)
     if error_file.exists():
         raise BackendError(error_file.read_text().strip())
@@ -68,6 +73,8 @@ def launch(job: Job) -> Checkpoint:
         raise BackendError(
             f"{job.work_dir.name}: one of the {processes} processes ended with an error; see {log}"
         )
+    if state_of(job.work_dir) is not None:  # it is removed when the checkpoint is there
+        raise Stopped
     return Checkpoint(job.work_dir / "checkpoint")
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from contextlib import suppress
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend import adapter
 from recycling.backends.mmengine_backend.devices import ERROR, JOB
 from recycling.backends.shared.job import Job
+from recycling.stopping import Stopped, follow
 
 LONGEST = timedelta(days=1)
 """How long processes wait for one of them, which may score all of the held-out fold alone."""
@@ -26,8 +29,10 @@ def main(folder: Path) -> None:
     torch.distributed.init_process_group(library, timeout=LONGEST)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if torch.distributed.get_rank() == 0:
+        follow(Connection(os.dup(sys.stdin.fileno()), writable=False))
     try:
-        with adapter.library_of(job.model, job.work_dir):
+        with suppress(Stopped), adapter.library_of(job.model, job.work_dir):
             adapter.train(job)
     except BackendError as error:
         (folder / ERROR).write_text(str(error))

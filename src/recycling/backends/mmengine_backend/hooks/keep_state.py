@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
 from recycling.backends.mmengine_backend.hooks.current_network import network_of
 from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.resume import STATE, share
 from recycling.files import new_file
-from recycling.stopping import stop_if_asked
+from recycling.stopping import Stopped, is_asked_to_stop
 
 
 class KeepState(Hook):  # type: ignore[misc]
@@ -36,15 +36,17 @@ class KeepState(Hook):  # type: ignore[misc]
         """Write the state, and stop there where that is asked for."""
         if runner.epoch + 1 == runner.max_epochs or runner.train_loop.stop_training:
             return
-        if not is_main_process():  # mmengine has only this one write
-            return
-        try:
-            with new_file(self.folder / STATE) as unfinished:
-                runner.save_checkpoint(str(self.folder), unfinished.name)
-        except OSError as error:
-            raise no_room(self.folder / STATE, error) from error
-        share(self.folder)
-        stop_if_asked()
+        if is_main_process():  # mmengine has only this one write
+            try:
+                with new_file(self.folder / STATE) as unfinished:
+                    runner.save_checkpoint(str(self.folder), unfinished.name)
+            except OSError as error:
+                raise no_room(self.folder / STATE, error) from error
+            share(self.folder)
+        asked = [is_asked_to_stop()]  # the main process is told, and all stop after one epoch
+        broadcast_object_list(asked)
+        if asked[0]:
+            raise Stopped
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Add the gradients of steps whose update is still to come."""
