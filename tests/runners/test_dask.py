@@ -150,7 +150,7 @@ def test_a_node_waits_for_a_worker_that_has_what_its_tags_ask_for(tmp_path):
     with small_cluster(tmp_path / "cluster", project, "plain", **tags) as cluster:
         on(cluster, project)
         run = start(project, *ON_DASK, **tags)
-        wait_until(lambda: (project / "data/.made/leases/b.select.json").exists())
+        wait_until(lambda: "plain: b.select begins" in run.screen.read_text())
         cluster.add("rich", "--resources", "gpu=1 memory=4e9", **tags)
         status, printed = run.end()
     assert status == 0, printed

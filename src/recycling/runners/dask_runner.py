@@ -194,6 +194,9 @@ class _OnCluster(ThreadPoolExecutor):
                 f"{self._settings.address or 'the cluster'}: the scheduler is gone; the same "
                 "command with --only-missing-outputs goes on, with any runner"
             ) from error
+        finally:
+            # The scheduler would have it made again where the worker ends that has its result.
+            del self._sent_out[node.name]
 
     def _check_there_is(self, asked: Mapping[str, float], node: Node) -> None:
         """Say, and of a cluster of one's own stop, where no worker has what a node asks for."""
@@ -218,7 +221,7 @@ class _OnCluster(ThreadPoolExecutor):
         while not self._over.wait(_LOOK_SECONDS):
             if not is_asked_to_stop():
                 continue
-            with suppress(OSError):  # a scheduler that is gone is said elsewhere
+            with suppress(Exception):  # a scheduler that is gone is said elsewhere
                 begun = self._client.processing()
                 if new := [worker for worker in begun if worker not in told]:
                     answers = self._client.run(
