@@ -63,11 +63,11 @@ def trained(
     """One checkpoint a library, moved away from what its training left beside it."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "small_fcn.py").write_text(SMALL_FCN)
-    # Long enough to say more than one label, and more than a prior.
+    # Long and slow enough to say more than one label, and more than a prior.
     settings: dict[str, dict[str, Any]] = {
         "mmseg": {
             "epochs": 3,
-            "optimizer": {"learning_rate": 0.01},
+            "optimizer": {"learning_rate": 0.0001},
             "recipe": folder / "small_fcn.py",
         },
         "mmdet": {"optimizer": {"learning_rate": 0.01}},

@@ -362,12 +362,10 @@ def _precision(precision: str) -> dict[str, Any]:
 
 def _schedulers(schedule: Schedule, iterations: int) -> list[dict[str, Any]]:
     warmup = round(schedule.warmup * iterations)
-    if warmup == 1:  # mmengine would begin at a hundredth of the rate, and never leave it
-        warmup = 0
     rest = iterations - warmup
     after = {"by_epoch": False, "begin": warmup, "end": iterations}
     schedulers: list[dict[str, Any]] = []
-    if warmup > 0:
+    if warmup > 1:  # of one step, mmengine would begin at a hundredth of the rate, and stay there
         schedulers.append(
             {
                 "type": "LinearLR",
