@@ -118,10 +118,13 @@ def tree_hash(source: bytes | str) -> str:
     return _hash(ast.parse(source))
 
 
+_MAKE_NO_OUTPUTS = ("dask", "dev", "mlflow", "remote", "serve")  # extras
+
+
 def library_versions() -> dict[str, str]:
     """The versions of Python and of the libraries that the project asks for, by name.
 
-    Of the extras those that are installed; what only develops the project makes no outputs.
+    Of the extras those that are installed and that outputs are made with.
     """
     try:
         asked = importlib.metadata.requires(PROJECT) or []
@@ -130,7 +133,7 @@ def library_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for line in asked:
         name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"](\w+)", line)
-        if name is None or (extra is not None and extra[1] == "dev"):
+        if name is None or (extra is not None and extra[1] in _MAKE_NO_OUTPUTS):
             continue
         try:
             found[name[0]] = importlib.metadata.version(name[0])
