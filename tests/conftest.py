@@ -7,6 +7,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import pytest
 
@@ -14,6 +15,10 @@ from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations
 
 # Tracking takes a second a training; those tests that are of it turn it on.
 os.environ["WANDB_MODE"] = "disabled"
+
+# No test is timed: a machine may be busy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 LONGEST = ("test_chain.py", "test_benchmarks.py", "test_notebooks.py", "test_sample.py")
 

@@ -30,7 +30,7 @@ from recycling.annotations.masks import (
 _NO_BOX = [0.0, 0.0, 0.0, 0.0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=70)))
 def test_a_mask_comes_back_from_its_rle(mask):
     text = mask_to_segmentation(mask)
@@ -38,7 +38,7 @@ def test_a_mask_comes_back_from_its_rle(mask):
     assert annotation_area(text, _NO_BOX, *mask.shape) == mask.sum()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
 def test_listed_counts_draw_the_same_mask(mask):
     flat = np.concatenate([[False], mask.ravel(order="F"), [True]])
@@ -61,7 +61,7 @@ def _rle(counts, height=7):
     return text, flat.reshape(width, height).T
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_counts)
 def test_empty_runs_in_an_rle_make_no_difference_to_what_is_measured(counts):
     text, mask = _rle(counts)
@@ -81,7 +81,7 @@ def test_empty_runs_in_an_rle_make_no_difference_to_what_is_measured(counts):
 _edges = st.floats(-3, 12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.tuples(_edges, _edges, _edges, _edges))
 def test_a_box_has_the_pixels_that_are_painted_for_it(box):
     assert (coco_mask.decode(box_rle(box, 7, 9)) == annotation_mask(None, box, 7, 9)).all()

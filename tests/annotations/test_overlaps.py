@@ -74,7 +74,7 @@ def _painted(annotations):
     return shown
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents(st.one_of(st.none(), _polygons, _rles)))
 def test_the_visible_area_is_what_painting_in_row_order_leaves(document):
     annotations = from_coco(document, where="test")
@@ -82,7 +82,7 @@ def test_the_visible_area_is_what_painting_in_row_order_leaves(document):
     np.testing.assert_array_equal(visible_area(annotations), expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(documents(st.none()), st.floats(0.01, 3))
 def test_boxes_are_measured_exactly_whatever_the_size_of_a_pixel(document, scale):
     small = visible_area(from_coco(document, where="test"))

@@ -83,7 +83,7 @@ def test_the_same_boxes_in_any_order_get_the_same_anchors() -> None:
     assert propose_anchors(widths[order], heights[order], n_levels=5) == first
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.floats(0.5, 2000), st.floats(0.5, 2000)),

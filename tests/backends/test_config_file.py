@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.tiny_trainings import RECIPES, draw_pictures, images_of, train
@@ -46,7 +46,6 @@ CONFIGS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(CONFIGS)
 def test_a_config_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]

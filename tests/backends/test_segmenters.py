@@ -166,7 +166,7 @@ def test_places_attend_to_places_of_their_window_only() -> None:
 
 
 @given(height=st.integers(1, 13), width=st.integers(1, 13), side=st.integers(1, 6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_windows_put_together_are_the_map_that_was_cut(height: int, width: int, side: int) -> None:
     from recycling.backends.mmengine_backend.networks.segmenters.semask import (
         _from_windows,
@@ -378,7 +378,7 @@ def test_unet_plus_plus_is_as_large_as_its_authors_say() -> None:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_unet_plus_plus_takes_pictures_of_any_size(height: int, width: int) -> None:
     maps = unet_plus_plus(base_channels=2, num_stages=4)(torch.randn(1, 3, height, width))
     assert [tuple(map_.shape) for map_ in maps] == [(1, 2, height, width)] * 3

@@ -26,7 +26,7 @@ def scene(seed=0):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_threshold_does_what_leaving_out_the_rows_does(seed):
     truth, found = scene(seed)
     at = [0.0, 0.05, 0.37, 0.8, 1.0]
@@ -85,7 +85,7 @@ def test_thresholds_that_are_no_scores_are_refused(thresholds):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_threshold_for_a_precision_is_the_lowest_that_reaches_it(seed):
     truth, found = scene(seed)
     found = Detections(found.assign(score=found["score"].round(1)))  # many are equal

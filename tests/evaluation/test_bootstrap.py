@@ -52,7 +52,7 @@ def drawn(truth, times):
 
 
 @given(SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_map_of_a_draw_is_that_of_images_copied_as_often(seed):
     rng, truth, found = small_scene(seed)
     times = rng.multinomial(8, np.full(8, 1 / 8))
@@ -132,7 +132,7 @@ def noisy_maps(truth, seed):
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_miou_of_a_draw_is_that_of_images_copied_as_often(seed):
     truth = painted_scene()
     maps = noisy_maps(truth, seed)
@@ -156,7 +156,7 @@ def probabilities_of(truth, seed):
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_f1_of_a_draw_is_that_of_images_copied_as_often(seed):
     truth = painted_scene()
     probabilities = probabilities_of(truth, seed)

@@ -223,7 +223,7 @@ def test_a_size_that_the_truth_lacks_is_left_out():
     assert by_size.loc[["small", "medium"]].isna().all(axis=None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(side=st.floats(2, 200), shift=st.floats(0, 1), other=st.floats(2, 200))
 def test_a_box_counts_for_the_size_of_its_object_alone(side, shift, other):
     assume(not {side, other} & {32.0, 96.0})  # on the limit it is of both sizes
@@ -283,7 +283,7 @@ def test_metrics_survive_json():
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_row_knows_whether_it_found_an_object_in_whatever_order_rows_are(seed):
     rng = np.random.default_rng(seed)
     truth = truth_of(rng, 6, 40)

@@ -16,7 +16,7 @@ from recycling.predictions.probability_maps import ProbabilityMaps, probability_
         arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=9)), min_size=1, max_size=3
     )
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_written_is_read_again(planes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("planes")
     ids = [10 * number - 15 for number in range(len(planes), 0, -1)]

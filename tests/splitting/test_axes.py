@@ -81,7 +81,7 @@ def test_area_is_that_of_the_mask_where_there_is_one():
     assert thirds(annotations, "box_area_tercile") == {1: "large", 2: "small", 3: "medium"}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_axes_do_not_depend_on_the_order_of_rows(seed):
     annotations = annotated_images(n_images=30)

@@ -40,7 +40,7 @@ def problems(draw):
     return y, groups, n_splits, draw(st.integers(0, 2**32))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(problems())
 def test_groups_stay_whole_and_every_row_is_held_out_once(problem):
     y, groups, n_splits, seed = problem
@@ -52,7 +52,7 @@ def test_groups_stay_whole_and_every_row_is_held_out_once(problem):
         assert len(set(fold[groups == group])) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(problem, random):
     y, groups, n_splits, seed = problem
@@ -63,7 +63,7 @@ def test_the_order_of_rows_does_not_matter(problem, random):
     assert np.array_equal(folds_of(splitter, y[order], groups[order]), fold[order])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(problems())
 def test_rows_without_groups_fill_folds_to_within_one(problem):
     y, _, n_splits, seed = problem
@@ -72,7 +72,7 @@ def test_rows_without_groups_fill_folds_to_within_one(problem):
     assert sizes.max() - sizes.min() <= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(problems())
 def test_no_move_and_no_swap_of_groups_would_be_better(problem):
     y, groups, n_splits, seed = problem
@@ -182,7 +182,7 @@ def test_the_labels_of_groups_may_be_of_any_kind():
         assert np.array_equal(folds_of(splitter, y, other), numbers)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(problems(), st.floats(0.01, 0.99))
 def test_rows_without_groups_are_dealt_by_share_to_within_one(problem, share):
     y, _, _, seed = problem

@@ -24,7 +24,7 @@ def held_out(annotations, hold_out, **others):
     return set(folds["image_id"][folds["fold"] == 0])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(0.05, 0.95), st.integers(0, 100))
 def test_a_share_of_the_images_is_held_out_to_within_one(share, seed):
     annotations = annotated_images(n_images=60, group_size=1)

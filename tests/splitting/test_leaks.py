@@ -111,7 +111,7 @@ def test_copies_and_smaller_copies_are_found_in_a_folder_of_images(tmp_path):
     assert "images 1000 (fold 0) and 1003 (fold 1) look alike" in leak()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2**6)),

@@ -73,7 +73,7 @@ def test_a_baseline_is_a_few_lines_for_people(baseline):
     assert [path.name for path in baseline.parent.iterdir()] == ["train.yml"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12),

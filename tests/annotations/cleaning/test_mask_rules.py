@@ -136,7 +136,7 @@ def test_the_box_of_a_mask_that_leaves_its_picture_ends_at_the_edge():
     assert _boxes(after) == [[30, 5, 40, 15]]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(defective())
 def test_what_was_recomputed_is_not_recomputed_again(drawn):
     after, _ = recompute_from_mask(drawn[0], area_tolerance=0, box_tolerance=0)
@@ -276,7 +276,7 @@ def test_a_box_hides_masks_and_is_left_alone():
     assert remove_overlaps(_annotations(_box(0, 0, 8, 8), _box(0, 0, 9, 9)))[1].empty
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(defective())
 def test_removing_overlaps_never_changes_a_label_map_and_leaves_no_overlap(drawn):
     annotations, _ = drawn

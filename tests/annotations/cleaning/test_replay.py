@@ -29,7 +29,7 @@ def _assert_same(left, right):
     assert left.extra == right.extra
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(defective(), cleanings())
 def test_the_audit_makes_clean_annotations_of_raw_ones_and_takes_it_back(drawn, rules):
     raw, checks = drawn

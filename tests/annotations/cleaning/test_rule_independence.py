@@ -80,7 +80,7 @@ def _of_others(audit, rules, images, annotations):
     return audit[audit["rule"].isin(rules) & ~related].reset_index(drop=True)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(defective(), cleanings(), st.sampled_from(RULES))
 def test_switching_a_rule_on_never_changes_the_audit_of_what_it_has_nothing_to_do_with(
     drawn, rules, rule
@@ -99,7 +99,7 @@ def test_switching_a_rule_on_never_changes_the_audit_of_what_it_has_nothing_to_d
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(defective(), cleanings(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_is_irrelevant_to_the_audit(drawn, rules, random):
     rules = _switched(rules, "remove_overlaps", on=False)
@@ -114,7 +114,7 @@ def test_the_order_of_rows_is_irrelevant_to_the_audit(drawn, rules, random):
     pd.testing.assert_frame_equal(one, other)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(defective(), cleanings(), st.randoms(use_true_random=False))
 def test_only_the_painting_order_within_an_image_matters_where_overlaps_are_removed(
     drawn, rules, random
@@ -133,7 +133,7 @@ def test_only_the_painting_order_within_an_image_matters_where_overlaps_are_remo
     pd.testing.assert_frame_equal(one, other.drop(columns="position"))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(defective(), cleanings(), st.sampled_from(RULES))
 def test_what_if_has_the_rows_that_a_rule_would_have_if_it_alone_were_switched_on(
     drawn, rules, rule

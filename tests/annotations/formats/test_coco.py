@@ -105,7 +105,7 @@ def test_an_id_that_occurs_twice_and_is_the_highest_gets_a_free_one_below(docume
     assert table["annotation_id"].tolist() == [2**63 - 1, 0, 1, 4, 5]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents())
 def test_any_document_comes_back_as_it_was(document):
     text = json.dumps(to_coco(from_coco(json.loads(json.dumps(document)), where="test")))

@@ -57,14 +57,14 @@ def _spelled_alike(annotations):
     return tables
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_document_in_order_reads_as_the_careful_way_reads_it(data):
     content = data.draw(spellings(data.draw(documents())))
     _assert_same(_read(content), _read_carefully(content))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_odd_document_reads_or_fails_as_the_careful_way_does(data):
     content = data.draw(spellings(data.draw(odd_documents())))
@@ -99,7 +99,7 @@ _CONTENT = json.dumps(
 ).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, len(_CONTENT) - 1),
     st.integers(0, 2),

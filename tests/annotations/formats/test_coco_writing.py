@@ -18,7 +18,7 @@ SECTIONS = ("images", "annotations", "categories")
 NUMBERS = {"bbox", "area", "score"}  # 1 may come back as 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data(), st.sampled_from(["a.json", "a.json.gz"]))
 def test_any_file_comes_back_as_it_was(tmp_path_factory, data, name):
     document = data.draw(documents())
@@ -35,7 +35,7 @@ def test_any_file_comes_back_as_it_was(tmp_path_factory, data, name):
                 assert json.dumps(again[key]) == json.dumps(entry[key])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents())
 def test_the_file_holds_the_document_of_the_same_tables(tmp_path_factory, document):
     path = tmp_path_factory.mktemp("coco") / "a.json"

@@ -56,7 +56,7 @@ def refused(folders: tuple[Path, Path], **options) -> str:
     return str(error.value)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(documents(parts=3, names=NAMES, whole_pixels=True))
 def test_boxes_of_whole_pixels_polygons_names_and_subfolders_come_back(document):
     raw = from_coco(document, where="test")

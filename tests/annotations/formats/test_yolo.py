@@ -39,7 +39,7 @@ def refused(folders: tuple[Path, Path, Path], **options) -> str:
     return str(error.value)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(documents(parts=1, names=st.text(max_size=8), whole_pixels=False))
 def test_boxes_polygons_names_and_subfolders_come_back_within_the_fifth_decimal(document):
     raw = from_coco(document, where="test")

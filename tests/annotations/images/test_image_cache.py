@@ -273,7 +273,7 @@ RUNS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.lists(RUNS, min_size=2, max_size=4))
 def test_a_cache_never_changes_a_result(tmp_path_factory, runs):
     root = tmp_path_factory.mktemp("property")

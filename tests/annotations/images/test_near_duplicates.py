@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotations.image_cases import clouds, images_table
@@ -98,7 +98,6 @@ def _hash_lists(draw):
     return [None if value is None else f"{value:016x}" for value in values]
 
 
-@settings(deadline=None)
 @given(_hash_lists(), st.sampled_from([0, 1, 2, 3, 4, 5, 8, 15, 16, 31, 63, 64]))
 def test_all_near_pairs_are_found_and_no_others(hashes, max_distance):
     first, second = near_duplicate_pairs(pd.Series(hashes, dtype="string"), max_distance)
@@ -106,7 +105,6 @@ def test_all_near_pairs_are_found_and_no_others(hashes, max_distance):
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
-@settings(deadline=None)
 @given(_hash_lists(), st.sampled_from([0, 1, 4, 8, 64]))
 def test_links_are_near_pairs_and_join_what_the_pairs_join(hashes, max_distance):
     series = pd.Series(hashes, dtype="string")

@@ -144,7 +144,7 @@ def test_across_categories_the_better_box_decides_between_equals():
 
 
 @given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
-@settings(max_examples=40 * MORE, deadline=None)
+@settings(max_examples=40 * MORE)
 def test_weights_by_category_are_those_weights_on_that_category_alone(seed, mode):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3) for size in (25, 25, 12)]
@@ -172,7 +172,7 @@ def test_weights_by_category_name_what_is_missing_or_wrong():
 
 
 @given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES), class_agnostic=st.booleans())
-@settings(max_examples=60 * MORE, deadline=None)
+@settings(max_examples=60 * MORE)
 def test_scores_never_leave_zero_to_one(seed, mode, class_agnostic):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, 30).assign(score=rng.integers(0, 2, 30) * 1.0) for _ in "abc"]

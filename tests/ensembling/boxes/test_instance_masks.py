@@ -108,7 +108,7 @@ def test_masks_stay_with_their_images_when_threads_share_these_out(monkeypatch):
     ),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_votes_are_counted_pixel_by_pixel(masks, seed):
     votes = np.random.default_rng(seed).integers(0, 5, len(masks)) / 4
     fused = drawn(fused_mask([rle(mask) for mask in masks], votes))

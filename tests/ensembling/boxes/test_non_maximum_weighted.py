@@ -66,7 +66,7 @@ def ours(fused, image_id, *, class_agnostic=False):
     weighted=st.booleans(),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=200 * MORE, deadline=None)
+@settings(max_examples=200 * MORE)
 def test_result_is_that_of_the_package(
     seed, sizes, n_images, on_grid, iou_threshold, score_threshold, weighted, class_agnostic
 ):
@@ -108,7 +108,7 @@ def test_thousands_of_boxes_in_one_image_are_those_of_the_package_but_for_its_ro
     sizes=st.lists(st.integers(0, 20), min_size=2, max_size=5),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=60 * MORE, deadline=None)
+@settings(max_examples=60 * MORE)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, class_agnostic):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]

@@ -73,7 +73,7 @@ def ours(fused, image_id, *, class_agnostic=False):
     weighted=st.booleans(),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=200 * MORE, deadline=None)
+@settings(max_examples=200 * MORE)
 def test_boxes_and_their_lowered_scores_are_those_of_the_package(
     seed,
     sizes,
@@ -147,7 +147,7 @@ def test_nms_minds_the_score_threshold_and_is_plain_nms_without_one():
     decay=st.sampled_from(list(NUMBERS)),
     class_agnostic=st.booleans(),
 )
-@settings(max_examples=60 * MORE, deadline=None)
+@settings(max_examples=60 * MORE)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, decay, class_agnostic):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]

@@ -68,7 +68,7 @@ def ours(fused, image_id):
     mode=st.sampled_from(MODES),
     weighted=st.booleans(),
 )
-@settings(max_examples=120 * MORE, deadline=None)
+@settings(max_examples=120 * MORE)
 def test_fusion_equals_the_package_on_random_boxes(
     seed, sizes, n_images, on_grid, iou_threshold, score_threshold, mode, weighted
 ):
@@ -134,7 +134,7 @@ def test_thousands_of_boxes_far_apart_in_one_image_are_those_of_the_package():
     iou_threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
     weighted=st.booleans(),
 )
-@settings(max_examples=50 * MORE, deadline=None)
+@settings(max_examples=50 * MORE)
 def test_nms_equals_the_package_on_random_boxes(seed, sizes, on_grid, iou_threshold, weighted):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 1, on_grid=on_grid) for size in sizes]
@@ -151,7 +151,7 @@ def test_nms_equals_the_package_on_random_boxes(seed, sizes, on_grid, iou_thresh
     sizes=st.lists(st.integers(0, 20), min_size=2, max_size=5),
     mode=st.sampled_from(MODES),
 )
-@settings(max_examples=50 * MORE, deadline=None)
+@settings(max_examples=50 * MORE)
 def test_neither_order_of_members_nor_of_rows_alters_the_result(seed, sizes, mode):
     rng = np.random.default_rng(seed)
     members = [random_member(rng, size, 3, on_grid=True) for size in sizes]

@@ -51,7 +51,7 @@ def test_platt_finds_a_logistic_curve():
     assert platt(score, right, np.ones(20_000))(at) == pytest.approx(expected, abs=0.02)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=40),
     st.integers(1, 4),

@@ -43,7 +43,7 @@ def tables(draw, min_members=1):
 
 @pytest.mark.parametrize("fuse", [*MEANS, vote])
 @given(members=tables())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_rows_are_distributions_in_the_first_members_order(fuse, members):
     fused = fuse(members)
     np.testing.assert_allclose(values(fused).sum(1), 1, rtol=1e-5)
@@ -55,7 +55,7 @@ def test_rows_are_distributions_in_the_first_members_order(fuse, members):
 
 @pytest.mark.parametrize("fuse", [*MEANS, vote])
 @given(members=tables(min_members=2), seed=st.integers(0, 100))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_order_of_rows_and_columns_is_of_no_consequence(fuse, members, seed):
     shuffled = [members[0]] + [
         member.sample(frac=1, random_state=seed).sample(frac=1, axis=1, random_state=seed)
@@ -69,7 +69,7 @@ def test_order_of_rows_and_columns_is_of_no_consequence(fuse, members, seed):
 
 @pytest.mark.parametrize("fuse", MEANS)
 @given(members=tables(), n_members=st.integers(1, 4))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_identical_members_give_themselves(fuse, members, n_members):
     weights = list(range(1, n_members + 1))
     fused = fuse([members[0]] * n_members, weights=weights)
@@ -78,7 +78,7 @@ def test_identical_members_give_themselves(fuse, members, n_members):
 
 @pytest.mark.parametrize("fuse", MEANS)
 @given(members=tables(min_members=2))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_member_of_weight_zero_is_as_if_absent(fuse, members):
     weights = [float(number) for number in range(1, len(members) + 1)]
     without = fuse(members[1:], weights=weights[1:])

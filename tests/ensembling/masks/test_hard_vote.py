@@ -27,7 +27,7 @@ def voted(labels, ranks):
     width=st.integers(1, 9),
     n_labels=st.integers(1, 5),
 )
-@settings(max_examples=200 * MORE, deadline=None)
+@settings(max_examples=200 * MORE)
 def test_vote_is_what_counting_by_hand_gives(seed, n_members, height, width, n_labels):
     rng = np.random.default_rng(seed)
     labels = np.append(np.arange(n_labels), IGNORE).astype(np.uint8)

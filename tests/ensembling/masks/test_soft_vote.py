@@ -28,7 +28,7 @@ shapes = st.tuples(
 
 
 @given(seed=st.integers(0, 2**32), shape=shapes)
-@settings(max_examples=60 * MORE, deadline=None)
+@settings(max_examples=60 * MORE)
 def test_equal_weights_give_the_label_of_the_largest_sum_and_of_equal_ones_the_first(seed, shape):
     planes = random_planes(seed, shape, np.uint8) // 32
     expected = planes.sum(0, dtype=np.int64).argmax(0)
@@ -37,7 +37,7 @@ def test_equal_weights_give_the_label_of_the_largest_sum_and_of_equal_ones_the_f
 
 
 @given(seed=st.integers(0, 2**32), shape=shapes, dtype=st.sampled_from([np.uint8, np.float32]))
-@settings(max_examples=60 * MORE, deadline=None)
+@settings(max_examples=60 * MORE)
 def test_planes_and_labels_are_those_of_numpys_weighted_average(seed, shape, dtype):
     planes = random_planes(seed, shape, dtype)
     weights = np.random.default_rng(seed).uniform(0.01, 1, shape[0])
@@ -53,7 +53,7 @@ def test_planes_and_labels_are_those_of_numpys_weighted_average(seed, shape, dty
 
 
 @given(seed=st.integers(0, 2**32), n_members=st.integers(1, 6))
-@settings(max_examples=30 * MORE, deadline=None)
+@settings(max_examples=30 * MORE)
 def test_identical_members_give_themselves(seed, n_members):
     for dtype, slack in ((np.uint8, 0), (np.float32, 1e-6)):
         planes = random_planes(seed, (1, 5, 4, 6), dtype)

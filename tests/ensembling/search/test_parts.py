@@ -9,7 +9,7 @@ from recycling.ensembling import EnsemblingError
 from recycling.ensembling.search.parts import PARTS, parts_of
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     group_of=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40),
     n_parts=st.integers(2, 5),

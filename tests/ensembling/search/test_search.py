@@ -538,7 +538,7 @@ def test_a_choice_is_written_as_json_and_its_ensemble_read_back(useful):
         Candidate.from_dict({"method": "mean", "weights": {"a": 1}})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     weights=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), min_size=1).filter(
         lambda weights: any(weights.values())

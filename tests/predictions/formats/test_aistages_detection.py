@@ -47,7 +47,7 @@ def test_boxes_are_written_as_the_competition_wants_them(tmp_path):
 
 
 @given(seed=st.integers(0, 2**32), n_boxes=st.integers(0, 40), decimals=st.integers(0, 18))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_boxes_written_and_read_are_the_same_to_the_last_bit(
     tmp_path_factory, seed, n_boxes, decimals
 ):
@@ -115,7 +115,7 @@ def test_files_of_other_programs_are_read(tmp_path, content):
 @given(
     name=st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1)
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example(name="a,b.jpg")
 @example(name='a "b".jpg')
 @example(name='"')

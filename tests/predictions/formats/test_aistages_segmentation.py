@@ -70,7 +70,7 @@ def test_masks_are_256_pixels_square_unless_told_otherwise(tmp_path):
     size=st.integers(1, 24),
     n_categories=st.sampled_from([1, 9, 10, 60, 99, 100, 254]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_masks_written_and_read_are_the_same(tmp_path_factory, seed, size, n_categories):
     stack = np.random.default_rng(seed).integers(
         0, n_categories + 1, (3, size, size), dtype=np.uint8
@@ -97,7 +97,7 @@ NO_NUMBERS = ["x", "-1", "1x", "x1", "10x", "1.0", "0;1", "\u0660"]
 )
 @example(words=["0", "1", "10", ""], n_categories=10)
 @example(words=["1010", "1", "10"], n_categories=254)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_row_is_taken_just_where_its_words_are_class_numbers(
     tmp_path_factory, words, n_categories
 ):

@@ -32,7 +32,7 @@ def read(path, **options):
 
 
 @given(first=arrays(np.float32, 2, elements=st.floats(0, 1, width=32)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_probabilities_written_and_read_are_the_same_to_the_last_bit(tmp_path_factory, first):
     values = np.stack([first, 1 - first], axis=1)
     path = tmp_path_factory.mktemp("classes") / "team.csv"

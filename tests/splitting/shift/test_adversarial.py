@@ -312,7 +312,7 @@ def test_copies_of_an_image_in_its_group_add_no_certainty():
     assert apart[1] < 0.7 * once[1]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 3), st.floats(0, 2))
 def test_whether_it_could_be_chance_follows_from_the_shuffles(seed, n_splits, shift):
     rng = np.random.default_rng(seed)
