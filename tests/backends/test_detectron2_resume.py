@@ -165,6 +165,8 @@ def test_a_training_that_has_ended_is_not_run_again_and_says_what_has_changed(
     assert facts["model"]["score_threshold"] == 0.5
     assert len(lines_of(work_dir)) == 1
     assert "trained before, and nothing has changed" in caplog.text
+    # Without the GPU that it was trained on, it predicts, and is not trained again.
+    assert "recipe.MODEL.DEVICE" not in json.loads((work_dir / "training.json").read_text())
     found = backend_for("detectron2").predict(first, images_of(part))
     assert isinstance(found, pd.DataFrame)
     assert found.empty or found["score"].min() >= 0.5
