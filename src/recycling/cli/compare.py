@@ -154,6 +154,8 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
         raise ExperimentError("these runs have scored nothing in common")
     rows: list[dict[str, Any]] = []
     for number, other in enumerate(others):
+        # Before anything is scored: it may say why that cannot be.
+        _say_differences(place.whole(first, things), place.whole(other, things))
         for task, name in things:
             pair = [place.thing(run.run_id, task, name, run) for run in (first, other)]
             part = shared_part(pair)
@@ -177,7 +179,8 @@ def _compare_runs(place: Workplace, runs: Sequence[Manifest]) -> None:
         if p > LEVEL and row["verdict"] != "the same":
             row["verdict"] = CHANCE
     for number, other in enumerate(others):
-        _say_differences(place.whole(first, things), place.whole(other, things))
+        if len(others) > 1:
+            click.echo(f"\n{first.run_id} -> {other.run_id}")
         own = [row for row in rows if row["run"] == number]
         print_table(pd.DataFrame(own).drop(columns="run", errors="ignore"))
 

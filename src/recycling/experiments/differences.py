@@ -124,7 +124,7 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
                 facts.data[str(told.get("file") or dataset)] = str(told["content"])
                 # One file may be read as other images, such as another share of them.
                 facts.taken.add(f"catalog.{dataset}")
-                facts.settings.update(flat({f"catalog.{dataset}": told.get("entry") or {}}))
+                facts.settings.update(flat(told.get("entry", {}), f"catalog.{dataset}."))
         # Outputs may have been made at different times, by different code.
         for found, told in (
             (facts.code, _modules(made, str(record["code"]))),

@@ -124,7 +124,7 @@ def _split(address: str) -> tuple[str, str]:
 
 def _local(path: str, written: Path | None) -> tuple[str, list[Source]]:
     """The folder that names are below, and the images."""
-    place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # links stay links
+    place = _absolute(Path(path).expanduser())
     if place.is_dir():
         root, names = place, images_below(place)
     elif place.exists():
@@ -141,9 +141,13 @@ def _local(path: str, written: Path | None) -> tuple[str, list[Source]]:
     else:
         raise InferenceError(f"{shown_name(path)}: no such file or folder; check the path")
     files = [root / name for name in names]
-    if written is not None and root in (own := Path(os.path.abspath(written))).parents:  # noqa: PTH100
-        files = [file for file in files if not file.is_relative_to(own)]
+    if written is not None and root in _absolute(written).parents:
+        files = [file for file in files if not file.is_relative_to(_absolute(written))]
     return str(root), [_source(file) for file in files]
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  # links stay links
 
 
 def _source(file: Path) -> Source:
