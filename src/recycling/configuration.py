@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -69,10 +70,19 @@ class ConfigLoader(OmegaConfigLoader):
         inside = partial(_inside, conf_source)
         OmegaConf.register_new_resolver("conf", inside, replace=True)
         self._inside = inside
+        self._read: dict[str, dict[str, Any]] = {}
         super().__init__(conf_source, *args, **kwargs)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Kedro's, with what `${conf:NAME}` is for this loader: resolvers are one for all."""
+        """Kedro's, read once: a command asks seven times for the parameters."""
+        if key in self.data:  # what was set by hand
+            return cast(dict[str, Any], super().__getitem__(key))
+        if key not in self._read:
+            self._read[key] = self._from_files(key)
+        return deepcopy(self._read[key])
+
+    def _from_files(self, key: str) -> dict[str, Any]:
+        # What `${conf:NAME}` is for this loader: resolvers are one for all.
         OmegaConf.register_new_resolver("conf", self._inside, replace=True)
         found: dict[str, Any] = super().__getitem__(key)
         if key == "parameters" and isinstance(models := found.get("models"), Mapping):

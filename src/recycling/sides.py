@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations
 from recycling.backends import Checkpoint
@@ -52,6 +51,9 @@ from recycling.reporting import (
     confusions_figure,
 )
 from recycling.splitting import Folds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 

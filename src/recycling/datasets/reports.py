@@ -8,18 +8,20 @@ import logging
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from kedro.io import DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from recycling.datasets.core import PathDataset
 from recycling.files import new_file, write_bytes, write_text
 from recycling.stored_tables import TableParts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class ImageDataset(PathDataset[NDArray[np.uint8]]):
         return ImagePreview(base64.b64encode(self.content()).decode())
 
 
-class FigureDataset(PathDataset[Figure]):
+class FigureDataset(PathDataset["Figure"]):
     """A figure of Matplotlib as PNG, which is not read back."""
 
     def read(self, path: Path) -> Figure:  # noqa: D102

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations
 from recycling.backends import BackendError, Checkpoint, Recipes
@@ -34,6 +33,11 @@ from recycling.plan import Plan, StudyPlan
 from recycling.registry import PickedSettings
 from recycling.reporting import study_figure
 from recycling.splitting import Folds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:
+    Figure = Any  # Kedro asks for the types of nodes; matplotlib costs each command half a second
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,10 @@ from functools import partial
 from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import yaml
 from kedro.pipeline import Node, Pipeline, node
-from matplotlib.figure import Figure
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
@@ -56,6 +55,11 @@ from recycling.registry import PickedSettings
 from recycling.reporting import tuning_figure
 from recycling.splitting import Folds
 from recycling.stopping import Stopped, follow, leading, stop_if_asked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:
+    Figure = Any  # Kedro asks for the types of nodes; matplotlib costs each command half a second
 
 logger = logging.getLogger(__name__)
 
