@@ -8,6 +8,7 @@ its extension.
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -17,6 +18,11 @@ from recycling.errors import Faults, listed, visible
 
 logger = logging.getLogger(__name__)
 
+LEAVES_FOLDER = r"^$|^[/\\]|^[A-Za-z]:[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)"
+"""Of a file name that may be no path below a folder: after a link, `..` is wherever that leads."""
+
+_LEAVES_FOLDER = re.compile(LEAVES_FOLDER)
+
 
 def composed(name: str) -> str:
     r"""The name in Unicode's composed form (NFC), in which names are compared.
@@ -25,6 +31,17 @@ def composed(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", name)
+
+
+def leaves_folder(name: str) -> bool:
+    r"""Whether the name of a file may be no path below its folder.
+
+    >>> [leaves_folder(name) for name in ("/a.jpg", "C:\\a.jpg", "a/../b.jpg", "")]
+    [True, True, True, True]
+    >>> [leaves_folder(name) for name in ("a/b.jpg", "a..b.jpg", "a:b.jpg")]
+    [False, False, False]
+    """
+    return _LEAVES_FOLDER.search(name) is not None
 
 
 def loosely(name: str) -> str:

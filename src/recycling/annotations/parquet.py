@@ -21,14 +21,12 @@ from recycling.annotations.core import (
 )
 from recycling.errors import visible
 from recycling.files import new_folder
+from recycling.names import LEAVES_FOLDER
 from recycling.stored_tables import Ids, StoredTable
 from recycling.tables import Schema, TableError
 
 _JUDGED = ("image_id", "category_id", *BOX, "area", "iscrowd", "source")
 _OBJECTS = Schema("annotations", tuple(own for own in ANNOTATIONS.columns if own.name in _JUDGED))
-
-_LEAVES_FOLDER = r"^[/\\]|^[A-Za-z]:[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)"
-"""Of a file name that is no path below a folder."""
 
 
 def write_tables(annotations: Annotations, folder: str | Path) -> None:
@@ -151,7 +149,7 @@ def _table(path: Path, schema: Schema) -> pd.DataFrame:
 
 def _check_names(names: pd.Series, path: Path) -> None:
     """Stop where a file name is no path below the folder of images."""
-    bad = names.str.contains(_LEAVES_FOLDER, regex=True)
+    bad = names.str.contains(LEAVES_FOLDER, regex=True)
     if bad.any():
         raise AnnotationError(
             f"{path}: file_name {visible(names[bad].iloc[0])} leaves the image folder; write the "

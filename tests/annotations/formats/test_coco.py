@@ -207,6 +207,7 @@ def _set(section, row, key, value):
         (_set("images", 0, "file_name", "/etc/passwd"), "leaves the image folder"),
         (_set("images", 0, "file_name", "../a.jpg"), "leaves the image folder"),
         (_set("images", 0, "file_name", "a/../../b.jpg"), "leaves the image folder"),
+        (_set("images", 0, "file_name", "a/../b.jpg"), "leaves the image folder"),
         (_set("images", 0, "file_name", "..\\a.jpg"), "leaves the image folder"),
         (_set("images", 0, "file_name", "C:\\a.jpg"), "leaves the image folder"),
         (_set("categories", 0, "supercategory", 4), "supercategory is not text"),
@@ -220,7 +221,7 @@ def test_a_malformed_document_names_place_fault_and_file_in_one_line(document, s
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["a..b.jpg", "a/../b.jpg", "a:b.jpg", "..a.jpg"])
+@pytest.mark.parametrize("name", ["a..b.jpg", "a:b.jpg", "..a.jpg"])
 def test_file_names_that_stay_in_the_folder_are_fine(document, name):
     document["images"][0]["file_name"] = name
     assert from_coco(document, where="a.json").images["file_name"].iloc[0] == name

@@ -24,7 +24,7 @@ from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import check_inside, files_meant, is_litter
 from recycling.errors import Faults, cut, visible
-from recycling.names import composed, shown_name
+from recycling.names import composed, leaves_folder, shown_name
 from recycling.progress import track
 
 SEPARATOR = "/"
@@ -371,7 +371,7 @@ def _check_row(
     if group and not row[group]:
         faults.add(f"no {group}, add it", f"{place} ({name})")
         usable = False
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if leaves_folder(name):
         faults.add("the file name leaves the image folder, make it a path below it", place)
         usable = False
     return usable

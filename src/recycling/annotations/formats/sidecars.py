@@ -27,7 +27,7 @@ from recycling.annotations.masks import annotation_mask
 from recycling.errors import Faults, listed
 from recycling.files import new_folder
 from recycling.limits import LARGEST_ENTRY
-from recycling.names import KnownNames, composed, shown_name
+from recycling.names import KnownNames, composed, leaves_folder, shown_name
 from recycling.progress import track
 from recycling.tables import TableError
 
@@ -226,8 +226,7 @@ def check_writable(form: SidecarFormat, annotations: Annotations, folder: Path) 
     images, table = annotations.images, annotations.annotations
     faults = Faults(folder, AnnotationError)
     for name in images["file_name"].tolist():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.name:
+        if leaves_folder(name):
             faults.add("file_name leaves the image folder, make it a path below it", repr(name))
     for key, other in (("image_id", images), ("category_id", annotations.categories)):
         for row in table[~table[key].isin(other[key])].itertuples():

@@ -6,12 +6,10 @@ where that fails are they looked at one by one, to name what is wrong.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Sequence
 from itertools import chain, compress
 from math import isfinite
 from operator import not_
-from pathlib import PureWindowsPath
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -35,6 +33,7 @@ from recycling.annotations.formats.coco.layout import (
     source_text,
 )
 from recycling.errors import Faults
+from recycling.names import leaves_folder
 
 CHUNK = 2_048
 """Entries that are taken apart at a time; so many stay in the processor's cache."""
@@ -223,7 +222,7 @@ def image_columns(chunk: Chunk) -> dict[str, Any]:
         "file_name": chunk.texts("file_name"),
     }
     for row, name in enumerate(columns["file_name"].to_pylist()):
-        if _leaves_folder(name):
+        if leaves_folder(name):
             kind = (
                 "file_name is empty, absolute or leaves the image folder, make it a path below it"
             )
@@ -458,19 +457,6 @@ def _is_rle(value: Any) -> bool:
     if type(size) is not list or len(size) != 2 or _int64(size) is None:
         return False
     return type(counts) is str or (type(counts) is list and _int64(counts) is not None)
-
-
-def _leaves_folder(name: str) -> bool:
-    if not name:
-        return True
-    if name[0] not in "/\\" and ".." not in name and name[1:2] != ":":
-        return False
-    slashed = name.replace("\\", "/")
-    return (
-        slashed.startswith("/")
-        or PureWindowsPath(name).is_absolute()
-        or posixpath.normpath(slashed).split("/")[0] == ".."
-    )
 
 
 def _short(value: Any) -> str:
