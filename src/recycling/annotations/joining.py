@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from recycling.annotations.core import Annotations, free_ids, own_group
+from recycling.names import KnownNames
 
 
 def joined(first: Annotations, second: Annotations) -> Annotations:
@@ -29,6 +30,7 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
         >>> joined(old, new).images["image_id"].tolist()
         [5, 6]
     """
+    second = _spelt_alike(first, second)
     there = dict(zip(first.images["file_name"], first.images["image_id"], strict=True))
     again = second.images["file_name"].isin(list(there))
     image_ids = _numbered(
@@ -64,6 +66,16 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
         annotations=_below(kept, rows),
         categories=_below(first.categories, new_categories),
     ).conform()
+
+
+def _spelt_alike(first: Annotations, second: Annotations) -> Annotations:
+    """The second, with the names of images that both have as the first has them."""
+    names = first.images["file_name"].drop_duplicates().tolist()
+    known = KnownNames(names)
+    own = second.images["file_name"].tolist()
+    meant = [name if (row := known.find(name)) is None else names[row] for name in own]
+    known.say_rewritten("the annotations that are added", "images")
+    return replace(second, images=second.images.assign(file_name=meant))
 
 
 def _as_labelled(side: str, first: pd.DataFrame, second: pd.DataFrame) -> pd.Series[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,6 +320,19 @@ def test_what_is_labelled_now_replaces_the_same_image_and_keeps_ids(images, expo
     assert both.annotations["image_id"].tolist() == [3, 3]
     assert both.annotations["annotation_id"].is_unique
     assert both.images["group"].is_unique
+
+
+@pytest.mark.parametrize("name", ["batch\\\\1.png", "Batch/1.PNG", "./batch/1.png"])
+def test_an_image_that_is_spelt_in_another_way_is_replaced_too(images, export, caplog, name):
+    (images / "batch").mkdir()
+    Image.new("RGB", (200, 100)).save(images / "batch" / "1.png")
+    before = coco((200, 100), {"category_id": 5, "bbox": [0, 0, 9, 9]})
+    before = replace(before, images=before.images.assign(file_name=name))
+    labelled = {**task(box(10, 10, 10, 10, "Metal")), "data": {"file_name": "batch/1.png"}}
+    both = joined(before, read_label_studio(export(labelled), images))
+    assert both.images["file_name"].tolist() == [name]
+    assert both.annotations["x_min"].tolist() == [20]
+    assert "1 names of images are spelt in another way" in caplog.text
 
 
 def test_an_image_that_is_labelled_again_has_the_size_that_it_was_labelled_in(images, export):
