@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,3 +112,28 @@ def test_what_is_not_predicted_is_said_in_one_line(trained, pictures):
     nowhere = Asked(0, (0.0, 0.0, 0.5, 0.5))
     with pytest.raises(BackendError, match="does not predict that box; choose another"):
         backend_for("mmdet").explain(trained["mmdet"], images, nowhere)
+
+
+def test_pixels_of_an_image_that_is_not_square_are_those_of_the_box():
+    """Of an image of 64 x 32 in an input of 64 x 64 the right half is border."""
+    import torch
+
+    from recycling.backends.mmengine_backend.activation_maps import _pixel_score
+
+    sample = SimpleNamespace(metainfo={"ori_shape": (128, 64), "img_shape": (64, 32)})
+
+    class RowsAndColumns:
+        """Says class 1 of the lowest quarter of the image, and of all that is border."""
+
+        def inference(self, inputs, metas):
+            logits = torch.zeros(1, 2, 32, 32)
+            logits[:, 1, 24:, :16] = 5
+            logits[:, 1, :, 16:] = 1
+            return logits
+
+    inputs = torch.zeros(1, 3, 64, 64)
+    asked = Asked(0, (0.0, 100.0, 60.0, 128.0))
+    assert float(_pixel_score(RowsAndColumns(), [sample], asked)(inputs)) == pytest.approx(5)
+    above = Asked(0, (0.0, 0.0, 60.0, 60.0))
+    with pytest.raises(BackendError, match="does not give these pixels that class"):
+        _pixel_score(RowsAndColumns(), [sample], above)(inputs)

@@ -107,16 +107,16 @@ def _pixel_score(module: Any, samples: Any, asked: Asked) -> Callable[[Any], Any
     """How sure it is of the pixels of a box that it gives the class."""
     metas = [sample.metainfo for sample in samples]
     of_image = np.array(metas[0]["ori_shape"][:2], dtype=np.float64)
-    of_input = np.array(metas[0]["img_shape"][:2], dtype=np.float64)
-    corners = np.reshape(asked.box, (2, 2))[:, ::-1] / of_image * of_input
+    resized = np.array(metas[0]["img_shape"][:2], dtype=np.float64)
+    corners = np.reshape(asked.box, (2, 2))[:, ::-1] / of_image * resized
     (top, left), (bottom, right) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
 
     def score(inputs: Any) -> Any:
         import torch
 
+        # Of the network's input, which is the resized image with a border on the right and below.
         logits = module.inference(inputs, metas)
-        # Those of whole images come in the size of the image, or of the network's input.
-        shape = [int(side) for side in of_input]
+        shape = inputs.shape[-2:]
         logits = torch.nn.functional.interpolate(logits, shape, mode="bilinear")[0]
         window = logits[:, top : max(bottom, top + 1), left : max(right, left + 1)]
         is_own = window.argmax(dim=0) == asked.class_index + 1  # 0 is background
