@@ -97,16 +97,22 @@ def test_each_class_has_a_weight_from_0(
     assert not (tmp_path / "work" / "metrics.json").exists()
 
 
-@pytest.mark.parametrize("copies", [None, {"Metal": 2}])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"name": "oversample"},
+        {"name": "oversample", "copies": {"Metal": 2}},
+        {"name": "class_balanced"},
+    ],
+)
 def test_what_is_to_be_copied_must_be_there(
-    part: LabeledImages, tmp_path: Path, copies: dict[str, int] | None
+    part: LabeledImages, tmp_path: Path, sampler: dict[str, Any]
 ) -> None:
     from dataclasses import replace
 
     table = part.annotations.annotations
     paper = table[table["category_id"] == 5].reset_index(drop=True)
     only = replace(part, annotations=replace(part.annotations, annotations=paper))
-    sampler = {"name": "oversample", "copies": copies}
     with pytest.raises(BackendError, match="no training image holds Metal; choose other folds"):
         train(tmp_path / "work", data_of(only), sampler=sampler)
 

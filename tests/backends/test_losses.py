@@ -599,3 +599,23 @@ def test_a_batch_of_which_hardly_a_pixel_is_known_has_a_loss(known: int) -> None
     assert torch.isfinite(loss).all()
     assert torch.isfinite(scores.grad).all()
     assert bool((scores.grad != 0).any()) == (known == 2)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_of_proposals_that_are_certain_has_a_gradient(gamma: float) -> None:
+    from recycling.backends.losses.focal import Focal, fast_rcnn
+
+    scores = torch.tensor([[40.0, -40.0], [-40.0, -40.0]], requires_grad=True)
+    loss = fast_rcnn(Focal(gamma=gamma), scores, torch.tensor([0, 2]), torch.ones(2))
+    loss.backward()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+
+
+def test_a_focal_loss_that_the_library_cannot_compute_is_refused() -> None:
+    from recycling.backends.losses.core import LossError
+    from recycling.backends.losses.focal import Focal, retinanet
+
+    assert retinanet(Focal(gamma=2.0)) == {"FOCAL_LOSS_GAMMA": 2.0, "FOCAL_LOSS_ALPHA": 0.25}
+    with pytest.raises(LossError, match="RetinaNet cannot honour gamma 0.5"):
+        retinanet(Focal(gamma=0.5))

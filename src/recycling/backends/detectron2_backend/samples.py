@@ -103,9 +103,11 @@ def _sampled(model: Model, records: list[Record], names: list[str]) -> Stream:
     if asked.name == "shuffle":
         sampler = TrainingSampler(len(records), seed=model.seed)
         return Stream(records, sampler, len(records))
+    held = [_classes(record) for record in records]
+    if asked.name in ("class_balanced", "oversample"):
+        check_sampled(model, names, {names[index] for index in set().union(*held)}, "image")
     if asked.name == "class_balanced":
         return Stream(records, ClassBalanced(records, model.seed), len(records))
-    held = [_classes(record) for record in records]
     if asked.name == "repeat_factor":
         # The library would count ignore regions as objects.
         objects = [{"annotations": [{"category_id": index} for index in own]} for own in held]
@@ -113,7 +115,6 @@ def _sampled(model: Model, records: list[Record], names: list[str]) -> Stream:
             objects, asked.threshold
         )
     else:
-        check_sampled(model, names, {names[index] for index in set().union(*held)}, "image")
         repeats = torch.tensor(repeats_of(held, copies_by_class(model, names))).float()
     sampler = RepeatFactorTrainingSampler(repeats, seed=model.seed)
     return Stream(records, sampler, float(repeats.sum()))

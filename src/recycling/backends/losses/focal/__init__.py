@@ -13,6 +13,7 @@ from recycling.backends.losses.core import (
     FastRCNNLoss,
     Head,
     LossConfigs,
+    LossError,
 )
 
 WEIGHTED = f"{__name__}.torch_module.FocalLossOfClasses"
@@ -54,19 +55,23 @@ def dense(loss: Focal, head: Head) -> Config:
 
 def retinanet(loss: Focal) -> Config:
     """RetinaNet is the detector of the paper."""
+    if 0 < loss.gamma < 1:
+        raise LossError(
+            f"detectron2's RetinaNet cannot honour gamma {loss.gamma:g}: the gradient of a score "
+            "that is certain would be no number; give 0, 1 or more"
+        )
     return {"FOCAL_LOSS_GAMMA": loss.gamma, "FOCAL_LOSS_ALPHA": loss.alpha}
 
 
 def fast_rcnn(loss: Focal, scores: Any, classes: Any, weights: Any) -> Any:
     """A sigmoid for each class; the background is where all are low."""
-    from importlib import import_module
-
     from torch.nn import functional
 
-    focal_loss = import_module("fvcore.nn").sigmoid_focal_loss
+    from recycling.backends.losses.focal.torch_module import focal_loss
+
     n_classes = len(weights)
     targets = functional.one_hot(classes, n_classes + 1)[:, :n_classes].to(scores.dtype)
-    each = focal_loss(scores[:, :n_classes], targets, **_focus(loss), reduction="none")
+    each = focal_loss(scores[:, :n_classes], targets, loss.gamma, loss.alpha)
     return (each * weights).sum() / len(scores)
 
 
