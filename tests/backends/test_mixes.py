@@ -56,6 +56,23 @@ def test_labels_of_mixed_masks_are_those_of_the_pixels(
     assert mixed > 10
 
 
+@pytest.mark.parametrize(("most", "drawn"), [(1, {0, 1}), (2, {0, 1, 2}), (100, {0, 1, 2, 3})])
+def test_none_to_the_most_regions_are_pasted(most: int, drawn: set[int]) -> None:
+    from recycling.backends.mmengine_backend.augmentations.copy_paste_maps import PasteRegions
+
+    pasted = np.zeros((4, 12), np.uint8)
+    pasted[1:3, [1, 5, 9]] = 1
+    empty = {"img": np.zeros((4, 12, 3), np.uint8), "gt_seg_map": np.zeros((4, 12), np.uint8)}
+    other = {**empty, "gt_seg_map": pasted}
+    np.random.seed(0)
+    paste = PasteRegions(most)
+    found = {
+        int(paste.transform({**empty, "mix_results": [other]})["gt_seg_map"].sum()) // 2
+        for _ in range(60)
+    }
+    assert found == drawn
+
+
 @pytest.mark.parametrize("masks", [False, True])
 def test_boxes_of_a_cut_mix_are_those_of_the_pixels(masks: bool) -> None:
     from mmdet.structures.bbox import HorizontalBoxes

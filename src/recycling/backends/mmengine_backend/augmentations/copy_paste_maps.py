@@ -19,7 +19,7 @@ class PasteRegions(BaseTransform):  # type: ignore[misc]
     """Pastes regions of another image onto this one, pixels and labels.
 
     A region is what hangs together of one class; background and what is to be ignored are none.
-    How many are pasted is drawn as mmdet's ``CopyPaste`` does: from none to all of them.
+    How many are pasted is drawn, from none to the most; mmdet's ``CopyPaste`` never draws the most.
 
     Args:
         max_num_pasted: Most regions that are pasted.
@@ -44,7 +44,7 @@ class PasteRegions(BaseTransform):  # type: ignore[misc]
         labels = other["gt_seg_map"][:height, :width]
         regions = list(regions_of(labels))
         if self.selected:
-            n = np.random.randint(0, min(len(regions) + 1, self.max_num_pasted))
+            n = np.random.randint(0, min(len(regions), self.max_num_pasted) + 1)
             regions = [regions[number] for number in np.random.permutation(len(regions))[:n]]
         pasted = np.zeros((height, width), np.bool_)
         for region in regions[: self.max_num_pasted]:
