@@ -15,7 +15,7 @@ import yaml
 from clone import copy_project, kedro, models_of, project_with_images, set_models, set_parameters
 from recycling.backends import Model
 from recycling.experiments import Tuning, open_study
-from recycling.experiments.tuning import suggest
+from recycling.experiments.tuning import _distribution
 from recycling.sample import generate_sample
 
 pytestmark = pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_search_ends_in_an_entry_for_a_model(fresh):
     search = Tuning.model_validate(FEW)
     study = open_study(fresh / "data/06_models/runs/tuning/few/trials.journal", search)
     study.enqueue_trial({"epochs": 0})
-    suggest(study.ask(), search.space)
+    study.ask({name: _distribution(values) for name, values in search.space.items()})
     result = kedro(fresh, "tune", "few", "--settings", '{"epochs": 2}')
     assert result.returncode == 0, result.stdout + result.stderr
     table = pd.read_parquet(fresh / "data/08_reporting/tuning/few/trials.parquet")

@@ -233,6 +233,22 @@ def write_image(path: Path, pixels: NDArray[Any], options: Sequence[int] = ()) -
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def drop_unfinished_line(path: Path) -> None:
+    r"""Cut off a last line that was not written to its end, as of a killed run, or on a full disk.
+
+    >>> path = getfixture("tmp_path") / "a.jsonl"
+    >>> _ = path.write_bytes(b'{"a": 1}\n{"a"')
+    >>> drop_unfinished_line(path)
+    >>> path.read_bytes()
+    b'{"a": 1}\n'
+    """
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what writers that were killed have left in a folder, or below it.
 

@@ -147,6 +147,15 @@ def test_a_search_that_goes_on_tries_nothing_again(tmp_path):
     assert table["settings"].nunique() == 8
 
 
+def test_a_search_goes_on_where_its_last_line_was_not_written_to_its_end(tmp_path):
+    search(tmp_path, tuning(trials=4, pruning=False))
+    with (tmp_path / "trials.journal").open("ab") as file:
+        file.write(b'{"op_code":5,"trial')  # as where the disk is full
+    table = search(tmp_path, tuning(trials=6, pruning=False))
+    assert set(table["state"]) == {"complete"}
+    assert len(open_study(tmp_path / "trials.journal", tuning()).trials) == 6
+
+
 def test_a_training_that_goes_on_took_the_minutes_of_both_runs(tmp_path):
     killed = []
 
@@ -198,6 +207,16 @@ def test_what_matters_is_told_from_what_does_not(tmp_path):
     assert importance(open_study(tmp_path / "none/trials.journal", tuning())) == {}
 
 
+def test_what_matters_is_told_of_all_trainings_also_where_the_base_has_no_such_setting(tmp_path):
+    """The two best differ in what does nothing; all that are long are better."""
+    own = tuning(trials=20, pruning=False, space={**SPACE, "dropout": {"low": 0.1, "high": 0.5}})
+    search(tmp_path, own)
+    found = importance(open_study(tmp_path / "trials.journal", own))
+    assert found.keys() == {"optimizer.learning_rate", "epochs", "loss", "dropout"}
+    assert next(iter(found)) == "epochs"
+    assert found["epochs"] > 0.8
+
+
 def test_nothing_matters_where_all_score_the_same(tmp_path):
     search(tmp_path, tuning(trials=12, pruning=False), lambda settings, number, report: 0.0)
     assert importance(open_study(tmp_path / "trials.journal", tuning())) == {}
@@ -209,6 +228,49 @@ def test_groups_are_not_divided_between_those_who_choose_and_judge():
     assert sorted(choosing + judging) == list(range(100))
     assert not {i // 7 for i in choosing} & {i // 7 for i in judging}
     assert abs(len(choosing) - len(judging)) <= 7
+
+
+STEPS = {
+    "epochs": {"low": 4, "high": 9, "step": 2},
+    "freeze": {"low": 0, "high": 1, "step": 0.1},
+    "image_size": {"low": 1000, "high": 1004, "step": 1.5},
+}
+
+
+@pytest.mark.parametrize("epochs", [4, 5])  # on the steps, and between two
+def test_numbers_are_drawn_by_their_steps_whatever_the_base_has(tmp_path, epochs):
+    own = tuning(space=STEPS, trials=12, pruning=False)
+    study = open_study(tmp_path / "trials.journal", own)
+    tried = []
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        tried.append(settings)
+        return 0.5
+
+    try_base(study, own, {"epochs": epochs, "freeze": 0.3, "image_size": 1001.5}, train)
+    assert ("epochs" in study.trials[0].params) == (epochs == 4)
+    work(study, own, train)
+    assert len(tried) == 12
+    for name, grid in (
+        ("epochs", {4, 6, 8}),
+        ("freeze", {n / 10 for n in range(11)}),
+        ("image_size", {1000, 1001.5, 1003}),
+    ):
+        drawn = {settings[name] for settings in tried[1:]}
+        assert len(drawn) > 1
+        assert drawn <= grid
+
+
+def test_the_steps_of_a_sweep_are_those_of_the_search():
+    own = tuning(space=STEPS)
+    parameters = sweep_config("steps", own, "mAP50")["parameters"]
+    assert parameters["epochs"] == {"values": [4, 6, 8]}
+    assert parameters["image_size"] == {"values": [1000, 1001.5, 1003]}
+    assert parameters["freeze"]["values"] == [n / 10 for n in range(11)]
+    given = {"epochs": 6, "freeze": 0.3, "image_size": 1003.0}
+    assert tuning(space=STEPS, given=given).given == given
+    with pytest.raises(ValidationError, match="given.epochs: 7 is not in its space"):
+        tuning(space=STEPS, given={**given, "epochs": 7})
 
 
 def test_a_sweep_has_the_same_space():

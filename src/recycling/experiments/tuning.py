@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Mapping
+from math import floor
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
@@ -19,13 +20,13 @@ from pydantic import Field, model_validator
 
 from recycling.backends import BackendError
 from recycling.errors import one_line
-from recycling.files import write_text
+from recycling.files import drop_unfinished_line, write_text
 from recycling.registry import Settings
 from recycling.stopping import stop_if_asked
 from recycling.tables import Column, Schema
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -76,7 +77,34 @@ class Range(Settings):
     @property
     def is_whole(self) -> bool:
         """Whether whole numbers are drawn."""
-        return self.low == int(self.low) and self.high == int(self.high) and not self.log
+        numbers = (self.low, self.high, self.step or 1)
+        return not self.log and all(number == int(number) for number in numbers)
+
+    @property
+    def grid(self) -> list[float]:
+        """The numbers that are tried, where a step is given.
+
+        >>> Range(low=0, high=1, step=0.3).grid, Range(low=4, high=9, step=2).grid
+        ([0.0, 0.3, 0.6, 0.9], [4, 6, 8])
+        """
+        assert self.step is not None
+        n = floor((self.high - self.low) / self.step + 1e-8)
+        return [self.written(self.low + number * self.step) for number in range(n + 1)]
+
+    def written(self, drawn: float) -> float:
+        """A number as a person would write it."""
+        if self.is_whole:
+            return int(drawn)
+        return float(f"{drawn:.3g}" if self.step is None else f"{drawn:.10g}")
+
+    def holds(self, value: float) -> bool:
+        """Whether a number may be drawn."""
+        if not self.low <= value <= self.high:
+            return False
+        if not (step := 1 if self.is_whole and self.step is None else self.step):
+            return True
+        steps = (value - self.low) / step
+        return abs(steps - round(steps)) < 1e-6
 
 
 class Tuning(Settings):
@@ -122,29 +150,6 @@ class Tuning(Settings):
         return self
 
 
-def suggest(trial: Trial, space: Mapping[str, Range | list[Any]]) -> dict[str, Any]:
-    """What a trial alters.
-
-    Args:
-        trial: Of Optuna.
-        space: By setting, what it may be.
-    """
-    found: dict[str, Any] = {}
-    for name, values in space.items():
-        if isinstance(values, list):
-            # Optuna takes plain values; a list or a mapping is chosen by its place.
-            found[name] = values[trial.suggest_categorical(name, list(range(len(values))))]
-        elif values.is_whole:
-            step = int(values.step or 1)
-            found[name] = trial.suggest_int(name, int(values.low), int(values.high), step=step)
-        else:
-            drawn = trial.suggest_float(
-                name, values.low, values.high, log=values.log, step=values.step
-            )
-            found[name] = float(f"{drawn:.3g}")  # what a person would write
-    return found
-
-
 def halves(images: pd.DataFrame, seed: int) -> tuple[list[int], list[int]]:
     """Deal images into two halves, groups whole.
 
@@ -184,11 +189,17 @@ def open_study(journal: Path, tuning: Tuning, warm_up: int = 2) -> Study:
     from optuna.pruners import MedianPruner, NopPruner
     from optuna.samplers import TPESampler
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
     journal.parent.mkdir(parents=True, exist_ok=True)
     if not journal.exists():
         write_text(journal, "")
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()  # another process may be writing the line
+    try:
+        drop_unfinished_line(journal)
+    finally:
+        lock.release()
     pruner = (
         MedianPruner(n_startup_trials=4, n_warmup_steps=warm_up) if tuning.pruning else NopPruner()
     )
@@ -254,7 +265,7 @@ def try_base(study: Study, tuning: Tuning, base: Mapping[str, Any], train: Train
 
 
 def _distribution(values: Range | list[Any]) -> BaseDistribution:
-    """What `suggest` draws a setting from."""
+    """What a setting is drawn from; of a list its place, for Optuna takes plain values."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
@@ -306,8 +317,14 @@ def _try_next(study: Study, tuning: Tuning, train: Train) -> None:
     import optuna
     from optuna.trial import TrialState
 
-    trial = study.ask()
-    settings = suggest(trial, tuning.space)
+    space = tuning.space
+    trial = study.ask({name: _distribution(values) for name, values in space.items()})
+    settings = {
+        name: values[trial.params[name]] if isinstance(values, list) else values.written(
+            trial.params[name]
+        )
+        for name, values in space.items()
+    }  # fmt: skip
     trial.set_user_attr("settings", settings)
     known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     before = trial.user_attrs.get("minutes", 0.0)
@@ -378,13 +395,18 @@ def importance(study: Study) -> dict[str, float]:
         By setting; empty where fewer than ten trainings came to their end, or all score the same,
         which tells nothing.
     """
-    import optuna
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(done) < FEWEST_FOR_IMPORTANCE or len({trial.value for trial in done}) == 1:
+    names = sorted({name for trial in done for name in trial.params})
+    # A base that lacks a setting tells nothing of it.
+    with_all = [trial for trial in done if trial.params.keys() >= set(names)]
+    if len(with_all) < FEWEST_FOR_IMPORTANCE or len({trial.value for trial in with_all}) == 1:
         return {}
-    return dict(optuna.importance.get_param_importances(study))
+    # By default Optuna asks what the best tenth has in common, which of few trainings is two.
+    fanova = FanovaImportanceEvaluator(seed=0)
+    return dict(get_param_importances(study, evaluator=fanova, params=names))
 
 
 def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
@@ -405,19 +427,14 @@ def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
         if isinstance(values, list):
             parameters[setting] = {"values": values}
             continue
-        kind = "uniform"
-        if values.log:
-            kind = "log_uniform_values"
-        elif values.is_whole:
-            kind = "int_uniform"
-        elif values.step is not None:
-            kind = "q_uniform"
-        ends = (int(values.low), int(values.high)) if kind == "int_uniform" else (
-            values.low, values.high
-        )  # fmt: skip
+        if values.step is not None:  # a step of theirs begins at 0
+            parameters[setting] = {"values": values.grid}
+            continue
+        kind = "log_uniform_values" if values.log else "uniform"
+        ends = (values.low, values.high)
+        if values.is_whole:
+            kind, ends = "int_uniform", (int(values.low), int(values.high))
         parameters[setting] = {"distribution": kind, "min": ends[0], "max": ends[1]}
-        if kind == "q_uniform":
-            parameters[setting]["q"] = values.step
     return {
         "name": name,
         "program": "kedro",
@@ -437,7 +454,7 @@ def _as_drawn(base: Mapping[str, Any], space: Mapping[str, Range | list[Any]]) -
         if isinstance(values, list):
             if now in values:
                 found[name] = values.index(now)
-        elif isinstance(now, int | float) and values.low <= now <= values.high:
+        elif isinstance(now, int | float) and values.holds(now):
             found[name] = now
     return found
 
