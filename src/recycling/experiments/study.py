@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from recycling.evaluation import ImageScores, score_of_all
-from recycling.experiments.comparison import ALL, Comparisons
 from recycling.experiments.effect import Effect, corrected_sentences, measure_contrast
 from recycling.tables import Column, Schema
 
@@ -135,7 +134,6 @@ def summarise_study(
     metric: str,
     effects: Mapping[str, Effect],
     interactions: Sequence[Effect],
-    table: Comparisons,
     arms: StudyArms,
 ) -> StudySummary:
     """Say what a study found, and what spoils it.
@@ -145,20 +143,15 @@ def summarise_study(
         metric: What all are scored by.
         effects: Of each change.
         interactions: Of pairs of changes.
-        table: The verdicts, corrected for how many changes there are.
         arms: The base first.
     """
-    overall = table[table["of"] == ALL].set_index("side")
     rows = {str(row["arm"]): row for row in arms.to_dict("records")}
     base = next(iter(rows.values()))
-    sentences = []
-    for name, effect in effects.items():
-        verdict = str(overall.loc[name, "verdict"])
-        corrected = f" (corrected for {len(effects)} changes)" if len(effects) > 1 else ""
-        known = effect["p"] is not None
-        start = effect["sentence"].rsplit(": ", 1)[0] if known else effect["sentence"]
-        sentence = f"{start}: {verdict}{corrected}" if known else start
-        sentences.append("; ".join([sentence, *_spoilt(rows[name], base)]))
+    changes = corrected_sentences(list(effects.values()), "changes")
+    sentences = [
+        "; ".join([sentence, *_spoilt(rows[name], base)])
+        for name, sentence in zip(effects, changes, strict=True)
+    ]
     sentences += corrected_sentences(interactions, "interactions")
     deviation = base["deviation"]
     noise = None

@@ -106,9 +106,7 @@ def comparer(
             interaction((first, second), both, base, title, compared.scores, compared.groups)
             for first, second, both in study.interactions
         ]
-        summary = summarise_study(
-            study.base, title, compared.effects, interactions, compared.table, arms
-        )
+        summary = summarise_study(study.base, title, compared.effects, interactions, arms)
         for sentence in summary["sentences"]:
             logger.info("%s", sentence)
         figure = study_figure(study.name, title, compared.table, arms)
