@@ -237,3 +237,11 @@ def test_nothing_is_loaded_and_every_link_leads_into_the_page(results):
     links = re.findall(r'href="#([^"]+)"', text)
     assert links
     assert all(f'id="{link}"' in text for link in links)
+
+
+def test_a_training_of_one_step_of_whose_waiting_nothing_is_known_leaves_the_report_whole():
+    facts = {"a.fold0": {"waiting_share": None}, "b.fold0": {"waiting_share": 0.45}}
+    items = Page(run_report(RUN, Results(trainings=facts), {}, {}, {}, {})).items
+    assert [item for item in items if "waited for data" in item] == [
+        "more workers, or a cache: b.fold0 waited for data in 45% of its time."
+    ]

@@ -218,7 +218,7 @@ def _next_for_all(results: Results) -> Iterator[str]:
     slow = {
         name: facts["waiting_share"]
         for name, facts in results.trainings.items()
-        if facts.get("waiting_share", 0) > _WAITS
+        if (facts.get("waiting_share") or 0) > _WAITS  # None: of one step nothing is known
     }
     if slow:
         name, share = max(slow.items(), key=lambda item: item[1])
