@@ -69,7 +69,7 @@ _THING = re.compile(
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Side:
     """One of several that are compared.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from kedro.pipeline import Pipeline, node
 
 from recycling import sides
 from recycling.annotations import Annotations
-from recycling.datasets import AnnotationsDataset, TableDataset
+from recycling.datasets import AnnotationsDataset, JsonDataset, TableDataset
 from recycling.experiments import Manifest, Runs
 from recycling.predictions import BoxFormat, Detections, to_submission
 from recycling.sides import OUT_OF_FOLD, TEST, Workplace
@@ -53,6 +55,7 @@ def holdings(annotations: Annotations, tmp_path: Path, monkeypatch: pytest.Monke
                 name: TableDataset(table="detections", filepath=tmp_path / f"{name}.parquet")
                 for name in NAMES
             },
+            "det.final.explanation": JsonDataset(filepath=tmp_path / "explanation.json"),
         }
     )
     for part in ("train", "test"):
@@ -119,3 +122,32 @@ def test_the_latest_run_is_the_latest_one(holdings, annotations):
         folder.write(Manifest(run_id, {}, "2026-01-01T00:00:00+00:00", scores=metrics))
         assert scores(holdings, "latest:det.yolox", TEST) == [{score}]
     assert scores(holdings, "latest~1:det.yolox", TEST) == [{0.5}]
+
+
+def test_the_best_member_is_known_where_one_has_a_score(holdings):
+    def explained(**scores: float | None) -> None:
+        members = {name: {"score": score} for name, score in scores.items()}
+        holdings.catalog.save("det.final.explanation", {"ensemble": 0.5, "members": members})
+
+    assert holdings.best_member("det.final") is None
+    explained(yolox=None, mine=None)  # the test images have no labels
+    assert holdings.best_member("det.final") is None
+    explained(yolox=0.4, mine=None)
+    assert holdings.best_member("det.final") == "det.yolox"
+
+
+def test_one_value_is_kept_of_each_name_and_what_it_is_made_of_stays_alive(holdings):
+    """Else another one could come to lie at the same address, and be taken for it."""
+    first = holdings.side("det.yolox")
+    kept = [
+        holdings.keep("mistakes", "yolox", (first, score), lambda: object()) for score in (1, 2)
+    ]
+    assert kept[0] is not kept[1]
+    assert holdings.keep("mistakes", "yolox", (first, 2), lambda: object()) is kept[1]
+    assert sum(kind == "mistakes" for kind, _ in holdings._kept) == 1
+    again = weakref.ref(first)
+    del first
+    holdings.catalog.save(NAMES[0], found(holdings.load("train.annotations"), 0.6))
+    holdings.side("det.yolox")
+    gc.collect()
+    assert again() is not None

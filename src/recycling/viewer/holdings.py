@@ -89,10 +89,12 @@ class Holdings:
     def keep(self, kind: str, name: str, stamp: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, made anew where the stamp is another one than before.
 
+        One value is kept of each name: what changes with a slider belongs to the stamp.
+
         Args:
             kind: What it is, such as `value` of a dataset.
             name: Which one of its kind.
-            stamp: Of what it is made of: a time, or ids of kept values.
+            stamp: What it is made of: a time, or other kept values, which then stay alive.
             make: Makes it.
         """
         kept = self._kept.get((kind, name))
@@ -188,9 +190,10 @@ class Holdings:
         if not self.is_there(name):
             return None
         members: dict[str, Any] = self.load(name).get("members") or {}
-        if not members:
+        scores = {m: own["score"] for m, own in members.items() if own["score"] is not None}
+        if not scores:
             return None
-        best = max(members, key=lambda member: float(members[member]["score"]))
+        best = max(scores, key=scores.__getitem__)
         side = f"{ensemble.partition('.')[0]}.{best}"
         return side if side in self.sides else None
 

@@ -41,7 +41,7 @@ Link: TypeAlias = Callable[[Mapping[Any, Any]], str]
 _SOURCES = {OUT_OF_FOLD: "train.annotations", TEST: "test.annotations"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predicted:
     """Several sides on the images that all of them have predicted on.
 
@@ -100,7 +100,7 @@ def predicted_by(holdings: Holdings, names: Sequence[str], part: str | None = No
             )
     make = partial(_on_common_images, holdings, tuple(names), sides, where)
     key = f"{where}: {','.join(names)}"
-    return cast(Predicted, holdings.keep("predicted", key, tuple(map(id, sides)), make))
+    return cast(Predicted, holdings.keep("predicted", key, sides, make))
 
 
 def _on_common_images(

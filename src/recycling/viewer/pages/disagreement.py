@@ -105,9 +105,9 @@ def _tables(
             paired(truth, first, second, score_threshold=score),
         )
 
-    key = f"{predicted.part}: {', '.join(predicted.names)}: {score}"
+    key = f"{predicted.part}: {', '.join(predicted.names)}"
     tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] = view.holdings.keep(
-        "disagreement", key, id(predicted), make
+        "disagreement", key, (predicted, score), make
     )
     return tables
 

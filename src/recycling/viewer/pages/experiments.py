@@ -181,7 +181,7 @@ def _comparison(view: View) -> None:
 def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
     """The scores of several sides, and what may be said of their differences."""
     make = partial(score, view.holdings.workplace, sides)
-    scored = view.holdings.keep("scored", ",".join(asked), tuple(map(id, sides)), make)
+    scored = view.holdings.keep("scored", ",".join(asked), tuple(sides), make)
     where = f"{len(scored.truth.images):,} images, {PARTS[scored.part]}"
     if scored.compared is None:
         text = f"the images have no labels, so nothing is scored ({where})"

@@ -79,13 +79,14 @@ def _by_loss(view: View, predicted: Predicted, score: float) -> Markup:
 def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
     """What is taken for what, and the images, those of the least overlap first."""
     _, html = _judged(view, predicted, score)
-    key = f"{predicted.part}: {predicted.names[0]}: {score}"
+    key = f"{predicted.part}: {predicted.names[0]}"
 
     def make() -> pd.Series[float]:
         truth, predictions = predicted.images.annotations, predicted.predictions()
         return image_overlaps(truth, predictions, score_threshold=score)
 
-    overlaps = cast("pd.Series[float]", view.holdings.keep("overlaps", key, id(predicted), make))
+    kept = view.holdings.keep("overlaps", key, (predicted, score), make)
+    overlaps = cast("pd.Series[float]", kept)
     page = paginate([int(image_id) for image_id in overlaps.index], view.address, "images")
     tiles = []
     for image_id in page.items:
@@ -111,7 +112,7 @@ def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFram
 
     They are kept, for each page of them asks anew.
     """
-    address, key = view.address, f"{predicted.part}: {predicted.names[0]}: {score}"
+    address, key = view.address, f"{predicted.part}: {predicted.names[0]}"
 
     def make() -> tuple[pd.DataFrame, pd.DataFrame]:
         truth, predictions = predicted.images.annotations, predicted.predictions()
@@ -121,7 +122,7 @@ def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFram
             disagreement(truth, expected, predictions, score_threshold=score),
         )
 
-    every, counts = view.holdings.keep("mistakes", key, id(predicted), make)
+    every, counts = view.holdings.keep("mistakes", key, (predicted, score), make)
     rows = _of_size(every, predicted, address.text("size"))
     cell = (address.text("true"), address.text("said"))
     html = _kinds(address, rows) + confusion_table(

@@ -87,11 +87,12 @@ def build(view: View) -> None:
             view.say("click on a prediction: what the model looked at for it is shown here")
         else:
             ask = partial(_activation_map, explainer, checkpoint, predicted, image, clicked, method)
-            key = f"{name}: {predicted.part}: {image.image_id}: {clicked}: {method}"
-            stamp = (id(predicted), str(checkpoint.folder))
+            key = f"{name}: {predicted.part}"
+            where = f"{checkpoint.folder}: {image.image_id}: {clicked}: {method}"
 
             def explain() -> Markup:
-                found: ActivationMap = view.holdings.keep("why", key, stamp, ask)  # takes seconds
+                # Takes seconds.
+                found: ActivationMap = view.holdings.keep("why", key, (predicted, where), ask)
                 return _shown(predicted, image, clicked, method, found)
 
             later(view, explain, "asking the model …")
