@@ -11,22 +11,46 @@ from fuzz.mutations import ODD
 from fuzz.sample_files import ROOT
 from recycling.cli.core import context_of, message_for_user, show_sample
 
+SIDES = ["det.yolox.fold0", "cls.final", "seg.fcn.fold0", "latest:det.final"]
+SWITCH = ["0", "1"]
 KEYS = {
-    "set": ["test.annotations", "train.annotations", "pool.annotations"],
-    "category": ["Paper", "Metal", "General trash"],
-    "show": ["images", "annotations"],
-    "sides": ["det.yolox.fold0", "det.fcos.fold0,det.yolox.fold0", "cls.final", "seg.fcn.fold0"],
-    "model": ["det.yolox.fold0", "cls.resnet18.fold0"],
-    "task": ["cls", "det", "seg"],
-    "part": ["test", "out_of_fold", "train"],
+    "annotation": ["1", "7"],
+    "box": ["1,1,20,20", "0.0,0.0,0.0,0.0"],
+    "category": ["Paper", "Metal", "1"],
+    "compare": ["det.yolox.fold0,det.fcos.fold0", "cls.final"],
+    "curve": ["loss", "score"],
+    "fate": ["kept", "refused"],
+    "filter": ["state == 'finished'", "`det.final` > 0.1", "@run"],
+    "find": ["yolox", "2000"],
+    "first": SIDES,
+    "fold": ["0", "all"],
+    "group": ["1", "a"],
     "id": ["20001", "1"],
+    "kind": ["missed", "wrong_class"],
+    "labels": SWITCH,
+    "layout": ["beside", "over"],
+    "masks": SWITCH,
+    "method": ["grad_cam", "eigen_cam"],
+    "n": ["20", "0"],
+    "of": ["det.label_errors"],
+    "order": ["largest", "iou"],
+    "other": ["det.fcos.fold0"],
     "page": ["1", "2", "10000000000"],
-    "score": ["0.3", "0", "1"],
-    "iou": ["0.5"],
-    "order": ["size", "-size", "name"],
+    "part": ["test", "out_of_fold", "train"],
+    "round": ["det.round"],
     "rule": ["clip_boxes"],
-    "method": ["grad_cam"],
-    "run": ["2026-01-01T00.00.00.000Z"],
+    "said": ["Paper", "nothing"],
+    "score": ["0.3", "0", "1"],
+    "second": SIDES,
+    "set": ["test.annotations", "train.annotations", "pool.annotations"],
+    "show": ["images", "annotations", "models", "all"],
+    "side": SIDES,
+    "sides": ["det.yolox.fold0", "det.fcos.fold0,det.yolox.fold0", "cls.final"],
+    "size": ["small", "large"],
+    "sort": ["run", "-state"],
+    "trainings": ["det.yolox.fold0"],
+    "true": ["Paper", "nothing"],
+    "truth": SWITCH,
 }
 """What pages ask for, and values that may be right."""
 
@@ -42,8 +66,8 @@ def target() -> Target:
     from recycling.hooks import records_folder
     from recycling.sides import Workplace
     from recycling.viewer.addresses import Address
-    from recycling.viewer.core import Holdings
     from recycling.viewer.guard import Guard
+    from recycling.viewer.holdings import Holdings
     from recycling.viewer.pages import PAGES
     from recycling.viewer.server import add_images
     from recycling.viewer.views import View
@@ -73,7 +97,7 @@ def target() -> Target:
             return
         address = Address(path, values)
         with Client(ui.page(path), request=None):
-            PAGES[path].build(View(holdings, address, lambda: None, message_for_user))
+            PAGES[path].build(View(holdings, address, lambda: None))
 
     odd = st.sampled_from([word.decode("latin1") for word in ODD]) | st.text(max_size=6)
     values = st.sampled_from(sorted(KEYS)).flatmap(
