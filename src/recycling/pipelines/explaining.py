@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from math import nan
 from statistics import fmean
 from types import GenericAlias
@@ -537,7 +537,8 @@ def page_writer(task: Task, name: str, default: str | None = None) -> Callable[.
 
 AGREEMENT: dict[Task, Callable[..., pd.DataFrame]] = {
     "cls": probability_agreement,
-    "det": detection_agreement,
+    # Weak boxes, of which a detector may keep any number, agree with nobody's.
+    "det": partial(detection_agreement, score_threshold=SHOWN_FROM),
     "seg": label_map_agreement,
 }
 CHANGED: dict[Task, Callable[..., RgbImage]] = {
