@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro.config import OmegaConfigLoader
 from pydantic import Field, ValidationError
@@ -99,6 +99,24 @@ def connected(settings: Cluster) -> Iterator[Client]:
         Client(cluster) as client,
     ):
         yield client
+
+
+def even_out(client: Client) -> None:
+    """Let a worker that has nothing to do take nodes that wait at another one.
+
+    Dask does so while some workers count as busy and others as idle, but judges a worker only when
+    a node of its own begins or ends: one with nodes behind a long training may count as idle for as
+    long as that takes, and where all do, none takes from another. Here all are judged anew.
+
+    Args:
+        client: Of the cluster.
+    """
+
+    def judge(dask_scheduler: Any) -> None:  # within, as a scheduler need not have this package
+        for worker in dask_scheduler.workers.values():
+            dask_scheduler.check_idle_saturated(worker)
+
+    client.run_on_scheduler(judge)
 
 
 def _answering(address: str) -> Client:

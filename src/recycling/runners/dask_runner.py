@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,7 @@ from pluggy import PluginManager
 
 from recycling.files import write_json
 from recycling.plan.data_folder import data_folder
-from recycling.runners.cluster import Cluster, connected
+from recycling.runners.cluster import Cluster, connected, even_out
 from recycling.runners.keep_going import ClusterError, _KeepsGoing
 from recycling.runners.leases import FOLDER, Leases
 from recycling.runners.resources import asked_for, shown_resources
@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
 """How often is looked whether Ctrl-C was pressed."""
+
+_LOOKS_A_BALANCE = 5
+"""Of these, one evens out what waits at the workers."""
 
 
 class DaskRunner(_KeepsGoing, ThreadRunner):
@@ -214,26 +217,41 @@ class _OnCluster(ThreadPoolExecutor):
         logger.warning("%s; it waits for one: dask worker --resources ...", lacking)
 
     def _watch(self) -> None:
-        """Tell the workers of a Ctrl-C, also those that join, and call back what none has begun."""
+        """Even out what waits at the workers; from a Ctrl-C on, tell them of it instead."""
+        told, waited = set[str](), set[str]()
+        for look in count():
+            if self._over.wait(_LOOK_SECONDS):
+                return
+            with suppress(Exception):  # a scheduler that is gone is said elsewhere
+                if is_asked_to_stop():
+                    waited = self._call_back(told, waited)
+                elif look % _LOOKS_A_BALANCE == 0:
+                    even_out(self._client)
+
+    def _call_back(self, told: set[str], waited: set[str]) -> set[str]:
+        """Tell workers of a Ctrl-C, also those that join, and call back what none has begun.
+
+        Args:
+            told: The workers that know of it; those that are told now are added.
+            waited: What no worker had begun before.
+
+        Returns:
+            What none has begun now.
+        """
         from recycling.runners.on_worker import stop_on_worker
 
-        told, waited = set[str](), set[str]()
-        while not self._over.wait(_LOOK_SECONDS):
-            if not is_asked_to_stop():
-                continue
-            with suppress(Exception):  # a scheduler that is gone is said elsewhere
-                begun = self._client.processing()
-                if new := [worker for worker in begun if worker not in told]:
-                    answers = self._client.run(
-                        stop_on_worker, self._sent.plugin, workers=new, on_error="ignore"
-                    )
-                    told.update(worker for worker, knows in answers.items() if knows)
-                here = set(chain.from_iterable(begun.values()))
-                sent = [own for own in list(self._sent_out.values()) if own.status == "pending"]
-                waits = {own.key: own for own in sent if own.key not in here}
-                # Not the first time: that one has ended may be still to be heard of.
-                self._client.cancel([waits[key] for key in waits.keys() & waited])
-                waited = set(waits)
+        begun = self._client.processing()
+        if new := [worker for worker in begun if worker not in told]:
+            answers = self._client.run(
+                stop_on_worker, self._sent.plugin, workers=new, on_error="ignore"
+            )
+            told.update(worker for worker, knows in answers.items() if knows)
+        here = set(chain.from_iterable(begun.values()))
+        sent = [own for own in list(self._sent_out.values()) if own.status == "pending"]
+        waits = {own.key: own for own in sent if own.key not in here}
+        # Not the first time: that one has ended may be still to be heard of.
+        self._client.cancel([waits[key] for key in waits.keys() & waited])
+        return set(waits)
 
 
 class WorkersEndedError(RuntimeError):
