@@ -37,7 +37,7 @@ def run(*, quick: bool) -> list[Row]:
 
 
 def show_speed(side: int, *, rounds: int) -> list[Row]:
-    """Compare one image's vote on planes of bytes with numpy's; floats are summed by numpy."""
+    """Compare one image's vote on planes of bytes with numpy's."""
     planes = random_planes(n_members=len(WEIGHTS), n_classes=11, side=side, random_state=0)
     soft_vote(planes, weights=WEIGHTS)
     rows = []

@@ -12,12 +12,7 @@ from recycling.ensembling.boxes.nms import nms
 from recycling.ensembling.boxes.soft_nms import soft_nms
 from recycling.ensembling.boxes.non_maximum_weighted import non_maximum_weighted
 from recycling.ensembling.masks.hard_vote import fuse_label_maps, hard_vote, vote_agreement
-from recycling.ensembling.masks.soft_vote import (
-    average_planes,
-    average_probability_maps,
-    fuse_probability_maps,
-    soft_vote,
-)
+from recycling.ensembling.masks.soft_vote import fuse_probability_maps, soft_vote
 from recycling.ensembling.classes.mean import average_probabilities
 from recycling.ensembling.classes.geometric import geometric_mean_probabilities
 from recycling.ensembling.classes.rank import rank_average_probabilities
@@ -108,9 +103,7 @@ __all__ = [
     "Ranking",
     "Scores",
     "Stacked",
-    "average_planes",
     "average_probabilities",
-    "average_probability_maps",
     "best_member",
     "calibrate_boxes",
     "calibrate_classes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,7 @@ from recycling.ensembling.masks.image_members import ImageSizes, check_members, 
 from recycling.ensembling.members import EnsemblingError, member_names, member_weights
 from recycling.ensembling.methods import Calibrate, MaskFusion, MemberWeights, mask_method
 from recycling.predictions import LabelMap, LabelMaps
-from recycling.predictions.probability_maps import ProbabilityMaps, ProbabilityPlanes
-
-Number = TypeVar("Number", np.uint8, np.float32)
-
-AnyPlanes: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-
-TOLERANCE = 1e-3
-"""How far beyond 0 and 1 a float probability may be: softmax and resizing round."""
+from recycling.predictions.probability_maps import ProbabilityMaps
 
 
 class SoftVoteSettings(MaskFusion):
@@ -35,22 +28,21 @@ class SoftVoteSettings(MaskFusion):
     calibrate: Calibrate = "none"
 
 
-def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> LabelMap:
+def soft_vote(planes: NDArray[np.uint8], *, weights: Sequence[float] | None = None) -> LabelMap:
     """Give each pixel the label that the members hold most likely on average.
 
     Args:
-        planes: (members, classes, H, W), plane i the probability of label i: uint8, where 255 is
-            certain, or float32 from 0 to 1. At most 255 classes.
+        planes: (members, classes, H, W), plane i the probability of label i, where 255 is certain.
+            At most 255 classes.
         weights: (members,), how much each member counts; None where all count the same. Only their
             ratio matters.
 
     Returns:
-        (H, W), the fused map; of labels that are equally likely, the smallest. With equal weights
-        uint8 planes are summed exactly, others in float32.
+        (H, W), the fused map; of labels that are equally likely, the smallest. Sums are exact
+        with equal weights, and in float32 with others.
 
     Raises:
-        EnsemblingError: The planes are of another shape or type, a float is no probability, or the
-            weights do not fit.
+        EnsemblingError: The planes are of another shape or type, or the weights do not fit.
 
     Example:
         >>> planes = np.array([[[[200, 90]], [[55, 165]]], [[[10, 90]], [[245, 165]]]], np.uint8)
@@ -60,50 +52,13 @@ def soft_vote(planes: AnyPlanes, *, weights: Sequence[float] | None = None) -> L
         [[0, 1]]
     """
     flat, counting = _checked(planes, weights)
-
     # Equal weights become ones: sums of whole numbers that float32 holds exactly.
     relative = (counting / counting.max()).astype(np.float32)
-    if planes.dtype == np.float32:
-        # BLAS is about as fast on floats as a loop of our own.
-        total = np.tensordot(relative, flat, 1)
-        return cast(LabelMap, total.argmax(axis=0).astype(np.uint8).reshape(planes.shape[2:]))
 
     from recycling.ensembling.masks.soft_vote.kernel import most_probable
 
     fused: LabelMap = most_probable(flat, relative)
     return fused.reshape(planes.shape[2:])
-
-
-def average_planes(
-    planes: NDArray[Number], *, weights: Sequence[float] | None = None
-) -> NDArray[Number]:
-    """The weighted mean of the members' probabilities, pixel by pixel.
-
-    Args:
-        planes: (members, classes, H, W), as for `soft_vote`.
-        weights: (members,), as for `soft_vote`.
-
-    Returns:
-        (classes, H, W), of the type of `planes`; uint8 is rounded to the nearest, so that labels
-        whose means are less than 1/255 apart may tie in it and not in `soft_vote`.
-
-    Raises:
-        EnsemblingError: As for `soft_vote`.
-
-    Example:
-        >>> average_planes(np.array([[[[200]], [[55]]], [[[100]], [[155]]]], np.uint8)).tolist()
-        [[[150]], [[105]]]
-    """
-    flat, counting = _checked(planes, weights)
-
-    shares = (counting / counting.sum()).astype(np.float32)
-    if planes.dtype == np.float32:
-        return np.tensordot(shares, flat, 1).reshape(planes.shape[1:])
-
-    from recycling.ensembling.masks.soft_vote.kernel import weighted_mean
-
-    mean: NDArray[Number] = weighted_mean(flat, shares)
-    return mean.reshape(planes.shape[1:])
 
 
 @mask_method("soft_vote", SoftVoteSettings, takes="probabilities")
@@ -141,59 +96,18 @@ def fuse_probability_maps(
     return LabelMaps(list(members[0]), read)
 
 
-def average_probability_maps(
-    members: Sequence[ProbabilityMaps],
-    *,
-    weights: Sequence[float] | None = None,
-    sizes: ImageSizes | None = None,
-    names: Sequence[str] | None = None,
-) -> ProbabilityMaps:
-    """Average every image's planes; each image's are averaged when they are asked for.
-
-    Args:
-        members: As for `fuse_probability_maps`.
-        weights: As for `fuse_probability_maps`.
-        sizes: As for `fuse_probability_maps`.
-        names: As for `fuse_probability_maps`.
-
-    Returns:
-        The mean probabilities, in the first member's order: a member of further ensembles.
-
-    Raises:
-        EnsemblingError: As for `fuse_probability_maps`.
-    """
-    called = check_members(members, names, sizes, what="probability map")
-    member_weights(weights, called)
-
-    def read(image_id: int) -> ProbabilityPlanes:
-        return average_planes(
-            stacked(members, image_id, sizes=sizes, names=called), weights=weights
-        )
-
-    return ProbabilityMaps(list(members[0]), read)
-
-
 def _checked(
-    planes: AnyPlanes, weights: Sequence[float] | None
-) -> tuple[AnyPlanes, NDArray[np.float64]]:
-    if planes.ndim != 4 or planes.dtype not in (np.uint8, np.float32):
+    planes: NDArray[np.uint8], weights: Sequence[float] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    if planes.ndim != 4 or planes.dtype != np.uint8:
         raise EnsemblingError(
-            f"planes of shape {planes.shape} and type {planes.dtype}; they should be uint8 or "
-            "float32 of shape (members, classes, H, W)"
+            f"planes of shape {planes.shape} and type {planes.dtype}; they should be uint8 "
+            "of shape (members, classes, H, W)"
         )
     n_members, n_classes, height, width = planes.shape
     if not 1 <= n_classes <= 255:
         raise EnsemblingError(f"planes of {n_classes} classes; a label map holds 1 to 255")
-    names = member_names(None, n_members)
-    counting = member_weights(weights, names)
-    if planes.dtype == np.float32 and planes.size:
-        for name, own in zip(names, planes, strict=True):
-            # NaN is neither: it fails both comparisons.
-            if not (own.min() >= -TOLERANCE and own.max() <= 1 + TOLERANCE):
-                raise EnsemblingError(
-                    f"{name}: planes hold values from {own.min():g} to {own.max():g}; "
-                    "probabilities lie between 0 and 1 (take the softmax of logits first)"
-                )
+    counting = member_weights(weights, member_names(None, n_members))
     # numba compiles a second kernel for read-only arrays; a copy is cheaper.
     own = np.require(planes, requirements=["C", "W"])
-    return cast(AnyPlanes, own.reshape(n_members, n_classes, height * width)), counting
+    return own.reshape(n_members, n_classes, height * width), counting

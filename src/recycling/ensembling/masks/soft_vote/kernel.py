@@ -38,26 +38,6 @@ def most_probable(planes: Bytes, weights: Floats) -> Bytes:
 
 
 @njit(cache=True, nogil=True)
-def weighted_mean(planes: Bytes, weights: Floats) -> Bytes:
-    """The weighted mean of the members, rounded to the nearest: (classes, pixels).
-
-    Args:
-        planes: (members, classes, pixels).
-        weights: (members,), of sum 1; a member of weight 0 is not looked at.
-    """
-    _, n_classes, n_pixels = planes.shape
-    mean = np.empty((n_classes, n_pixels), np.uint8)
-    total = np.empty(BLOCK, np.float32)
-    for label in range(n_classes):
-        for start in range(0, n_pixels, BLOCK):
-            stop = min(start + BLOCK, n_pixels)
-            _weighted_sum(planes, weights, label, start, stop, total)
-            for pixel in range(start, stop):
-                mean[label, pixel] = np.uint8(total[pixel - start] + np.float32(0.5))
-    return mean
-
-
-@njit(cache=True, nogil=True)
 def _weighted_sum(
     planes: Bytes, weights: Floats, label: int, start: int, stop: int, total: Floats
 ) -> None:
