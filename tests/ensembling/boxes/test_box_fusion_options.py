@@ -1,4 +1,4 @@
-"""Fusion across categories, weights by category, and what holds for large inputs."""
+"""Fusion across categories, and what holds for large inputs."""
 
 import ensemble_boxes
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensembling.peer import BOX, MORE, SIDE, table
-from recycling.ensembling import EnsemblingError, nms, weighted_boxes_fusion
+from recycling.ensembling import nms, weighted_boxes_fusion
 from recycling.ensembling.boxes import tables
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -141,34 +141,6 @@ def test_across_categories_the_better_box_decides_between_equals():
         table([1, 2, 0.4, 0, 0, 10, 10]),
     ]
     assert weighted_boxes_fusion(members, class_agnostic=True)["category_id"].tolist() == [9]
-
-
-@given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
-@settings(max_examples=40 * MORE)
-def test_weights_by_category_are_those_weights_on_that_category_alone(seed, mode):
-    rng = np.random.default_rng(seed)
-    members = [random_member(rng, size, 3) for size in (25, 25, 12)]
-    weights = {category_id: [0.5, *rng.uniform(0, 3, 2)] for category_id in range(3)}
-    weights[1][2] = 0.0
-    for fuse in (
-        lambda tables, by: weighted_boxes_fusion(tables, weights=by, confidence=mode),
-        lambda tables, by: nms(tables, weights=by),
-    ):
-        together = fuse(members, weights)
-        for category_id, own in weights.items():
-            alone = fuse([one[one["category_id"] == category_id] for one in members], own)
-            same = together[together["category_id"] == category_id].reset_index(drop=True)
-            pd.testing.assert_frame_equal(same, alone)
-
-
-def test_weights_by_category_name_what_is_missing_or_wrong():
-    members = [table([1, 3, 0.5, 0, 0, 9, 9], [1, 5, 0.5, 0, 0, 9, 9])] * 2
-    with pytest.raises(EnsemblingError, match="^category 5 has no weights"):
-        weighted_boxes_fusion(members, weights={3: [1, 1]})
-    with pytest.raises(EnsemblingError, match="^category 3: 1 weights for 2 members"):
-        weighted_boxes_fusion(members, weights={3: [1], 5: [1, 1]})
-    with pytest.raises(EnsemblingError, match="^category 5: all weights are 0"):
-        nms(members, weights={3: [1, 1], 5: [0, 0]})
 
 
 @given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES), class_agnostic=st.booleans())

@@ -184,14 +184,6 @@ def test_only_the_ratio_of_weights_matters_and_a_member_of_weight_zero_is_not_th
     )
 
 
-def test_weights_may_differ_by_category():
-    member = table([1, 1, 0.8, 0, 0, 9, 9], [1, 2, 0.6, 0, 0, 9, 9])
-    weak = table([1, 1, 0.8, 50, 0, 59, 9], [1, 2, 0.6, 50, 0, 59, 9])
-    fused = non_maximum_weighted([member, weak], weights={1: [4, 2], 2: [1, 1]})
-    assert fused["category_id"].tolist() == [1, 2, 2, 1]
-    assert fused["score"].tolist() == [0.8, 0.6, 0.6, 0.4]
-
-
 def test_score_threshold_is_for_scores_before_weights():
     members = [table([1, 1, 0.5, 0, 0, 9, 9]), table([1, 1, 0.4, 50, 0, 59, 9])]
     fused = non_maximum_weighted(members, weights=[1, 2], score_threshold=0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,14 +20,11 @@ from recycling.predictions.ordering import order_by_score
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-Weights: TypeAlias = Sequence[float] | Mapping[int, Sequence[float]]
-"""One weight a member; or that for each category, by its id."""
-
 Columns: TypeAlias = dict[str, NDArray[Any]]
 """The values of a table of detections, by column."""
 
 Scale: TypeAlias = Callable[[Floats, Sequence[str]], Floats]
-"""What is made of (categories, members) weights before they count, given the members' names."""
+"""What is made of (members,) weights before they count, given the members' names."""
 
 BOXES_AT_A_TIME = 16_384
 """About how many boxes a thread works on at a time: what it makes of them stays in its cache, and
@@ -54,7 +51,7 @@ class Boxes:
         weight: (boxes,), its member's weight.
         score: (boxes,), its score times its weight.
         edges: `x_min`, `y_min`, `x_max` and `y_max`, each (boxes,), pixels.
-        weights: (categories, members), how much each member counts.
+        weights: (members,), how much each member counts.
         image_ids: (images,), what the indices of images stand for.
         category_ids: (categories,), what the indices of categories stand for.
         n_flat: How many boxes take no part because they have no area.
@@ -113,29 +110,29 @@ def unscaled(weights: Floats, _: Sequence[str]) -> Floats:
 
 
 def shares(weights: Floats, names: Sequence[str]) -> Floats:
-    """(categories, members) weights, as shares of all models' weights.
+    """(members,) weights, as shares of all models' weights.
 
     Folds of a model count once, by their mean: out of fold it has one member, on test images one a
     fold, and scores stay on one scale.
 
-    >>> shares(np.array([[2.0, 2.0, 1.0]]), ["yolox.fold0", "yolox.fold1", "fcos.fold0"]).round(2)
-    array([[0.67, 0.67, 0.33]])
+    >>> shares(np.array([2.0, 2.0, 1.0]), ["yolox.fold0", "yolox.fold1", "fcos.fold0"]).round(2)
+    array([0.67, 0.67, 0.33])
     """
     models = [model_of(name) for name in names]
     folds = np.array([models.count(model) for model in models])
-    return np.asarray(weights / (weights / folds).sum(axis=1, keepdims=True))
+    return np.asarray(weights / (weights / folds).sum())
 
 
 def relative_to_largest(weights: Floats, _: Sequence[str]) -> Floats:
-    """(categories, members) weights, divided by the largest of each category."""
-    return np.asarray(weights / weights.max(axis=1, keepdims=True))
+    """(members,) weights, divided by the largest."""
+    return np.asarray(weights / weights.max())
 
 
 def fuse_images(
     members: Sequence[Detections],
     fuse: Callable[[Boxes], Fused],
     *,
-    weights: Weights | None,
+    weights: Sequence[float] | None,
     names: Sequence[str] | None,
     score_threshold: float,
     class_agnostic: bool,
@@ -146,7 +143,7 @@ def fuse_images(
     Args:
         members: One table of detections a member, in any order of rows.
         fuse: The method; it is given the boxes of some images.
-        weights: How much each member counts; None where all count the same.
+        weights: (members,), how much each counts; None where all count the same.
         names: What to call the members in messages.
         score_threshold: Boxes whose own score, before weights, is below this take no part.
         class_agnostic: Whether boxes of different categories may be one object.
@@ -165,9 +162,10 @@ def fuse_images(
     called = member_names(names, len(members))
     masked = any(SEGMENTATION in member.columns for member in members)
     columns = [_columns(one, name, masked) for one, name in zip(members, called, strict=True)]
+    counting = scale(member_weights(weights, called), called)
 
     def fuse_some(some: Sequence[Columns]) -> tuple[Columns, int]:
-        boxes = _best_first(some, called, weights, scale, score_threshold, class_agnostic)
+        boxes = _best_first(some, counting, score_threshold, class_agnostic)
         fused = _by_score(boxes, fuse(boxes))
         result = _result(boxes, fused)
         if masked:
@@ -245,12 +243,7 @@ def _images_at_a_time(members: Sequence[Columns]) -> list[list[Columns]]:
 
 
 def _best_first(
-    members: Sequence[Columns],
-    names: Sequence[str],
-    weights: Weights | None,
-    scale: Scale,
-    score_threshold: float,
-    class_agnostic: bool,
+    members: Sequence[Columns], weights: Floats, score_threshold: float, class_agnostic: bool
 ) -> Boxes:
     """The members' boxes on some images that take part, group by group and the best first."""
     columns = {name: np.concatenate([own[name] for own in members]) for name in DETECTIONS.names}
@@ -259,8 +252,7 @@ def _best_first(
     # `factorize` looks ids up in a hash table; numpy's `unique` sorts, which takes longer.
     image, image_ids = pd.factorize(columns["image_id"], sort=True)
     category, category_ids = pd.factorize(columns["category_id"], sort=True)
-    matrix = scale(_weight_matrix(weights, names, category_ids), names)
-    weight = matrix[category, member]
+    weight = weights[member]
     score = columns["score"] * weight
 
     takes_part = (columns["score"] >= score_threshold) & (weight > 0)
@@ -278,7 +270,7 @@ def _best_first(
         weight=weight[row],
         score=score[row],
         edges=tuple(edge[row] for edge in edges),
-        weights=matrix,
+        weights=weights,
         image_ids=image_ids,
         category_ids=category_ids,
         n_flat=int((takes_part & ~has_area).sum()),
@@ -307,27 +299,6 @@ def _result(boxes: Boxes, fused: Fused) -> Columns:
     category_id = boxes.category_ids[fused.category]
     values = (image_id, category_id, fused.score, *fused.edges)
     return dict(zip(DETECTIONS.names, values, strict=True))
-
-
-def _weight_matrix(weights: Weights | None, names: Sequence[str], category_ids: Ints) -> Floats:
-    """(categories, members) weights.
-
-    Raises:
-        EnsemblingError: The weights do not fit, or a category that occurs has none.
-    """
-    if not isinstance(weights, Mapping):
-        return np.tile(member_weights(weights, names), (len(category_ids), 1))
-    matrix = np.ones((len(category_ids), len(names)))
-    for number, category_id in enumerate(category_ids.tolist()):
-        if category_id not in weights:
-            raise EnsemblingError(
-                f"category {category_id} has no weights; give it one weight a member"
-            )
-        try:
-            matrix[number] = member_weights(weights[category_id], names)
-        except EnsemblingError as error:
-            raise EnsemblingError(f"category {category_id}: {error}") from error
-    return matrix
 
 
 def _fused_masks(

@@ -11,7 +11,6 @@ from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
     Ints,
-    Weights,
     fuse_images,
     kept,
     shares,
@@ -52,7 +51,7 @@ class NMSSettings(BoxFusion):
 def nms(
     members: Sequence[Detections],
     *,
-    weights: Weights | None = None,
+    weights: Sequence[float] | None = None,
     iou_threshold: float = 0.55,
     score_threshold: float = 0.0,
     class_agnostic: bool = False,

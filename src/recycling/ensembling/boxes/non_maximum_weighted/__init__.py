@@ -11,7 +11,6 @@ from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
     Ints,
-    Weights,
     fuse_images,
     relative_to_largest,
 )
@@ -51,7 +50,7 @@ class NonMaximumWeightedSettings(BoxFusion):
 def non_maximum_weighted(
     members: Sequence[Detections],
     *,
-    weights: Weights | None = None,
+    weights: Sequence[float] | None = None,
     iou_threshold: float = 0.55,
     score_threshold: float = 0.0,
     class_agnostic: bool = False,
@@ -81,8 +80,8 @@ def non_maximum_weighted(
     Args:
         members: One table of detections a member, in any order of rows.
         weights: How much each member counts, as `weighted_boxes_fusion` takes them: scores are
-            multiplied by the member's weight, divided by the largest (of the category, if each
-            has its own), so that only the ratio matters. None where all count the same.
+            multiplied by the member's weight, divided by the largest, so that only the ratio
+            matters. None where all count the same.
         iou_threshold: Boxes that overlap by more than this are one object, 0 to 1.
         score_threshold: Boxes whose own score, before weights, is below this take no part, 0 to 1.
         class_agnostic: Boxes of all categories join one another; the result has the best box's

@@ -12,7 +12,6 @@ from recycling.ensembling.boxes.tables import (
     Boxes,
     Fused,
     Ints,
-    Weights,
     fuse_images,
     kept,
     shares,
@@ -74,7 +73,7 @@ class SoftNMSSettings(BoxFusion):
 def soft_nms(
     members: Sequence[Detections],
     *,
-    weights: Weights | None = None,
+    weights: Sequence[float] | None = None,
     decay: Decay = "gaussian",
     iou_threshold: float = 0.55,
     sigma: float = 0.5,

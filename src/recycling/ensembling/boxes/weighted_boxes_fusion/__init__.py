@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 
-from recycling.ensembling.boxes.tables import Boxes, Fused, Ints, Weights, fuse_images
+from recycling.ensembling.boxes.tables import Boxes, Fused, Ints, fuse_images
 from recycling.ensembling.boxes.weighted_boxes_fusion.confidence import (
     Confidence,
     cluster_scores,
@@ -51,7 +51,7 @@ class WeightedBoxesFusionSettings(BoxFusion):
 def weighted_boxes_fusion(
     members: Sequence[Detections],
     *,
-    weights: Weights | None = None,
+    weights: Sequence[float] | None = None,
     iou_threshold: float = 0.55,
     score_threshold: float = 0.0,
     confidence: Confidence = "avg",
@@ -86,9 +86,7 @@ def weighted_boxes_fusion(
 
     Args:
         members: One table of detections a member, in any order of rows.
-        weights: How much each member counts: one weight a member, or a mapping from each category
-            id that occurs to that, for members that are good at some categories only. None where
-            all count the same.
+        weights: (members,), how much each counts; None where all count the same.
         iou_threshold: Boxes that overlap by more than this are one object, 0 to 1.
         score_threshold: Boxes below this score take no part.
         confidence: The score of a cluster. ``avg``: the mean score, times the share of the members
@@ -135,7 +133,7 @@ def weighted_boxes_fusion(
         )
         best = best[:n_clusters]
         category = heaviest_category(boxes, cluster) if class_agnostic else boxes.category[best]
-        score = cluster_scores(confidence, boxes, cluster, best, category)
+        score = cluster_scores(confidence, boxes, cluster, best)
         return Fused(cluster, best, category, score, tuple(edges[:, :n_clusters]))
 
     return fuse_images(

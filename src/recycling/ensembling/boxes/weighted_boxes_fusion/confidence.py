@@ -12,9 +12,7 @@ Confidence: TypeAlias = Literal["avg", "max", "box_and_model_avg", "absent_model
 """How sure a fused box is."""
 
 
-def cluster_scores(
-    confidence: Confidence, boxes: Boxes, cluster: Ints, best: Ints, category: Ints
-) -> Floats:
+def cluster_scores(confidence: Confidence, boxes: Boxes, cluster: Ints, best: Ints) -> Floats:
     """The scores of clusters, at most 1: step 7 of Solovyev et al. (2021), and three other ways.
 
     Args:
@@ -22,7 +20,6 @@ def cluster_scores(
         boxes: The boxes.
         cluster: (boxes,), the cluster of each.
         best: (clusters,), the best box of each cluster.
-        category: (clusters,).
 
     Returns:
         (clusters,).
@@ -31,16 +28,15 @@ def cluster_scores(
     sum_score = np.bincount(cluster, weights=boxes.score)
     if confidence == "avg":
         n_boxes = np.bincount(cluster)
-        n_members = (weights > 0).sum(axis=1)[category]
-        total = _sum(weights)[category]
-        score = sum_score / n_boxes * np.minimum(n_members, n_boxes) / total
+        n_members = np.count_nonzero(weights)
+        score = sum_score / n_boxes * np.minimum(n_members, n_boxes) / _sum(weights)
     elif confidence == "max":
-        score = boxes.score[best] / weights.max(axis=1)[category]
+        score = boxes.score[best] / weights.max()
     else:
-        found = np.zeros((len(best), weights.shape[1]), dtype=np.bool_)
+        found = np.zeros((len(best), len(weights)), dtype=np.bool_)
         found[cluster, boxes.member] = True
-        present = _sum(np.where(found, weights[category], 0.0))
-        absent = _sum(np.where(found, 0.0, weights[category]))
+        present = _sum(np.where(found, weights, 0.0))
+        absent = _sum(np.where(found, 0.0, weights))
         sum_weight = np.bincount(cluster, weights=boxes.weight)
         if confidence == "box_and_model_avg":
             score = sum_score / sum_weight * present / (present + absent)
@@ -61,7 +57,7 @@ def heaviest_category(boxes: Boxes, cluster: Ints) -> Ints:
     Returns:
         (clusters,), indices of categories.
     """
-    n_categories = len(boxes.weights)
+    n_categories = len(boxes.category_ids)
     pair, first_box, pair_of = np.unique(
         cluster * n_categories + boxes.category, return_index=True, return_inverse=True
     )
@@ -73,4 +69,4 @@ def heaviest_category(boxes: Boxes, cluster: Ints) -> Ints:
 
 def _sum(by_member: Floats) -> Floats:
     """The sum over members, one after the other: numpy's own order hangs on how many they are."""
-    return np.asarray(by_member.cumsum(axis=1)[:, -1])
+    return np.asarray(by_member.cumsum(axis=-1)[..., -1])
