@@ -17,7 +17,7 @@ from recycling.ensembling.classes.mean import average_probabilities
 from recycling.ensembling.classes.geometric import geometric_mean_probabilities
 from recycling.ensembling.classes.rank import rank_average_probabilities
 from recycling.ensembling.classes.hard_vote import hard_vote_probabilities
-from recycling.ensembling.classes.stacking import Stacked, stack_probabilities
+from recycling.ensembling.classes.stacking import stack_probabilities
 # isort: on
 
 from recycling.ensembling.calibration import (
@@ -102,7 +102,6 @@ __all__ = [
     "Problem",
     "Ranking",
     "Scores",
-    "Stacked",
     "average_probabilities",
     "best_member",
     "calibrate_boxes",

@@ -114,14 +114,12 @@ class KnownLabels:
     Attributes:
         out_of_fold: One table a member: each crop predicted by a model that has not seen it.
         labels: The name of each crop's category, by annotation id.
-        folds: Each crop's fold, by annotation id; None for folds that the method makes.
-        seed: Of what the method draws.
+        folds: Each crop's fold, by annotation id.
     """
 
     out_of_fold: Sequence[ClassProbabilities]
     labels: pd.Series
-    folds: pd.Series | None = None
-    seed: int = 0
+    folds: pd.Series
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from recycling.ensembling import (
     CLASS_METHODS,
     MASK_METHODS,
     EnsemblingError,
+    KnownLabels,
     fuse_label_maps,
     hard_vote,
 )
@@ -191,9 +192,8 @@ def test_stacked_probabilities_of_a_held_out_part_are_made_without_its_labels():
          (members["a"], members["bad"])]
         for inside in (True, False)
     )  # fmt: skip
-    stack = stack_probabilities(
-        learning, labels, other, folds=folds.set_index("annotation_id")["fold"]
-    )
+    known = KnownLabels(learning, labels, folds.set_index("annotation_id")["fold"])
+    stack = stack_probabilities(other, known=known)
     expected = pd.concat([stack.out_of_fold, stack.test]).sort_values("annotation_id")
     pd.testing.assert_frame_equal(fused(labels), expected.reset_index(drop=True))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
@@ -28,8 +26,6 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 On made-up members of 300 to 20,000 crops, the choice fell between 0.1 and 1.
 """
 
-N_SPLITS = 5
-
 Features: TypeAlias = NDArray[np.float64]
 
 
@@ -39,40 +35,13 @@ class StackingSettings(ClassFusion):
     method: Literal["stacking"] = "stacking"
 
 
-@dataclass(frozen=True)
-class Stacked(LearntFusion):
-    """What stacking gives.
-
-    Attributes:
-        regularisation: The inverse strength, `C`, of the stack behind `test`. The stacks behind
-            `out_of_fold` choose theirs without the fold that they predict.
-    """
-
-    regularisation: float
-
-
 @class_method("stacking", StackingSettings, learns="labels")
-def stack(
+def stack_probabilities(
     members: Sequence[ClassProbabilities],
     *,
     known: KnownLabels,
     names: Sequence[str] | None = None,
-) -> Stacked:
-    """Stack the members, as `stack_probabilities` does, by what is known of labelled crops."""
-    return stack_probabilities(
-        known.out_of_fold, known.labels, members, folds=known.folds, seed=known.seed, names=names
-    )
-
-
-def stack_probabilities(
-    members_out_of_fold: Sequence[ClassProbabilities],
-    labels: pd.Series,
-    members_test: Sequence[ClassProbabilities],
-    *,
-    folds: pd.Series | None = None,
-    seed: int = 0,
-    names: Sequence[str] | None = None,
-) -> Stacked:
+) -> LearntFusion:
     """Stack classifiers by multinomial logistic regression on their log-probabilities.
 
     Stacked generalisation (Wolpert 1992). The strength of regularisation is the one of `STRENGTHS`
@@ -80,14 +49,9 @@ def stack_probabilities(
     fold, over the other ones only (nested cross-validation).
 
     Args:
-        members_out_of_fold: One table a member, of the same crops and classes; each crop predicted
-            by a model that has not seen it.
-        labels: The name of each crop's category, by annotation id.
-        members_test: The same members on the test crops, in the same order.
-        folds: Each crop's fold, by annotation id: those that the members were trained on, 3 at
-            least. None for 5 folds of equal shares of each class, which may part the crops of one
-            image.
-        seed: Of the folds, where they are made here.
+        members: One table a member, of the test crops.
+        known: The same members' tables of labelled crops, in the same order and of the same
+            classes, the labels, and the folds that the members were trained on, 3 at least.
         names: What to call the members in messages.
 
     Returns:
@@ -99,14 +63,14 @@ def stack_probabilities(
             that is no class, too few folds or crops, or a class alone outside two folds.
         TableError: A member is not a table of class probabilities.
     """
-    called = member_names(names, len(members_out_of_fold))
-    if len(members_test) != len(called):
+    called = member_names(names, len(known.out_of_fold))
+    if len(members) != len(called):
         raise EnsemblingError(
-            f"{len(members_test)} members on the test crops and {len(called)} out of fold; give "
+            f"{len(members)} members on the test crops and {len(called)} out of fold; give "
             "the same ones in the same order"
         )
-    crops, classes, probabilities = aligned_probabilities(members_out_of_fold, called)
-    test_crops, test_classes, test_probabilities = aligned_probabilities(members_test, called)
+    crops, classes, probabilities = aligned_probabilities(known.out_of_fold, called)
+    test_crops, test_classes, test_probabilities = aligned_probabilities(members, called)
     if set(test_classes) != set(classes):
         odd = sorted(set(test_classes) ^ set(classes))[0]
         raise EnsemblingError(
@@ -114,8 +78,8 @@ def stack_probabilities(
             "predict both with the same models"
         )
     columns = [test_classes.index(name) for name in classes]
-    targets = _targets(crops, classes, labels)
-    fold_of = _given_folds(crops, folds) if folds is not None else _made_folds(targets, seed)
+    targets = _targets(crops, classes, known.labels)
+    fold_of = _fold_numbers(crops, known.folds)
     _check_training_parts(targets, fold_of, classes)
 
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -128,10 +92,9 @@ def stack_probabilities(
         test_features = _features(test_probabilities[..., columns])
         path = _path(features, targets, len(classes), test_features)
         test = next(predicted for strength, predicted in path if strength == chosen)
-    return Stacked(
+    return LearntFusion(
         test=probability_table(test_crops, classes, test),
         out_of_fold=probability_table(crops, classes, out_of_fold),
-        regularisation=chosen,
     )
 
 
@@ -149,7 +112,7 @@ def _targets(
     return targets.astype(np.int64)
 
 
-def _given_folds(crops: NDArray[np.int64], folds: pd.Series) -> NDArray[np.int64]:
+def _fold_numbers(crops: NDArray[np.int64], folds: pd.Series) -> NDArray[np.int64]:
     fold_of = np.unique(_of_crops(crops, folds, "fold"), return_inverse=True)[1]
     return np.asarray(fold_of, dtype=np.int64)
 
@@ -165,23 +128,6 @@ def _of_crops(crops: NDArray[np.int64], values: pd.Series, what: str) -> NDArray
             "crops have none); give one for each out-of-fold crop"
         )
     return values.reindex(pd.Index(crops)).to_numpy()
-
-
-def _made_folds(targets: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    from sklearn.model_selection import StratifiedKFold
-
-    fold_of = np.zeros(len(targets), dtype=np.int64)
-    if len(targets) < N_SPLITS or np.bincount(targets).max() < N_SPLITS:
-        raise EnsemblingError(
-            f"{len(targets)} crops, no class of which has {N_SPLITS}; too few to stack on"
-        )
-    splitter = StratifiedKFold(N_SPLITS, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class rarer than the folds are many is missing in some: it is learnt from the others.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for fold, (_, held_out) in enumerate(splitter.split(targets, targets)):
-            fold_of[held_out] = fold
-    return fold_of
 
 
 def _check_training_parts(

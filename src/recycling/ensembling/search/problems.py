@@ -214,7 +214,6 @@ def class_problem(
     folds: pd.DataFrame,
     *,
     truth: pd.Series | None = None,
-    seed: int = 0,
     methods: Sequence[str] | None = None,
     default: PickedSettings | None = None,
     judge: Judge[ClassProbabilities] | None = None,
@@ -229,7 +228,6 @@ def class_problem(
         truth: The name of each crop's category, by annotation id, without which no method
             learns from labels, which takes four folds and far longer than the rest, and no
             probabilities are calibrated.
-        seed: Of what a method draws.
         methods: The names of those to try, the first for greedy selection; None
             for all that the arguments allow.
         default: As for `detection_problem`.
@@ -273,7 +271,7 @@ def class_problem(
     ) -> ClassProbabilities:
         if chosen.method in learning:
             labels = cast("pd.Series", truth)
-            return _fuse_learning(chosen, tables, labels, part_of, held_out, seed)
+            return _fuse_learning(chosen, tables, labels, part_of, held_out)
         return cast(ClassProbabilities, fuse_others(chosen, held_out, scores))
 
     return Problem(
@@ -329,7 +327,6 @@ def _fuse_learning(
     truth: pd.Series,
     part_of: pd.Series,
     held_out: int | None,
-    seed: int,
 ) -> ClassProbabilities:
     """The probabilities of all crops, none from a fusion that has seen its label.
 
@@ -339,7 +336,7 @@ def _fuse_learning(
     unseen = part_of.index.difference(folds.index)
     own = {name: members[name] for name in chosen.members}
     learning = [_rows(member, "annotation_id", folds.index) for member in own.values()]
-    known = KnownLabels(learning, truth, folds, seed)
+    known = KnownLabels(learning, truth, folds)
     other = {name: _rows(member, "annotation_id", unseen) for name, member in own.items()}
     fused: LearntFusion = fuse(settings_of(chosen, CLASS_METHODS), other, known=known)
     return ClassProbabilities(pd.concat([fused.out_of_fold, fused.test], ignore_index=True))
