@@ -68,10 +68,8 @@ from recycling.ensembling.search.selection import (
     CHOICES,
     Choices,
     Scores,
-    best_member,
     choice_sentence,
     chosen_row,
-    greedy_selection,
 )
 from recycling.ensembling.warm_up import compile_kernels
 
@@ -103,7 +101,6 @@ __all__ = [
     "Ranking",
     "Scores",
     "average_probabilities",
-    "best_member",
     "calibrate_boxes",
     "calibrate_classes",
     "calibrate_masks",
@@ -120,7 +117,6 @@ __all__ = [
     "fuse_label_maps",
     "fuse_probability_maps",
     "geometric_mean_probabilities",
-    "greedy_selection",
     "hard_vote",
     "hard_vote_probabilities",
     "mask_problem",

@@ -24,10 +24,10 @@ from recycling.ensembling.search.selection import (
     CHOICES,
     Scores,
     alone,
-    best_member,
     choice_sentence,
     choices_table,
-    greedy_selection,
+    choose_best_member,
+    choose_greedily,
     keep_default,
     leave_out_worst,
 )
@@ -375,7 +375,7 @@ def test_a_search_that_was_killed_goes_on(useful, tmp_path):
     path = tmp_path / "search.journal"
     unbroken = search(useful, n_trials=12)
     made_up, calls = counted(useful)
-    greedy_selection(made_up)
+    choose_greedily(Scores(made_up))
     child = os.fork()
     if child == 0:
         search(counted(useful, limit=len(calls) + 4)[0], n_trials=12, storage=path)
@@ -452,7 +452,7 @@ def test_ensembles_that_learn_are_fused_anew_for_each_part_that_is_held_out():
             seen.add((chosen.members, held_out))
         return made_up.fuse(chosen, held_out, best_first)
 
-    greedy_selection(replace(made_up, fuse=fuse))
+    choose_greedily(Scores(replace(made_up, fuse=fuse)))
     both = [(("a", "b"), part) for part in (None, *range(N_PARTS))]
     assert seen >= set(both)
 
@@ -480,23 +480,19 @@ def test_ties_are_ranked_without_the_part_that_is_held_out():
 
 def test_greedy_selection_takes_a_good_member_twice():
     skewed = problem({"a": 0.5, "b": 0.8}, methods=(Space("mean"),), n_images=4000)
-    weights = dict(greedy_selection(skewed).chosen.weights)
+    weights = dict(choose_greedily(Scores(skewed)).chosen.weights)
     # The best weights are as one over the square of how far members are off.
     assert weights["a"] / weights["b"] == pytest.approx((0.8 / 0.5) ** 2, rel=0.3)
 
 
 def test_greedy_selection_is_at_least_as_good_as_every_member_where_one_alone_is_fused_as_it_is():
     fair = problem({"a": 0.5, "b": 0.9, "c": 2.0}, methods=(Space("mean"),))
-    assert greedy_selection(fair).training_score >= best_member(fair).training_score
-
-
-def test_greedy_selection_of_no_step_is_refused(useful):
-    with pytest.raises(EnsemblingError, match="0 steps"):
-        greedy_selection(useful, n_steps=0)
+    scores = Scores(fair)
+    assert choose_greedily(scores).training_score >= choose_best_member(scores).training_score
 
 
 def test_the_best_member_is_compared_with_by_the_same_rule(useful):
-    choice = best_member(useful)
+    choice = choose_best_member(Scores(useful))
     singles = np.array([Scores(useful).of(alone(name)) for name in useful.names])
     for part in range(N_PARTS):
         winner = np.delete(singles, part, axis=1).mean(axis=1).argmax()

@@ -98,11 +98,6 @@ class Choice:
         """What is gained over the default, on images without a say in the choice."""
         return float(np.mean(np.subtract(self.held_out, self.default)))
 
-    @property
-    def is_better(self) -> bool:
-        """Whether it is better than the default by more than one standard error."""
-        return self.gain > self.gain_error
-
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
         folds = list(map(str, self.folds))
@@ -120,44 +115,6 @@ class Choice:
                 for fold, chosen in zip(folds, self.chosen_without, strict=True)
             },
         }
-
-
-def best_member(problem: Problem[Fused]) -> Choice:
-    """Choose the one member with the best mean score.
-
-    Args:
-        problem: What to choose from. Of equals, the first by name.
-
-    Returns:
-        The member, its predictions left as they are.
-
-    Raises:
-        EnsemblingError: A score is not a finite number.
-    """
-    return choose_best_member(Scores(problem))
-
-
-def greedy_selection(problem: Problem[Fused], *, n_steps: int = N_STEPS) -> Choice:
-    """Add members one by one, each time the one that helps most, or hurts least.
-
-    Forward selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, ICML 2004): a
-    member taken twice counts double. Of the ensembles on the way the best is chosen, of equals the
-    first. The members are fused by the problem's first method, with the settings that are tried
-    first; where that has no weights, a member is taken once.
-
-    Args:
-        problem: What to choose from. Of equals, the first by name is added.
-        n_steps: How many members to take.
-
-    Returns:
-        The ensemble; a weight says how often its member was taken, up to a common factor.
-
-    Raises:
-        EnsemblingError: No step, or a score is not a finite number.
-    """
-    if n_steps < 1:
-        raise EnsemblingError(f"{n_steps} steps of greedy selection; take 1 at least")
-    return choose_greedily(Scores(problem), n_steps)
 
 
 class Scores(Generic[Fused]):
@@ -306,7 +263,7 @@ def leave_out_worst(scores: Scores[Fused]) -> Choice:
 
 
 def choose_best_member(scores: Scores[Fused]) -> Choice:
-    """As `best_member`, on scores that others may know already."""
+    """The one member with the best mean score, as it is; of equals, the first by name."""
 
     def choose(held_out: int | None) -> Candidate:
         singles = [alone(name) for name in scores.problem.names]
@@ -315,16 +272,31 @@ def choose_best_member(scores: Scores[Fused]) -> Choice:
     return scores.choice(BEST_MEMBER, choose)
 
 
-def choose_greedily(scores: Scores[Fused], n_steps: int = N_STEPS) -> Choice:
-    """As `greedy_selection`, on scores that others may know already."""
-    return scores.choice(GREEDY, lambda held_out: _greedy(scores, held_out, n_steps))
+def choose_greedily(scores: Scores[Fused]) -> Choice:
+    """Add members one by one, each time the one that helps most, or hurts least.
+
+    Forward selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, ICML 2004): a
+    member taken twice counts double. Of the ensembles on the way the best is chosen, of equals the
+    first. The members are fused by the problem's first method, with the settings that are tried
+    first; where that has no weights, a member is taken once.
+
+    Args:
+        scores: What to choose from, and by. Of equals, the first by name is added.
+
+    Returns:
+        The ensemble; a weight says how often its member was taken, up to a common factor.
+
+    Raises:
+        EnsemblingError: A score is not a finite number.
+    """
+    return scores.choice(GREEDY, lambda held_out: _greedy(scores, held_out))
 
 
-def _greedy(scores: Scores[Fused], held_out: int | None, n_steps: int) -> Candidate:
+def _greedy(scores: Scores[Fused], held_out: int | None) -> Candidate:
     names, method = scores.problem.names, scores.problem.methods[0]
     taken: dict[str, int] = {}
     on_the_way: list[Candidate] = []
-    for _ in range(n_steps if method.weighted else min(n_steps, len(names))):
+    for _ in range(N_STEPS if method.weighted else min(N_STEPS, len(names))):
         grown = [
             taken | {name: taken.get(name, 0) + 1}
             for name in names
