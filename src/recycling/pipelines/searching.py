@@ -97,7 +97,6 @@ def searcher(
     ) -> tuple[Choice, Choices, History]:
         """Search on out-of-fold predictions for the best ensemble."""
         journals = runs.path / "searches" / task / ensemble
-        journals.mkdir(parents=True, exist_ok=True)
         default = weighted_by_model(default, names)
         problem = problem_of(task, settings, train, folds, members, metric, default)
         found = search(

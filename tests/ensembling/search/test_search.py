@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from recycling.ensembling.search.candidates import (
     Space,
     candidate,
 )
-from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, _quiet_optuna, search
+from recycling.ensembling.search.core import ALL_FOLDS, HISTORY, search
 from recycling.ensembling.search.selection import (
     CHOICES,
     Scores,
@@ -347,75 +348,67 @@ def test_the_order_in_which_members_are_named_does_not_matter():
 
 
 def test_a_search_goes_on_where_it_stopped_and_ends_as_if_it_had_not(useful, tmp_path):
-    path = tmp_path / "run" / "search.journal"
+    folder = tmp_path / "run" / "searches"
     unbroken = search(useful, n_trials=18, seed=5)
-    search(useful, n_trials=7, seed=5, storage=path)
-    assert same(search(useful, n_trials=18, seed=5, storage=path), unbroken)
+    search(useful, n_trials=7, seed=5, storage=folder)
+    assert same(search(useful, n_trials=18, seed=5, storage=folder), unbroken)
+
+
+def only_file(folder):
+    (path,) = folder.iterdir()
+    return path
 
 
 def test_trials_that_are_stored_are_not_done_again(useful, tmp_path):
-    path = tmp_path / "search.journal"
-    search(useful, n_trials=18, storage=path)
-    stored = path.read_bytes()
+    search(useful, n_trials=18, storage=tmp_path)
+    stored = only_file(tmp_path).read_bytes()
     fresh, calls_of_all = counted(useful)
     search(fresh, n_trials=18)
     made_up, calls = counted(useful)
-    search(made_up, n_trials=18, storage=path)
+    search(made_up, n_trials=18, storage=tmp_path)
     assert len(calls) < len(calls_of_all)
-    assert path.read_bytes() == stored
+    assert only_file(tmp_path).read_bytes() == stored
 
 
 def test_a_smaller_budget_gives_what_it_would_have_given_at_first(useful, tmp_path):
-    path = tmp_path / "search.journal"
-    search(useful, n_trials=14, storage=path)
-    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+    search(useful, n_trials=14, storage=tmp_path)
+    assert same(search(useful, n_trials=6, storage=tmp_path), search(useful, n_trials=6))
 
 
 def test_a_search_that_was_killed_goes_on(useful, tmp_path):
-    path = tmp_path / "search.journal"
     unbroken = search(useful, n_trials=12)
     made_up, calls = counted(useful)
     choose_greedily(Scores(made_up))
     child = os.fork()
     if child == 0:
-        search(counted(useful, limit=len(calls) + 4)[0], n_trials=12, storage=path)
+        search(counted(useful, limit=len(calls) + 4)[0], n_trials=12, storage=tmp_path)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    trials = path.read_text().count("weight.a")
+    trials = only_file(tmp_path).read_text().count("weight.a")
     assert trials > 0
-    assert same(search(useful, n_trials=12, storage=path), unbroken)
-    assert path.read_text().count("weight.a") > trials
+    assert same(search(useful, n_trials=12, storage=tmp_path), unbroken)
+    assert only_file(tmp_path).read_text().count("weight.a") > trials
 
 
 @pytest.mark.parametrize("lost", [1, 40])
 def test_a_line_that_a_killed_search_did_not_finish_is_cut_off(useful, tmp_path, lost):
-    path = tmp_path / "search.journal"
-    search(useful, n_trials=4, storage=path)
+    search(useful, n_trials=4, storage=tmp_path)
+    path = only_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-lost])
-    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+    assert same(search(useful, n_trials=6, storage=tmp_path), search(useful, n_trials=6))
     # And what it wrote then can be read again.
-    assert same(search(useful, n_trials=6, storage=path), search(useful, n_trials=6))
+    assert same(search(useful, n_trials=6, storage=tmp_path), search(useful, n_trials=6))
 
 
-def test_a_search_of_something_else_is_not_gone_on_with(useful, tmp_path):
-    path = tmp_path / "search.journal"
-    search(useful, n_trials=2, storage=path)
-    with pytest.raises(EnsemblingError, match=r"search\.journal: of a search with other seed"):
-        search(useful, n_trials=2, seed=1, storage=path)
-    retrained = problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0}, seed=1)
-    with pytest.raises(EnsemblingError, match="other predictions or truth"):
-        search(retrained, n_trials=2, storage=path)
-    with pytest.raises(EnsemblingError, match="other methods"):
-        search(replace(useful, methods=(MEAN,)), n_trials=2, storage=path)
-    with pytest.raises(EnsemblingError, match="other members"):
-        search(replace(useful, names=("a", "b")), n_trials=2, storage=path)
-
-
-def test_in_a_folder_a_search_of_something_else_begins_anew_and_the_first_is_kept(useful, tmp_path):
+def test_a_search_of_something_else_begins_anew_and_the_first_is_kept(useful, tmp_path):
     first = search(useful, n_trials=6, storage=tmp_path)
     retrained = problem({"a": 0.5, "b": 0.5, "c": 0.6, "useless": 4.0}, seed=1)
-    assert same(search(retrained, n_trials=6, storage=tmp_path), search(retrained, n_trials=6))
-    assert len(list(tmp_path.iterdir())) == 2
+    others = (retrained, replace(useful, methods=(MEAN,)), replace(useful, names=("a", "b")))
+    for other in others:
+        assert same(search(other, n_trials=6, storage=tmp_path), search(other, n_trials=6))
+    search(useful, n_trials=6, seed=1, storage=tmp_path)
+    search(useful, n_trials=6, storage=tmp_path, code="another")
+    assert len(list(tmp_path.iterdir())) == 6
     stored = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert same(search(useful, n_trials=6, storage=tmp_path), first)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == stored
@@ -423,10 +416,11 @@ def test_in_a_folder_a_search_of_something_else_begins_anew_and_the_first_is_kep
 
 @pytest.mark.parametrize("content", ["how,method\n1,2\n", "notes", '{"op_code":77}\n', "{}\n"])
 def test_a_file_that_is_no_journal_is_left_as_it_is(useful, tmp_path, content):
-    path = tmp_path / "choices.csv"
+    search(useful, n_trials=1, storage=tmp_path)
+    path = only_file(tmp_path)
     path.write_text(content)
-    with pytest.raises(EnsemblingError, match=r"choices\.csv: not a journal"):
-        search(useful, n_trials=2, storage=path)
+    with pytest.raises(EnsemblingError, match=r"\.journal: not a journal"):
+        search(useful, n_trials=2, storage=tmp_path)
     assert path.read_text() == content
 
 
@@ -589,12 +583,7 @@ def test_words_are_searched_as_well_as_numbers():
     assert dict(found.greedy.chosen.settings) == {"mood": "bad"}
 
 
-def test_optuna_is_quiet_till_the_last_of_several_searches_at_once_ends():
-    import optuna
-
+def test_optuna_says_nothing_of_each_trial(useful):
     optuna.logging.set_verbosity(optuna.logging.INFO)
-    with _quiet_optuna:
-        with _quiet_optuna:
-            pass
-        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    search(useful, n_trials=1)
+    assert optuna.logging.get_verbosity() == optuna.logging.WARNING

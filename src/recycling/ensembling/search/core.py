@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, NewType
 
 import numpy as np
@@ -150,9 +149,9 @@ def search(
         timeout_s: After how many seconds no further trial begins; None where only their number
             counts. The best member, greedy selection and each search's first trial are waited for.
         seed: Of the sampler.
-        storage: A file that keeps the trials (Optuna's journal), made if it is not there. A search
-            that is in it goes on from where it stopped. Or a folder that is there: in it each
-            search has a file of its own, and one of other predictions or code begins anew.
+        storage: A folder that keeps the trials, made if it is not there. Each search has a file of
+            its own in it (Optuna's journal) and goes on from where it stopped; one of other
+            predictions or code begins anew.
         code: What says of which code the trials in the storage are, such as a hash; another one is
             another search.
 
@@ -161,13 +160,16 @@ def search(
         and of the search, and all trials.
 
     Raises:
-        EnsemblingError: No budget, a score that is not a finite number, or a storage that holds
-            something else or another search.
+        EnsemblingError: No budget, a score that is not a finite number, or a file in the storage
+            that is no journal.
     """
+    import optuna
+
     _check_budget(n_trials, timeout_s)
     stop = None if timeout_s is None else time.monotonic() + timeout_s
     scores = Scores(problem)
-    with _quiet_optuna, progress_bar() as progress:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress line says it
+    with progress_bar() as progress:
         default, best_member, all_but_worst, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
         held_out = (None, *range(len(problem.parts)))
@@ -421,10 +423,7 @@ def _history(searches: list[_Search[Fused]], n_trials: int | None) -> History:
 
 
 def _described(scores: Scores[Fused], seed: int, code: str) -> dict[str, Any]:
-    """What a search is of, in words that a message can use.
-
-    The members' own scores stand for their predictions and for the truth.
-    """
+    """What a search is of; the members' own scores stand for their predictions and the truth."""
     problem = scores.problem
     parts = [part.tolist() for part in problem.parts]
     return {
@@ -437,36 +436,23 @@ def _described(scores: Scores[Fused], seed: int, code: str) -> dict[str, Any]:
     }
 
 
-def _open(path: Path, described: Mapping[str, Any]) -> BaseStorage:
-    """Open the storage of a search, or begin one.
+def _open(folder: Path, described: Mapping[str, Any]) -> BaseStorage:
+    """Open the journal of a search in a folder, or begin one.
 
     Raises:
-        EnsemblingError: The file holds something else, or another search.
+        EnsemblingError: The file holds something else.
     """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    if path.is_dir():
-        name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-        path = path / f"{name[:16]}.journal"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    path = folder / f"{name[:16]}.journal"
+    folder.mkdir(parents=True, exist_ok=True)
     _mend(path)
     try:
-        storage = JournalStorage(JournalFileBackend(str(path)))
-        study = _kept_study(storage, ALL_FOLDS)
+        return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise EnsemblingError(_FOREIGN.format(path)) from error
-    before = study.user_attrs.get(_OF)
-    if before is None and not study.get_trials(deepcopy=False):
-        # All in one entry: a run that is killed here leaves it whole or not at all.
-        study.set_user_attr(_OF, dict(described))
-        return storage
-    for what, value in described.items():
-        if before is None or before.get(what) != value:
-            raise EnsemblingError(
-                f"{path}: of a search with other {what}; delete it, or name another file"
-            )
-    return storage
 
 
 def _kept_study(storage: BaseStorage, name: str) -> Study:
@@ -492,40 +478,7 @@ def _mend(path: Path) -> None:
             file.truncate(whole)
 
 
-_OF = "of"
-"""Where a journal says what its search is of."""
-
 _BEGINNING = b'{"op_code":'
 """How a journal begins."""
 
-_FOREIGN = "{}: not a journal of trials; delete it, or name another file"
-
-
-class _Quiet:
-    """Lets Optuna say nothing below a warning: the progress line says it.
-
-    Its verbosity is one for all threads, so it is put back when the last search ends.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._searches, self._before = Lock(), 0, 0
-
-    def __enter__(self) -> None:
-        import optuna
-
-        with self._lock:
-            if not self._searches:
-                self._before = optuna.logging.get_verbosity()
-                optuna.logging.set_verbosity(max(self._before, optuna.logging.WARNING))
-            self._searches += 1
-
-    def __exit__(self, *_: object) -> None:
-        import optuna
-
-        with self._lock:
-            self._searches -= 1
-            if not self._searches:
-                optuna.logging.set_verbosity(self._before)
-
-
-_quiet_optuna = _Quiet()
+_FOREIGN = "{}: not a journal of trials; delete it"
