@@ -160,7 +160,7 @@ class Workplace:
                 continue
             if own:
                 side.truth[part] = self._truth(task, part, own[0], folder)
-                side.predictions[part] = [self._joined(task, keys, folder) for keys in own]
+                side.predictions[part] = [self._joined(keys, folder) for keys in own]
                 made += [key for keys in own for key in keys]
         if not side.predictions and not side.test_folds:
             where = "now" if run is None else f"in {run.run_id}"
@@ -294,11 +294,9 @@ class Workplace:
         numbers = map(_fold_of, keys)
         return train.of_images(folds.loc[folds["fold"].isin(numbers), "image_id"])
 
-    def _joined(self, task: Task, keys: Sequence[str], folder: ManifestFolder | None) -> Any:
+    def _joined(self, keys: Sequence[str], folder: ManifestFolder | None) -> Any:
         parts = [self.load(key, folder) for key in keys]
-        if len(parts) == 1:
-            return parts[0]
-        return joined(parts) if task == "seg" else pd.concat(parts, ignore_index=True)
+        return parts[0] if len(parts) == 1 else joined(parts)
 
     def _file(self, asked: str, task: Task | None) -> Side:
         path = Path(asked)

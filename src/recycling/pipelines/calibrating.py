@@ -18,7 +18,7 @@ from recycling.ensembling import (
     count_planes,
 )
 from recycling.evaluation import right_boxes
-from recycling.pipelines.out_of_fold import by_model, joined, joined_tables
+from recycling.pipelines.out_of_fold import joined_by_model
 
 OUT_OF_FOLD = "out of fold: "
 
@@ -60,22 +60,21 @@ def learn_calibrators(
     Returns:
         What calibrates a model's predictions, by its name: its folds share what is learnt.
     """
+    of_models = joined_by_model(out_of_fold)
     if task == "seg":
         truth, images = label_maps(train), set(train.images["image_id"])
         found = {}
-        for model, folds in by_model(out_of_fold).items():
-            planes = joined(folds)
+        for model, planes in of_models.items():
             ids = [image_id for image_id in planes if image_id in images]
             found[model] = calibrate_masks(method, count_planes(planes, truth, ids))
         return found
-    tables = joined_tables(out_of_fold)
     if task == "det":
         return {
             model: calibrate_boxes(method, boxes, right_boxes(train, boxes))
-            for model, boxes in tables.items()
+            for model, boxes in of_models.items()
         }
     labels = crop_labels(train)
-    return {model: calibrate_classes(method, own, labels) for model, own in tables.items()}
+    return {model: calibrate_classes(method, own, labels) for model, own in of_models.items()}
 
 
 def crop_labels(truth: Annotations) -> pd.Series:

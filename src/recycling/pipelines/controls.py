@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
@@ -79,10 +78,7 @@ def comparer(
         in_folds = folds.loc[folds["fold"].isin(held_out), "image_id"]
         truth = train.of_images(in_folds)
         sides = [
-            {
-                pairs[0][side]: _joined(task, [predictions[pair[side]] for pair in pairs])
-                for pairs in seeds
-            }
+            {pairs[0][side]: joined([predictions[pair[side]] for pair in pairs]) for pairs in seeds}
             for side in (0, 1)
         ]
         scores = image_scores(metric, truth, sides[0] | sides[1])
@@ -98,7 +94,3 @@ def comparer(
         return effect
 
     return with_types(measure, metric=METRIC[task], predictions=PREDICTIONS[task])
-
-
-def _joined(task: Task, parts: Sequence[Any]) -> Any:
-    return joined(parts) if task == "seg" else pd.concat(parts, ignore_index=True)

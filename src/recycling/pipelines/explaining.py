@@ -67,6 +67,7 @@ from recycling.evaluation import (
 from recycling.pipelines.fusing import fuser, fusion_inputs, used_members
 from recycling.pipelines.held_out import EXPLAINED, held_out_nodes
 from recycling.pipelines.mistakes import SHOWN_FROM, draw_worst
+from recycling.pipelines.out_of_fold import by_model
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, PREDICTIONS, is_labelled, with_types
 from recycling.plan import EnsemblePlan, Member
@@ -469,11 +470,8 @@ def compare_leaderboard(
     A model may be named as a whole, where its score is the mean over its folds, or with its fold.
     """
     scores = {name: metrics.score for name, metrics in out_of_fold.items()}
-    of_folds: dict[str, list[float]] = {}
-    for name, score in scores.items():
-        of_folds.setdefault(model_of(name), []).append(score)
-    by_model = {model: fmean(own) for model, own in of_folds.items()}
-    return compare_with_leaderboard({**by_model, **scores}, leaderboard)
+    models = {model: fmean(own) for model, own in by_model(scores).items()}
+    return compare_with_leaderboard(models | scores, leaderboard)
 
 
 def page_writer(task: Task, name: str, default: str | None = None) -> Callable[..., str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import pandas as pd
 
@@ -15,10 +15,6 @@ from recycling.errors import listed
 from recycling.plan import PlanError
 from recycling.predictions import LabelMaps, ProbabilityMaps
 from recycling.splitting import Folds
-
-Maps = TypeVar("Maps", LabelMaps, ProbabilityMaps)
-Table = TypeVar("Table", bound=pd.DataFrame)
-
 
 PROBABILITIES = "probabilities: "
 PART = "part: "
@@ -97,17 +93,16 @@ def gather(
     part_of = parts(images, folds, n_parts, seed, least)
     if task == "seg":
         ids = images["image_id"].tolist()
-        maps = {model: joined(own) for model, own in by_model(predictions).items()}
-        members: dict[str, Any] = {
-            model: LabelMaps(ids, own.__getitem__) for model, own in maps.items()
+        maps = {
+            model: LabelMaps(ids, own.__getitem__)
+            for model, own in joined_by_model(predictions).items()
         }
-        beside = {model: joined(own) for model, own in by_model(planes).items()}
-        return Gathered(task, truth, part_of, members, beside)
+        return Gathered(task, truth, part_of, maps, joined_by_model(planes))
     gathered = Gathered(task, truth, part_of, {}, {})
     known = gathered.rows[gathered.key]
     tables = {
         model: table[table[gathered.key].isin(known)].reset_index(drop=True)
-        for model, table in joined_tables(predictions).items()
+        for model, table in joined_by_model(predictions).items()
     }
     return Gathered(task, truth, part_of, tables, {})
 
@@ -155,28 +150,28 @@ def by_model(members: Mapping[str, Any]) -> dict[str, list[Any]]:
     return found
 
 
-def joined(maps: Sequence[Maps]) -> Maps:
-    """The label maps, or the probabilities, of several folds as one; read when asked for.
+def joined(parts: Sequence[Any]) -> Any:
+    """The predictions of several folds as one; of masks each image is read when asked for.
 
     >>> folds = [LabelMaps([fold], lambda image_id: image_id) for fold in (0, 1)]
     >>> list(joined(folds))
     [0, 1]
     """
-    source = {image_id: own for own in maps for image_id in own}
-    kind: Any = LabelMaps if isinstance(maps[0], LabelMaps) else ProbabilityMaps
-    whole: Maps = kind(list(source), lambda image_id: source[image_id][image_id])
-    return whole
+    if isinstance(parts[0], pd.DataFrame):
+        return pd.concat(parts, ignore_index=True)
+    source = {image_id: own for own in parts for image_id in own}
+    kind: Any = LabelMaps if isinstance(parts[0], LabelMaps) else ProbabilityMaps
+    return kind(list(source), lambda image_id: source[image_id][image_id])
 
 
-def joined_tables(members: Mapping[str, Table]) -> dict[str, Table]:
-    """The out-of-fold predictions of each model as one table.
+def joined_by_model(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The out-of-fold predictions of each model as one.
 
     >>> folds = {f"yolox.fold{fold}": pd.DataFrame({"image_id": [fold]}) for fold in (0, 1)}
-    >>> joined_tables(folds)["yolox"]["image_id"].tolist()
+    >>> joined_by_model(folds)["yolox"]["image_id"].tolist()
     [0, 1]
     """
-    folds = by_model(members).items()
-    return {model: cast(Table, pd.concat(own, ignore_index=True)) for model, own in folds}
+    return {model: joined(own) for model, own in by_model(members).items()}
 
 
 def common_images(

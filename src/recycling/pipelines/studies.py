@@ -6,12 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations
 from recycling.backends import BackendError, Checkpoint, Recipes
-from recycling.backends.shared.model import Task
 from recycling.backends.shared.recipes import read_head
 from recycling.evaluation import metric_of
 from recycling.experiments import (
@@ -91,7 +89,7 @@ def comparer(
         """Compare each change with the base, and say which effects are real."""
         truth = train.of_images(folds.loc[folds["fold"].isin(study.folds), "image_id"])
         sides = {
-            arm: [_joined(study.task, [found[name] for name in seed]) for seed in seeds]
+            arm: [joined([found[name] for name in seed]) for seed in seeds]
             for arm, seeds in names.items()
         }
         compared = compare_scores(metric, truth, sides)
@@ -132,7 +130,3 @@ def _weights(model: Mapping[str, Any], recipes: Recipes) -> str:
         return ", ".join(read_head(path, model["task"], model["backend"]).weights or ()) or "none"
     except BackendError:
         return f"default of {model['recipe']}"
-
-
-def _joined(task: Task, parts: list[Any]) -> Any:
-    return joined(parts) if task == "seg" else pd.concat(parts, ignore_index=True)

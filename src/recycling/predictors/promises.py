@@ -9,7 +9,7 @@ from kedro.io import DataCatalog
 
 from recycling.annotations import Annotations
 from recycling.inference import InferenceError
-from recycling.pipelines.out_of_fold import common_images, joined_tables
+from recycling.pipelines.out_of_fold import common_images, joined_by_model
 from recycling.plan import Member, Plan
 from recycling.predictors.core import Asked, look_up
 from recycling.pseudo_labels import (
@@ -72,7 +72,7 @@ def _out_of_fold(asked: Asked, catalog: DataCatalog) -> tuple[Annotations, Any]:
             "is learnt on; give a --score-threshold, or another --with"
         )
     tables = {own: catalog.load(key) for own, key in keys.items()}
-    table = next(iter(joined_tables(tables).values()))
+    table = next(iter(joined_by_model(tables).values()))
     train, folds = catalog.load("train.annotations"), catalog.load("folds")
     images = common_images(train, folds, [own.name for own in judges])
     return train.of_images(images["image_id"]), table
