@@ -65,16 +65,6 @@ def test_the_interval_of_one_draw_is_what_was_drawn():
     assert table["low"].tolist() == table["high"].tolist() == [0.5, 0.25]
 
 
-def test_more_confidence_is_a_wider_interval():
-    def width(confidence):
-        table = member_contributions(
-            score_of(RIGHT["all"]), MEMBERS, MEMBERS, draws(), confidence=confidence
-        )
-        return (table["high"] - table["low"]).tolist()
-
-    assert all(wide > narrow > 0 for wide, narrow in zip(width(0.99), width(0.5), strict=True))
-
-
 def test_each_member_is_left_out_once_and_one_alone_never():
     assert leave_one_out(["a", "b", "c"], tuple) == {
         "a": ("b", "c"),
@@ -89,7 +79,6 @@ def test_each_member_is_left_out_once_and_one_alone_never():
     ("change", "message"),
     [
         ({"without": {"a": MEMBERS["b"]}}, "^b: is among the members or the ensembles"),
-        ({"confidence": 1.0}, "confidence 1; it lies between 0 and 1"),
         ({"draws": np.empty((0, 100), np.int64)}, r"draws of the shape \(0, 100\)"),
         ({"ensemble": lambda d: np.full(len(d), np.nan)}, "^a: no draw of images has a score"),
     ],
@@ -97,11 +86,5 @@ def test_each_member_is_left_out_once_and_one_alone_never():
 def test_what_does_not_fit_is_one_line(change, message):
     values = {"ensemble": score_of(RIGHT["all"]), "without": MEMBERS, "draws": draws()} | change
     with pytest.raises(EnsemblingError, match=message) as caught:
-        member_contributions(
-            values["ensemble"],
-            MEMBERS,
-            values["without"],
-            values["draws"],
-            confidence=values.get("confidence", 0.95),
-        )
+        member_contributions(values["ensemble"], MEMBERS, values["without"], values["draws"])
     assert "\n" not in str(caught.value)

@@ -11,7 +11,6 @@ from recycling.diagnostics import (
     probability_agreement,
 )
 from recycling.diagnostics.diversity import alike_sentences
-from recycling.ensembling.members import EnsemblingError
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 
 
@@ -88,7 +87,6 @@ def test_members_that_are_too_alike_are_named():
     assert alike_sentences(table, of="boxes") == [
         "a and b agree on 0.97 of the boxes: they are one model twice; add another kind of network"
     ]
-    assert alike_sentences(table, of="boxes", limit=0.98) == []
 
 
 def test_three_alike_are_one_model_three_times():
@@ -108,9 +106,3 @@ def test_members_that_agree_because_both_are_right_are_not_alike():
     ]
     # A pair without a correlation has a member that errs nowhere, so they do not err alike.
     assert alike_sentences(agreed, errors.iloc[:1], of="crops") == []
-    assert len(alike_sentences(agreed, errors, of="crops", error_limit=0)) == 1
-
-
-def test_a_limit_that_is_no_share_is_refused():
-    with pytest.raises(EnsemblingError, match="limit 95; it should be from 0 to 1"):
-        alike_sentences(pairs("agreement", of=[1, 1, 1]), of="boxes", limit=95)

@@ -102,8 +102,8 @@ def test_each_board_is_compared_alone_public_first():
 
 
 def test_an_empty_file_says_so():
-    assert compare_with_leaderboard(VALIDATION, {}, where="lb.yml").sentences == [
-        "lb.yml holds no score, so there is nothing to compare validation with"
+    assert compare_with_leaderboard(VALIDATION, {}).sentences == [
+        "leaderboard.yml holds no score, so there is nothing to compare validation with"
     ]
 
 
@@ -117,17 +117,20 @@ def test_a_model_without_a_truth_cannot_be_compared():
     [
         (
             {"yolox_ting": 0.5},
-            "lb.yml: no model or ensemble 'yolox_ting' .*; did you mean yolox_tiny",
+            "leaderboard.yml: no model or ensemble 'yolox_ting' .*; did you mean yolox_tiny",
         ),
-        ({"zzz": 0.5}, "lb.yml: no model or ensemble 'zzz' .*; there are yolox_tiny"),
-        ({"yolox_tiny": "0,5"}, "lb.yml: yolox_tiny: the public score is '0,5', not a number"),
+        ({"zzz": 0.5}, "leaderboard.yml: no model or ensemble 'zzz' .*; there are yolox_tiny"),
+        (
+            {"yolox_tiny": "0,5"},
+            "leaderboard.yml: yolox_tiny: the public score is '0,5', not a number",
+        ),
         ({"yolox_tiny": {"private": True}}, "the private score is True, not a number"),
         ({"yolox_tiny": float("nan")}, "the public score is nan, not a number"),
-        ({"yolox_tiny": {"pubic": 0.5}}, "lb.yml: yolox_tiny: no leaderboard 'pubic'"),
-        (["yolox_tiny"], "lb.yml: should map names of models to scores"),
+        ({"yolox_tiny": {"pubic": 0.5}}, "leaderboard.yml: yolox_tiny: no leaderboard 'pubic'"),
+        (["yolox_tiny"], "leaderboard.yml: should map names of models to scores"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_one_line(content, message):
     with pytest.raises(EvaluationError, match=message) as caught:
-        compare_with_leaderboard({"yolox_tiny": 0.5}, content, where="lb.yml")
+        compare_with_leaderboard({"yolox_tiny": 0.5}, content)
     assert "\n" not in str(caught.value)

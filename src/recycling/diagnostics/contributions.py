@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.members import EnsemblingError
+from recycling.evaluation.bootstrap import CONFIDENCE
 from recycling.tables import Column, Schema, register_table
 
 Contributions = NewType("Contributions", pd.DataFrame)
@@ -58,10 +59,8 @@ def member_contributions(
     members: Mapping[str, ScoreOfDraws],
     without: Mapping[str, ScoreOfDraws],
     draws: NDArray[np.int64],
-    *,
-    confidence: float = 0.95,
 ) -> Contributions:
-    """What each member adds, with a bootstrap interval over images.
+    """What each member adds, with the interval that 95 of 100 draws of images lie in.
 
     Every draw is scored with the member and without it, so what makes images easy or hard for both
     cancels out. The interval tells what other images would change, not what another training would.
@@ -71,15 +70,14 @@ def member_contributions(
         members: Scores of each member alone, by its name.
         without: Scores of the ensemble without a member, by its name.
         draws: (draws, images), how often each image was drawn.
-        confidence: The share of draws that lie in the interval.
 
     Returns:
         One row a member; schema `CONTRIBUTIONS`. An interval that holds 0 does not say whether the
         member helps. No rows where `without` is empty.
 
     Raises:
-        EnsemblingError: `without` names other members than `members`, there is no draw, the
-            confidence is not between 0 and 1, or no draw has a score.
+        EnsemblingError: `without` names other members than `members`, there is no draw, or no draw
+            has a score.
     """
     if without and set(without) != set(members):
         odd = sorted(set(without) ^ set(members))
@@ -87,15 +85,13 @@ def member_contributions(
             f"{odd[0]}: is among the members or the ensembles without one, but not both; "
             "give one ensemble without each member"
         )
-    if not 0 < confidence < 1:
-        raise EnsemblingError(f"confidence {confidence:g}; it lies between 0 and 1")
     if draws.ndim != 2 or 0 in draws.shape:
         raise EnsemblingError(f"draws of the shape {draws.shape}; draw images once at least")
     every_image = np.ones((1, draws.shape[1]), dtype=np.int64)
     # The first row is the score itself, the others are the draws.
     weighted = np.vstack([every_image, draws])
     with_all = ensemble(weighted)
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     rows = []
     for name in members if without else ():
         left = without[name](weighted)

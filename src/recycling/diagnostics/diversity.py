@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recycling.ensembling.classes.probabilities import aligned_probabilities
 from recycling.ensembling.masks.image_members import check_same_images, stacked
-from recycling.ensembling.members import EnsemblingError, member_names
+from recycling.ensembling.members import member_names
 from recycling.predictions import (
     DETECTIONS,
     IGNORE,
@@ -38,6 +38,12 @@ AGREEMENT = Schema(
     ),
 )
 register_table("agreement", AGREEMENT, Agreement)
+
+ALIKE = 0.95
+"""The agreement from which on two members are one model twice."""
+
+ERR_ALIKE = 0.8
+"""And the correlation of their errors, where the truth is known."""
 
 
 def probability_agreement(
@@ -158,8 +164,6 @@ def alike_sentences(
     error_correlation: pd.DataFrame | None = None,
     *,
     of: str,
-    limit: float = 0.95,
-    error_limit: float = 0.8,
 ) -> list[str]:
     """Which members are so alike that they count as one.
 
@@ -172,30 +176,21 @@ def alike_sentences(
         error_correlation: Columns `member_a, member_b, correlation`; None where no truth is known.
             A pair that is not in it is not called alike.
         of: What they agree on, in the plural: ``boxes``, ``pixels``, ``crops``.
-        limit: Members are alike from this agreement on. Any two agree on much background, so give
-            more for pixels where no truth is known.
-        error_limit: And, where the truth is known, from this correlation of their errors on.
 
     Returns:
         One sentence, without a full stop, for each group of members that are alike by pairs.
-
-    Raises:
-        EnsemblingError: A limit is not from 0 to 1.
 
     Example:
         >>> pair = pd.DataFrame({"member_a": ["a"], "member_b": ["b"], "agreement": [0.97]})
         >>> alike_sentences(pair, of="boxes")[0].split(":")[0]
         'a and b agree on 0.97 of the boxes'
     """
-    for name, value in (("limit", limit), ("error_limit", error_limit)):
-        if not 0 <= value <= 1:
-            raise EnsemblingError(f"{name} {value:g}; it should be from 0 to 1")
     agreed = _by_pair(agreement, "agreement")
     errors = None if error_correlation is None else _by_pair(error_correlation, "correlation")
     alike = [
         pair
         for pair, share in agreed.items()
-        if share >= limit and (errors is None or errors.get(pair, -1.0) >= error_limit)
+        if share >= ALIKE and (errors is None or errors.get(pair, -1.0) >= ERR_ALIKE)
     ]
     return [_alike(group, agreed, errors, of) for group in _connected(alike)]
 

@@ -46,6 +46,8 @@ LEADERBOARD_RESIDUALS = Schema(
 )
 
 _BOARDS = ("public", "private")
+_FILE = "leaderboard.yml"
+_LIMIT = 5.0  # usual residuals, beyond which a model is out of line
 _FOR_CORRELATION = 3  # models; two are always on a line
 _FOR_FLAGS = 6  # models; of fewer, residuals do not say which is the odd one
 _ROUNDING = 0.0005  # a spread of residuals below it is the leaderboard's rounding
@@ -68,27 +70,21 @@ class LeaderboardComparison:
 
 
 def compare_with_leaderboard(
-    validation: Mapping[str, float],
-    leaderboard: Mapping[str, Any],
-    *,
-    limit: float = 5.0,
-    where: str = "leaderboard.yml",
+    validation: Mapping[str, float], leaderboard: Mapping[str, Any]
 ) -> LeaderboardComparison:
     """Compare our own validation with known leaderboard scores.
 
     A robust line (Theil and Sen: the median of the slopes of all pairs) gives the leaderboard score
-    that a validation score lets expect. A model is out of line if its residual is more than `limit`
+    that a validation score lets expect. A model is out of line if its residual is more than 5
     times the usual one (1.4826 times the median absolute residual, which is the standard deviation
-    of normal noise). In 2,000 simulated boards of models with equal noise a limit of 5 flagged one
-    wrongly in 19 % of boards of 6 models, 8 % of 10 and 2 % of 20, and found a model that was six
-    standard deviations off in 56 to 70 %. So of fewer than 6 models none is flagged.
+    of normal noise). In 2,000 simulated boards of models with equal noise that flagged one wrongly
+    in 19 % of boards of 6 models, 8 % of 10 and 2 % of 20, and found a model that was six standard
+    deviations off in 56 to 70 %. So of fewer than 6 models none is flagged.
 
     Args:
         validation: The score of each model and ensemble on our own validation, by name.
         leaderboard: By name either ``{"public": score, "private": score}``, one of them or both,
             or a number, which is the public score. It need not know all models.
-        limit: Beyond how many usual residuals a model is out of line.
-        where: The file, for messages.
 
     Returns:
         The scores, the residuals and what they say.
@@ -102,15 +98,15 @@ def compare_with_leaderboard(
     >>> comparison.sentences[1]
     'public: 3 models are too few to say which one is out of line; that needs 6'
     """
-    points = _points(validation, leaderboard, where)
+    points = _points(validation, leaderboard)
     sentences: list[str] = []
     residuals = [LEADERBOARD_RESIDUALS.empty()]
     for board, of_board in points.groupby("board", sort=False):
-        of_this_board, rows = _compared(str(board), of_board, limit)
+        of_this_board, rows = _compared(str(board), of_board)
         sentences += of_this_board
         residuals += rows
     if points.empty:
-        sentences.append(f"{where} holds no score, so there is nothing to compare validation with")
+        sentences.append(f"{_FILE} holds no score, so there is nothing to compare validation with")
     table = pd.concat(residuals) if len(residuals) > 1 else residuals[0]
     return LeaderboardComparison(
         points,
@@ -119,44 +115,40 @@ def compare_with_leaderboard(
     )
 
 
-def _points(
-    validation: Mapping[str, float], leaderboard: Mapping[str, Any], where: str
-) -> LeaderboardPoints:
+def _points(validation: Mapping[str, float], leaderboard: Mapping[str, Any]) -> LeaderboardPoints:
     if not isinstance(leaderboard, Mapping):
         raise EvaluationError(
-            f"{where}: should map names of models to scores, like 'yolox: {{public: 0.51}}'"
+            f"{_FILE}: should map names of models to scores, like 'yolox: {{public: 0.51}}'"
         )
     rows = []
     for name, scores in leaderboard.items():
         if name not in validation:
             close = get_close_matches(str(name), list(validation), n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(validation)}"
-            raise EvaluationError(f"{where}: no model or ensemble {name!r} was validated; {hint}")
+            raise EvaluationError(f"{_FILE}: no model or ensemble {name!r} was validated; {hint}")
         if not isfinite(validation[name]):
             raise EvaluationError(
-                f"{where}: {name} has no validation score, as no truth is known; take its line out"
+                f"{_FILE}: {name} has no validation score, as no truth is known; take its line out"
             )
         boards = scores if isinstance(scores, Mapping) else {"public": scores}
         for board, score in boards.items():
             if board not in _BOARDS:
                 raise EvaluationError(
-                    f"{where}: {name}: no leaderboard {board!r}; write public or private"
+                    f"{_FILE}: {name}: no leaderboard {board!r}; write public or private"
                 )
             number = isinstance(score, int | float) and not isinstance(score, bool)
             if not number or not isfinite(score):
                 raise EvaluationError(
-                    f"{where}: {name}: the {board} score is {score!r}, not a number; "
+                    f"{_FILE}: {name}: the {board} score is {score!r}, not a number; "
                     "write it like 0.512, or leave the line out"
                 )
             rows.append((board, name, float(validation[name]), float(score)))
     rows.sort(key=lambda row: _BOARDS.index(row[0]))
     frame = pd.DataFrame(rows, columns=LEADERBOARD_POINTS.names)
-    return LeaderboardPoints(LEADERBOARD_POINTS.conform(frame, where=where))
+    return LeaderboardPoints(LEADERBOARD_POINTS.conform(frame, where=_FILE))
 
 
-def _compared(
-    board: str, points: pd.DataFrame, limit: float
-) -> tuple[list[str], list[pd.DataFrame]]:
+def _compared(board: str, points: pd.DataFrame) -> tuple[list[str], list[pd.DataFrame]]:
     """What one board says, and its residuals if there is a line."""
     n = len(points)
     validation, score = points["validation"].to_numpy(), points["score"].to_numpy()
@@ -169,7 +161,7 @@ def _compared(
     for what, values in (("validation", validation), ("leaderboard", score)):
         if np.ptp(values) == 0:
             return [f"{board}: all {n} {what} scores are equal, so there is no correlation"], []
-    residuals = _residuals(points, validation, score, limit)
+    residuals = _residuals(points, validation, score)
     return [_correlation(board, validation, score), *_out_of_line(board, residuals)], [residuals]
 
 
@@ -192,10 +184,7 @@ def _correlation(board: str, validation: NDArray[np.float64], score: NDArray[np.
 
 
 def _residuals(
-    points: pd.DataFrame,
-    validation: NDArray[np.float64],
-    score: NDArray[np.float64],
-    limit: float,
+    points: pd.DataFrame, validation: NDArray[np.float64], score: NDArray[np.float64]
 ) -> pd.DataFrame:
     from scipy.stats import theilslopes
 
@@ -211,7 +200,7 @@ def _residuals(
             "model": points["model"],
             "expected": expected,
             "residual": residual,
-            "out_of_line": (np.abs(residual) > limit * usual) & (len(points) >= _FOR_FLAGS),
+            "out_of_line": (np.abs(residual) > _LIMIT * usual) & (len(points) >= _FOR_FLAGS),
         }
     )
 

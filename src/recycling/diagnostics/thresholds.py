@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from recycling.evaluation.box_matches import BoxMatches
-from recycling.evaluation.core import EvaluationError
 from recycling.tables import Column, Schema, register_table
 
 ScoreThresholds = NewType("ScoreThresholds", pd.DataFrame)
@@ -55,32 +54,23 @@ PRECISION_THRESHOLDS = Schema(
 register_table("precision_thresholds", PRECISION_THRESHOLDS, PrecisionThresholds)
 
 TARGETS = (0.5, 0.75, 0.9)
-"""The precisions that are asked for where none are named."""
+"""The precisions that are asked for."""
 
 ALL_CLASSES = "all classes"
 
 
-def precision_thresholds(
-    matches: BoxMatches, categories: Sequence[str], *, targets: Sequence[float] = TARGETS
-) -> PrecisionThresholds:
+def precision_thresholds(matches: BoxMatches, categories: Sequence[str]) -> PrecisionThresholds:
     """The lowest score threshold of each class at which enough of its boxes are right.
 
     Args:
         matches: What was found, from `match_boxes`.
         categories: The names of the categories, in the order of the truth.
-        targets: The precisions asked for, each from 0 to 1.
 
     Returns:
-        For all classes together, then for each that the truth holds, a row a target; schema
-        `PRECISION_THRESHOLDS`. The threshold keeps as many boxes as it can: that the precision
-        holds at each higher one is not said.
-
-    Raises:
-        EvaluationError: A target is not from 0 to 1.
+        For all classes together, then for each that the truth holds, a row for each of `TARGETS`;
+        schema `PRECISION_THRESHOLDS`. The threshold keeps as many boxes as it can: that the
+        precision holds at each higher one is not said.
     """
-    for target in targets:
-        if not 0 <= target <= 1:
-            raise EvaluationError(f"a precision of {target:g}; it lies between 0 and 1")
     rows = []
     for number, name in enumerate([ALL_CLASSES, *categories], start=-1):
         own = matches.category == number if number >= 0 else np.ones(len(matches.category), bool)
@@ -93,7 +83,7 @@ def precision_thresholds(
         precision = right / np.arange(1, len(score) + 1)
         # Boxes of equal scores are kept together.
         is_last = np.append(np.diff(score) != 0, True) if len(score) else np.empty(0, bool)
-        for target in targets:
+        for target in TARGETS:
             reached = np.flatnonzero(is_last & (precision >= target))
             if len(reached):
                 at = reached[-1]
@@ -106,10 +96,8 @@ def precision_thresholds(
     return PrecisionThresholds(PRECISION_THRESHOLDS.conform(frame, where="precision thresholds"))
 
 
-def score_thresholds(
-    matches: BoxMatches, *, thresholds: Sequence[float] | None = None
-) -> ScoreThresholds:
-    """Accuracy and number of boxes over score thresholds.
+def score_thresholds(matches: BoxMatches) -> ScoreThresholds:
+    """Accuracy and number of boxes over score thresholds: each hundredth up to the highest score.
 
     A box is right if it is of the object's category and overlaps it by an intersection over union
     of 0.5, and no better box has found the object. Precision and recall are of all categories
@@ -117,26 +105,13 @@ def score_thresholds(
 
     Args:
         matches: What was found, from `match_boxes`.
-        thresholds: From 0 to 1; None for every hundredth up to the highest score.
 
     Returns:
         One row a threshold, ascending; schema `SCORE_THRESHOLDS`. Where no box is left precision
         is 1, as none is wrong.
-
-    Raises:
-        EvaluationError: A threshold is not from 0 to 1, or there is none.
     """
-    if thresholds is None:
-        highest = matches.score.max(initial=0)
-        at = np.round(np.arange(0, 101) / 100, 2)
-        at = at[at <= highest]
-    else:
-        at = np.unique(np.asarray(thresholds, dtype=np.float64))
-        if not len(at) or not ((at >= 0) & (at <= 1)).all():
-            raise EvaluationError(
-                f"thresholds {', '.join(map(str, thresholds)) or '(none)'}; give at least one, "
-                "each from 0 to 1"
-            )
+    at = np.round(np.arange(0, 101) / 100, 2)
+    at = at[at <= matches.score.max(initial=0)]
     ascending = np.sort(matches.score)
     ascending_hits = np.sort(matches.score[matches.hit])
     boxes = len(ascending) - np.searchsorted(ascending, at, side="left")

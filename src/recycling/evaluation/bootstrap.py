@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from recycling.evaluation.core import EvaluationError
 
+CONFIDENCE = 0.95
+"""The share of draws that an interval holds."""
+
 
 class ImageScores(Protocol):
     """What a score is made of, image by image, so that it is quickly taken of any images."""
@@ -96,17 +99,14 @@ def score_of_all(image_scores: ImageScores) -> float:
     return float(image_scores.scores(np.ones((1, image_scores.n_images), dtype=np.int64))[0])
 
 
-def score_interval(
-    image_scores: ImageScores, draws: NDArray[np.int64], *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Between which values the score lies in most draws (percentile bootstrap).
+def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple[float, float]:
+    """Between which values the score lies in 95 of 100 draws (percentile bootstrap).
 
     It tells what other images would change, not what another training would.
 
     Args:
         image_scores: What the score is made of.
         draws: (draws, images), from `draw_images` or `draw_groups`.
-        confidence: The share of draws that lie within.
 
     Returns:
         The lower and the upper end.
@@ -118,6 +118,6 @@ def score_interval(
         >>> score_interval(scores, draw_images(2, n_draws=50))
         (0.0, 1.0)
     """
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.nanquantile(image_scores.scores(draws), [tail, 1 - tail])
     return float(low), float(high)

@@ -74,7 +74,6 @@ def compare_scores(
     sides: Mapping[str, Sequence[Any]],
     *,
     of: Of = "trainings",
-    what: str = "",
     n_draws: int = 1000,
 ) -> Compared:
     """Compare predictions on the same images, each side with the first.
@@ -85,7 +84,6 @@ def compare_scores(
         sides: By name, the predictions of each: one for each seed, in the same order on all sides.
             Where one has fewer seeds than another, the first ones are taken.
         of: Whether a verdict on the training is asked for, or on the predictions as they are.
-        what: Goes before the name of each side in its sentence.
         n_draws: How often groups of images are drawn.
 
     Returns:
@@ -110,7 +108,7 @@ def compare_scores(
     for part, own in scored_parts(settings, truth, members, scored):
         for side in others:
             effect = measure_effect(
-                f"{what}{side}", title, seeds_of(side, own), seeds_of(first, own), groups,
+                side, title, seeds_of(side, own), seeds_of(first, own), groups,
                 of=of, n_draws=n_draws,
             )  # fmt: skip
             score = float(np.mean([score_of_all(each) for each in seeds_of(side, own)]))

@@ -29,6 +29,9 @@ OWN = "model."
 
 RECIPE_FILE = f"{OWN}recipe file"
 
+N_SETTINGS = 12
+"""How many settings have a line of their own."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -176,17 +179,16 @@ def differences(first: Facts, second: Facts) -> list[Difference]:
     return sorted(found, key=lambda each: KINDS.index(each.kind))
 
 
-def in_lines(found: Iterable[Difference], *, limit: int = 12) -> list[str]:
+def in_lines(found: Iterable[Difference]) -> list[str]:
     """A line for each thing that differs; modules, files and libraries together on one.
 
     Args:
         found: From `differences`.
-        limit: Of settings.
     """
     found = list(found)
     lines = [str(each) for each in found if each.kind in ("setting", "seed", "steps")]
-    if len(lines) > limit:
-        lines[limit:] = [f"and {len(lines) - limit} more"]
+    if len(lines) > N_SETTINGS:
+        lines[N_SETTINGS:] = [f"and {len(lines) - N_SETTINGS} more"]
     for kind, words in (("data", "data"), ("code", "code"), ("version", "libraries"),
                         ("machine", "machine")):  # fmt: skip
         own = [each for each in found if each.kind == kind]

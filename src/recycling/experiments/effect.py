@@ -54,7 +54,6 @@ def measure_effect(
     groups: pd.Series,
     *,
     of: Of = "trainings",
-    confidence: float = 0.95,
     n_draws: int = 1000,
 ) -> Effect:
     """Compare trainings with their twins, pair by pair, on the same images.
@@ -76,7 +75,6 @@ def measure_effect(
         groups: The group of each image, in the order of the scores.
         of: `predictions` for what is compared as it is, such as two submissions: then images are
             all that chance draws, and one pair is enough for a verdict.
-        confidence: Of the interval.
         n_draws: How often groups are drawn.
 
     Example:
@@ -91,7 +89,7 @@ def measure_effect(
     """
     return measure_contrast(
         what, metric, [(1, treated), (-1, controls)], groups,
-        of=of, confidence=confidence, n_draws=n_draws,
+        of=of, n_draws=n_draws,
     )  # fmt: skip
 
 
@@ -102,7 +100,6 @@ def measure_contrast(
     groups: pd.Series,
     *,
     of: Of = "trainings",
-    confidence: float = 0.95,
     n_draws: int = 1000,
 ) -> Effect:
     """A sum of scores with signs, such as the interaction of two changes, as `measure_effect`.
@@ -114,7 +111,6 @@ def measure_contrast(
             with both changes and with neither 1, with one of them -1.
         groups: The group of each image.
         of: As for `measure_effect`.
-        confidence: Of the interval.
         n_draws: How often groups are drawn.
     """
     once = np.ones((1, len(groups)), dtype=np.int64)
@@ -134,7 +130,7 @@ def measure_contrast(
         own = drawn - drawn.mean(axis=0)
         of_both = float(np.nanvar(own, axis=1, ddof=1).mean()) * few / (n_seeds - 1)
     variances = [(of_images, n_scored - 1), (max(of_seeds - of_both, 0.0), n_seeds - 1)]
-    low, high, p = student(mean, variances, confidence)
+    low, high, p = student(mean, variances, 1 - LEVEL)
     seeds = "" if of == "predictions" else f", {n_seeds} seed{'s' if n_seeds > 1 else ''}"
     if of == "trainings" and n_seeds == 1:
         verdict, known_p = "of these images only, which is no verdict", None

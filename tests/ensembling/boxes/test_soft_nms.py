@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
-from recycling.ensembling import EnsemblingError, nms, soft_nms
+from recycling.ensembling import EnsemblingError, soft_nms
 from recycling.ensembling.methods import BoxFusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
 
-NUMBERS = {"linear": 1, "gaussian": 2, "nms": 3}
+NUMBERS = {"linear": 1, "gaussian": 2}
 LINEAR = {"decay": "linear", "iou_threshold": 0.5, "score_threshold": 0.001}
 
 
@@ -127,18 +127,6 @@ def test_boxes_are_those_of_the_packages_call_which_leaves_their_scores_as_they_
     assert 0 < len(both) == len(fused) == len(theirs)
     assert (both["score"] <= both["theirs"]).all()
     assert (both["score"] < both["theirs"]).any()
-
-
-def test_nms_minds_the_score_threshold_and_is_plain_nms_without_one():
-    rng = np.random.default_rng(6)
-    members = [random_member(rng, 200, 3, on_grid=False) for _ in range(3)]
-    plain = nms(members, weights=[1, 2, 3])
-    everything = soft_nms(members, weights=[1, 2, 3], decay="nms", score_threshold=0.0)
-    pd.testing.assert_frame_equal(everything, plain)
-    above = soft_nms(members, weights=[1, 2, 3], decay="nms", score_threshold=0.2)
-    expected = plain[plain["score"] > 0.2].reset_index(drop=True)
-    pd.testing.assert_frame_equal(above, expected)
-    assert 0 < len(above) < len(plain)
 
 
 @given(
@@ -301,7 +289,7 @@ def test_a_value_that_is_not_a_number_is_refused_with_the_member_and_the_row():
         ({"score_threshold": float("nan")}, "score_threshold is nan"),
         ({"sigma": 0.0}, "sigma is 0; it should be a number above 0"),
         ({"sigma": float("nan")}, "sigma is nan"),
-        ({"decay": "soft"}, "decay 'soft'; it is one of linear, gaussian, nms"),
+        ({"decay": "soft"}, "decay 'soft'; it is one of gaussian, linear"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(settings, message):

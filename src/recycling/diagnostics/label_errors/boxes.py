@@ -87,11 +87,7 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
 
 
 def similarity(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    diagonal: float,
-    *,
-    iou_weight: float = IOU_WEIGHT,
+    a: NDArray[np.float64], b: NDArray[np.float64], diagonal: float
 ) -> NDArray[np.float64]:
     """How alike boxes (N, 4) are to boxes (M, 4), from 0 to 1; (N, M).
 
@@ -102,7 +98,6 @@ def similarity(
         a: Pixels.
         b: Pixels.
         diagonal: Of the image, pixels.
-        iou_weight: What the intersection over union counts.
 
     >>> a, b = np.array([[0.0, 0, 2, 2]]), np.array([[0.0, 0, 2, 2], [6, 0, 8, 2]])
     >>> similarity(a, b, 12.0).round(3).tolist()
@@ -110,7 +105,7 @@ def similarity(
     """
     centres = (a[:, None, :2] + a[:, None, 2:]) / 2 - (b[:, :2] + b[:, 2:]) / 2
     closeness = 1 - np.minimum(np.hypot(centres[..., 0], centres[..., 1]) / diagonal, 1)
-    return iou_weight * iou(a, b) + (1 - iou_weight) * closeness
+    return IOU_WEIGHT * iou(a, b) + (1 - IOU_WEIGHT) * closeness
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from recycling.ensembling.methods import (
 )
 from recycling.predictions import Detections
 
-Decay: TypeAlias = Literal["linear", "gaussian", "nms"]
+Decay: TypeAlias = Literal["gaussian", "linear"]
 
 
 class SoftNMSSettings(BoxFusion):
@@ -45,7 +45,7 @@ class SoftNMSSettings(BoxFusion):
     """
 
     method: Literal["soft_nms"] = "soft_nms"
-    decay: Literal["gaussian", "linear"] = "gaussian"
+    decay: Decay = "gaussian"
     iou_threshold: Annotated[
         Share, Searched(0.3, 0.7, 0.05, first=0.5, only_with=("decay", "linear"))
     ] = 0.55
@@ -91,7 +91,6 @@ def soft_nms(
 
     - a box has its lowered score, as in the paper; the package uses it to choose the boxes and
       then gives them the scores that they came with;
-    - `score_threshold` holds for every decay; the package ignores it for its NMS;
     - boxes are in pixels and nothing is clipped: a box may reach over the image's edge;
     - among equal scores the box is taken first whose score was the highest to begin with, then
       that with the lowest `x_min`, `y_min`, `x_max`, `y_max` and `category_id`, so that neither
@@ -105,9 +104,9 @@ def soft_nms(
             multiplied by the member's share of all weights, in which folds of a model, such as
             ``yolox.fold0``, count once by their mean. None leaves scores as they are.
         decay: What an overlap does to a score. ``linear``: times 1 - iou. ``gaussian``: times
-            exp(-iou² / sigma), the package's default. ``nms``: 0.
-        iou_threshold: ``linear`` and ``nms`` let boxes alone that overlap by no more than this, 0
-            to 1; ``gaussian`` has no use for it.
+            exp(-iou² / sigma), the package's default.
+        iou_threshold: ``linear`` only: boxes that overlap by no more than this are let alone, 0 to
+            1.
         sigma: ``gaussian`` only: how much overlap is forgiven, above 0.
         score_threshold: Boxes whose score, weighted and lowered, is not above this go, 0 to 1.
         class_agnostic: Boxes of all categories lower one another's scores.

@@ -15,7 +15,7 @@ from recycling.compiled import njit
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LINEAR, GAUSSIAN, NMS = range(3)
+GAUSSIAN, LINEAR = range(2)
 """The ways in which scores decay, in the order of `Decay`."""
 
 
@@ -42,8 +42,8 @@ def lower_scores(
         y_min: (boxes,).
         x_max: (boxes,).
         y_max: (boxes,).
-        decay: `LINEAR`, `GAUSSIAN` or `NMS`.
-        iou_threshold: Of `LINEAR` and `NMS`: overlaps up to this lower nothing.
+        decay: `GAUSSIAN` or `LINEAR`.
+        iou_threshold: Of `LINEAR`: overlaps up to this lower nothing.
         sigma: Of `GAUSSIAN`.
         score_threshold: Boxes whose score is not above this go.
         picked: (boxes,), filled with the boxes that stay, in the order in which they are picked.
@@ -83,7 +83,7 @@ def lower_scores(
                     if decay == GAUSSIAN:
                         score[box] *= exp(-iou * iou / sigma)
                     elif iou > iou_threshold:
-                        score[box] *= 1.0 - iou if decay == LINEAR else 0.0
+                        score[box] *= 1.0 - iou
                 if score[box] > score_threshold:
                     remaining[n_left] = box
                     n_left += 1
