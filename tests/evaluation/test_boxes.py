@@ -17,7 +17,6 @@ from recycling.evaluation import (
     map50,
     match_boxes,
     right_boxes,
-    scores_by_size,
 )
 from recycling.predictions import DETECTIONS, Detections
 
@@ -217,10 +216,7 @@ def test_a_size_that_the_truth_lacks_is_left_out():
         *("mAP", "mAP75", "mAP_large", "mAP50_large"),
         "classes_without_truth",
     }
-    by_size = scores_by_size(metrics)
-    assert by_size.index.tolist() == list(SIZES)
-    assert by_size.loc["large"].tolist() == [0, 0]
-    assert by_size.loc[["small", "medium"]].isna().all(axis=None)
+    assert metrics.details["mAP_large"] == metrics.details["mAP50_large"] == 0
 
 
 @settings(max_examples=30)
@@ -237,10 +233,11 @@ def test_a_box_counts_for_the_size_of_its_object_alone(side, shift, other):
     found[["x_min", "x_max"]] += shift * side
     truth = Annotations(base.images, objects, base.categories)
     detections = Detections(DETECTIONS.conform(found, where="test"))
-    scores = scores_by_size(map50(truth, detections))["mAP50"]
+    details = map50(truth, detections).details
+    scores = {s: details[f"mAP50_{s}"] for s in SIZES if f"mAP50_{s}" in details}
 
     own, others = (SIZES[int(np.searchsorted([32, 96], one))] for one in sides)
-    assert set(scores.dropna().index) == {own, others}
+    assert set(scores) == {own, others}
     overlap = (1 - shift) / (1 + shift)
     assume(abs(overlap - 0.5) > 1e-6)
     both = 0.5 if own == others else 1.0  # one of two is found
@@ -253,9 +250,9 @@ def test_sizes_are_those_of_pycocotools_at_their_limits():
     areas = np.resize([32.0**2, 96.0**2, 32.0**2 - 1, 96.0**2 + 1], len(truth.annotations))
     truth = Annotations(truth.images, truth.annotations.assign(area=areas), truth.categories)
     detections = detections_of(truth, np.random.default_rng(1))
-    small, medium, large = reference(truth, detections).stats[3:6]
-    by_size = scores_by_size(map50(truth, detections))
-    assert by_size["mAP"].tolist() == pytest.approx([small, medium, large], abs=1e-9)
+    details = map50(truth, detections).details
+    own = [details[f"mAP_{size}"] for size in SIZES]
+    assert own == pytest.approx(reference(truth, detections).stats[3:6].tolist(), abs=1e-9)
 
 
 def test_a_truth_without_objects_is_refused():

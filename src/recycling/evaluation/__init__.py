@@ -27,7 +27,6 @@ from recycling.evaluation.box_matches import (
     match_boxes_by_size,
     right_boxes,
 )
-from recycling.evaluation.boxes import scores_by_size
 from recycling.evaluation.class_counts import ClassCounts
 from recycling.evaluation.classes import confusion
 from recycling.evaluation.core import EvaluationError, Metrics
@@ -81,5 +80,4 @@ __all__ = [
     "score_of_all",
     "scored_groups",
     "scored_images",
-    "scores_by_size",
 ]

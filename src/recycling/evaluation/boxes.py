@@ -6,7 +6,6 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, StoredAnnotations
@@ -49,9 +48,8 @@ def box_metrics(
     Returns:
         The score. Details: ``mAP`` (mean over `IOU_THRESHOLDS`), ``mAP75``, both ``mAP`` and
         ``mAP50`` for each of `SIZES` (``mAP_small``, ``mAP50_small`` and so on; left out where the
-        truth has no such object, see `scores_by_size`), ``classes_without_truth``, the number of
-        categories that are left out because the truth holds none of them, and ``mAP50`` where it
-        is not the score.
+        truth has no such object), ``classes_without_truth``, the number of categories that are left
+        out because the truth holds none of them, and ``mAP50`` where it is not the score.
 
     Raises:
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
@@ -97,24 +95,6 @@ def _precision(
         if not has_objects:
             raise nothing_to_find(n_images)
         return outcomes.average_precision()
-
-
-def scores_by_size(metrics: Metrics) -> pd.DataFrame:
-    """How well boxes of each size are found.
-
-    Args:
-        metrics: From `box_metrics`.
-
-    Returns:
-        A row for each of `SIZES`, with the columns ``mAP50`` and ``mAP``; NaN where the truth holds
-        no object of that size.
-    """
-    columns = ("mAP50", "mAP")
-    return pd.DataFrame(
-        [[metrics.details.get(f"{name}_{size}", np.nan) for name in columns] for size in SIZES],
-        index=pd.Index(SIZES, name="size"),
-        columns=list(columns),
-    )
 
 
 def _mean(precision: NDArray[np.float64]) -> float:

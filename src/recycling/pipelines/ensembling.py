@@ -13,7 +13,7 @@ from kedro.pipeline import Node, Pipeline, node
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
 from recycling.ensembling import Ranking, model_of, rank_members
-from recycling.evaluation import Metrics, scores_by_size
+from recycling.evaluation import SIZES, Metrics
 from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
 from recycling.pipelines.external import external_nodes
@@ -211,5 +211,5 @@ def map50_by_size(metrics: Metrics) -> dict[str, float]:
     >>> map50_by_size(Metrics("mAP50", 0.5, {}, {"mAP50_small": 0.25}))
     {'small': 0.25}
     """
-    known = scores_by_size(metrics)["mAP50"].dropna()
-    return {str(size): float(score) for size, score in known.items()}
+    known = metrics.details
+    return {size: known[f"mAP50_{size}"] for size in SIZES if f"mAP50_{size}" in known}

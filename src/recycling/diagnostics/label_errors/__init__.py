@@ -1,7 +1,7 @@
 """Candidates for errors of labels: what models that have not seen a label say of it."""
 
 from recycling.diagnostics.label_errors.boxes import box_label_errors
-from recycling.diagnostics.label_errors.classes import class_label_errors, confident_joint
+from recycling.diagnostics.label_errors.classes import class_label_errors
 from recycling.diagnostics.label_errors.core import (
     LABEL_ERRORS,
     LabelErrors,
@@ -18,7 +18,6 @@ __all__ = [
     "LabelErrors",
     "box_label_errors",
     "class_label_errors",
-    "confident_joint",
     "correction",
     "mask_label_errors",
     "proposed",

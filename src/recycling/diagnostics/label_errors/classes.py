@@ -133,27 +133,3 @@ def confident_classes(
     reached = probabilities >= class_thresholds(probabilities, given) - 1e-12
     best = np.where(reached, probabilities, -1).argmax(axis=1)
     return np.where(reached.any(axis=1), best, -1)
-
-
-def confident_joint(
-    probabilities: NDArray[np.float64], given: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """How many are labelled as one class and confidently another; (classes, classes).
-
-    Args:
-        probabilities: (n, classes).
-        given: (n,), the labels.
-
-    Returns:
-        Counts: a row for each label, a column for each confident class.
-
-    >>> table = np.array([[0.9, 0.1], [0.7, 0.3], [0.1, 0.9], [0.8, 0.2]])
-    >>> confident_joint(table, np.array([0, 0, 1, 1])).tolist()
-    [[1, 0], [1, 1]]
-    """
-    n_classes = probabilities.shape[1]
-    confident = confident_classes(probabilities, given)
-    joint = np.zeros((n_classes, n_classes), dtype=np.int64)
-    counted = confident >= 0
-    np.add.at(joint, (given[counted], confident[counted]), 1)
-    return joint
