@@ -252,3 +252,14 @@ def test_kedro_viz_can_draw_tables_and_pictures(tmp_path, detections):
     assert table.preview()["data"] == [[1, 5, 0.5, 0.0, 0.0, 3.0, 4.0]]
     assert table.preview(nrows=0)["data"] == []
     assert base64.b64decode(picture.preview()) == (tmp_path / "picture.png").read_bytes()
+
+
+def test_masks_of_objects_stay_with_stored_detections(tmp_path):
+    rows = [(1, 5, 0.5, 0.0, 0.0, 3.0, 4.0), (1, 5, 0.5, 0.0, 0.0, 3.0, 4.0)]
+    frame = pd.DataFrame(rows, columns=DETECTIONS.names).assign(segmentation=["{}", None])
+    masked = DETECTIONS.conform(frame, where="test")
+    dataset = TableDataset(table="detections", filepath=tmp_path / "boxes.parquet")
+    dataset.save(masked)
+    loaded = dataset.load()
+    pd.testing.assert_frame_equal(loaded, masked)
+    assert loaded["segmentation"].isna().tolist() == [False, True]

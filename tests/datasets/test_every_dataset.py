@@ -28,7 +28,7 @@ from PIL import Image
 
 from forked import in_a_process
 from recycling import datasets, mirrors
-from recycling.annotations import Annotations, to_coco, write_tables
+from recycling.annotations import Annotations, to_coco
 from recycling.backends import Checkpoint
 from recycling.datasets import PathDataset
 from recycling.datasets.kept import kept_by
@@ -36,7 +36,7 @@ from recycling.errors import message_for_user
 from recycling.evaluation import Metrics
 from recycling.experiments import Runs
 from recycling.mirrors import CACHE
-from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps, ProbabilityMaps
+from recycling.predictions import DETECTIONS, LabelMaps, ProbabilityMaps
 from recycling.tables import TABLES
 
 TYPES = {name: getattr(datasets, name) for name in datasets.__all__ if name != "PathDataset"}
@@ -80,12 +80,6 @@ def boxes(world: World, number: int) -> pd.DataFrame:
     return DETECTIONS.conform(pd.DataFrame(rows, columns=DETECTIONS.names), where="test")
 
 
-def probabilities(world: World, number: int) -> pd.DataFrame:
-    frame = pd.DataFrame({"annotation_id": [1, 2, 3], "Paper": number, "Metal": 1 - number})
-    types = {"Paper": "float32", "Metal": "float32"}
-    return CLASS_PROBABILITIES.conform(frame.astype(types), where="test")
-
-
 def label_maps(world: World, number: int) -> LabelMaps:
     return LabelMaps([1, 2, 3], lambda i: np.full((4, 4), number, np.uint8))
 
@@ -110,10 +104,6 @@ def figure(world: World, number: int) -> Figure:
 
 def image(world: World, number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-
-
-def known(world: World) -> dict[str, Any]:
-    return {"annotations": str(world.folder / "known")}
 
 
 def images(world: World) -> dict[str, Any]:
@@ -142,19 +132,11 @@ CASES = {
         "classes.csv", lambda w, n: f"file_name,label\n1.png,{'ab'[n]}\n2.png,a\n",
         lambda loaded: loaded.categories["name"].tolist(), images,
     ),
-    "ClassProbabilitiesCsvDataset": Case("classes.csv", probabilities, rows, known),
-    "ClassesCsvDataset": Case("classes.csv", probabilities, rows, known),
     "CocoDataset": Case("coco.json.gz", lambda w, n: some(w.annotations, n), of_annotations),
     "CsvDataset": Case("table.csv", lambda w, n: pd.DataFrame({"a": [n] * 500}), rows),
-    "DetectionsCsvDataset": Case(
-        "boxes.csv", boxes, rows, lambda w: {**known(w), "missing_images": "skip"}
-    ),
     "FigureDataset": Case("figure.png", figure, lambda content: content),
     "ImageDataset": Case("image.png", image, lambda loaded: loaded.tolist()),
     "JsonDataset": Case("a.json", lambda w, n: {"a": [n] * 500}, lambda loaded: loaded),
-    "LabelMapsCsvDataset": Case(
-        "masks.csv", label_maps, of_maps, lambda w: {**known(w), "size": 4}
-    ),
     "LabelMapsDataset": Case("maps", label_maps, of_maps),
     "LabelStudioDataset": Case(
         "labelled.json",
@@ -189,7 +171,6 @@ def world(tmp_path, annotations) -> World:
     (tmp_path / "images").mkdir()
     for name in annotations.images["file_name"]:
         Image.new("L", (40, 30)).save(tmp_path / "images" / name)
-    write_tables(annotations, tmp_path / "known")
     return World(tmp_path, annotations)
 
 
@@ -253,7 +234,7 @@ def test_every_type_of_the_package_is_known_here():
         for name, kind in vars(module).items()
         if inspect.isclass(kind) and issubclass(kind, PathDataset) and "read" in vars(kind)
         and not inspect.isabstract(kind)
-    } | {"ClassesCsvDataset"}  # fmt: skip
+    }  # fmt: skip
     assert defined == set(TYPES)
     assert set(TYPES) == set(CASES) | set(PLACES)
 

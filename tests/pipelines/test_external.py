@@ -34,9 +34,7 @@ from recycling.predictions import (
     ExternalMembers,
     LabelMaps,
     MaskFormat,
-    write_class_probabilities_csv,
-    write_detections_csv,
-    write_label_maps_csv,
+    to_submission,
 )
 from recycling.splitting import FOLDS
 
@@ -70,13 +68,14 @@ def right_classes(annotations, image_ids):
 def write(task, annotations, image_ids, path):
     """A file that is right on some images, and has no row of the others."""
     images = annotations.images[annotations.images["image_id"].isin(image_ids)]
-    if task == "det":
-        boxes = right_boxes(annotations, image_ids)
-        write_detections_csv(boxes, path, images, annotations.categories)
-    elif task == "seg":
-        write_label_maps_csv(right_masks(annotations), path, images, size=64)
+    if task == "seg":
+        predictions = right_masks(annotations)
     else:
-        write_class_probabilities_csv(right_classes(annotations, image_ids), path)
+        right = {"cls": right_classes, "det": right_boxes}[task]
+        predictions = right(annotations, image_ids)
+    settings = FORMATS[task].model_validate(FORMAT[task])
+    table = to_submission(settings, predictions, images, annotations.categories)
+    table.to_csv(path, index=False)
 
 
 def run(task, annotations, path, missing="skip"):

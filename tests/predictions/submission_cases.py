@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from recycling.predictions import DETECTIONS
+from recycling.predictions import DETECTIONS, to_submission
 
 IMAGES = pd.DataFrame(
     {"image_id": [4, 2, 9], "file_name": ["test/0000.jpg", "test/0001.jpg", "test/0002.jpg"]}
@@ -12,6 +12,10 @@ CATEGORIES = pd.DataFrame({"category_id": [7, 3], "name": ["Paper", "Metal"]})
 
 def detections(*rows):
     return DETECTIONS.conform(pd.DataFrame(list(rows), columns=DETECTIONS.names), where="test")
+
+
+def write(settings, predictions, path, images=IMAGES, categories=CATEGORIES):
+    to_submission(settings, predictions, images, categories).to_csv(path, index=False)
 
 
 def file_of(folder, *lines, header, name="team.csv"):

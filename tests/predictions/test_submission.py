@@ -22,10 +22,6 @@ from recycling.predictions import (
     SubmissionError,
     read_submission,
     to_submission,
-    write_class_probabilities_csv,
-    write_classes_csv,
-    write_detections_csv,
-    write_label_maps_csv,
 )
 
 PARAMETERS = "conf/base/parameters_submission.yml"
@@ -66,19 +62,6 @@ def test_the_parameters_name_the_formats_of_the_competitions(request):
     assert set(given) == set(bases)
     for task, base in bases.items():
         assert base.model_validate(given[task]) == base.model_validate({})
-
-
-def test_a_submission_has_the_bytes_of_the_file_of_its_format(tmp_path):
-    path = tmp_path / "team.csv"
-    write_detections_csv(boxes(), path, IMAGES, CATEGORIES)
-    assert written(BoxFormat.model_validate({}), boxes(), IMAGES) == path.read_bytes()
-    write_label_maps_csv(label_maps(), path, IMAGES)
-    assert written(MaskFormat.model_validate({}), label_maps(), IMAGES) == path.read_bytes()
-    write_classes_csv(probabilities(), path)
-    assert written(ClassFormat.model_validate({}), probabilities(), CROPS) == path.read_bytes()
-    write_class_probabilities_csv(probabilities(), path)
-    settings = ClassFormat.model_validate({"format": "class_probabilities"})
-    assert written(settings, probabilities(), CROPS) == path.read_bytes()
 
 
 def test_what_is_submitted_is_read_again(tmp_path):

@@ -13,6 +13,7 @@ from recycling.datasets.class_labels import (
 from recycling.datasets.core import (
     PathDataset,
 )
+from recycling.datasets.external_members import ExternalMembersDataset
 from recycling.datasets.folders import (
     AugmentedSetDataset,
     AugmentedSetsDataset,
@@ -29,13 +30,6 @@ from recycling.datasets.reports import (
     ImageDataset,
     JsonDataset,
     TextDataset,
-)
-from recycling.datasets.submissions import (
-    ClassesCsvDataset,
-    ClassProbabilitiesCsvDataset,
-    DetectionsCsvDataset,
-    ExternalMembersDataset,
-    LabelMapsCsvDataset,
 )
 from recycling.datasets.unlabelled_images import UnlabelledImagesDataset
 from recycling.datasets.values import (
@@ -54,19 +48,15 @@ __all__ = [
     "CheckpointDataset",
     "ClassCsvDataset",
     "ClassFoldersDataset",
-    "ClassProbabilitiesCsvDataset",
-    "ClassesCsvDataset",
     "CocoDataset",
     "CorrectionsDataset",
     "CsvDataset",
-    "DetectionsCsvDataset",
     "ExternalMembersDataset",
     "FigureDataset",
     "ImageCacheDataset",
     "ImageDataset",
     "ImageFolderDataset",
     "JsonDataset",
-    "LabelMapsCsvDataset",
     "LabelMapsDataset",
     "LabelStudioDataset",
     "MetricsDataset",

@@ -15,27 +15,21 @@ from recycling.predictions.external import ExternalMembers, ExternalPart, member
 from recycling.predictions.formats.aistages_detection import (
     detections_to_submission,
     read_detections_csv,
-    write_detections_csv,
 )
 from recycling.predictions.formats.aistages_segmentation import (
     label_maps_to_submission,
-    read_label_map_stack,
     read_label_maps_csv,
-    write_label_maps_csv,
 )
-from recycling.predictions.formats.class_probabilities import write_class_probabilities_csv
+from recycling.predictions.formats.class_probabilities import class_probabilities_to_submission
 from recycling.predictions.formats.class_table import read_class_probabilities_csv
-from recycling.predictions.formats.classes import (
-    class_probabilities_to_submission,
-    write_classes_csv,
-)
+from recycling.predictions.formats.classes import classes_to_submission
 from recycling.predictions.formats.classified_boxes import classified_boxes_to_submission
 from recycling.predictions.formats.image_classes import (
     image_classes_to_submission,
     read_image_classes_csv,
 )
 from recycling.predictions.formats.rows import MissingImages
-from recycling.predictions.plausible import UnusualBoxes, check_boxes
+from recycling.predictions.plausible import UnusualBoxes
 from recycling.predictions.probability_maps import (
     ProbabilityMaps,
     ProbabilityPlanes,
@@ -78,8 +72,8 @@ __all__ = [
     "ProbableLabelMaps",
     "SubmissionError",
     "UnusualBoxes",
-    "check_boxes",
     "class_probabilities_to_submission",
+    "classes_to_submission",
     "classified_boxes_to_submission",
     "detections_to_submission",
     "image_classes_to_submission",
@@ -89,14 +83,9 @@ __all__ = [
     "read_class_probabilities_csv",
     "read_detections_csv",
     "read_image_classes_csv",
-    "read_label_map_stack",
     "read_label_maps_csv",
     "read_planes",
     "read_submission",
     "to_submission",
-    "write_class_probabilities_csv",
-    "write_classes_csv",
-    "write_detections_csv",
-    "write_label_maps_csv",
     "write_planes",
 ]

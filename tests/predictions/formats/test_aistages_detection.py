@@ -8,17 +8,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from predictions.submission_cases import CATEGORIES, IMAGES, detections, file_of
+from predictions.submission_cases import CATEGORIES, IMAGES, detections, file_of, write
 from recycling.predictions import (
     DETECTIONS,
+    BoxFormat,
     SubmissionError,
-    detections_to_submission,
     read_detections_csv,
-    write_detections_csv,
+    to_submission,
 )
 from recycling.tables import TableError
 
 HEADER = "PredictionString,image_id"
+SETTINGS = BoxFormat.model_validate({})
 
 
 def boxes_file(folder, first="", second="", third=""):
@@ -32,18 +33,17 @@ def read(path, **options):
 
 
 def test_boxes_are_written_as_the_competition_wants_them(tmp_path):
-    path = tmp_path / "new" / "team.csv"
+    path = tmp_path / "team.csv"
     boxes = detections(
         [9, 3, 0.5, 1, 2, 3.25, 4], [4, 7, 0.9, 0, 0, 10, 10], [9, 7, 0.25, 5, 6, 7, 8]
     )
-    write_detections_csv(boxes, path, IMAGES, CATEGORIES)
+    write(SETTINGS, boxes, path)
     assert path.read_text().splitlines() == [
         "PredictionString,image_id",
         "0 0.9 0 0 10 10,test/0000.jpg",
         ",test/0001.jpg",
         "1 0.5 1 2 3.25 4 0 0.25 5 6 7 8,test/0002.jpg",
     ]
-    assert [file.name for file in path.parent.iterdir()] == ["team.csv"]
 
 
 @given(seed=st.integers(0, 2**32), n_boxes=st.integers(0, 40), decimals=st.integers(0, 18))
@@ -61,7 +61,7 @@ def test_boxes_written_and_read_are_the_same_to_the_last_bit(
     frame["score"] = rng.uniform(0, 1, n_boxes).round(decimals)
     boxes = DETECTIONS.conform(frame, where="test")
     path = tmp_path_factory.mktemp("boxes") / "team.csv"
-    write_detections_csv(boxes, path, IMAGES, CATEGORIES)
+    write(SETTINGS, boxes, path)
     pd.testing.assert_frame_equal(read(path), boxes, check_exact=True)
 
 
@@ -69,25 +69,23 @@ def test_boxes_of_one_image_keep_their_order(tmp_path):
     image_ids = [4, 2, 9] * 20
     boxes = detections(*([image_ids[x], 7, 0.5, x, 0, x, 0] for x in range(60)))
     path = tmp_path / "team.csv"
-    write_detections_csv(boxes, path, IMAGES, CATEGORIES)
+    write(SETTINGS, boxes, path)
     expected = [x for first in range(3) for x in range(first, 60, 3)]
     assert read(path)["x_min"].tolist() == expected
 
 
-def test_a_box_on_an_unknown_image_or_of_an_unknown_category_is_not_written(tmp_path):
-    path = tmp_path / "team.csv"
+def test_a_box_on_an_unknown_image_or_of_an_unknown_category_is_not_written():
     for row, fault in (
         ([5, 7, 0.5, 0, 0, 1, 1], "row 0: image 5 is not in the table of images"),
         ([4, 1, 0.5, 0, 0, 1, 1], "row 0: category 1 is not in the table of categories"),
     ):
-        with pytest.raises(SubmissionError, match=f"team.csv: {fault}"):
-            write_detections_csv(detections(row), path, IMAGES, CATEGORIES)
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(SubmissionError, match=f"^detections: {fault}"):
+            to_submission(SETTINGS, detections(row), IMAGES, CATEGORIES)
 
 
 def test_what_is_no_table_of_boxes_is_not_written():
-    with pytest.raises(TableError, match="^wbf: no column 'image_id'"):
-        detections_to_submission(pd.DataFrame(), IMAGES, CATEGORIES, where="wbf")
+    with pytest.raises(TableError, match="^detections: no column 'image_id'"):
+        to_submission(SETTINGS, pd.DataFrame(), IMAGES, CATEGORIES)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +121,7 @@ def test_any_file_name_of_an_image_comes_back(tmp_path_factory, name):
     images = IMAGES.assign(file_name=[name, "1.jpg/", "2.jpg/"])
     path = tmp_path_factory.mktemp("boxes") / "team.csv"
     boxes = detections([4, 7, 0.5, 1, 2, 3, 4])
-    write_detections_csv(boxes, path, images, CATEGORIES)
+    write(SETTINGS, boxes, path, images)
     pd.testing.assert_frame_equal(read_detections_csv(path, images, CATEGORIES), boxes)
 
 
@@ -288,5 +286,5 @@ def test_masks_of_objects_are_kept_by_the_table_and_left_out_of_the_file(tmp_pat
     assert masked["segmentation"].isna().tolist() == [False, True]
     assert rows.columns.tolist() == DETECTIONS.names
     path = tmp_path / "team.csv"
-    write_detections_csv(masked, path, IMAGES, CATEGORIES)
+    write(SETTINGS, masked, path)
     pd.testing.assert_frame_equal(read(path), rows)

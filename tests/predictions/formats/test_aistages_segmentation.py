@@ -8,14 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from predictions.submission_cases import CATEGORIES, IMAGES, file_of
+from predictions.submission_cases import CATEGORIES, IMAGES, file_of, write
 from recycling.predictions import (
     LabelMaps,
+    MaskFormat,
     SubmissionError,
-    label_maps_to_submission,
-    read_label_map_stack,
     read_label_maps_csv,
-    write_label_maps_csv,
+    to_submission,
 )
 
 HEADER = "image_id,PredictionString"
@@ -34,6 +33,10 @@ def maps_of(stack):
     )
 
 
+def of_size(size):
+    return MaskFormat.model_validate({"size": size})
+
+
 def many_categories(n):
     return pd.DataFrame({"category_id": np.arange(n)})
 
@@ -41,8 +44,8 @@ def many_categories(n):
 def test_masks_are_written_as_the_competition_wants_them(tmp_path):
     label_map = np.array([[0, 1], [2, 0]], np.uint8).repeat(3, 0).repeat(4, 1)
     maps = LabelMaps([9, 4, 2], lambda _: label_map)
-    path = tmp_path / "new" / "team.csv"
-    write_label_maps_csv(maps, path, IMAGES, size=4)
+    path = tmp_path / "team.csv"
+    write(of_size(4), maps, path)
     text = "0 0 1 1 0 0 1 1 2 2 0 0 2 2 0 0"
     assert path.read_bytes().decode().split("\n") == [
         HEADER,
@@ -51,18 +54,15 @@ def test_masks_are_written_as_the_competition_wants_them(tmp_path):
         f"test/0002.jpg,{text}",
         "",
     ]
-    frame = label_maps_to_submission(maps, IMAGES, size=4)
-    pd.testing.assert_frame_equal(frame, pd.read_csv(path, dtype="string"), check_dtype=False)
 
 
 def test_masks_are_256_pixels_square_unless_told_otherwise(tmp_path):
     maps = LabelMaps([9, 4, 2], lambda _: np.ones((512, 512), np.uint8))
     path = tmp_path / "team.csv"
-    write_label_maps_csv(maps, path, IMAGES)
+    write(MaskFormat.model_validate({}), maps, path)
     assert {map_.shape for map_ in read_label_maps_csv(path, IMAGES, CATEGORIES).values()} == {
         (256, 256)
     }
-    assert read_label_map_stack(path, IMAGES, CATEGORIES).shape == (3, 256, 256)
 
 
 @given(
@@ -76,13 +76,12 @@ def test_masks_written_and_read_are_the_same(tmp_path_factory, seed, size, n_cat
         0, n_categories + 1, (3, size, size), dtype=np.uint8
     )
     path, categories = tmp_path_factory.mktemp("masks") / "t.csv", many_categories(n_categories)
-    write_label_maps_csv(maps_of(stack), path, IMAGES, size=size)
+    write(of_size(size), maps_of(stack), path)
     read = read_label_maps_csv(path, IMAGES, categories, size=size)
     assert list(read) == [4, 2, 9]
     for expected, label_map in zip(stack, read.values(), strict=True):
         assert label_map.dtype == np.uint8
         np.testing.assert_array_equal(label_map, expected)
-    np.testing.assert_array_equal(read_label_map_stack(path, IMAGES, categories, size=size), stack)
 
 
 WORDS = ["0", "1", "10", "11", "99", "100", "254", "255", "007", "1010", "99999"]
@@ -106,11 +105,11 @@ def test_a_row_is_taken_just_where_its_words_are_class_numbers(
     filled = [word for word in words if word]
     good = len(filled) == 4 and all(word in WORDS and int(word) <= n_categories for word in filled)
     if good:
-        stack = read_label_map_stack(path, IMAGES, categories, size=2)
-        assert stack[0].ravel().tolist() == [int(word) for word in filled]
+        maps = read_label_maps_csv(path, IMAGES, categories, size=2)
+        assert maps[4].ravel().tolist() == [int(word) for word in filled]
     else:
         with pytest.raises(SubmissionError, match=r"1 fault: .*image test/0000.jpg \("):
-            read_label_map_stack(path, IMAGES, categories, size=2)
+            read_label_maps_csv(path, IMAGES, categories, size=2)
 
 
 @pytest.mark.parametrize("word", ["255", "300", *NO_NUMBERS])
@@ -120,7 +119,7 @@ def test_a_word_that_is_no_class_number_is_found_wherever_it_stands(tmp_path, wo
     words[place] = word
     path = masks_file(tmp_path, " ".join(words), "0 0 0 0", "0 0 0 0")
     with pytest.raises(SubmissionError, match=f"1 fault: .*item {place} of its row"):
-        read_label_map_stack(path, IMAGES, many_categories(254), size=2)
+        read_label_maps_csv(path, IMAGES, many_categories(254), size=2)
 
 
 def test_files_of_other_programs_are_read(tmp_path):
@@ -141,10 +140,10 @@ def test_files_of_other_programs_are_read(tmp_path):
 def test_any_file_name_of_an_image_comes_back(tmp_path, name):
     images = IMAGES.assign(file_name=[name, "1.jpg", "2.jpg"])
     path, stack = tmp_path / "team.csv", np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
-    write_label_maps_csv(maps_of(stack), path, images, size=1)
+    write(of_size(1), maps_of(stack), path, images)
     assert pd.read_csv(path)["image_id"].tolist() == images["file_name"].tolist()
-    read = read_label_map_stack(path, images, CATEGORIES, size=1)
-    np.testing.assert_array_equal(read, stack)
+    read = read_label_maps_csv(path, images, CATEGORIES, size=1)
+    np.testing.assert_array_equal(np.stack(list(read.values())), stack)
 
 
 @pytest.mark.parametrize(
@@ -171,11 +170,10 @@ def test_any_file_name_of_an_image_comes_back(tmp_path, name):
         ("0 1 2 " + "9" * 5000, "no such class, .*'9+ ... .4,960 characters. ... 9+', item 3"),
     ],
 )
-@pytest.mark.parametrize("read", [read_label_maps_csv, read_label_map_stack])
-def test_a_fault_in_a_row_is_named_with_file_and_image(tmp_path, read, text, fault):
+def test_a_fault_in_a_row_is_named_with_file_and_(tmp_path, text, fault):
     path = masks_file(tmp_path, "0 0 0 0", text, "0 0 0 0")
     with pytest.raises(SubmissionError, match=f"team.csv: 1 fault: 1 x {fault}") as caught:
-        read(path, IMAGES, CATEGORIES, size=2)
+        read_label_maps_csv(path, IMAGES, CATEGORIES, size=2)
     assert "\n" not in str(caught.value)
 
 
@@ -205,10 +203,8 @@ def test_an_image_without_a_row_has_no_vote_where_that_was_asked_for(tmp_path, c
     maps = read_label_maps_csv(path, IMAGES, CATEGORIES, size=2, missing_images="skip")
     expected = {4: [255] * 4, 2: [0, 1, 2, 0], 9: [255] * 4}
     assert {key: value.ravel().tolist() for key, value in maps.items()} == expected
-    stack = read_label_map_stack(path, IMAGES, CATEGORIES, size=2, missing_images="skip")
-    assert stack.reshape(3, 4).tolist() == list(expected.values())
     said = f"{path}: 2 of 3 images have no row; going on without them: test/0000.jpg, test/0002.jpg"
-    assert [record.getMessage() for record in caplog.records] == [said, said]
+    assert [record.getMessage() for record in caplog.records] == [said]
 
 
 def test_a_file_that_changes_after_it_was_checked_is_not_used(tmp_path):
@@ -224,15 +220,13 @@ def test_a_file_that_changes_after_it_was_checked_is_not_used(tmp_path):
         maps[2]
 
 
-def test_a_missing_map_or_one_with_ignored_pixels_is_not_written(tmp_path):
-    path = tmp_path / "vote.csv"
+def test_a_missing_map_or_one_with_ignored_pixels_is_not_written():
     missing = LabelMaps([4, 9], lambda _: np.zeros((2, 2), np.uint8))
-    with pytest.raises(SubmissionError, match=r"vote.csv: image test/0001.jpg: no label map"):
-        write_label_maps_csv(missing, path, IMAGES, size=2)
+    with pytest.raises(SubmissionError, match=r"^label maps: image test/0001.jpg: no label map"):
+        to_submission(of_size(2), missing, IMAGES, CATEGORIES)
     ignored = LabelMaps([4, 2, 9], lambda _: np.full((2, 2), 255, np.uint8))
-    with pytest.raises(SubmissionError, match=r"vote.csv: image test/0000.jpg: 4 pixels are 255"):
-        write_label_maps_csv(ignored, path, IMAGES, size=2)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SubmissionError, match=r"image test/0000.jpg: 4 pixels are 255"):
+        to_submission(of_size(2), ignored, IMAGES, CATEGORIES)
 
 
 def test_sizes_and_categories_that_no_map_can_have_are_refused(tmp_path):
@@ -240,4 +234,4 @@ def test_sizes_and_categories_that_no_map_can_have_are_refused(tmp_path):
     with pytest.raises(SubmissionError, match="0 x 0 pixels; give a size from 1 up"):
         read_label_maps_csv(path, IMAGES, CATEGORIES, size=0)
     with pytest.raises(SubmissionError, match="255 categories; a label map has room for 254"):
-        read_label_map_stack(path, IMAGES, many_categories(255), size=1)
+        read_label_maps_csv(path, IMAGES, many_categories(255), size=1)

@@ -7,18 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from predictions.submission_cases import CATEGORIES, file_of
+from predictions.submission_cases import CATEGORIES, file_of, write
 from recycling.predictions import (
     CLASS_PROBABILITIES,
+    ClassFormat,
     SubmissionError,
-    class_probabilities_to_submission,
     read_class_probabilities_csv,
-    write_class_probabilities_csv,
-    write_classes_csv,
+    to_submission,
 )
 
 CROPS = pd.DataFrame({"annotation_id": [5, 3]})
 HEADER = "annotation_id,Paper,Metal"
+AS_PROBABILITIES = ClassFormat.model_validate({"format": "class_probabilities"})
+AS_CLASSES = ClassFormat.model_validate({"format": "classes"})
 
 
 def probabilities(values):
@@ -36,7 +37,7 @@ def read(path, **options):
 def test_probabilities_written_and_read_are_the_same_to_the_last_bit(tmp_path_factory, first):
     values = np.stack([first, 1 - first], axis=1)
     path = tmp_path_factory.mktemp("classes") / "team.csv"
-    write_class_probabilities_csv(probabilities(values), path)
+    write(AS_PROBABILITIES, probabilities(values), path, CROPS)
     pd.testing.assert_frame_equal(read(path), probabilities(values), check_exact=True)
 
 
@@ -47,8 +48,8 @@ def test_rows_and_columns_may_come_in_any_order(tmp_path):
 
 
 def test_classes_are_written_by_name_and_read_as_certain(tmp_path):
-    path = tmp_path / "new" / "team.csv"
-    write_classes_csv(probabilities([[0.2, 0.8], [0.5, 0.5]]), path)
+    path = tmp_path / "team.csv"
+    write(AS_CLASSES, probabilities([[0.2, 0.8], [0.5, 0.5]]), path, CROPS)
     assert path.read_text().split() == ["annotation_id,category", "5,Metal", "3,Paper"]
     pd.testing.assert_frame_equal(read(path), probabilities([[0, 1], [1, 0]]))
 
@@ -112,17 +113,16 @@ def test_a_crop_without_a_row_has_no_say_where_that_was_asked_for(tmp_path, capl
     ]
 
 
-def test_a_probability_that_is_missing_is_not_taken_for_a_class(tmp_path):
-    frame = probabilities([[np.nan, 0.8], [0, 1]])
-    for write in (write_class_probabilities_csv, write_classes_csv):
-        with pytest.raises(SubmissionError, match="team.csv: crop 5: a probability is missing"):
-            write(frame, tmp_path / "team.csv")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("form", [AS_PROBABILITIES, AS_CLASSES])
+def test_a_probability_that_is_missing_is_not_taken_for_a_class(form):
+    table = probabilities([[np.nan, 0.8], [0, 1]])
+    with pytest.raises(SubmissionError, match="^class probabilities: crop 5: a probability is mis"):
+        to_submission(form, table, CROPS, CATEGORIES)
 
 
 def test_a_table_without_classes_is_refused():
-    with pytest.raises(SubmissionError, match="^mean: no column of a class"):
-        class_probabilities_to_submission(CROPS, where="mean")
+    with pytest.raises(SubmissionError, match="^class probabilities: no column of a class"):
+        to_submission(AS_CLASSES, CROPS, CROPS, CATEGORIES)
 
 
 @pytest.mark.parametrize(

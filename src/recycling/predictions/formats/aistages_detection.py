@@ -26,7 +26,6 @@ from recycling.predictions.formats.rows import (
     images_in,
     kind_of_word,
     opened,
-    write_csv,
 )
 from recycling.predictions.submission import BOX_FORMATS, BoxFormat, Format
 
@@ -82,40 +81,17 @@ def read_detections_csv(
     return Detections(DETECTIONS.conform(table, where=str(path)))
 
 
-def write_detections_csv(
-    detections: Detections, path: str | Path, images: pd.DataFrame, categories: pd.DataFrame
-) -> None:
-    """Write boxes to a competition's file, which appears whole or not at all.
-
-    Args:
-        detections: The boxes; those of one image keep their order. Masks are left out.
-        path: The CSV file.
-        images: The images, with `image_id` and `file_name`.
-        categories: The categories, with `category_id`; their order is the order of labels.
-
-    Raises:
-        TableError: The detections are not a table of detections.
-        SubmissionError: A box is on an image or of a category that is not in the tables.
-    """
-    write_csv(detections_to_submission(detections, images, categories, where=str(path)), path)
-
-
 def detections_to_submission(
-    detections: Detections,
-    images: pd.DataFrame,
-    categories: pd.DataFrame,
-    *,
-    where: str = "detections",
+    detections: Detections, images: pd.DataFrame, categories: pd.DataFrame
 ) -> pd.DataFrame:
     """Write boxes as the competition wants them, as a table.
 
     Each number is the shortest text that reads back as the same one.
 
     Args:
-        detections: The boxes; those of one image keep their order.
+        detections: The boxes; those of one image keep their order. Masks are left out.
         images: The images, with `image_id` and `file_name`.
         categories: The categories, with `category_id`; their order is the order of labels.
-        where: What to call the detections in a message.
 
     Returns:
         ``PredictionString, image_id``, one row an image, also where it has no box.
@@ -127,11 +103,9 @@ def detections_to_submission(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = DETECTIONS.conform(detections, where=where)
-    row = _rows_of(table["image_id"], images["image_id"], where, "image", "images")
-    label = _rows_of(
-        table["category_id"], categories["category_id"], where, "category", "categories"
-    )
+    table = DETECTIONS.conform(detections, where="detections")
+    row = _rows_of(table["image_id"], images["image_id"], "image", "images")
+    label = _rows_of(table["category_id"], categories["category_id"], "category", "categories")
     order = np.argsort(row, kind="stable")
     columns = [pa.array(label[order])]
     columns += [pa.array(table[name].to_numpy()[order]) for name in _NUMBERS]
@@ -149,16 +123,14 @@ def detections_to_submission(
     )
 
 
-def _rows_of(
-    ids: pd.Series, known: pd.Series, where: str, what: str, plural: str
-) -> NDArray[np.int64]:
+def _rows_of(ids: pd.Series, known: pd.Series, what: str, plural: str) -> NDArray[np.int64]:
     """The row of each id in a table's column."""
     rows = np.asarray(pd.Index(known).get_indexer(pd.Index(ids)), dtype=np.int64)
     unknown = rows < 0
     if unknown.any():
         row = int(unknown.argmax())
         raise SubmissionError(
-            f"{where}: row {row}: {what} {ids.iloc[row]} is not in the table of {plural}; "
+            f"detections: row {row}: {what} {ids.iloc[row]} is not in the table of {plural}; "
             f"{int(unknown.sum())} of {len(ids)} rows are like that"
         )
     return rows

@@ -7,8 +7,6 @@ i-th category, as in a label map.
 
 from __future__ import annotations
 
-import csv
-import io
 import mmap
 from pathlib import Path
 from typing import Literal
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recycling.errors import Faults, cut, visible
-from recycling.files import new_file
 from recycling.predictions.core import IGNORE, LabelMap, LabelMaps, SubmissionError
 from recycling.predictions.formats.rows import (
     MissingImages,
@@ -104,83 +101,20 @@ def read_label_maps_csv(
     return LabelMaps(image_ids.tolist(), read)
 
 
-def read_label_map_stack(
-    path: str | Path,
+def label_maps_to_submission(
+    label_maps: LabelMaps,
     images: pd.DataFrame,
     categories: pd.DataFrame,
     *,
     size: int = 256,
-    missing_images: MissingImages = "error",
-) -> NDArray[np.uint8]:
-    """Read all label maps of a competition's file at once.
-
-    Args:
-        path: The CSV file.
-        images: The images to predict, with `file_name`.
-        categories: The categories; class numbers go up to their number.
-        size: Side of the square maps, pixels.
-        missing_images: As for `read_label_maps_csv`.
-
-    Returns:
-        (images, size, size), in the order of the images table; 837 maps of 256 x 256 take 55 MB.
-
-    Raises:
-        SubmissionError: One line that counts all faults of the file by kind and names the first
-            images of each.
-    """
-    path = Path(path)
-    faults, n_classes = Faults(path, SubmissionError), _n_classes(categories, size)
-    maps = np.full((len(images), size * size), IGNORE, dtype=np.uint8)
-    content = opened(path)
-    rows = find_rows(content, path, images, missing_images, faults)
-    for number, row in enumerate(rows.row):
-        text = _row(content, rows, number)
-        numbers = _numbers_of(text, n_classes, size, rows.name_of(number), faults)
-        if numbers is not None:
-            maps[row] = numbers
-    faults.raise_if_any()
-    return maps.reshape(-1, size, size)
-
-
-def write_label_maps_csv(
-    label_maps: LabelMaps, path: str | Path, images: pd.DataFrame, *, size: int = 256
-) -> None:
-    """Write label maps to a competition's file, which appears whole or not at all.
-
-    Beside those that `ImageMaps` keeps, one map is in memory at a time.
-
-    Args:
-        label_maps: One map an image.
-        path: The CSV file.
-        images: The images, with `image_id` and `file_name`.
-        size: Side of the square that each map is brought to, pixels.
-
-    Raises:
-        SubmissionError: An image has no map, or a map holds 255 ("ignore"), which is no class.
-    """
-    with new_file(Path(path)) as unfinished, unfinished.open("wb") as file:
-        file.write(b"image_id,PredictionString\n")
-        for image_id, file_name in zip(images["image_id"], images["file_name"], strict=True):
-            text = _text(label_maps, int(image_id), str(file_name), size, str(path))
-            file.write(_field(str(file_name)) + b",")
-            file.write(text)
-            file.write(b"\n")
-
-
-def label_maps_to_submission(
-    label_maps: LabelMaps,
-    images: pd.DataFrame,
-    size: int = 256,
-    *,
-    where: str = "label maps",
 ) -> pd.DataFrame:
     """Write label maps as the competition wants them, as a table.
 
     Args:
         label_maps: One map an image.
         images: The images, with `image_id` and `file_name`.
+        categories: Not looked at, as maps hold their numbers.
         size: Side of the square that each map is brought to, pixels.
-        where: What to call the label maps in a message.
 
     Returns:
         ``image_id, PredictionString``, one row an image.
@@ -191,12 +125,14 @@ def label_maps_to_submission(
     Example:
         >>> maps = LabelMaps([4], lambda image_id: np.array([[0, 1], [1, 2]], np.uint8))
         >>> images = pd.DataFrame({"image_id": [4], "file_name": ["test/0000.jpg"]})
-        >>> print(label_maps_to_submission(maps, images, size=2).to_csv(index=False).strip())
+        >>> categories = pd.DataFrame({"category_id": [3, 7]})
+        >>> table = label_maps_to_submission(maps, images, categories, size=2)
+        >>> print(table.to_csv(index=False).strip())
         image_id,PredictionString
         test/0000.jpg,0 1 1 2
     """
     strings = [
-        _text(label_maps, int(image_id), str(file_name), size, where).decode("ascii")
+        _text(label_maps, int(image_id), str(file_name), size).decode("ascii")
         for image_id, file_name in zip(images["image_id"], images["file_name"], strict=True)
     ]
     return pd.DataFrame(
@@ -311,26 +247,21 @@ def _bytes_of(path: Path, state: tuple[int, int], start: int, stop: int) -> byte
         return file.read(stop - start)
 
 
-def _text(label_maps: LabelMaps, image_id: int, file_name: str, size: int, where: str) -> bytes:
+def _text(label_maps: LabelMaps, image_id: int, file_name: str, size: int) -> bytes:
     """The class numbers of one image, with a space between."""
     if image_id not in label_maps:
-        raise SubmissionError(f"{where}: image {file_name}: no label map; predict on every image")
+        raise SubmissionError(
+            f"label maps: image {file_name}: no label map; predict on every image"
+        )
     small = _resized(label_maps[image_id], size).reshape(-1)
     ignored = int((small == IGNORE).sum())
     if ignored:
         raise SubmissionError(
-            f"{where}: image {file_name}: {ignored} pixels are {IGNORE} "
+            f"label maps: image {file_name}: {ignored} pixels are {IGNORE} "
             '("ignore"), which is no class; give each pixel a class'
         )
     # Words of four bytes, of which the short ones end in zeros.
     return _WORDS[small].tobytes().translate(None, b"\0")[:-1]
-
-
-def _field(text: str) -> bytes:
-    """A field of a CSV file, in quotes where it needs them."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([text])
-    return line.getvalue().encode()
 
 
 def _resized(label_map: LabelMap, size: int) -> LabelMap:
@@ -344,12 +275,6 @@ def _resized(label_map: LabelMap, size: int) -> LabelMap:
     )
 
 
-def _write(
-    label_maps: LabelMaps, images: pd.DataFrame, categories: pd.DataFrame, *, size: int
-) -> pd.DataFrame:
-    return label_maps_to_submission(label_maps, images, size)
-
-
 MASK_FORMATS.register("aistages_segmentation", AistagesSegmentation)(
-    Format(_write, read_label_maps_csv, images_in)
+    Format(label_maps_to_submission, read_label_maps_csv, images_in)
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ from recycling.predictions.formats.class_table import (
     crops_in,
     read_class_probabilities_csv,
 )
-from recycling.predictions.formats.rows import write_csv
 from recycling.predictions.submission import CLASS_FORMATS, ClassFormat, Format
 
 
@@ -24,33 +22,27 @@ class Probabilities(ClassFormat):
     format: Literal["class_probabilities"] = "class_probabilities"
 
 
-def write_class_probabilities_csv(probabilities: ClassProbabilities, path: str | Path) -> None:
-    """Write class probabilities to a CSV file, which appears whole or not at all.
+def class_probabilities_to_submission(
+    probabilities: ClassProbabilities, crops: pd.DataFrame, categories: pd.DataFrame
+) -> pd.DataFrame:
+    """Write the probabilities of each crop, as a table.
+
+    Each number is the shortest text that reads back as the same float32.
 
     Args:
-        probabilities: One row a crop, one column a class; reading gives the same numbers.
-        path: The CSV file.
+        probabilities: One row a crop, one column a class.
+        crops: Not looked at, as `probabilities` has their ids.
+        categories: Not looked at, as `probabilities` has their names.
 
     Raises:
         TableError: The probabilities are not a table of class probabilities.
         SubmissionError: There is no class, or a probability is missing.
     """
-    write_csv(_as_text(probabilities, str(path)), path)
-
-
-def _as_text(probabilities: ClassProbabilities, where: str) -> pd.DataFrame:
-    """Each probability as the shortest text that reads back as the same float32."""
-    table, classes, _ = checked_probabilities(probabilities, where)
+    table, classes, _ = checked_probabilities(probabilities)
     columns = {name: table[name].to_numpy(dtype=np.float32).astype(str) for name in classes}
     return table.assign(**columns)
 
 
-def _write(
-    probabilities: ClassProbabilities, crops: pd.DataFrame, categories: pd.DataFrame
-) -> pd.DataFrame:
-    return _as_text(probabilities, "class probabilities")
-
-
 CLASS_FORMATS.register("class_probabilities", Probabilities)(
-    Format(_write, read_class_probabilities_csv, crops_in)
+    Format(class_probabilities_to_submission, read_class_probabilities_csv, crops_in)
 )

@@ -108,7 +108,7 @@ def crops_in(path: str | Path, annotations: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def checked_probabilities(
-    probabilities: ClassProbabilities, where: str
+    probabilities: ClassProbabilities,
 ) -> tuple[pd.DataFrame, list[str], NDArray[np.float64]]:
     """The table, the names of its classes, and the probabilities, (crops, classes).
 
@@ -118,19 +118,19 @@ def checked_probabilities(
 
     Example:
         >>> table = pd.DataFrame({"annotation_id": [7], "paper": [0.25], "metal": [0.75]})
-        >>> _, classes, values = checked_probabilities(table, "team.csv")
+        >>> _, classes, values = checked_probabilities(table)
         >>> classes, values.tolist()
         (['paper', 'metal'], [[0.25, 0.75]])
     """
-    table = CLASS_PROBABILITIES.conform(probabilities, where=where)
+    table = CLASS_PROBABILITIES.conform(probabilities, where="class probabilities")
     classes = [str(name) for name in table.columns if name != ID]
     if not classes:
-        raise SubmissionError(f"{where}: no column of a class beside {ID}")
+        raise SubmissionError(f"class probabilities: no column of a class beside {ID}")
     values = table[classes].to_numpy(dtype=np.float64)
     bad = np.isnan(values).any(axis=1)
     if bad.any():
         raise SubmissionError(
-            f"{where}: crop {table[ID].iloc[bad.argmax()]}: a probability is missing"
+            f"class probabilities: crop {table[ID].iloc[bad.argmax()]}: a probability is missing"
         )
     return table, classes, values
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,6 @@ from recycling.predictions.formats.class_table import (
     crops_in,
     read_class_probabilities_csv,
 )
-from recycling.predictions.formats.rows import write_csv
 from recycling.predictions.submission import CLASS_FORMATS, ClassFormat, Format
 
 
@@ -26,28 +24,15 @@ class Classes(ClassFormat):
     format: Literal["classes"] = "classes"
 
 
-def write_classes_csv(probabilities: ClassProbabilities, path: str | Path) -> None:
-    """Write the most likely class of each crop to a CSV file, which appears whole or not at all.
-
-    Args:
-        probabilities: One row a crop, one column a class; among equals the first class counts.
-        path: The CSV file.
-
-    Raises:
-        TableError: The probabilities are not a table of class probabilities.
-        SubmissionError: There is no class, or a probability is missing.
-    """
-    write_csv(class_probabilities_to_submission(probabilities, where=str(path)), path)
-
-
-def class_probabilities_to_submission(
-    probabilities: ClassProbabilities, *, where: str = "class probabilities"
+def classes_to_submission(
+    probabilities: ClassProbabilities, crops: pd.DataFrame, categories: pd.DataFrame
 ) -> pd.DataFrame:
     """Write the most likely class of each crop, as a table.
 
     Args:
         probabilities: One row a crop, one column a class; among equals the first class counts.
-        where: What to call the probabilities in a message.
+        crops: Not looked at, as `probabilities` has their ids.
+        categories: Not looked at, as `probabilities` has their names.
 
     Returns:
         ``annotation_id, category``, the category by name.
@@ -58,11 +43,14 @@ def class_probabilities_to_submission(
 
     Example:
         >>> table = pd.DataFrame({"annotation_id": [7], "Paper": [0.2], "Metal": [0.8]})
-        >>> print(class_probabilities_to_submission(table).to_csv(index=False).strip())
+        >>> crops = pd.DataFrame({"annotation_id": [7]})
+        >>> categories = pd.DataFrame({"name": ["Paper", "Metal"]})
+        >>> submission = classes_to_submission(table, crops, categories)
+        >>> print(submission.to_csv(index=False).strip())
         annotation_id,category
         7,Metal
     """
-    table, classes, values = checked_probabilities(probabilities, where)
+    table, classes, values = checked_probabilities(probabilities)
     return pd.DataFrame(
         {
             ID: table[ID],
@@ -71,10 +59,6 @@ def class_probabilities_to_submission(
     )
 
 
-def _write(
-    probabilities: ClassProbabilities, crops: pd.DataFrame, categories: pd.DataFrame
-) -> pd.DataFrame:
-    return class_probabilities_to_submission(probabilities)
-
-
-CLASS_FORMATS.register("classes", Classes)(Format(_write, read_class_probabilities_csv, crops_in))
+CLASS_FORMATS.register("classes", Classes)(
+    Format(classes_to_submission, read_class_probabilities_csv, crops_in)
+)

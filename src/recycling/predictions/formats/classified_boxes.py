@@ -50,7 +50,7 @@ def classified_boxes_to_submission(
         PredictionString,image_id
         1 0.375 1 2 3 4,a.jpg
     """
-    table, classes, values = checked_probabilities(probabilities, "class probabilities")
+    table, classes, values = checked_probabilities(probabilities)
     row = pd.Index(table[ID]).get_indexer(crops[ID])
     if (row < 0).any():
         raise SubmissionError(

@@ -68,7 +68,7 @@ def image_classes_to_submission(
         ImageID,ans
         a.jpg,1
     """
-    table, classes, values = checked_probabilities(probabilities, "class probabilities")
+    table, classes, values = checked_probabilities(probabilities)
     _check_one_each(crops)
     row = pd.Index(table[ID]).get_indexer(crops[ID])
     if (row < 0).any():

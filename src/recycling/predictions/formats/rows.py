@@ -1,4 +1,4 @@
-"""Files of one row an image: where the row of each image is, and files that appear whole."""
+"""Files of one row an image: where the row of each image is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.errors import Faults, character_name, listed
-from recycling.files import new_file
 from recycling.names import KnownNames, shown_name
 from recycling.predictions.core import SubmissionError
 
@@ -67,12 +66,6 @@ def opened(path: Path) -> mmap.mmap:
     except OSError as error:
         raise SubmissionError(f"{path}: cannot be read: {error.strerror}") from error
     return content
-
-
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table to a file that appears whole or not at all."""
-    with new_file(Path(path)) as unfinished:
-        table.to_csv(unfinished, index=False)
 
 
 def find_rows(
