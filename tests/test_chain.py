@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from annotations.cleaning.replay import undo
 from clone import (
     ROOT,
     copy_project,
@@ -23,7 +24,7 @@ from clone import (
     set_models,
     set_parameters,
 )
-from recycling.annotations import Cleaning, read_tables, to_coco, undo
+from recycling.annotations import Cleaning, read_tables, to_coco
 from recycling.experiments import Runs
 from tracking.wandb_log import logged
 

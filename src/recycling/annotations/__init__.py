@@ -2,7 +2,6 @@
 
 from recycling.annotations.cleaning.audit import AUDIT, Audit
 from recycling.annotations.cleaning.core import Cleaning, clean, what_if
-from recycling.annotations.cleaning.replay import replay, undo
 from recycling.annotations.cleaning.report import (
     RULE_REPORT,
     RuleReport,
@@ -88,11 +87,9 @@ __all__ = [
     "read_pascal_voc",
     "read_tables",
     "read_yolo",
-    "replay",
     "rule_report",
     "to_coco",
     "to_label_map",
-    "undo",
     "visible_area",
     "what_if",
     "write_coco",

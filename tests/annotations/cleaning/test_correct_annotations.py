@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from annotations.cleaning.replay import replay, undo
 from recycling.annotations import (
     IMAGE_CHECKS,
     AnnotationError,
@@ -16,9 +17,7 @@ from recycling.annotations import (
     change_lines,
     clean,
     from_coco,
-    replay,
     to_coco,
-    undo,
 )
 from recycling.reporting import cleaning_examples
 from recycling.reporting.close_ups import AFTER, BEFORE

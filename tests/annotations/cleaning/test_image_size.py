@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
+from annotations.cleaning.replay import replay, undo
 from recycling.annotations import (
     BOX,
     AnnotationError,
@@ -18,8 +19,6 @@ from recycling.annotations import (
     clean,
     from_coco,
     mask_to_segmentation,
-    replay,
-    undo,
 )
 from recycling.annotations.images.decoding import read_image
 from recycling.pipelines.data_cleaning import clean_annotations

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from annotations.cleaning.replay import undo
 from annotations.image_cases import clouds
 from recycling.annotations import (
     IMAGE_CHECKS,
@@ -16,7 +17,6 @@ from recycling.annotations import (
     check_images,
     clean,
     from_coco,
-    undo,
 )
 from recycling.pipelines.data_cleaning import clean_annotations
 from recycling.splitting import SplitError, Splitting, check_leaks, make_folds

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
+from annotations.cleaning.replay import replay, undo
 from annotations.defective import cleanings, defective
 from recycling.annotations import (
     IMAGE_CHECKS,
@@ -19,7 +20,6 @@ from recycling.annotations import (
     to_coco,
 )
 from recycling.annotations.cleaning.core import Cleaning, clean
-from recycling.annotations.cleaning.replay import replay, undo
 
 
 def _assert_same(left, right):

@@ -1,1 +1,1 @@
-"""Cleaning annotations: the rules, their settings, the audit and its replay."""
+"""Cleaning annotations: the rules, their settings, the audit."""

@@ -23,8 +23,8 @@ def clean(
 ) -> tuple[Annotations, pd.DataFrame]:
     """Apply the enabled rules in their order.
 
-    The audit replays: `replay` makes the clean annotations of the raw ones and `undo` the raw
-    ones of the clean ones.
+    The raw annotations and the audit tell the clean ones, and the clean ones and the audit the raw
+    ones, to the last value.
 
     Switching a rule on leaves the audit of every rule before it as it was. Of a rule after it, the
     rows stay the same for every subject that has nothing to do with what the new rule touched (what

@@ -1,4 +1,4 @@
-"""Cleaning by its audit, forwards and backwards: raw plus audit is clean, clean less it is raw."""
+"""Cleaning by its audit, forwards and backwards: what the audit has to tell."""
 
 from __future__ import annotations
 
