@@ -2,7 +2,6 @@
 
 from recycling.sample.core import SampleError, SampleSettings, generate_sample
 from recycling.sample.defects import WRONG_LABELS
-from recycling.sample.label_errors import plant_label_errors
 from recycling.sample.objects import CLASSES, ObjectClass
 
 __all__ = [
@@ -12,5 +11,4 @@ __all__ = [
     "SampleError",
     "SampleSettings",
     "generate_sample",
-    "plant_label_errors",
 ]
