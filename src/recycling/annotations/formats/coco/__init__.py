@@ -6,9 +6,7 @@ the `columns` of its entries, and `writing` takes tables back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from recycling.annotations.core import Annotations
 from recycling.annotations.formats.coco.files import read_content, whole_file
@@ -30,7 +28,6 @@ def read_coco(
     *,
     source: Source = "human",
     duplicate_ids: DuplicateIds = "error",
-    storage_options: Mapping[str, Any] | None = None,
 ) -> Annotations:
     """Read a COCO file, plain or gzip.
 
@@ -38,12 +35,11 @@ def read_coco(
     objects, unless it holds what only Python takes for JSON (NaN, half a surrogate pair).
 
     Args:
-        path: The file: a local path, or a URL that fsspec knows (``s3://...``, ``memory://...``).
+        path: The file.
         source: Who made the annotations that do not say so themselves under the key "source".
         duplicate_ids: What to do with a second annotation of the same id (TACO's whole file has
             two): "renumber" gives it a new id, after the highest where there is one, keeps the old
             one in its `extra` under "original_id" and warns once.
-        storage_options: For fsspec: credentials, endpoints.
 
     Returns:
         Its images, annotations, categories and everything else.
@@ -52,34 +48,26 @@ def read_coco(
         AnnotationError: The file is missing or malformed. One line that counts the faults by kind
             and names the first few of each.
     """
-    content = read_content(path, storage_options)
+    content = read_content(path)
     tables = tables_of_content(content, str(path), source, duplicate_ids)
     del content  # no longer needed, and as large as the tables
     return completed(tables, where=str(path))
 
 
-def write_coco(
-    annotations: Annotations,
-    path: str | Path,
-    *,
-    storage_options: Mapping[str, Any] | None = None,
-) -> None:
+def write_coco(annotations: Annotations, path: str | Path) -> None:
     """Write a COCO file, gzip where the name ends in ``.gz``.
 
-    The same annotations always give the same bytes. A local file appears whole or not at all; one
-    elsewhere is made complete on this machine and then uploaded in one go, so that it does where
-    the store shows only finished uploads. Memory: a few thousand entries at a time.
+    The same annotations always give the same bytes. The file appears whole or not at all. Memory: a
+    few thousand entries at a time.
 
     Args:
         annotations: What to write.
-        path: The file: a local path, or a URL that fsspec knows; its folder is made where there
-            is none.
-        storage_options: For fsspec: credentials, endpoints.
+        path: The file; its folder is made where there is none.
 
     Raises:
         AnnotationError: A table is not of its schema, a segmentation is not JSON, or the file
             cannot be written there.
     """
-    with whole_file(path, storage_options) as file:
+    with whole_file(path) as file:
         for piece in coco_pieces(annotations):
             file.write(piece)
