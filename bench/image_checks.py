@@ -17,7 +17,7 @@ from recycling.annotations import (
     ImageCache,
     ImageFolder,
     check_images,
-    near_duplicate_pairs,
+    near_duplicate_links,
 )
 
 MAX_DISTANCE = 8
@@ -41,7 +41,7 @@ def compare_search(*, n_hashes: int) -> Row:
     timed = by_turns(
         TURNS,
         {
-            "ours": lambda: near_duplicate_pairs(hashes, MAX_DISTANCE),
+            "ours": lambda: near_duplicate_links(hashes, MAX_DISTANCE),
             "peer": lambda: every_two(hashes),
         },
     )
@@ -66,7 +66,7 @@ def every_two(hashes: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def random_hashes(n_hashes: int, *, random_state: int) -> pd.Series:
-    """Hashes of unlike images, and one in twenty of an image like another one."""
+    """Different hashes of unlike images, and one in twenty of an image like another one."""
     rng = np.random.default_rng(random_state)
     bits = rng.integers(0, 2**64, n_hashes, dtype=np.uint64)
     n_near = n_hashes // 20
@@ -74,7 +74,9 @@ def random_hashes(n_hashes: int, *, random_state: int) -> pd.Series:
     for _ in range(6):
         near ^= np.uint64(1) << rng.integers(0, 64, n_near).astype(np.uint64)
     bits[:n_near] = near
-    return pd.Series([f"{value:016x}" for value in rng.permutation(bits)], dtype="string")
+    return pd.Series(
+        [f"{value:016x}" for value in rng.permutation(np.unique(bits))], dtype="string"
+    )
 
 
 def compare_runs(*, n_images: int, side: int) -> Row:

@@ -35,7 +35,6 @@ from recycling.annotations.images.checks import (
 from recycling.annotations.images.near_duplicates import (
     near_duplicate_groups,
     near_duplicate_links,
-    near_duplicate_pairs,
 )
 from recycling.annotations.joining import joined
 from recycling.annotations.masks import (
@@ -81,7 +80,6 @@ __all__ = [
     "mask_to_segmentation",
     "near_duplicate_groups",
     "near_duplicate_links",
-    "near_duplicate_pairs",
     "read_coco",
     "read_label_studio",
     "read_pascal_voc",

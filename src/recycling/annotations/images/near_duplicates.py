@@ -73,11 +73,12 @@ def joined_groups(images: pd.DataFrame, first: Rows, second: Rows) -> pd.Series[
     return images["group"].where(~grown, images["group"].loc[lowest].to_numpy())
 
 
-def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
-    """All pairs of images whose hashes differ in at most `max_distance` bits.
+def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
+    """Pairs that are enough to tell which images are connected by likeness.
 
-    The pairs among n images of one hash are n (n - 1) / 2; where only it matters which images are
-    connected, `near_duplicate_links` gives far fewer.
+    They are all near pairs of images of different hashes, where the first image stands for all of
+    its hash, and each other image of a hash with the first: of a thousand blank images there are
+    half a million pairs. If any near pair is parted (by folds, say), then a link is parted, too.
 
     Args:
         hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
@@ -86,41 +87,6 @@ def near_duplicate_pairs(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     Returns:
         Row numbers in `hashes` (not index labels), (pairs,) each: the lower of every pair and the
         higher, ordered by the lower, then by the higher.
-
-    Raises:
-        ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.
-
-    >>> near_duplicate_pairs(pd.Series(["00000000000000ff", None, "00000000000000fe"]), 1)
-    (array([0]), array([2]))
-    """
-    rows, start, first, second = _near_hashes(hashes, max_distance)
-    size = np.diff(start)
-    # Each member of the first hash of a pair has all members of the second hash for partners ...
-    pair, member = _expand_runs(start[first], size[first])
-    # ... and each member of any hash those members of the same hash that come after it.
-    position = np.arange(len(rows))
-    stop = np.repeat(start[1:], size)
-    owner, partner = _expand_runs(
-        np.concatenate([position + 1, start[second[pair]]]),
-        np.concatenate([stop - position - 1, size[second[pair]]]),
-    )
-    owners = rows[np.concatenate([position, member])[owner]]
-    return _ordered(owners, rows[partner], len(hashes))
-
-
-def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows]:
-    """Pairs that are enough to tell which images are connected by likeness.
-
-    They join the same images into the same components as `near_duplicate_pairs` does, hence
-    if any near pair is parted (by folds, say), then a link is parted, too. Images of one hash are
-    linked to the first of them only.
-
-    Args:
-        hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
-        max_distance: Largest number of differing bits, 0 to 64.
-
-    Returns:
-        Row numbers, as `near_duplicate_pairs` gives them; all of them are near pairs.
 
     Raises:
         ValueError: A hash is not 16 hex digits, or the distance is not 0 to 64.

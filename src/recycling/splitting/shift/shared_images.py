@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from recycling.annotations.images.near_duplicates import near_duplicate_pairs
+from recycling.annotations.images.near_duplicates import near_duplicate_links
 
 
 class SharedImages(NamedTuple):
@@ -62,17 +63,15 @@ def shared_images(
 
 
 def _first_match(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
-    """By perceptual hash of test images, the lowest id of the train images that look like it."""
-    # Each hash once: of a thousand blank images in both parts there are a million pairs.
-    distinct = [part.dropna(subset="phash").drop_duplicates("phash") for part in (train, test)]
-    both = pd.concat(distinct, ignore_index=True)
-    n_train = len(distinct[0])
-    first, second = near_duplicate_pairs(both["phash"], max_distance)
-    across = (first < n_train) & (second >= n_train)
+    """By perceptual hash, the lowest id of the train images that look like it, where one does."""
+    lowest = train.dropna(subset="phash").groupby("phash")["image_id"].min().astype("Int64")
+    hashes = pd.Series(pd.concat([train["phash"], test["phash"]]).dropna().unique())
+    one, other = near_duplicate_links(hashes, max_distance)
+    own, ids = np.arange(len(hashes)), hashes.map(lowest)
     found = pd.DataFrame(
         {
-            "image_id": both["image_id"].to_numpy()[first[across]],
-            "phash": both["phash"].to_numpy()[second[across]],
+            "phash": hashes.take(np.r_[own, one, other]).array,
+            "image_id": ids.take(np.r_[own, other, one]).array,
         }
     )
-    return found.groupby("phash")["image_id"].min().astype("Int64")
+    return found.dropna().groupby("phash")["image_id"].min()
