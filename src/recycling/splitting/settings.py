@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from pydantic import Field, field_validator
 from recycling.annotations import Annotations
 from recycling.registry import PickedSettings, Registry
 from recycling.splitting.axes import DEFAULT_AXES, Axis
-
-Function = TypeVar("Function", bound=Callable[..., NDArray[np.int64]])
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,10 @@ class Method:
     keeps_groups: bool = True
 
 
-METHODS: Registry[Method] = Registry("splitting method")
+METHODS: Registry[Method] = Registry("splitting method", Method)
+
+splitting_method = METHODS.add
+"""A decorator that makes a function a splitting method; it takes the facts of `Method`."""
 
 
 class Splitting(
@@ -100,21 +101,3 @@ class KFolds(Splitting):
     def validation_folds(self) -> range:
         """All folds."""
         return range(self.n_splits)
-
-
-def splitting_method(
-    name: str, settings: type[Splitting], *, keeps_groups: bool = True
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a splitting method; see `Method`.
-
-    Args:
-        name: What the configuration calls it.
-        settings: What it takes.
-        keeps_groups: Whether images of a group are in the same fold always.
-    """
-
-    def add(function: Function) -> Function:
-        METHODS.register(name, settings)(Method(function, keeps_groups))
-        return function
-
-    return add

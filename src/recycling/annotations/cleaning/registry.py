@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 from pydantic import model_validator
@@ -23,8 +23,6 @@ Needed: TypeAlias = Literal["checks", "known_ids"]
 """What a rule may need beside the tables: what `check_images` found, and the ids of all
 annotations that were read, whether or not an earlier rule dropped them."""
 
-Function = TypeVar("Function", bound=Callable[..., Cleaned])
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -33,7 +31,7 @@ class Rule:
     Attributes:
         apply: The function. It takes the tables, what it `needs` and its settings by keyword.
         position: Rules of a lower position are applied earlier, unless the configuration says
-            otherwise.
+            otherwise. Those of the project's rules are 5 or 10 apart.
         needs: What its function takes beside the tables and the settings.
     """
 
@@ -42,7 +40,10 @@ class Rule:
     needs: tuple[Needed, ...] = ()
 
 
-RULES: Registry[Rule] = Registry("cleaning rule")
+RULES: Registry[Rule] = Registry("cleaning rule", Rule)
+
+cleaning_rule = RULES.add
+"""A decorator that makes a function a cleaning rule; it takes the facts of `Rule`."""
 
 
 class RuleSettings(Settings):
@@ -63,26 +64,6 @@ class RuleSettings(Settings):
                     f"the rule takes no {setting!r}; it takes {', '.join(cls.model_fields)}"
                 )
         return value
-
-
-def cleaning_rule(
-    name: str, settings: type[RuleSettings], *, position: int, needs: tuple[Needed, ...] = ()
-) -> Callable[[Function], Function]:
-    """A decorator that makes a function a cleaning rule; see `Rule`.
-
-    Args:
-        name: What the configuration calls it.
-        settings: What it takes: `enabled`, and a field for each keyword of the function but those
-            that it `needs`.
-        position: When it is applied. The positions of the project's rules are 10 apart.
-        needs: What the function takes beside the tables and the settings.
-    """
-
-    def add(function: Function) -> Function:
-        RULES.register(name, settings)(Rule(function, position, needs))
-        return function
-
-    return add
 
 
 def default_order() -> tuple[str, ...]:
