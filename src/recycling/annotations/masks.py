@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations
@@ -151,6 +152,31 @@ def annotation_area(
         x_min, y_min, x_max, y_max = box
         return float(max(x_max - x_min, 0) * max(y_max - y_min, 0))
     return float(coco_mask.area(rle))
+
+
+def annotation_areas(annotations: pd.DataFrame, images: pd.DataFrame) -> NDArray[np.float64]:
+    """The areas of annotations, as `annotation_area` gives them; (annotations,), square pixels.
+
+    Args:
+        annotations: Schema `ANNOTATIONS`.
+        images: Schema `IMAGES`; every image that an annotation is on.
+
+    Raises:
+        AnnotationError: An RLE is damaged or made for another size.
+    """
+    import pyarrow as pa
+
+    sizes = images.set_index("image_id")[["height", "width"]]
+    areas = [
+        annotation_area(text, box, height, width)
+        for text, box, (height, width) in zip(
+            pa.array(annotations["segmentation"]).to_pylist(),
+            annotations[BOX].to_numpy().tolist(),
+            sizes.loc[annotations["image_id"]].to_numpy().tolist(),
+            strict=True,
+        )
+    ]
+    return np.array(areas, dtype=np.float64)
 
 
 def mask_to_segmentation(mask: NDArray[np.bool_]) -> str:

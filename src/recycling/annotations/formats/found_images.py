@@ -13,12 +13,11 @@ import pandas as pd
 
 from recycling.annotations.core import (
     ANNOTATIONS,
-    BOX,
     AnnotationError,
     Annotations,
     own_group,
 )
-from recycling.annotations.masks import annotation_area
+from recycling.annotations.masks import annotation_areas
 from recycling.annotations.outlines import check_segmentations
 from recycling.errors import Faults
 from recycling.names import composed
@@ -150,11 +149,7 @@ def _measure(
         lambda row: f"{images[numbers[row] - 1].file_name}, annotation {row + 1}",
     )
     faults.raise_if_any()
-    texts = [None if pd.isna(text) else text for text in table["segmentation"]]
-    table["area"] = [
-        annotation_area(text, box, *images[number - 1].size[::-1])
-        for text, box, number in zip(texts, table[BOX].to_numpy().tolist(), numbers, strict=True)
-    ]
+    table["area"] = annotation_areas(table, image_table)
 
 
 def _json(value: Any) -> str | None:

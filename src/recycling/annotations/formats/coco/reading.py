@@ -23,7 +23,6 @@ from msgspec import UNSET, Raw
 from numpy.typing import NDArray
 
 from recycling.annotations.core import (
-    BOX,
     SCHEMAS,
     AnnotationError,
     Annotations,
@@ -41,7 +40,7 @@ from recycling.annotations.formats.coco.columns import (
     image_columns,
 )
 from recycling.annotations.formats.coco.layout import ENTRIES, OWN_GROUP, is_no_group, json_text
-from recycling.annotations.masks import annotation_area
+from recycling.annotations.masks import annotation_areas
 from recycling.annotations.outlines import check_segmentations
 from recycling.errors import Faults
 from recycling.limits import LARGEST_ENTRY
@@ -200,8 +199,11 @@ def completed(tables: Annotations, *, where: str) -> Annotations:
         lambda row: f"annotation id {annotations['annotation_id'].iloc[row]}",
     )
     faults.raise_if_any()
-    if annotations["area"].hasnans:
-        annotations = annotations.assign(area=_derived_areas(annotations, images, where))
+    without = annotations["area"].isna().to_numpy()
+    if without.any():
+        areas = annotations["area"].to_numpy(dtype=np.float64, copy=True)
+        areas[without] = annotation_areas(annotations[without], images)
+        annotations = annotations.assign(area=areas)
     try:
         return Annotations(images, annotations, categories, tables.extra).conform(f"{where}, ")
     except TableError as error:
@@ -375,27 +377,3 @@ def _in_one_piece(table: pd.DataFrame) -> pd.DataFrame:
 
 def _text_column(array: pa.Array | pa.ChunkedArray) -> Any:
     return pd.array(array, dtype="string[pyarrow]")
-
-
-def _derived_areas(
-    annotations: pd.DataFrame, images: pd.DataFrame, where: str
-) -> NDArray[np.float64]:
-    areas = annotations["area"].to_numpy(dtype=np.float64, copy=True)
-    rows = np.flatnonzero(np.isnan(areas))
-    without = annotations.iloc[rows]
-    sizes = images.set_index("image_id")[["height", "width"]]
-    faults = Faults(where, AnnotationError)
-    for row, annotation_id, text, box, (height, width) in zip(
-        rows.tolist(),
-        without["annotation_id"].tolist(),
-        pa.array(without["segmentation"]).to_pylist(),
-        without[BOX].to_numpy().tolist(),
-        sizes.loc[without["image_id"]].to_numpy().tolist(),
-        strict=True,
-    ):
-        try:
-            areas[row] = annotation_area(text, box, height, width)
-        except AnnotationError as error:
-            faults.add(str(error), f"annotation id {annotation_id}")
-    faults.raise_if_any()
-    return areas
