@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 from dataclasses import replace
 from difflib import get_close_matches
 
 from recycling.annotations.core import AnnotationError, Annotations
+from recycling.errors import listed
+from recycling.names import composed
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 5
-"""Most categories that a line names."""
+_SHOWN = 5  # categories that a line names
 
 
 def with_categories_of(train: Annotations, annotations: Annotations, part: str) -> Annotations:
@@ -49,10 +49,11 @@ def with_categories_of(train: Annotations, annotations: Annotations, part: str) 
     id_of = dict(zip(map(_plain, wanted["name"]), wanted["category_id"], strict=True))
     unknown = [str(name) for name in own["name"] if _plain(name) not in id_of]
     if unknown:
+        beside = [_beside(name, list(id_of)) for name in unknown]
         raise AnnotationError(
-            f"{part}: {_cut([_beside(name, list(id_of)) for name in unknown])}: not among the "
-            f"categories of train ({_cut(list(id_of))}), so no model will know it; map or drop it "
-            f"in cleaning.{part}.fix_categories, or the other way round in cleaning.train"
+            f"{part}: {listed(beside, _SHOWN)}: not among the categories of train "
+            f"({listed(id_of, _SHOWN)}), so no model will know it; map or drop it in "
+            f"cleaning.{part}.fix_categories, or the other way round in cleaning.train"
         )
     new = {
         int(own_id): int(id_of[_plain(name)])
@@ -65,7 +66,7 @@ def with_categories_of(train: Annotations, annotations: Annotations, part: str) 
         f"{names[before]} {before} -> {after}" for before, after in new.items() if before != after
     ]
     if changed:
-        what = f"{len(changed)} with another id ({_cut(changed)})"
+        what = f"{len(changed)} with another id ({listed(changed, _SHOWN)})"
     else:
         what = "in another order" if len(own) == len(wanted) else f"{len(own)} of {len(wanted)}"
     logger.warning(
@@ -78,14 +79,9 @@ def with_categories_of(train: Annotations, annotations: Annotations, part: str) 
 
 def _plain(name: object) -> str:
     """Two names that look alike are alike."""
-    return unicodedata.normalize("NFC", str(name)).strip()
+    return composed(str(name)).strip()
 
 
 def _beside(name: str, known: list[str]) -> str:
     near = get_close_matches(_plain(name), known, n=1)
     return f"{name!r} (near {near[0]!r})" if near else repr(name)
-
-
-def _cut(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(name[:80] for name in names[:SHOWN]) + more

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from recycling.errors import Faults
+from recycling.errors import Faults, listed
 from recycling.predictions.core import Predictions, SubmissionError
 from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.plausible import UnusualBoxes
@@ -145,6 +145,6 @@ def members_in(folder: Path, part: ExternalPart = "test") -> dict[str, Path]:
             "%s: %d files are no CSV files and are left out: %s",
             folder,
             len(others),
-            ", ".join(others[:3]) + (", ..." if len(others) > 3 else ""),
+            listed(others, 3),
         )
     return dict(sorted(files[part].items()))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from recycling.annotations import Annotations
 from recycling.annotations.images.same_files import first_of_same
+from recycling.errors import listed
 from recycling.names import shown_name
 from recycling.splitting.core import Folds, SplitError, fold_of_image
 
@@ -57,10 +58,9 @@ def _check_groups(images: pd.DataFrame) -> None:
             f"{image} in fold {fold}"
             for image, fold in zip(members["image_id"], members["fold"], strict=True)
         ]
-        shown = ", ".join(members_shown[:5]) + (", ..." if len(members_shown) > 5 else "")
         raise SplitError(
-            f"folds: group {group!r} crosses folds (image {shown}); {len(crossing)} of "
-            f"{images['group'].nunique()} groups do; split by group"
+            f"folds: group {group!r} crosses folds (image {listed(members_shown, 5)}); "
+            f"{len(crossing)} of {images['group'].nunique()} groups do; split by group"
         )
 
 

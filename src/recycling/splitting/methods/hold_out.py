@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from recycling.annotations import Annotations
+from recycling.errors import listed
 from recycling.registry import Settings
 from recycling.splitting.axes import balance_columns
 from recycling.splitting.core import SplitError
@@ -128,8 +129,9 @@ def _where(annotations: Annotations, where: dict[str, tuple[Value, ...]]) -> NDA
         for value in asked:
             if not (label.isna() if value is None else label == value).any():
                 known = sorted(set(label.dropna()))
-                shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-                raise SplitError(f"{key}: no image has {value or 'no value'}; there are {shown}")
+                raise SplitError(
+                    f"{key}: no image has {value or 'no value'}; there are {listed(known)}"
+                )
         held_out &= (label.isin(asked) | (label.isna() & (None in asked))).to_numpy()
     return held_out
 

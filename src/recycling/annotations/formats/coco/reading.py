@@ -42,7 +42,7 @@ from recycling.annotations.formats.coco.columns import (
 from recycling.annotations.formats.coco.layout import ENTRIES, OWN_GROUP, is_no_group, json_text
 from recycling.annotations.masks import annotation_areas
 from recycling.annotations.outlines import check_segmentations
-from recycling.errors import Faults
+from recycling.errors import Faults, listed
 from recycling.limits import LARGEST_ENTRY
 from recycling.tables import TableError
 
@@ -336,12 +336,11 @@ def _renumber(table: pd.DataFrame, where: str) -> None:
         new[row] = new_id
     table["annotation_id"] = np.array(new, dtype=np.int64)
     table["extra"] = _text_column(pa.array(extra, TEXT, from_pandas=True))
-    shown = ", ".join(renumbered[:_SHOWN]) + (", ..." if len(renumbered) > _SHOWN else "")
     _log.warning(
         "%s: %d annotations had an id that was taken and got a new one: %s",
         where,
         len(renumbered),
-        shown,
+        listed(renumbered, _SHOWN),
     )
 
 
