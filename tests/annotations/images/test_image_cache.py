@@ -256,7 +256,7 @@ def test_what_an_interrupted_run_has_seen_is_kept(folder, cache, opened, monkeyp
     monkeypatch.setitem(Image.OPEN, "INTERRUPT", (Interrupt, lambda start: start[:4] == b"STOP"))
     (folder.path / "b.bmp").write_bytes(b"STOP")
     with pytest.raises(KeyboardInterrupt):
-        check_images(images_table(*ALL), folder, workers=1, cache=cache)
+        check_images(images_table(*ALL), folder, cache=cache)
     check_images(images_table("a.bmp"), folder, cache=cache)
     assert opened() == 0
 

@@ -43,7 +43,6 @@ def facts_of_files(
     folder: Path,
     file_names: list[str],
     *,
-    workers: int | None,
     max_pixels: int,
     cache: ImageCache | None,
 ) -> pd.DataFrame:
@@ -55,7 +54,6 @@ def facts_of_files(
     Args:
         folder: Where the files are.
         file_names: The files, relative to the folder; each is opened once.
-        workers: Threads; by default one for each processor core.
         max_pixels: Largest image that is decoded, width times height.
         cache: What is known, and where it is kept; None to open every file.
 
@@ -77,7 +75,7 @@ def facts_of_files(
         facts: list[FileFacts] = []
         paths = [Path(path) for path in unknown["path"]]
         try:
-            for look in look_at_files(paths, workers=workers, max_pixels=max_pixels):
+            for look in look_at_files(paths, max_pixels=max_pixels):
                 facts.append(look)
         finally:  # what an interrupted run has seen need not be seen again
             fresh = _table(unknown.head(len(facts)), facts)

@@ -66,7 +66,6 @@ def check_images(
     images: pd.DataFrame,
     folder: ImageFolder,
     *,
-    workers: int | None = None,
     missing_folder: Literal["error", "warn"] = "error",
     max_pixels: int | None = None,
     cache: ImageCache | None = None,
@@ -82,7 +81,6 @@ def check_images(
     Args:
         images: The images; schema `IMAGES`.
         folder: Where their files are.
-        workers: Threads; by default one for each processor core.
         missing_folder: Whether a folder that is not there is an error or one logged warning.
         max_pixels: Largest image that is decoded, width times height; by default that of `Limits`.
             Pillow opens none of more than twice as many as those allow, whatever is set here.
@@ -107,7 +105,7 @@ def check_images(
     images = images.reset_index(drop=True)
     code, names = pd.factorize(images["file_name"])
     found = found_files(folder.path, list(names))
-    facts = facts_of_files(folder.path, found, workers=workers, max_pixels=max_pixels, cache=cache)
+    facts = facts_of_files(folder.path, found, max_pixels=max_pixels, cache=cache)
     # Two entries may be called otherwise and mean one file.
     rows = facts.iloc[pd.factorize(pd.Series(found))[0][code]].reset_index(drop=True)
     compared = _compared(images, rows, max_pixels)

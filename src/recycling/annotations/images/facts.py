@@ -89,16 +89,13 @@ FACTS = Schema(
 )
 
 
-def look_at_files(
-    paths: list[Path], *, workers: int | None, max_pixels: int
-) -> Iterator[FileFacts]:
-    """Read and decode files in threads, with a progress bar.
+def look_at_files(paths: list[Path], *, max_pixels: int) -> Iterator[FileFacts]:
+    """Read and decode files in threads, one for each processor core, with a progress bar.
 
     Not for two threads at a time: what is set about warnings meanwhile holds for the process.
 
     Args:
         paths: The files.
-        workers: Threads; by default one for each processor core.
         max_pixels: Largest image that is decoded, width times height.
 
     Yields:
@@ -108,7 +105,7 @@ def look_at_files(
 
     if not paths:
         return
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         # Pillow warns of large and odd headers; what matters is reported of the image instead.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
