@@ -168,7 +168,7 @@ def _check_values(series: pd.Series, column: Column, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class StoredTable:
+class TableType:
     """A table that a catalog entry may hold.
 
     Attributes:
@@ -180,7 +180,7 @@ class StoredTable:
     type: Any
 
 
-TABLES: dict[str, StoredTable] = {}
+TABLES: dict[str, TableType] = {}
 """The tables that a catalog entry may hold, by the name that it gives as `table`."""
 
 
@@ -197,4 +197,4 @@ def register_table(name: str, schema: Schema, kind: Any) -> None:
     """
     if name in TABLES:
         raise ValueError(f"a table is called {name!r} already; choose another name")
-    TABLES[name] = StoredTable(schema, kind)
+    TABLES[name] = TableType(schema, kind)
