@@ -77,7 +77,7 @@ def to_label_map(annotations: Annotations, image_id: int) -> NDArray[np.uint8]:
     array([[1, 2, 2, 2],
            [1, 1, 0, 0]], dtype=uint8)
     """
-    return _PaintedMaps(annotations)[image_id]
+    return label_maps(annotations)[image_id]
 
 
 def annotation_mask(
