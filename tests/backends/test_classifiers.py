@@ -1,8 +1,7 @@
-"""Several heads, several backbones, several models: shapes, numbers, and what they learn."""
+"""Several heads, several backbones: shapes, numbers, and what they learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,8 @@ import yaml
 from kedro.io import DataCatalog
 from PIL import Image
 
-from recycling.annotations import (
-    AnnotationError,
-    Cleaning,
-    ImageCache,
-    ImageFolder,
-)
+from recycling.annotations import Cleaning, ImageCache, ImageFolder
 from recycling.backends import BackendError, Model, Recipes, RunFolder
-from recycling.backends.mmengine_backend.networks.classifiers import compose_probabilities
-from recycling.predictions import ClassProbabilities
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")
@@ -319,72 +311,6 @@ def test_biases_that_rise_with_the_distance_do_so_on_a_larger_grid():
     torch.testing.assert_close(found[1, -1], torch.tensor(-22.0))
     torch.testing.assert_close(found.diagonal()[1:], torch.zeros(25))
     assert (found[0, 1], found[1, 0], found[0, 0]) == (7, 8, 9)
-
-
-# Several models ---------------------------------------------------------------------------------
-
-
-def table(crops: list[int], **columns: list[float]) -> ClassProbabilities:
-    return ClassProbabilities(pd.DataFrame({"annotation_id": crops, **columns}))
-
-
-def members() -> dict[str, ClassProbabilities]:
-    return {
-        "mask": table([7, 9], worn=[0.5, 0.1], wrong=[0.3, 0.1], none=[0.2, 0.8]),
-        "gender": table([9, 7], male=[0.4, 1.0], female=[0.6, 0.0]),
-    }
-
-
-def test_models_composed_multiply_what_each_says_of_a_crop():
-    found = compose_probabilities(members(), CLASSES)
-    assert list(found.columns) == ["annotation_id", *CLASSES]
-    assert found["annotation_id"].tolist() == [7, 9]
-    np.testing.assert_allclose(
-        found[CLASSES].to_numpy(),
-        [[0, 0.5, 0, 0.3, 0, 0.2], [0.06, 0.04, 0.06, 0.04, 0.48, 0.32]],
-        rtol=1e-6,
-    )
-
-
-def test_composed_probabilities_sum_to_one_over_the_classes_that_there_are():
-    found = compose_probabilities(members(), CLASSES[:5])
-    np.testing.assert_allclose(found[CLASSES[:5]].sum(axis=1), 1, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (lambda all_: all_.clear(), ValueError, "no member to compose"),
-        (
-            lambda all_: all_["mask"].pop("none"),
-            ValueError,
-            "member 'mask' has no column 'none', which a class is named after; it has worn, wrong",
-        ),
-        (
-            lambda all_: all_.update(gender=table([9], male=[0.4], female=[0.6])),
-            ValueError,
-            "member 'gender': crop 7 is in one of the members and not in another",
-        ),
-        (
-            lambda all_: all_.update(gender=table([9, 7], male=[0.4, 0], female=[0.6, 0])),
-            ValueError,
-            "crop 7: no class is possible",
-        ),
-        (
-            lambda all_: all_.pop("gender"),
-            AnnotationError,
-            "class 'worn/female' should be named after 1 values, mask",
-        ),
-    ],
-)
-def test_members_that_do_not_fit_are_an_error_of_one_line(
-    change: Callable[[Any], Any], error: type[Exception], message: str
-):
-    given = members()
-    change(given)
-    with pytest.raises(error, match=message) as raised:
-        compose_probabilities(given, CLASSES)
-    assert "\n" not in str(raised.value)
 
 
 # From files to predictions ----------------------------------------------------------------------

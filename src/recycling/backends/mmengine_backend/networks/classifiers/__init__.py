@@ -1,4 +1,4 @@
-"""What mmpretrain lacks: several heads, backbones or models; torchvision's; BEiT of any size.
+"""What mmpretrain lacks: several heads or backbones; torchvision's; BEiT of any size.
 
 A recipe names a module by its whole path, so nothing that needs torch is imported before a network
 does::
@@ -7,7 +7,3 @@ does::
 
 They are in mmpretrain's registry, too, under their own names.
 """
-
-from recycling.backends.mmengine_backend.networks.classifiers.composed import compose_probabilities
-
-__all__ = ["compose_probabilities"]
