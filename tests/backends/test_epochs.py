@@ -209,14 +209,3 @@ def test_a_stopped_training_goes_on_with_the_images_that_were_next(
     with caplog.at_level("WARNING"):
         train("mmdet", replace(data, images_an_epoch=8), tmp_path, "parts", **settings)
     assert "parts: trains anew: images_an_epoch: 10 -> 8" in caplog.text
-
-
-def test_settings_that_older_trainings_did_not_know_do_not_make_them_anew() -> None:
-    from recycling.backends.shared.resume import identity_of
-
-    def facts(**settings: Any) -> Any:
-        model = model_of("mmdet", **settings)
-        return identity_of(model, [], {}, training_data="", start=None).facts
-
-    assert not {"pseudo_until", "score_weights"} & set(facts())
-    assert facts(pseudo_until=0.5)["pseudo_until"] == "0.5"

@@ -388,11 +388,12 @@ def test_torch_may_choose_kernels_only_where_that_is_asked_for(
 
     def score(_: Predictions) -> float:
         seen.append(torch.are_deterministic_algorithms_enabled())
+        seen.append(not torch.backends.cudnn.benchmark)
         return 0.5
 
     ends = {"early_stopping": {"patience": 1}, "deterministic": deterministic}
     train("mmpretrain", pictures, tmp_path, score=score, **ends)
-    assert seen == [deterministic]
+    assert seen == [deterministic] * 2
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cudnn.benchmark
 
@@ -607,12 +608,9 @@ def test_settings_of_running_are_in_the_config_that_the_checkpoint_keeps() -> No
         {
             "optim_wrapper": {},
             "custom_hooks": [{"type": "EMAHook", "ema_type": "ExpMomentumEMA"}],
-            "env_cfg": {},
-            "visualizer": {"vis_backends": []},
         }
     )
-    set_running(config, model_of("mmpretrain", ema=0.75, accumulate=3, deterministic=False))
+    set_running(config, model_of("mmpretrain", ema=0.75, accumulate=3))
     (average,) = config.custom_hooks
     assert average["momentum"] == 0.25
     assert config.optim_wrapper.accumulative_counts == 3
-    assert config.env_cfg.cudnn_benchmark

@@ -63,16 +63,13 @@ NOT_OF_IDENTITY = frozenset(
         "ann_file",
         "cache_bytes",
         "experiment_name",
-        "log_processor",
-        "resume",
         "test_cfg",
         "test_pipeline",
-        "visualizer",
         "work_dir",
     }
 )
-"""Keys of the library's config that say where things are, what is kept in memory, what is logged,
-or how to predict."""
+"""Keys of the library's config that say where things are, what is kept in memory, or how to
+predict."""
 
 
 class MMEngineBackend:

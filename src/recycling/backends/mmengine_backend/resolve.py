@@ -77,15 +77,10 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     iterations = _iterations(model, n_samples)
     config = Config(
         {
-            "custom_imports": {"imports": ["recycling.backends.mmengine_backend.data.loading"]},
             "default_scope": model.backend,
             "model": network,
             "metainfo": {"classes": data.classes},
-            "train_cfg": {
-                "type": "EpochBasedTrainLoop",
-                "max_epochs": model.epochs,
-                "val_interval": model.epochs + 1,
-            },
+            "train_cfg": {"type": "EpochBasedTrainLoop", "max_epochs": model.epochs},
             "train_dataloader": {
                 "batch_size": model.batch_size // model.devices,
                 "num_workers": model.workers,
@@ -102,27 +97,12 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "test_pipeline": _pipeline(model, [], training=False),
             "optim_wrapper": _optim_wrapper(model, base.get("optim_wrapper", {})),
             "param_scheduler": _schedulers(model.schedule, iterations),
-            "default_hooks": {
-                "timer": {"type": "IterTimerHook"},
-                "logger": {"type": "LoggerHook", "interval": 10},
-                "param_scheduler": {"type": "ParamSchedulerHook"},
-                "sampler_seed": {"type": "DistSamplerSeedHook"},
-                "checkpoint": None,
-            },
+            "default_hooks": {"checkpoint": None},
             "custom_hooks": [
                 hook for hook in base.get("custom_hooks", []) if hook["type"] == "EMAHook"
             ],
-            "env_cfg": {
-                "cudnn_benchmark": False,
-                "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
-                "dist_cfg": {"backend": "nccl"},
-            },
             "randomness": {"seed": model.seed},
-            "log_level": "INFO",
-            "log_processor": {"type": "LogProcessor", "window_size": 10, "by_epoch": True},
-            "visualizer": {"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]},
             "load_from": base.get("load_from") if model.pretrained == "default" else None,
-            "resume": False,
             "experiment_name": f"{model.recipe}-{model.seed}",
             "work_dir": str(work_dir),
         },
@@ -257,13 +237,11 @@ def _limit_boxes(network: dict[str, Any], score_threshold: float) -> None:
 
 
 def _dataset(model: Model, data: TrainingSet, augmentation: list[dict[str, Any]]) -> dict[str, Any]:
-    prefix = {"img_path": "", "seg_map_path": ""} if model.task == "seg" else {"img_path": ""}
     boxes = "BoxesAndIgnoreRegions" if data.ignore_regions else "BaseDetDataset"
     types = {"cls": "BaseDataset", "det": boxes, "seg": "LabelMapDataset"}
     return {
         "type": types[model.task],
         "ann_file": str(data.file.resolve()),
-        "data_prefix": prefix,
         "metainfo": {"classes": data.classes},
         "pipeline": _pipeline(model, augmentation, training=True),
     }

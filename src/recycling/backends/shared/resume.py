@@ -68,24 +68,6 @@ NOT_OF_RESULTS = frozenset(
 OF_FOLDS = frozenset({"control", "early_stopping", "epochs"})
 """Settings that a training on all images leaves to its folds, which say where theirs change."""
 
-NEWER = frozenset(
-    {
-        "backbone",
-        "channels_last",
-        "data",
-        "dropout",
-        "encoder",
-        "fold_norms",
-        "images_an_epoch",
-        "mosaic_off_epochs",
-        "pseudo_until",
-        "score_weights",
-        "snapshot",
-        "snapshots",
-    }
-)
-"""Settings that older trainings did not know; at their defaults they do not make those anew."""
-
 SHOWN = 5
 """Most changes that one line names."""
 
@@ -166,8 +148,7 @@ def identity_of(
         left_out: Settings that do not change the weights with this library.
         besides: What else it depends on, by name.
     """
-    as_ever = {name for name in NEWER if getattr(model, name) == Model.model_fields[name].default}
-    settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out, *as_ever})
+    settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out})
     facts = {"format": str(FORMAT), **dict(flat(settings))}
     facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
     facts["training data"] = f"sha256 {training_data}"

@@ -1,4 +1,4 @@
-"""How a training runs: accumulation, averaged weights, exactness, processes, Weights & Biases."""
+"""How a training runs: accumulation, averaged weights, processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recycling.backends.shared.model import Model
 
 
 def set_running(config: Any, model: Model) -> None:
-    """Put `accumulate`, `ema`, `deterministic`, `devices` and W&B into a config.
+    """Put `accumulate`, `ema` and `devices` into a config.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
@@ -16,7 +16,6 @@ def set_running(config: Any, model: Model) -> None:
     """
     _set_accumulation(config, model)
     _set_averaging(config, model)
-    config.env_cfg.cudnn_benchmark = not model.deterministic
     _set_devices(config, model)
 
 
