@@ -238,9 +238,8 @@ def test_a_config_that_is_code_is_refused_and_not_run(
         backend_for("mmpretrain").predict(checkpoint, images_of(pictures))
     assert not left.exists()
     assert str(caught.value) == (
-        f"{checkpoint.folder}: a checkpoint of format 2 (its config.py is code, and is not run), "
-        f"of another version of the project, which reads format {FORMAT}; train the model again: "
-        "kedro run --namespaces cls.small.fold0"
+        f"{checkpoint.folder}: a checkpoint of format 2, of another version of the project, which "
+        f"reads format {FORMAT}; train the model again: kedro run --namespaces cls.small.fold0"
     )
 
 

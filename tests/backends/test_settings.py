@@ -85,7 +85,6 @@ def test_boxes_have_a_threshold_and_other_predictions_none() -> None:
         ),
         ({"sampler": {"threshold": 0.5}}, "'shuffle' takes no 'threshold'.*; it takes no settings"),
         ({"score_threshold": 0.01}, "score_threshold is of boxes; task 'seg' has none"),
-        ({"early_stopping": {"patience": 1, "least_gain": 0}}, "is called min_gain; rename it"),
         ({"schedule": {"name": "step", "milestones": [0.9, 0.5]}}, "in rising order"),
         ({"augmentation": [{"HorizontalFlip": {}, "VerticalFlip": {}}]}, "one name"),
         ({"anchors": "proposed"}, "anchors are of boxes"),

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from backends.tiny_trainings import draw_pictures, images_of, train
-from recycling.backends import backend_for
 from recycling.export import ExportError, core, export_model
 from recycling.export.parity import compare, compare_pixels
 
@@ -74,25 +73,6 @@ def test_a_model_with_several_views_is_refused(tmp_path, pictures):
     checkpoint = train("mmpretrain", pictures, tmp_path, test_time_augmentation={"flip": True})
     with pytest.raises(ExportError, match="test_time_augmentation"):
         export_model(checkpoint, "cls.own", tmp_path / "own.onnx", images_of(pictures))
-
-
-def test_a_model_from_before_images_were_read_at_its_size_predicts_and_is_not_exported(
-    tmp_path, pictures
-):
-    checkpoint = train("mmdet", pictures, tmp_path)
-    backend, images = backend_for("mmdet"), images_of(pictures)
-    expected = backend.predict(checkpoint, images)
-    path = checkpoint.folder / "config.json"
-    config = json.loads(path.read_text())
-    read, pack = config["test_pipeline"]
-    scale = {"__tuple__": [read["side"]] * 2}
-    resize = {"type": "Resize", "scale": scale, "keep_ratio": True}
-    config["test_pipeline"] = [{"type": "ReadImage"}, resize, pack]
-    path.write_text(json.dumps(config))
-    # These images are not twice as large as the network sees them, so that all read them alike.
-    pd.testing.assert_frame_equal(backend.predict(checkpoint, images), expected)
-    with pytest.raises(ExportError, match="det.own: was trained when .*; train it again"):
-        export_model(checkpoint, "det.own", tmp_path / "own.onnx", images)
 
 
 def test_what_is_no_number_is_a_difference():

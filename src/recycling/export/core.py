@@ -101,12 +101,6 @@ def _facts(network: Any, checkpoint: Checkpoint, name: str) -> Exported:
             f"{name}: test_time_augmentation looks at an image several times, and an exported "
             "model once; remove it from the model"
         )
-    # Exported models halve large images, as `fitted` does.
-    if model.task != "cls" and network.views[0].pipeline.transforms[0].side is None:
-        raise ExportError(
-            f"{name}: was trained when large images were shrunk in another way, and an exported "
-            "model would see them otherwise than it does; train it again"
-        )
     before = module.data_preprocessor
     pad_to, pad_value = before.pad_size_divisor, before.pad_value
     if type(module).__name__ == "DFine":

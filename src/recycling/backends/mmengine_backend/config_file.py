@@ -39,7 +39,7 @@ EVALUATING = (
 )
 """Modules of the libraries that evaluate text, or fetch what others have published and run it."""
 
-STEPS = ("PackDetInputs", "PackInputs", "PackSegInputs", "ReadCrop", "ReadImage", "Resize")
+STEPS = ("PackDetInputs", "PackInputs", "PackSegInputs", "ReadCrop", "ReadImage")
 """What a config's test pipeline may consist of: what `resolve` puts there."""
 
 

@@ -165,8 +165,6 @@ def views_of(config: Any, trained: Trained) -> list[View]:
 def _scaled(step: dict[str, Any], scale: float) -> dict[str, Any]:
     if step["type"] == "ReadImage" and step.get("side"):
         step["side"] = scaled_side(step["side"], scale)
-    elif step["type"] == "Resize":  # of a checkpoint from before `ReadImage` had sides
-        step["scale"] = tuple(scaled_side(side, scale) for side in step["scale"])
     elif step["type"] == "ReadCrop":
         step["size"] = scaled_side(step["size"], scale)
     return step

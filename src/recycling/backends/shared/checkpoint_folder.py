@@ -24,9 +24,6 @@ FORMAT = 3
 Without a number (1): before a loss had settings of its own, and networks and losses moved.
 """
 
-WITH_CODE = 2
-"""The format before, whose config of mmpretrain, mmdet and mmseg was Python."""
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -164,10 +161,9 @@ def _other_format(checkpoint: Checkpoint, found: object) -> BackendError:
     run = checkpoint.folder.parent.name if checkpoint.folder.name == "checkpoint" else "MODEL"
     if re.fullmatch(r"fold\d+|all", run):
         run = ".".join(checkpoint.folder.parts[-4:-1])
-    code = " (its config.py is code, and is not run)" if found == WITH_CODE else ""
     return BackendError(
-        f"{checkpoint.folder}: a checkpoint of format {cut(str(found))}{code}, of another version "
-        f"of the project, which reads format {FORMAT}; train the model again: kedro run "
+        f"{checkpoint.folder}: a checkpoint of format {cut(str(found))}, of another version of "
+        f"the project, which reads format {FORMAT}; train the model again: kedro run "
         f"--namespaces {run}"
     )
 

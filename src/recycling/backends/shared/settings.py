@@ -190,13 +190,6 @@ class EarlyStopping(Settings):
     patience: int = Field(ge=1, description="epochs without a better score")
     min_gain: float = Field(default=0.0, ge=0, description="what counts as better")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _by_its_former_name(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and "least_gain" in given:
-            raise ValueError("least_gain is called min_gain; rename it")
-        return given
-
 
 class Resources(Settings):
     """What training and predicting ask of the machine that they run on; see docs/cluster.md.
