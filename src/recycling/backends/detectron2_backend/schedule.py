@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from bisect import bisect_left
+from math import cos, pi
 from typing import Any
 
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Schedule
+
+EPSILON = 1e-6
+"""How near to a share of the iterations counts as there, as in the library's own schedules."""
 
 
 def build_optimizer(model: Model, config: Any, network: Any) -> Any:
@@ -59,13 +63,16 @@ def build_curve(schedule: Schedule, config: Any) -> Any:
         schedule: The settings.
         config: The resolved config: how the warm-up begins.
     """
-    from detectron2.solver.lr_scheduler import WarmupParamScheduler
+    from detectron2.solver.lr_scheduler import ParamScheduler, WarmupParamScheduler
 
-    curve = _curve_of(schedule)
+    class Curve(ParamScheduler):  # type: ignore[misc]
+        def __call__(self, where: float) -> float:
+            return _multiple(schedule, where)
+
     if schedule.warmup == 0:
-        return curve
+        return Curve()
     return WarmupParamScheduler(
-        curve,
+        Curve(),
         config.SOLVER.WARMUP_FACTOR,
         schedule.warmup,
         config.SOLVER.WARMUP_METHOD,
@@ -73,47 +80,16 @@ def build_curve(schedule: Schedule, config: Any) -> Any:
     )
 
 
-def _curve_of(schedule: Schedule) -> Any:
-    from detectron2.solver.lr_scheduler import ParamScheduler
-
-    library = import_module("fvcore.common.param_scheduler")
-    lowest = schedule.lowest
-
-    class Poly(ParamScheduler):  # type: ignore[misc]
-        """With a floor, which the library's own has not."""
-
-        def __call__(self, where: float) -> float:
-            return float((1 - lowest) * max(0.0, 1 - where) ** schedule.power + lowest)
-
+def _multiple(schedule: Schedule, where: float) -> float:
+    """The multiple of the learning rate where a share of the iterations has passed, 0 to 1."""
     if schedule.name == "constant":
-        return _level(library, 1.0)
-    if schedule.name == "poly":
-        return Poly()
+        return 1.0
     if schedule.name == "step":
-        return _steps(library, schedule)
-    cosine = library.CosineParamScheduler(1.0, lowest)
-    if schedule.name == "cosine":
-        return cosine
-    n_periods = schedule.restarts + 1
-    return library.CompositeParamScheduler(
-        [cosine] * n_periods,
-        lengths=[1 / n_periods] * n_periods,
-        interval_scaling=["rescaled"] * n_periods,
-    )
-
-
-def _steps(library: Any, schedule: Schedule) -> Any:
-    milestones = schedule.milestones
-    shares = [*milestones, 1.0]
-    lengths = [share - before for before, share in zip([0.0, *shares], shares, strict=False)]
-    values = [schedule.factor**step for step in range(len(shares))]
-    return library.CompositeParamScheduler(
-        [_level(library, value) for value in values],
-        lengths=lengths,
-        interval_scaling=["fixed"] * len(values),
-    )
-
-
-def _level(library: Any, value: float) -> Any:
-    # The library's constant has no value at the very end, which is asked for after the last step.
-    return library.LinearParamScheduler(value, value)
+        return schedule.factor ** bisect_left(schedule.milestones, where + EPSILON)
+    if schedule.name == "poly":
+        left = float(max(0.0, 1 - where) ** schedule.power)
+    else:
+        n_periods = schedule.restarts + 1 if schedule.name == "cosine_restarts" else 1
+        period = min(int((where + EPSILON) * n_periods), n_periods - 1)
+        left = (1 + cos(pi * (where * n_periods - period))) / 2
+    return schedule.lowest + (1 - schedule.lowest) * left
