@@ -25,14 +25,7 @@ from backends.rectangles import (
     weights_of,
 )
 from recycling.annotations import BOX, Annotations, LabeledImages
-from recycling.backends import (
-    BackendError,
-    Checkpoint,
-    Images,
-    backend_for,
-    explainer_for,
-    is_installed,
-)
+from recycling.backends import BackendError, Checkpoint, Images, backend_for, is_installed
 from recycling.backends.shared.activation_maps import METHODS, Asked
 
 if not is_installed("detectron2"):
@@ -113,10 +106,9 @@ def test_a_picture_gets_the_same_boxes_whatever_stands_beside_it(
 def test_a_detector_is_asked_where_it_looked_and_predicts_as_before(
     part: LabeledImages, trained: Checkpoint
 ) -> None:
-    backend = explainer_for("detectron2")
-    assert backend is not None
+    backend = backend_for("detectron2")
     image = Images(part.annotations.images.iloc[[2]], part.folder)
-    before = backend_for("detectron2").predict(trained, image)
+    before = backend.predict(trained, image)
     best = before.sort_values("score").iloc[-1]
     asked = Asked([5, 7].index(best["category_id"]), tuple(float(best[edge]) for edge in BOX))
     maps = {method: backend.explain(trained, image, asked, method) for method in METHODS}
@@ -125,7 +117,7 @@ def test_a_detector_is_asked_where_it_looked_and_predicts_as_before(
         assert 0 <= found.heat.min() <= found.heat.max() <= 1
     assert maps["grad_cam"].heat.max() > 0
     assert not np.array_equal(maps["grad_cam"].heat, maps["eigen_cam"].heat)
-    pd.testing.assert_frame_equal(before, backend_for("detectron2").predict(trained, image))
+    pd.testing.assert_frame_equal(before, backend.predict(trained, image))
     nowhere = Asked(0, (0.0, 0.0, 0.5, 0.5))
     with pytest.raises(BackendError, match="does not predict that box; choose another"):
         backend.explain(trained, image, nowhere)

@@ -4,7 +4,6 @@ from recycling.backends.core import (
     Backend,
     BackendError,
     Checkpoint,
-    Explainer,
     Images,
     LoadedModel,
     Recipes,
@@ -13,7 +12,7 @@ from recycling.backends.core import (
 )
 from recycling.backends.libraries import how_to_install, is_installed
 from recycling.backends.losses import Loss
-from recycling.backends.registry import backend_for, explainer_for
+from recycling.backends.registry import backend_for
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import changed_settings
 from recycling.backends.shared.settings import (
@@ -33,7 +32,6 @@ __all__ = [
     "BackendError",
     "Checkpoint",
     "EarlyStopping",
-    "Explainer",
     "Images",
     "LoadedModel",
     "Loss",
@@ -48,7 +46,6 @@ __all__ = [
     "TrainingData",
     "backend_for",
     "changed_settings",
-    "explainer_for",
     "how_to_install",
     "is_installed",
     "take_snapshot",

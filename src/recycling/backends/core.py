@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -282,13 +282,12 @@ class Backend(Protocol):
         """Predict on `images`, in the project's formats."""
         ...
 
-
-@runtime_checkable
-class Explainer(Protocol):
-    """A library whose models can be asked where they looked."""
-
     def explain(
         self, checkpoint: Checkpoint, images: Images, asked: Asked, method: Method = "grad_cam"
     ) -> ActivationMap:
-        """Where a model looked for one prediction."""
+        """Where a model looked for one prediction.
+
+        Raises:
+            BackendError: Its models cannot be asked that.
+        """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recycling.backends.core import Backend, BackendError, Explainer
+from recycling.backends.core import Backend, BackendError
 from recycling.backends.libraries import how_to_install, is_installed
 
 
@@ -21,13 +21,3 @@ def backend_for(name: str) -> Backend:
     from recycling.backends.mmengine_backend import MMEngineBackend
 
     return MMEngineBackend(name)
-
-
-def explainer_for(name: str) -> Explainer | None:
-    """The backend of that name, if its models can be asked where they looked; None if not.
-
-    Raises:
-        BackendError: Its library is not installed; the message says how to install it.
-    """
-    backend = backend_for(name)
-    return backend if isinstance(backend, Explainer) else None

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX
-from recycling.backends import BackendError, Checkpoint, Explainer, Images, explainer_for
+from recycling.backends import Backend, BackendError, Checkpoint, Images, backend_for
 from recycling.backends.shared.activation_maps import METHODS, ActivationMap, Asked, Method
 from recycling.errors import cut
 from recycling.viewer.chosen_image import ChosenImage, chosen_image, neighbour_links
@@ -72,7 +72,7 @@ def build(view: View) -> None:
     image = chosen_image(view, predicted)
     clicked = _clicked(view, predicted)
     checkpoint = _checkpoint(view, predicted, image.image_id)
-    explainer = explainer_for(checkpoint.backend)
+    backend = backend_for(checkpoint.backend)
     with heading:
         view.title(f"Why · {image.file_name}")
     links = neighbour_links(view, image, box=None, category=None)
@@ -81,12 +81,10 @@ def build(view: View) -> None:
     shapes, layers = predicted_shapes(predicted, 0, image.image_id, score=score, link=link)
     with ui.element("div").classes("beside"):
         view.html(render("why.html", image=image, name=name, shapes=shapes, layers=layers))
-        if explainer is None:
-            view.say(f"models of {checkpoint.backend} cannot be asked where they looked")
-        elif clicked is None:
+        if clicked is None:
             view.say("click on a prediction: what the model looked at for it is shown here")
         else:
-            ask = partial(_activation_map, explainer, checkpoint, predicted, image, clicked, method)
+            ask = partial(_activation_map, backend, checkpoint, predicted, image, clicked, method)
             key = f"{name}: {predicted.part}"
             where = f"{checkpoint.folder}: {image.image_id}: {clicked}: {method}"
 
@@ -139,7 +137,7 @@ def _checkpoint(view: View, predicted: Predicted, image_id: int) -> Checkpoint:
 
 
 def _activation_map(
-    explainer: Explainer,
+    backend: Backend,
     checkpoint: Checkpoint,
     predicted: Predicted,
     image: ChosenImage,
@@ -162,7 +160,7 @@ def _activation_map(
         crops = pd.DataFrame([{"annotation_id": 1, "image_id": image.image_id, **box}])
     looked_at = Images(table[table["image_id"] == image.image_id], images.folder, crops)
     asked = Asked(checkpoint.category_names.index(name), clicked.box)
-    return explainer.explain(checkpoint, looked_at, asked, method)
+    return backend.explain(checkpoint, looked_at, asked, method)
 
 
 def _shown(
