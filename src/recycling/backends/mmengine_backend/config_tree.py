@@ -1,4 +1,4 @@
-"""The mappings of a config, wherever they are in it."""
+"""What a config holds, wherever it is in it."""
 
 from __future__ import annotations
 
@@ -21,3 +21,23 @@ def mappings_in(node: Any) -> Iterator[Any]:
     if isinstance(node, (list, tuple)):
         for child in node:
             yield from mappings_in(child)
+
+
+def kind_of(node: Any) -> str:
+    """The class that a mapping names, without its module; for messages, too.
+
+    >>> kind_of({"type": "recycling.networks.TimmBackbone"}), kind_of({})
+    ('TimmBackbone', 'the network')
+    """
+    return str(node.get("type", "the network")).rpartition(".")[2]
+
+
+def innermost(dataset: Any) -> Any:
+    """The data set that others are wrapped around.
+
+    >>> innermost({"type": "MultiImageMixDataset", "dataset": {"type": "BaseDetDataset"}})
+    {'type': 'BaseDetDataset'}
+    """
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset

@@ -11,6 +11,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
+from recycling.backends.mmengine_backend.settings.instance_masks import load_masks
 from recycling.backends.mmengine_backend.settings.published import Published
 from recycling.backends.shared.albumentations_list import (
     check_albumentations,
@@ -148,9 +149,7 @@ def _pastes_masks(config: Any, model: Model, data: TrainingSet) -> bool:
         return False
     if {"mosaic", "mixup"} & set(names[: names.index("copy_paste")]):
         return False
-    for step in config.train_dataloader.dataset.pipeline:
-        if step["type"] == "LoadAnnotations":
-            step["with_mask"] = True
+    load_masks(config)
     return True
 
 

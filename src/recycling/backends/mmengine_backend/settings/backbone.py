@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.config_tree import kind_of, mappings_in
 from recycling.backends.shared.model import Model
 
 CAN_CHOOSE = "TimmBackbone"
@@ -52,7 +52,7 @@ def is_timm(node: Any) -> bool:
     >>> is_timm({"type": "recycling.networks.TimmBackbone"}), is_timm({"type": "ResNet"})
     (True, False)
     """
-    return str(node.get("type")).rpartition(".")[2] == CAN_CHOOSE
+    return kind_of(node) == CAN_CHOOSE
 
 
 def timm_networks(config: Any) -> list[str]:

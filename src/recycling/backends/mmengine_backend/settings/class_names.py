@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.config_tree import kind_of, mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 
 
@@ -21,7 +21,7 @@ def set_class_names(config: Any, data: TrainingSet, recipe: str) -> None:
         BackendError: The vocabulary by which names are read is not there.
     """
     for node in mappings_in(config.model):
-        kind = str(node.get("type", "")).rpartition(".")[2]
+        kind = kind_of(node)
         if kind in ("MultiAttributeHead", "GroundingDINOOfClasses"):
             node["class_names"] = list(data.classes)
         if kind == "BertOfNames":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.config_tree import kind_of, mappings_in
 from recycling.backends.shared.model import Model
 
 LINEAR_HEAD = (
@@ -39,7 +39,7 @@ def set_dropout(config: Any, model: Model) -> None:
 
 
 def _set_classifier(head: Any, model: Model) -> None:
-    kind = "" if head is None else str(head.get("type", "")).rpartition(".")[2]
+    kind = kind_of(head or {})
     if kind == "LinearClsHead":
         head["type"] = LINEAR_HEAD
     elif kind not in ("MultiAttributeHead", "StackedLinearClsHead"):
@@ -48,8 +48,7 @@ def _set_classifier(head: Any, model: Model) -> None:
 
 
 def _refused(model: Model, head: Any) -> BackendError:
-    kind = str(head.get("type", "the network")).rpartition(".")[2]
     return BackendError(
-        f"model {model.recipe!r}: cannot honour 'dropout' for {kind}, which has no such layer; "
-        "remove it"
+        f"model {model.recipe!r}: cannot honour 'dropout' for {kind_of(head)}, which has no such "
+        "layer; remove it"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import kind_of
 from recycling.backends.shared.model import Model
 
 CAN_CHOOSE = "TorchvisionEncoder"
@@ -24,7 +25,7 @@ def set_encoder(config: Any, model: Model) -> None:
     if model.encoder is None:
         return
     backbone = config.model.get("backbone") or {}
-    if str(backbone.get("type")).rpartition(".")[2] != CAN_CHOOSE:
+    if kind_of(backbone) != CAN_CHOOSE:
         raise BackendError(
             f"model {model.recipe!r}: cannot honour 'encoder': it has none to choose; remove it, "
             "or use mmseg's unet_imagenet or unet_plus_plus_imagenet"

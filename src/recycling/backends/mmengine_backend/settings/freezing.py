@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import kind_of
 from recycling.backends.shared.model import Model
 
 
@@ -63,10 +64,9 @@ def set_freeze(config: Any, model: Model) -> None:
         return
     backbone = config.model.get("backbone")
     if backbone is None:
-        name = str(config.model.type).rpartition(".")[2]
         raise BackendError(
-            f"model {model.recipe!r}: cannot honour 'freeze' for {name}, which has no backbone of "
-            "its own; remove it"
+            f"model {model.recipe!r}: cannot honour 'freeze' for {kind_of(config.model)}, which "
+            "has no backbone of its own; remove it"
         )
     for each in backbone.get("backbones", [backbone]):
         _freeze(each, model, model.freeze)
@@ -74,7 +74,7 @@ def set_freeze(config: Any, model: Model) -> None:
 
 def _freeze(backbone: Any, model: Model, n: int) -> None:
     stages = _stages_of(backbone, model)
-    name = str(backbone["type"]).rpartition(".")[2]
+    name = kind_of(backbone)
     if stages is None:
         raise BackendError(
             f"model {model.recipe!r}: cannot honour 'freeze' for backbone {name!r}; remove it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recycling.backends.mmengine_backend.config_tree import innermost
 from recycling.backends.shared.model import Model
 
 READERS = ("ReadImage", "ReadCrop")
@@ -22,10 +23,7 @@ def set_image_cache(config: Any, model: Model) -> None:
     n_bytes = model.cache_megabytes * 2**20
     scoring = model.early_stopping is not None and model.workers > 0
     share = n_bytes // (model.devices * (max(1, model.workers) + scoring))
-    dataset = config.train_dataloader.dataset
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    for step in dataset["pipeline"]:
+    for step in innermost(config.train_dataloader.dataset)["pipeline"]:
         if step["type"] in READERS:
             step["cache_bytes"] = share
     for step in config.test_pipeline:

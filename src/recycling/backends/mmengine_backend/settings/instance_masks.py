@@ -29,6 +29,15 @@ def set_instance_masks(config: Any, model: Model, data: TrainingSet) -> None:
             "training boxes have none; use a recipe of boxes, such as cascade_rcnn_r50 or "
             "detectors_cascade_rcnn_r50"
         )
+    load_masks(config)
+
+
+def load_masks(config: Any) -> None:
+    """Have samples carry a mask for each box.
+
+    Args:
+        config: The resolved ``mmengine.Config``, before its augmentation is set; changed in place.
+    """
     for step in config.train_dataloader.dataset.pipeline:
         if step["type"] == "LoadAnnotations":
             step["with_mask"] = True

@@ -11,7 +11,7 @@ import numpy as np
 from recycling.backends.core import BackendError
 from recycling.backends.losses.class_weights import class_weights
 from recycling.backends.losses.core import Head, Loss, LossError, form_of
-from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.config_tree import kind_of, mappings_in
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.albumentations_list import IGNORED
 from recycling.backends.shared.model import Model
@@ -71,7 +71,7 @@ def _set_classifier(network: Any, terms: Sequence[Term], n_classes: int) -> None
     head = network.get("head") or {}
     if "loss" not in head and "type" not in head:
         raise LossError("the network has no head that learns classes; remove it")
-    several = _name(head) == "MultiAttributeHead"
+    several = kind_of(head) == "MultiAttributeHead"
     if several and any(term.class_weights is not None for term in terms):
         raise LossError(
             "class_weights are of classes, and each layer of MultiAttributeHead learns another "
@@ -109,7 +109,7 @@ def _set_segmenter(network: Any, terms: Sequence[Term], n_classes: int) -> None:
         if "loss_decode" in node
     ]
     if not heads:
-        name = _name(_last(network.decode_head))
+        name = kind_of(_last(network.decode_head))
         raise LossError(f"{name} learns masks with losses of its own; remove it")
     for head in heads:
         # The recipe chose pixels (OHEM) by its own loss, which this one replaces.
@@ -131,12 +131,13 @@ def _set_detector(network: Any, terms: Sequence[Term], n_classes: int) -> None:
     roi_head = network.get("roi_head") or {}
     heads = roi_head.get("bbox_head") or network.get("bbox_head")
     if not heads:
-        raise LossError(f"{_name(network)} learns classes with a loss of its own; remove it")
+        raise LossError(f"{kind_of(network)} learns classes with a loss of its own; remove it")
     for head in heads if isinstance(heads, (list, tuple)) else [heads]:
         before = head.get("loss_cls")
-        if before is None or _name(before) not in ("CrossEntropyLoss", "FocalLoss"):
-            own = "a loss of its own" if before is None else f"{_name(before)}, part of its method"
-            raise LossError(f"{_name(head)} learns classes with {own}; remove it")
+        kind = kind_of(before or {})
+        if kind not in ("CrossEntropyLoss", "FocalLoss"):
+            own = "a loss of its own" if before is None else f"{kind}, part of its method"
+            raise LossError(f"{kind_of(head)} learns classes with {own}; remove it")
         head["loss_cls"] = _config(
             term,
             "proposals" if roi_head else "dense",
@@ -148,10 +149,6 @@ def _set_detector(network: Any, terms: Sequence[Term], n_classes: int) -> None:
 
 
 # What the config says ----------------------------------------------------------------------------
-
-
-def _name(node: Any) -> str:
-    return str(node.get("type", "the network")).rpartition(".")[2]
 
 
 def _last(heads: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.config_tree import mappings_in
+from recycling.backends.mmengine_backend.config_tree import kind_of, mappings_in
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import SCORE_WEIGHTS_OF
 
@@ -37,8 +37,8 @@ def set_score_weights(config: Any, model: Model) -> None:
     """
     if not model.score_weights:
         return
-    head = config.model.get("roi_head") or config.model.get("bbox_head") or {}
-    name = str(head.get("type", config.model.get("type"))).rpartition(".")[2]
+    network = config.model
+    name = kind_of(network.get("roi_head") or network.get("bbox_head") or network)
     if name not in WEIGHED:
         raise BackendError(
             f"model {model.recipe!r}: {name} cannot honour score_weights; remove it, or use one of "

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recycling.backends.core import BackendError, refuse
+from recycling.backends.mmengine_backend.config_tree import innermost
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet, split_by_source
 from recycling.backends.shared.model import Model
 
@@ -97,9 +98,7 @@ def add_teacher(config: Any) -> None:
         },
     }
     labelled = config.train_dataloader.dataset
-    inner = labelled
-    while "dataset" in inner:
-        inner = inner["dataset"]
+    inner = innermost(labelled)
     # The same loaders read both, and share what they may keep in memory.
     share = {step["cache_bytes"] for step in inner["pipeline"] if step["type"] == "ReadImage"}
     reading = [

@@ -6,6 +6,7 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.losses.core import LOSSES
+from recycling.backends.mmengine_backend.config_tree import kind_of
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
@@ -32,7 +33,7 @@ def set_soft_labels(config: Any, model: Model, data: TrainingSet) -> None:
     if str(head.get("type", "")).endswith("MultiAttributeHead"):
         raise _refused(model, "MultiAttributeHead", "leave the probabilities out")
     if model.loss is None:
-        loss = str((head.get("loss") or {}).get("type", "the network")).rpartition(".")[2]
+        loss = kind_of(head.get("loss") or {})
         if loss not in OF_RECIPES or head["loss"].get("use_sigmoid"):
             raise _refused(model, f"the recipe's {loss}", advice)
     for loss_of_user in model.loss or ():
