@@ -170,6 +170,7 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
     _check_augmentation(model)
     stream = stream_of(model, records, data.class_names, _images_an_epoch(data, records))
     config.SOLVER.MAX_ITER = iterations_until(model.epochs, model, stream)
+    training_sha256 = sha256_of_data(data)
     versions = session.versions()
     return DetectorJob(
         model,
@@ -177,11 +178,11 @@ def _prepared(model: Model, recipe: Path, data: TrainingData, work_dir: Path) ->
         config.dump(),
         data,
         len(records),
-        sha256_of_data(data),
+        training_sha256,
         work_dir,
         start,
         versions,
-        identity(model, config, data, versions, start),
+        identity(model, config, data, training_sha256, versions, start),
         stream=stream,
         class_weights=weights,
     )

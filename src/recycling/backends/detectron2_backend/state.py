@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import TrainingData
-from recycling.backends.shared.checkpoint_folder import no_room, sha256_of_data
+from recycling.backends.shared.checkpoint_folder import no_room
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import (
     STATE,
@@ -42,6 +42,7 @@ def identity(
     model: Model,
     config: Any,
     data: TrainingData,
+    training_sha256: str,
     versions: Mapping[str, str],
     start: Path | None,
 ) -> Identity:
@@ -51,6 +52,7 @@ def identity(
         model: The settings.
         config: The resolved ``CfgNode``.
         data: What is trained on, and the held-out fold.
+        training_sha256: Of what is trained on.
         versions: Of the libraries, by name.
         start: The file of the weights that it starts from.
     """
@@ -58,7 +60,7 @@ def identity(
         model,
         ((key, value) for key, value in flat(config) if not key.startswith(NOT_OF_CONFIG)),
         versions,
-        training_data=sha256_of_data(data),
+        training_data=training_sha256,
         start=start,
         left_out=("workers",),
         besides=facts_of_data(data, model),

@@ -62,9 +62,10 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
 
     base = _read(recipe)
     around = take_detector(base)
-    every = data
+    unlabelled = data.file
     if around is not None:
-        data = split_by_source(data).labelled
+        parts = split_by_source(data)
+        data, unlabelled = parts.labelled, parts.unlabelled
     if model.pretrained == "default" and not official_weights(base):
         raise BackendError(
             f"model {model.recipe!r}: pretrained is 'default', but the recipe names no official "
@@ -128,7 +129,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     # The options may make a head that needs them.
     set_class_names(config, data, model.recipe)
     if around is not None:
-        set_semi_supervised(config, model, around, every)
+        set_semi_supervised(config, model, around, unlabelled)
     return config
 
 

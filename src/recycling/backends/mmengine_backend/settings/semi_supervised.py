@@ -7,11 +7,12 @@ there are two of it: a student that learns, and a teacher, its average, which la
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError, refuse
 from recycling.backends.mmengine_backend.config_tree import innermost
-from recycling.backends.mmengine_backend.data.training_set import TrainingSet, split_by_source
+from recycling.backends.mmengine_backend.data.training_set import TrainingSet
 from recycling.backends.shared.model import Model
 
 Config = dict[str, Any]
@@ -43,19 +44,19 @@ def take_detector(base: Config) -> Config | None:
     return {"network": around, **{key: base[f"{key}_pipeline"] for key in ("weak", "strong")}}
 
 
-def set_semi_supervised(config: Any, model: Model, around: Config, data: TrainingSet) -> None:
+def set_semi_supervised(config: Any, model: Model, around: Config, unlabelled: Path) -> None:
     """Put what is around a detector into its config, as ``semi_supervised``.
 
     Args:
         config: The resolved ``mmengine.Config`` of the detector; changed in place.
         model: The settings.
         around: Of `take_detector`.
-        data: All that is trained on; the images that models have labelled are taken without labels.
+        unlabelled: The annotation file of the images that are taken without labels.
     """
     refuse(model, CANNOT)
     config.semi_supervised = {
         "network": around["network"],
-        "ann_file": str(split_by_source(data).unlabelled.resolve()),
+        "ann_file": str(unlabelled.resolve()),
         **{key: [_sized(step, model) for step in around[key]] for key in ("weak", "strong")},
     }
 
