@@ -8,7 +8,7 @@ if find_spec("detectron2") is None:
     # They import it at their top, and are imported only where it is there.
     collect_ignore_glob = [
         f"recycling/backends/detectron2_backend/{name}.py"
-        for name in ("samples", "tracking", "trainer", "views")
+        for name in ("samples", "trainer", "views")
     ]
 
 

@@ -55,8 +55,7 @@ class Detectron2Backend:
         Raises:
             BackendError: A setting, the recipe, the weights to start from or the data cannot be
                 used, an image cannot be read, the loss is no longer a number, the disk is full,
-                Weights & Biases is on and cannot track the training, or another process trains in
-                `work_dir`.
+                or another process trains in `work_dir`.
         """
         check_can_score(model, data)
         work_dir.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,8 @@ class Trainer(SimpleTrainer):  # type: ignore[misc]
             self.scaler.update()
             self.optimizer.zero_grad()
         # The loss has been read, so the clock is right on a GPU too.
-        self.speed.add_iteration(time.perf_counter() - began, waited, first=self.first)
+        if not self.first:
+            self.speed.add_iteration(time.perf_counter() - began, waited)
         self.first = False
 
     def _is_update(self) -> bool:

@@ -12,34 +12,28 @@ class Speed:
     """How fast a training is; what a training that goes on adds to.
 
     Attributes:
-        iterations: Those that were measured: all but the first of each start.
+        iterations: Those that were measured: all but the first of each start, with which loaders
+            and kernels start.
         seconds: What these took.
         waiting: Seconds of these that the step waited for its batch.
-        first_iterations: Seconds of the first of each start, with the start of the loaders and
-            of the kernels.
         epochs: Seconds of each epoch, the keeping of the state and scoring left out.
     """
 
     iterations: int = 0
     seconds: float = 0.0
     waiting: float = 0.0
-    first_iterations: list[float] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
 
-    def add_iteration(self, seconds: float, waited: float, *, first: bool) -> None:
-        """Count one iteration.
+    def add_iteration(self, seconds: float, waited: float) -> None:
+        """Count one iteration that is not the first of its start.
 
         Args:
             seconds: What it took.
             waited: Seconds of these that it waited for its batch.
-            first: Whether it is the first one of this start.
         """
-        if first:
-            self.first_iterations.append(seconds)
-        else:
-            self.iterations += 1
-            self.seconds += seconds
-            self.waiting += waited
+        self.iterations += 1
+        self.seconds += seconds
+        self.waiting += waited
 
     def facts(self, batch_size: int) -> dict[str, Any]:
         """The figures for the checkpoint.
@@ -63,7 +57,6 @@ class Speed:
                 round(self.iterations * batch_size / self.seconds, 2) if measured else None
             ),
             "waiting_share": round(self.waiting / self.seconds, 4) if measured else None,
-            "first_iteration_seconds": round(max(self.first_iterations, default=0.0), 3),
             "peak_megabytes": round(peak, 1),
             "peak_megabytes_of": "GPU" if torch.cuda.is_available() else "process",
         }

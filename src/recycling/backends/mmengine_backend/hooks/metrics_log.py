@@ -57,8 +57,8 @@ class MetricsLog(Hook):  # type: ignore[misc]
     ) -> None:
         """The step is done; mmengine waits for its loss, so the clock is right on a GPU too."""
         now = time.perf_counter()
-        waited = self.arrived - self.last
-        self.speed.add_iteration(now - self.last, waited, first=self.first)
+        if not self.first:
+            self.speed.add_iteration(now - self.last, self.arrived - self.last)
         self.first = False
         self.last = now
         self.losses.append(float(runner.message_hub.get_scalar("train/loss").current()))
