@@ -194,6 +194,7 @@ def _boxes(
         return _predicted(module, views[0], samples, trained)
 
     from mmcv.ops import batched_nms
+    from mmdet.structures.bbox import bbox_flip
     from mmengine.structures import InstanceData
 
     settings = _suppression(module.test_cfg) or FUSE_OVERLAPS
@@ -201,10 +202,9 @@ def _boxes(
     for of_views in zip(*seen, strict=True):
         for view, sample in zip(views, of_views, strict=True):
             found = sample.pred_instances
+            boxes = bbox_flip(found.bboxes, sample.ori_shape) if view.flip else found.bboxes
             sample.pred_instances = InstanceData(
-                bboxes=_unflipped(found.bboxes, sample) if view.flip else found.bboxes,
-                scores=found.scores,
-                labels=found.labels,
+                bboxes=boxes, scores=found.scores, labels=found.labels
             )
         found = InstanceData.cat([sample.pred_instances for sample in of_views])
         if len(found):
@@ -213,14 +213,6 @@ def _boxes(
             found.scores = kept[:MAX_BOXES, -1]  # soft suppression lowers them
         of_views[0].pred_instances = found
     return seen[0]
-
-
-def _unflipped(boxes: Any, sample: Any) -> Any:
-    import torch
-
-    width = sample.ori_shape[1]
-    x_min, y_min, x_max, y_max = boxes.unbind(-1)
-    return torch.stack([width - x_max, y_min, width - x_min, y_max], dim=-1)
 
 
 def _suppression(settings: Any) -> dict[str, Any] | None:

@@ -122,8 +122,10 @@ class CutMixBoxes(BaseTransform):  # type: ignore[misc]
         whole = areas(before)
         masks = None
         if sample.get("gt_masks") is not None:
+            from mmdet.structures.mask import BitmapMasks
+
             masks, visible, whole = _cut_masks(sample["gt_masks"], rectangle, shape, pasted=pasted)
-            boxes = _boxes_of(masks)
+            boxes = BitmapMasks(masks, *shape).get_bboxes("hbox").tensor.numpy()
         sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
         kept = (visible >= self.min_visibility * whole) & (visible > 0) & (sides >= 1)
         part = {key: sample[key][kept] for key in ("gt_bboxes_labels", "gt_ignore_flags")}
@@ -143,16 +145,6 @@ def _cut_masks(
         masks[:] = before
         masks[:, y_min:y_max, x_min:x_max] = 0
     return masks, masks.sum(axis=(1, 2)), before.sum(axis=(1, 2))
-
-
-def _boxes_of(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The boxes around masks, (N, 4); of an empty mask one of no area."""
-    boxes = np.zeros((len(masks), 4), np.float32)
-    for number, mask in enumerate(masks):
-        columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-        if len(columns):
-            boxes[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
 
 
 class CutMixMaps(BaseTransform):  # type: ignore[misc]
