@@ -96,13 +96,17 @@ def one_line(error: BaseException | str) -> str:
     r"""A message as one line: lists cut at ten items, values at 300 characters.
 
     Args:
-        error: The message, or an error that has it.
+        error: The message, or an error that has it; of one without, the name of its class.
 
     Example:
         >>> one_line("no such model;\n known: " + ", ".join("abcdefghijklm"))
         'no such model; known: a, b, c, d, e, f, g, h, i, j, ... (3 more)'
+        >>> one_line(TimeoutError())
+        'TimeoutError'
     """
     line = " ".join(str(error).split())
+    if not line and isinstance(error, BaseException):
+        return type(error).__name__
     line = _LIST.sub(lambda found: listed(re.findall(_ITEM, found[0])), line)
     line = _VALUE.sub(lambda found: cut(found[0]), line)
     return cut(line, _LINE)

@@ -24,6 +24,7 @@ from recycling.annotations.images.decoding import (
     orientation,
     turned,
 )
+from recycling.errors import one_line
 from recycling.limits import FORMATS, limits
 from recycling.placeholders import read_bytes
 from recycling.progress import track
@@ -155,7 +156,7 @@ def _look_at(content: bytes, max_pixels: int) -> FileFacts:
         what = "the file is empty" if not content else "not an image of a known format"
         return {"fault": "unreadable", "detail": what}
     except Exception as error:  # decoders raise whatever they like on damaged headers
-        return {"fault": "unreadable", "detail": _one_line(error)}
+        return {"fault": "unreadable", "detail": one_line(error)}
     with image:
         width, height = image.size
         if width * height > max_pixels:
@@ -171,14 +172,10 @@ def _look_at(content: bytes, max_pixels: int) -> FileFacts:
             fault = {"fault": "unreadable", "detail": f"{error}"}
             return {**fault, "width": width, "height": height}
         except Exception as error:  # likewise, on damaged data
-            fault = {"fault": "truncated", "detail": _one_line(error)}
+            fault = {"fault": "truncated", "detail": one_line(error)}
             return {**fault, "width": width, "height": height}
     facts = {"orientation": written, "width": width, "height": height}
     return {**facts, "phash": _phash(small), **_looks(small)}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 def _phash(upright: Image.Image) -> str | None:

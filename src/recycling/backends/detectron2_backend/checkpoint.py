@@ -9,8 +9,6 @@ from typing import Any
 import yaml
 
 from recycling.backends.core import BackendError, Checkpoint
-from recycling.backends.detectron2_backend.resolve import best_device
-from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.checkpoint_folder import (
     WEIGHTS,
     Trained,
@@ -20,6 +18,7 @@ from recycling.backends.shared.checkpoint_folder import (
 from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.failing_step import is_out_of_memory
 from recycling.backends.shared.threads import set_threads
+from recycling.errors import one_line
 
 CONFIG = "config.yaml"
 
@@ -64,7 +63,7 @@ def load_trained(
             raise ValueError("its config names another file (_BASE_), and a checkpoint is whole")
         config = get_cfg()
         config.merge_from_file(str(checkpoint.folder / CONFIG), allow_unsafe=False)
-        config.MODEL.DEVICE = asked or trained.model.options.get("MODEL.DEVICE", best_device())
+        config.MODEL.DEVICE = asked or trained.model.options.get("MODEL.DEVICE", checked_device())
         module = build_model(config)
         weights = torch.load(checkpoint.folder / WEIGHTS, map_location="cpu", weights_only=True)
         module.load_state_dict(weights)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError
-from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.weight_files import read_state
 from recycling.backends.shared.weight_layouts import Fit, check_fit, fit, say_fit
 from recycling.backends.shared.weights import find_weights
+from recycling.errors import one_line
 
 logger = logging.getLogger(__name__)
 

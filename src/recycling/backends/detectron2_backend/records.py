@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from recycling.annotations import BOX, ImageFolder
 from recycling.annotations.images.decoding import UnreadableImageError, read_image
 from recycling.backends.core import BackendError, TrainingData
-from recycling.backends.detectron2_backend.session import one_line
 from recycling.backends.shared.training_annotations import check_annotations, is_pseudo
+from recycling.errors import one_line
 
 
 def training_records(data: TrainingData, config: Any, name: str) -> list[dict[str, Any]]:

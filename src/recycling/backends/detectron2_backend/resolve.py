@@ -14,9 +14,10 @@ from typing import Any
 from recycling.backends.core import BackendError, refuse
 from recycling.backends.detectron2_backend.freezing import set_freeze
 from recycling.backends.detectron2_backend.losses import set_loss
-from recycling.backends.detectron2_backend.session import one_line
+from recycling.backends.shared.devices import checked_device
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import SCORE_WEIGHTS_OF
+from recycling.errors import one_line
 
 LIBRARY = "detectron2::"
 """What ``_BASE_`` starts with where it names a config that detectron2 ships."""
@@ -119,7 +120,7 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
             f"{recipe.name}: pretrained is 'default', but the recipe names no MODEL.WEIGHTS; "
             "use 'none' or a checkpoint's path"
         )
-    config.MODEL.DEVICE = best_device()
+    config.MODEL.DEVICE = checked_device()
     if model.pretrained != "default":
         # Stages and statistics that the recipe's own weights do not bring must learn.
         config.MODEL.BACKBONE.FREEZE_AT = 0
@@ -132,13 +133,6 @@ def resolve(model: Model, recipe: Path, n_classes: int) -> Any:
     set_loss(config, model)
     config.MODEL.WEIGHTS = weights if model.pretrained == "default" else ""
     return config
-
-
-def best_device() -> str:
-    """The GPU where there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _add_recipe(config: Any, recipe: Path) -> None:
@@ -221,7 +215,7 @@ def _check(config: Any, model: Model, recipe: Path) -> None:
     device = config.MODEL.DEVICE
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise BackendError(f"{where}: MODEL.DEVICE {device!r} is not supported; use cpu or cuda")
-    if device != "cpu" and best_device() == "cpu":
+    if device != "cpu" and checked_device() == "cpu":
         raise BackendError(f"{where}: MODEL.DEVICE is {device!r}, but there is no GPU; use cpu")
     if device == "cpu" and model.precision != "fp32":
         raise BackendError(f"{where}: precision {model.precision} needs a GPU; use fp32")

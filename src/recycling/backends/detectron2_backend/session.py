@@ -14,6 +14,7 @@ from recycling.backends.core import BackendError
 from recycling.backends.shared import reproducible as shared
 from recycling.backends.shared.one_at_a_time import ONE_AT_A_TIME
 from recycling.backends.shared.threads import threads_kept
+from recycling.errors import one_line
 
 TALKATIVE = ("detectron2", "fvcore", "iopath", "torch.fx")
 """Loggers that have something to say while a detector trains."""
@@ -83,15 +84,6 @@ def versions() -> dict[str, str]:
         name: str(importlib.import_module(name).__version__)
         for name in ("torch", "torchvision", "detectron2")
     }
-
-
-def one_line(error: BaseException) -> str:
-    """An error of a library in one line.
-
-    >>> one_line(KeyError("no_such_key"))
-    "'no_such_key'"
-    """
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

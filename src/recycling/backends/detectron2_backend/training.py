@@ -15,7 +15,7 @@ from recycling.backends.detectron2_backend.losses import use_loss
 from recycling.backends.detectron2_backend.prediction import predict
 from recycling.backends.detectron2_backend.pretrained import load_pretrained
 from recycling.backends.detectron2_backend.schedule import build_curve, build_optimizer
-from recycling.backends.detectron2_backend.session import one_line, seed_epoch
+from recycling.backends.detectron2_backend.session import seed_epoch
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.failing_step import Step, explained_step
@@ -26,6 +26,7 @@ from recycling.backends.shared.snapshots import Snapshots
 from recycling.backends.shared.speed import Speed
 from recycling.backends.shared.threads import set_threads
 from recycling.backends.shared.training_log import METRICS, add_line, failing_loss, keep_lines
+from recycling.errors import one_line
 from recycling.progress import progress_bar
 from recycling.stopping import stop_if_asked
 
