@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
+from backends.tiny_trainings import draw_pictures
+from recycling.annotations import LabeledImages
 from recycling.backends.mmengine_backend import session
 
 if find_spec("transformers") is not None and find_spec("mmpretrain") is not None:
@@ -18,6 +22,23 @@ if find_spec("transformers") is not None and find_spec("mmpretrain") is not None
 
 collect_ignore = ["poly_loss.py"]
 """It registers a loss where it is imported, so only the test of that does."""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
+    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def index_read_once() -> Iterator[None]:
+    """mmengine reads a library's whole index of models anew for each config that is inherited."""
+    with pytest.MonkeyPatch.context() as patch:
+        with suppress(ImportError):
+            from mmengine.config import utils
+
+            patch.setattr(utils, "load", cache(utils.load))
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

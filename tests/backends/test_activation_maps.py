@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.tiny_trainings import draw_pictures, images_of, train
+from backends.tiny_trainings import images_of, train
 from recycling.annotations import BOX, LabeledImages
 from recycling.backends import BackendError, Checkpoint, Images, backend_for
 from recycling.backends.shared.activation_maps import METHODS, Asked
@@ -17,11 +17,6 @@ from recycling.backends.shared.activation_maps import METHODS, Asked
 pytest.importorskip("torch")
 
 BACKENDS = ("mmpretrain", "mmdet", "mmseg")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "images")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of, sha256
-from backends.tiny_trainings import draw_pictures, train
+from backends.tiny_trainings import train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -29,11 +29,6 @@ ALL = {
     "mmdet": [*MOVING[:1], "copy_paste", "mosaic", {"mixup": {"p": 0.5}}, "rand_augment"],
     "mmseg": [*MOVING, {"mosaic": {"p": 0.5}}, {"CoarseDropout": {"p": 1.0}}],
 }
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.mark.parametrize(

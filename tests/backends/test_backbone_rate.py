@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backends.tiny_trainings import data_of, draw_pictures, model_of
+from backends.tiny_trainings import data_of, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -20,11 +20,6 @@ pytest.importorskip("mmseg")
 
 ZOO = Path(__file__).parents[2] / "conf/recipes"
 RATE = 1e-2
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def groups_of(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.tiny_trainings import RECIPES, draw_pictures, images_of, train
+from backends.tiny_trainings import RECIPES, images_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.mmengine_backend.config_file import (
@@ -79,11 +79,6 @@ def test_a_file_that_is_no_config_is_one_line(text: str, tmp_path: Path) -> None
     path.write_text(text)
     with pytest.raises(BackendError, match=r"config\.json: not a checkpoint's config; train the"):
         read_config(path)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backends.loaded_trainings import samples_of
-from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of, train
+from backends.tiny_trainings import data_of, images_of, model_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, backend_for
 from recycling.backends.mmengine_backend import session
@@ -19,11 +19,6 @@ from recycling.backends.mmengine_backend.resolve import resolve
 torch = pytest.importorskip("torch")
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes"
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def network_of(backend: str, recipe: str, pictures: LabeledImages, folder: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backends import rectangles
-from backends.tiny_trainings import draw_pictures, train
+from backends.tiny_trainings import train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.shared.failing_step import Step, enough_memory, explained_step
@@ -17,11 +17,6 @@ from recycling.backends.shared.training_log import add_line, failing_loss
 
 torch = pytest.importorskip("torch")
 CONSTANT = {"name": "constant", "warmup": 0}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backends.tiny_trainings import draw_pictures, images_of, model_of, train
+from backends.tiny_trainings import images_of, model_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.mmengine_backend import session
@@ -32,12 +32,6 @@ UNMOVED = {
                 "model.bbox_head.norm_cfg.momentum": 1e-9},
 }  # fmt: skip
 """So that a training moves nothing."""
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def built(backend: str, recipe: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backends.tiny_trainings import data_of, draw_pictures, model_of
+from backends.tiny_trainings import data_of, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -48,12 +48,6 @@ def marked(case: Any) -> Any:
     """All but a few trainings are slow: these networks are large."""
     slow = () if case.values[:2] in QUICK else (pytest.mark.slow,)
     return pytest.param(*case.values, marks=slow, id=f"{case.values[1]}-{case.values[2]}")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def set_of(pictures: LabeledImages, backend: str, folder: Path) -> TrainingSet:

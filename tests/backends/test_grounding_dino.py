@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backends.tiny_trainings import WORDS, data_of, draw_pictures, images_of, model_of
+from backends.tiny_trainings import WORDS, data_of, images_of, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, backend_for
 from recycling.backends.mmengine_backend import session
@@ -32,11 +32,6 @@ def model(vocabulary: Path, **settings: Any) -> Model:
         "model.backbone.depths": [1, 1, 1, 1],
     }
     return model_of("mmdet", recipe=RECIPE.stem, options=small, **settings)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def bert(names: list[str], vocabulary: Path = WORDS) -> Any:

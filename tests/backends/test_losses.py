@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backends.tiny_trainings import RECIPES as TINY
-from backends.tiny_trainings import data_of, draw_pictures, model_of
+from backends.tiny_trainings import data_of, model_of
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Model
 from recycling.backends.losses import LOSSES, Head
@@ -73,12 +73,6 @@ model = dict({NARROW}, {PYRAMID}, bbox_head=dict({CONVOLUTIONS}, stacked_convs=1
 """,
 }
 BACKENDS = {"resnet": "mmpretrain", "several heads": "mmpretrain", "fast_scnn": "mmseg"}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

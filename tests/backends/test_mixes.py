@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of, sha256
-from backends.tiny_trainings import draw_pictures, model_of, train
+from backends.tiny_trainings import model_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends.mmengine_backend import session
 
 torch = pytest.importorskip("torch")
 
 BLUE, YELLOW = (250, 40, 40), (40, 250, 250)  # BGR of boxes and discs
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def painted(image: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.tiny_trainings import draw_pictures, images_of, train
+from backends.tiny_trainings import images_of, train
 from recycling.annotations import (
     ImageFolder,
     LabeledImages,
@@ -25,12 +25,6 @@ from recycling.backends.shared.checkpoint_folder import FORMAT
 from recycling.predictions import LabelMaps
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of, train
+from backends.tiny_trainings import data_of, images_of, model_of, train
 from recycling.annotations import BOX, ImageFolder, LabeledImages
 from recycling.annotations.images.decoding import read_image
 from recycling.backends import BackendError, Checkpoint, Images, backend_for
@@ -48,12 +48,6 @@ model = dict(
 ALL_VIEWS = TestTimeAugmentation(scales=(0.5, 1.0, 1.5), flip=True)
 AS_TRAINED = TestTimeAugmentation()
 MIRRORED_TOO = TestTimeAugmentation(flip=True)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

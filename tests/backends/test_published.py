@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of
-from backends.tiny_trainings import data_of, draw_pictures, model_of, train
+from backends.tiny_trainings import data_of, model_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -22,11 +22,6 @@ RECIPES = Path(__file__).parents[2] / "conf/recipes"
 ALL = sorted((p.parent.name, p.stem) for p in RECIPES.glob("mm*/*.py"))
 FLIP = {"type": "RandomFlip", "prob": 0.5}
 LARGE_SCALE = {"type": "RandomResize", "ratio_range": (0.5, 2.0), "keep_ratio": True}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def config_of(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
-from functools import cache
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -16,6 +14,8 @@ from backends.on_meta import on_meta
 from backends.tiny_trainings import words_for
 from recycling.backends import BackendError, Model, Recipes
 from recycling.backends.shared.recipes import N_CLASSES, RecipeFacts, list_recipes, read_head
+
+pytestmark = pytest.mark.usefixtures("index_read_once")
 
 RECIPES = Recipes(Path(__file__).parents[2] / "conf/recipes")
 
@@ -117,16 +117,6 @@ def test_folders_without_recipes_or_of_no_library_are_named(tmp_path):
 # The project's own ------------------------------------------------------------------------------
 
 OURS = [pytest.param(one, id=f"{one.backend}-{one.name}") for one in list_recipes(RECIPES)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def index() -> Iterator[None]:
-    """mmengine reads a library's whole index of models anew for each config that is inherited."""
-    with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
-        from mmengine.config import utils
-
-        patch.setattr(utils, "load", cache(utils.load))
-        yield
 
 
 @pytest.mark.parametrize("recipe", OURS)

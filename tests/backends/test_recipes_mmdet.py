@@ -9,20 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from backends.on_meta import network_of, on_meta
-from backends.tiny_trainings import words_for
+from backends.tiny_trainings import draw_bright_squares, words_for
 from recycling.annotations import (
-    ANNOTATIONS,
-    BOX,
-    CATEGORIES,
-    IMAGES,
     Annotations,
-    ImageFolder,
     LabeledImages,
 )
 from recycling.backends import BackendError, Images, Model, TrainingData, backend_for
@@ -32,6 +26,7 @@ from recycling.backends.mmengine_backend.resolve import resolve
 
 pytest.importorskip("torch")
 pytest.importorskip("mmdet")
+pytestmark = pytest.mark.usefixtures("index_read_once")
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes/mmdet"
 
@@ -147,16 +142,6 @@ timm's are in `test_timm`.
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def index() -> Iterator[None]:
-    """mmengine reads mmdet's whole index of models anew for each config that a recipe inherits."""
-    from mmengine.config import utils
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils, "load", cache(utils.load))
-        yield
-
-
 def model(recipe: str, **settings: Any) -> Model:
     return Model(
         **{
@@ -268,41 +253,7 @@ def test_every_head_has_the_classes_and_the_threshold_of_the_model(recipe: str) 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Two pictures, 144 x 112 pixels, each with a bright square."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    square = (30, 20, 90, 80)
-    images, annotations = [], []
-    for image_id in (1, 2):
-        picture = rng.integers(60, 120, (112, 144, 3), dtype=np.uint8)
-        cv2.rectangle(picture, square[:2], square[2:], (250, 40, 40), -1)
-        cv2.imwrite(str(folder / f"{image_id}.png"), picture)
-        image = {"image_id": image_id, "file_name": f"{image_id}.png", "width": 144, "height": 112}
-        images.append({**image, "group": str(image_id), "extra": None})
-        left, top, right, bottom = square
-        annotations.append(
-            {
-                "annotation_id": image_id,
-                "image_id": image_id,
-                "category_id": 7,
-                **dict(zip(BOX, square, strict=True)),
-                "area": 3600,
-                "segmentation": json.dumps([[left, top, right, top, right, bottom, left, bottom]]),
-                "iscrowd": False,
-                "source": "human",
-                "score": 1.0,
-                "extra": None,
-            }
-        )
-    categories = {"category_id": [7], "name": ["box"], "supercategory": "shape", "extra": None}
-    return LabeledImages(
-        Annotations(
-            IMAGES.conform(pd.DataFrame(images), where="images"),
-            ANNOTATIONS.conform(pd.DataFrame(annotations), where="annotations"),
-            CATEGORIES.conform(pd.DataFrame(categories), where="categories"),
-        ),
-        ImageFolder(folder),
-    )
+    return draw_bright_squares(tmp_path_factory.mktemp("pictures"))
 
 
 def labelled_by_models(pictures: LabeledImages) -> LabeledImages:

@@ -25,6 +25,7 @@ from recycling.backends.mmengine_backend.resolve import resolve
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmpretrain")
+pytestmark = pytest.mark.usefixtures("index_read_once")
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes/mmpretrain"
 
@@ -91,16 +92,6 @@ IN_TORCHVISION = {
     "swin_tiny": "swin_t",
 }
 """What torchvision, which publishes the number of parameters, calls the same network."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def index() -> Iterator[None]:
-    """mmengine reads mmpretrain's whole index of models anew for each config that is inherited."""
-    from mmengine.config import utils
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils, "load", cache(utils.load))
-        yield
 
 
 def model(recipe: str, **settings: Any) -> Model:

@@ -26,7 +26,6 @@ from backends import tiny_trainings
 from backends.tiny_trainings import (
     WITHOUT_BATCH_STATISTICS,
     data_of,
-    draw_pictures,
     images_of,
     model_of,
     train,
@@ -41,12 +40,6 @@ from recycling.stopping import Stopped, ask_to_stop
 torch = pytest.importorskip("torch")
 
 CONSTANT = {"name": "constant", "warmup": 0.0}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backends.tiny_trainings import data_of, draw_pictures, images_of, model_of
+from backends.tiny_trainings import data_of, images_of, model_of
 from recycling.annotations import Annotations, LabeledImages
 from recycling.backends import BackendError, Checkpoint, TrainingData, backend_for
 from recycling.stopping import Stopped, stops_when_asked
@@ -37,11 +37,6 @@ model = dict(
 )
 """
 """Soft Teacher on a ResNet-50 an eighth as wide, whose teacher is believed whatever it says."""
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def labelled_by_models(pictures: LabeledImages, **columns: Any) -> LabeledImages:

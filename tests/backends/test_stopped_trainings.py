@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.tiny_trainings import draw_pictures, train
+from backends.tiny_trainings import train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.stopping import Stopped, stops_when_asked
@@ -22,11 +22,6 @@ from recycling.stopping import Stopped, stops_when_asked
 pytest.importorskip("torch")
 
 SETTINGS = {"epochs": 4, "workers": 2}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

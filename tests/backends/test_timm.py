@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backends.tiny_trainings import draw_pictures, images_of, model_of, train
+from backends.tiny_trainings import images_of, model_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.core import refuse
@@ -32,12 +32,6 @@ RECIPES = {"mmpretrain": "timm", "mmdet": "fcos_timm", "mmseg": "fpn_timm"}
 SMALL = "mobilenetv3_small_050"
 LITE0 = "tf_efficientnet_lite0"
 UNMOVED = {"optimizer": {"name": "SGD", "learning_rate": 1e-12, "weight_decay": 0.0}}
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
-    """Eight pictures of 80 x 64 pixels, each with a box and a disc."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def recipe_of(backend: str) -> Path:

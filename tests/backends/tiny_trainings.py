@@ -124,6 +124,43 @@ def draw_pictures(folder: Path) -> LabeledImages:
     )
 
 
+def draw_bright_squares(folder: Path) -> LabeledImages:
+    """Two pictures of 144 x 112 pixels, each with a bright square."""
+    rng = np.random.default_rng(0)
+    square = (30, 20, 90, 80)
+    images, annotations = [], []
+    for image_id in (1, 2):
+        picture = rng.integers(60, 120, (112, 144, 3), dtype=np.uint8)
+        cv2.rectangle(picture, square[:2], square[2:], (250, 40, 40), -1)
+        cv2.imwrite(str(folder / f"{image_id}.png"), picture)
+        image = {"image_id": image_id, "file_name": f"{image_id}.png", "width": 144, "height": 112}
+        images.append({**image, "group": str(image_id), "extra": None})
+        left, top, right, bottom = square
+        annotations.append(
+            {
+                "annotation_id": image_id,
+                "image_id": image_id,
+                "category_id": 7,
+                **dict(zip(BOX, square, strict=True)),
+                "area": 3600,
+                "segmentation": json.dumps([[left, top, right, top, right, bottom, left, bottom]]),
+                "iscrowd": False,
+                "source": "human",
+                "score": 1.0,
+                "extra": None,
+            }
+        )
+    categories = {"category_id": [7], "name": ["box"], "supercategory": "shape", "extra": None}
+    return LabeledImages(
+        Annotations(
+            IMAGES.conform(pd.DataFrame(images), where="images"),
+            ANNOTATIONS.conform(pd.DataFrame(annotations), where="annotations"),
+            CATEGORIES.conform(pd.DataFrame(categories), where="categories"),
+        ),
+        ImageFolder(folder),
+    )
+
+
 def data_of(pictures: LabeledImages) -> TrainingData:
     # The same pictures twice: ids repeat across the parts of a training.
     return TrainingData([pictures, pictures], pictures, pictures.annotations.categories)
