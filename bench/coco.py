@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, memory_mb, show
+from bench.comparison import Row, in_own_process, memory_mb, show
 
 N_CATEGORIES = 60
 KINDS = ("polygons", "boxes")
@@ -67,7 +66,7 @@ def run(*, quick: bool) -> list[Row]:
     with TemporaryDirectory() as folder:
         for kind in KINDS:
             path = Path(folder, f"{kind}.json")
-            in_own_process("make", kind, str(n), path)
+            measured("make", kind, n, path)
             what = f"{n:,} {kind}, {path.stat().st_size / 1e6:,.0f} MB"
             pairs += compared(path, what, repeats, kind)
     rows = [
@@ -84,14 +83,14 @@ def compared(path: Path, what: str, repeats: int, kind: str) -> list[Pair]:
     written = path.with_name("written.json")
 
     def best(task: str) -> Run:
-        runs = [in_own_process(task, path, written) for _ in range(repeats)]
+        runs = [measured(task, path, written) for _ in range(repeats)]
         return min(runs, key=lambda run: run.seconds)
 
     read, peer_read = best("read"), best("peer_read")
     dumps, dump = best("peer_dumps"), best("peer_dump")
     write = best("write")
     check_same(read.summary, peer_read.summary)
-    check_same(in_own_process("peer_read", written, written).summary, peer_read.summary)
+    check_same(measured("peer_read", written, written).summary, peer_read.summary)
     pairs = [
         Pair(f"read, {what}", "pycocotools.COCO", peer_read, read, FASTER[kind]),
         Pair(f"write, {what}", "json.dumps", dumps, write),
@@ -116,11 +115,9 @@ def show_memory(pairs: list[Pair]) -> None:
     Console(width=110).print(table)
 
 
-def in_own_process(task: str, *arguments: str | Path) -> Run:
+def measured(task: str, *arguments: object) -> Run:
     """Run one of `TASKS` in a new Python."""
-    command = [sys.executable, "-m", "bench.coco", task, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return Run(**json.loads(done.stdout))
+    return Run(**in_own_process("bench.coco", task, *arguments))
 
 
 def check_same(ours: Summary, theirs: Summary) -> None:

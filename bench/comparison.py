@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -88,3 +92,21 @@ def memory_mb(key: str) -> float:
     """
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith(f"{key}:"))
+
+
+def in_own_process(module: str, *arguments: object, environment: Mapping[str, str] = {}) -> Any:
+    """Run a module in a new Python, whose memory and imports are its own.
+
+    Args:
+        module: Its last line of output is JSON.
+        arguments: Of its command line.
+        environment: What its variables say besides those of this process.
+
+    Returns:
+        What the JSON says.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    return json.loads(done.stdout.splitlines()[-1])

@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal["good", "poor", "miscalibrated", "blind"]
 BAD: tuple[Kind, ...] = ("poor", "miscalibrated", "blind")
 
 N_CLASSES = 5
+NAMES = {number: f"class {number}" for number in range(1, N_CLASSES + 1)}
 SIDE = 400  # pixels, of an image with boxes
 PIXELS = 12  # of a side of an image with masks
 
@@ -119,7 +120,7 @@ def draw_boxes(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) 
         return DETECTIONS.conform(table[list(DETECTIONS.names)], where="member")
 
     members = {name: member(kind) for name, kind in kinds.items()}
-    return World(kinds, annotations_of(objects, n_images, SIDE), members, {}, n_images)
+    return World(kinds, annotations_of(objects, n_images, SIDE, NAMES), members, {}, n_images)
 
 
 def draw_crops(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) -> World:
@@ -127,7 +128,7 @@ def draw_crops(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) 
     shares = rng.dirichlet(np.full(N_CLASSES, 2.0)) * 0.8 + 0.2 / N_CLASSES
     truth = rng.choice(N_CLASSES, n_images, p=shares)
     shared = rng.normal(0, 1, (n_images, N_CLASSES))
-    names = [f"class {number}" for number in range(1, N_CLASSES + 1)]
+    names = list(NAMES.values())
 
     def member(kind: Kind) -> pd.DataFrame:
         skill = rng.uniform(-0.2, 0.6) if kind == "poor" else rng.uniform(1.5, 2.5)
@@ -152,7 +153,7 @@ def draw_crops(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) 
         {"x_min": 0.0, "y_min": 0.0, "x_max": 9.0, "y_max": 9.0, "image_id": np.arange(n_images)}
     ).assign(category_id=truth + 1)
     members = {name: member(kind) for name, kind in kinds.items()}
-    return World(kinds, annotations_of(objects, n_images, 9), members, {}, n_images)
+    return World(kinds, annotations_of(objects, n_images, 9, NAMES), members, {}, n_images)
 
 
 def draw_masks(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) -> World:
@@ -192,33 +193,49 @@ def draw_masks(rng: np.random.Generator, kinds: dict[str, Kind], n_images: int) 
     return World(kinds, truth, members, probabilities, n_images)
 
 
-def annotations_of(objects: pd.DataFrame, n_images: int, side: int) -> Annotations:
-    """Objects as annotations; ids of images, annotations and categories are numbers."""
+def annotations_of(
+    objects: pd.DataFrame,
+    n_images: int,
+    side: int,
+    names: Mapping[int, str],
+    *,
+    suffix: str = ".jpg",
+) -> Annotations:
+    """Objects as annotations; ids of images and annotations are numbers from 0.
+
+    Args:
+        objects: Boxes with ``image_id`` and ``category_id``, and other columns of annotations that
+            are not to be as usual.
+        n_images: How many images.
+        side: Of each image, pixels.
+        names: Of the categories, by their ids.
+        suffix: How the name of an image's file ends.
+    """
     ids = list(range(n_images))
-    numbers = list(range(1, N_CLASSES + 1))
     images = pd.DataFrame(
         {
             "image_id": ids,
-            "file_name": [f"{image_id}.jpg" for image_id in ids],
+            "file_name": [f"{image_id}{suffix}" for image_id in ids],
             "width": side,
             "height": side,
             "group": [str(image_id) for image_id in ids],
             "extra": None,
         }
     )
-    rows = objects.assign(
-        annotation_id=range(len(objects)),
-        area=(objects["x_max"] - objects["x_min"]) * (objects["y_max"] - objects["y_min"]),
-        segmentation=None,
-        iscrowd=False,
-        source="human",
-        score=1.0,
-        extra=None,
-    )
+    usual = {
+        "annotation_id": range(len(objects)),
+        "area": (objects["x_max"] - objects["x_min"]) * (objects["y_max"] - objects["y_min"]),
+        "segmentation": None,
+        "iscrowd": False,
+        "source": "human",
+        "score": 1.0,
+        "extra": None,
+    }
+    rows = objects.assign(**{name: usual[name] for name in usual if name not in objects})
     categories = pd.DataFrame(
         {
-            "category_id": numbers,
-            "name": [f"class {number}" for number in numbers],
+            "category_id": list(names),
+            "name": list(names.values()),
             "supercategory": "",
             "extra": None,
         }

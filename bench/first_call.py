@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Column, Table
 
+from bench.comparison import in_own_process
 from recycling.ensembling.warm_up import small_calls
 
 COLD_TARGET, LATER_TARGET = 2.5, 0.3
@@ -35,8 +33,11 @@ def run(*, quick: bool) -> None:
     )
     for name in list(small_calls())[: 1 if quick else None]:
         with tempfile.TemporaryDirectory() as cache:
-            cold_libraries, cold = in_a_process(name, Path(cache))
-            later = [in_a_process(name, Path(cache)) for _ in range(1 if quick else LATER)]
+            place = {"NUMBA_CACHE_DIR": cache}
+            (cold_libraries, cold), *later = (
+                in_own_process("bench.first_call", name, environment=place)
+                for _ in range(2 if quick else 1 + LATER)
+            )
         libraries, warm = (median(values) for values in zip(*later, strict=True))
         together = median(sum(one) for one in later)
         table.add_row(
@@ -54,20 +55,8 @@ def run(*, quick: bool) -> None:
     Console(width=110).print(table)
 
 
-def in_a_process(name: str, cache: Path) -> tuple[float, float]:
-    """Seconds that a fresh process takes to import what numba needs, and for the call then."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.first_call", name],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
-    )
-    libraries, call = json.loads(done.stdout)
-    return libraries, call
-
-
 def measure(name: str) -> tuple[float, float]:
+    """Seconds that this process takes to import what numba needs, and for the call then."""
     call = small_calls()[name]
     start = time.perf_counter()
     import numba

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.comparison import Row, show
+from bench.drawn_members import annotations_of
 from bench.image_checks import draw_images
-from recycling.annotations import ANNOTATIONS, CATEGORIES, Annotations, ImageFolder, LabeledImages
+from recycling.annotations import ImageFolder, LabeledImages
 from recycling.backends import Model, TrainingData, backend_for
 
 ROOT = Path(__file__).parents[1]
@@ -165,28 +166,13 @@ def training_data(pictures: LabeledImages) -> TrainingData:
 
 def labeled(folder: Path, n_images: int, side: int) -> LabeledImages:
     """Clouds as JPEG files, with one object that fills each picture."""
-    images = draw_images(folder, n_images, side)
-    table = {
-        "annotation_id": range(n_images),
-        "image_id": range(n_images),
-        "category_id": [1 + number % 2 for number in range(n_images)],
-        "x_min": 0.0,
-        "y_min": 0.0,
-        "x_max": float(side),
-        "y_max": float(side),
-        "area": float(side * side),
-        "segmentation": json.dumps([[0, 0, side, 0, side, side, 0, side]]),
-        "iscrowd": False,
-        "source": "human",
-        "score": 1.0,
-        "extra": None,
-    }
-    categories = {"category_id": [1, 2], "name": ["a", "b"], "supercategory": "", "extra": None}
-    return LabeledImages(
-        Annotations(
-            images,
-            ANNOTATIONS.conform(pd.DataFrame(table), where="clouds"),
-            CATEGORIES.conform(pd.DataFrame(categories), where="clouds"),
-        ),
-        ImageFolder(folder),
+    draw_images(folder, n_images, side)
+    objects = pd.DataFrame(
+        {"x_min": 0.0, "y_min": 0.0, "x_max": side, "y_max": side}, index=range(n_images)
+    ).assign(
+        image_id=range(n_images),
+        category_id=[1 + number % 2 for number in range(n_images)],
+        segmentation=json.dumps([[0, 0, side, 0, side, side, 0, side]]),
     )
+    annotations = annotations_of(objects, n_images, side, {1: "a", 2: "b"})
+    return LabeledImages(annotations, ImageFolder(folder))

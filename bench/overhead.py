@@ -24,14 +24,8 @@ import numpy as np
 import pandas as pd
 
 from bench.comparison import Row, by_turns, show
-from recycling.annotations import (
-    ANNOTATIONS,
-    CATEGORIES,
-    IMAGES,
-    Annotations,
-    ImageFolder,
-    LabeledImages,
-)
+from bench.drawn_members import annotations_of
+from recycling.annotations import BOX, ImageFolder, LabeledImages
 from recycling.backends import Model, TrainingData, backend_for
 
 RECIPE = Path("conf/recipes/mmpretrain/resnet18_narrow.py")
@@ -181,46 +175,11 @@ def noise(folder: Path, n_images: int) -> TrainingData:
 
     folder.mkdir()
     rng = np.random.default_rng(0)
-    numbers = range(1, n_images + 1)
-    for number in numbers:
+    for number in range(n_images):
         image = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f"{number}.png"), image)
-    images = pd.DataFrame(
-        {
-            "image_id": numbers,
-            "file_name": [f"{number}.png" for number in numbers],
-            "width": 96,
-            "height": 96,
-            "group": [str(number) for number in numbers],
-            "extra": None,
-        }
-    )
-    annotations = pd.DataFrame(
-        {
-            "annotation_id": numbers,
-            "image_id": numbers,
-            "category_id": [1 + number % 2 for number in numbers],
-            "x_min": 8.0,
-            "y_min": 8.0,
-            "x_max": 88.0,
-            "y_max": 88.0,
-            "area": 6400.0,
-            "segmentation": None,
-            "iscrowd": False,
-            "source": "human",
-            "score": 1.0,
-            "extra": None,
-        }
-    )
-    categories = pd.DataFrame(
-        {"category_id": [1, 2], "name": ["a", "b"], "supercategory": "", "extra": None}
-    )
-    labeled = LabeledImages(
-        Annotations(
-            IMAGES.conform(images, where="images"),
-            ANNOTATIONS.conform(annotations, where="annotations"),
-            CATEGORIES.conform(categories, where="categories"),
-        ),
-        ImageFolder(folder),
-    )
+    objects = pd.DataFrame(dict(zip(BOX, (8.0, 8.0, 88.0, 88.0), strict=True)), range(n_images))
+    objects = objects.assign(image_id=objects.index, category_id=1 + objects.index % 2)
+    annotations = annotations_of(objects, n_images, 96, {1: "a", 2: "b"}, suffix=".png")
+    labeled = LabeledImages(annotations, ImageFolder(folder))
     return TrainingData([labeled], labeled, labeled.annotations.categories)

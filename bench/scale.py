@@ -8,7 +8,6 @@ written part by part, so that drawing is bounded, too. Other sizes, and some ste
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import memory_mb
+from bench.comparison import in_own_process, memory_mb
 from bench.drawn_members import N_CLASSES, SIDE
 from recycling.annotations import (
     ANNOTATIONS,
@@ -80,9 +79,9 @@ def show(sizes: tuple[int, ...], steps: tuple[str, ...] = ()) -> list[Cost]:
     costs = []
     for n_boxes in sizes:
         with TemporaryDirectory(prefix="recycling-") as folder:
-            measured("draw", Path(folder), n_boxes)
+            in_own_process("bench.scale", "draw", folder, n_boxes)
             for step in steps or tuple(STEPS):
-                cost = measured(step, Path(folder), n_boxes)
+                cost = Cost(**in_own_process("bench.scale", step, folder, n_boxes))
                 costs.append(cost)
                 table.add_row(
                     step,
@@ -94,13 +93,6 @@ def show(sizes: tuple[int, ...], steps: tuple[str, ...] = ()) -> list[Cost]:
                 )
     Console(width=110).print(table)
     return costs
-
-
-def measured(step: str, folder: Path, n_boxes: int) -> Cost:
-    """Take a step in a fresh process, whose memory is its own."""
-    command = [sys.executable, "-m", "bench.scale", step, str(folder), str(n_boxes)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def take(step: str, folder: Path, n_boxes: int) -> Cost:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.comparison import Row, by_turns, show
-from recycling.annotations import ANNOTATIONS, BOX, CATEGORIES, IMAGES, Annotations
+from bench.drawn_members import annotations_of
+from recycling.annotations import BOX, Annotations
 from recycling.ensembling import Candidate, Judge, Scores, detection_problem
 from recycling.evaluation import draw_images, image_scores, map50
 from recycling.evaluation.metric import BoxMetric
@@ -101,40 +102,9 @@ def scene(n_images: int, n_boxes: int) -> tuple[Annotations, Detections]:
     objects = table_of(
         boxes, rng.integers(0, n_images, n_objects), rng.integers(1, N_CATEGORIES + 1, n_objects)
     )
-    rows = objects.assign(
-        annotation_id=range(n_objects),
-        area=(boxes[:, 2:] - boxes[:, :2]).prod(axis=1),
-        segmentation=None,
-        iscrowd=rng.random(n_objects) < 0.01,
-        source="human",
-        score=1.0,
-        extra=None,
-    )
-    ids = list(range(n_images))
-    images = pd.DataFrame(
-        {
-            "image_id": ids,
-            "file_name": [f"{image_id}.jpg" for image_id in ids],
-            "width": SIDE,
-            "height": SIDE,
-            "group": [str(image_id) for image_id in ids],
-            "extra": None,
-        }
-    )
-    numbers = list(range(1, N_CATEGORIES + 1))
-    categories = pd.DataFrame(
-        {
-            "category_id": numbers,
-            "name": [f"category {number}" for number in numbers],
-            "supercategory": "",
-            "extra": None,
-        }
-    )
-    truth = Annotations(
-        IMAGES.conform(images, where="images"),
-        ANNOTATIONS.conform(rows, where="annotations"),
-        CATEGORIES.conform(categories, where="categories"),
-    )
+    names = {number: f"category {number}" for number in range(1, N_CATEGORIES + 1)}
+    is_crowd = rng.random(n_objects) < 0.01
+    truth = annotations_of(objects.assign(iscrowd=is_crowd), n_images, SIDE, names)
     near = objects.iloc[rng.integers(0, n_objects, int(0.4 * n_boxes))]
     jittered = near.assign(**(near[BOX] + rng.normal(0, 8, (len(near), 4))))
     n_far = n_boxes - len(near)

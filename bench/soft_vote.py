@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, by_turns, memory_mb, show
+from bench.comparison import Row, by_turns, in_own_process, memory_mb, show
 from recycling.ensembling import fuse_label_maps
 from recycling.ensembling.masks.soft_vote import fuse_probability_maps, soft_vote
 from recycling.predictions import LabelMaps
@@ -93,7 +92,7 @@ def show_memory(few: int, many: int) -> list[Row]:
     for kind in VOTES:
         seconds = {}
         for n_images in (few, many):
-            seconds[n_images], megabytes = in_own_process(kind, n_images)
+            seconds[n_images], megabytes = in_own_process("bench.soft_vote", kind, n_images)
             table.add_row(kind, f"{n_images}", f"{seconds[n_images]:.2f}", f"{megabytes:.1f}")
         # The peer is linear growth, so that a ratio of 1 or more is what to see.
         linear = seconds[few] * many / few
@@ -108,14 +107,6 @@ def show_memory(few: int, many: int) -> list[Row]:
     Console(width=110).print(table)
     show("time grows with the number of images", rows)
     return rows
-
-
-def in_own_process(kind: str, n_images: int) -> tuple[float, float]:
-    """Seconds and megabytes of a vote in a new Python."""
-    command = [sys.executable, "-m", "bench.soft_vote", kind, str(n_images)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds, megabytes = json.loads(done.stdout)
-    return seconds, megabytes
 
 
 def streamed_hard(n_images: int) -> LabelMaps:

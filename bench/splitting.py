@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -17,8 +16,9 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, memory_mb, show
-from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations, read_coco
+from bench.comparison import Row, in_own_process, memory_mb, show
+from bench.drawn_members import annotations_of
+from recycling.annotations import BOX, Annotations, read_coco
 from recycling.splitting import (
     MultilabelStratifiedGroupKFold,
     Splitting,
@@ -125,7 +125,7 @@ def show_sizes(*sizes: int) -> list[Row]:
     """Print time and memory on matrices, and give the comparisons with the peer."""
     cases = [(who, n_rows) for n_rows in sizes for who in ("ours, indicators", PEER)]
     cases += [(f"ours, counts{groups}", sizes[-1]) for groups in ("", " in groups of three")]
-    splits = {case: measured(*case) for case in cases}
+    splits = {case: Split(**in_own_process("bench.splitting", *case)) for case in cases}
     table = Table("what", "rows x columns", "s", "MB beyond input", "MB in all", "off by at most")
     table.title = "target: 1,000,000 x 32 under 60 s and 2 GB; a process each"
     for (who, n_rows), split in splits.items():
@@ -152,13 +152,6 @@ def show_sizes(*sizes: int) -> list[Row]:
     return rows
 
 
-def measured(who: str, n_rows: int) -> Split:
-    """Split a matrix in a fresh process, whose memory is its own."""
-    command = [sys.executable, "-m", "bench.splitting", who, str(n_rows)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return Split(**json.loads(done.stdout))
-
-
 def split_matrix(who: str, n_rows: int) -> Split:
     """Split a matrix of 32 columns, the rarest on one row of a thousand."""
     rng = np.random.default_rng(0)
@@ -180,32 +173,16 @@ def split_matrix(who: str, n_rows: int) -> Split:
 def random_annotations(n_images: int, random_state: int) -> Annotations:
     """Ten categories, rare ones and common ones, on images that each show some of them."""
     rng = np.random.default_rng(random_state)
-    images = pd.DataFrame({"image_id": np.arange(n_images), "width": SIDE, "height": SIDE})
-    images = images.assign(group=images["image_id"].astype(str), extra=None)
-    images["file_name"] = images["group"] + ".jpg"
     image_id = np.repeat(np.arange(n_images), 1 + rng.geometric(0.27, n_images))
     corner = rng.uniform(0, 0.7 * SIDE, (len(image_id), 2))
     boxes = np.hstack([corner, np.minimum(corner + rng.lognormal(5, 0.8, corner.shape), SIDE)])
     frequency = np.geomspace(1, 0.02, N_CATEGORIES)
-    annotations = pd.DataFrame(boxes, columns=["x_min", "y_min", "x_max", "y_max"]).assign(
-        annotation_id=np.arange(len(image_id)),
+    objects = pd.DataFrame(boxes, columns=BOX).assign(
         image_id=image_id,
         category_id=rng.choice(N_CATEGORIES, len(image_id), p=frequency / frequency.sum()),
-        area=(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
-        segmentation=None,
-        iscrowd=False,
-        source="human",
-        score=1.0,
-        extra=None,
     )
-    names = [f"category {i}" for i in range(N_CATEGORIES)]
-    categories = pd.DataFrame({"category_id": range(N_CATEGORIES), "name": names})
-    categories = categories.assign(supercategory="", extra=None)
-    return Annotations(
-        IMAGES.conform(images, where="images"),
-        ANNOTATIONS.conform(annotations, where="annotations"),
-        CATEGORIES.conform(categories, where="categories"),
-    )
+    names = {number: f"category {number}" for number in range(N_CATEGORIES)}
+    return annotations_of(objects, n_images, SIDE, names)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from recycling.annotations import ANNOTATIONS, CATEGORIES, IMAGES, Annotations, write_tables
+from bench.drawn_members import annotations_of
+from recycling.annotations import BOX, Annotations, write_tables
 
 ROOT = Path(__file__).parents[1]
 SIDE, BOXES_AN_IMAGE, DRAWN = 1024, 60, 25
@@ -138,27 +139,9 @@ def drawn_annotations(n_images: int) -> Annotations:
     n = n_images * BOXES_AN_IMAGE
     corner = rng.uniform(0, 0.8 * SIDE, (n, 2))
     size = rng.uniform(8, 0.2 * SIDE, (n, 2))
-    images = pd.DataFrame({"image_id": range(n_images), "width": SIDE, "height": SIDE})
-    names = images["image_id"].astype(str)
-    images = images.assign(file_name=names + ".jpg", group=names, extra=None)
-    rows = pd.DataFrame(
-        {
-            "annotation_id": range(n),
-            "image_id": np.repeat(np.arange(n_images), BOXES_AN_IMAGE),
-            "category_id": rng.integers(0, 10, n),
-            "x_min": corner[:, 0],
-            "y_min": corner[:, 1],
-            "x_max": corner[:, 0] + size[:, 0],
-            "y_max": corner[:, 1] + size[:, 1],
-            "area": size.prod(axis=1),
-        }
+    objects = pd.DataFrame(np.hstack([corner, corner + size]), columns=BOX).assign(
+        image_id=np.repeat(np.arange(n_images), BOXES_AN_IMAGE),
+        category_id=rng.integers(0, 10, n),
     )
-    rows = rows.assign(segmentation=None, iscrowd=False, source="human", score=1.0, extra=None)
-    categories = pd.DataFrame(
-        {"category_id": range(10), "name": [f"category {number}" for number in range(10)]}
-    )
-    return Annotations(
-        IMAGES.conform(images, where="images"),
-        ANNOTATIONS.conform(rows, where="annotations"),
-        CATEGORIES.conform(categories.assign(supercategory="", extra=None), where="categories"),
-    )
+    names = {number: f"category {number}" for number in range(10)}
+    return annotations_of(objects, n_images, SIDE, names)

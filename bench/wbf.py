@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparison import Row, by_turns, memory_mb, show
+from bench.comparison import Row, by_turns, in_own_process, memory_mb, show
 from recycling.ensembling import nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS, Detections
 
@@ -30,6 +29,7 @@ TURNS = 5
 """Of both sides; see `by_turns`."""
 
 PeerInput = tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.int64]]]
+PeerOutput = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def show_growth(*sizes: int) -> None:
     """Print time and memory of weighted boxes fusion on ever more boxes."""
     table = Table("boxes", "s", "ns a box", "MB input", "MB output", "MB at the peak beyond input")
     for n_boxes in sizes:
-        growth = measured(n_boxes)
+        growth = Growth(**in_own_process("bench.wbf", n_boxes))
         table.add_row(
             f"{n_boxes:,}",
             f"{growth.seconds:.3f}",
@@ -92,13 +92,6 @@ def show_growth(*sizes: int) -> None:
     table.title = "weighted boxes fusion grows with the boxes, its memory with the result"
     table.caption = "a process each"
     Console(width=110).print(table)
-
-
-def measured(n_boxes: int) -> Growth:
-    """Fuse boxes in a fresh process, whose memory is its own."""
-    command = [sys.executable, "-m", "bench.wbf", str(n_boxes)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return Growth(**json.loads(done.stdout))
 
 
 def fuse_many(n_boxes: int) -> Growth:
@@ -127,22 +120,34 @@ def megabytes(table: Detections) -> float:
 def compare(
     what: str,
     ours: Callable[[], Detections],
-    peer: Callable[[PeerInput], tuple[NDArray[np.float64], ...]],
+    peer: Callable[[PeerInput], PeerOutput],
     peer_input: list[PeerInput],
     target: float,
     turns: int,
+    expected: Callable[[PeerInput], PeerOutput] | None = None,
 ) -> Row:
-    """Time both and check that they give the same boxes."""
+    """Time both and check that they give the same boxes, but for the peer's rounding to float32.
+
+    Args:
+        what: What is done, on what.
+        ours: Fuses all images.
+        peer: Fuses one.
+        peer_input: Of each image.
+        target: The ratio aimed at.
+        turns: Of both sides.
+        expected: The boxes of an image, where ours are not to be those that `peer` gives.
+    """
     ours()
     peer(peer_input[0])
     timed = by_turns(turns, {"ours": ours, "peer": lambda: [peer(one) for one in peer_input]})
     our_seconds, fused = timed["ours"]
     peer_seconds, theirs = timed["peer"]
+    if expected is not None:
+        theirs = [expected(one) for one in peer_input]
     by_image = dict(list(fused.groupby("image_id")))
     for image_id, (boxes, scores, labels) in enumerate(theirs):
-        table = by_image[image_id]
-        order = np.lexsort((boxes[:, 0], -scores))
-        mine = table.iloc[np.lexsort((table["x_min"], -table["score"]))]
+        order = np.lexsort((scores, boxes[:, 0], labels))
+        mine = by_image[image_id].sort_values(["category_id", "x_min", "score"])
         np.testing.assert_array_equal(mine["category_id"], labels[order])
         np.testing.assert_allclose(mine["score"], scores[order], rtol=1e-5)
         np.testing.assert_allclose(mine[BOX].to_numpy() / SIDE, boxes[order], atol=1e-5)
