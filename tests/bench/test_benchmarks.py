@@ -22,7 +22,7 @@ LONG = {
     "coco": "read",
     "splitting": "groups",
     "overhead": "overhead",
-    "loaders": "nothing in memory",
+    "loaders": "seg, 0 workers, nothing in memory",
     "cluster": "a node that copies a line",
 }
 """What each says. The long ones compile or train, 10 to 30 seconds each."""
