@@ -36,3 +36,29 @@ def random_member(rng, n_boxes, n_images, *, on_grid):
     frame["category_id"] = rng.integers(0, 3, n_boxes) * 5 + 1
     frame["score"] = rng.uniform(0.01, 1, n_boxes)
     return DETECTIONS.conform(frame, where="random")
+
+
+def in_order(labels, scores, boxes, *, score_decimals=6):
+    """Rows of category, score and box, the best first; rounding of either side changes no order."""
+    rows = np.column_stack([labels, scores, boxes]).astype(float)
+    scores = -np.round(rows[:, 1], score_decimals)
+    return rows[np.lexsort((*np.round(rows.T[2:], 4), rows[:, 0], scores))]
+
+
+def ours(fused, image_id, *, class_agnostic=False, score_decimals=6):
+    """What our fusion made of one image, `in_order`."""
+    frame = fused[fused["image_id"] == image_id]
+    labels = frame["category_id"] * (not class_agnostic)
+    return in_order(labels, frame["score"], frame[BOX].to_numpy(), score_decimals=score_decimals)
+
+
+def weighted_box_in_float64(boxes, conf_type="avg"):
+    """The package's `get_weighted_box`, without its rounding to float32."""
+    boxes = np.array(boxes)
+    summed = np.zeros(4)
+    total = 0.0
+    for box in boxes:
+        summed += box[1] * box[4:]
+        total += box[1]
+    score = boxes[:, 1].max() if conf_type == "max" else total / len(boxes)
+    return np.concatenate([[boxes[0, 0], score, boxes[:, 2].sum(), -1], summed / total])

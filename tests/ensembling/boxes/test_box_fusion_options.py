@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, MORE, SIDE, table
+from ensembling.peer import BOX, MORE, SIDE, in_order, ours, table, weighted_box_in_float64
 from recycling.ensembling import nms, weighted_boxes_fusion
 from recycling.ensembling.boxes import tables
 from recycling.predictions import DETECTIONS
@@ -45,28 +45,6 @@ def of_image(frame, image_id):
     """Category, score and box of the rows on an image; rows are in order of images."""
     first, stop = np.searchsorted(frame["image_id"], [image_id, image_id + 1])
     return frame.iloc[first:stop, 1:].to_numpy()
-
-
-def in_order(labels, scores, boxes):
-    rows = np.column_stack([labels, scores, boxes]).astype(float)
-    return rows[np.lexsort((*np.round(rows.T[2:], 2), rows[:, 0], -np.round(rows[:, 1], 4)))]
-
-
-def ours(fused, image_id, *, class_agnostic=False):
-    rows = of_image(fused, image_id)
-    return in_order(rows[:, 0] * (not class_agnostic), rows[:, 1], rows[:, 2:])
-
-
-def weighted_box_in_float64(boxes, conf_type="avg"):
-    """The package's `get_weighted_box`, without its rounding to float32."""
-    boxes = np.array(boxes)
-    summed = np.zeros(4)
-    total = 0.0
-    for box in boxes:
-        summed += box[1] * box[4:]
-        total += box[1]
-    score = boxes[:, 1].max() if conf_type == "max" else total / len(boxes)
-    return np.concatenate([[boxes[0, 0], score, boxes[:, 2].sum(), -1], summed / total])
 
 
 @pytest.mark.filterwarnings("ignore:Zero area box")

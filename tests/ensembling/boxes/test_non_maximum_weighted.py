@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
 
-from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, SIZES, in_order, ours, random_member, table
 from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
 from recycling.ensembling import EnsemblingError, non_maximum_weighted
 from recycling.predictions import DETECTIONS
@@ -42,17 +42,6 @@ def weighted_box_in_float64(boxes):
         summed += weight * box[2:]
         total += weight
     return np.concatenate([boxes[0][:2], summed / total])
-
-
-def in_order(labels, scores, boxes):
-    rows = np.column_stack([labels, scores, boxes]).astype(float)
-    return rows[np.lexsort((*np.round(rows.T[2:], 4), rows[:, 0], -np.round(rows[:, 1], 6)))]
-
-
-def ours(fused, image_id, *, class_agnostic=False):
-    frame = fused[fused["image_id"] == image_id]
-    labels = frame["category_id"] * (not class_agnostic)
-    return in_order(labels, frame["score"], frame[BOX].to_numpy())
 
 
 @pytest.mark.filterwarnings("ignore:Zero area box")

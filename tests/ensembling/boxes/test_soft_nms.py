@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
+from ensembling.peer import BOX, MORE, SIDE, SIZES, in_order, ours, random_member, table
 from recycling.ensembling import EnsemblingError, soft_nms
 from recycling.ensembling.methods import BoxFusion
 from recycling.predictions import DETECTIONS
@@ -47,18 +47,7 @@ def peer_with_lowered_scores(boxes, scores, labels, *, method, iou_thr, sigma, t
         stayed = lowered[lowered > thresh]
         kept.append(np.column_stack([np.full(len(keep), label), stayed, own[keep]]))
     rows = np.vstack(kept)
-    return in_order(rows[:, 0], rows[:, 1], rows[:, 2:] * SIDE)
-
-
-def in_order(labels, scores, boxes):
-    rows = np.column_stack([labels, scores, boxes]).astype(float)
-    return rows[np.lexsort((*np.round(rows.T[2:], 4), rows[:, 0], -np.round(rows[:, 1], 9)))]
-
-
-def ours(fused, image_id, *, class_agnostic=False):
-    frame = fused[fused["image_id"] == image_id]
-    labels = frame["category_id"] * (not class_agnostic)
-    return in_order(labels, frame["score"], frame[BOX].to_numpy())
+    return in_order(rows[:, 0], rows[:, 1], rows[:, 2:] * SIDE, score_decimals=9)
 
 
 @given(
@@ -107,7 +96,7 @@ def test_boxes_and_their_lowered_scores_are_those_of_the_package(
             thresh=score_threshold,
             weights=weights,
         )
-        mine = ours(fused, image_id, class_agnostic=class_agnostic)
+        mine = ours(fused, image_id, class_agnostic=class_agnostic, score_decimals=9)
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
@@ -223,7 +212,7 @@ def test_thousands_of_boxes_in_one_image_are_those_of_the_package():
     theirs = peer_with_lowered_scores(
         *peer_input([member], 3), method=1, iou_thr=0.5, sigma=0.5, thresh=0.001, weights=None
     )
-    np.testing.assert_allclose(ours(fused, 3), theirs, rtol=1e-9)
+    np.testing.assert_allclose(ours(fused, 3, score_decimals=9), theirs, rtol=1e-9)
 
 
 def test_so_many_images_that_threads_share_them_give_what_each_gives_alone():

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensembling.peer import BOX, MORE, SIDE, SIZES, random_member, table
+from ensembling.peer import (
+    BOX,
+    MORE,
+    SIDE,
+    SIZES,
+    in_order,
+    ours,
+    random_member,
+    table,
+    weighted_box_in_float64,
+)
 from recycling.ensembling import EnsemblingError, nms, weighted_boxes_fusion
 from recycling.predictions import DETECTIONS
 from recycling.tables import TableError
@@ -33,28 +43,6 @@ def peer(members, image_id, function, **settings):
             **settings,
         )
     return in_order(labels, scores, boxes * SIDE)
-
-
-def weighted_box_in_float64(boxes, conf_type="avg"):
-    """The package's `get_weighted_box`, without its rounding to float32."""
-    boxes = np.array(boxes)
-    total = 0.0
-    summed = np.zeros(4)
-    for box in boxes:
-        summed += box[1] * box[4:]
-        total += box[1]
-    score = boxes[:, 1].max() if conf_type == "max" else total / len(boxes)
-    return np.concatenate([[boxes[0, 0], score, boxes[:, 2].sum(), -1], summed / total])
-
-
-def in_order(labels, scores, boxes):
-    rows = np.column_stack([labels, scores, boxes]).astype(float)
-    return rows[np.lexsort((*np.round(rows.T[2:], 4), rows[:, 0], -np.round(rows[:, 1], 6)))]
-
-
-def ours(fused, image_id):
-    frame = fused[fused["image_id"] == image_id]
-    return in_order(frame["category_id"], frame["score"], frame[BOX].to_numpy())
 
 
 @pytest.mark.filterwarnings("ignore:Zero area box")
