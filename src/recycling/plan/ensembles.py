@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from recycling.backends.shared.model import Task
 from recycling.ensembling import BoxFusion, ClassFusion, MaskFusion, calibration_of, method_of
 from recycling.ensembling.calibration import NONE
-from recycling.ensembling.methods import Method
 from recycling.errors import listed
 from recycling.plan.models import check_name
 from recycling.plan.parameters import PlanError, faults, nearest
@@ -227,8 +226,10 @@ def _resolved(
     where: str,
 ) -> EnsemblePlan:
     searched = described.search is not None
-    method = _method(described, task, parameters)
-    calibrates = searched or calibration_of(_fusion(described, task, parameters)) != NONE
+    settings = _fusion(described, task, parameters)
+    method = None if settings is None else method_of(settings)
+    weights = getattr(settings, "weights", "equal")
+    calibrates = searched or calibration_of(settings) != NONE
     learns = method.learns if method is not None and not searched else "nothing"
     if searched and method is not None and method.learns == "labels":
         logger.warning(
@@ -246,7 +247,6 @@ def _resolved(
         if name != TEACHER or (isinstance(m, TrainingPlan) and m.fold is not None)
     ]
     chosen = tuple(member for member in meant if described.means(member))
-    weights = _weights(described, task, parameters)
     check_weights(f"ensembles.{name}", chosen, weights, where)
     if not searched:
         chosen = _with_weight(name, described, chosen, weights, where)
@@ -284,29 +284,15 @@ class Fusion(NamedTuple):
 
 def fusion_of(name: str, described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Fusion:
     """How an ensemble fuses its members of a task, where that is not searched for."""
-    method = _method(described, task, parameters)
-    calibrates = calibration_of(_fusion(described, task, parameters)) != NONE
+    settings = _fusion(described, task, parameters)
+    method = None if settings is None else method_of(settings)
+    calibrates = calibration_of(settings) != NONE
     own = f"ensembles.{name}" if described.fusion(task) is not None else "ensembling"
     return Fusion(
         f"params:{own}.{task}",
-        _weights(described, task, parameters),
+        getattr(settings, "weights", "equal"),
         "labels" if calibrates else "nothing" if method is None else method.learns,
     )
-
-
-def _method(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Method | None:
-    """The method of an ensemble; None where the parameter names none that is known.
-
-    That parameter is checked with all others, where the message names its own file.
-    """
-    settings = described.fusion(task)
-    if settings is not None:
-        return method_of(settings)
-    given = (parameters.get("ensembling") or {}).get(task) or {}
-    name = given.get("method") if isinstance(given, Mapping) else None
-    name = str(name or FUSION[task].default)
-    methods = FUSION[task].registry
-    return methods[name].thing if name in methods else None
 
 
 def _search(
@@ -352,11 +338,6 @@ def _with_out_of_fold(
             raise PlanError(f"{lacking} or leave it out")
         logger.warning("%s; this ensemble goes without it", lacking)
     return [member for member in members if member.judged_by]
-
-
-def _weights(described: Ensemble, task: Task, parameters: Mapping[str, Any]) -> Any:
-    """How much members count in an ensemble: `equal`, `score`, or a number by name."""
-    return getattr(_fusion(described, task, parameters), "weights", "equal")
 
 
 def _fusion(
