@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from recycling.augmented_sets import AugmentedSetSettings
 from recycling.backends import Model
-from recycling.plan.models import check_name
-from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.plan.models import read_section
+from recycling.plan.parameters import PlanError, nearest
 
 _FILE = "parameters_augmented_sets.yml"
 
@@ -32,23 +30,14 @@ def read_augmented_sets(
     >>> read_augmented_sets({"augmented_sets": {"flips": flips}}, {}, "models.yml")
     ('flips',)
     """
-    raw = parameters.get("augmented_sets") or {}
-    if not isinstance(raw, Mapping):
-        raise PlanError(f"{_FILE}: augmented_sets should be a mapping from names to settings")
-    for name, settings in raw.items():
-        check_name("augmented_sets", name, _FILE)
-        try:
-            AugmentedSetSettings.model_validate(settings)
-        except ValidationError as error:
-            where_in_file = f"{_FILE}: augmented_sets.{name}"
-            raise PlanError(faults(error, where_in_file, AugmentedSetSettings)) from error
+    sets = read_section(parameters, "augmented_sets", AugmentedSetSettings, _FILE)
     for name, model in models.items():
-        if model.data is not None and model.data not in raw:
+        if model.data is not None and model.data not in sets:
             raise PlanError(
                 f"{where}: models.{name}.data: no augmented set {model.data!r}; "
-                f"{nearest(model.data, raw)}; sets are described in {_FILE}"
+                f"{nearest(model.data, sets)}; sets are described in {_FILE}"
             )
-    return tuple(map(str, raw))
+    return tuple(sets)
 
 
 def dataset_of(name: str) -> str:

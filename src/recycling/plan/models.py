@@ -6,18 +6,21 @@ import logging
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from recycling.backends import Model, how_to_install, is_installed
 from recycling.plan.parameters import PlanError, faults, nearest
 from recycling.plan.variants import START
+from recycling.registry import Settings
 from recycling.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
 RESERVED = ("external",)
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def read_models(parameters: Mapping[str, Any], where: str) -> dict[str, Model]:
@@ -91,6 +94,33 @@ def check_name(section: str, name: Any, where: str) -> None:
             f"{where}: {section}.{name}: not a name that can be given; use lower-case letters, "
             f"digits and '_', and none of {', '.join(RESERVED)}"
         )
+
+
+def read_section(
+    parameters: Mapping[str, Any], section: str, kind: type[AnySettings], where: str
+) -> dict[str, AnySettings]:
+    """Read a section that describes things by name.
+
+    Args:
+        parameters: With the section, if need be.
+        section: What it is called.
+        kind: What describes a thing.
+        where: The file that the section comes from, for messages.
+
+    Raises:
+        PlanError: A thing cannot be called so, or is described wrongly.
+    """
+    given = parameters.get(section) or {}
+    if not isinstance(given, Mapping):
+        raise PlanError(f"{where}: {section} should be a mapping from names to settings")
+    found = {}
+    for name, described in given.items():
+        check_name(section, name, where)
+        try:
+            found[str(name)] = kind.model_validate(described)
+        except ValidationError as error:
+            raise PlanError(faults(error, f"{where}: {section}.{name}", kind)) from error
+    return found
 
 
 def _model(name: Any, raw: Any, where: str) -> Model:

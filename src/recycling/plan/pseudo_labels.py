@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
 from recycling.plan.ensembles import Ensemble, Fusion, check_weights, fusion_of
-from recycling.plan.models import check_name, start_of
-from recycling.plan.parameters import PlanError, faults, nearest
+from recycling.plan.models import read_section, start_of
+from recycling.plan.parameters import PlanError, nearest
 from recycling.plan.records import (
     TASKS,
     LabeledPart,
@@ -52,19 +50,12 @@ def read_rounds(parameters: Mapping[str, Any], taken: Sequence[str]) -> dict[str
             "pseudo: {teacher: teacher, promise: {precision: 0.9}}; box_score, label_score and "
             "mask_agreement are now thresholds that are learnt, or score in a round"
         )
-    rounds = {}
-    for name, settings in raw.items():
-        check_name("pseudo_labeling", name, _FILE)
+    rounds = read_section({"pseudo_labeling": raw}, "pseudo_labeling", PseudoLabeling, _FILE)
+    for name in rounds:
         if name in taken:
             raise PlanError(
                 f"{_FILE}: {name!r} is a model or an ensemble; call the round otherwise"
             )
-        try:
-            rounds[str(name)] = PseudoLabeling.model_validate(settings)
-        except ValidationError as error:
-            raise PlanError(
-                faults(error, f"{_FILE}: pseudo_labeling.{name}", PseudoLabeling)
-            ) from error
     return rounds
 
 

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from recycling.backends import Model
 from recycling.experiments import Tuning
-from recycling.plan.models import check_name
+from recycling.plan.models import read_section
 from recycling.plan.parameters import PlanError, faults, nearest
 from recycling.registry import Settings
 
@@ -53,6 +53,9 @@ class Study(Settings):
     interactions: tuple[tuple[str, str], ...] = ()
 
 
+WithBase = TypeVar("WithBase", Study, Tuning)
+
+
 @dataclass(frozen=True)
 class _Arm:
     """One arm and seed: what the model is called, and its entry."""
@@ -79,24 +82,24 @@ def read_studies(parameters: Mapping[str, Any], where: str) -> dict[str, Study]:
         >>> read_studies({"models": models, "studies": studies}, "studies.yml")["losses"].seeds
         (0, 1, 2)
     """
-    given = parameters.get("studies") or {}
+    found = _read_with_base(parameters, "studies", Study, where)
+    for name, study in found.items():
+        _check(study, f"{where}: studies.{name}")
+    return found
+
+
+def _read_with_base(
+    parameters: Mapping[str, Any], section: str, kind: type[WithBase], where: str
+) -> dict[str, WithBase]:
+    """Read a section of things that each have a model as their base."""
+    found = read_section(parameters, section, kind, where)
     models = parameters.get("models") or {}
-    if not isinstance(given, Mapping):
-        raise PlanError(f"{where}: studies should be a mapping from names to studies")
-    found = {}
-    for name, described in given.items():
-        key = f"{where}: studies.{name}"
-        check_name("studies", name, where)
-        try:
-            study = Study.model_validate(described)
-        except ValidationError as error:
-            raise PlanError(faults(error, key, Study)) from error
-        if study.base not in models:
+    for name, described in found.items():
+        if described.base not in models:
             raise PlanError(
-                f"{key}.base: {study.base!r} is no model; {nearest(study.base, models)}"
+                f"{where}: {section}.{name}.base: {described.base!r} is no model; "
+                f"{nearest(described.base, models)}"
             )
-        _check(study, key)
-        found[str(name)] = study
     return found
 
 
@@ -253,27 +256,12 @@ def read_tunings(parameters: Mapping[str, Any], where: str) -> dict[str, Tuning]
     Raises:
         PlanError: A search is described wrongly.
     """
-    given = parameters.get("tuning") or {}
-    models = parameters.get("models") or {}
-    if not isinstance(given, Mapping):
-        raise PlanError(f"{where}: tuning should be a mapping from names to searches")
-    found = {}
-    for name, described in given.items():
-        key = f"{where}: tuning.{name}"
-        check_name("tuning", name, where)
-        try:
-            tuning = Tuning.model_validate(described)
-        except ValidationError as error:
-            raise PlanError(faults(error, key, Tuning)) from error
-        if tuning.base not in models:
-            raise PlanError(
-                f"{key}.base: {tuning.base!r} is no model; {nearest(tuning.base, models)}"
-            )
+    found = _read_with_base(parameters, "tuning", Tuning, where)
+    for name, tuning in found.items():
         for setting in tuning.space:
             if setting.partition(".")[0] in (*OF_THE_STUDY, "train_on"):
                 raise PlanError(
-                    f"{key}.space: {setting} is set for the whole search, or takes other data; "
-                    "leave it out"
+                    f"{where}: tuning.{name}.space: {setting} is set for the whole search, or "
+                    "takes other data; leave it out"
                 )
-        found[str(name)] = tuning
     return found
