@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedro.pipeline.node import Node
+from rich.filesize import decimal
 
 from recycling.backends import Model
 from recycling.datasets import CheckpointDataset, PathDataset
@@ -61,8 +62,8 @@ class Forecast:
         """
         parts = [f"{_counted(self.nodes, 'node')}, {_counted(self.trainings, 'training')}"]
         parts.append(self._time())
-        free = f"{_bytes(self.free)} are free"
-        parts.append(f"writes about {_bytes(self.size)}, {free}" if self.size else free)
+        free = f"{decimal(self.free)} are free"
+        parts.append(f"writes about {decimal(self.size)}, {free}" if self.size else free)
         if self.gpus and self.gpu_peak:
             parts.append(f"a training took {self.gpu_peak / 1024:.1f} GiB of a GPU")
         parts += [
@@ -236,17 +237,3 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return _counted(max(round(seconds), 1), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _bytes(count: int) -> str:
-    """A size in words.
-
-    >>> _bytes(3_500_000)
-    '3.5 MB'
-    """
-    size, units = float(count), ("bytes", "kB", "MB", "GB", "TB")
-    for unit in units:
-        if size < 1000 or unit == units[-1]:
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -12,6 +12,7 @@ from kedro.pipeline.node import Node
 
 from recycling.backends import Model, changed_settings
 from recycling.datasets import CheckpointDataset, PathDataset
+from recycling.errors import listed
 from recycling.fingerprints.ingredients import Graph
 from recycling.fingerprints.records import Records, changed_code, reason
 from recycling.plan import start_of
@@ -101,7 +102,7 @@ def _state(
     if (why := _other_checkpoint(name, node, graph)) is not None:
         return State(name, "stale", why)
     if stale_code and (modules or libraries):
-        return State(name, "stale", f"code changed ({listed([*modules, *libraries])})")
+        return State(name, "stale", f"code changed ({listed([*modules, *libraries], 3)})")
     if before is not None:
         return State(name, "stale", f"follows from {before}", is_root=False)
     if record is None and records.was_killed(node.name):
@@ -187,8 +188,8 @@ def code_line(found: Iterable[State]) -> str | None:
     libraries = sorted({name for state in other for name in state.libraries})
     outputs = "1 output was" if len(other) == 1 else f"{len(other)} outputs were"
     return (
-        f"code has changed since {outputs} made ({listed([*libraries, *modules])}); they count as "
-        "up to date, `kedro run --stale-code` makes them anew"
+        f"code has changed since {outputs} made ({listed([*libraries, *modules], 3)}); they count "
+        "as up to date, `kedro run --stale-code` makes them anew"
     )
 
 
@@ -199,20 +200,10 @@ def unknown_line(found: Iterable[State]) -> str | None:
         return None
     count = "1 of them has" if len(names) == 1 else f"{len(names)} of them have"
     return (
-        f"{count} no record of how it was made and counts as up to date: {listed(names)}"
+        f"{count} no record of how it was made and counts as up to date: {listed(names, 3)}"
         if len(names) == 1
-        else f"{count} no record of how they were made and count as up to date: {listed(names)}"
+        else f"{count} no record of how they were made and count as up to date: {listed(names, 3)}"
     )
-
-
-def listed(names: Sequence[str], limit: int = 3) -> str:
-    """The first of some names, and how many more.
-
-    >>> listed(["a", "b", "c", "d"])
-    'a, b, c and 1 more'
-    """
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"
 
 
 def _first(names: Sequence[str]) -> str:
