@@ -265,7 +265,7 @@ class Workplace:
 
     def is_there(self, name: str, folder: ManifestFolder | None) -> bool:
         """Whether `load` finds a dataset."""
-        dataset = self.catalog.get(name) if name in self.catalog else None
+        dataset = self.catalog.get(name)
         if dataset is None or folder is None or not isinstance(dataset, PathDataset):
             return dataset is not None and bool(self.catalog.exists(name))
         kept = kept_by(folder, name, dataset)

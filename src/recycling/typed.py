@@ -230,7 +230,7 @@ def _is_union(value: Any) -> bool:
 
 def _stored_types(catalog: DataCatalog, name: str) -> tuple[Any, Any] | None:
     """What a catalog entry takes and what it loads; None where the value stays in memory."""
-    dataset = catalog.get(name) if name in catalog else None
+    dataset = catalog.get(name)
     if dataset is None:
         return None
     if isinstance(dataset, MemoryDataset):

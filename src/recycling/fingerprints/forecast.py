@@ -167,7 +167,7 @@ def _any_fold(name: str) -> str:
 
 def _trained(graph: Graph, name: str) -> Facts:
     """What an earlier checkpoint says of its training; nothing where there is none."""
-    dataset = graph.catalog.get(name) if name in graph.catalog else None
+    dataset = graph.catalog.get(name)
     path = dataset.stored if isinstance(dataset, CheckpointDataset) else None
     with suppress(OSError, ValueError):
         return dict(json.loads((path / "checkpoint.json").read_bytes())) if path else {}
@@ -185,7 +185,7 @@ def _more_epochs(node: Node, trained: Facts, graph: Graph) -> float:
 
 
 def _size(graph: Graph, name: str) -> int:
-    dataset = graph.catalog.get(name) if name in graph.catalog else None
+    dataset = graph.catalog.get(name)
     path = dataset.stored if isinstance(dataset, PathDataset) else None
     if path is None:
         return 0

@@ -94,7 +94,7 @@ class Graph:
 
     def stored(self, name: str) -> AbstractDataset[Any, Any] | None:
         """The dataset of that name, if its values outlive a run."""
-        if name.startswith("params:") or name == "parameters" or name not in self.catalog:
+        if name.startswith("params:") or name == "parameters":
             return None
         dataset = self.catalog.get(name)
         return None if dataset is None or getattr(dataset, "_EPHEMERAL", False) else dataset
@@ -160,7 +160,7 @@ class Graph:
         return self._parameter(name if name == "parameters" else f"params:{name}")
 
     def _parameter(self, name: str) -> Any:
-        dataset = self.catalog.get(name) if name in self.catalog else None
+        dataset = self.catalog.get(name)
         return None if dataset is None else dataset.load()
 
     def _input(

@@ -92,6 +92,6 @@ class ConsoleHooks:
             self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
     def _show_report(self, catalog: DataCatalog) -> None:
-        report = catalog.get(REPORT) if REPORT in catalog else None
+        report = catalog.get(REPORT)
         if isinstance(report, PathDataset) and (place := shown_place(report)) is not None:
             self._console.print(f"Report: {place}", highlight=False, soft_wrap=True)

@@ -94,7 +94,7 @@ class ManifestHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Begin the manifest."""
-        dataset = catalog.get(RUNS) if RUNS in catalog else None
+        dataset = catalog.get(RUNS)
         if not isinstance(dataset, RunsDataset) or self._records is None:
             return
         runs = dataset.load()
@@ -305,7 +305,7 @@ class _ManifestOfRun:
         finished = [run for run in runs.all().values() if run.state != "running"]
         removed = []
         for run_id, name in checkpoints_to_remove(finished, rules.keep):
-            dataset = self._catalog.get(name) if name in self._catalog else None
+            dataset = self._catalog.get(name)
             if isinstance(dataset, PathDataset):
                 kept = kept_by(runs.folder(run_id), name, dataset)
                 if kept is not None and kept.exists():
@@ -320,7 +320,7 @@ class _ManifestOfRun:
     def _note_scores(self, names: list[str]) -> None:
         """The scores and trainings of what was up to date."""
         for name in names:
-            dataset = self._catalog.get(name) if name in self._catalog else None
+            dataset = self._catalog.get(name)
             if isinstance(dataset, MetricsDataset | CheckpointDataset) and dataset.exists():
                 with suppress(Exception):  # what cannot be read is no score of this run
                     if isinstance(dataset, MetricsDataset):
@@ -336,13 +336,13 @@ class _ManifestOfRun:
 
     def _is_stored(self, name: str) -> bool:
         """Whether a value is there that outlives the run, on this machine or elsewhere."""
-        dataset = self._catalog.get(name) if name in self._catalog else None
+        dataset = self._catalog.get(name)
         return isinstance(dataset, PathDataset) and dataset.exists()
 
     def _note_versions(self, names: set[str]) -> None:
         """Which versions of what has some the run took, or made."""
         for name in sorted(names):
-            dataset = self._catalog.get(name) if name in self._catalog else None
+            dataset = self._catalog.get(name)
             if isinstance(dataset, PathDataset) and (version := dataset.version()) is not None:
                 self._manifest.data_versions[name] = version
 
@@ -351,7 +351,7 @@ class _ManifestOfRun:
         record = self._records.path(name)
         if record.exists():
             link(record, self._folder.made / record.name)
-        dataset = self._catalog.get(name) if name in self._catalog else None
+        dataset = self._catalog.get(name)
         if isinstance(dataset, PathDataset) and _is_kept(dataset) and dataset.exists():
             twin = kept_by(self._folder, name, dataset)
             if twin is not None:

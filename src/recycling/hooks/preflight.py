@@ -61,9 +61,7 @@ def _check_inputs(pipeline: Pipeline, catalog: DataCatalog, env: str | None) -> 
 
 
 def _is_there(name: str, catalog: DataCatalog) -> bool:
-    if name.startswith("params:") or name == "parameters":
-        return True
-    return name in catalog and catalog.exists(name)
+    return name.startswith("params:") or name == "parameters" or catalog.exists(name)
 
 
 def _not_given(names: list[str], catalog: DataCatalog) -> str:
@@ -124,7 +122,7 @@ MOST_OUTPUTS = 5
 
 def _shown_inputs(names: list[str], catalog: DataCatalog) -> str:
     """What is not there: the first with its file or folder, and the names of the others."""
-    dataset = catalog.get(names[0]) if names[0] in catalog else None
+    dataset = catalog.get(names[0])
     if isinstance(dataset, PathDataset):
         kind = None if dataset.url is not None else _other_kind(dataset.filepath)
         where = f"{dataset.url or shown(dataset.filepath)}: {kind or 'not there'}"

@@ -171,7 +171,7 @@ class _Outputs:
 
     def _dataset(self, name: str) -> PathDataset[Any] | None:
         """A dataset that a run of this project can make, and has made."""
-        dataset = self._catalog.get(name) if name in self._made and name in self._catalog else None
+        dataset = self._catalog.get(name) if name in self._made else None
         return dataset if isinstance(dataset, PathDataset) and dataset.exists() else None
 
     def _value(self, name: str) -> Any:

@@ -137,7 +137,7 @@ class TrackedRun:
 
     def _curves(self, space: str) -> list[dict[str, float]]:
         """What a training wrote of each epoch; nothing where it left no log."""
-        dataset = self.catalog.get("runs") if "runs" in self.catalog else None
+        dataset = self.catalog.get("runs")
         if not isinstance(dataset, RunFolderDataset):
             return []
         return [
@@ -151,7 +151,7 @@ class TrackedRun:
         crops = f"{task}.test_crops"
         part = crops if crops in self.pipeline.datasets() else "test.annotations"
         needed = (name, part, "test.images")
-        if not all(each in self.catalog and self.catalog.exists(each) for each in needed):
+        if not all(self.catalog.exists(each) for each in needed):
             return []
         try:
             predictions, truth, folder = (self.catalog.load(each) for each in needed)
@@ -185,7 +185,7 @@ class TrackedRun:
         """Where what the run keeps of datasets lies; a later run does not write there."""
         found = {}
         for name in names:
-            dataset = self.catalog.get(name) if name in self.catalog else None
+            dataset = self.catalog.get(name)
             kept = kept_by(self.folder, name, dataset) if isinstance(dataset, PathDataset) else None
             if kept is not None and (path := kept.stored) is not None:
                 found[name] = path
@@ -198,7 +198,7 @@ class TrackedRun:
         return {name: path for name, path in stored.items() if path is not None}
 
     def _stored(self, name: str) -> Path | None:
-        dataset = self.catalog.get(name) if name in self.catalog else None
+        dataset = self.catalog.get(name)
         return dataset.stored if isinstance(dataset, PathDataset) else None
 
 

@@ -65,7 +65,7 @@ class TrackingHooks:
         self._track(run_params, pipeline, catalog)
 
     def _track(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        dataset = catalog.get(RUNS) if RUNS in catalog else None
+        dataset = catalog.get(RUNS)
         settings = self._settings
         if not isinstance(dataset, RunsDataset) or settings is None:
             return
