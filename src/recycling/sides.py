@@ -31,9 +31,13 @@ from recycling.experiments import (
     Noise,
     Runs,
     compare_scores,
+    corrected_sentences,
+    differences,
     facts_of,
+    in_lines,
     noise_sentence,
     scored_things,
+    verdict_on,
 )
 from recycling.experiments.differences import OWN
 from recycling.experiments.effect import Of
@@ -186,10 +190,17 @@ class Workplace:
         """What a task is judged by."""
         return METRIC[task].model_validate(self.parameters["evaluation"][task])
 
-    def remarks(self, first: Side, other: Side, effect: Effect, part: Part) -> list[str]:
-        """What a difference has to be read with."""
-        chosen = [line for side in (first, other) for line in chosen_epoch(side, part)]
-        return [*chosen, *self._noise_lines(first, other, effect)]
+    def sentences(self, sides: Sequence[Side], compared: Compared, part: Part) -> list[str]:
+        """What may be said of each difference from the first, and what it has to be read with."""
+        first, *others = sides
+        effects = [compared.effects[other.label] for other in others]
+        lines = []
+        for other, effect, sentence in zip(
+            others, effects, corrected_sentences(effects), strict=True
+        ):
+            lines += [sentence, *chosen_epoch(first, part), *chosen_epoch(other, part)]
+            lines += self._noise_lines(first, other, effect)
+        return lines
 
     def _noise_lines(self, first: Side, other: Side, effect: Effect) -> list[str]:
         """What is known of the noise between seeds, where one training a side is compared."""
@@ -382,6 +393,22 @@ class Scored:
     truth: Annotations
     predicted: dict[str, list[Any]]
     compared: Compared | None
+
+
+def what_differs(first: Side, other: Side) -> tuple[dict[str, list[str]], str]:
+    """What differs in how two sides were made.
+
+    Returns:
+        Lines by whether it was on purpose or came along, and what may be said given all of it.
+    """
+    if first.facts is None or other.facts is None:
+        return {}, "how a file was made is not known"
+    found = differences(first.facts, other.facts)
+    lines = {
+        title: in_lines(each for each in found if each.on_purpose is on_purpose)
+        for title, on_purpose in (("on purpose", True), ("came along", False))
+    }
+    return {title: own for title, own in lines.items() if own}, verdict_on(found)
 
 
 def chosen_epoch(side: Side, part: Part) -> list[str]:

@@ -15,7 +15,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.cli.compare import compare
-from recycling.cli.core import catalog_of, context_of, one_line_errors
+from recycling.cli.core import catalog_of, context_of, one_line_errors, show_sample
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.export import export
 from recycling.cli.predict import predict
@@ -101,15 +101,13 @@ def status(env: str | None, names: str, show_all: bool) -> None:
         states,
         unknown_line,
     )
-    from recycling.hooks import SampleHooks, records_folder
+    from recycling.hooks import records_folder
 
     with context_of(env) as context:
         pipeline = _pipelines(names)
         catalog = cast(DataCatalog, context.catalog)
         folder = records_folder(context)
-        sample = SampleHooks()
-        sample.after_context_created(context)
-        sample.before_pipeline_run(pipeline, catalog)
+        show_sample(context, catalog, pipeline)
         graph = Graph(pipeline, catalog, ContentCache(folder / "content.json"))
         records = Records(folder)
         found = states(graph, records)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors, show_sample
+from recycling.cli.core import log_to_stderr, one_line_errors, workplace_of
 from recycling.cli.experiments import print_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from recycling.backends.shared.model import Task
-    from recycling.experiments import Difference, Effect, Manifest
+    from recycling.experiments import Effect, Manifest
     from recycling.sides import Scored, Side, Workplace
 
 SHOWN = 12
@@ -35,20 +35,14 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     det.final) or in a run (latest~1:det.yolox), or a CSV file of a submission.
     """
     from recycling.experiments import ExperimentError
-    from recycling.hooks import records_folder
-    from recycling.sides import Workplace
 
     if len(sides) < 2:
         raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
     log_to_stderr()
-    with context_of(env) as context:
-        catalog: Any = context.catalog
-        show_sample(context, catalog)
-        runs = catalog.load("run_manifests")
-        place = Workplace(catalog, runs, records_folder(context), context.params)
+    with workplace_of(env) as place:
         whole = [place.is_run(side) for side in sides]
         if all(whole):
-            _compare_runs(place, [runs.find(side) for side in sides])
+            _compare_runs(place, [place.runs.find(side) for side in sides])
         elif any(whole):
             raise ExperimentError(
                 f"{sides[whole.index(True)]} is a whole run, and others are not; name its model: "
@@ -60,7 +54,6 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
-    from recycling.experiments import corrected_sentences
     from recycling.sides import OUT_OF_FOLD, check_alike, score
 
     check_alike(sides)
@@ -74,12 +67,8 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
-        effects = [compared.effects[other.label] for other in others]
-        sentences = corrected_sentences(effects)
-        for other, effect, sentence in zip(others, effects, sentences, strict=True):
-            click.echo(sentence)
-            for line in place.remarks(first, other, effect, scored.part):
-                click.echo(line)
+        for line in place.sentences(sides, compared, scored.part):
+            click.echo(line)
         place.save(_slug(sides), "scores", compared.table)
     else:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
@@ -90,23 +79,17 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 
 
-def _say_differences(first: Side, other: Side) -> list[Difference]:
+def _say_differences(first: Side, other: Side) -> None:
     """Say what differs between two sides: on purpose, and what came along."""
-    from recycling.experiments import differences, in_lines, verdict_on
+    from recycling.sides import what_differs
 
     click.echo(f"{first.label} -> {other.label}")
-    if first.facts is None or other.facts is None:
-        click.echo("  how a file was made is not known")
-        return []
-    found = differences(first.facts, other.facts)
-    for title, on_purpose in (("on purpose", True), ("came along", False)):
-        own = [each for each in found if each.on_purpose is on_purpose]
-        if own:
-            click.echo(f"  {title}:")
-        for line in in_lines(own):
+    found, verdict = what_differs(first, other)
+    for title, lines in found.items():
+        click.echo(f"  {title}:")
+        for line in lines:
             click.echo(f"    {line}")
-    click.echo(f"  {verdict_on(found)}")
-    return found
+    click.echo(f"  {verdict}")
 
 
 def _overall(table: pd.DataFrame) -> pd.DataFrame:
@@ -196,9 +179,4 @@ def _row(table: pd.DataFrame, effects: dict[str, Effect]) -> dict[str, Any]:
 
 
 def _slug(sides: Sequence[Side]) -> str:
-    return "-vs-".join(_parts(sides))
-
-
-def _parts(sides: Sequence[Side]) -> Iterator[str]:
-    for side in sides:
-        yield re.sub(r"[^A-Za-z0-9]+", "_", side.label).strip("_")
+    return "-vs-".join(re.sub(r"[^A-Za-z0-9]+", "_", side.label).strip("_") for side in sides)

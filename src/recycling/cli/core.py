@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from recycling.errors import message_for_user
 from recycling.runners import RunStoppedError
 from recycling.stopping import INTERRUPTED
+
+if TYPE_CHECKING:
+    from recycling.experiments import Runs
+    from recycling.sides import Workplace
 
 
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,12 +71,15 @@ def context_of(env: str | None) -> Iterator[KedroContext]:
         yield cast(KedroSession, session).load_context()
 
 
-def show_sample(context: KedroContext, catalog: DataCatalog) -> None:
-    """Let a fresh clone look at what the repository ships, as `--pipelines ensembling` runs on it.
+def show_sample(
+    context: KedroContext, catalog: DataCatalog, pipeline: Pipeline | None = None
+) -> None:
+    """Let a fresh clone look at what the repository ships, as a pipeline runs on it.
 
     Args:
         context: Says where the project is.
         catalog: Is pointed to the sample where nothing of that has been made.
+        pipeline: What would run; by default, what `--pipelines ensembling` does.
     """
     from kedro.framework.project import pipelines
 
@@ -79,7 +87,8 @@ def show_sample(context: KedroContext, catalog: DataCatalog) -> None:
 
     sample = SampleHooks()
     sample.after_context_created(context)
-    sample.before_pipeline_run(pipelines["ensembling"], catalog)
+    asked = pipelines["ensembling"] if pipeline is None else pipeline
+    sample.before_pipeline_run(asked, catalog)
 
 
 @contextmanager
@@ -87,3 +96,16 @@ def catalog_of(env: str | None) -> Iterator[DataCatalog]:
     """The catalog of an environment, whose pipelines are known within."""
     with context_of(env) as context:
         yield cast(DataCatalog, context.catalog)
+
+
+@contextmanager
+def workplace_of(env: str | None) -> Iterator[Workplace]:
+    """Where the sides of a comparison are looked up, in a fresh clone the sample."""
+    from recycling.hooks import records_folder
+    from recycling.sides import Workplace
+
+    with context_of(env) as context:
+        catalog = cast(DataCatalog, context.catalog)
+        show_sample(context, catalog)
+        runs = cast("Runs", catalog.load("run_manifests"))
+        yield Workplace(catalog, runs, records_folder(context), context.params)

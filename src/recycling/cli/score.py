@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, log_to_stderr, one_line_errors, show_sample
+from recycling.cli.core import log_to_stderr, one_line_errors, workplace_of
 from recycling.cli.experiments import print_table
 
 if TYPE_CHECKING:
@@ -28,23 +28,11 @@ def score(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
     """
     from recycling.evaluation import metric_of
     from recycling.experiments import ExperimentError, scores_with_intervals
-    from recycling.hooks import records_folder
     from recycling.pipelines.tasks import is_labelled
-    from recycling.sides import (
-        OUT_OF_FOLD,
-        Workplace,
-        chosen_epoch,
-        common_images,
-        only_on,
-        shared_part,
-    )
+    from recycling.sides import OUT_OF_FOLD, chosen_epoch, common_images, only_on, shared_part
 
     log_to_stderr()
-    with context_of(env) as context:
-        catalog: Any = context.catalog
-        show_sample(context, catalog)
-        runs = catalog.load("run_manifests")
-        place = Workplace(catalog, runs, records_folder(context), context.params)
+    with workplace_of(env) as place:
         for asked in sides:
             if place.is_run(asked):
                 raise ExperimentError(f"{asked} is a whole run; name its model: {asked}:det.yolox")

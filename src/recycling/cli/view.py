@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import context_of, one_line_errors, show_sample
+from recycling.cli.core import one_line_errors, workplace_of
 
 
 @click.command()
@@ -22,15 +21,9 @@ def view(env: str | None, files: tuple[Path, ...], host: str, port: int, token: 
     """Look at what the catalog holds, in the browser; FILES are submissions (CSV) to look at."""
     from kedro.framework.project import pipelines
 
-    from recycling.hooks import records_folder
-    from recycling.sides import Workplace
     from recycling.viewer.holdings import Holdings
     from recycling.viewer.server import serve
 
-    with context_of(env) as context:
-        catalog: Any = context.catalog
+    with workplace_of(env) as place:
         names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
-        show_sample(context, catalog)
-        runs = catalog.load("run_manifests")
-        place = Workplace(catalog, runs, records_folder(context), context.params)
-        serve(Holdings(catalog, place, names, files), host=host, port=port, token=token)
+        serve(Holdings(place.catalog, place, names, files), host=host, port=port, token=token)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.backends.shared.training_log import METRICS, training_log
-from recycling.experiments import (
-    chosen_rows,
-    corrected_sentences,
-    differences,
-    in_lines,
-    models_table,
-    runs_table,
-    shown_table,
-    verdict_on,
-)
-from recycling.sides import Side, check_alike, score
+from recycling.experiments import chosen_rows, models_table, runs_table, shown_table
+from recycling.sides import Side, check_alike, score, what_differs
 from recycling.viewer.controls import choice, choices, field
 from recycling.viewer.core import ViewerError
 from recycling.viewer.later import later
@@ -173,8 +163,10 @@ def _comparison(view: View) -> None:
     sides = [view.holdings.side(name) for name in asked]
     check_alike(sides)
     for other in sides[1:]:
-        view.html(render("lines.html", title=f"{sides[0].label} → {other.label}",
-                         lines=_what_differs(sides[0], other)))  # fmt: skip
+        found, verdict = what_differs(sides[0], other)
+        lines = [f"{title}: {line}" for title, own in found.items() for line in own]
+        title = f"{sides[0].label} → {other.label}"
+        view.html(render("lines.html", title=title, lines=[*lines, verdict]))
     later(view, partial(_scored, view, asked, sides), "drawing images a thousand times …")
 
 
@@ -186,26 +178,9 @@ def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
     if scored.compared is None:
         text = f"the images have no labels, so nothing is scored ({where})"
         return render("message.html", text=text)
-    lines = []
-    effects = [scored.compared.effects[other.label] for other in sides[1:]]
-    for other, effect, sentence in zip(
-        sides[1:], effects, corrected_sentences(effects), strict=True
-    ):
-        lines.append(sentence)
-        lines += view.holdings.workplace.remarks(sides[0], other, effect, scored.part)
+    lines = view.holdings.workplace.sentences(sides, scored.compared, scored.part)
     table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
     return render("lines.html", title="what may be said", lines=lines) + table
-
-
-def _what_differs(first: Side, other: Side) -> Sequence[str]:
-    if first.facts is None or other.facts is None:
-        return ["how a file was made is not known"]
-    found = differences(first.facts, other.facts)
-    lines = []
-    for title, on_purpose in (("on purpose", True), ("came along", False)):
-        some = [difference for difference in found if difference.on_purpose is on_purpose]
-        lines += [f"{title}: {line}" for line in in_lines(some)]
-    return [*lines, verdict_on(found)]
 
 
 def _studies(view: View) -> None:
