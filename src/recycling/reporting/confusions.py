@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recycling.diagnostics import Disagreement
-from recycling.reporting.style import INK, QUIET, despine, new_figure
+from recycling.reporting.style import INK, QUIET, heat_map, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,19 +26,10 @@ def confusions_figure(counts: Mapping[str, Disagreement]) -> Figure:
     for axis, (label, own) in zip(axes, counts.items(), strict=True):
         table = own.pivot_table(index="first", columns="second", values="share", aggfunc="sum")
         shares = table.reindex(index=names, columns=names).fillna(0).to_numpy(dtype=float)
-        axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        for (row, column), share in np.ndenumerate(shares):
-            if share >= SHOWN:
-                ink = "white" if share > 0.6 else INK
-                axis.text(
-                    column, row, f"{share * 100:.0f}", ha="center", va="center", color=ink,
-                    fontsize=7,
-                )  # fmt: skip
-        axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(range(len(names)), names)
+        texts = [[f"{one * 100:.0f}" if one >= SHOWN else "" for one in row] for row in shares]
+        heat_map(axis, shares, texts, rows=names, columns=names)
         axis.set_title(label, fontsize=10, color=INK)
         axis.set_xlabel("said, percent of what is true", fontsize=8, color=QUIET)
-        despine(axis)
     axes[0].set_ylabel("true", fontsize=8, color=QUIET)
     return figure
 

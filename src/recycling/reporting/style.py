@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 INK = "#212529"  # text
 QUIET = "#868e96"  # text and lines that matter less
@@ -42,3 +47,33 @@ def despine(axis: Axes, grid: Literal["x", "both"] | None = None) -> None:
     if grid:
         axis.grid(axis=grid, color=_GRID, linewidth=0.8)
         axis.set_axisbelow(True)
+
+
+def heat_map(
+    axis: Axes,
+    values: NDArray[np.float64],
+    texts: Sequence[Sequence[str]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    **how: Any,
+) -> AxesImage:
+    """Draw shares as a heat map with a text in each cell.
+
+    Args:
+        axis: Where it is drawn.
+        values: (R, C), from 0 to 1; what is NaN stays white.
+        texts: (R, C); empty where nothing is written.
+        rows: What each row is.
+        columns: What each column is.
+        how: What `imshow` takes besides.
+    """
+    shades = axis.imshow(values, vmin=0, vmax=1, cmap="Blues", **how)
+    for (row, column), value in np.ndenumerate(values):
+        if text := texts[row][column]:
+            ink = "white" if value > 0.6 else INK
+            axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
+    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(rows)), rows)
+    despine(axis)
+    return shades

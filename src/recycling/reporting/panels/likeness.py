@@ -14,7 +14,7 @@ from recycling.diagnostics import Agreement, ErrorCorrelation
 from recycling.evaluation import Metrics
 from recycling.reporting.pages import render_figure
 from recycling.reporting.panels.core import panel
-from recycling.reporting.style import INK, despine, new_figure
+from recycling.reporting.style import heat_map, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,18 +53,13 @@ def likeness_figure(
     figure = new_figure(len(maps) * side + 1.2 + label, side + 0.7 + 0.6 * label)
     axes = figure.subplots(1, len(maps), squeeze=False, sharey=True)[0]
     for axis, (title, values) in zip(axes, maps.items(), strict=True):
-        shades = axis.imshow(values, vmin=0, vmax=1, cmap="Blues")
-        for (row, column), value in np.ndenumerate(values):
-            if row != column:
-                text = f"{value:.2f}" if np.isfinite(value) else "-"
-                ink = "white" if value > 0.6 else INK
-                axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
-        axis.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-        axis.set_yticks(range(len(names)), names)
+        texts = [[f"{value:.2f}" if np.isfinite(value) else "-" for value in row] for row in values]
+        for number in range(len(names)):
+            texts[number][number] = ""
+        shades = heat_map(axis, values, texts, rows=names, columns=names)
         axis.set_title(title, fontsize=11)
         if np.isnan(values[~np.eye(len(names), dtype=bool)]).any():
             axis.set_xlabel("-: one of the two is right, or wrong, everywhere", fontsize=8)
-        despine(axis)
     colour_bar = figure.colorbar(shades, ax=list(axes), fraction=0.03, shrink=0.8)
     colour_bar.outline.set_visible(False)
     colour_bar.ax.tick_params(labelsize=8, length=0)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from math import isnan
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from recycling.evaluation import SIZES, Metrics
@@ -20,7 +19,7 @@ from recycling.reporting.pages import (
     render_table,
 )
 from recycling.reporting.scores import TITLES, TaskScores, ranked
-from recycling.reporting.style import INK, despine, new_figure
+from recycling.reporting.style import heat_map, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,17 +85,11 @@ def classes_figure(metrics: Mapping[str, Metrics], title: str) -> Figure:
     table = table.loc[table.mean(axis="columns").sort_values(kind="stable").index]
     figure = new_figure(2.6 + 0.75 * len(table.columns), 1.6 + 0.32 * len(table))
     axis = figure.subplots()
-    axis.imshow(table, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    for (row, column), score in np.ndenumerate(table.to_numpy()):
-        text, ink = (
-            ("-", INK) if isnan(score) else (f"{score:.2f}", "white" if score > 0.6 else INK)
-        )
-        axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
-    axis.set_xticks(range(len(table.columns)), table.columns.tolist(), rotation=35, ha="right",
-                    rotation_mode="anchor")  # fmt: skip
-    axis.set_yticks(range(len(table)), table.index.astype(str).tolist())
+    scores = table.to_numpy()
+    texts = [["-" if isnan(score) else f"{score:.2f}" for score in row] for row in scores]
+    rows, columns = table.index.astype(str).tolist(), table.columns.tolist()
+    heat_map(axis, scores, texts, rows=rows, columns=columns, aspect="auto")
     axis.set_title(title, fontsize=10, loc="left")
-    despine(axis)
     return figure
 
 
