@@ -62,6 +62,16 @@ def surroundings(boxes: NDArray[np.float64]) -> tuple[int, int, int]:
     return left, top, side
 
 
+def near(boxes: Sequence[Sequence[float]], height: int, width: int) -> NDArray[np.float64]:
+    """Boxes (N, 4) no further from an image than that is large: raw ones may be of any size.
+
+    >>> near([[-5, 0, 1e12, 4]], height=10, width=20).tolist()
+    [[-5.0, 0.0, 40.0, 4.0]]
+    """
+    reach = np.tile([width, height], 2)
+    return np.clip(np.asarray(boxes, dtype=np.float64), -reach, 2 * reach)
+
+
 def window(image: NDArray[Any], left: int, top: int, side: int) -> NDArray[Any]:
     """A square of an image; what lies outside it is grey, or false.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
+from recycling.annotations.cleaning.audit import category_names, values_of
+from recycling.annotations.cleaning.report import DONE, PLURALS
 from recycling.reporting.close_ups import (
     AFTER,
     BEFORE,
     NO_IMAGE,
     draw_box,
+    near,
     surroundings,
     window,
     wrapped,
@@ -34,9 +36,6 @@ from recycling.reporting.layout import (
 )
 from recycling.reporting.overlays import counted
 
-# What an audit is about; a rule shows the first of these that it touches.
-_PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
-_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 _TILE = 210
 _QUIET: Rgb = (134, 142, 150)
 
@@ -84,12 +83,9 @@ class _Lookup:
     ) -> None:
         self.images = {int(row["image_id"]): row for row in raw.images.to_dict("records")}
         self.annotations = raw.annotations
-        self.names = dict(zip(raw.categories["category_id"], raw.categories["name"], strict=True))
-        added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
-        for category_id, after in zip(added["subject_id"], added["after"], strict=True):
-            self.names.setdefault(category_id, _parse(after)["name"])
+        self.names = category_names(raw, audit)
         made = audit[(audit["subject"] == "annotation") & (audit["action"] == "add")]
-        self.added = dict(zip(made["subject_id"], map(_parse, made["after"]), strict=True))
+        self.added = dict(zip(made["subject_id"], map(values_of, made["after"]), strict=True))
         self.folder = folder
         self.checks = checks
         first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
@@ -112,11 +108,11 @@ class _Lookup:
 
 def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
     subjects = part["subject"].unique()
-    subject = next(name for name in _PLURALS if name in subjects)
+    subject = next(name for name in PLURALS if name in subjects)  # the first that it touches
     shown = part[part["subject"] == subject]
     counts = part.groupby(["subject", "action"], sort=False).size().reset_index(name="count")
     changes = ", ".join(
-        f"{_DONE[action] if enabled else action} {counted(count, name, _PLURALS[name])}"
+        f"{DONE[action] if enabled else action} {counted(count, name, PLURALS[name])}"
         for name, action, count in counts.itertuples(index=False)
     )
     heading = f"{rule}: {changes}" if enabled else f"{rule} is off; it would {changes}"
@@ -137,7 +133,7 @@ def _one_of_each_reason(rows: pd.DataFrame, n: int) -> pd.DataFrame:
 
 def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     number = int(row["subject_id"])
-    before, after = _parse(row["before"]), _parse(row["after"])
+    before, after = values_of(row["before"]), values_of(row["after"])
     if subject == "image":
         tile = _image_tile(lookup, number, after)
     else:
@@ -152,11 +148,6 @@ def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
     words = wrapped(str(row["reason"]), _TILE, 3 - len(lines))
     lines += [(line, _QUIET) for line in words]
     return np.concatenate([tile, text_band(_TILE, lines)])
-
-
-def _parse(text: Any) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
-    return values
 
 
 def _image_tile(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> RgbImage:
@@ -194,10 +185,8 @@ def _annotation_tile(
     if after and annotation_id in lookup.added and not before:
         drawn = drawn[1:]  # it was not there
     image = lookup.image(was["image_id"])
-    # No further than an image's side beyond it: a box may be of any size.
-    reach = np.tile(image.shape[1::-1], 2)
-    boxes = [np.clip([values[edge] for edge in BOX], -reach, 2 * reach) for values, _ in drawn]
-    left, top, side = surroundings(np.array(boxes))
+    boxes = near([[values[edge] for edge in BOX] for values, _ in drawn], *image.shape[:2])
+    left, top, side = surroundings(boxes)
     scale = _TILE / side
     canvas = window(image, left, top, side)
     if len(drawn) == 2 and "segmentation" in after:

@@ -144,6 +144,25 @@ def tables(annotations: Annotations) -> dict[Subject, pd.DataFrame]:
     }
 
 
+def values_of(text: Any) -> dict[str, Any]:
+    """What `before` or `after` of an audit holds; nothing where it is missing.
+
+    >>> values_of('{"name": "Glass"}'), values_of(None)
+    ({'name': 'Glass'}, {})
+    """
+    values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+    return values
+
+
+def category_names(raw: Annotations, audit: pd.DataFrame) -> dict[int, str]:
+    """The names of categories by id, raw ones and those that rules added."""
+    names = dict(zip(raw.categories["category_id"], raw.categories["name"], strict=True))
+    added = audit[(audit["subject"] == "category") & (audit["action"] == "add")]
+    for category_id, after in zip(added["subject_id"], added["after"], strict=True):
+        names.setdefault(category_id, values_of(after)["name"])
+    return names
+
+
 def records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Rows as Python values, None where one is missing.
 

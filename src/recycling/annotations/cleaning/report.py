@@ -49,7 +49,7 @@ register_table("rule_report", RULE_REPORT, RuleReport)
 
 _EXAMPLES = 5
 _SHOWN = 3  # names of subjects in a line
-_DONE = {"add": "added", "change": "changed", "drop": "dropped"}
+DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 PLURALS = {"image": "images", "annotation": "annotations", "category": "categories"}
 
 
@@ -69,7 +69,7 @@ def change_lines(audit: pd.DataFrame, raw: Annotations) -> list[str]:
     lines = []
     for rule, of_rule in audit.groupby("rule", sort=False):
         parts = [
-            f"{_counted(len(part), totals[subject], action)} {PLURALS[subject]} {_DONE[action]} "
+            f"{_counted(len(part), totals[subject], action)} {PLURALS[subject]} {DONE[action]} "
             f"({listed(_names(part, raw, file_names, images_of), _SHOWN)})"
             for (subject, action), part in _by_subject(of_rule)
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -12,16 +11,18 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.annotations import BOX
+from recycling.annotations.cleaning.audit import category_names, values_of
+from recycling.annotations.cleaning.report import DONE
+from recycling.reporting.close_ups import near
 from recycling.viewer.controls import choice
 from recycling.viewer.core import ImageSet, ViewerError
-from recycling.viewer.drawing import Box, Dash, Shape, box_path, close_up, outline_path
+from recycling.viewer.drawing import Dash, Shape, box_path, close_up, outline_path
 from recycling.viewer.markup import render
 from recycling.viewer.pages.data import image_tile, link_within
 from recycling.viewer.tiles import Tile, grid, paginate
 from recycling.viewer.views import View, image_address
 
 BEFORE, AFTER = "#d9774a", "#1864ab"
-DONE = {"add": "added", "change": "changed", "drop": "dropped"}
 _UNKNOWN = (100, 100)  # height and width of an image that only the audit knows
 
 
@@ -78,7 +79,7 @@ class _Changes:
         self.images: ImageSet = view.holdings.image_set(_raw(part))
         self.link = link_within(view, self.images)
         self.here = view.address.link()
-        self.names = _names(self.images, audit)
+        self.names = category_names(self.images.annotations, audit)
         self.checks: pd.DataFrame | None = None
         if view.holdings.is_there(f"{part}.image_checks"):
             self.checks = view.holdings.load(f"{part}.image_checks")
@@ -86,7 +87,7 @@ class _Changes:
     def tile(self, row: Mapping[Any, Any]) -> Tile:
         """A change, with what it is of."""
         number, subject = int(row["subject_id"]), str(row["subject"])
-        before, after = _parsed(row["before"]), _parsed(row["after"])
+        before, after = values_of(row["before"]), values_of(row["after"])
         lines = [f"{row['rule']}: {DONE[row['action']]}", str(row["reason"])]
         if subject == "image" and number in self.images.images:
             return self._image(number, after, lines)
@@ -127,7 +128,7 @@ class _Changes:
             link=self.link(image_id, None),
             shapes=shapes,
             lines=lines,
-            view=close_up([_near(shape.box, height, width) for shape in shapes]),
+            view=close_up(near([shape.box for shape in shapes], height, width).tolist()),
         )
 
     def _like(self, image_id: int, after: Mapping[str, Any]) -> int | None:
@@ -139,15 +140,6 @@ class _Changes:
         table = self.images.annotations.images
         of_group = table.loc[table["group"] == after.get("group"), "image_id"]
         return int(of_group.min()) if len(of_group) else None
-
-
-def _names(images: ImageSet, audit: pd.DataFrame) -> dict[int, str]:
-    """The names of categories by id, of those too that cleaning added."""
-    names = {category.category_id: category.name for category in images.categories.values()}
-    is_new = (audit["action"] == "add") & (audit["subject"] == "category")
-    for number, after in audit.loc[is_new, ["subject_id", "after"]].itertuples(index=False):
-        names.setdefault(int(number), _parsed(after).get("name", "?"))
-    return names
 
 
 def _shape(
@@ -165,17 +157,6 @@ def _shape(
     return Shape(outline or box_path(box), box, label, colour, dash=dash)
 
 
-def _near(box: Box, height: int, width: int) -> Box:
-    """A box no further from the image than that is large: a raw one may be of any size."""
-    limits = (width, height, width, height)
-    return [min(max(edge, -limit), 2 * limit) for edge, limit in zip(box, limits, strict=True)]
-
-
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     keys = [key for key in after if before.get(key) != after[key]] if before else list(after)
     return ", ".join(f"{key}: {before.get(key, '')} → {after[key]}" for key in keys)
-
-
-def _parsed(text: Any) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
-    return values
