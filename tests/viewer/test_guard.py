@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from recycling.viewer.core import ViewerError
+from recycling.listening import ListeningError
 from recycling.viewer.guard import Guard
 
 TOKEN = "a-long-secret-token"
@@ -70,7 +70,7 @@ def test_cookies_of_other_programs_of_this_machine_do_not_matter():
 def test_a_token_that_an_address_would_change_is_refused(token):
     from recycling.viewer.server import serve
 
-    with pytest.raises(ViewerError, match="letters, digits and"):
+    with pytest.raises(ListeningError, match="letters, digits and"):
         serve(None, host="127.0.0.1", port=0, token=token)  # type: ignore[arg-type]
 
 
@@ -96,7 +96,7 @@ def test_a_token_leads_to_no_other_host():
 def test_others_are_let_in_with_a_token_only():
     from recycling.viewer.server import serve
 
-    with pytest.raises(ViewerError, match=r"--host 0\.0\.0\.0: others could look; give --token"):
+    with pytest.raises(ListeningError, match=r"--host 0\.0\.0\.0: others could look; give --token"):
         serve(None, host="0.0.0.0", port=0)  # type: ignore[arg-type]
-    with pytest.raises(ViewerError, match="a token has 16 characters or more"):
+    with pytest.raises(ListeningError, match="a token has 16 characters or more"):
         serve(None, host="0.0.0.0", port=0, token="short")  # type: ignore[arg-type]

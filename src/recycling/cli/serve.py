@@ -30,11 +30,13 @@ from recycling.cli.place import place_of
 @one_line_errors
 def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> None:
     """Answer what is on photographs: a page to drop one on, POST /predict, /docs for the rest."""
+    from recycling.listening import check_address
     from recycling.predictors import Loading, predictor_of
     from recycling.serving import ServiceLimits, application, server
 
     token, is_open = options.pop("token"), options.pop("is_open")
-    server.check_address(host, token, open_to_all=is_open)
+    if token is not None or not is_open:
+        check_address(host, token, or_else=", or --open")
     device, batch_size = options.pop("device"), options.pop("batch_size")
     limits = ServiceLimits(**{key: each for key, each in options.items() if each is not None})
     wanted = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))

@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from recycling.listening import LOCAL
+
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 COOKIE = "recycling_view"
-LOCAL = ("127.0.0.1", "localhost", "::1")
-SHORTEST = 16
-"""Characters of a token."""
 
 
 class Guard:

@@ -3,7 +3,6 @@
 Annotations are not postponed here: NiceGUI reads those of the functions that build pages.
 """
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -17,9 +16,10 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from recycling.annotations.images.decoding import UnreadableImageError
+from recycling.listening import ListeningError, check_address, listen
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import ViewerError
-from recycling.viewer.guard import LOCAL, SHORTEST, Guard
+from recycling.viewer.guard import Guard
 from recycling.viewer.holdings import Holdings
 from recycling.viewer.images import SCREEN, THUMBNAIL, reduced_image
 from recycling.viewer.markup import render, why_not
@@ -46,21 +46,16 @@ def serve(
         token: What others have to know; None where `host` is this machine.
 
     Raises:
-        ViewerError: The port is taken, or others could look without a token.
+        ListeningError: The port is taken, or others could look without a token.
     """
-    if token is None and host not in LOCAL:
-        raise ViewerError(f"--host {host}: others could look; give --token, which they must know")
-    if token is not None and len(token) < SHORTEST:
-        raise ViewerError(
-            f"--token: a token has {SHORTEST} characters or more, to be hard to guess"
-        )
+    check_address(host, token)
     if token is not None and quote(token, safe="") != token:
-        raise ViewerError("--token: letters, digits and - . _ ~ only, as it stands in an address")
-    listening = _socket(host, port)
+        raise ListeningError(
+            "--token: letters, digits and - . _ ~ only, as it stands in an address"
+        )
+    listening, address = listen(host, port)
     app = application(holdings)
-    name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{listening.getsockname()[1]}/"
-    click.echo(address if token is None else f"{address}?token={token}")
+    click.echo(f"{address}/" if token is None else f"{address}/?token={token}")
     click.echo("Ctrl+C stops it")
     config = uvicorn.Config(Guard(app, token), log_level="warning", ws_ping_interval=None)
     uvicorn.Server(config).run(sockets=[listening])
@@ -136,17 +131,3 @@ def _builder(page: Page, path: str, holdings: Holdings) -> Callable[[PageArgumen
             view.html(why_not(error, view.address.link()))
 
     return build
-
-
-def _socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen()  # who comes before the server runs waits
-    except OSError as error:
-        listening.close()
-        reason = error.strerror or error
-        raise ViewerError(f"{host}:{port}: {reason}; give another --port, 0 for any") from error
-    return listening
