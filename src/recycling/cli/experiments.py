@@ -85,10 +85,9 @@ def print_table(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from recycling.experiments import shown_table
+    from recycling.experiments import shown_table, without_empty_columns
 
-    table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
-    table = table.dropna(axis="columns", how="all")
+    table = without_empty_columns(table)
     numbers = set(table.select_dtypes("number").columns)
     headers = (
         Column(str(name), justify="right" if name in numbers else "left", overflow="fold")

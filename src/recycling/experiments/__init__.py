@@ -20,6 +20,7 @@ from recycling.experiments.listing import (
     runs_table,
     scored_things,
     shown_table,
+    without_empty_columns,
 )
 from recycling.experiments.manifest import (
     ExperimentError,
@@ -115,6 +116,7 @@ __all__ = [
     "try_base",
     "unlock",
     "verdict_on",
+    "without_empty_columns",
     "work",
 ]
 

@@ -253,6 +253,16 @@ def _check_columns(names: list[str], table: pd.DataFrame, option: str) -> None:
             raise ExperimentError(f"{option}: no column {name!r}; there are {known}")
 
 
+def without_empty_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without columns that say nothing in any row.
+
+    >>> list(without_empty_columns(pd.DataFrame({"run": ["a"], "name": [""], "score": [None]})))
+    ['run']
+    """
+    table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
+    return table.dropna(axis="columns", how="all")
+
+
 def shown_table(table: pd.DataFrame) -> list[list[str]]:
     """The cells of a table as a console shows them."""
     return [[_cell(value) for value in row] for row in table.itertuples(index=False)]

@@ -10,7 +10,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.backends.shared.training_log import METRICS, training_log
-from recycling.experiments import chosen_rows, models_table, runs_table, shown_table
+from recycling.experiments import (
+    chosen_rows,
+    models_table,
+    runs_table,
+    shown_table,
+    without_empty_columns,
+)
 from recycling.sides import Side, check_alike, score, what_differs
 from recycling.viewer.controls import choice, choices, field
 from recycling.viewer.core import ViewerError
@@ -61,8 +67,7 @@ def _runs(view: View) -> None:
 
 def _table(table: pd.DataFrame, caption: str) -> Markup:
     """A table as the console shows it, without columns that are empty."""
-    table = table.loc[:, [name for name in table if (table[name].astype(str) != "").any()]]
-    table = table.dropna(axis="columns", how="all")
+    table = without_empty_columns(table)
     return render(
         "table.html", heads=list(map(str, table)), rows=shown_table(table), caption=caption
     )
