@@ -39,7 +39,7 @@ class Reference:
         return self.events[-1].seconds - self.events[0].seconds
 
 
-def refer(folder: Path, build: Callable[[Path], Path], without: str | None = None) -> Reference:
+def refer(folder: Path, build: Callable[[Path], Path]) -> Reference:
     """Run a project from its raw data to its end.
 
     Raises:
@@ -49,7 +49,7 @@ def refer(folder: Path, build: Callable[[Path], Path], without: str | None = Non
     own = folder / "alone"
     shutil.copytree(project, own)
     log = folder / "alone.jsonl"
-    if (status := start(own, (), log, without=without).wait()) != 0:
+    if (status := start(own, (), log).wait()) != 0:
         raise RuntimeError(f"the run that is left alone ended with {status}; see {log}")
     return Reference(project, own, outputs(own), read_events(log))
 

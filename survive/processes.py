@@ -81,7 +81,6 @@ def start(
     log: Path,
     stop: Stop | None = None,
     without: str | None = None,
-    output: Path | None = None,
 ) -> Run:
     """Start ``kedro run``.
 
@@ -91,9 +90,8 @@ def start(
         log: Where events are noted.
         stop: Where it is stopped.
         without: The mechanism that is taken out.
-        output: Where its output goes.
     """
-    output = output or log.with_suffix(".txt")
+    output = log.with_suffix(".txt")
     sys.stdout.flush()
     if (child := os.fork()) == 0:
         _end_with(lambda: _run(project, arguments, log, stop, without, output))

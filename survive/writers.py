@@ -9,7 +9,7 @@ from pathlib import Path
 
 from survive.mechanisms import MECHANISMS
 
-WRITERS, WRITES = 6, 60
+WRITES = 60
 LENGTH = 200_000
 
 

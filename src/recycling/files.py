@@ -331,11 +331,18 @@ def _upload_folder(local: Path, filesystem: Any, unfinished: str, path: str) -> 
     _ask()
     remove_there(filesystem, path)
     move_files(filesystem, unfinished, names, path)
-    held = {name: _sha256(file) for name, file in zip(names, files, strict=True)}
+    held = {name: sha256_of(file) for name, file in zip(names, files, strict=True)}
     filesystem.pipe_file(complete, json.dumps(held, indent=0).encode())
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, as 64 hex digits.
+
+    >>> path = getfixture("tmp_path") / "weights.pth"
+    >>> _ = path.write_bytes(b"")
+    >>> sha256_of(path)[:8]
+    'e3b0c442'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -441,7 +441,7 @@ def test_a_training_in_two_processes_stops_after_the_epoch_where_that_is_asked(
 @pytest.fixture
 def made_weights(tmp_path: Path) -> Path:
     """A file of weights whose name ends in the first 8 hex digits of its sha256."""
-    from recycling.backends.shared.checkpoint_folder import sha256_of
+    from recycling.files import sha256_of
 
     plain_name = tmp_path / "weights.pth"
     torch.save({"state_dict": {"layer": torch.ones(2)}}, plain_name)

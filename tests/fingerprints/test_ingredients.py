@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_training_is_made_of_annotations_folds_its_own_recipe_and_its_own_sett
     assert set(made.inputs) == {"train.annotations", "folds", "recipe resnet18_narrow"}
     assert set(made.parameters) == {"models.a"}
     assert made.bound["cls.a.fold0.training_part"] == {"fold": 0}
-    json.dumps(made.to_dict())
+    json.dumps(asdict(made))
 
 
 def test_a_setting_of_one_model_is_none_of_the_other(folder):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from recycling.files import write_text
+from recycling.files import sha256_of, write_text
 
 Value = list[Any]
 
@@ -42,7 +42,7 @@ class ContentCache:
 
     def sha256(self, path: Path) -> str:
         """The sha256 of a file's bytes, as 64 hex digits."""
-        return str(self.of(path, "sha256", _sha256))
+        return str(self.of(path, "sha256", sha256_of))
 
     def of(self, path: Path, kind: str, find_out: Callable[[Path], Any]) -> Any:
         """What `find_out` says of a file, as JSON; it is not asked twice of the same content.
@@ -164,8 +164,3 @@ def _files_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 with suppress(OSError):  # a link to nowhere or to itself, or just removed
                     path = Path(parent, name)
                     yield path, path.stat()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -72,10 +72,6 @@ class Ingredients:
                              (self.bound, other.bound), (self.passed, other.passed)):  # fmt: skip
             mine.update(theirs)
         self.functions[:] = sorted({*self.functions, *other.functions})
-
-    def to_dict(self) -> Facts:
-        """As JSON."""
-        return asdict(self)
 
 
 class Graph:

@@ -419,4 +419,5 @@ def _check_probabilities(name: str, members: Sequence[Member], where: str) -> No
 
 
 def _is_retrained(member: Member) -> bool:
-    return isinstance(member, TrainingPlan) and member.retrained
+    """Whether it learns from pseudo-labels, in a second round."""
+    return isinstance(member, TrainingPlan) and bool(member.pseudo_labels)

@@ -77,11 +77,6 @@ class Member:
         """The dataset of those labelled images, of which its out-of-fold predictions are."""
         return f"{self.namespace}.held_out_part"
 
-    @property
-    def pool_predictions(self) -> str:
-        """The dataset of its predictions on the unlabelled images."""
-        return f"{self.namespace}.pool_predictions"
-
 
 @dataclass(frozen=True)
 class ExternalMember(Member):
@@ -144,11 +139,6 @@ class TrainingPlan(Member):
     def checkpoint(self) -> str:
         """The dataset of the trained model."""
         return f"{self.namespace}.checkpoint"
-
-    @property
-    def retrained(self) -> bool:
-        """Whether it learns from pseudo-labels, in a second round."""
-        return bool(self.pseudo_labels)
 
 
 @dataclass(frozen=True)

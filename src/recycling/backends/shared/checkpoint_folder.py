@@ -13,7 +13,7 @@ from typing import Any
 from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.shared.model import Model
 from recycling.errors import cut
-from recycling.files import new_folder
+from recycling.files import new_folder, sha256_of
 
 WEIGHTS = "weights.pth"
 FACTS = "checkpoint.json"
@@ -198,18 +198,6 @@ def sha256_of_data(data: TrainingData) -> str:
         for table in (labeled.annotations.images, labeled.annotations.annotations):
             digest.update(table.to_csv(index=False).encode())
     return digest.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, as 64 hex digits.
-
-    >>> path = getfixture("tmp_path") / "weights.pth"
-    >>> _ = path.write_bytes(b"")
-    >>> sha256_of(path)[:8]
-    'e3b0c442'
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def no_room(path: Path, error: OSError) -> BackendError:

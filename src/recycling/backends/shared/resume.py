@@ -25,13 +25,12 @@ from recycling.backends.shared.checkpoint_folder import (
     FACTS,
     FORMAT,
     WEIGHTS,
-    sha256_of,
     sha256_of_data,
     snapshot_file,
 )
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
-from recycling.files import is_guarded, write_json
+from recycling.files import is_guarded, sha256_of, write_json
 from recycling.mirrors import MirrorError, send
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlparse
 from urllib.request import urlopen
 
 from recycling.backends.core import BackendError
-from recycling.backends.shared.checkpoint_folder import WEIGHTS, sha256_of
+from recycling.backends.shared.checkpoint_folder import WEIGHTS
 from recycling.errors import listed
-from recycling.files import new_file
+from recycling.files import new_file, sha256_of
 
 NAMED_BY_SHA256 = re.compile(r"-([0-9a-f]{8})$")
 

@@ -9,12 +9,9 @@ returns pieces that `recycling.reporting.pages` makes::
         return [render_table(agreement, {"agreement": ".2f"})]
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from recycling.registry import import_modules
 from recycling.reporting.panels.core import PANELS, Panel, panel
 
-for _module in iter_modules(__path__, f"{__name__}."):
-    import_module(_module.name)
+import_modules(__name__, __path__)
 
 __all__ = ["PANELS", "Panel", "panel"]
