@@ -76,7 +76,7 @@ class ConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Kedro's, read once: a command asks seven times for the parameters."""
         if key in self.data:  # what was set by hand
-            return cast(dict[str, Any], super().__getitem__(key))
+            return super().__getitem__(key)
         if key not in self._read:
             self._read[key] = self._from_files(key)
         return deepcopy(self._read[key])

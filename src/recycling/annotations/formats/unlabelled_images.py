@@ -14,6 +14,7 @@ from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import files_below, files_meant
 from recycling.errors import Faults, listed, visible
+from recycling.names import leaves_folder
 from recycling.progress import track
 
 
@@ -58,7 +59,7 @@ def read_unlabelled_images(
         size, path = None, root / file_name
         if file_name in seen:
             faults.add("an image is named twice, keep one row", visible(name))
-        elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        elif leaves_folder(name):
             faults.add("the file name leaves the folder, make it a path below it", visible(name))
         elif not os.path.isfile(path):  # noqa: PTH113  # Path raises where a name is too long
             faults.add(f"no such file in {root}, correct the name or add it", visible(name))

@@ -44,6 +44,7 @@ from recycling.ensembling.search.selection import (
     keep_default,
     leave_out_worst,
 )
+from recycling.files import drop_unfinished_line
 from recycling.progress import progress_bar
 from recycling.stopping import stop_if_asked
 from recycling.tables import Column, Schema, register_table
@@ -448,11 +449,12 @@ def _open(folder: Path, described: Mapping[str, Any]) -> BaseStorage:
     name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     path = folder / f"{name[:16]}.journal"
     folder.mkdir(parents=True, exist_ok=True)
-    _mend(path)
+    if path.exists():
+        drop_unfinished_line(path)
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise EnsemblingError(_FOREIGN.format(path)) from error
+        raise EnsemblingError(f"{path}: not a journal of trials; delete it") from error
 
 
 def _kept_study(storage: BaseStorage, name: str) -> Study:
@@ -463,22 +465,3 @@ def _kept_study(storage: BaseStorage, name: str) -> Study:
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage)
     return optuna.create_study(study_name=name, storage=storage, direction="maximize")
-
-
-def _mend(path: Path) -> None:
-    """Cut off a last line that was not written to its end, as where a run was killed."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if not content.startswith(_BEGINNING[: len(content)]):
-        raise EnsemblingError(_FOREIGN.format(path))
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-_BEGINNING = b'{"op_code":'
-"""How a journal begins."""
-
-_FOREIGN = "{}: not a journal of trials; delete it"
