@@ -43,7 +43,7 @@ def _with_odd_keys(draw: st.DrawFn, entry: dict[str, Any]) -> dict[str, Any]:
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """Documents in order: polygons, RLE, boxes only, keys left out, keys of their own."""
     ids = draw(st.lists(st.integers(-5, 10**12), min_size=1, max_size=3, unique=True))
-    names = st.sampled_from(["a.jpg", "b/c.jpg", "ä.jpg", "d\\e.jpg", "a..b.jpg", "x/../y.jpg"])
+    names = st.sampled_from(["a.jpg", "b/c.jpg", "ä.jpg", "d\\e.jpg", "a..b.jpg"])
     groups = st.fixed_dictionaries({}, optional={"group": st.none() | st.integers() | st.text()})
     images = [
         {"id": number, "file_name": draw(names), "width": 20, "height": 10, **draw(groups)}
@@ -88,7 +88,7 @@ _ODD_VALUES += [float("nan"), "", "x", "1", "\ud800", "é", [], [[]], {}, [1, 2]
 _ODD_VALUES += [[1, 2, 3, 4, 5], [[1, 2, 3]], [[1, 2, 3, True]], [[1, 2], [3, 10**400]], [[[1, 2]]]]
 _ODD_VALUES += [{"size": [10, 20]}, {"size": [10, 20], "counts": "5 :i5"}, [[1, 1e5, 2, 1e-7]]]
 _ODD_VALUES += [{"size": [10, 20], "counts": [2**64]}, {"size": [1, 2], "counts": "é", "more": 1}]
-_ODD_VALUES += [[1e308, 0, 1e308, 1], "../a.jpg", "/a.jpg", "C:a.jpg", "pseudo"]
+_ODD_VALUES += [[1e308, 0, 1e308, 1], "../a.jpg", "x/../y.jpg", "/a.jpg", "C:a.jpg", "pseudo"]
 
 
 @st.composite
