@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.evaluation import ImageScores, score_of_all
+from recycling.evaluation.bootstrap import CONFIDENCE
 from recycling.experiments.effect import Effect, corrected_sentences, measure_contrast
 from recycling.tables import Column, Schema
 
@@ -164,7 +165,7 @@ def summarise_study(
     )
 
 
-def noise_sentence(difference: float, noise: Noise, confidence: float = 0.95) -> str:
+def noise_sentence(difference: float, noise: Noise) -> str:
     """Whether the difference of two single trainings is more than two seeds differ by.
 
     Two trainings that differ in the seed alone are `sqrt(2)` standard deviations apart; how well
@@ -178,13 +179,13 @@ def noise_sentence(difference: float, noise: Noise, confidence: float = 0.95) ->
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    reach = float(stdtrit(noise["seeds"] - 1, (1 + confidence) / 2))
+    reach = float(stdtrit(noise["seeds"] - 1, (1 + CONFIDENCE) / 2))
     apart = reach * noise["deviation"] * 2**0.5
     word = "under" if abs(difference) < apart else "over"
     return (
-        f"the difference is {word} the noise between seeds ({apart:.3f} with {confidence:.0%}, "
+        f"the difference is {word} the noise between seeds ({apart:.3f} with 95 %, "
         f"from {noise['seeds']} seeds of {noise['model']})"
-    ).replace("95%", "95 %")
+    )
 
 
 def _spoilt(row: Mapping[Any, Any], base: Mapping[Any, Any]) -> list[str]:
