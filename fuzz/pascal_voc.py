@@ -9,7 +9,7 @@ from recycling.annotations import AnnotationError, label_maps, read_pascal_voc, 
 
 
 def target() -> Target:
-    labels = folder() / "labels"
+    labels = folder() / "voc"
     write_pascal_voc(annotations(), labels)
     files = sorted(labels.rglob("*.xml"))
     examples = [path.read_bytes() for path in files]

@@ -11,7 +11,7 @@ from recycling.annotations import AnnotationError, label_maps, read_yolo, write_
 
 
 def target() -> Target:
-    labels, names = folder() / "labels", folder() / "data.yaml"
+    labels, names = folder() / "yolo", folder() / "data.yaml"
     write_yolo(annotations(), labels, names)
     files = sorted(labels.rglob("*.txt"))
     right, right_names = files[0].read_bytes(), names.read_bytes()

@@ -449,12 +449,16 @@ def _open(folder: Path, described: Mapping[str, Any]) -> BaseStorage:
     name = sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     path = folder / f"{name[:16]}.journal"
     folder.mkdir(parents=True, exist_ok=True)
+    foreign = f"{path}: not a journal of trials; delete it"
     if path.exists():
+        content = path.read_bytes()
+        if not content.startswith(_BEGINNING[: len(content)]):
+            raise EnsemblingError(foreign)
         drop_unfinished_line(path)
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        raise EnsemblingError(f"{path}: not a journal of trials; delete it") from error
+        raise EnsemblingError(foreign) from error
 
 
 def _kept_study(storage: BaseStorage, name: str) -> Study:
@@ -465,3 +469,7 @@ def _kept_study(storage: BaseStorage, name: str) -> Study:
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage)
     return optuna.create_study(study_name=name, storage=storage, direction="maximize")
+
+
+_BEGINNING = b'{"op_code":'
+"""How a journal begins."""
