@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,22 @@ def test_images_that_look_alike_are_drawn_together_for_intervals_on_test_images(
     path = Path(__file__).parents[1] / "conf" / env / "parameters_cleaning.yml"
     rules = yaml.safe_load(path.read_text())["cleaning"]
     assert Cleaning.model_validate(rules["test"]).group_near_duplicates.enabled
+
+
+def test_each_part_is_read_once_and_what_one_reader_changes_another_does_not_see(conf):
+    config = loader(conf)
+    config["parameters"]["models"].clear()
+    (conf / "base/parameters.yml").write_text("models: no mapping")
+    assert config["parameters"]["models"].keys() == {"yolox"}
+    config["parameters"] = {"models": {}}  # as Kedro lets one set it
+    assert config["parameters"] == {"models": {}}
+
+
+def test_a_command_begins_without_what_draws_or_trains():
+    """Each costs half a second or more."""
+    code = (
+        "import sys, recycling.settings, recycling.pipeline_registry; "
+        "print({'matplotlib', 'torch', 'mmengine', 'optuna'} & sys.modules.keys())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"

@@ -11,6 +11,7 @@ from recycling.diagnostics import (
     probability_agreement,
 )
 from recycling.diagnostics.diversity import alike_sentences
+from recycling.pipelines.explaining import comparer
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, LabelMaps
 
 
@@ -57,6 +58,12 @@ def test_weak_boxes_may_be_left_out():
     noisy = pd.concat([ONE, detections(*[[1, 1, 0.01, x, 90, x + 5, 95] for x in range(9)])])
     assert agreement(detection_agreement([ONE, noisy])) == [pytest.approx(6 / 15)]
     assert agreement(detection_agreement([ONE, noisy], score_threshold=0.1)) == [1.0]
+
+
+def test_a_run_compares_detectors_without_their_weak_boxes():
+    """Of 0.3 on, as they are drawn."""
+    noisy = pd.concat([ONE, detections(*[[1, 1, 0.29, x, 90, x + 5, 95] for x in range(9)])])
+    assert agreement(comparer("det")({"a": ONE, "b": noisy})) == [1.0]
 
 
 def test_members_without_boxes_agree():

@@ -101,7 +101,8 @@ class Range(Settings):
         """Whether a number may be drawn."""
         if not self.low <= value <= self.high:
             return False
-        if not (step := 1 if self.is_whole and self.step is None else self.step):
+        step = self.step or (1 if self.is_whole else None)
+        if step is None:
             return True
         steps = (value - self.low) / step
         return abs(steps - round(steps)) < 1e-6
@@ -319,12 +320,10 @@ def _try_next(study: Study, tuning: Tuning, train: Train) -> None:
 
     space = tuning.space
     trial = study.ask({name: _distribution(values) for name, values in space.items()})
-    settings = {
-        name: values[trial.params[name]] if isinstance(values, list) else values.written(
-            trial.params[name]
-        )
-        for name, values in space.items()
-    }  # fmt: skip
+    settings = {}
+    for name, values in space.items():
+        drawn = trial.params[name]
+        settings[name] = values[drawn] if isinstance(values, list) else values.written(drawn)
     trial.set_user_attr("settings", settings)
     known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     before = trial.user_attrs.get("minutes", 0.0)
