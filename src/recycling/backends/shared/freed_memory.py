@@ -1,0 +1,39 @@
+"""What becomes of memory that a training or a prediction frees."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Names and defaults of glibc's mallopt(3).
+TRIM_THRESHOLD, TRIM_THRESHOLD_DEFAULT = -1, 128 * 1024
+MMAP_MAX, MMAP_MAX_DEFAULT = -4, 65536
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Inside, freed memory stays with the process, for the next step; at the end it is given back.
+
+    glibc hands blocks above 32 MiB back at once. The maps of a detector are as large, and each
+    step would have the kernel clear their pages anew: a tenth of its time on processors. Under
+    another allocator nothing changes.
+
+    Example:
+        >>> import numpy as np
+        >>> with freed_memory_kept():
+        ...     for _ in range(3):
+        ...         image = np.ones((8, 1024, 1024))
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    libc.mallopt(MMAP_MAX, 0)
+    libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(MMAP_MAX, MMAP_MAX_DEFAULT)
+        libc.mallopt(TRIM_THRESHOLD, TRIM_THRESHOLD_DEFAULT)
+        libc.malloc_trim(0)
