@@ -12,7 +12,6 @@ from typing import Any
 
 from recycling.backends.core import BackendError
 from recycling.backends.shared import reproducible as shared
-from recycling.backends.shared.freed_memory import freed_memory_kept
 from recycling.backends.shared.one_at_a_time import ONE_AT_A_TIME
 from recycling.backends.shared.threads import threads_kept
 from recycling.errors import one_line
@@ -38,7 +37,6 @@ def library(log: Path | None = None) -> Iterator[None]:
         _written_down(log) as logger,
         warnings.catch_warnings(),
         threads_kept(),
-        freed_memory_kept(),
     ):
 
         def write_down(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

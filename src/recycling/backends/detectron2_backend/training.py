@@ -19,6 +19,7 @@ from recycling.backends.detectron2_backend.session import seed_epoch
 from recycling.backends.detectron2_backend.state import read_state, write_state
 from recycling.backends.shared.best_epoch import BestEpoch
 from recycling.backends.shared.failing_step import Step, explained_step
+from recycling.backends.shared.freed_memory import freed_memory_kept
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.job import Job, scorer
 from recycling.backends.shared.resume import state_of
@@ -66,6 +67,7 @@ def fit(job: DetectorJob) -> tuple[dict[str, Any], dict[str, Any], list[dict[str
         progress_bar() as progress,
         explained_step(training.step),
         unwrapped_errors(),
+        freed_memory_kept(),
     ):
         total = job.config.SOLVER.MAX_ITER
         task = progress.add_task("training", total=total, completed=training.iteration, note="")

@@ -42,6 +42,7 @@ from recycling.backends.shared.checkpoint_folder import (
     with_settings,
 )
 from recycling.backends.shared.failing_step import enough_memory, explained_step
+from recycling.backends.shared.freed_memory import freed_memory_kept
 from recycling.backends.shared.ignore_regions import count_ignore_regions, say_ignore_regions
 from recycling.backends.shared.job import Job, check_can_score, finish, scorer
 from recycling.backends.shared.model import Model
@@ -288,7 +289,12 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
             lambda network, trained, images: predict(ready(network, job.config, trained), images),
         )
         runner.register_hook(StopEarly(best, score))
-    with progress_bar() as progress, explained_step(guard.step), unwrapped_errors():
+    with (
+        progress_bar() as progress,
+        explained_step(guard.step),
+        unwrapped_errors(),
+        freed_memory_kept(),
+    ):
         if is_main_process():
             runner.register_hook(ProgressLine(progress))
         try:

@@ -15,7 +15,6 @@ from typing import Any
 
 from recycling.backends.mmengine_backend.pretrained import checked_loading
 from recycling.backends.mmengine_backend.replaced import replaced
-from recycling.backends.shared.freed_memory import freed_memory_kept
 from recycling.backends.shared.one_at_a_time import ONE_AT_A_TIME
 from recycling.backends.shared.reproducible import reproducible
 from recycling.backends.shared.threads import threads_kept
@@ -55,7 +54,6 @@ def library(backend: str, log: Path | None = None, *, deterministic: bool = True
         with (
             reproducible(deterministic=deterministic),
             threads_kept(),
-            freed_memory_kept(),
             _only_weights(),
             checked_loading(),
             replaced(importlib.import_module("mmengine.config.utils"), "load", _read_once),

@@ -1,4 +1,4 @@
-"""What becomes of memory that a training or a prediction frees."""
+"""What becomes of memory that a training frees."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Names and defaults of glibc's mallopt(3).
-TRIM_THRESHOLD, TRIM_THRESHOLD_DEFAULT = -1, 128 * 1024
-MMAP_MAX, MMAP_MAX_DEFAULT = -4, 65536
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+"""Names of glibc's mallopt(3)."""
 
 
 @contextmanager
@@ -34,6 +33,8 @@ def freed_memory_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(MMAP_MAX, MMAP_MAX_DEFAULT)
-        libc.mallopt(TRIM_THRESHOLD, TRIM_THRESHOLD_DEFAULT)
+        # The default number, and what glibc's own thresholds rise to.
+        libc.mallopt(MMAP_MAX, 65536)
+        libc.mallopt(MMAP_THRESHOLD, 32 * 1024**2)
+        libc.mallopt(TRIM_THRESHOLD, 64 * 1024**2)
         libc.malloc_trim(0)
