@@ -222,7 +222,7 @@ def write_submission(folder: Path) -> float:
 
 
 def split_images(folder: Path) -> float:
-    folds = make_folds(read_tables(folder / "truth"), Splitting())
+    folds = make_folds(StoredAnnotations(folder / "truth"), Splitting())
     TableDataset(table="folds", filepath=folder / "folds.parquet").save(folds)
     return float(folds["fold"].nunique())
 

@@ -27,6 +27,8 @@ from recycling.tables import Schema, TableError
 
 _JUDGED = ("image_id", "category_id", *BOX, "area", "iscrowd", "source")
 _OBJECTS = Schema("annotations", tuple(own for own in ANNOTATIONS.columns if own.name in _JUDGED))
+_DRAWN = ("annotation_id", "image_id", "category_id", *BOX, "segmentation", "iscrowd")
+_SHAPES = Schema("annotations", tuple(own for own in ANNOTATIONS.columns if own.name in _DRAWN))
 
 
 def write_tables(annotations: Annotations, folder: str | Path) -> None:
@@ -132,6 +134,20 @@ class StoredAnnotations:
         categories = self.categories
         for ids, objects in zip(own, self.objects.parts(bounds), strict=True):
             yield Annotations(pd.DataFrame({"image_id": ids}), objects, categories)
+
+    def shapes(self, bounds: Ids) -> Iterator[Annotations]:
+        """What is on the images, as `parts`, and where.
+
+        Args:
+            bounds: (parts - 1,) ids of images, ascending.
+
+        Yields:
+            The images, and of their annotations the categories, boxes and segmentations.
+        """
+        categories = self.categories
+        drawn = StoredTable(self.folder / "annotations.parquet", _SHAPES)
+        for images, shapes in zip(self.images.parts(bounds), drawn.parts(bounds), strict=True):
+            yield Annotations(images, shapes, categories)
 
 
 def _table(path: Path, schema: Schema) -> pd.DataFrame:

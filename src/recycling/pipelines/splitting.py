@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from recycling.annotations import Annotations, ImageChecks
+from recycling.annotations import Annotations, ImageChecks, StoredAnnotations
 from recycling.pipelines.data_cleaning import PARTS
 from recycling.reporting import folds_page
 from recycling.splitting import (
@@ -23,6 +23,7 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
+from recycling.stored_tables import by_parts, whole
 
 _TRAIN, _CHECKS = "train.annotations", "train.image_checks"
 
@@ -58,37 +59,48 @@ def create_pipeline(parts: tuple[str, ...] = PARTS) -> Pipeline:
     return Pipeline(nodes)
 
 
-def split(annotations: Annotations, checks: ImageChecks, settings: Splitting) -> Folds:
+@by_parts
+def split(
+    annotations: Annotations | StoredAnnotations, checks: ImageChecks, settings: Splitting
+) -> Folds:
     """Assign each image to a fold; what leaks from fold to fold stops the run."""
     folds = make_folds(annotations, settings)
     check_leaks(annotations, folds, checks, max_distance=settings.near_duplicate_distance)
     return folds
 
 
-def measure_balance(annotations: Annotations, folds: Folds) -> Balance:
+@by_parts
+def measure_balance(annotations: Annotations | StoredAnnotations, folds: Folds) -> Balance:
     """The share of each category in the train and validation part of each fold."""
     return Balance(balance_table(annotations, folds))
 
 
-def measure_deviation(annotations: Annotations, folds: Folds, settings: Splitting) -> Deviations:
+@by_parts
+def measure_deviation(
+    annotations: Annotations | StoredAnnotations, folds: Folds, settings: Splitting
+) -> Deviations:
     """How far the folds are from the whole, at most, on every axis."""
     return Deviations(max_deviation(annotations, folds, settings.axes))
 
 
+@by_parts
 def compare_parts(
-    train: Annotations,
+    train: Annotations | StoredAnnotations,
     train_checks: ImageChecks,
-    test: Annotations,
+    test: Annotations | StoredAnnotations,
     test_checks: ImageChecks,
     settings: AdversarialValidation,
 ) -> tuple[ShiftFeatures, TestLikeness, ShiftSummary]:
     """Say how well test images can be told from train images, and by what."""
-    shift = adversarial_validation(train.images, train_checks, test.images, test_checks, settings)
+    shift = adversarial_validation(
+        whole(train.images), train_checks, whole(test.images), test_checks, settings
+    )
     return shift.features, shift.likeness, shift.summary
 
 
+@by_parts
 def write_report(
-    annotations: Annotations,
+    annotations: Annotations | StoredAnnotations,
     folds: Folds,
     balance: Balance,
     deviations: Deviations,

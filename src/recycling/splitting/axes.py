@@ -8,10 +8,10 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
+from recycling.splitting.contents import Contents, contents_of
 from recycling.splitting.core import SplitError
 from recycling.splitting.image_columns import as_label, image_column
 
@@ -33,7 +33,9 @@ MANY_VALUES = 100
 TERCILES = ("small", "medium", "large")
 
 
-def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES) -> pd.DataFrame:
+def balance_columns(
+    annotations: Annotations | StoredAnnotations, axes: Sequence[str] = DEFAULT_AXES
+) -> pd.DataFrame:
     """The columns to balance, side by side.
 
     Args:
@@ -51,73 +53,51 @@ def balance_columns(annotations: Annotations, axes: Sequence[str] = DEFAULT_AXES
     Raises:
         SplitError: There is no such axis or column, or a column has too many values.
     """
-    objects = annotations.objects()
-    tables = {axis: _columns_of(objects, axis) for axis in axes}
+    return columns_of(contents_of(annotations), axes)
+
+
+def columns_of(contents: Contents, axes: Sequence[str]) -> pd.DataFrame:
+    """The columns to balance, side by side; see `balance_columns`."""
+    tables = {axis: _columns_of(contents, axis) for axis in axes}
     return pd.concat(tables, axis="columns", names=["axis", "value"])
 
 
-def category_counts(annotations: Annotations) -> pd.DataFrame:
-    """How many annotations of each category an image has; columns are the categories' names.
-
-    >>> annotations = Annotations(
-    ...     images=pd.DataFrame({"image_id": [1, 2]}),
-    ...     annotations=pd.DataFrame({"image_id": [1, 1, 2], "category_id": [7, 7, 8]}),
-    ...     categories=pd.DataFrame({"category_id": [7, 8], "name": ["Metal", "Glass"]}),
-    ... )
-    >>> category_counts(annotations).loc[1].to_dict()
-    {'Metal': 2, 'Glass': 0}
-    """
-    table, categories = annotations.annotations, annotations.categories
-    index, names = _image_index(annotations), list(categories["name"])
-    image = index.get_indexer(pd.Index(table["image_id"]))
-    category = pd.Index(categories["category_id"]).get_indexer(pd.Index(table["category_id"]))
-    known = (image >= 0) & (category >= 0)
-    # A table of pandas is made group by group, in Python: 16 s of a million annotations.
-    cell = image[known] * len(names) + category[known]
-    counts = np.bincount(cell, minlength=len(index) * len(names)).reshape(-1, len(names))
-    return pd.DataFrame(counts, index=index, columns=names)
+def category_counts(contents: Contents) -> pd.DataFrame:
+    """How many objects of each category an image has; columns are the categories' names."""
+    names = list(contents.categories["name"])
+    return pd.DataFrame(contents.counts, index=_image_index(contents), columns=names)
 
 
-def category_presence(annotations: Annotations) -> pd.DataFrame:
+def category_presence(contents: Contents) -> pd.DataFrame:
     """Whether an image has each category; columns are the categories' names."""
-    return (category_counts(annotations) > 0).astype("int64")
+    return (category_counts(contents) > 0).astype("int64")
 
 
-def area_tercile(annotations: Annotations) -> pd.DataFrame:
+def area_tercile(contents: Contents) -> pd.DataFrame:
     """The third that an image belongs to by the area that annotations cover.
 
     Of masks where there are masks, else of boxes; what lies under another annotation counts once.
     An image without annotations has area 0. Source: report B, "overlaps removed before areas are
     summed".
     """
-    from recycling.annotations.overlaps import visible_area
-
-    # Who covers whom does not matter to the sum, but one order gives one rounding.
-    ordered = Annotations(
-        annotations.images,
-        annotations.annotations.sort_values("annotation_id", ignore_index=True),
-        annotations.categories,
-    )
-    return _area_terciles(annotations, ordered.annotations["image_id"], visible_area(ordered))
+    return _indicators(contents, _terciles(pd.Series(contents.covered)), TERCILES)
 
 
-def box_area_tercile(annotations: Annotations) -> pd.DataFrame:
+def box_area_tercile(contents: Contents) -> pd.DataFrame:
     """The third that an image belongs to by the summed area of its boxes.
 
     Boxes that overlap count twice; an image without any has area 0.
     """
-    boxes = annotations.annotations.sort_values("annotation_id")
-    area = (boxes["x_max"] - boxes["x_min"]) * (boxes["y_max"] - boxes["y_min"])
-    return _area_terciles(annotations, boxes["image_id"], area.to_numpy())
+    return _indicators(contents, _terciles(pd.Series(contents.box_areas)), TERCILES)
 
 
-def number_of_categories(annotations: Annotations) -> pd.DataFrame:
+def number_of_categories(contents: Contents) -> pd.DataFrame:
     """How many distinct categories an image has; columns are the numbers, with 8 for 8 and over."""
-    numbers = category_presence(annotations).sum(axis="columns").clip(upper=MANY_CATEGORIES)
-    return _indicators(annotations, numbers.astype(str), map(str, sorted(numbers.unique())))
+    numbers = pd.Series((contents.counts > 0).sum(axis=1).clip(max=MANY_CATEGORIES))
+    return _indicators(contents, numbers.astype(str), map(str, sorted(numbers.unique())))
 
 
-def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
+def images_column(contents: Contents, name: str) -> pd.DataFrame:
     """The values of a column of the images table, or of a key of its `extra`.
 
     Text and few different numbers are one indicator a value; more than `MANY_NUMBERS` numbers are
@@ -127,7 +107,7 @@ def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
         SplitError: There is no such column, or it has more than `MANY_VALUES` different texts.
     """
     axis = f"{OF_IMAGES}{name}"
-    values = image_column(annotations.images, name, where=f"axis {axis!r}")
+    values = image_column(contents.images, name, where=f"axis {axis!r}")
     present = values.dropna()
     if all(_is_number(value) for value in present) and present.nunique() > MANY_NUMBERS:
         labels, order = _terciles(present.astype("float64")), list(TERCILES)
@@ -142,24 +122,15 @@ def images_column(annotations: Annotations, name: str) -> pd.DataFrame:
     if len(present) < len(values):
         # Whatever the texts are, this column is none of them.
         order.append("missing" if "missing" not in order else "(missing)")
-    return _indicators(annotations, labels.reindex(values.index, fill_value=order[-1]), order)
+    return _indicators(contents, labels.reindex(values.index, fill_value=order[-1]), order)
 
 
-def _columns_of(annotations: Annotations, axis: str) -> pd.DataFrame:
+def _columns_of(contents: Contents, axis: str) -> pd.DataFrame:
     if axis in _AXES:
-        return _AXES[axis](annotations)
+        return _AXES[axis](contents)
     if axis.startswith(OF_IMAGES):
-        return images_column(annotations, axis.removeprefix(OF_IMAGES))
+        return images_column(contents, axis.removeprefix(OF_IMAGES))
     raise SplitError(_no_axis(axis))
-
-
-def _area_terciles(
-    annotations: Annotations, image_id: pd.Series[int], area: NDArray[np.float64]
-) -> pd.DataFrame:
-    """Indicators of the third of each image, from areas of annotations."""
-    summed = pd.Series(area).groupby(image_id.to_numpy()).sum()
-    of_image = summed.reindex(_image_index(annotations), fill_value=0.0)
-    return _indicators(annotations, _terciles(of_image), TERCILES)
 
 
 def _terciles(values: pd.Series[float]) -> pd.Series[str]:
@@ -169,16 +140,14 @@ def _terciles(values: pd.Series[float]) -> pd.Series[str]:
     return pd.Series(np.array(TERCILES, dtype=object)[third], index=values.index)
 
 
-def _indicators(
-    annotations: Annotations, labels: pd.Series[str], order: Iterable[str]
-) -> pd.DataFrame:
+def _indicators(contents: Contents, labels: pd.Series[str], order: Iterable[str]) -> pd.DataFrame:
     """A column a label, in this order: 1 for the images that have it."""
     indicators = {label: (labels == label).to_numpy(np.int64) for label in order}
-    return pd.DataFrame(indicators, index=_image_index(annotations))
+    return pd.DataFrame(indicators, index=_image_index(contents))
 
 
-def _image_index(annotations: Annotations) -> pd.Index[int]:
-    index: pd.Index[int] = pd.Index(annotations.images["image_id"], name="image_id")
+def _image_index(contents: Contents) -> pd.Index[int]:
+    index: pd.Index[int] = pd.Index(contents.images["image_id"], name="image_id")
     return index
 
 

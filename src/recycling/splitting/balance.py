@@ -8,8 +8,9 @@ from typing import NewType
 import numpy as np
 import pandas as pd
 
-from recycling.annotations import Annotations
-from recycling.splitting.axes import DEFAULT_AXES, balance_columns, category_counts
+from recycling.annotations import Annotations, StoredAnnotations
+from recycling.splitting.axes import DEFAULT_AXES, category_counts, columns_of
+from recycling.splitting.contents import contents_of
 from recycling.splitting.core import Folds, fold_of_image
 from recycling.tables import Column, Schema, register_table
 
@@ -46,7 +47,7 @@ MAX_DEVIATION = Schema(
 register_table("fold_deviation", MAX_DEVIATION, Deviations)
 
 
-def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
+def balance_table(annotations: Annotations | StoredAnnotations, folds: Folds) -> pd.DataFrame:
     """The share of each category in train and validation of every fold.
 
     Args:
@@ -74,8 +75,9 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
     2     1    Metal  100.0         0.0
     3     1    Glass    0.0       100.0
     """
-    fold = fold_of_image(annotations, folds)
-    counts = category_counts(annotations.objects())
+    contents = contents_of(annotations)
+    fold = fold_of_image(contents.images, folds)
+    counts = category_counts(contents)
     whole = _percent(counts.sum())
     parts = [
         pd.DataFrame(
@@ -92,7 +94,9 @@ def balance_table(annotations: Annotations, folds: Folds) -> pd.DataFrame:
 
 
 def max_deviation(
-    annotations: Annotations, folds: Folds, axes: Sequence[str] = DEFAULT_AXES
+    annotations: Annotations | StoredAnnotations,
+    folds: Folds,
+    axes: Sequence[str] = DEFAULT_AXES,
 ) -> pd.DataFrame:
     """The largest deviation of any fold from the whole set, by axis.
 
@@ -109,8 +113,9 @@ def max_deviation(
     Raises:
         SplitError: An image is in no fold, or there is no such axis.
     """
-    fold = fold_of_image(annotations, folds).to_numpy()
-    columns = balance_columns(annotations, axes)
+    contents = contents_of(annotations)
+    fold = fold_of_image(contents.images, folds).to_numpy()
+    columns = columns_of(contents, axes)
     images = np.bincount(fold)
     rows = []
     for axis in axes:

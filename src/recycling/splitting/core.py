@@ -6,7 +6,6 @@ from typing import NewType
 
 import pandas as pd
 
-from recycling.annotations import Annotations
 from recycling.tables import Column, Schema, register_table
 
 Folds = NewType("Folds", pd.DataFrame)
@@ -26,11 +25,11 @@ class SplitError(ValueError):
     """Images cannot be split as asked, or were not: one line, what is wrong, what to do."""
 
 
-def fold_of_image(annotations: Annotations, folds: Folds) -> pd.Series[int]:
+def fold_of_image(images: pd.DataFrame, folds: Folds) -> pd.Series[int]:
     """The fold of each image.
 
     Args:
-        annotations: The images.
+        images: The images.
         folds: The fold of every image; there may be further ones.
 
     Returns:
@@ -41,10 +40,10 @@ def fold_of_image(annotations: Annotations, folds: Folds) -> pd.Series[int]:
 
     >>> images = pd.DataFrame({"image_id": [2, 1]})
     >>> folds = Folds(pd.DataFrame({"image_id": [1, 2], "fold": [0, 1]}))
-    >>> fold_of_image(Annotations(images, pd.DataFrame(), pd.DataFrame()), folds).to_dict()
+    >>> fold_of_image(images, folds).to_dict()
     {2: 1, 1: 0}
     """
-    image_ids = annotations.images["image_id"]
+    image_ids = images["image_id"]
     outside = image_ids[~image_ids.isin(folds["image_id"])]
     if len(outside):
         raise SplitError(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.annotations.images.same_files import first_of_same
 from recycling.errors import listed
 from recycling.names import shown_name
 from recycling.splitting.core import Folds, SplitError, fold_of_image
+from recycling.stored_tables import whole
 
 
 def check_leaks(
-    annotations: Annotations,
+    annotations: Annotations | StoredAnnotations,
     folds: Folds,
     checks: pd.DataFrame | None = None,
     *,
@@ -36,9 +37,11 @@ def check_leaks(
         SplitError: The first group, or the first pair of images, that crosses folds, with the
             folds and what to do; or the first images that are in no fold.
     """
-    fold = fold_of_image(annotations, folds)
-    _check_groups(annotations.images.assign(fold=fold.to_numpy()))
-    _check_files(annotations.images.assign(fold=fold.to_numpy()))
+    images = whole(annotations.images)
+    fold = fold_of_image(images, folds)
+    images = images.assign(fold=fold.to_numpy())
+    _check_groups(images)
+    _check_files(images)
     if checks is None:
         return
     found = checks[checks["image_id"].isin(fold.index)].sort_values("image_id", ignore_index=True)

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
+from recycling.splitting.contents import Contents
 from recycling.splitting.core import SplitError
 from recycling.splitting.settings import KFolds
 
 
-def group_of_image(annotations: Annotations) -> NDArray[np.object_]:
+def group_of_image(contents: Contents) -> NDArray[np.object_]:
     """(images,) the group of each image."""
-    return annotations.images["group"].to_numpy(dtype=object)
+    return contents.images["group"].to_numpy(dtype=object)
 
 
 def fold_of_row(
@@ -43,12 +43,12 @@ def fold_of_row(
 
 
 def stratify_samples(
-    annotations: Annotations, samples: pd.DataFrame, settings: KFolds
+    contents: Contents, samples: pd.DataFrame, settings: KFolds
 ) -> NDArray[np.int64]:
     """Split samples of images so that an image, and a group, stays whole.
 
     Args:
-        annotations: The images.
+        contents: The images.
         samples: `image_id`, and the columns that together are the label. An image without a
             sample is one sample of its own kind.
         settings: Of the method. Its seed decides in which order groups that are alike are assigned.
@@ -61,7 +61,7 @@ def stratify_samples(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    images = annotations.images
+    images = contents.images
     label = samples.groupby(samples.columns.drop("image_id").tolist()).ngroup().to_numpy()
     bare = images["image_id"][~images["image_id"].isin(samples["image_id"])]
     label = np.concatenate([label, np.full(len(bare), -1)])
@@ -69,7 +69,7 @@ def stratify_samples(
     splitter = StratifiedGroupKFold(settings.n_splits, shuffle=True, random_state=settings.seed)
     fold = np.empty(len(images), dtype=np.int64)
     with refusals_of(settings):
-        splits = splitter.split(label, label, group_of_image(annotations)[row])
+        splits = splitter.split(label, label, group_of_image(contents)[row])
         fold[row] = fold_of_row(splits, len(row))
     return fold
 

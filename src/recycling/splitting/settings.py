@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from recycling.annotations import Annotations
 from recycling.registry import PickedSettings, Registry
 from recycling.splitting.axes import DEFAULT_AXES, Axis
+from recycling.splitting.contents import Contents
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Method:
     """A method that splits images.
 
     Attributes:
-        split: The function. It takes annotations whose rows are ordered by their ids, and the
+        split: The function. It takes what is on the images, these ordered by their ids, and the
             method's settings. It returns the fold of each image, (images,).
         keeps_groups: Whether images of a group are in the same fold always.
     """
 
-    split: Callable[[Annotations, Any], NDArray[np.int64]]
+    split: Callable[[Contents, Any], NDArray[np.int64]]
     keeps_groups: bool = True
 
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from recycling.annotations import Annotations
+from recycling.annotations import Annotations, StoredAnnotations
 from recycling.reporting.figures import balance_figure
 from recycling.reporting.pages import render_figure, render_list, render_page, render_table
 from recycling.reporting.shift import shift_figure
+from recycling.splitting.contents import contents_of
 
 if TYPE_CHECKING:
     from recycling.splitting import Shift
 
 
 def folds_page(
-    annotations: Annotations,
+    annotations: Annotations | StoredAnnotations,
     folds: pd.DataFrame,
     balance: pd.DataFrame,
     deviations: pd.DataFrame,
@@ -55,12 +56,11 @@ def folds_page(
     return render_page("Folds", panels)
 
 
-def _counts(annotations: Annotations, folds: pd.DataFrame) -> pd.DataFrame:
+def _counts(annotations: Annotations | StoredAnnotations, folds: pd.DataFrame) -> pd.DataFrame:
     """Images, groups and objects of each fold."""
-    images = annotations.images.merge(folds[["image_id", "fold"]], on="image_id")
-    objects = annotations.objects().annotations["image_id"].value_counts()
-    images = images.assign(objects=images["image_id"].map(objects).fillna(0).astype(int))
-    groups = images.groupby("fold")
+    contents = contents_of(annotations)
+    images = contents.images.assign(objects=contents.counts.sum(axis=1))
+    groups = images.merge(folds[["image_id", "fold"]], on="image_id").groupby("fold")
     table = pd.DataFrame(
         {"images": groups.size(), "groups": groups["group"].nunique(),
          "objects": groups["objects"].sum()}

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from recycling.annotations import Annotations
 from recycling.errors import listed
 from recycling.registry import Settings
-from recycling.splitting.axes import balance_columns
+from recycling.splitting.axes import columns_of
+from recycling.splitting.contents import Contents
 from recycling.splitting.core import SplitError
 from recycling.splitting.image_columns import as_label, image_column
 from recycling.splitting.settings import Splitting, splitting_method
@@ -67,13 +67,13 @@ class HoldOutPart(Splitting):
 
 
 @splitting_method("hold_out", HoldOutPart)
-def hold_out(annotations: Annotations, settings: HoldOutPart) -> NDArray[np.int64]:
+def hold_out(contents: Contents, settings: HoldOutPart) -> NDArray[np.int64]:
     """Divide the images into a part that is held out and the rest.
 
     Train models on ``folds: [0]`` only: fold 1 would train on the validation part.
 
     Args:
-        annotations: The images, ordered by id, and what is on them.
+        contents: The images, ordered by id, and what is on them.
         settings: Which images are held out. A share is balanced on the axes; the seed decides
             which of the equally good shares it is.
 
@@ -86,31 +86,29 @@ def hold_out(annotations: Annotations, settings: HoldOutPart) -> NDArray[np.int6
     """
     asked = settings.hold_out
     if asked.share is not None:
-        held_out = _share(annotations, asked.share, settings.axes, settings.seed)
+        held_out = _share(contents, asked.share, settings.axes, settings.seed)
     elif asked.image_ids is not None:
-        held_out = _image_ids(annotations, asked.image_ids)
+        held_out = _image_ids(contents, asked.image_ids)
     else:
-        held_out = _where(annotations, asked.where or {})
-    _check_parts(annotations.images, held_out)
+        held_out = _where(contents, asked.where or {})
+    _check_parts(contents.images, held_out)
     return np.where(held_out, 0, 1)
 
 
-def _share(
-    annotations: Annotations, share: float, axes: Sequence[str], seed: int
-) -> NDArray[np.bool_]:
+def _share(contents: Contents, share: float, axes: Sequence[str], seed: int) -> NDArray[np.bool_]:
     from recycling.splitting.group_kfold import assign_groups
 
     fold: NDArray[np.int64] = assign_groups(
-        balance_columns(annotations, axes).to_numpy(),
-        annotations.images["group"].to_numpy(dtype=object),
+        columns_of(contents, axes).to_numpy(),
+        contents.images["group"].to_numpy(dtype=object),
         np.array([share, 1 - share]),
         np.random.default_rng(seed),
     )
     return np.equal(fold, 0)
 
 
-def _image_ids(annotations: Annotations, image_ids: tuple[int, ...]) -> NDArray[np.bool_]:
-    known = annotations.images["image_id"]
+def _image_ids(contents: Contents, image_ids: tuple[int, ...]) -> NDArray[np.bool_]:
+    known = contents.images["image_id"]
     unknown = [image_id for image_id in image_ids if image_id not in set(known)]
     if unknown:
         raise SplitError(
@@ -120,11 +118,11 @@ def _image_ids(annotations: Annotations, image_ids: tuple[int, ...]) -> NDArray[
     return known.isin(image_ids).to_numpy()
 
 
-def _where(annotations: Annotations, where: dict[str, tuple[Value, ...]]) -> NDArray[np.bool_]:
-    held_out = np.ones(len(annotations.images), dtype=bool)
+def _where(contents: Contents, where: dict[str, tuple[Value, ...]]) -> NDArray[np.bool_]:
+    held_out = np.ones(len(contents.images), dtype=bool)
     for column, values in where.items():
         key = f"hold_out.where.{column}"
-        label = image_column(annotations.images, column, where=key).map(as_label)
+        label = image_column(contents.images, column, where=key).map(as_label)
         asked = [as_label(value) for value in values]
         for value in asked:
             if not (label.isna() if value is None else label == value).any():

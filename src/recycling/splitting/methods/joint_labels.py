@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
 from recycling.splitting.axes import area_tercile, number_of_categories
+from recycling.splitting.contents import Contents
 from recycling.splitting.scikit_learn import stratify_samples
 from recycling.splitting.settings import KFolds, splitting_method
 
@@ -21,7 +21,7 @@ class JointLabels(KFolds):
 
 
 @splitting_method("joint_labels", JointLabels)
-def joint_labels(annotations: Annotations, settings: JointLabels) -> NDArray[np.int64]:
+def joint_labels(contents: Contents, settings: JointLabels) -> NDArray[np.int64]:
     """Report B's recipe: one label for category, area tercile and number of categories together.
 
     A sample is a category on an image; its label joins that category, the tercile of the area
@@ -34,13 +34,14 @@ def joint_labels(annotations: Annotations, settings: JointLabels) -> NDArray[np.
     competition's annotations: with a sample an annotation, categories come out four times as
     even; with terciles of each category's area, areas come out five times as uneven.
     """
-    image_id = annotations.images["image_id"]
+    image_id = contents.images["image_id"]
     of_image = pd.DataFrame(
         {
-            "tercile": area_tercile(annotations).to_numpy().argmax(axis=1),
-            "number": number_of_categories(annotations).to_numpy().argmax(axis=1),
+            "tercile": area_tercile(contents).to_numpy().argmax(axis=1),
+            "number": number_of_categories(contents).to_numpy().argmax(axis=1),
         },
         index=image_id.to_numpy(),
     )
-    samples = annotations.annotations[["image_id", "category_id"]].drop_duplicates()
-    return stratify_samples(annotations, samples.join(of_image, on="image_id"), settings)
+    row, category = np.nonzero(contents.counts)
+    samples = pd.DataFrame({"image_id": image_id.to_numpy()[row], "category": category})
+    return stratify_samples(contents, samples.join(of_image, on="image_id"), settings)

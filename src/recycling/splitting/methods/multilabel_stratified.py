@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
-from recycling.splitting.axes import balance_columns
+from recycling.splitting.axes import columns_of
+from recycling.splitting.contents import Contents
 from recycling.splitting.scikit_learn import fold_of_row
 from recycling.splitting.settings import KFolds, splitting_method
 
@@ -20,13 +20,11 @@ class MultilabelStratified(KFolds):
 
 
 @splitting_method("multilabel_stratified", MultilabelStratified, keeps_groups=False)
-def multilabel_stratified(
-    annotations: Annotations, settings: MultilabelStratified
-) -> NDArray[np.int64]:
+def multilabel_stratified(contents: Contents, settings: MultilabelStratified) -> NDArray[np.int64]:
     """iterative-stratification's, by indicators of all axes. Groups are broken."""
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-    indicators = balance_columns(annotations, settings.axes).to_numpy() > 0
+    indicators = columns_of(contents, settings.axes).to_numpy() > 0
     splitter = MultilabelStratifiedKFold(
         n_splits=settings.n_splits, shuffle=True, random_state=settings.seed
     )

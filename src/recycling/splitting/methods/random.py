@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
+from recycling.splitting.contents import Contents
 from recycling.splitting.scikit_learn import fold_of_row, group_of_image
 from recycling.splitting.settings import KFolds, splitting_method
 
@@ -19,10 +19,10 @@ class Random(KFolds):
 
 
 @splitting_method("random", Random)
-def random(annotations: Annotations, settings: Random) -> NDArray[np.int64]:
+def random(contents: Contents, settings: Random) -> NDArray[np.int64]:
     """Groups at random: scikit-learn's `GroupKFold`, shuffled. It balances nothing."""
     from sklearn.model_selection import GroupKFold
 
-    groups = group_of_image(annotations)
+    groups = group_of_image(contents)
     splitter = GroupKFold(settings.n_splits, shuffle=True, random_state=settings.seed)
     return fold_of_row(splitter.split(groups, groups=groups), len(groups))

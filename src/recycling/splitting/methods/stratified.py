@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
-from recycling.splitting.axes import category_counts
+from recycling.splitting.contents import Contents
 from recycling.splitting.scikit_learn import fold_of_row, refusals_of
 from recycling.splitting.settings import KFolds, splitting_method
 
@@ -20,7 +19,7 @@ class Stratified(KFolds):
 
 
 @splitting_method("stratified", Stratified, keeps_groups=False)
-def stratified(annotations: Annotations, settings: Stratified) -> NDArray[np.int64]:
+def stratified(contents: Contents, settings: Stratified) -> NDArray[np.int64]:
     """scikit-learn's `StratifiedKFold`, by the rarest category on each image.
 
     The rarest, and not the most frequent, since chance alone spreads what is common evenly. An
@@ -28,7 +27,7 @@ def stratified(annotations: Annotations, settings: Stratified) -> NDArray[np.int
     """
     from sklearn.model_selection import StratifiedKFold
 
-    counts = category_counts(annotations).to_numpy()
+    counts = contents.counts
     label = np.where(counts > 0, counts.sum(axis=0), np.inf).argmin(axis=1)
     label[~counts.any(axis=1)] = counts.shape[1]
     splitter = StratifiedKFold(settings.n_splits, shuffle=True, random_state=settings.seed)

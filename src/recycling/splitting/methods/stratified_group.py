@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.annotations import Annotations
+from recycling.splitting.contents import Contents
 from recycling.splitting.scikit_learn import stratify_samples
 from recycling.splitting.settings import KFolds, splitting_method
 
@@ -19,10 +20,14 @@ class StratifiedGroup(KFolds):
 
 
 @splitting_method("stratified_group", StratifiedGroup)
-def stratified_group(annotations: Annotations, settings: StratifiedGroup) -> NDArray[np.int64]:
+def stratified_group(contents: Contents, settings: StratifiedGroup) -> NDArray[np.int64]:
     """scikit-learn's `StratifiedGroupKFold`: a sample an annotation, its category the label.
 
     An image without annotations is one sample of its own kind.
     """
-    samples = annotations.annotations[["image_id", "category_id"]]
-    return stratify_samples(annotations, samples, settings)
+    row, category = np.nonzero(contents.counts)
+    n_objects = contents.counts[row, category]
+    image_id = contents.images["image_id"].to_numpy()[row]
+    samples = pd.DataFrame({"image_id": image_id, "category": category})
+    samples = samples.loc[samples.index.repeat(n_objects)]
+    return stratify_samples(contents, samples, settings)
