@@ -7,6 +7,7 @@ import pytest
 
 from recycling import stored_tables
 from recycling.annotations import Annotations, StoredAnnotations, write_tables
+from recycling.pipelines.splitting import create_pipeline
 from recycling.reporting import folds_page
 from recycling.splitting import (
     AXES,
@@ -18,6 +19,7 @@ from recycling.splitting import (
     make_folds,
     max_deviation,
 )
+from recycling.stored_tables import is_by_parts
 from splitting.annotated_images import METHODS, WITH_GROUPS, annotated_images, shuffled
 
 TRIANGLE = json.dumps([[1, 1, 40, 1, 20, 30]])
@@ -70,6 +72,17 @@ def test_the_balance_and_its_page_are_the_same(whole, stored):
     assert max_deviation(stored, folds, AXES).equals(deviations)
     page = folds_page(whole, folds, balance, deviations)
     assert folds_page(stored, folds, balance, deviations) == page
+
+
+def test_counting_reads_no_mask(whole, stored, monkeypatch):
+    monkeypatch.setattr(StoredAnnotations, "shapes", lambda *_: pytest.fail("masks are read"))
+    assert balance_columns(stored, ["category_counts"]).to_numpy().sum() > 0
+    folds = make_folds(whole, Splitting(n_splits=3))
+    assert balance_table(stored, folds).equals(balance_table(whole, folds))
+
+
+def test_every_step_of_a_run_is_given_parts():
+    assert all(is_by_parts(step.func) for step in create_pipeline().nodes)
 
 
 def test_leaks_are_found(whole, stored):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,9 @@ class Contents:
     Attributes:
         images: One row an image; schema `IMAGES`.
         categories: One row a category; schema `CATEGORIES`.
-        parts: Gives what is on the images, run of images by run.
+        parts: Gives what is on the images, run of images by run; without masks where they are on
+            disk.
+        shapes: The same, with masks.
 
     Example:
         >>> annotations = Annotations(
@@ -41,6 +43,7 @@ class Contents:
     images: pd.DataFrame
     categories: pd.DataFrame
     parts: Callable[[], Iterator[Annotations]]
+    shapes: Callable[[], Iterator[Annotations]]
 
     def ordered(self) -> Contents:
         """The same, images and categories in the order of their ids."""
@@ -80,7 +83,7 @@ class Contents:
     def _summed(self, area_of: Callable[[Annotations], NDArray[np.float64]]) -> NDArray[np.float64]:
         image_index = pd.Index(self.images["image_id"])
         sums = np.zeros(len(image_index))
-        for part in self.parts():
+        for part in self.shapes():
             objects = part.objects()
             # One order gives one rounding.
             table = objects.annotations.sort_values("annotation_id", ignore_index=True)
@@ -95,9 +98,10 @@ def contents_of(annotations: Annotations | StoredAnnotations) -> Contents:
     """What is on the images, these and the categories in the order of their tables."""
     if isinstance(annotations, StoredAnnotations):
         bounds = bounds_of([annotations.objects])
-        images = annotations.images.whole()
-        return Contents(images, annotations.categories, lambda: annotations.shapes(bounds))
-    return Contents(annotations.images, annotations.categories, lambda: iter([annotations]))
+        parts, shapes = partial(annotations.parts, bounds), partial(annotations.shapes, bounds)
+        return Contents(annotations.images.whole(), annotations.categories, parts, shapes)
+    once = partial(iter, [annotations])
+    return Contents(annotations.images, annotations.categories, once, once)
 
 
 def _box_area(annotations: Annotations) -> NDArray[np.float64]:

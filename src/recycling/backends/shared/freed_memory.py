@@ -15,8 +15,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Inside, freed memory stays with the process, for the next step; at the end it is given back.
 
     glibc hands blocks above 32 MiB back at once. The maps of a detector are as large, and each
-    step would have the kernel clear their pages anew: a tenth of its time on processors. Under
-    another allocator nothing changes.
+    step would have the kernel clear their pages anew: of one on processors a tenth of its time
+    (`bench overhead`). Under another allocator nothing changes.
 
     Example:
         >>> import numpy as np
