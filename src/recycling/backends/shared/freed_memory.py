@@ -16,7 +16,8 @@ def freed_memory_kept() -> Iterator[None]:
 
     glibc hands blocks above 32 MiB back at once. The maps of a detector are as large, and each
     step would have the kernel clear their pages anew: of one on processors a tenth of its time
-    (`bench overhead`). Under another allocator nothing changes.
+    (`bench overhead`). Outside of the main thread blocks above 64 MiB are still handed back.
+    Under another allocator nothing changes.
 
     Example:
         >>> import numpy as np
