@@ -78,6 +78,12 @@ def test_what_cleaning_changed_is_written_and_what_it_did_not_is_as_it_was(docum
     ]
 
 
+@pytest.mark.parametrize("x", [2**53 + 1, 2**63])
+def test_whole_numbers_that_no_float_holds_come_back_as_they_were(document, x):
+    document["annotations"][1]["bbox"] = [x, 0, 3, 2]
+    assert to_coco(from_coco(document, where="test")) == document
+
+
 def test_source_of_a_file_that_does_not_say(document):
     table = from_coco(document, where="test", source="pseudo").annotations
     assert table["source"].tolist() == ["pseudo", "pseudo", "pseudo", "human", "pseudo"]

@@ -204,7 +204,8 @@ def _unless(column: pd.Series, default: Any) -> Iterable[Any]:
 
 
 def _same_box(corners: list[float], kept: list[float]) -> bool:
-    return corners == [*kept[:2], kept[0] + kept[2], kept[1] + kept[3]]
+    x, y, width, height = map(float, kept)  # added as in reading: whole numbers would not round
+    return corners == [x, y, x + width, y + height]
 
 
 def _with_rest(entry: dict[str, Any], kept: dict[str, Any], section: str) -> dict[str, Any]:
