@@ -68,7 +68,7 @@ class Run:
             HangsError: One is.
         """
         deadline = time.monotonic() + WORKERS_LIVE_ON
-        while left := _of_session(self.process):
+        while left := of_session(self.process):
             if time.monotonic() > deadline:
                 os.killpg(self.process, signal.SIGKILL)
                 raise HangsError(f"left behind: {', '.join(left)}")
@@ -154,7 +154,7 @@ def _run(
     return 0
 
 
-def _of_session(session: int) -> list[str]:
+def of_session(session: int) -> list[str]:
     """The processes of a session that have not ended, and what they are called."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):

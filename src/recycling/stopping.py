@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
@@ -106,6 +107,23 @@ def follow(leader: Connection) -> None:
     # A terminal sends Ctrl-C to all processes in it; what it means is up to the leader.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=listen, daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that has started it has ended.
+
+    For workers that would wait for its next task without end: killed, it tells them nothing.
+
+    Args:
+        parent: Its number.
+    """
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=look, daemon=True).start()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from survive.processes import of_session
 
 from backends.tiny_trainings import draw_pictures
 from recycling.annotations import BOX, LabeledImages, annotation_mask, to_label_map
@@ -212,6 +213,25 @@ def test_a_set_that_is_killed_goes_on_and_never_counts_as_made_before(
         name: data for name, (data, _) in whole.items()
     }
     assert {name: found[name] for name in kept} == kept, "what was made is not made again"
+
+
+def test_no_process_lives_on_where_what_has_started_it_is_killed(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        made_of(pictures, tmp_path, **{**FLIP, "factor": 64, "workers": 2})
+        os._exit(0)
+    while len(of_session(child)) < 4:  # itself, two more, and what clears up after these
+        time.sleep(0.01)
+    time.sleep(0.5)  # these have been told what to do, and import
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + 30
+    while (left := of_session(child)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
 
 
 def test_copies_are_those_of_the_images_that_are_asked_for(

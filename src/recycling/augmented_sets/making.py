@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -45,7 +46,7 @@ from recycling.backends.shared.settings import WHOLE_BATCH
 from recycling.files import growing_folder, new_folder, write_image, write_json
 from recycling.placeholders import read_bytes
 from recycling.progress import track
-from recycling.stopping import stop_if_asked
+from recycling.stopping import end_with, stop_if_asked
 
 logger = logging.getLogger(__name__)
 
@@ -278,7 +279,12 @@ def _made(steps: list[_Step], workers: int) -> Iterator[None]:
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
+    parallel = Parallel(
+        n_jobs=workers,
+        return_as="generator_unordered",
+        initializer=end_with,
+        initargs=(os.getpid(),),
+    )
     try:
         yield from parallel(delayed(_make_on_one_core)(step) for step in steps)
     except BrokenProcessPool as error:
