@@ -65,6 +65,8 @@ def test_an_epoch_that_is_trained_again_and_leftovers_and_cut_off_files_are_foun
     (tmp_path / "data/07_model_output").mkdir(parents=True)
     (tmp_path / "data/07_model_output/metrics.json").write_text('{"score": 0.')
     (tmp_path / "data/.a.0123456789abcdef.unfinished").write_text("")
+    (tmp_path / "data/06_models/runs/a").mkdir(parents=True)
+    (tmp_path / "data/06_models/runs/a/metrics.json").write_text('{"loss": 1}\n{"loss": 2}\n')
     state = Event("named", "data/06_models/det/yolox/fold0/state.pth", 1.0)
     found = faults(tmp_path, {"07_model_output/test.parquet": ""}, [state], [state, state])
     assert found == [
