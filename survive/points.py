@@ -117,7 +117,11 @@ def _steps(events: Sequence[Event]) -> list[_Step]:
 def _step(events: Sequence[Event]) -> _Step:
     (node,) = {event.name for event in events if event.kind == DONE}
     made = tuple(sorted({_made_by(event.name) for event in events if event.kind in WRITES}))
-    return _Step(node, tuple(events), (*made, SEARCHES) if "search" in node else made)
+    return _Step(node, tuple(events), (*made, SEARCHES) if _searches(node) else made)
+
+
+def _searches(node: str) -> bool:
+    return node.split(".")[-1].startswith("search")
 
 
 def _made_by(name: str) -> str:
@@ -165,7 +169,7 @@ def _nodes(steps: Sequence[_Step], n: int, draw: random.Random) -> list[Point]:
     """
     ordered = sorted(steps, key=lambda step: step.node)
     draw.shuffle(ordered)
-    ordered.sort(key=lambda step: not (step.has_workers or "search" in step.node))
+    ordered.sort(key=lambda step: not (step.has_workers or _searches(step.node)))
     points = []
     for number, step in enumerate(islice(cycle(ordered), n)):
         states = [event.name for event in step.work if event.name.endswith("/state.pth")]
