@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,12 +28,13 @@ from backends import tiny_trainings
 from backends.tiny_trainings import (
     WITHOUT_BATCH_STATISTICS,
     data_of,
+    draw_pictures,
     images_of,
     model_of,
     train,
     write_recipe,
 )
-from recycling.annotations import LabeledImages
+from recycling.annotations import ImageFolder, LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.shared import resume
 from recycling.predictions import LabelMaps, Predictions
@@ -178,6 +181,23 @@ def test_what_is_kept_in_memory_trains_nothing_anew(
     with caplog.at_level(logging.INFO):
         train("mmpretrain", pictures, tmp_path, cache_megabytes=7)
     assert "run: trained before, and nothing has changed" in caplog.text
+
+
+def test_other_pixels_under_the_same_names_train_anew_and_other_times_do_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pictures = draw_pictures(tmp_path / "pictures")
+    before = facts_of(train("mmpretrain", pictures, tmp_path))["weights_sha256"]
+    elsewhere = replace(pictures, folder=ImageFolder(tmp_path / "elsewhere"))
+    shutil.copytree(pictures.folder, elsewhere.folder, copy_function=shutil.copyfile)
+    with caplog.at_level(logging.INFO):
+        train("mmpretrain", elsewhere, tmp_path)
+    assert "run: trained before, and nothing has changed" in caplog.text
+    for path in elsewhere.folder.path.iterdir():
+        cv2.imwrite(str(path), cv2.blur(cv2.imread(str(path)), (9, 9)))
+    after = facts_of(train("mmpretrain", elsewhere, tmp_path))["weights_sha256"]
+    assert "run: trains anew: training data: " in caplog.text
+    assert after != before
 
 
 @pytest.mark.parametrize("changed", ["held-out data", "scored by"])
