@@ -107,6 +107,36 @@ def test_what_a_recipe_is_based_on_counts_and_its_comments_do_not(project):
     assert project.run().count("train a") == 1
 
 
+@pytest.mark.parametrize("inside", ["", "weights.pth"])
+def test_other_weights_to_start_from_under_the_same_name_train_again(
+    inside, project, caplog, tmp_path
+):
+    path = tmp_path / "start" / inside
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"one")
+    project.models["a"] = model(pretrained=str(tmp_path / "start"))
+    assert project.run().count("train a") == 1
+    os.utime(path, (1, 1))
+    assert project.run() == []
+    path.write_bytes(b"other")
+    assert project.run() == ["train a", "predict a", "fuse", "submit"]
+    assert f"{path} changed" in caplog.text
+
+
+def test_a_record_of_an_earlier_version_names_no_weights_and_trains_nothing_again(
+    project, tmp_path
+):
+    start = tmp_path / "start.pth"
+    start.write_bytes(b"one")
+    project.models["a"] = model(pretrained=str(start))
+    project.run()
+    path = project.made / "cls.a.fold0.checkpoint.json"
+    record = json.loads(path.read_text())
+    del record["ingredients"]["inputs"][f"weights {start}"]
+    path.write_text(json.dumps(record))
+    assert project.run() == []
+
+
 def test_a_checkpoint_of_an_earlier_format_is_trained_again(project, caplog):
     for record in project.made.glob("cls.a.*.json"):
         record.unlink()

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from recycling.backends import BackendError, Model, Recipes
 from recycling.backends.shared.resume import NOT_OF_RESULTS
+from recycling.backends.shared.weights import own_weights
 from recycling.datasets import (
     AugmentedSetsDataset,
     ExternalMembersDataset,
@@ -43,6 +44,9 @@ NOT_OF_ENTRIES = {
     "required", "common", "args",
 }  # fmt: skip
 """What a catalog entry says that does not alter what is loaded or saved."""
+
+WEIGHTS = "weights "
+"""What the name of an input begins with that is a file of weights."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,10 @@ class Graph:
     ) -> dict[str, Facts]:
         if isinstance(dataset, RecipesDataset):
             recipes = Recipes(dataset.filepath)
-            return {f"recipe {each.recipe}": self._recipe(recipes, each) for each in models}
+            found = {f"recipe {each.recipe}": self._recipe(recipes, each) for each in models}
+            for each in models:
+                found |= self._weights(each)
+            return found
         if isinstance(dataset, ExternalMembersDataset):
             return {name: self._members(dataset, bound)}
         content = _content(dataset, self.cache)
@@ -184,6 +191,19 @@ class Graph:
             if path.exists()
         }
         return {"content": hash_of(read), "entry": {}, "file": shown(recipe)}
+
+    def _weights(self, model: Model) -> dict[str, Facts]:
+        """The file of weights that a training starts from, where it is one of this machine."""
+        try:
+            path = own_weights(model.pretrained)
+        except BackendError:  # of a package that is gone
+            path = Path(model.pretrained)
+        if path is None:
+            return {}
+        content = fingerprint(path, self.cache)
+        return {
+            f"{WEIGHTS}{model.pretrained}": {"content": content, "entry": {}, "file": shown(path)}
+        }
 
     def _members(self, dataset: ExternalMembersDataset, bound: Any) -> Facts:
         """Of the files of a folder those that a node reads, which is bound to a member's name."""

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from recycling.files import write_json, write_text
 from recycling.fingerprints.content import hash_of
-from recycling.fingerprints.ingredients import Facts, Graph, Ingredients, as_now
+from recycling.fingerprints.ingredients import WEIGHTS, Facts, Graph, Ingredients, as_now
 
 FORMAT = 1
 
@@ -238,10 +238,13 @@ def _changed_input(
     before: Mapping[str, Facts], now: Mapping[str, Facts], outdated: Container[str]
 ) -> str | None:
     for name in sorted(now.keys() - before.keys()):
-        return f"{name} is a new input"
+        # Records of earlier versions name no weights; other ones than before are a parameter's.
+        if not name.startswith(WEIGHTS):
+            return f"{name} is a new input"
     for name in sorted(before.keys() - now.keys()):
-        return f"{name} is no input any more"
-    for name in sorted(now):
+        if not name.startswith(WEIGHTS):
+            return f"{name} is no input any more"
+    for name in sorted(before.keys() & now.keys()):
         was, is_ = before[name], now[name]
         if name not in outdated and was["content"] != is_["content"]:
             there = " is not there" if is_["content"] == "not there" else " changed"

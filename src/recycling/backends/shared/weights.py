@@ -41,16 +41,36 @@ def find_weights(where: str, sha256: str | None = None) -> Path:
         BackendError: There is no such file, or its sha256 is another one.
     """
     is_own = urlparse(where).scheme not in ("http", "https")
-    if where.startswith(PACKAGE):
-        path = _in_package(where.removeprefix(PACKAGE))
-    else:
-        path = _local(where) if is_own else _downloaded(where)
-    if path.is_dir():
-        path = path / WEIGHTS
+    path = _own(where) if is_own else _downloaded(where)
     if not path.is_file():
         raise BackendError(f"pretrained: {path}: no such file; check the path")
     _check(path, where, sha256, is_own=is_own)
     return path
+
+
+def own_weights(where: str) -> Path | None:
+    """The file that some weights are on this machine, be it there or not.
+
+    Args:
+        where: As of `find_weights`, or another value of `pretrained`.
+
+    Returns:
+        None for what has no file of one's own: a URL, or one of the other names.
+
+    Raises:
+        BackendError: It is a package, and that does not hold one such file.
+
+    >>> own_weights("own/weights.pth").name, own_weights("https://a.org/weights.pth")
+    ('weights.pth', None)
+    """
+    is_path = where not in ("none", "default") and urlparse(where).scheme in ("", "file")
+    return _own(where) if is_path or where.startswith(PACKAGE) else None
+
+
+def _own(where: str) -> Path:
+    is_package = where.startswith(PACKAGE)
+    path = _in_package(where.removeprefix(PACKAGE)) if is_package else _local(where)
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def _in_package(name: str) -> Path:
