@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 
 from backends.tiny_trainings import model_of
 from forked import in_a_process
 from pipelines.small_search import STOPPED, job_in
 from recycling.experiments import open_study
-from recycling.pipelines.tuning import _begin, _train, model_of_trial
+from recycling.pipelines.tuning import _begin, _described, _Job, _train, model_of_trial
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
 
@@ -64,6 +66,70 @@ def test_a_start_that_is_killed_costs_a_search_nothing(tmp_path, caplog):
     assert not caplog.records
     _begin(job, "another search")
     assert not (job.folder / "trial0").exists()
+
+
+def moved(job: _Job) -> _Job:
+    """The same search, with a box on another place."""
+    table = job.training.annotations.annotations.assign(x_min=1.0)
+    labels = replace(job.training.annotations, annotations=table)
+    return replace(job, training=replace(job.training, annotations=labels))
+
+
+def renamed(job: _Job) -> _Job:
+    """The same search, with a category of another name."""
+    table = job.training.annotations.categories.assign(name=["box", "circle"])
+    labels = replace(job.training.annotations, categories=table)
+    return replace(job, training=replace(job.training, annotations=labels))
+
+
+def other_pixels(job: _Job) -> _Job:
+    path = job.training.folder.path / "1.png"
+    cv2.imwrite(str(path), cv2.blur(cv2.imread(str(path)), (9, 9)))
+    return job
+
+
+def other_recipe(job: _Job) -> _Job:
+    path = job.recipes.folder / "mmpretrain/small.py"
+    path.write_text(path.read_text().replace("stem_channels=8", "stem_channels=4"))
+    return job
+
+
+def other_weights(job: _Job) -> _Job:
+    Path(job.model.pretrained).write_bytes(b"other")
+    return job
+
+
+def the_same(job: _Job) -> _Job:
+    """Comments, times, and what alters no result."""
+    path = job.recipes.folder / "mmpretrain/small.py"
+    path.write_text("# As before.\n" + path.read_text())
+    os.utime(job.training.folder.path / "1.png", (1, 1))
+    return replace(job, model=job.model.model_copy(update={"cache_megabytes": 7}))
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        (moved, False),
+        (renamed, False),
+        (other_pixels, False),
+        (other_recipe, False),
+        (other_weights, False),
+        (the_same, True),
+    ],
+)
+def test_a_search_goes_on_with_trainings_of_the_same_labels_images_recipe_and_weights(
+    change, goes_on, tmp_path
+):
+    weights = tmp_path / "start.pth"
+    weights.write_bytes(b"one")
+    job = job_in(tmp_path)
+    job = replace(job, model=job.model.model_copy(update={"pretrained": str(weights)}))
+    _begin(job, _described(job))
+    (job.folder / "trial0").mkdir()
+    job = change(job)
+    _begin(job, _described(job))
+    assert (job.folder / "trial0").exists() == goes_on
 
 
 def test_a_training_that_is_longer_than_the_base_comes_to_its_end():

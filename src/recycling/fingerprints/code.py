@@ -106,18 +106,6 @@ class Code:
         return self._files[top].get(name)
 
 
-def tree_hash(source: bytes | str) -> str:
-    """A hash of what code says: comments, docstrings and the layout do not count.
-
-    Raises:
-        SyntaxError: It is not Python.
-
-    >>> tree_hash("a = 1  # one") == tree_hash('a = (1)'), tree_hash("a = 1") == tree_hash("a = 2")
-    (True, False)
-    """
-    return _hash(ast.parse(source))
-
-
 _MAKE_NO_OUTPUTS = ("dask", "dev", "mlflow", "remote", "serve")  # extras
 
 

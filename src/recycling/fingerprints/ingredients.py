@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import json
@@ -13,7 +12,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
 from kedro.io import AbstractDataset, DataCatalog
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
@@ -21,6 +19,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
 from recycling.backends import BackendError, Model, Recipes
+from recycling.backends.shared.recipe_files import recipe_hash, with_bases
 from recycling.backends.shared.resume import NOT_OF_RESULTS
 from recycling.backends.shared.weights import own_weights
 from recycling.datasets import (
@@ -32,7 +31,7 @@ from recycling.datasets import (
     RecipesDataset,
     RunFolderDataset,
 )
-from recycling.fingerprints.code import PROJECT, Code, library_versions, tree_hash
+from recycling.fingerprints.code import PROJECT, Code, library_versions
 from recycling.fingerprints.content import ContentCache, fingerprint, fingerprint_by_names, hash_of
 from recycling.plan.parameters import shown
 
@@ -186,7 +185,7 @@ class Graph:
         except BackendError:
             return {"content": "not there", "entry": {}, "file": model.recipe}
         read = {
-            os.path.relpath(path, recipe.parent): self.cache.of(path, "recipe", _recipe_hash)
+            os.path.relpath(path, recipe.parent): self.cache.of(path, "recipe", recipe_hash)
             for path in with_bases(recipe)
             if path.exists()
         }
@@ -279,51 +278,6 @@ def bound_to(function: Any) -> Any:
         except ValueError:  # not filled yet
             continue
     return _described({name: value for name, value in found.items() if value is not function})
-
-
-def with_bases(recipe: Path) -> list[Path]:
-    """A recipe's file, and those of the same folders that it inherits, each once.
-
-    Where it cannot be read off what it inherits, all files of its folder count.
-    """
-    found: dict[Path, None] = {}
-    open_ = [recipe]
-    while open_:
-        path = open_.pop()
-        if path in found:
-            continue
-        found[path] = None
-        try:
-            open_ += [path.parent / base for base in _bases(path) if "::" not in base]
-        except (OSError, ValueError, SyntaxError, yaml.YAMLError):
-            open_ += sorted(each for each in path.parent.glob("*.*") if each.is_file())
-    return list(found)
-
-
-def _bases(path: Path) -> Iterator[str]:
-    if path.suffix in (".yaml", ".yml"):
-        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(keys, dict) and "_BASE_" in keys:
-            yield str(keys["_BASE_"])
-        return
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "_base_" for target in node.targets
-        ):
-            base = ast.literal_eval(node.value)
-            yield from [base] if isinstance(base, str) else base
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            yield "../" * (node.level - 1) + (node.module or "").replace(".", "/") + ".py"
-
-
-def _recipe_hash(path: Path) -> str:
-    text = path.read_bytes()
-    try:
-        if path.suffix in (".yaml", ".yml"):
-            return hash_of(yaml.safe_load(text))
-        return tree_hash(text)
-    except (SyntaxError, ValueError, TypeError, yaml.YAMLError):
-        return hash_of(text.decode(errors="replace"))
 
 
 def _is_parameter(name: str) -> bool:

@@ -28,7 +28,11 @@ from recycling.backends import (
     TrainingData,
     backend_for,
 )
+from recycling.backends.shared.checkpoint_folder import sha256_of_data
+from recycling.backends.shared.recipe_files import recipe_hash, with_bases
+from recycling.backends.shared.resume import NOT_OF_RESULTS
 from recycling.backends.shared.training_log import training_log
+from recycling.backends.shared.weights import own_weights
 from recycling.evaluation import evaluate, metric_of
 from recycling.experiments import (
     ExperimentError,
@@ -44,7 +48,7 @@ from recycling.experiments import (
     try_base,
     work,
 )
-from recycling.files import write_text
+from recycling.files import sha256_of, write_text
 from recycling.pipelines.scoring import metric_parameter, with_interval
 from recycling.pipelines.tasks import METRIC, with_types
 from recycling.pipelines.training import PREDICT
@@ -161,7 +165,7 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
             tuning, model, recipes, LabeledImages(training, images),
             LabeledImages(choosing, images), metric, runs.path / "tuning" / plan.name,
         )  # fmt: skip
-        _begin(job, _described(job, training, choosing))
+        _begin(job, _described(job))
         study = open_study(job.journal, tuning)
         base = {name: setting_of(model.model_dump(mode="json"), name) for name in tuning.space}
         if tuning.given is None:  # else it trains with that alone
@@ -192,14 +196,22 @@ def _ahead(tuning: Tuning, done: Trials) -> str:
     )
 
 
-def _described(job: _Job, training: Annotations, choosing: Annotations) -> str:
+def _described(job: _Job) -> str:
     """A hash of what a trial's score hangs on, but for what it alters."""
+    model = job.model
+    recipe = job.recipes.find(model.backend, model.recipe)
+    weights = own_weights(model.pretrained)
+    categories = job.training.annotations.categories
     told = {
-        "model": job.model.model_dump(mode="json", exclude={"folds"}),
+        "model": model.model_dump(mode="json", exclude=set(NOT_OF_RESULTS)),
         "space": job.tuning.model_dump(mode="json", include={"space", "fold", "seed"}),
         "metric": job.metric.model_dump_json(),
-        "images": [sorted(part.images["file_name"]) for part in (training, choosing)],
-        "objects": [len(part.annotations) for part in (training, choosing)],
+        "recipe": [recipe_hash(path) for path in with_bases(recipe) if path.exists()],
+        "weights": sha256_of(weights) if weights is not None and weights.is_file() else None,
+        "data": [
+            sha256_of_data(TrainingData([part], job.choosing, categories))
+            for part in (job.training, job.choosing)
+        ],
     }
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
