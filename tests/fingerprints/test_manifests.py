@@ -10,9 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog, Version
+from kedro.pipeline import Pipeline, node
 
 from fingerprints.small_project import Project
+from recycling.backends import Checkpoint
+from recycling.datasets import CheckpointDataset, RunsDataset
 from recycling.experiments import Runs
+from recycling.hooks import ManifestHooks, UpToDateHooks
+from recycling.runners.specs import WorkerSpecs
 
 
 def test_a_run_says_what_it_ran_and_made(tmp_path):
@@ -39,6 +46,42 @@ def test_a_run_says_what_it_ran_and_made(tmp_path):
     newest = Runs(project.runs).find("latest")
     assert newest.trainings["cls.a.fold0.checkpoint"]["model"]["epochs"] == 3
     assert newest.up_to_date == 3  # of b, and the member's file
+
+
+def test_of_what_a_worker_has_made_its_version_is_kept_not_the_one_before(tmp_path):
+    def catalog(version: str) -> DataCatalog:
+        return DataCatalog(
+            {
+                "run_manifests": RunsDataset(filepath=tmp_path / "runs"),
+                "checkpoint": CheckpointDataset(
+                    filepath=tmp_path / "checkpoint", version=Version(None, version)
+                ),
+            }
+        )
+
+    def save(version: str) -> None:
+        (folder := tmp_path / "trained").mkdir(exist_ok=True)
+        (folder / "checkpoint.json").write_text(json.dumps({"model": version}))
+        catalog(version)["checkpoint"].save(Checkpoint(folder))
+
+    train = node(lambda: None, None, "checkpoint", name="train")
+    led, manager = catalog("2026-02"), _create_hook_manager()
+    manager.add_hookspecs(WorkerSpecs)
+    manager.register(ManifestHooks(tmp_path / ".made", {}))
+    manager.register(UpToDateHooks(tmp_path / ".made"))
+    save("2026-01")
+    manager.hook.before_pipeline_run(run_params={}, pipeline=Pipeline([train]), catalog=led)
+    manager.hook.before_node_sent(node=train)
+    save("2026-02")
+    notes = {"content": {}, "manifest": {}}
+    manager.hook.after_node_returned(node=train, notes=notes, error=None, worker="one")
+    manager.hook.after_pipeline_run(
+        run_params={}, run_result={}, pipeline=Pipeline([train]), catalog=led
+    )
+    run = Runs(tmp_path / "runs").find("latest")
+    assert run.data_versions == {"checkpoint": "2026-02"}
+    (kept,) = Runs(tmp_path / "runs").folder(run.run_id).kept.rglob("checkpoint.json")
+    assert json.loads(kept.read_text())["model"] == "2026-02"
 
 
 def test_a_run_that_fails_says_why_and_what_it_had_done(tmp_path):

@@ -16,7 +16,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog
+from kedro.io import AbstractDataset, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -239,7 +239,9 @@ class _Run:
         elif contents is not None:
             self.records.succeed(node.name)
             for name in self.graph.stored_outputs(node):
-                vars(self.graph.stored(name)).pop("_exists", None)
+                dataset = cast(AbstractDataset[Any, Any], self.graph.stored(name))
+                vars(dataset).pop("_exists", None)
+                dataset.release()  # Kedro remembers the version that was the newest before
                 self._content.pop(name, None)
             for name, content in contents.items():
                 self._check_unmixed(name, content)
