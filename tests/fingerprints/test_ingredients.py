@@ -11,9 +11,13 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 
 from fingerprints.small_project import model
+from recycling import mirrors
+from recycling.augmented_sets import AugmentedSet
 from recycling.datasets import (
+    AugmentedSetDataset,
     CocoDataset,
     ExternalMembersDataset,
+    ImageFolderDataset,
     JsonDataset,
     RecipesDataset,
     YoloDataset,
@@ -134,13 +138,16 @@ def test_of_the_folder_of_members_a_node_is_made_of_its_own_file(tmp_path):
     assert {key for key in after if after[key] != before[key]} == {("theirs", "test")}
 
 
-def entry(dataset, folder):
-    graph = Graph(
+def graph_of(dataset, folder):
+    return Graph(
         training.create_pipeline(read_plan({}, "models.yml"), "cls"),
         DataCatalog({"raw": dataset}),
         ContentCache(folder / ".cache"),
     )
-    return graph.entry("raw")
+
+
+def entry(dataset, folder):
+    return graph_of(dataset, folder).entry("raw")
 
 
 def test_what_a_catalog_entry_says_counts_but_not_where_it_lies(tmp_path):
@@ -158,3 +165,21 @@ def test_what_an_entry_names_beside_its_file_counts_by_content(tmp_path):
     before = entry(dataset, tmp_path)
     names.write_text("names: [Metal]")
     assert entry(dataset, tmp_path) != before
+
+
+def test_how_much_of_images_elsewhere_is_kept_here_counts_for_nothing(tmp_path):
+    few, many = (
+        ImageFolderDataset(filepath="memory://images", cache_gigabytes=size) for size in (1, 50)
+    )
+    assert entry(few, tmp_path) == entry(many, tmp_path)
+
+
+def test_another_augmented_set_counts_where_the_data_are_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv(mirrors.CACHE, str(tmp_path / "cache"))
+    dataset = AugmentedSetDataset(filepath="memory://data/set.json")
+    assert graph_of(dataset, tmp_path).content("raw") == "not there"
+    contents = set()
+    for name in ("one", "other"):
+        dataset.save(AugmentedSet(tmp_path / name))
+        contents.add(graph_of(dataset, tmp_path).content("raw"))
+    assert len(contents - {"not there"}) == 2

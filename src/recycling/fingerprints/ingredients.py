@@ -40,7 +40,7 @@ Facts: TypeAlias = dict[str, Any]
 
 NOT_OF_ENTRIES = {
     "type", "filepath", "versioned", "version", "credentials", "fs_args", "metadata", "validator",
-    "required", "common", "args",
+    "required", "cache_gigabytes", "common", "args",
 }  # fmt: skip
 """What a catalog entry says that does not alter what is loaded or saved."""
 
@@ -358,7 +358,11 @@ def _content(dataset: AbstractDataset[Any, Any], cache: ContentCache) -> str | N
     if isinstance(dataset, ImageFolderDataset):
         return fingerprint_by_names(dataset.filepath)
     if isinstance(dataset, PathDataset):
-        return _at_url(dataset) if dataset.url is not None else _at_path(dataset, cache)
+        if dataset.url is not None:
+            # Of a type that has one, what stands here for the folder there is what is read.
+            stands_here = dataset.has_stand_in
+            return fingerprint(dataset.filepath, cache) if stands_here else _at_url(dataset)
+        return _at_path(dataset, cache)
     path = getattr(dataset, "_filepath", None)  # one of Kedro's own
     if path is None or not Path(str(path)).exists():
         return None
