@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -28,9 +29,12 @@ from recycling.addresses import files_below, put_files, set_options, system_of
 from recycling.annotations import ImageCache, ImageFolder, check_images
 from recycling.annotations.images.decoding import read_image
 from recycling.backends import Checkpoint
+from recycling.configuration import ConfigLoader
 from recycling.datasets import CheckpointDataset, ImageFolderDataset, JsonDataset, RunsDataset
+from recycling.hooks import UpToDateHooks
 from recycling.mirrors import Mirror
 from recycling.placeholders import is_placeholder
+from recycling.settings import CONFIG_LOADER_ARGS
 from s3_server import BUCKET, BadConnection, options, s3_server
 
 
@@ -240,6 +244,22 @@ def test_an_image_that_another_one_replaced_is_seen(tmp_path, bucket):
     folder = dataset.load().path
     assert read_image(folder / names[0]).shape == (8, 8, 3)
     assert not (folder / names[1]).exists()
+
+
+def test_a_process_that_stays_up_lists_images_elsewhere_anew_for_each_run(tmp_path):
+    names, address = write_images(tmp_path / "images", 2), f"memory://{tmp_path.name}/images"
+    sent(tmp_path / "images", address)
+    dataset = ImageFolderDataset(filepath=address)
+    (dataset.load().path / names[0]).stat()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "images" / names[0])
+    sent(tmp_path / "images", address)
+    for env in ("base", "local"):
+        (tmp_path / "conf" / env).mkdir(parents=True)
+    (tmp_path / "conf/base/globals.yml").write_text("data: data")
+    config = ConfigLoader(str(tmp_path / "conf"), **CONFIG_LOADER_ARGS)
+    context = SimpleNamespace(config_loader=config, project_path=tmp_path)
+    UpToDateHooks().after_context_created(context)
+    assert read_image(dataset.load().path / names[0]).shape == (8, 8, 3)
 
 
 def test_a_folder_of_images_that_is_not_there_is_one_line(bucket):

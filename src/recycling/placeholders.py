@@ -40,7 +40,8 @@ _left: dict[Path, float] = {}
 def folder_of_placeholders(address: str, most_bytes: int) -> Path:
     """The folder here that stands for a folder of images elsewhere, listed once by each process.
 
-    There is none where there is none elsewhere.
+    There is none where there is none elsewhere. A process that stays up lists anew for each run,
+    which clears the cache.
 
     Args:
         address: The folder elsewhere.
@@ -52,6 +53,7 @@ def folder_of_placeholders(address: str, most_bytes: int) -> Path:
     """
     folder = place_of(address, "images")
     system, path = system_of(address)
+    system.invalidate_cache()
     there = files_below(system, path)
     here = dict(_files_in(folder))
     for name, info in there.items():

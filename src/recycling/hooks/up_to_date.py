@@ -37,6 +37,7 @@ from recycling.fingerprints import (
     summary,
     unknown_line,
 )
+from recycling.placeholders import folder_of_placeholders
 from recycling.plan.data_folder import mirrored_folder
 from recycling.runners import FOLDER, ClusterError, Leases, RunStoppedError
 
@@ -64,8 +65,9 @@ class UpToDateHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember where records are kept."""
+        """Remember where records are kept, and forget which images are elsewhere."""
         self._folder = records_folder(context)
+        folder_of_placeholders.cache_clear()  # a worker of Dask lives longer than a run
 
     @hook_impl
     def before_pipeline_run(
