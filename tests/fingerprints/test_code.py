@@ -82,6 +82,53 @@ def test_what_a_node_of_the_project_reaches_is_found_without_importing_it(tmp_pa
     assert "recycling.ensembling.boxes.nms" in code.reached_from(["recycling.pipelines.fusing"])
 
 
+def test_templates_that_a_module_loads_count(package):
+    (package / "shapes.py").write_text("from jinja2 import PackageLoader\nPackageLoader('mine')\n")
+    page = package / "templates/page.html"
+    page.parent.mkdir()
+    page.write_text("<p>")
+    before = reached(package)
+    assert "mine.templates" in before
+    page.write_text("<b>")
+    assert reached(package)["mine.templates"] != before["mine.templates"]
+    assert "mine.templates" not in reached(package, "mine.numbers")
+
+
+def test_a_page_of_the_project_is_made_with_its_templates(tmp_path):
+    code = Code(ContentCache(tmp_path / "cache.json"))
+    assert "recycling.reporting.templates" in code.reached_from(["recycling.reporting.pages"])
+
+
+def installed(folder, name, version):
+    """Let something be installed of which only the version is known."""
+    (folder / "site-packages").mkdir(exist_ok=True)
+    (folder / "site-packages" / f"{name}.py").write_text("")
+    sheet = folder / "site-packages" / f"{name}_x.dist-info/METADATA"
+    sheet.parent.mkdir(exist_ok=True)
+    sheet.write_text(f"Metadata-Version: 2.1\nName: {name}-x\nVersion: {version}\n")
+    (sheet.parent / "top_level.txt").write_text(name)
+
+
+def test_another_version_of_a_plugin_that_is_installed_is_reported(project, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    installed(tmp_path, "plugin_of_theirs", "1.0")
+    project.custom_imports = ["plugin_of_theirs.losses"]
+    project.run(only_missing=False)
+    assert project.states(stale_code=True)["fused"].kind == "made"
+    installed(tmp_path, "plugin_of_theirs", "1.1")
+    state = project.states(stale_code=True)["fused"]
+    assert state.why == "code changed (plugin_of_theirs-x 1.0 -> 1.1)"
+
+
+def test_the_version_of_detectron2_which_nothing_asks_for_is_known(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    installed(tmp_path, "detectron2", "0.6")
+    sheet = tmp_path / "site-packages/detectron2_x.dist-info/METADATA"
+    sheet.write_text(sheet.read_text().replace("detectron2-x", "detectron2"))
+    sheet.parent.rename(sheet.parent.with_name("detectron2-0.6.dist-info"))
+    assert library_versions()["detectron2"] == "0.6"
+
+
 def test_versions_are_those_of_what_the_project_asks_for():
     import numpy as np
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from recycling.fingerprints.content import ContentCache
+from recycling.fingerprints.content import ContentCache, fingerprint
 
 PROJECT = "recycling"
 
@@ -26,12 +26,16 @@ _FINDERS = (b"import_modules(", b"iter_modules(")
 _NAMES = re.compile(rf"[\"']({PROJECT}(?:\.\w+)+)[\"']".encode())
 """Names of modules, and of what is in them, in texts."""
 
+_TEMPLATES = re.compile(rb"PackageLoader\([\"']([\w.]+)[\"']\)")
+"""Names of packages whose folders of templates are read."""
+
 
 class Code:
     """The modules of the project, and what each imports, wherever in the file it does.
 
     Modules are read once, and not imported. A module also counts where its name is a text in the
-    code, as in the configs of trainings. Other libraries count by their versions.
+    code, as in the configs of trainings; so do the templates of a package that jinja2 is told to
+    load. Other libraries count by their versions.
 
     Args:
         cache: Knows files that have not changed.
@@ -95,7 +99,12 @@ class Code:
     def _facts(self, file: Path) -> list[Any]:
         # Once a run: what runs is what was imported, whatever is edited meanwhile.
         if file not in self._facts_of:
-            self._facts_of[file] = self._cache.of(file, "code", _read)
+            is_templates = file.is_dir()
+            self._facts_of[file] = (
+                [fingerprint(file, self._cache), [], False]
+                if is_templates
+                else self._cache.of(file, "module", _read)
+            )
         return self._facts_of[file]
 
     def _file(self, name: str) -> Path | None:
@@ -109,15 +118,25 @@ class Code:
 _MAKE_NO_OUTPUTS = ("dask", "dev", "mlflow", "remote", "serve")  # extras
 
 
-def library_versions() -> dict[str, str]:
+_NOT_REGISTERED = 'detectron2; extra == "detectron2"'
+"""What the project cannot ask for, as if it did."""
+
+
+def library_versions(plugins: Iterable[str] = ()) -> dict[str, str]:
     """The versions of Python and of the libraries that the project asks for, by name.
 
     Of the extras those that are installed and that outputs are made with.
+
+    Args:
+        plugins: Names of modules; what is installed of these counts as well.
     """
     try:
-        asked = importlib.metadata.requires(PROJECT) or []
+        asked = [*(importlib.metadata.requires(PROJECT) or []), _NOT_REGISTERED]
     except importlib.metadata.PackageNotFoundError:  # it runs from its folder
-        asked = []
+        asked = [_NOT_REGISTERED]
+    if tops := {name.partition(".")[0] for name in plugins}:
+        installed = importlib.metadata.packages_distributions()
+        asked += [name for top in sorted(tops) for name in installed.get(top, ())]
     found = {"python": platform.python_version()}
     for line in asked:
         name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"](\w+)", line)
@@ -148,7 +167,7 @@ def _root(top: str) -> Path | None:
 
 
 def _modules_of(top: str) -> dict[str, Path]:
-    """The file of every module of a package of the project, by name."""
+    """The file of every module of a package of the project, and folders of templates, by name."""
     root = _root(top)
     if root is None or root.is_file():
         return {} if root is None else {top: root}
@@ -156,6 +175,8 @@ def _modules_of(top: str) -> dict[str, Path]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name.isidentifier()]
         package = ".".join((top, *Path(folder).relative_to(root).parts))
+        if package.endswith(".templates"):
+            found[package] = Path(folder)
         for name in files:
             if name == "__init__.py":
                 found[package] = Path(folder, name)
@@ -187,6 +208,7 @@ def _read_once(file: Path, size: int, mtime_ns: int) -> list[Any]:
     except (SyntaxError, ValueError):
         return [hashlib.sha256(source).hexdigest()[:16], [], False]
     named = {name.decode() for name in _NAMES.findall(source)}
+    named.update(f"{name.decode()}.templates" for name in _TEMPLATES.findall(source))
     for statement in _statements(tree):
         if isinstance(statement, ast.Import):
             named.update(alias.name for alias in statement.names)

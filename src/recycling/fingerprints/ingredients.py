@@ -142,17 +142,20 @@ class Graph:
 
     def code(self, made: Ingredients) -> dict[str, str]:
         """The modules that are reached from these functions, and the hash of each."""
-        custom: Any = []
-        if "params:custom_imports" in self.catalog:
-            custom = self._parameter("params:custom_imports") or []
-        names = custom if isinstance(custom, list) else [custom]
         modules = {function.partition(":")[0] for function in made.functions}
-        return self._code.reached_from({*modules, *map(str, names)})
+        return self._code.reached_from({*modules, *self._custom_imports})
 
     @functools.cached_property
     def versions(self) -> dict[str, str]:
-        """Of the libraries, by name."""
-        return library_versions()
+        """Of the libraries, and of what is installed of `custom_imports`, by name."""
+        return library_versions(self._custom_imports)
+
+    @property
+    def _custom_imports(self) -> list[str]:
+        custom: Any = []
+        if "params:custom_imports" in self.catalog:
+            custom = self._parameter("params:custom_imports") or []
+        return [str(name) for name in (custom if isinstance(custom, list) else [custom])]
 
     def parameter(self, name: str) -> Any:
         """The value of a parameter, without ``params:``."""
