@@ -179,6 +179,23 @@ def test_workers_that_cannot_run_nodes_are_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.slow
+def test_workers_whose_code_has_changed_are_refused_till_they_are_started_again(tmp_path):
+    project = small_project(tmp_path / "lead", training={"epochs": 1, "seconds": 0})
+    code = project / "src/small/pipeline_registry.py"
+    with small_cluster(tmp_path / "cluster", project, "before") as cluster:
+        on(cluster, project, epochs=1, seconds=0)
+        assert start(project, *ON_DASK).end()[0] == 0
+        code.write_text(code.read_text().replace("% 1009", "% 1013"))
+        status, printed = start(project, *ON_DASK).end()
+        assert status == 1
+        assert "Error: before: code has changed since the worker loaded it (pipeline_reg" in printed
+        cluster.signal("before", signal.SIGKILL)
+        cluster.add("after")
+        status, printed = start(project, *ON_DASK).end()
+    assert status == 0, printed
+
+
+@pytest.mark.slow
 def test_workers_started_in_clones_use_those_where_data_is_one_folder(tmp_path, expected):
     shared = small_project(tmp_path / "shared") / "data"
     clones = [small_project(tmp_path / name) for name in ("lead", "clone1", "clone2")]

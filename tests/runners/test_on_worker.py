@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ from recycling.datasets import JsonDataset
 
 pytest.importorskip("distributed")
 
-from recycling.runners.on_worker import KEPT_IN_MEMORY, Session
+from recycling.runners import ClusterError, on_worker
+from recycling.runners.on_worker import KEPT_IN_MEMORY, Session, check_code, note_code
 from recycling.runners.sent_run import SentRun
 from recycling.runners.specs import WorkerSpecs
 
@@ -72,3 +76,22 @@ def test_what_is_stored_is_not_stored_again_where_only_the_rest_is_needed(tmp_pa
     assert ran == ["split", "split"]
     assert (tmp_path / "end.json").read_text() == "9"
     assert (tmp_path / "stored.json").stat() == before
+
+
+def test_code_that_has_changed_since_it_was_loaded_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "of_a_worker.py"
+    path.write_text("X = 1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(on_worker, "_code", {})
+    check_code(["of_a_worker"], "one")
+    path.write_text("X = 2")
+    monkeypatch.setitem(sys.modules, "of_a_worker", import_module("of_a_worker"))
+    note_code(["of_a_worker"])
+    os.utime(path, (1, 1))
+    check_code(["of_a_worker"], "one")
+    path.write_text("X = 3")
+    with pytest.raises(ClusterError) as caught:
+        check_code(["of_a_worker"], "one")
+    assert str(caught.value) == (
+        "one: code has changed since the worker loaded it (of_a_worker.py); restart the workers"
+    )

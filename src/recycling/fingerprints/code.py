@@ -117,7 +117,6 @@ class Code:
 
 _MAKE_NO_OUTPUTS = ("dask", "dev", "mlflow", "remote", "serve")  # extras
 
-
 _NOT_REGISTERED = 'detectron2; extra == "detectron2"'
 """What the project cannot ask for, as if it did."""
 

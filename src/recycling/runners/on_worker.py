@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,8 @@ from kedro.pipeline.node import Node
 from kedro.utils import find_kedro_project
 from pluggy import PluginManager
 
+from recycling.errors import listed
+from recycling.files import sha256_of
 from recycling.runners.keep_going import ClusterError, run_node
 from recycling.runners.leases import LeaseLostError, Leases, Token
 from recycling.runners.sent_run import SentRun
@@ -67,6 +70,7 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
                 f"{called(self.worker)}: has {threads} threads, and nodes do not share a process; "
                 "start workers with one each: dask worker ... --nthreads 1"
             )
+        check_code(_packages(self.sent), called(self.worker))
         own = find_kedro_project(_STARTED_IN)
         sent = self.sent if own is None else self.sent.seen_from(own)
         _session = Session.of(sent, called(self.worker))
@@ -90,6 +94,7 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         except Stopped:
             return None
         finally:
+            note_code(_packages(self.sent))
             self.is_running = False
             ask_to_stop(False)
 
@@ -117,6 +122,52 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
 
 _session: Session | None = None
 """Hooks and pipelines are those of a process, so that it has one session at a time."""
+
+_code: dict[Path, str] = {}
+"""The sha256 of each file of code that this process has loaded, as it then was."""
+
+
+def _packages(sent: SentRun) -> set[str]:
+    custom = sent.config.get("parameters", {}).get("custom_imports") or []
+    names = custom if isinstance(custom, list) else [custom]
+    return {"recycling", sent.package, *(str(name).partition(".")[0] for name in names)}
+
+
+def note_code(packages: Collection[str]) -> None:
+    """Note the files of some packages' modules that were loaded since this was last asked.
+
+    Args:
+        packages: Names of packages, and of modules outside of any.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] in packages and (path := Path(file)) not in _code:
+            with suppress(OSError):
+                _code[path] = sha256_of(path)
+
+
+def check_code(packages: Collection[str], worker: str) -> None:
+    """Refuse a run where code has changed since this process has loaded it: nothing is reloaded.
+
+    Args:
+        packages: As for `note_code`.
+        worker: What to call it in the message.
+
+    Raises:
+        ClusterError: It has.
+    """
+    changed = [
+        path.name
+        for path, sha256 in _code.items()
+        if not path.exists() or sha256_of(path) != sha256
+    ]
+    if changed:
+        raise ClusterError(
+            f"{worker}: code has changed since the worker loaded it ({listed(changed, 3)}); "
+            "restart the workers"
+        )
+    note_code(packages)
+
 
 _logs_as = ""
 """The run that says how this process logs."""
