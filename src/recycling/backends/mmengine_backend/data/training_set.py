@@ -36,7 +36,7 @@ class TrainingSet:
         classes: The names of the classes, in the order of their indices; for masks they begin
             with the background.
         n_samples: How many images, or crops, there are.
-        sha256: Of the annotations that it was made from.
+        sha256: Of the annotations and images that it was made from.
         boxes_without_mask: How many boxes have no polygons or RLE; some detectors need them.
         ignore_regions: How many boxes are regions where nothing is learnt as background.
         pseudo: The samples that models have labelled: the first, and the one after the last, of
