@@ -19,7 +19,7 @@ from recycling.backends import Checkpoint
 from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
 from recycling.datasets.kept import kept_by
-from recycling.diagnostics import Changes, as_predictions, disagreement
+from recycling.diagnostics import Changes, confusion_counts
 from recycling.errors import listed
 from recycling.experiments import (
     Compared,
@@ -223,9 +223,9 @@ class Workplace:
 
     def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
         """The confusion matrix of each side, one beside the other."""
-        expected = as_predictions(truth, next(iter(predicted.values())))
-        counts = {name: disagreement(truth, expected, own) for name, own in predicted.items()}
-        return confusions_figure(counts)
+        return confusions_figure(
+            {name: confusion_counts(truth, own) for name, own in predicted.items()}
+        )
 
     def picture(
         self,

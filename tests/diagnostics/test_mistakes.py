@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from recycling.annotations.masks import label_maps
-from recycling.diagnostics import as_predictions, image_overlaps, mistakes
+from recycling.diagnostics import as_predictions, confusion_counts, image_overlaps, mistakes
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 
 
@@ -45,6 +47,28 @@ def test_boxes_that_are_as_true_make_no_mistake(annotations):
     found = as_predictions(annotations, pd.DataFrame({"image_id": []}))
     assert mistakes(annotations, found).empty
     assert image_overlaps(annotations, found).tolist() == [1, 1, 1]
+
+
+def test_a_box_that_the_score_ignores_is_no_mistake(annotations):
+    crowd = annotations.annotations[:1].assign(
+        annotation_id=9, image_id=3, x_min=0.0, y_min=0.0, x_max=20.0, y_max=20.0, iscrowd=True
+    )
+    truth = replace(annotations, annotations=pd.concat([annotations.annotations, crowd]))
+    found = boxes(
+        (1, 5, 0.9, 2, 2, 12, 12),
+        (2, 5, 0.9, 0, 0, 10, 20),
+        (2, 7, 0.9, 15, 5, 35, 25),
+        (3, 5, 0.8, 2, 2, 8, 8),  # in the crowd
+        (3, 5, 0.7, 18, 18, 30, 30),  # hardly in it
+        (3, 7, 0.6, 2, 2, 8, 8),  # in it, but of another class
+    )
+    wrong = mistakes(truth, found)
+    assert wrong[["kind", "row"]].values.tolist() == [["false positive", 4], ["false positive", 5]]
+    counts = confusion_counts(truth, found)
+    assert counts.loc[counts["first"] == "nothing", "count"].sum() == 2
+    assert image_overlaps(truth, found[:4]).tolist() == [1, 1, 1]
+    only_crowds = replace(truth, annotations=crowd)
+    assert mistakes(only_crowds, found[3:4]).empty
 
 
 def test_the_loss_of_a_crop_is_its_cross_entropy(annotations):

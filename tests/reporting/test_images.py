@@ -22,7 +22,7 @@ from recycling.reporting import (
     segmentation_grid,
 )
 from recycling.reporting.layout import RIGHT, WRONG, category_colours, display_scale, legend
-from recycling.reporting.overlays import crop_tile
+from recycling.reporting.overlays import crop_tile, truth_panel, with_boxes
 
 SIZE = 96
 NAMES = ["Metal", "Glass", "Paper"]
@@ -109,6 +109,14 @@ def test_detections_of_a_low_score_are_left_out(truth):
     metal = category_colours(3)[0]
     assert not has_colour(hidden, metal)
     assert has_colour(shown, metal)
+
+
+def test_a_crowd_region_is_no_object_of_the_title(truth):
+    rows = truth.annotations[:1]
+    both = pd.concat([rows, rows.assign(iscrowd=True)])
+    alone, with_crowd = (truth_panel(GREY, own, truth.categories) for own in (rows, both))
+    height = len(alone) - len(with_boxes(GREY, rows, ["Metal"], truth.categories))
+    assert np.array_equal(alone[:height], with_crowd[:height])
 
 
 def test_a_detection_of_no_known_category_is_refused(truth):

@@ -18,8 +18,10 @@ from recycling.diagnostics.disagreement import (
     Disagreement,
     as_predictions,
     changes_between,
+    confusion_counts,
     disagreement,
     paired,
+    without_ignored,
 )
 from recycling.diagnostics.diversity import (
     AGREEMENT,
@@ -97,6 +99,7 @@ __all__ = [
     "class_gains",
     "class_label_errors",
     "compare_with_leaderboard",
+    "confusion_counts",
     "crop_error_correlation",
     "detection_agreement",
     "detection_changes",
@@ -118,4 +121,5 @@ __all__ = [
     "rank_label_errors",
     "score_thresholds",
     "threshold_sentence",
+    "without_ignored",
 ]

@@ -16,6 +16,8 @@ from recycling.diagnostics.changes import (
     probability_changes,
 )
 from recycling.ensembling.masks.image_members import stacked
+from recycling.evaluation.box_matching import IGNORED, match_part
+from recycling.evaluation.object_sizes import AREA_RANGES
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
 from recycling.tables import Column, Schema, register_table
 
@@ -114,7 +116,7 @@ def changes_between(first: Any, second: Any, *, score_threshold: float = SCORE) 
 
 
 def as_predictions(truth: Annotations, like: Any) -> Any:
-    """The truth in the form of predictions, so that `disagreement` with it is a confusion matrix.
+    """The truth in the form of predictions.
 
     Args:
         truth: The images and what is on them.
@@ -132,6 +134,47 @@ def as_predictions(truth: Annotations, like: Any) -> Any:
     return ClassProbabilities(
         own.assign(**{name: (true == name).astype("float32") for name in names})
     )
+
+
+def without_ignored(truth: Annotations, predictions: Any) -> Any:
+    """Predictions without the boxes that the score ignores, such as those on crowd regions.
+
+    Args:
+        truth: The images that were predicted on, and what is on them.
+        predictions: Detections, whose rows keep their labels; others are given back as they are.
+
+    Raises:
+        EvaluationError: A detection is on an image or of a category that the truth does not know.
+    """
+    if not isinstance(predictions, pd.DataFrame) or "image_id" not in predictions:
+        return predictions
+    matching = match_part(
+        truth, Detections(predictions), iou_thresholds=[OVERLAP], area_ranges=AREA_RANGES[:1]
+    )
+    counts = np.ones(len(predictions), dtype=np.bool_)
+    counts[matching.row[matching.outcome[0, 0] == IGNORED]] = False
+    return Detections(predictions[counts])
+
+
+def confusion_counts(
+    truth: Annotations, predictions: Any, *, score_threshold: float = SCORE
+) -> Disagreement:
+    """The confusion matrix of predictions; boxes that the score ignores are in no cell.
+
+    Args:
+        truth: The images that were predicted on, and what is on them.
+        predictions: Detections, class probabilities or label maps.
+        score_threshold: Boxes below this score are left out.
+
+    Returns:
+        What is true (`first`) against what is said (`second`), as `disagreement` counts it.
+
+    Raises:
+        EvaluationError: A detection is on an image or of a category that the truth does not know.
+    """
+    expected = as_predictions(truth, predictions)
+    counted = without_ignored(truth, predictions)
+    return disagreement(truth, expected, counted, score_threshold=score_threshold)
 
 
 def _of_crops(

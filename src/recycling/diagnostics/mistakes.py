@@ -15,6 +15,7 @@ from recycling.diagnostics.disagreement import (
     SCORE,
     as_predictions,
     paired,
+    without_ignored,
 )
 from recycling.evaluation.classes import matched_crops
 from recycling.predictions import ClassProbabilities, Detections, LabelMaps
@@ -49,6 +50,8 @@ NEAR = 0.1
 
 def mistakes(truth: Annotations, predictions: Any, *, score_threshold: float = SCORE) -> Mistakes:
     """The single mistakes of predictions.
+
+    Boxes that the score ignores, such as those on crowd regions, are no mistakes.
 
     Boxes are paired with true ones as `disagreement` pairs them. The kinds, and that a box of the
     right class which overlaps too little is badly placed, are those of TIDE (Bolya et al., 2020,
@@ -97,7 +100,8 @@ def image_overlaps(
         image without both is 1.
     """
     if isinstance(predictions, pd.DataFrame):
-        said = paired(truth, as_predictions(truth, predictions), predictions,
+        counted = without_ignored(truth, predictions)
+        said = paired(truth, as_predictions(truth, predictions), counted,
                       score_threshold=score_threshold)  # fmt: skip
         right = said["first"] == said["second"]
         value = said["iou"].where(right, 0.0)
@@ -138,7 +142,8 @@ def _of_crops(truth: Annotations, probabilities: ClassProbabilities) -> pd.DataF
 
 def _of_boxes(truth: Annotations, detections: Detections, score_threshold: float) -> pd.DataFrame:
     expected = as_predictions(truth, detections)
-    said = paired(truth, expected, detections, score_threshold=score_threshold)
+    counted = without_ignored(truth, detections)
+    said = paired(truth, expected, counted, score_threshold=score_threshold)
     wrong = said[said["first"] != said["second"]].reset_index(drop=True)
     near = _near(wrong, expected, detections)
     placed = pd.DataFrame(near, columns=["miss", "false", "iou"]).astype(

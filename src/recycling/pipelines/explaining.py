@@ -31,14 +31,13 @@ from recycling.diagnostics import (
     LeaderboardComparison,
     PrecisionThresholds,
     ScoreThresholds,
-    as_predictions,
     best_threshold,
     class_gains,
     compare_with_leaderboard,
+    confusion_counts,
     crop_error_correlation,
     detection_agreement,
     detection_changes,
-    disagreement,
     label_map_agreement,
     label_map_changes,
     leave_one_out,
@@ -398,7 +397,7 @@ def confusion_counter(task: Task) -> Callable[..., Disagreement]:
         if not is_labelled(truth):
             return Disagreement(DISAGREEMENT.empty())
         at = explanation.get("thresholds", {}).get(_ENSEMBLE, SHOWN_FROM)
-        return disagreement(truth, as_predictions(truth, fused), fused, score_threshold=at)
+        return confusion_counts(truth, fused, score_threshold=at)
 
     return with_types(count_confusions, fused=PREDICTIONS[task])
 

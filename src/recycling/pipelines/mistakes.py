@@ -9,7 +9,7 @@ import numpy as np
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
-from recycling.diagnostics import as_predictions, changes_between
+from recycling.diagnostics import as_predictions, changes_between, without_ignored
 from recycling.pipelines.tasks import is_labelled
 from recycling.reporting import GRIDS, RgbImage
 
@@ -40,8 +40,8 @@ def draw_worst(
     """
     if not is_labelled(truth):
         return np.zeros((0, 0, 3), dtype=np.uint8)
-    right = as_predictions(truth, predictions)
-    wrong = changes_between(right, predictions, score_threshold=shown_from)
+    right, counted = as_predictions(truth, predictions), without_ignored(truth, predictions)
+    wrong = changes_between(right, counted, score_threshold=shown_from)
     worst = wrong["item_id"].head(n)
     if task == "cls":
         rows = truth.annotations[truth.annotations["annotation_id"].isin(worst)]

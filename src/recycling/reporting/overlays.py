@@ -75,15 +75,16 @@ def overlay_detections(
 
 
 def truth_panel(image: RgbImage, annotations: pd.DataFrame, categories: pd.DataFrame) -> RgbImage:
-    """An image with its true boxes, under how many there are.
+    """An image with its true boxes, under how many objects there are; crowd regions are none.
 
     Args:
         image: (H, W, 3) RGB.
-        annotations: Those of this image; columns `category_id` and the box.
+        annotations: Those of this image; columns `category_id`, `iscrowd` and the box.
         categories: Schema `CATEGORIES`; its order gives the colours.
     """
     names = _category_names(annotations, categories)
-    title = f"truth: {counted(len(annotations), 'object')}"
+    n_objects = int((~annotations["iscrowd"]).sum())
+    title = f"truth: {counted(n_objects, 'object')}"
     return titled(with_boxes(image, annotations, names, categories), title)
 
 

@@ -176,6 +176,7 @@ def chosen_annotations(
     category_id: int | None = None,
     size: str | None = None,
     image_ids: Sequence[int] | None = None,
+    crowds: bool = True,
     order: Literal["table", "largest", "smallest"] = "table",
 ) -> pd.DataFrame:
     """The annotations that all conditions are true of.
@@ -185,9 +186,10 @@ def chosen_annotations(
         category_id: Of this category.
         size: Of this size, by their area: one of `recycling.evaluation.SIZES`.
         image_ids: On these images.
+        crowds: Whether crowd regions are among them, which count as no objects.
         order: As in the table, or by area.
     """
-    table = images.annotations.annotations
+    table = (images.annotations if crowds else images.annotations.objects()).annotations
     keep = np.ones(len(table), dtype=np.bool_)
     if category_id is not None:
         keep &= (table["category_id"] == category_id).to_numpy()

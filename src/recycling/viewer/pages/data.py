@@ -10,7 +10,7 @@ from markupsafe import Markup
 from recycling.annotations import BOX
 from recycling.evaluation import SIZES
 from recycling.reporting.overlays import counted
-from recycling.viewer.controls import category_choice, choice, field, image_set_choice
+from recycling.viewer.controls import category_choice, choice, field, image_set_choice, switch
 from recycling.viewer.core import (
     ImageSet,
     ViewerError,
@@ -25,7 +25,7 @@ from recycling.viewer.views import View, image_address
 
 ORDERS = {"largest": "largest first", "smallest": "smallest first"}
 
-FILTERS = ("set", "category", "size", "fold", "group", "find", "order")
+FILTERS = ("set", "category", "size", "fold", "group", "find", "order", "crowds")
 """What an address chooses images by; the page of one image keeps it, for the next one."""
 
 Link: TypeAlias = Callable[[int, int | None], str]
@@ -46,6 +46,7 @@ def build(view: View) -> None:
         choice(view, "size", SIZES, "size", value=address.text("size"))
         if shown == "annotations":
             choice(view, "order", ORDERS, "order", value=address.one_of("order", list(ORDERS)))
+            switch(view, "crowds", "crowd regions", address.on("crowds", True))
         if folds := sorted({fold for fold in _folds(view, images).values() if fold >= 0}):
             choice(view, "fold", [str(fold) for fold in folds], "fold", value=address.text("fold"))
         field(view, "find", "file name or id", address.text("find"))
@@ -66,6 +67,7 @@ def _annotations(view: View, images: ImageSet, ids: list[int]) -> Markup:
         category_id=None if category is None else category.category_id,
         size=view.address.text("size"),
         image_ids=ids if len(ids) < len(images.images) else None,
+        crowds=view.address.on("crowds", True),
         order=cast(Any, view.address.text("order") or "table"),
     )
     page = paginate(range(len(rows)), view.address, "annotations")

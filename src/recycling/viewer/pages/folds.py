@@ -33,7 +33,7 @@ def build(view: View) -> None:
         cells = [
             {
                 "text": f"{count:,} ({count / max(sum(own), 1):.0%})",
-                "link": link(fold, category.name, show="annotations"),
+                "link": link(fold, category.name, show="annotations", crowds=0),
             }
             for fold, count in zip(folds, own, strict=True)
         ]

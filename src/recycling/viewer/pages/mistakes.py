@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.annotations import BOX
-from recycling.diagnostics import as_predictions, disagreement, image_overlaps, mistakes
+from recycling.diagnostics import confusion_counts, image_overlaps, mistakes
 from recycling.diagnostics.disagreement import NOTHING
 from recycling.diagnostics.mistakes import KINDS
 from recycling.evaluation import SIZES, is_of_size
@@ -116,10 +116,9 @@ def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFram
 
     def make() -> tuple[pd.DataFrame, pd.DataFrame]:
         truth, predictions = predicted.images.annotations, predicted.predictions()
-        expected = as_predictions(truth, predictions)
         return (
             mistakes(truth, predictions, score_threshold=score),
-            disagreement(truth, expected, predictions, score_threshold=score),
+            confusion_counts(truth, predictions, score_threshold=score),
         )
 
     every, counts = view.holdings.keep("mistakes", key, (predicted, score), make)

@@ -72,7 +72,7 @@ def build(view: View) -> None:
     ]  # fmt: skip
     if truth:
         shapes = true_shapes(predicted, image.image_id, masks=masks)
-        panels.insert(0, Panel(f"truth: {counted(len(shapes), 'object')}", shapes))
+        panels.insert(0, Panel(truth_title(predicted, image.image_id), shapes))
     categories = _in_legend(predicted, panels)
     if layout == "over":
         panels = [_over_one_another(panels)]
@@ -114,6 +114,12 @@ def _in_legend(predicted: Predicted, panels: Iterable[Panel]) -> list[Category]:
     shapes = chain.from_iterable(panel.shapes for panel in panels)
     colours = {shape.colour for shape in shapes if shape.kind != "below"}
     return [category for category in categories if category.colour in colours]
+
+
+def truth_title(predicted: Predicted, image_id: int) -> str:
+    """How many objects are on an image; crowd regions are none."""
+    n_objects = int((~predicted.images.on(image_id)["iscrowd"]).sum())
+    return f"truth: {counted(n_objects, 'object')}"
 
 
 def changed_link(view: View, name: str) -> dict[str, str] | None:
