@@ -10,6 +10,7 @@ from recycling.annotations import (
     IMAGE_CHECKS,
     Cleaning,
     ImageFolder,
+    check_images,
     clean,
     from_coco,
 )
@@ -100,6 +101,27 @@ def test_a_box_of_any_size_is_shown_around_its_image(folder):
     sheet = cleaning_examples(raw, folder, IMAGE_CHECKS.empty(), audit, NOTHING)
     assert (sheet == BEFORE).all(axis=-1).any()
     assert (sheet == AFTER).all(axis=-1).any()
+
+
+def test_a_box_that_was_moved_with_its_image_is_shown_where_it_is(tmp_path):
+    """As if it had been given in the size of the image."""
+    Image.new("RGB", (120, 80), (0, 160, 0)).save(tmp_path / "1.png")
+    sheets = []
+    for scale in (1, 2):
+        size = {"width": 60 * scale, "height": 40 * scale}
+        raw = from_coco(
+            {
+                "images": [{"id": 1, "file_name": "1.png", **size}],
+                "annotations": [_box(1, 1, [scale * edge for edge in (50, 10, 20, 10)])],
+                "categories": [{"id": 1, "name": "Glass"}],
+            },
+            where="test",
+        )
+        checks = check_images(raw.images, ImageFolder(tmp_path))
+        _, audit = clean(raw, checks, Cleaning.model_validate({"image_size": "rescale"}))
+        sheets.append(cleaning_examples(raw, ImageFolder(tmp_path), checks, audit, NOTHING))
+    later_rules = len(sheets[1]) - 20  # without the margin
+    np.testing.assert_array_equal(sheets[0][-later_rules:], sheets[1][-later_rules:])
 
 
 def test_every_reason_is_shown_before_any_is_shown_twice(raw, folder):

@@ -6,20 +6,23 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog
 from markupsafe import Markup
+from PIL import Image
 
-from recycling.annotations import Annotations, ImageFolder
+from recycling.annotations import Annotations, Cleaning, ImageFolder, check_images, clean
 from recycling.datasets import AnnotationsDataset, ImageFolderDataset, TableDataset
 from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import ImageSet
 from recycling.viewer.holdings import Holdings
-from recycling.viewer.pages import data, folds, predictions
+from recycling.viewer.pages import cleaning, data, folds, predictions
 from recycling.viewer.predicted import Predicted
+from recycling.viewer.tiles import Tile
 from recycling.viewer.views import View
 
 
@@ -39,6 +42,26 @@ class Written(View):
         self.parts.append(text)
 
 
+def holdings_of(tmp_path: Path, **values: Any) -> Holdings:
+    """What there is, by the name of its dataset, whose dots are written as two underscores."""
+    named = {name.replace("__", "."): value for name, value in values.items()}
+    datasets: dict[str, Any] = {
+        f"{part}.images": ImageFolderDataset(filepath=tmp_path / f"{part}_images")
+        for part in ("train", "test")
+    }
+    for name, value in named.items():
+        path = tmp_path / name
+        if isinstance(value, Annotations):
+            datasets[name] = AnnotationsDataset(filepath=path)
+        else:
+            datasets[name] = TableDataset(table=name.split(".")[-1], filepath=path)
+    catalog = DataCatalog(datasets)
+    for name, value in named.items():
+        catalog.save(name, value)
+    place = SimpleNamespace(data=tmp_path)
+    return Holdings(catalog, place, catalog.keys())  # type: ignore[arg-type]
+
+
 def page(holdings: Holdings, link: str) -> Written:
     """A page in the state that a link says."""
     path, _, query = link.partition("?")
@@ -54,23 +77,9 @@ def truth(annotations: Annotations) -> Annotations:
     return replace(annotations, annotations=rows)
 
 
-@pytest.fixture
-def holdings(truth: Annotations, tmp_path: Path) -> Holdings:
-    """Images for training with their folds."""
-    catalog = DataCatalog(
-        {
-            "train.annotations": AnnotationsDataset(filepath=tmp_path / "train"),
-            "train.images": ImageFolderDataset(filepath=tmp_path / "images"),
-            "folds": TableDataset(table="folds", filepath=tmp_path / "folds.parquet"),
-        }
-    )
-    catalog.save("train.annotations", truth)
-    catalog.save("folds", pd.DataFrame({"image_id": [1, 2, 3], "fold": [0, 1, 1]}))
-    place = SimpleNamespace(data=tmp_path)
-    return Holdings(catalog, place, catalog.keys())  # type: ignore[arg-type]
-
-
-def test_a_cell_of_the_folds_opens_as_many_annotations_as_it_counts(holdings):
+def test_a_cell_of_the_folds_opens_as_many_annotations_as_it_counts(truth, tmp_path):
+    dealt = pd.DataFrame({"image_id": [1, 2, 3], "fold": [0, 1, 1]})
+    holdings = holdings_of(tmp_path, train__annotations=truth, folds=dealt)
     view = page(holdings, "/folds")
     folds.build(view)
     (row,) = re.findall(r"<tr><td>Paper</td>.*?</tr>", view.parts[-1])
@@ -86,3 +95,32 @@ def test_a_crowd_region_is_none_of_the_objects_that_are_counted(truth, tmp_path)
     images = ImageSet("test", truth, ImageFolder(tmp_path))
     side = Side("det.yolox", "det", "yolox", None, {TEST: truth})
     assert predictions.truth_title(Predicted((), (side,), TEST, images), 1) == "truth: 1 object"
+
+
+def changes(raw: Annotations, tmp_path: Path, **rules: Any) -> list[Tile]:
+    """What the page of cleaning shows of each change."""
+    (tmp_path / "train_images").mkdir()
+    Image.new("RGB", (80, 60)).save(tmp_path / "train_images/1.png")
+    raw = raw.of_images([1])
+    checks = check_images(raw.images, ImageFolder(tmp_path / "train_images"))
+    _, audit = clean(raw, checks, Cleaning.model_validate(rules))
+    holdings = holdings_of(tmp_path, train__raw_annotations=raw, train__image_checks=checks)
+    shown = cleaning._Changes(page(holdings, "/cleaning"), "train", audit)
+    return list(map(shown.tile, audit.index, audit.to_dict("records")))
+
+
+def test_what_cleaning_moved_is_shown_where_its_image_shows_it(annotations, tmp_path):
+    image, moved = changes(annotations, tmp_path, image_size="rescale")
+    for tile in (image, moved):
+        assert (tile.width, tile.height) == (80, 60)
+        assert [shape.box for shape in tile.shapes] == [[4, 4, 24, 24]] * len(tile.shapes)
+
+
+def test_what_was_added_and_then_corrected_is_shown(annotations, tmp_path):
+    one = {"file_name": "1.png", "category": "Metal", "box": [10, 5, 30, 15]}
+    entries = [one | {"add": True}, one | {"new_category": "Paper"}]
+    *_, added, corrected = changes(
+        annotations, tmp_path, image_size="rescale", correct_annotations={"corrections": entries}
+    )
+    assert [len(tile.shapes) for tile in (added, corrected)] == [1, 2]
+    assert corrected.lines[0] == "Metal → Paper"

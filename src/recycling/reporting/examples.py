@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, ImageFolder, annotation_mask
-from recycling.annotations.cleaning.audit import category_names, values_of
+from recycling.annotations.cleaning.audit import category_names, combined, values_of
+from recycling.annotations.cleaning.history import History
+from recycling.annotations.cleaning.registry import default_order
 from recycling.annotations.cleaning.report import DONE, PLURALS
 from recycling.reporting.close_ups import (
     AFTER,
@@ -62,12 +64,16 @@ def cleaning_examples(
         (H, W, 3) RGB: a heading and a row of examples for each rule that does something. What is
         dropped has an orange box only, what is changed the new one in blue.
     """
-    lookup = _Lookup(raw, folder, checks, pd.concat([audit, would]))
+    lookup = _Lookup(raw, folder, checks, audit)
     rows = [
-        _row(lookup, str(rule), part, n, enabled=enabled)
-        for table, enabled in ((audit, True), (would, False))
-        for rule, part in table.groupby("rule", sort=False)
+        _row(lookup, str(rule), part, n, enabled=True)
+        for rule, part in lookup.audit.groupby("rule", sort=False)
     ]
+    place = {rule: number for number, rule in enumerate(default_order())}
+    for rule, part in would.groupby("rule", sort=False):
+        before = audit[audit["rule"].map(place) < place[str(rule)]]
+        lookup = _Lookup(raw, folder, checks, combined([before, part]))
+        rows.append(_row(lookup, str(rule), lookup.audit[len(before) :], n, enabled=False))
     if not rows:
         return text_band(
             n * _TILE, [("cleaning changes nothing, and no rule that is off would", INK)]
@@ -76,26 +82,19 @@ def cleaning_examples(
 
 
 class _Lookup:
-    """The raw annotations, looked up by id, and the names of all categories."""
+    """What an audit is about: images, annotations as they were, the names of all categories."""
 
     def __init__(
         self, raw: Annotations, folder: ImageFolder, checks: pd.DataFrame, audit: pd.DataFrame
     ) -> None:
         self.images = {int(row["image_id"]): row for row in raw.images.to_dict("records")}
-        self.annotations = raw.annotations
+        self.audit = audit.reset_index(drop=True)
+        self.history = History(raw, checks, self.audit)
         self.names = category_names(raw, audit)
-        made = audit[(audit["subject"] == "annotation") & (audit["action"] == "add")]
-        self.added = dict(zip(made["subject_id"], map(values_of, made["after"]), strict=True))
         self.folder = folder
         self.checks = checks
         first_of_group = raw.images.sort_values("image_id").drop_duplicates("group")
         self.of_group = dict(zip(first_of_group["group"], first_of_group["image_id"], strict=True))
-
-    def annotation(self, annotation_id: int) -> dict[str, Any]:
-        """Its row, raw or as a rule added it."""
-        rows = self.annotations[self.annotations["annotation_id"] == annotation_id]
-        row = rows.to_dict("records")[0] if len(rows) else self.added[annotation_id]
-        return {str(key): value for key, value in row.items()}
 
     def image(self, image_id: int) -> RgbImage:
         """The image, or a grey image of its size."""
@@ -103,7 +102,8 @@ class _Lookup:
         try:
             return read_image(self.folder, image["file_name"])
         except (OSError, ValueError):
-            return np.full((image["height"], image["width"], 3), NO_IMAGE, dtype=np.uint8)
+            size = self.history.size(image_id, (image["height"], image["width"]))
+            return np.full((*size, 3), NO_IMAGE, dtype=np.uint8)
 
 
 def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: bool) -> RgbImage:
@@ -119,8 +119,10 @@ def _row(lookup: _Lookup, rule: str, part: pd.DataFrame, n: int, *, enabled: boo
     band = text_band(n * (_TILE + GAP) - GAP, [(heading, INK if enabled else _QUIET)])
     if subject == "category":
         return band
+    examples = _one_of_each_reason(shown, n)
     tiles = [
-        _tile(lookup, subject, row) for row in _one_of_each_reason(shown, n).to_dict("records")
+        _tile(lookup, subject, index, row)
+        for index, row in zip(examples.index, examples.to_dict("records"), strict=True)
     ]
     return stacked([band, image_grid(tiles, n, margin=0)])
 
@@ -131,13 +133,13 @@ def _one_of_each_reason(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     return rows.loc[again.sort_values(kind="stable").index[:n]]
 
 
-def _tile(lookup: _Lookup, subject: str, row: Mapping[Any, Any]) -> RgbImage:
+def _tile(lookup: _Lookup, subject: str, index: int, row: Mapping[Any, Any]) -> RgbImage:
     number = int(row["subject_id"])
     before, after = values_of(row["before"]), values_of(row["after"])
     if subject == "image":
         tile = _image_tile(lookup, number, after)
     else:
-        tile = _annotation_tile(lookup, number, before, after)
+        tile = _annotation_tile(lookup, index, is_cut="segmentation" in after)
     lines = [(f"{subject} {number}", INK)]
     named = [
         str(lookup.names[values["category_id"]])
@@ -174,22 +176,16 @@ def _duplicate_of(lookup: _Lookup, image_id: int, after: Mapping[str, Any]) -> i
     return None if duplicate == image_id else duplicate
 
 
-def _annotation_tile(
-    lookup: _Lookup, annotation_id: int, before: dict[str, Any], after: dict[str, Any]
-) -> RgbImage:
+def _annotation_tile(lookup: _Lookup, index: int, *, is_cut: bool) -> RgbImage:
     """The surroundings of an annotation, with its box, and its mask where that is what changed."""
-    # Earlier rules may have changed it, so the audit's values go before the raw ones.
-    was = lookup.annotation(annotation_id) | before
-    now = was | after if after else {}
+    was, now = lookup.history.around(index)
     drawn = [(values, colour) for values, colour in ((was, BEFORE), (now, AFTER)) if values]
-    if after and annotation_id in lookup.added and not before:
-        drawn = drawn[1:]  # it was not there
-    image = lookup.image(was["image_id"])
+    image = lookup.image((was or now)["image_id"])
     boxes = near([[values[edge] for edge in BOX] for values, _ in drawn], *image.shape[:2])
     left, top, side = surroundings(boxes)
     scale = _TILE / side
     canvas = window(image, left, top, side)
-    if len(drawn) == 2 and "segmentation" in after:
+    if len(drawn) == 2 and is_cut:
         old, new = (_mask(values, image) for values in (was, now))
         _tint(canvas, window(old & ~new, left, top, side), BEFORE)
         _tint(canvas, window(new, left, top, side), AFTER)

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from recycling.annotations import BOX
+from recycling.annotations import BOX, IMAGE_CHECKS
 from recycling.annotations.cleaning.audit import category_names, values_of
+from recycling.annotations.cleaning.history import History
 from recycling.annotations.cleaning.report import DONE
 from recycling.reporting.close_ups import near
 from recycling.viewer.controls import choice
@@ -47,8 +48,9 @@ def build(view: View) -> None:
     rows = audit if rule is None else audit[audit["rule"] == rule]
     page = paginate(range(len(rows)), view.address, "changes")
     changes = _Changes(view, part, audit)
-    on_page = rows.iloc[list(page.items)].to_dict("records")
-    view.html(grid([changes.tile(row) for row in on_page], page, "close"))
+    on_page = rows.iloc[list(page.items)]
+    tiles = map(changes.tile, on_page.index, on_page.to_dict("records"))
+    view.html(grid(list(tiles), page, "close"))
 
 
 def _raw(part: str) -> str:
@@ -72,7 +74,7 @@ class _Changes:
     Args:
         view: The page.
         part: Of the data.
-        audit: One row a change; schema `recycling.annotations.AUDIT`.
+        audit: One row a change; schema `recycling.annotations.AUDIT`, its index 0, 1, ...
     """
 
     def __init__(self, view: View, part: str, audit: pd.DataFrame) -> None:
@@ -80,11 +82,13 @@ class _Changes:
         self.link = link_within(view, self.images)
         self.here = view.address.link()
         self.names = category_names(self.images.annotations, audit)
-        self.checks: pd.DataFrame | None = None
-        if view.holdings.is_there(f"{part}.image_checks"):
-            self.checks = view.holdings.load(f"{part}.image_checks")
+        checks = f"{part}.image_checks"
+        self.checks: pd.DataFrame = (
+            view.holdings.load(checks) if view.holdings.is_there(checks) else IMAGE_CHECKS.empty()
+        )
+        self.history = History(self.images.annotations, self.checks, audit)
 
-    def tile(self, row: Mapping[Any, Any]) -> Tile:
+    def tile(self, index: int, row: Mapping[Any, Any]) -> Tile:
         """A change, with what it is of."""
         number, subject = int(row["subject_id"]), str(row["subject"])
         before, after = values_of(row["before"]), values_of(row["after"])
@@ -92,7 +96,7 @@ class _Changes:
         if subject == "image" and number in self.images.images:
             return self._image(number, after, lines)
         if subject == "annotation":
-            return self._annotation(number, before, after, lines)
+            return self._annotation(index, row, lines)
         title = f"{subject} {number}: {self.names.get(number, '?')}"
         height, width = _UNKNOWN
         return Tile("", width, height, title, self.here, lines=[*lines, _changed(before, after)])
@@ -101,30 +105,30 @@ class _Changes:
         like = self._like(image_id, after)
         if like is not None:
             lines = [*lines, f"like image {like}"]
-        tile = image_tile(self.images, image_id, self.link)
+        rows = self.history.raw_on(self.images.on(image_id))
+        tile = image_tile(self.images, image_id, self.link, rows, self._size(image_id))
         return replace(tile, title=f"image {image_id}", lines=[tile.title, *lines])
 
-    def _annotation(
-        self, number: int, before: dict[str, Any], after: dict[str, Any], lines: list[str]
-    ) -> Tile:
-        table = self.images.annotations.annotations
-        raw = table[table["annotation_id"] == number].to_dict("records")
-        was: dict[Any, Any] = {**(raw[-1] if raw else {}), **before}
-        now = {**was, **after} if after else {}
+    def _size(self, image_id: int) -> tuple[int, int]:
+        """Height and width of an image as it is shown, pixels."""
+        if image_id not in self.images.images:
+            return _UNKNOWN
+        return self.history.size(image_id, self.images.size(image_id))
+
+    def _annotation(self, index: int, row: Mapping[Any, Any], lines: list[str]) -> Tile:
+        was, now = self.history.around(index)
         image_id = int((was or now)["image_id"])
-        is_known = image_id in self.images.images
-        height, width = self.images.size(image_id) if is_known else _UNKNOWN
-        size = (height, width)
+        height, width = size = self._size(image_id)
         shapes = [_shape(was, size, BEFORE, "dashed", self.names)] if was else []
         shapes += [_shape(now, size, AFTER, "solid", self.names)] if now else []
-        if after and "category_id" in before and "category_id" in after:
-            names = (self.names.get(each["category_id"], "?") for each in (before, after))
+        if was and now and was["category_id"] != now["category_id"]:
+            names = (self.names.get(each["category_id"], "?") for each in (was, now))
             lines = [" → ".join(names), *lines]
         return Tile(
             source=image_address(self.images, image_id, full=True),
             width=width,
             height=height,
-            title=f"annotation {number}",
+            title=f"annotation {row['subject_id']}",
             link=self.link(image_id, None),
             shapes=shapes,
             lines=lines,
@@ -133,10 +137,9 @@ class _Changes:
 
     def _like(self, image_id: int, after: Mapping[str, Any]) -> int | None:
         """The image that one repeats, or whose group it joins."""
-        if self.checks is not None:
-            same = self.checks.loc[self.checks["image_id"] == image_id, "duplicate_of"].dropna()
-            if len(same):
-                return int(same.iloc[0])
+        same = self.checks.loc[self.checks["image_id"] == image_id, "duplicate_of"].dropna()
+        if len(same):
+            return int(same.iloc[0])
         table = self.images.annotations.images
         of_group = table.loc[table["group"] == after.get("group"), "image_id"]
         return int(of_group.min()) if len(of_group) else None

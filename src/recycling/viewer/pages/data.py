@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from markupsafe import Markup
@@ -103,18 +103,25 @@ def _folds(view: View, images: ImageSet) -> dict[int, int]:
     return view.holdings.folds() if part_of(images.name) == "train" else {}
 
 
-def image_tile(images: ImageSet, image_id: int, link: Link) -> Tile:
+def image_tile(
+    images: ImageSet,
+    image_id: int,
+    link: Link,
+    rows: Sequence[Mapping[Any, Any]] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Tile:
     """An image with all that is annotated on it.
 
     Args:
         images: The set.
         image_id: The image.
         link: Where a click leads.
+        rows: What is annotated; None for what the set says.
+        size: Height and width, pixels; None for what the set says.
     """
-    rows, (height, width) = images.on(image_id), images.size(image_id)
-    shapes = annotation_shapes(
-        rows.to_dict("records"), images.categories, (height, width), masks=False
-    )
+    rows = images.on(image_id).to_dict("records") if rows is None else rows
+    height, width = size or images.size(image_id)
+    shapes = annotation_shapes(rows, images.categories, (height, width), masks=False)
     return Tile(
         source=image_address(images, image_id),
         width=width,

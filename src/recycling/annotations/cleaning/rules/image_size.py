@@ -19,7 +19,7 @@ from recycling.annotations.images.decoding import EXIF_TURNED
 from recycling.errors import Faults, listed
 from recycling.names import shown_name
 
-_RULE = "image_size"
+RULE = "image_size"
 _SHOWN = 3  # images named for each kind
 _TURNED, _SCALED, _SWAPPED, _OTHER = (
     "turned by EXIF",
@@ -43,7 +43,7 @@ class ImageSize(RuleSettings):
         return {"action": value} if isinstance(value, str) else value
 
 
-@cleaning_rule(_RULE, ImageSize, position=35, needs=("checks",))
+@cleaning_rule(RULE, ImageSize, position=35, needs=("checks",))
 def image_size(
     annotations: Annotations,
     checks: pd.DataFrame,
@@ -77,7 +77,7 @@ def image_size(
         return annotations, NO_AUDIT
     if action == "error":
         raise AnnotationError(
-            f"{_RULE}: {_told(other, len(annotations.images))}; set image_size: rescale in the "
+            f"{RULE}: {_told(other, len(annotations.images))}; set image_size: rescale in the "
             "cleaning rules to make entries, boxes and masks those of the images, or image_size: "
             "drop"
         )
@@ -88,9 +88,34 @@ def image_size(
                 other["image_id"], other["kind"], other["shown"], other["entry"], strict=True
             )
         }
-        return without_images(annotations, _RULE, reasons)
+        return without_images(annotations, RULE, reasons)
     _check_can_be_rescaled(annotations, other)
     return _rescaled(annotations, other)
+
+
+def placements(annotations: Annotations, checks: pd.DataFrame) -> dict[int, Placement]:
+    """Where images show their annotations, by id, if they are not of the size of their entries.
+
+    Args:
+        annotations: The tables, before this rule.
+        checks: What `check_images` found.
+    """
+    other = _of_other_size(annotations, checks)
+    return _placed(other[other["kind"] != _OTHER])
+
+
+def _placed(other: pd.DataFrame) -> dict[int, Placement]:
+    return {
+        image_id: Placement(shown if kind == _SWAPPED else entry, shown, orientation)
+        for image_id, entry, shown, orientation, kind in zip(
+            other["image_id"].tolist(),
+            other["entry"],
+            other["shown"],
+            other["orientation"],
+            other["kind"],
+            strict=True,
+        )
+    }
 
 
 def _of_other_size(annotations: Annotations, checks: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +183,7 @@ def _check_can_be_rescaled(annotations: Annotations, other: pd.DataFrame) -> Non
     odd = other[other["kind"] == _OTHER]
     if len(odd):
         raise AnnotationError(
-            f"{_RULE}: {_told(odd, len(annotations.images))}; what was cut off or added cannot be "
+            f"{RULE}: {_told(odd, len(annotations.images))}; what was cut off or added cannot be "
             "known: correct these entries, or set image_size: drop"
         )
     swapped = other[other["kind"] == _SWAPPED]
@@ -173,28 +198,18 @@ def _check_can_be_rescaled(annotations: Annotations, other: pd.DataFrame) -> Non
     )
     if len(boxes) and not ((corner > entry).any() and (corner <= shown + 1).all()):
         raise AnnotationError(
-            f"{_RULE}: {_told(swapped, len(annotations.images))}, and their boxes do not show "
+            f"{RULE}: {_told(swapped, len(annotations.images))}, and their boxes do not show "
             "whether the entries are wrong or the images were turned: correct these entries, or "
             "set image_size: drop"
         )
 
 
 def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
-    placements: Mapping[int, Placement] = {
-        image_id: Placement(shown if kind == _SWAPPED else entry, shown, orientation)
-        for image_id, entry, shown, orientation, kind in zip(
-            other["image_id"].tolist(),
-            other["entry"],
-            other["shown"],
-            other["orientation"],
-            other["kind"],
-            strict=True,
-        )
-    }
+    placed = _placed(other)
     table = annotations.annotations
-    where = table["image_id"].isin(list(placements)).to_numpy()
+    where = table["image_id"].isin(list(placed)).to_numpy()
     rows = table[where]
-    on = [placements[image_id] for image_id in rows["image_id"].tolist()]
+    on = [placed[image_id] for image_id in rows["image_id"].tolist()]
     boxes = np.array(
         [placement.box(box) for placement, box in zip(on, rows[BOX].to_numpy(), strict=True)]
     ).reshape(-1, 4)
@@ -205,7 +220,7 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
     reason = dict(zip(other["image_id"].tolist(), other["kind"], strict=True))
     moved, audit = with_rows(
         annotations,
-        _RULE,
+        RULE,
         where,
         {
             **dict(zip(BOX, boxes.T, strict=True)),
@@ -215,7 +230,7 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
         [f"its image is {reason[image_id]}" for image_id in rows["image_id"].tolist()],
     )
     images = annotations.images
-    shown = {image_id: placement.shown for image_id, placement in placements.items()}
+    shown = {image_id: placement.shown for image_id, placement in placed.items()}
     resized = images["image_id"].isin(list(shown))
     before = images[resized]
     sizes = np.array([shown[image_id] for image_id in before["image_id"].tolist()])
@@ -226,7 +241,7 @@ def _rescaled(annotations: Annotations, other: pd.DataFrame) -> Cleaned:
         for side in ("width", "height")
     }
     return replace(moved, images=images.assign(**sides)), combined(
-        [changed(_RULE, "image", before, after, reasons), audit]
+        [changed(RULE, "image", before, after, reasons), audit]
     )
 
 
@@ -237,7 +252,7 @@ def _moved_texts(
     file_names: Mapping[int, str],
 ) -> list[str | None]:
     """The segmentation of each row where it is shown."""
-    faults = Faults(_RULE, AnnotationError)
+    faults = Faults(RULE, AnnotationError)
     moved: list[str | None] = []
     for annotation_id, image_id, placement, text in zip(
         rows["annotation_id"], rows["image_id"], on, texts, strict=True
