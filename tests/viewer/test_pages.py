@@ -16,11 +16,12 @@ from PIL import Image
 
 from recycling.annotations import Annotations, Cleaning, ImageFolder, check_images, clean
 from recycling.datasets import AnnotationsDataset, ImageFolderDataset, TableDataset
+from recycling.diagnostics import LABEL_ERRORS
 from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import ImageSet
 from recycling.viewer.holdings import Holdings
-from recycling.viewer.pages import cleaning, data, folds, predictions
+from recycling.viewer.pages import cleaning, data, folds, label_errors, predictions
 from recycling.viewer.predicted import Predicted
 from recycling.viewer.tiles import Tile
 from recycling.viewer.views import View
@@ -124,3 +125,9 @@ def test_what_was_added_and_then_corrected_is_shown(annotations, tmp_path):
     )
     assert [len(tile.shapes) for tile in (added, corrected)] == [1, 2]
     assert corrected.lines[0] == "Metal → Paper"
+
+
+def test_candidates_of_all_tasks_come_before_those_of_one(tmp_path):
+    tables = {"label_errors": LABEL_ERRORS.empty(), "seg__label_errors": LABEL_ERRORS.empty()}
+    holdings = holdings_of(tmp_path, **tables)
+    assert label_errors.tables_of(holdings) == ["label_errors", "seg.label_errors"]

@@ -20,6 +20,7 @@ from recycling.viewer.controls import choice
 from recycling.viewer.core import ImageSet, ViewerError
 from recycling.viewer.decisions import Decision, Decisions
 from recycling.viewer.drawing import Shape, box_path, close_up
+from recycling.viewer.holdings import Holdings
 from recycling.viewer.markup import render
 from recycling.viewer.views import View, image_address
 
@@ -56,19 +57,29 @@ class Candidate:
         return self.decision or "open"
 
 
+def tables_of(holdings: Holdings) -> list[str]:
+    """The tables of candidates that are there; that of all tasks, which lists a label once, first.
+
+    Args:
+        holdings: What there is.
+    """
+    names = holdings.there(r"((cls|det|seg)\.)?label_errors")
+    return sorted(names, key=lambda name: name != "label_errors")
+
+
 def build(view: View) -> None:
     """Put the page on the screen."""
     from nicegui import ui
 
     address = view.address
     kind, shown = address.one_of("kind", KINDS), address.one_of("show", list(SHOWN), "all")
-    names = view.holdings.there(r"((cls|det|seg)\.)?label_errors")
+    names = tables_of(view.holdings)
     if not names:
         raise ViewerError(
             "no candidates for label errors yet; after a training: "
             "kedro run --pipelines label_errors"
         )
-    name = address.one_of("of", names) or names[-1]
+    name = address.one_of("of", names) or names[0]
     images = view.holdings.image_set("train.annotations")
     decisions = Decisions(view.holdings.catalog)
     candidates = [
