@@ -79,8 +79,8 @@ def test_what_was_run_and_what_came_out_stands_on_top(results):
         "outputs were up to date."
     )
     assert items[2] == (
-        "detection: the final ensemble has mAP50 0.6000 (0.500 to 0.700) on the test images; its "
-        "best member, yolox_pseudo.fold0, 0.5500."
+        "detection: the final ensemble has mAP50 0.6000 (0.500 to 0.700) on the test images; the "
+        "best model, yolox_pseudo.fold0, 0.5500."
     )
     assert items[3] == "submissions: detection data/a.csv."
 

@@ -104,7 +104,7 @@ def _best(task: str, summary: Summary) -> str:
         return f"{TITLES[task]}: the test images have no labels, so nothing is scored on them"
     final = next(row for row in rows if row.name == "ensemble")
     best = next((row for row in rows if row.kind == "member"), None)
-    beside = "" if best is None else f"; its best member, {best.name}, {best.score:.4f}"
+    beside = "" if best is None else f"; the best model, {best.name}, {best.score:.4f}"
     between = "" if final.interval is None else " ({:.3f} to {:.3f})".format(*final.interval)
     return (
         f"{TITLES[task]}: the final ensemble has {scores['metric']} {final.score:.4f}{between} on "
