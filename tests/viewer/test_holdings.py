@@ -136,6 +136,18 @@ def test_the_best_member_is_known_where_one_has_a_score(holdings):
     assert holdings.best_member("det.final") == "det.yolox"
 
 
+def test_what_an_ensemble_changed_is_shown_against_a_fold_where_each_has_predicted(holdings):
+    fold1 = "det.yolox.fold1.test_predictions"
+    holdings.catalog[fold1] = holdings.catalog.get(NAMES[1]).at(holdings.workplace.data / "fold1")
+    holdings.names.append(fold1)
+    holdings.catalog.save(fold1, holdings.load(NAMES[1]))
+    for member in ("yolox", "yolox.fold0"):
+        members = {"members": {member: {"score": 0.4}}}
+        holdings.catalog.save("det.final.explanation", members)
+        assert holdings.best_member("det.final") == "det.yolox.fold0"
+    assert TEST in holdings.side("det.yolox.fold0").predictions
+
+
 def test_one_value_is_kept_of_each_name_and_what_it_is_made_of_stays_alive(holdings):
     """Else another one could come to lie at the same address, and be taken for it."""
     first = holdings.side("det.yolox")

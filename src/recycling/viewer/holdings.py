@@ -185,7 +185,10 @@ class Holdings:
         return self.there(rf"{re.escape(side)}(\.fold(\d+|_all))?\.checkpoint")
 
     def best_member(self, ensemble: str) -> str | None:
-        """The member of an ensemble that scores best; None where that is not known."""
+        """The member of an ensemble that scores best, or a fold of it that has predicted the same.
+
+        None where that is not known.
+        """
         name = f"{ensemble}.explanation"
         if not self.is_there(name):
             return None
@@ -194,8 +197,12 @@ class Holdings:
         if not scores:
             return None
         best = max(scores, key=scores.__getitem__)
-        side = f"{ensemble.partition('.')[0]}.{best}"
-        return side if side in self.sides else None
+        side = f"{ensemble.partition('.')[0]}.{best.removesuffix('.csv')}"
+        found = self.there(rf"{re.escape(side)}(\.fold(\d+|_all))?\.test_predictions")
+        if len(found) < 2:
+            return side if found else None
+        # Each fold has predicted the test images by itself, as the ensemble has.
+        return found[0].removesuffix(".test_predictions")
 
     def _known_sides(self) -> str:
         return f"there are {listed(self.sides)}" if self.sides else "nothing has predicted yet"
