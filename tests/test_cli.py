@@ -6,15 +6,18 @@ import errno
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from commands import kedro_command
-from recycling.annotations import read_tables
+from recycling.annotations import read_tables, write_tables
 from recycling.backends import Anchors, Recipes
 from recycling.backends.shared.recipes import list_recipes
+from recycling.cli.experiments import print_table
 from recycling.errors import message_for_user
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +97,24 @@ def test_anchors_that_fit_the_boxes_are_proposed_as_a_setting(project):
     assert proposed > usual
     setting = yaml.safe_load(result.stdout.rpartition("or: ")[2])
     Anchors.model_validate(setting["anchors"])
+
+
+def test_names_in_a_table_are_printed_as_they_are(capsys):
+    names = ["Plastic [clear]", "[/x]", ":key:"]
+    print_table(pd.DataFrame({"of": names, "mAP50 [box]": [0.5, 0.25, 0.125]}))
+    head, _, *rows = capsys.readouterr().out.strip().splitlines()
+    assert head.rstrip().endswith("mAP50 [box]")
+    assert [re.split("  +", row.strip())[0] for row in rows] == names
+
+
+def test_an_anchor_of_a_category_with_brackets_is_listed(project):
+    train = read_tables(ROOT / "sample/03_primary/train")
+    names = train.categories["name"].where(train.categories["category_id"] > 1, "[/x]")
+    renamed = replace(train, categories=train.categories.assign(name=names))
+    write_tables(renamed, project / "data/03_primary/train")
+    result = kedro(project, "anchors", "--image-size", "112")
+    assert result.returncode == 0, result.stderr
+    assert "\n  [/x]  " in result.stdout
 
 
 def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):

@@ -9,9 +9,9 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
-from recycling.datasets import RunsDataset, TextDataset
+from recycling.datasets import JsonDataset, RunsDataset, TextDataset
 from recycling.experiments import Manifest, ManifestFolder, NodeRun
-from recycling.hooks import ReportHooks
+from recycling.hooks import ConsoleHooks, ReportHooks
 from recycling.hooks.report import OWN_FAULT
 from recycling.reporting.pages import render_page
 
@@ -41,6 +41,15 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataCatalog:
     run.path.mkdir(parents=True)
     run.write(Manifest(run.path.name, {}, "2026-01-02T03:04:05+00:00", state="completed"))
     return catalog
+
+
+def test_sentences_are_printed_with_the_brackets_of_names(tmp_path, capsys):
+    effect = JsonDataset(filepath=tmp_path / "effect.json")
+    effect.save({"sentence": "Plastic [clear] and [/x] have more"})
+    catalog = DataCatalog({"det.pseudo_effect": effect})
+    graph = Pipeline([node(write_page, None, "det.pseudo_effect")])
+    ConsoleHooks().after_pipeline_run(graph, catalog)
+    assert capsys.readouterr().out == "Plastic [clear] and [/x] have more\n"
 
 
 def test_the_report_is_made_of_the_pages_that_there_are(catalog):

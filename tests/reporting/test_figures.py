@@ -143,6 +143,11 @@ def test_the_table_has_a_block_a_task_ensembles_first_and_the_best_marked():
     ]
 
 
+def test_a_name_with_brackets_stays_whole():
+    scores = {**SUMMARY["cls"], "members": {"mine[1].csv": 0.5, "other[/x]": 0.4}}
+    assert [row[0] for row in printed({"cls": scores})[-2:]] == ["mine[1].csv", "other[/x]"]
+
+
 def test_ensembles_are_bold():
     styles = [row.style for table in scores_table(SUMMARY).renderables for row in table.rows]
     assert styles == ["bold", "bold", None, None, "bold", None, None]

@@ -15,7 +15,13 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.cli.compare import compare
-from recycling.cli.core import catalog_of, context_of, one_line_errors, show_sample
+from recycling.cli.core import (
+    catalog_of,
+    console_for_tables,
+    context_of,
+    one_line_errors,
+    show_sample,
+)
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.export import export
 from recycling.cli.predict import predict
@@ -150,7 +156,6 @@ def _pipelines(names: str) -> Pipeline:
 @one_line_errors
 def types(env: str | None, pipeline: str) -> None:
     """Check that the types along the graph agree, without a run."""
-    from rich.console import Console
     from rich.table import Table
 
     from recycling.typed import check_types, type_name
@@ -160,7 +165,7 @@ def types(env: str | None, pipeline: str) -> None:
     table = Table("dataset", "from", "to", "type")
     for edge in edges:
         table.add_row(edge.dataset, edge.giver.who, edge.taker.who, type_name(edge.taker.type))
-    Console().print(table)
+    console_for_tables().print(table)
     click.echo(f"{len(edges)} edges of {pipeline} fit")
 
 
@@ -170,18 +175,13 @@ def types(env: str | None, pipeline: str) -> None:
 @one_line_errors
 def recipes(env: str | None, task: Task | None) -> None:
     """List the recipes: how large, whose weights, which report asked."""
-    from rich.console import Console
-
     from recycling.backends.libraries import how_to_install
     from recycling.backends.shared.recipes import N_CLASSES, list_recipes
 
     with catalog_of(env) as catalog:
         folder = cast("Recipes", catalog.load("recipes"))
     found = list_recipes(folder, task)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 300  # one line a recipe, for grep
-    console.print(_recipes_table(found))
+    console_for_tables(300).print(_recipes_table(found))  # one line a recipe
     counted = ", ".join(f"{task} {n}" for task, n in N_CLASSES.items())
     click.echo(f"{len(found)} recipes")
     click.echo(f"parameters: millions, with as many classes as the reports had ({counted})")
@@ -235,8 +235,6 @@ def _joined(entries: tuple[str, ...] | None) -> str:
 @one_line_errors
 def anchors(env: str | None, dataset: str, image_size: int) -> None:
     """Say which anchors fit the boxes, and how well the usual ones do."""
-    from rich.console import Console
-
     from recycling.backends.shared.anchor_proposal import (
         FASTER_RCNN,
         MATCH,
@@ -247,10 +245,7 @@ def anchors(env: str | None, dataset: str, image_size: int) -> None:
     with catalog_of(env) as catalog:
         annotations = catalog.load(dataset)
     report = anchor_report(annotations, image_size)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150  # one line a category
-    console.print(_anchors_table(report))
+    console_for_tables(150).print(_anchors_table(report))  # one line a category
     click.echo(
         f"size: root of the area in pixels, on a longer side of {image_size}; ratio: height by "
         f"width; each from the 5th to the 95th of 100 boxes"

@@ -19,6 +19,8 @@ from recycling.runners import RunStoppedError
 from recycling.stopping import INTERRUPTED
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recycling.experiments import Runs
     from recycling.sides import Workplace
 
@@ -62,6 +64,20 @@ def log_to_stderr() -> None:
     import rich
 
     rich.reconfigure(stderr=True)  # Kedro's handler logs to this console
+
+
+def console_for_tables(width: int | None = None) -> Console:
+    """Where tables are printed; names in them are text, whatever brackets they have.
+
+    Args:
+        width: Columns where the output is no terminal, so that grep finds whole lines.
+    """
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False)
+    if width is not None and not console.is_terminal:
+        console.width = width
+    return console
 
 
 @contextmanager

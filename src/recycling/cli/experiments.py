@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import catalog_of, log_to_stderr, one_line_errors
+from recycling.cli.core import catalog_of, console_for_tables, log_to_stderr, one_line_errors
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDE = 300
-"""Columns where the output is no terminal, so that grep finds whole lines."""
+"""Columns where the output is no terminal."""
 
 
 @click.command()
@@ -82,7 +82,6 @@ def experiments(
 def print_table(table: pd.DataFrame) -> None:
     """Print a table, without columns that are empty."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Column, Table
 
     from recycling.experiments import shown_table, without_empty_columns
@@ -96,10 +95,7 @@ def print_table(table: pd.DataFrame) -> None:
     shown = Table(*headers, box=SIMPLE_HEAD)
     for row in shown_table(table):
         shown.add_row(*row)
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(shown)
+    console_for_tables(WIDE).print(shown)
 
 
 def _folder(catalog: Any, runs: Any, row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from rich.console import Console
+from rich.markup import escape
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
 from recycling.experiments import by_chain
@@ -40,13 +41,14 @@ class ConsoleHooks:
     def before_node_run(self, node: Node) -> None:
         """Name the node."""
         if not self._is_worker:
-            self._count(node.name)
+            self._count(escape(node.name))
 
     @hook_impl
     def after_node_returned(self, node: Node, notes: Mapping[str, Any], worker: str) -> None:
         """Name a node that a worker has run, and how long it took."""
         if "manifest" in notes:
-            self._count(f"{node.name} [dim]{worker}, {notes['manifest']['seconds']:.1f} s[/dim]")
+            took = f"{worker}, {notes['manifest']['seconds']:.1f} s"
+            self._count(f"{escape(node.name)} [dim]{escape(took)}[/dim]")
 
     def _count(self, text: str) -> None:
         self._done += 1
@@ -72,10 +74,10 @@ class ConsoleHooks:
         for name in made:
             if name.endswith(".pseudo_effect"):
                 sentence = catalog.load(name)["sentence"]
-                self._console.print(sentence, highlight=False, soft_wrap=True)
+                self._say(sentence)
             if name.startswith("study.") and name.endswith(".summary"):
                 for sentence in catalog.load(name)["sentences"]:
-                    self._console.print(sentence, highlight=False, soft_wrap=True)
+                    self._say(sentence)
         stored = [dataset for name in made if isinstance(dataset := catalog.get(name), PathDataset)]
         images = [each for each in stored if isinstance(each, ImageDataset | FigureDataset)]
         pages = [each for each in stored if each.filepath.suffix == ".html"]
@@ -89,9 +91,13 @@ class ConsoleHooks:
         if lines:
             self._console.print(title)
         for line in lines:
-            self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+            self._say(f"  {line}")
+
+    def _say(self, line: str) -> None:
+        """Names in a line are text, whatever brackets they have."""
+        self._console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def _show_report(self, catalog: DataCatalog) -> None:
         report = catalog.get(REPORT)
         if isinstance(report, PathDataset) and (place := shown_place(report)) is not None:
-            self._console.print(f"Report: {place}", highlight=False, soft_wrap=True)
+            self._say(f"Report: {place}")

@@ -97,6 +97,7 @@ def scores_table(summary: Summary) -> Group:
 
 def _task_table(task: str, scores: TaskScores) -> Table:
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Column, Table
 
     rows = ranked(scores)
@@ -115,7 +116,7 @@ def _task_table(task: str, scores: TaskScores) -> Table:
     for row in sorted(rows, key=lambda row: (row.name != "ensemble", row.kind == "member")):
         low_high = "" if row.interval is None else "{:.3f} to {:.3f}".format(*row.interval)
         table.add_row(
-            row.name,
+            escape(row.name),
             "no truth" if row.score is None else f"{row.score:.4f}",
             *([low_high] if has_intervals else []),
             *(f"{row.sizes[size]:.4f}" if size in row.sizes else "" for size in sizes),
