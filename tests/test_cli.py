@@ -19,6 +19,7 @@ from recycling.backends import Anchors, Recipes
 from recycling.backends.shared.recipes import list_recipes
 from recycling.cli.experiments import print_table
 from recycling.errors import message_for_user
+from recycling.experiments import Manifest, Runs
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,6 +116,17 @@ def test_an_anchor_of_a_category_with_brackets_is_listed(project):
     result = kedro(project, "anchors", "--image-size", "112")
     assert result.returncode == 0, result.stderr
     assert "\n  [/x]  " in result.stdout
+
+
+def test_a_run_that_has_a_name_gets_another_one(project):
+    runs = Runs(project / "data/08_reporting/runs")
+    run = Manifest("2026-11-29T01", {}, "2026-11-29T01:00:00+00:00", state="completed")
+    runs.folder(run.run_id).write(replace(run, name="baseline"))
+    result = kedro(project, "experiments", "--name", "baseline", "final")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "2026-11-29T01 is called final\n"
+    result = kedro(project, "experiments", "--models")
+    assert "no run has scored anything yet; kedro experiments lists the runs" in result.stderr
 
 
 def test_status_lists_what_is_stale_missing_and_made_in_80_columns(project):

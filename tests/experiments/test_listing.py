@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from recycling.experiments import (
@@ -11,7 +12,9 @@ from recycling.experiments import (
     checkpoints_to_remove,
     chosen_rows,
     models_table,
+    nothing_listed,
     runs_table,
+    shown_table,
 )
 
 
@@ -62,6 +65,17 @@ def test_rows_are_sorted_filtered_and_cut():
         chosen_rows(table, sort="loss", where=None, columns=None)
     with pytest.raises(ExperimentError, match="--filter 'model ==': .*; write a condition"):
         chosen_rows(table, sort=None, where="model ==", columns=None)
+
+
+def test_whole_numbers_are_shown_whole_and_scores_with_four_digits():
+    values = {"seed": 20240615.0, "steps": 12345.5, "score": 0.56789, "none": float("nan")}
+    assert shown_table(pd.DataFrame([values])) == [["20240615", "12346", "0.5679", ""]]
+
+
+def test_why_nothing_is_listed_is_said():
+    unscored = [Manifest("a", {}, "2026-11-29T01:00:00+00:00")]
+    assert models_table(unscored).empty
+    assert nothing_listed(unscored).startswith("no run has scored anything yet")
 
 
 def test_columns_with_a_dot_stand_between_backticks():

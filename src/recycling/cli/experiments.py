@@ -49,6 +49,7 @@ def experiments(
         best_checkpoint,
         chosen_rows,
         models_table,
+        nothing_listed,
         runs_table,
     )
     from recycling.mirrors import send
@@ -57,9 +58,10 @@ def experiments(
     with catalog_of(env) as catalog:
         runs = catalog.load("run_manifests")
         if naming:
-            runs.rename(*naming)
+            run_id = runs.find(naming[0]).run_id
+            runs.rename(run_id, naming[1])
             send()
-            click.echo(f"{runs.find(naming[0]).run_id} is called {naming[1]}")
+            click.echo(f"{run_id} is called {naming[1]}")
             return
         found = list(runs.all().values())
         if best:
@@ -68,7 +70,7 @@ def experiments(
             return
     table = models_table(found) if of_models else runs_table(found)
     if table.empty:
-        click.echo(f"{runs.path}: no run has left a manifest yet; kedro run makes one", err=True)
+        click.echo(f"{runs.path}: {nothing_listed(found)}", err=True)
         return
     table = chosen_rows(table, sort=sort, where=where, columns=columns)
     if form == "json":

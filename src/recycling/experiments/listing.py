@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -253,6 +253,17 @@ def _check_columns(names: list[str], table: pd.DataFrame, option: str) -> None:
             raise ExperimentError(f"{option}: no column {name!r}; there are {known}")
 
 
+def nothing_listed(runs: Sequence[Manifest]) -> str:
+    """Why a list of runs or their models is empty, and what fills it.
+
+    >>> nothing_listed([])
+    'no run has left a manifest yet; kedro run makes one'
+    """
+    if runs:
+        return "no run has scored anything yet; kedro experiments lists the runs"
+    return "no run has left a manifest yet; kedro run makes one"
+
+
 def without_empty_columns(table: pd.DataFrame) -> pd.DataFrame:
     """A table without columns that say nothing in any row.
 
@@ -271,7 +282,10 @@ def shown_table(table: pd.DataFrame) -> list[list[str]]:
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # Seeds and steps are floats beside rows that have none; they stay whole.
+    return f"{value:.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.4g}"
 
 
 def as_records(table: pd.DataFrame) -> list[Mapping[str, Any]]:

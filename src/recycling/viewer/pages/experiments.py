@@ -13,6 +13,7 @@ from recycling.backends.shared.training_log import METRICS, training_log
 from recycling.experiments import (
     chosen_rows,
     models_table,
+    nothing_listed,
     runs_table,
     shown_table,
     without_empty_columns,
@@ -57,7 +58,7 @@ def _runs(view: View) -> None:
     runs = list(view.holdings.load("run_manifests").all().values())
     table = models_table(runs) if shown == "models" else runs_table(runs)
     if table.empty:
-        view.say("no run has left a manifest yet; kedro run makes one")
+        view.say(nothing_listed(runs))
         return
     table = chosen_rows(
         table, sort=address.text("sort"), where=address.text("filter"), columns=None
