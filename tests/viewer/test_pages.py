@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pandas as pd
 import pytest
@@ -17,11 +19,12 @@ from PIL import Image
 from recycling.annotations import Annotations, Cleaning, ImageFolder, check_images, clean
 from recycling.datasets import AnnotationsDataset, ImageFolderDataset, TableDataset
 from recycling.diagnostics import LABEL_ERRORS
+from recycling.predictions import Detections
 from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import ImageSet
 from recycling.viewer.holdings import Holdings
-from recycling.viewer.pages import cleaning, data, folds, label_errors, predictions
+from recycling.viewer.pages import cleaning, data, folds, label_errors, mistakes, predictions
 from recycling.viewer.predicted import Predicted
 from recycling.viewer.tiles import Tile
 from recycling.viewer.views import View
@@ -66,7 +69,7 @@ def holdings_of(tmp_path: Path, **values: Any) -> Holdings:
 def page(holdings: Holdings, link: str) -> Written:
     """A page in the state that a link says."""
     path, _, query = link.partition("?")
-    values = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+    values = dict(parse_qsl(query))
     return Written(holdings, Address(path, values), lambda: None)
 
 
@@ -86,7 +89,7 @@ def test_a_cell_of_the_folds_opens_as_many_annotations_as_it_counts(truth, tmp_p
     (row,) = re.findall(r"<tr><td>Paper</td>.*?</tr>", view.parts[-1])
     link, text = re.findall(r'<a href="(.*?)">(.*?)</a>', row)[0]
     assert text == "1 (50%)"
-    opened = page(holdings, link.replace("&amp;", "&"))
+    opened = page(holdings, unescape(link))
     images = opened.image_set()
     html = data._annotations(opened, images, data.filtered_images(opened, images))
     assert "1 annotations" in html
@@ -131,3 +134,52 @@ def test_candidates_of_all_tasks_come_before_those_of_one(tmp_path):
     tables = {"label_errors": LABEL_ERRORS.empty(), "seg__label_errors": LABEL_ERRORS.empty()}
     holdings = holdings_of(tmp_path, **tables)
     assert label_errors.tables_of(holdings) == ["label_errors", "seg.label_errors"]
+
+
+@pytest.fixture
+def predicted(annotations: Annotations, tmp_path: Path) -> Predicted:
+    """Nothing is found but what is not there, on the first image."""
+    box = {"image_id": 1, "category_id": 7, "score": 0.9, "x_min": 20.0, "y_min": 20.0}
+    found = Detections(pd.DataFrame([{**box, "x_max": 30.0, "y_max": 28.0}]))
+    side = Side("det.yolox", "det", "yolox", None, {TEST: annotations}, {TEST: [found]})
+    images = ImageSet("det.yolox", annotations, ImageFolder(tmp_path))
+    return Predicted(("det.yolox",), (side,), TEST, images)
+
+
+def opened(tmp_path: Path, predicted: Predicted, link: str) -> str:
+    """The mistakes that a link leads to, and what stands above them."""
+    view = page(holdings_of(tmp_path), link)
+    by = mistakes._by_overlap if view.address.text("order") == "iou" else mistakes._by_loss
+    return str(by(view, predicted, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "n"),
+    [
+        ("", 3),
+        ("&kind=false+positive", 1),
+        ("&kind=miss", 2),
+        ("&size=small", 2),
+        ("&true=Metal", 1),
+    ],
+)
+def test_images_by_iou_are_those_with_a_mistake_that_is_asked_for(predicted, tmp_path, asked, n):
+    html = opened(tmp_path, predicted, f"/mistakes?order=iou{asked}")
+    assert f"{n} images" in html
+
+
+@pytest.mark.parametrize("asked", ["", "order=iou&size=large&true=Paper&said=nothing"])
+def test_a_count_of_mistakes_opens_as_many(predicted, tmp_path, asked):
+    html = opened(tmp_path, predicted, f"/mistakes?{asked}")
+    cells = re.findall(r'href="(/mistakes[^"]*)"[^>]*>([1-9])<', html)
+    assert len(cells) == 3  # Paper and Metal are missed, Metal is seen where nothing is
+    for link, count in cells:
+        assert f"{count} mistakes" in opened(tmp_path, predicted, unescape(link))
+
+
+def test_a_kind_of_mistakes_opens_as_many_as_it_counts(predicted, tmp_path):
+    html = opened(tmp_path, predicted, "/mistakes?order=iou&true=Paper&said=nothing")
+    kinds = re.findall(r'href="(/mistakes[^"]*)"[^>]*>[a-z ]+: ([1-9])<', html)
+    assert [count for _, count in kinds] == ["1", "3"]
+    for link, count in kinds:
+        assert f"{count} mistakes" in opened(tmp_path, predicted, unescape(link))

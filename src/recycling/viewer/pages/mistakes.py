@@ -68,8 +68,7 @@ def build(view: View) -> None:
 
 def _by_loss(view: View, predicted: Predicted, score: float) -> Markup:
     """What is taken for what, and the mistakes that are asked for, the worst first."""
-    rows, html = _judged(view, predicted, score)
-    shown = _of_cell(_of_kind(rows, view.address), view.address)
+    shown, html = _judged(view, predicted, score)
     page = paginate(range(len(shown)), view.address, "mistakes")
     on_page = shown.iloc[list(page.items)].to_dict("records")
     tiles = [_tile(view, predicted, row, score) for row in on_page]
@@ -77,8 +76,11 @@ def _by_loss(view: View, predicted: Predicted, score: float) -> Markup:
 
 
 def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
-    """What is taken for what, and the images, those of the least overlap first."""
-    _, html = _judged(view, predicted, score)
+    """What is taken for what, and the images, those of the least overlap first.
+
+    Where mistakes are chosen, it is the images that have one of them.
+    """
+    shown, html = _judged(view, predicted, score)
     key = f"{predicted.part}: {predicted.names[0]}"
 
     def make() -> pd.Series[float]:
@@ -87,6 +89,8 @@ def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
 
     kept = view.holdings.keep("overlaps", key, (predicted, score), make)
     overlaps = cast("pd.Series[float]", kept)
+    if any(view.address.text(key) for key in ("kind", "size", "true", "said")):
+        overlaps = overlaps[overlaps.index.isin(shown["image_id"])]
     page = paginate([int(image_id) for image_id in overlaps.index], view.address, "images")
     tiles = []
     for image_id in page.items:
@@ -108,7 +112,7 @@ def _by_overlap(view: View, predicted: Predicted, score: float) -> Markup:
 
 
 def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFrame, Markup]:
-    """The mistakes of the size that is asked for, and what stands above them.
+    """The mistakes that are asked for, and what stands above them.
 
     They are kept, for each page of them asks anew.
     """
@@ -134,14 +138,18 @@ def _judged(view: View, predicted: Predicted, score: float) -> tuple[pd.DataFram
     if cell != (None, None):
         text = " taken for ".join(name or "anything" for name in cell)
         html += render("chosen.html", text=text, link=address.link(true=None, said=None, page=None))
-    return rows, html
+    return _of_cell(_of_kind(rows, address), address), html
 
 
 def _kinds(address: Address, rows: pd.DataFrame) -> Markup:
-    """How many mistakes of each kind there are; of masks, how many pixels."""
+    """How many mistakes of each kind there are; of masks, how many pixels.
+
+    A link leads to what it counts: to mistakes, of every cell.
+    """
     counts = rows.groupby("kind")["count"].sum()
+    every = {"true": None, "said": None, "page": None, "order": "loss"}
     kinds = [
-        {"text": f"{kind}: {int(counts[kind]):,}", "link": address.link(kind=kind, page=None)}
+        {"text": f"{kind}: {int(counts[kind]):,}", "link": address.link(kind=kind, **every)}
         for kind in KINDS
         if kind in counts
     ]
@@ -149,10 +157,10 @@ def _kinds(address: Address, rows: pd.DataFrame) -> Markup:
 
 
 def _cell_link(address: Address, predicted: Predicted, true: str, said: str) -> str:
-    """Where a cell leads: to its mistakes, or where it is right to the images."""
+    """Where a cell leads: to all mistakes that it counts, or where it is right to the images."""
     if true == said:
         return address.link("/predictions", sides=predicted.names[0], part=predicted.part)
-    return address.link(true=true, said=said, kind=None, page=None, order="loss")
+    return address.link(true=true, said=said, kind=None, size=None, page=None, order="loss")
 
 
 def _image_link(view: View, predicted: Predicted, image_id: int, score: float) -> str:
