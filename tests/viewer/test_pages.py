@@ -16,7 +16,16 @@ from kedro.io import DataCatalog
 from markupsafe import Markup
 from PIL import Image
 
-from recycling.annotations import Annotations, Cleaning, ImageFolder, check_images, clean
+from recycling.annotations import (
+    ANNOTATIONS,
+    CATEGORIES,
+    IMAGES,
+    Annotations,
+    Cleaning,
+    ImageFolder,
+    check_images,
+    clean,
+)
 from recycling.datasets import AnnotationsDataset, ImageFolderDataset, TableDataset
 from recycling.diagnostics import LABEL_ERRORS
 from recycling.predictions import Detections
@@ -24,7 +33,16 @@ from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
 from recycling.viewer.core import ImageSet
 from recycling.viewer.holdings import Holdings
-from recycling.viewer.pages import cleaning, data, folds, label_errors, mistakes, predictions
+from recycling.viewer.pages import (
+    cleaning,
+    data,
+    folds,
+    groups,
+    image,
+    label_errors,
+    mistakes,
+    predictions,
+)
 from recycling.viewer.predicted import Predicted
 from recycling.viewer.tiles import Tile
 from recycling.viewer.views import View
@@ -183,3 +201,29 @@ def test_a_kind_of_mistakes_opens_as_many_as_it_counts(predicted, tmp_path):
     assert [count for _, count in kinds] == ["1", "3"]
     for link, count in kinds:
         assert f"{count} mistakes" in opened(tmp_path, predicted, unescape(link))
+
+
+def test_a_large_group_says_how_many_of_it_are_shown_and_where_the_others_are(tmp_path):
+    rows = pd.DataFrame({"image_id": range(1, 61)})
+    table = rows.assign(file_name=rows["image_id"].astype(str), width=4, height=4)
+    many = Annotations(
+        IMAGES.conform(table.assign(group="a", extra=None), where="images"),
+        ANNOTATIONS.empty(),
+        CATEGORIES.empty(),
+    )
+    view = page(holdings_of(tmp_path, train__annotations=many), "/groups")
+    ids = list(range(1, 61))
+    html = groups._group(view, view.image_set(), "a", ids, dict.fromkeys(ids, 0))
+    assert "group a: 60 images, fold 0, the first 48 of them" in html
+    opened = page(view.holdings, unescape(re.findall(r'<a href="(.*?)">show all', html)[0]))
+    assert len(data.filtered_images(opened, opened.image_set())) == 60
+    few = groups._group(view, view.image_set(), "a", ids[:3], {})
+    assert "<h2>group a: 3 images</h2>" in few
+
+
+def test_the_list_that_an_image_leads_back_to_is_the_one_that_it_was_opened_from(truth, tmp_path):
+    holdings = holdings_of(tmp_path, train__annotations=truth)
+    listed = "/?set=train.annotations&show=annotations&order=largest&page=2"
+    link = data._link_that_keeps_filters(page(holdings, listed))(1, 1)
+    view = page(holdings, link)
+    assert image._links(view, view.image_set(), 1, [1])["back"] == listed

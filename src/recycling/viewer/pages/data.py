@@ -25,8 +25,11 @@ from recycling.viewer.views import View, image_address
 
 ORDERS = {"largest": "largest first", "smallest": "smallest first"}
 
-FILTERS = ("set", "category", "size", "fold", "group", "find", "order", "crowds")
-"""What an address chooses images by; the page of one image keeps it, for the next one."""
+FILTERS = (
+    "set", "category", "size", "fold", "group", "find", "show", "order", "crowds", "page"
+)  # fmt: skip
+"""What an address chooses images by; the page of one image keeps it, for the next one and the list.
+"""
 
 Link: TypeAlias = Callable[[int, int | None], str]
 """Gives the address of an image by its id, and of an annotation on it."""
