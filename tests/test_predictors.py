@@ -8,11 +8,13 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 
 from inference.small_onnx import colour_classifier, colour_segmenter
+from recycling.annotations import BOX, Annotations
 from recycling.ensembling import RANKING, ClassFusion, MaskFusion
 from recycling.inference import InferenceError, Tiles, in_memory, whole_images
 from recycling.inference.exported import OnnxModel
+from recycling.inference.thresholds import promise_lines
 from recycling.plan import Plan, read_plan
-from recycling.predictors import Loading, look_up, predictor_of
+from recycling.predictors import Loading, look_up, predictor_of, promised_thresholds
 from recycling.predictors.ensembles import write_ensemble
 
 DETECTOR = {
@@ -53,6 +55,52 @@ def test_a_file_of_predictions_predicts_nothing_new(tmp_path):
     assert look_up("det.folds", plan)
     with pytest.raises(InferenceError, match=r"det\.final: theirs\S* is a file of predictions"):
         look_up("det.final", plan)
+
+
+# Promises -----------------------------------------------------------------------------------------
+
+SEVERAL = "models of several folds predict together, and were tested one by one"
+
+
+@pytest.mark.parametrize(
+    ("name", "folds", "doubts"),
+    [
+        ("det.yolox", [0], []),
+        ("det.yolox", [0, 1], [SEVERAL]),
+        ("det.yolox.fold1", [0, 1], []),
+        ("det.final", [0, 1], [SEVERAL]),
+        ("det.yolox.fold_all", [0, 1, "all"],
+         ["a model of all images predicts, and those of its folds were tested"]),
+    ],
+)  # fmt: skip
+def test_a_promise_does_not_cover_what_was_not_tested(annotations, name, folds, doubts):
+    """Each image was predicted by one fold, and by all of them its boxes are others."""
+    n = 200
+    images = pd.concat([annotations.images.iloc[:1]] * n, ignore_index=True).assign(
+        image_id=range(n),
+        file_name=[f"{i}.png" for i in range(n)],
+        group=[f"{i}" for i in range(n)],
+    )
+    objects = pd.concat([annotations.annotations.iloc[:1]] * n, ignore_index=True).assign(
+        annotation_id=range(n), image_id=range(n)
+    )
+    train = Annotations(images, objects, annotations.categories)
+    fold = pd.DataFrame({"image_id": range(n), "fold": [i % 2 for i in range(n)]})
+    found = objects[["image_id", "category_id", "score", *BOX]].assign(score=0.9)
+    plan = read_plan({"models": {"yolox": {**DETECTOR, "folds": folds}}}, "models.yml")
+    numbers = [own for own in folds if own != "all"]
+    ranking = known(None, ["yolox.fold0", "yolox.fold1"])["ranking"]
+    held = {own: found[fold["fold"] == own].reset_index(drop=True) for own in numbers}
+    sets = {
+        "train.annotations": train, "folds": fold, "det.final.explained_predictions": found,
+        "det.final.ranking": ranking, "params:ensembling.det": {},
+        **{f"det.yolox.fold{own}.out_of_fold_predictions": held[own] for own in numbers},
+    }  # fmt: skip
+    catalog = DataCatalog({key: MemoryDataset(own) for key, own in sets.items()})
+    thresholds, _, said = promised_thresholds(name, plan, catalog, 0.9)
+    assert said == doubts
+    lines = promise_lines(thresholds, "det", said)
+    assert [f"NOT COVERED: {own}" for own in doubts] == [own for own in lines if "NOT" in own]
 
 
 # Exported ensembles -------------------------------------------------------------------------------

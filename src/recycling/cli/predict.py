@@ -202,8 +202,8 @@ def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
     if promise is None:
         least = BOXES_FROM if predicted.task == "det" else 0.0
         return above(predicted, least if asked.score_threshold is None else asked.score_threshold)
-    thresholds, settings = promise
-    for line in promise_lines(thresholds, predicted.task):
+    thresholds, settings, doubts = promise
+    for line in promise_lines(thresholds, predicted.task, doubts):
         click.echo(line)
     kept, beyond = promised(predicted, thresholds, settings)
     if beyond:

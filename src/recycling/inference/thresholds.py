@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from recycling.backends.shared.model import Task
@@ -48,12 +49,13 @@ def promised(
     return own, int(every.sum() - kept.sum())
 
 
-def promise_lines(thresholds: Thresholds, task: Task) -> list[str]:
-    """What is promised, a line a category, and of which images.
+def promise_lines(thresholds: Thresholds, task: Task, doubts: Sequence[str] = ()) -> list[str]:
+    """What is promised, a line a category, of which images, and what it does not cover.
 
     Args:
         thresholds: Those of the promise.
         task: What is predicted.
+        doubts: What the promise does not cover.
     """
     lines = [
         f"{row.category}: {row.precision:g} of those from {row.threshold:g} are right"
@@ -64,4 +66,6 @@ def promise_lines(thresholds: Thresholds, task: Task) -> list[str]:
     nothing = thresholds.loc[thresholds["threshold"].isna(), "category"]
     if len(nothing):
         lines.append(f"nothing can be promised, and nothing is kept, of {listed(nothing)}")
+    if doubts:
+        lines.append(f"NOT COVERED: {'; '.join(doubts)}")
     return lines

@@ -8,10 +8,11 @@ from typing import Any
 from kedro.io import DataCatalog
 
 from recycling.annotations import Annotations
+from recycling.ensembling import model_of
 from recycling.inference import InferenceError
 from recycling.pipelines.out_of_fold import common_images, joined_by_model
 from recycling.plan import Member, Plan
-from recycling.predictors.core import Asked, look_up
+from recycling.predictors.core import Asked, fusion_inputs_of, look_up, used_trainings
 from recycling.pseudo_labels import (
     PseudoLabeling,
     Thresholds,
@@ -23,7 +24,7 @@ from recycling.pseudo_labels import (
 
 def promised_thresholds(
     name: str, plan: Plan | None, catalog: DataCatalog, precision: float
-) -> tuple[Thresholds, PseudoLabeling]:
+) -> tuple[Thresholds, PseudoLabeling, list[str]]:
     """From which score on boxes, or classes, are right as often as is promised.
 
     It is learnt as for pseudo-labels, on labelled images that none of the models has seen.
@@ -35,8 +36,8 @@ def promised_thresholds(
         precision: The share of right that is promised.
 
     Returns:
-        The threshold of each category; and the settings of the promise, whose `cap` says of how
-        many on an image it is.
+        The threshold of each category; the settings of the promise, whose `cap` says of how many
+        on an image it is; and what it does not cover.
 
     Raises:
         InferenceError: There are no predictions to learn it on, or nothing can be promised.
@@ -54,7 +55,21 @@ def promised_thresholds(
             f"--promised-precision {precision:g}: it can be promised of no category "
             f"({thresholds['reason'].iloc[0]}); ask for less, or give a --score-threshold"
         )
-    return thresholds, settings
+    return thresholds, settings, _doubts(asked, catalog)
+
+
+def _doubts(asked: Asked, catalog: DataCatalog) -> list[str]:
+    """Why what predicts may be right less often than what was tested: it is not the same.
+
+    Of each model one fold was tested on an image, the one that has not seen it.
+    """
+    used = used_trainings(asked, fusion_inputs_of(asked, catalog))
+    models = [model_of(own.name) for own in used]
+    if len(models) > len(set(models)):
+        return ["models of several folds predict together, and were tested one by one"]
+    if any(own.fold is None for own in used):
+        return ["a model of all images predicts, and those of its folds were tested"]
+    return []
 
 
 def _out_of_fold(asked: Asked, catalog: DataCatalog) -> tuple[Annotations, Any]:
