@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -136,3 +138,20 @@ def test_the_rule_says_which_checkpoints_go(keep, runs):
     ]  # fmt: skip
     expected = [(own, f"det.yolox.fold{fold}.checkpoint") for own in runs for fold in (0, 1)]
     assert checkpoints_to_remove(every, keep) == expected
+
+
+def test_the_best_is_a_run_that_has_the_checkpoint():
+    """A run that fuses takes the scores of a model, and none of its checkpoints."""
+    fused = run("b", (0.5, 0.5))
+    every = [run("a", (0.5, 0.5)), replace(fused, trainings={}), run("c", (0.4, 0.4))]
+    assert checkpoints_to_remove(every, ["best", "last"]) == []
+
+
+def test_the_best_is_that_of_each_metric():
+    """Scores of two metrics are of two scales: the larger number is not the better model."""
+    every = [run("a", (0.6, 0.6)), run("b", (0.35, 0.35)), run("c", (0.3, 0.3)), run("d", (0, 0))]
+    for own in every[1:]:
+        for each in own.scores.values():
+            each["metric"] = "mAP50-95"
+    gone = {run_id for run_id, _ in checkpoints_to_remove(every, ["best", "last"])}
+    assert gone == {"c"}

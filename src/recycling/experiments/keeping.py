@@ -19,8 +19,9 @@ class Experiments(Settings):
     """What is kept of earlier runs; manifests and predictions always are.
 
     Attributes:
-        keep: Of each model the checkpoint of the run that scored `best` out of fold, of the `last`
-            run, of runs that were `named`; or `all`.
+        keep: Of each model the checkpoint of the run that scored `best` out of fold (by each
+            metric that runs were scored by), of the `last` run, of runs that were `named`; or
+            `all`.
     """
 
     keep: Annotated[tuple[Rule, ...], Field(min_length=1)] = ("best", "last", "named")
@@ -62,8 +63,8 @@ def checkpoints_to_remove(
         chosen = [own[-1].run_id] if "last" in keep else []
         if "named" in keep:
             chosen += [run.run_id for run in own if run.name]
-        if "best" in keep and (best := _best(table, model)) is not None:
-            chosen.append(best)
+        if "best" in keep:
+            chosen += _best(table, model)
         kept |= {(run_id, model) for run_id in chosen}
     return [
         (run.run_id, name)
@@ -82,10 +83,11 @@ def _model(checkpoint: str) -> str:
     return ".".join(checkpoint.split(".")[:2])
 
 
-def _best(models: pd.DataFrame, model: str) -> str | None:
-    """The run in which a model scored best out of fold; None where it was not scored."""
+def _best(models: pd.DataFrame, model: str) -> list[str]:
+    """Of each metric the run that trained a model and in which it scored best out of fold."""
     if models.empty:
-        return None
-    own = models[(models["task"] + "." + models["model"]) == model]
-    scores = pd.to_numeric(own["out_of_fold"])
-    return None if scores.isna().all() else str(own["run"].iloc[int(scores.argmax())])
+        return []
+    # A run that fuses has the scores of its members, and none of their checkpoints.
+    own = models[(models["task"] + "." + models["model"] == model) & models["checkpoint"].notna()]
+    own = own.assign(out_of_fold=pd.to_numeric(own["out_of_fold"])).dropna(subset=["out_of_fold"])
+    return own.loc[own.groupby("metric")["out_of_fold"].idxmax(), "run"].tolist()
