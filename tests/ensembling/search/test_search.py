@@ -209,6 +209,44 @@ def test_images_of_one_group_are_drawn_together_and_make_the_error_larger(useful
     assert of_groups == pytest.approx(of_images * np.sqrt(10), rel=0.3)
 
 
+def test_the_error_is_over_the_parts_where_one_of_them_is_a_single_group(useful):
+    """All draws of one group are alike, and tell nothing of other groups."""
+    part = np.arange(400) % N_PARTS
+    choice = leave_out_worst(Scores(judged(useful, groups=part)))
+    gains = np.subtract(choice.held_out, choice.default)
+    assert choice.gain_error == pytest.approx(gains.std(ddof=1) / np.sqrt(N_PARTS))
+    assert choice.gain_error > 0
+    assert choice.unit == f"{N_PARTS} parts"
+
+
+def test_the_error_of_few_groups_is_that_of_a_mean():
+    """Draws of two groups vary by half of what the mean of two varies by."""
+    part = np.repeat(np.arange(N_PARTS), 100)
+    group = np.arange(400) // 50
+    rng = np.random.default_rng(0)
+    gain_of_group = rng.normal(size=8)
+
+    def score(fused, ids):
+        return float(np.mean(gain_of_group[group[ids]])) if len(fused) == 1 else 0.0
+
+    made_up = replace(
+        problem({"a": 0.5, "b": 0.5}),
+        parts=tuple(np.flatnonzero(part == own) for own in range(N_PARTS)),
+        fuse=lambda chosen, *_: chosen.members,
+        score=score,
+    )
+
+    def scores(fused):
+        each = np.array([score(fused, [image]) for image in range(400)])
+        return lambda draws: draws @ each / draws.sum(axis=1)
+
+    choice = leave_out_worst(Scores(replace(made_up, score=None, judge=Judge(scores, part, group))))
+    of_parts = gain_of_group.reshape(N_PARTS, 2).var(axis=1, ddof=1) / 2
+    expected = np.sqrt(of_parts.sum()) / N_PARTS
+    assert choice.gain_error == pytest.approx(expected, rel=0.1)
+    assert choice.unit == "8 groups of images"
+
+
 def test_all_but_the_worst_is_the_default_where_there_is_one_member():
     lonely = search(problem({"a": 0.5}, methods=(Space("mean"),)), n_trials=2)
     assert lonely.all_but_worst.chosen == lonely.default.chosen

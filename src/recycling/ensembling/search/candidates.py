@@ -232,6 +232,10 @@ class Judge(Generic[Fused]):
         n_groups = len(np.unique(self.group))
         return f"{n_groups} {'images' if n_groups == len(self.group) else 'groups of images'}"
 
+    def groups_in(self, part: int) -> int:
+        """How many groups a part holds."""
+        return len(np.unique(self.group[self.part == part]))
+
     def of_parts(self, fused: Fused, n_parts: int) -> NDArray[np.float64]:
         """(parts,), the score of each part."""
         return self.scores(fused)((self.part == np.arange(n_parts)[:, None]).astype(np.int64))

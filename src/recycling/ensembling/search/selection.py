@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, NewType, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from recycling.ensembling.search.candidates import (
     ALONE,
     Candidate,
     Fused,
+    Judge,
     Problem,
     Space,
     candidate,
@@ -169,7 +171,7 @@ class Scores(Generic[Fused]):
             held_out=tuple(float(self.of(without[part], part)[part]) for part in parts),
             default=tuple(float(self.of(self.default, part)[part]) for part in parts),
             gain_error=self.gain_error(without),
-            unit=f"{len(parts)} parts" if self.problem.judge is None else self.problem.judge.unit,
+            unit=f"{len(parts)} parts" if self._drawing is None else self._drawing.unit,
             chosen_without=without,
             folds=self.problem.folds,
         )
@@ -179,23 +181,33 @@ class Scores(Generic[Fused]):
 
         Images (groups, where there are any) of each part are drawn with replacement, and both are
         scored on the same draws, so what makes images easy or hard for both cancels out. Where
-        scores are not known image by image, it is taken over the parts; that is low, as any two
-        choices have most of their parts in common.
+        scores are not known image by image, or a part is a single group, whose draws are all alike,
+        it is taken over the parts; that is low, as any two choices have most of their parts in
+        common.
 
         Args:
             without: (parts,), what was chosen on the other parts.
         """
         n_parts = len(self.problem.parts)
-        if self.problem.judge is None:
+        if self._drawing is None:
             gains = [
                 self.of(own, p)[p] - self.of(self.default, p)[p] for p, own in enumerate(without)
             ]
             return float(np.std(gains, ddof=1) / np.sqrt(n_parts))
-        variances = [
-            np.nanvar(self._on_draws(own, part) - self._on_draws(self.default, part), ddof=1)
-            for part, own in enumerate(without)
-        ]
+        variances = []
+        for part, own in enumerate(without):
+            gain = self._on_draws(own, part) - self._on_draws(self.default, part)
+            n_groups = self._drawing.groups_in(part)
+            # Draws from as many groups as there are vary by too little, as a variance over n does.
+            variances.append(np.nanvar(gain, ddof=1) * n_groups / (n_groups - 1))
         return float(np.sqrt(np.sum(variances)) / n_parts)
+
+    @cached_property
+    def _drawing(self) -> Judge[Fused] | None:
+        """What scores draws of images, where every part has several groups to draw from."""
+        judge = self.problem.judge
+        several = judge and all(judge.groups_in(n) > 1 for n in range(len(self.problem.parts)))
+        return judge if several else None
 
     def best_first(self, held_out: int | None = None) -> dict[str, float]:
         """The members and their scores on the parts that are not held out, the best first."""
@@ -204,11 +216,11 @@ class Scores(Generic[Fused]):
 
     def _on_draws(self, chosen: Candidate, part: int) -> NDArray[np.float64]:
         """(draws,), the scores of an ensemble that was chosen without a part on draws of it."""
-        assert self.problem.judge is not None
+        assert self._drawing is not None
         key = (self._key(chosen, part), part)
         if key not in self._drawn:
-            score = self.problem.judge.scores(self.fused(chosen, part))
-            self._drawn[key] = score(self.problem.judge.draw(part, N_DRAWS))
+            score = self._drawing.scores(self.fused(chosen, part))
+            self._drawn[key] = score(self._drawing.draw(part, N_DRAWS))
         return self._drawn[key]
 
     def _of_members(self, chosen: Candidate, held_out: int | None) -> dict[str, float]:
