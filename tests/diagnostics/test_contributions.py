@@ -56,13 +56,25 @@ def test_draws_are_paired_so_a_member_that_changes_nothing_surely_adds_nothing()
     assert (low, high) == pytest.approx((0.1 - spread, 0.1 + spread), abs=0.02)
 
 
-def test_the_interval_of_one_draw_is_what_was_drawn():
-    drawn = np.zeros((1, 100), np.int64)
+def test_the_interval_of_two_draws_is_between_what_was_drawn():
+    drawn = np.zeros((2, 100), np.int64)
     drawn[0, [0, 60, 75, 99]] = 25  # images on which the ensemble, or a, is right or wrong
+    drawn[1, [0, 1, 2, 99]] = 25  # where all of them are right, or wrong
     table = member_contributions(
         score_of(RIGHT["all"]), MEMBERS, {"a": MEMBERS["b"], "b": MEMBERS["a"]}, drawn
     )
-    assert table["low"].tolist() == table["high"].tolist() == [0.5, 0.25]
+    assert table["low"].tolist() == pytest.approx([0.5 * 0.025, 0.25 * 0.025])
+    assert table["high"].tolist() == pytest.approx([0.5 * 0.975, 0.25 * 0.975])
+
+
+def test_a_gain_that_is_the_same_on_all_draws_has_no_interval():
+    """As where all images are of one group: other images may gain nothing."""
+    everything = np.ones((5, 100), np.int64)
+    table = member_contributions(
+        score_of(RIGHT["all"]), MEMBERS, {"a": MEMBERS["b"], "b": MEMBERS["a"]}, everything
+    )
+    assert table["contribution"].tolist() == pytest.approx([0.3, 0.1])
+    assert table[["low", "high"]].isna().to_numpy().all()
 
 
 def test_each_member_is_left_out_once_and_one_alone_never():

@@ -216,13 +216,19 @@ def test_an_interval_is_as_wide_as_its_confidence_says():
 
 
 def test_draws_without_any_object_do_not_count_in_an_interval():
-    truth_on_one_image = np.array([[4], [0]])
-    counts = ClassCounts(
-        mean_iou, truth_on_one_image // 2, truth_on_one_image, truth_on_one_image // 2
-    )
-    draws = np.array([[0, 2], [1, 1], [2, 0]])
-    np.testing.assert_array_equal(np.isnan(counts.scores(draws)), [True, False, False])
-    assert score_interval(counts, draws) == (0.5, 0.5)
+    truth, hits = np.array([[4], [4], [0]]), np.array([[2], [4], [0]])
+    counts = ClassCounts(mean_iou, hits, truth, hits)
+    draws = np.array([[0, 0, 3], [3, 0, 0], [0, 3, 0]])
+    np.testing.assert_array_equal(counts.scores(draws), [np.nan, 0.5, 1])
+    assert score_interval(counts, draws) == pytest.approx((0.5 + 0.025 / 2, 1 - 0.025 / 2))
+
+
+def test_draws_that_all_score_alike_are_no_interval():
+    """One group of images, or a class on one image, says nothing of other images."""
+    truth = np.array([[4], [4], [0]])
+    counts = ClassCounts(mean_iou, truth // 2, truth, truth // 2)
+    for draws in (draw_groups(pd.Series(["a"] * 3)), np.array([[0, 0, 3], [2, 1, 0], [0, 1, 2]])):
+        assert np.isnan(score_interval(counts, draws)).all()
 
 
 def test_the_member_with_a_fault_is_named():

@@ -679,17 +679,21 @@ def test_of_members_on_the_test_images_those_that_weigh_nothing_are_not_left_out
         assert {name: own["Paper"][0] for name, own in without.items()} == expected
 
 
-def test_images_of_one_group_are_drawn_together_for_an_interval(annotations):
+def test_images_of_one_group_are_drawn_together_and_say_nothing_of_other_groups(annotations):
     crops = crops_of(annotations, 20)
     truth = Annotations(crops.images.assign(group="one"), crops.annotations, annotations.categories)
     predicted = said(truth.annotations["annotation_id"], [0.9] * 20)
+    other = said(truth.annotations["annotation_id"], [0.1] * 20)
     metric = ClassMetric.model_validate({"metric": "accuracy"})
-    explanation, *_ = explainer("cls", True)(
-        truth=truth, fused=predicted, members={"a": predicted, "b": predicted},
-        without={"a": predicted, "b": predicted}, metric=metric,
+    explanation, contributions, *_ = explainer("cls", True)(
+        truth=truth, fused=predicted, members={"a": predicted, "b": other},
+        without={"a": other, "b": predicted}, metric=metric,
     )  # fmt: skip
-    assert explanation["interval"] == {"low": 0.9, "high": 0.9}
-    assert SCORE["cls"](truth, predicted, metric).interval == (0.9, 0.9)
+    assert explanation["interval"] == {}
+    assert SCORE["cls"](truth, predicted, metric).interval is None
+    added = contributions.set_index("member")[["low", "high"]]
+    assert added.loc["a"].isna().all()
+    assert added.loc["b"].tolist() == [0, 0]  # it alters no prediction
 
 
 @pytest.mark.parametrize("name", ["a", "ensemble"])
@@ -702,7 +706,8 @@ def test_a_model_is_told_from_the_ensemble_whatever_its_name(annotations, name):
     )  # fmt: skip
     added = contributions.set_index("member")["contribution"].to_dict()
     assert added == pytest.approx({name: 0.0, "b": 0.5})
-    assert explanation["interval"]["high"] == pytest.approx(explanation["ensemble"]["score"])
+    # The ensemble is right on every draw, and the member of that name is not.
+    assert (explanation["ensemble"]["score"], explanation["interval"]) == (1, {})
     # Thresholds reach as far as a score does.
     assert thresholds["threshold"].max() == pytest.approx(0.3)
     assert name in explanation["thresholds"]

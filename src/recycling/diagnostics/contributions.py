@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.ensembling.members import EnsemblingError
-from recycling.evaluation.bootstrap import CONFIDENCE
+from recycling.evaluation.bootstrap import interval_of_draws
 from recycling.tables import Column, Schema, register_table
 
 Contributions = NewType("Contributions", pd.DataFrame)
@@ -23,8 +23,18 @@ CONTRIBUTIONS = Schema(
         Column("score", "float64", "its own score"),
         Column("without", "float64", "the ensemble's score without it"),
         Column("contribution", "float64", "the ensemble's score less that without it"),
-        Column("low", "float64", "lower end of the contribution's interval"),
-        Column("high", "float64", "upper end of the contribution's interval"),
+        Column(
+            "low",
+            "Float64",
+            "lower end of the contribution's interval; missing: unknown",
+            nullable=True,
+        ),
+        Column(
+            "high",
+            "Float64",
+            "upper end of the contribution's interval; missing: unknown",
+            nullable=True,
+        ),
     ),
 )
 register_table("contributions", CONTRIBUTIONS, Contributions)
@@ -73,7 +83,8 @@ def member_contributions(
 
     Returns:
         One row a member; schema `CONTRIBUTIONS`. An interval that holds 0 does not say whether the
-        member helps. No rows where `without` is empty.
+        member helps; there is none where all draws gain alike, as of one group of images. No rows
+        where `without` is empty.
 
     Raises:
         EnsemblingError: `without` names other members than `members`, there is no draw, or no draw
@@ -91,14 +102,14 @@ def member_contributions(
     # The first row is the score itself, the others are the draws.
     weighted = np.vstack([every_image, draws])
     with_all = ensemble(weighted)
-    tail = (1 - CONFIDENCE) / 2
     rows = []
     for name in members if without else ():
         left = without[name](weighted)
         gain = with_all - left
         if not np.isfinite(gain[1:]).any():
             raise EnsemblingError(f"{name}: no draw of images has a score; is there any truth?")
-        low, high = np.nanquantile(gain[1:], [tail, 1 - tail])
+        # One that never changes anything adds nothing, whatever images there are.
+        low, high = interval_of_draws(gain[1:]) if np.nan_to_num(gain).any() else (0.0, 0.0)
         rows.append((name, members[name](every_image)[0], left[0], gain[0], low, high))
     frame = pd.DataFrame(rows, columns=CONTRIBUTIONS.names)
     return Contributions(CONTRIBUTIONS.conform(frame, where="contributions"))

@@ -109,7 +109,7 @@ def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple
         draws: (draws, images), from `draw_images` or `draw_groups`.
 
     Returns:
-        The lower and the upper end.
+        The lower and the upper end; see `interval_of_draws`.
 
     Example:
         >>> from recycling.evaluation import ClassCounts
@@ -118,6 +118,23 @@ def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple
         >>> score_interval(scores, draw_images(2, n_draws=50))
         (0.0, 1.0)
     """
+    return interval_of_draws(image_scores.scores(draws))
+
+
+def interval_of_draws(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Between which values 95 of 100 draws lie.
+
+    Args:
+        scores: (draws,), NaN where a draw has no score.
+
+    Returns:
+        The lower and the upper end; NaN where all draws score alike, as of one group of images, or
+        of a class on one image: they say nothing of other images.
+
+    Example:
+        >>> interval_of_draws(np.array([0.5, 0.5, np.nan]))
+        (nan, nan)
+    """
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(image_scores.scores(draws), [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.nanquantile(scores, [tail, 1 - tail])
+    return (float("nan"), float("nan")) if low == high else (float(low), float(high))

@@ -39,7 +39,5 @@ def scores_with_intervals(
     rows = []
     for part, scored in scored_parts(settings, truth, members, whole):
         low, high = score_interval(scored[""], draws)
-        if low == high:
-            low = high = float("nan")
         rows.append({"of": part, "score": score_of_all(scored[""]), "low": low, "high": high})
     return pd.DataFrame(rows)

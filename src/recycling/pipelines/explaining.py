@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from math import nan
+from math import isnan, nan
 from statistics import fmean
 from types import GenericAlias
 from typing import Any, TypeAlias, cast
@@ -353,7 +353,7 @@ def _contributions(
         draws,
     )
     low, high = score_interval(ensemble, draws)
-    return contributions, {"low": low, "high": high}
+    return contributions, {} if isnan(low) else {"low": low, "high": high}
 
 
 def comparer(task: Task) -> Callable[..., Agreement]:

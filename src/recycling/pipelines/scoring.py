@@ -63,6 +63,7 @@ def with_interval(
 ) -> Metrics:
     """The same with the interval of the score, where the metric has a quick form.
 
+    Where all draws of images score alike, as of one group, there is none.
     Of more than `DRAWN_IMAGES` images on disk there is none: it would be too narrow to matter, and
     as many images would have to be drawn again and again in memory.
     """
@@ -79,7 +80,8 @@ def with_interval(
     known: Annotations = whole(truth)
     found = image_scores(metric, known, {"predictions": whole(predictions)})["predictions"]
     draws = draw_groups(scored_groups(metric, known))
-    return replace(metrics, interval=score_interval(found, draws))
+    low, high = score_interval(found, draws)
+    return metrics if isnan(low) else replace(metrics, interval=(low, high))
 
 
 SCORE, SCORE_TEST = (

@@ -10,10 +10,11 @@ from recycling.diagnostics import (
     SCORE_THRESHOLDS,
     compare_with_leaderboard,
 )
+from recycling.evaluation import Metrics
 from recycling.reporting.panels.class_gains import class_gains_figure
 from recycling.reporting.panels.leaderboard import leaderboard_figure
 from recycling.reporting.panels.likeness import likeness_figure
-from recycling.reporting.panels.members import contributions_figure
+from recycling.reporting.panels.members import contributions_figure, members
 from recycling.reporting.panels.thresholds import thresholds_figure
 from recycling.reporting.style import ACCENT, LOSS, PALE
 from reporting.test_figures import overlapping, texts
@@ -81,6 +82,14 @@ def test_what_may_add_nothing_is_grey_and_a_loss_orange(contributions):
         [0.02, 0.08],
     ]
     assert [line.get_color() for line in spans] == [LOSS, PALE, ACCENT]
+
+
+def test_what_is_added_without_an_interval_is_grey_and_says_unknown(contributions):
+    unknown = CONTRIBUTIONS.conform(contributions.assign(low=np.nan, high=np.nan), where="test")
+    axis = contributions_figure(unknown, "mIoU").axes[0]
+    assert {line.get_color() for line in axis.lines[:6]} == {PALE}
+    table, _ = members(Metrics("mIoU", 0.5, {}, {}), unknown)
+    assert table.count("unknown") == 3
 
 
 def test_members_agree_both_ways_beside_their_errors():

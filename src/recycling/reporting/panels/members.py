@@ -43,7 +43,7 @@ def members(
                 "ensemble without it": contributions["without"],
                 "what it adds": contributions["contribution"],
                 "interval": [
-                    f"{low:+.4f} to {high:+.4f}"
+                    "unknown" if pd.isna(low) else f"{low:+.4f} to {high:+.4f}"
                     for low, high in zip(contributions["low"], contributions["high"], strict=True)
                 ],
             }
@@ -85,14 +85,14 @@ def contributions_figure(contributions: Contributions, metric: str) -> Figure:
 
     Returns:
         A point and a line for each member, the one that adds most on top; pale where the interval
-        holds 0.
+        holds 0, or there is none.
     """
     rows = contributions.sort_values("contribution", kind="stable")
     figure = new_figure(8, 1.4 + 0.36 * len(rows))
     axis = figure.subplots()
-    columns = rows[["contribution", "low", "high"]].to_numpy(dtype=float).tolist()
+    columns = rows[["contribution", "low", "high"]].astype(float).to_numpy().tolist()
     for position, (contribution, low, high) in enumerate(columns):
-        colour = PALE if low <= 0 <= high else ACCENT if contribution > 0 else LOSS
+        colour = ACCENT if low > 0 else LOSS if high < 0 else PALE
         axis.plot([low, high], [position, position], color=colour, linewidth=2.5)
         axis.plot([contribution], [position], "o", color=colour, markersize=7)
     axis.axvline(0, color=INK, linewidth=0.8)
