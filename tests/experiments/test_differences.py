@@ -62,7 +62,7 @@ def test_facts_go_back_to_the_files_that_no_node_made(made):
     trained(made, MODEL)
     found = facts(made)
     assert found.data == {"data/train.raw": "r1"}
-    assert found.steps == {"fold0": 500}
+    assert found.steps == {"model.fold0": 500}
     assert found.code == {"recycling.backends": "aa"}
     # Settings that are not said have their defaults, so that what came later differs in nothing.
     assert (found.settings["model.epochs"], found.settings["model.ema"]) == (20, None)
@@ -105,6 +105,25 @@ def test_two_models_are_compared_by_what_is_theirs(made):
     trained(made, {**MODEL, "recipe": "fcos_r18_narrow"}, name="fcos")
     found = differences(facts(made), facts(made, name="fcos"))
     assert [str(each) for each in found] == ["model.recipe: yolox_narrow -> fcos_r18_narrow"]
+
+
+def test_steps_are_those_of_each_training_and_a_start_is_none_of_the_student(made):
+    """One number a fold would be that of the student or of its start, whichever came last."""
+    made("det.start.fold0.checkpoint", model=MODEL, model_name="start")
+    made("det.yolox.fold0.checkpoint", model=MODEL, inputs={"det.start.fold0.checkpoint": "c"})
+
+    def steps_of(outputs, name, **steps):
+        trainings = {f"det.{own}.fold0.checkpoint": {"iterations": n} for own, n in steps.items()}
+        return facts_of(outputs, made.folder, Manifest("a", {}, "", trainings=trainings), name)
+
+    student = ["det.yolox.fold0.checkpoint"]
+    one = steps_of(student, "yolox", yolox=500, start=900)
+    assert one.steps == {"model.fold0": 500, "det.start.fold0": 900}
+    plain = steps_of(["det.start.fold0.checkpoint"], "start", start=500)
+    assert "steps" not in {each.kind for each in differences(one, plain)}
+    both = [*student, "det.start.fold0.checkpoint"]
+    before, after = (steps_of(both, "final", yolox=n, start=900) for n in (500, 400))
+    assert [str(each) for each in differences(before, after)] == ["steps: 500 -> 400"]
 
 
 def test_what_only_one_side_takes_comes_with_a_setting_or_is_told():

@@ -76,7 +76,8 @@ class Facts:
     Attributes:
         settings: By name, with dots; those of a catalog entry begin with `catalog.`.
         sources: File and line of each setting, where they are known.
-        steps: How many steps its trainings took, by fold.
+        steps: How many steps its trainings took, by `det.yolox.fold0`; by `model.fold0` of the
+            model that is compared.
         data: The fingerprint of each file and folder that no node made, by what to call it.
         code: The hash of each module that its nodes reach.
         versions: Of the libraries.
@@ -138,8 +139,10 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
                     sorted({*filter(None, found.get(key, "").split(", ")), value})
                 )
         if output in manifest.trainings:
-            fold = output.split(".")[-2]
-            facts.steps[fold] = int(manifest.trainings[output].get("iterations", 0))
+            training = output.removesuffix(".checkpoint")
+            *_, model, fold = training.split(".")
+            key = f"{OWN}{fold}" if model == name else training
+            facts.steps[key] = int(manifest.trainings[output].get("iterations", 0))
     return facts
 
 
@@ -155,9 +158,9 @@ def differences(first: Facts, second: Facts) -> list[Difference]:
         model.epochs: 10 -> 20
     """
     found = [*_of_settings(first, second)]
-    folds = sorted(first.steps.keys() & second.steps.keys())
-    if any(first.steps[fold] != second.steps[fold] for fold in folds):
-        steps = [", ".join(str(side.steps[fold]) for fold in folds) for side in (first, second)]
+    both_have = sorted(first.steps.keys() & second.steps.keys())
+    if own := [key for key in both_have if first.steps[key] != second.steps[key]]:
+        steps = [listed((str(side.steps[key]) for key in own), 5) for side in (first, second)]
         found.append(Difference("steps", "steps", *steps))
     found += [Difference("data", *change) for change in _changes(first.data, second.data)]
     if any(each.on_purpose for each in found if OWN in each.name):
