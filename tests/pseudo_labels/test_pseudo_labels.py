@@ -297,12 +297,55 @@ def test_the_certificate_puts_the_truth_beside_the_promise(annotations):
     pseudo, fates = annotate_boxes(said, annotations, chosen, annotations.categories, SETTINGS)
     counts = audit(fates, annotations.categories)
     table = certify("det", chosen, counts, pseudo, SETTINGS, annotations)
-    assert table["attained"].tolist() == [0.5, 1.0]
+    # Image 2 is half of its group: 1 is right and 1/2 is wrong.
+    assert table["attained"].tolist() == [pytest.approx(2 / 3), 1.0]
     assert table["recall"].tolist() == [0.5, 1.0]
     unknown = certify("det", chosen, counts, pseudo, SETTINGS)
     assert unknown["attained"].isna().all()
     crops = certify("cls", chosen, counts, pseudo, SETTINGS, annotations)
     assert crops["attained"].tolist() == [1.0, 1.0]  # the box that shows nothing has no class
+
+
+@pytest.mark.parametrize("task", ["det", "cls"])
+def test_what_is_right_by_the_truth_is_in_the_unit_of_the_promise(annotations, task):
+    """A burst of 50 images that are wrong alike counts as one image, as in the promise."""
+    n = 100
+    images = pd.concat([annotations.images.iloc[:1]] * n, ignore_index=True).assign(
+        image_id=range(n), group=[str(i) if i < 50 else "burst" for i in range(n)]
+    )
+    objects = pd.concat([annotations.annotations.iloc[:1]] * n, ignore_index=True).assign(
+        annotation_id=range(n), image_id=range(n)
+    )
+    is_wrong = objects["image_id"] >= 50
+    other = {"det": {"x_min": 20.0, "x_max": 30.0}, "cls": {"category_id": 7}}[task]
+    there = pd.concat([objects[~is_wrong], objects[is_wrong].assign(**other)], ignore_index=True)
+    truth = Annotations(images, there, annotations.categories)
+    pseudo = Annotations(images, objects.assign(source="pseudo"), annotations.categories)
+    chosen = thresholds(annotations, 0.5, 0.5)
+    counts = audit(objects.assign(fate="kept"), annotations.categories)
+    table = certify(task, chosen, counts, pseudo, SETTINGS, truth)
+    assert table["attained"].iloc[0] == pytest.approx(50 / 51)
+    assert table["attained"].isna().tolist() == [False, True]
+    # Of all that is there, object by object.
+    assert table["recall"].iloc[0] == {"det": 0.5, "cls": 1}[task]
+
+
+def test_pixels_that_are_right_are_averaged_over_groups(annotations):
+    images = pd.concat([annotations.images.iloc[:1]] * 3, ignore_index=True).assign(
+        image_id=[1, 2, 3], group=["a", "b", "b"]
+    )
+    objects = pd.concat([annotations.annotations.iloc[:1]] * 3, ignore_index=True).assign(
+        annotation_id=[1, 2, 3], image_id=[1, 2, 3]
+    )
+    truth = Annotations(images, objects, annotations.categories)
+    away = {"x_min": 20.0, "x_max": 30.0}
+    said = objects.assign(**{key: objects[key].where(objects["image_id"] == 1, own)
+                             for key, own in away.items()}, source="pseudo")  # fmt: skip
+    pseudo = Annotations(images, said, annotations.categories)
+    chosen = thresholds(annotations, 0.5, 0.5, 0.5)
+    counts = audit(pseudo.annotations.assign(fate="kept"), annotations.categories)
+    table = certify("seg", chosen, counts, pseudo, SETTINGS, truth)
+    assert table["attained"].iloc[0] == 0.5
 
 
 def test_what_is_on_images_without_a_label_is_missed(annotations):

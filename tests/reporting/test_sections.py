@@ -94,7 +94,8 @@ def test_the_page_on_models_says_what_each_training_took():
     assert page.cells[:7] == ["det.yolox.fold0", "0.5000", "2.0", "35.3", "25.0%", "1,500", "500"]
     assert "pseudo-labels, yolox: no verdict." in page.items
     kept = (
-        "det.pseudo.fold0.pool: 4 of 10 predictions are kept; 75% of them are right by the truth."
+        "det.pseudo.fold0.pool: 4 of 10 predictions are kept; 75% of them are right by the truth, "
+        "images of one group as one."
     )
     assert kept in page.items
     assert "Training curves" in page.headings

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -307,7 +308,11 @@ def certifier(labels: PseudoLabelPlan, part: PseudoPart) -> Callable[..., tuple[
                     f"({listed(map(shown_name, lacking), 3)}); take truth out of "
                     f"pseudo_labeling.{labels.round}"
                 )
+            # The groups of the pool, as they were cleaned: the file of the truth may lack them.
+            groups = rest.set_index("image_id")["group"]
             known = known.of_images(rest["image_id"])
+            own = known.images.assign(group=known.images["image_id"].map(groups))
+            known = replace(known, images=own)
         certificate = certify(labels.task, thresholds, audit, annotations, settings, known)
         coverage = _coverage(labels, part, settings, shift)
         logger.info("%s.%s: %s", labels.namespace, part.part, coverage)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recycling.annotations import BOX, Annotations, label_maps
 from recycling.evaluation.box_matching import match
 from recycling.predictions import Detections
-from recycling.pseudo_labels.core import PseudoAudit, PseudoLabeling, Thresholds
+from recycling.pseudo_labels.core import PseudoAudit, PseudoLabeling, Thresholds, units_of
 from recycling.tables import Column, Schema, register_table
 
 Certificate = NewType("Certificate", pd.DataFrame)
@@ -34,7 +34,10 @@ CERTIFICATE = Schema(
         Column("ignored", "int64", "those of which nothing is learnt", minimum=0),
         Column("refused", "int64", "those that became nothing", minimum=0),
         Column(
-            "attained", "Float64", "share of right by the truth; missing: unknown", nullable=True
+            "attained",
+            "Float64",
+            "share of right by the truth, images of a group as one; missing: unknown",
+            nullable=True,
         ),
         Column("recall", "Float64", "share of what is there that was kept", nullable=True),
         Column("iou", "Float64", "masks: intersection over union of what was kept", nullable=True),
@@ -60,7 +63,7 @@ def certify(
         annotations: The pseudo-labels.
         settings: Those of the round; `iou` says which boxes are right.
         truth: What is on the images that were labelled, whose categories are those of
-            `annotations` by name; None where nobody knows.
+            `annotations` by name; None where nobody knows. Images of one `group` count as one.
     """
     table = thresholds[thresholds["category_id"] >= 0].merge(
         audit.drop(columns="mean_score"),
@@ -82,11 +85,13 @@ def _of_boxes(
 ) -> pd.DataFrame:
     kept = _kept(annotations)
     matching = match(truth, Detections(kept), iou_thresholds=[settings.iou])
-    n = len(truth.categories)
-    outcome = matching.outcome[0, 0]
-    right = np.bincount(matching.category[outcome == 1], minlength=n)
-    wrong = np.bincount(matching.category[outcome == 0], minlength=n)
-    return _shares(right, wrong, matching.n_objects[0])
+    outcome, counted = matching.outcome[0, 0], matching.outcome[0, 0] != 2
+    return _shares(
+        matching.category[counted],
+        outcome[counted] == 1,
+        _weights(truth)[matching.image[counted]],
+        matching.n_objects[0],
+    )
 
 
 def _of_crops(
@@ -105,12 +110,10 @@ def _of_crops(
     shows = found >= 0
     said = known.get_indexer(kept["category_id"])[matching.row[shows]]
     true = known.get_indexer(objects["category_id"])[found[shows]]
-    right = np.bincount(said[said == true], minlength=n)
-    wrong = np.bincount(said[said != true], minlength=n)
     there = np.bincount(
         known.get_indexer(objects.loc[~objects["iscrowd"], "category_id"]), minlength=n
     )
-    return _shares(right, wrong, there)
+    return _shares(said, said == true, _weights(truth)[matching.image[shows]], there)
 
 
 def _of_masks(
@@ -120,7 +123,7 @@ def _of_masks(
     said, true = label_maps(annotations), label_maps(truth)
     shares, images = np.zeros(n), np.zeros(n)
     pixels = np.zeros((3, n))  # right, kept, there
-    for image_id in truth.images["image_id"].tolist():
+    for image_id, weight in zip(truth.images["image_id"].tolist(), _weights(truth), strict=True):
         of_image = true[image_id]
         # Of an image that nothing is kept on, all that is there is missed.
         own = said[image_id] if image_id in said else np.zeros_like(of_image)
@@ -128,8 +131,8 @@ def _of_masks(
         counts = np.bincount(own[known], minlength=n + 1)[1 : n + 1]
         rights = np.bincount(own[known & (own == of_image)], minlength=n + 1)[1 : n + 1]
         on = counts > 0
-        shares[on] += rights[on] / counts[on]
-        images += on
+        shares[on] += weight * rights[on] / counts[on]
+        images += weight * on
         on_image = np.bincount(of_image[of_image != 255], minlength=n + 1)[1 : n + 1]
         pixels += np.stack([rights, counts, on_image])
     right, kept, there = pixels
@@ -147,11 +150,26 @@ def _kept(annotations: Annotations) -> pd.DataFrame:
     return table[["image_id", "category_id", "score", *BOX]].reset_index(drop=True)
 
 
-def _shares(right: NDArray[Any], wrong: NDArray[Any], there: NDArray[Any]) -> pd.DataFrame:
+def _weights(truth: Annotations) -> NDArray[np.float64]:
+    """(images,), how much each counts: those of a group as one image, as in the promise."""
+    unit, sizes = units_of(truth.images)
+    return 1 / sizes[unit]
+
+
+def _shares(
+    category: NDArray[np.int64],
+    is_right: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    there: NDArray[np.int64],
+) -> pd.DataFrame:
+    """Shares of each category, of what is kept and either right or wrong."""
+    n = len(there)
+    weighed = np.bincount(category, weight, minlength=n)
+    weighed_right = np.bincount(category, weight * is_right, minlength=n)
     return pd.DataFrame(
         {
-            "attained": _divided(right, right + wrong),
-            "recall": _divided(right, there),
+            "attained": _divided(weighed_right, weighed),
+            "recall": _divided(np.bincount(category[is_right], minlength=n), there),
             "iou": np.nan,
         }
     )
