@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -152,3 +153,43 @@ def test_a_model_that_was_chosen_by_the_score_that_judges_it_is_said_to_be():
     does_not = Side("det.b", "det", "b", Facts({"model.early_stopping": None}))
     assert "too good" in chosen_epoch(stops, OUT_OF_FOLD)[0]
     assert chosen_epoch(stops, TEST) == chosen_epoch(does_not, OUT_OF_FOLD) == []
+
+
+@pytest.mark.parametrize(
+    ("folds", "measured", "said"),
+    [
+        ((0,), [0], "the difference is over the noise between seeds (0.039 with 95 %"),
+        ((0, 1, 2), [0], "measured on fold 0, and does not hold here; a study with seeds and "
+         "folds: [0, 1, 2] measures it"),
+        ((1,), [0], "measured on fold 0, and does not hold here; kedro noise det.yolox --seeds 5 "
+         "--fold 1"),
+        ((1,), None, "is not measured; kedro noise det.yolox --seeds 5 --fold 1"),
+    ],
+)  # fmt: skip
+def test_the_noise_between_seeds_holds_on_the_folds_that_it_was_measured_on(
+    workplace, tmp_path, folds, measured, said
+):
+    if measured:
+        noise = {"model": "yolox", "metric": "mAP50", "deviation": 0.01, "seeds": 5}
+        path = tmp_path / "08_reporting/studies/noise_yolox/summary.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"noise": {**noise, "folds": measured}}))
+    held_out = {
+        f"det.{name}.fold{n}.out_of_fold_predictions": found([2 * n, 2 * n + 1][:some])
+        for name, some in (("yolox", 2), ("fcos", 1))
+        for n in folds
+    }
+    place = workplace(held_out)
+    place.parameters["models"]["fcos"] = {}
+    compared = [place.side("det.yolox"), place.side("det.fcos")]
+    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    assert said in line
+
+
+def test_the_noise_between_seeds_does_not_hold_on_test_images(workplace, tmp_path):
+    names = ("yolox", "fcos")
+    place = workplace({f"det.{own}.fold0.test_predictions": found([10, 11]) for own in names})
+    place.parameters["models"]["fcos"] = {}
+    compared = [place.side(f"det.{own}") for own in names]
+    (line,) = place.sentences(compared, score(place, compared).compared, TEST)[1:]
+    assert line == "how far another seed would have led is measured out of fold alone"

@@ -86,6 +86,7 @@ class Side:
         predictions: By part, one for each seed.
         is_training: Whether it is a model, which another seed would have made otherwise.
         test_folds: How many of its folds have predicted the test images, each by itself.
+        folds: Of a model, those that its out-of-fold predictions are of.
     """
 
     label: str
@@ -96,6 +97,7 @@ class Side:
     predictions: dict[Part, list[Any]] = field(default_factory=dict)
     is_training: bool = False
     test_folds: int = 0
+    folds: frozenset[int] = frozenset()
 
 
 class Workplace:
@@ -158,6 +160,7 @@ class Workplace:
             ]
             if part == OUT_OF_FOLD:
                 own = _of_common_folds(label, own)
+                side.folds = frozenset(map(_fold_of, own[0] if own and side.is_training else ()))
             elif any(len(keys) > 1 for keys in own):
                 # Joined, an object would be found once by each fold.
                 side.test_folds = max(map(len, own))
@@ -199,27 +202,43 @@ class Workplace:
             others, effects, corrected_sentences(effects), strict=True
         ):
             lines += [sentence, *chosen_epoch(first, part), *chosen_epoch(other, part)]
-            lines += self._noise_lines(first, other, effect)
+            lines += self._noise_lines(sides, other, effect, part)
         return lines
 
-    def _noise_lines(self, first: Side, other: Side, effect: Effect) -> list[str]:
+    def _noise_lines(
+        self, sides: Sequence[Side], other: Side, effect: Effect, part: Part
+    ) -> list[str]:
         """What is known of the noise between seeds, where one training a side is compared."""
+        first = sides[0]
         if not (first.is_training and other.is_training) or effect["seeds"] > 1:
             return []
-        noise = self._noise(first.name, effect["metric"])
-        if noise is None:
-            command = f"kedro noise {first.task}.{first.name} --seeds 5"
-            return [f"how far another seed would have led is not measured: {command}"]
-        return [noise_sentence(effect["difference"], noise)]
+        if part == TEST:
+            return ["how far another seed would have led is measured out of fold alone"]
+        # The score of more folds moves less from seed to seed: its noise is another one.
+        folds = sorted(frozenset.intersection(*(side.folds for side in sides if side.folds)))
+        known = self._noises(first.name, effect["metric"])
+        if own := [noise for noise in known if noise["folds"] == folds]:
+            most = max(own, key=lambda noise: noise["seeds"])
+            return [noise_sentence(effect["difference"], most)]
+        how = f"a study with seeds and folds: {folds} measures it"
+        if len(folds) == 1:
+            how = f"kedro noise {first.task}.{first.name} --seeds 5 --fold {folds[0]}"
+        if not known:
+            return [f"how far another seed would have led is not measured; {how}"]
+        others = " and ".join(f"fold {listed(noise['folds'])}" for noise in known)
+        return [
+            f"how far another seed would have led was measured on {others}, and does not hold "
+            f"here; {how}"
+        ]
 
-    def _noise(self, model: str, metric: str) -> Noise | None:
-        """The noise that a study has measured, that of the most seeds."""
+    def _noises(self, model: str, metric: str) -> list[Noise]:
+        """The noises that studies have measured, with the folds that they are of."""
         found = []
         for path in sorted((self.data / "08_reporting/studies").glob("*/summary.json")):
             noise = json.loads(path.read_text()).get("noise")
-            if noise and (noise["model"], noise["metric"]) == (model, metric):
+            if noise and (noise["model"], noise["metric"]) == (model, metric) and "folds" in noise:
                 found.append(cast(Noise, noise))
-        return max(found, key=lambda noise: noise["seeds"], default=None)
+        return found
 
     def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
         """The confusion matrix of each side, one beside the other."""

@@ -41,5 +41,7 @@ def test_verdicts_are_corrected_for_the_changes_of_which_something_is_known(p_va
         settings=1, seeds=2, score=0.5, deviation=0.01, minutes=1, images_per_second=5, steps=10
     )
     effects = {name: effect(name, p) for name, p in zip(names, p_values, strict=True)}
-    summary = summarise_study("yolox", "mAP50", effects, [], StudyArms(arms))
+    summary = summarise_study("yolox", "mAP50", effects, [], StudyArms(arms), folds=(1, 0))
+    assert summary["noise"] is not None
+    assert summary["noise"]["folds"] == [0, 1]
     assert [line.rpartition("]: ")[2] for line in summary["sentences"]] == said

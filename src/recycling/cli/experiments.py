@@ -173,7 +173,9 @@ def _run_study(env: str | None, name: str, further: dict[str, Any]) -> None:
         click.echo(sentence)
     if summary["noise"] is not None:
         own = summary["noise"]
+        # What was measured before does not say on which folds.
+        where = f" on fold {', '.join(map(str, own['folds']))}" if "folds" in own else ""
         click.echo(
-            f"noise between {own['seeds']} seeds of {own['model']}: a standard deviation of "
+            f"noise between {own['seeds']} seeds of {own['model']}{where}: a standard deviation of "
             f"{own['deviation']:.4f} {own['metric']}"
         )

@@ -41,12 +41,14 @@ class Noise(TypedDict):
         metric: What it is scored by.
         deviation: The standard deviation of its score between seeds.
         seeds: How many there were.
+        folds: Which folds they were scored on.
     """
 
     model: str
     metric: str
     deviation: float
     seeds: int
+    folds: list[int]
 
 
 class StudySummary(TypedDict):
@@ -136,6 +138,7 @@ def summarise_study(
     effects: Mapping[str, Effect],
     interactions: Sequence[Effect],
     arms: StudyArms,
+    folds: Sequence[int],
 ) -> StudySummary:
     """Say what a study found, and what spoils it.
 
@@ -145,6 +148,7 @@ def summarise_study(
         effects: Of each change.
         interactions: Of pairs of changes.
         arms: The base first.
+        folds: Those that all arms are scored on.
     """
     rows = {str(row["arm"]): row for row in arms.to_dict("records")}
     base = next(iter(rows.values()))
@@ -158,8 +162,9 @@ def summarise_study(
     noise = None
     if not pd.isna(deviation):
         noise = Noise(
-            model=model, metric=metric, deviation=float(deviation), seeds=int(base["seeds"])
-        )
+            model=model, metric=metric, deviation=float(deviation), seeds=int(base["seeds"]),
+            folds=sorted(folds),
+        )  # fmt: skip
     return StudySummary(
         sentences=sentences, effects=[*effects.values(), *interactions], noise=noise
     )
@@ -171,7 +176,7 @@ def noise_sentence(difference: float, noise: Noise) -> str:
     Two trainings that differ in the seed alone are `sqrt(2)` standard deviations apart; how well
     that is known is Student's.
 
-    >>> noise = Noise(model="yolox", metric="mAP50", deviation=0.01, seeds=5)
+    >>> noise = Noise(model="yolox", metric="mAP50", deviation=0.01, seeds=5, folds=[0])
     >>> noise_sentence(0.02, noise)
     'the difference is under the noise between seeds (0.039 with 95 %, from 5 seeds of yolox)'
     >>> noise_sentence(-0.05, noise)

@@ -104,7 +104,9 @@ def comparer(
             interaction((first, second), both, base, title, compared.scores, compared.groups)
             for first, second, both in study.interactions
         ]
-        summary = summarise_study(study.base, title, compared.effects, interactions, arms)
+        summary = summarise_study(
+            study.base, title, compared.effects, interactions, arms, study.folds
+        )
         for sentence in summary["sentences"]:
             logger.info("%s", sentence)
         figure = study_figure(study.name, title, compared.table, arms)
