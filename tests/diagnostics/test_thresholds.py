@@ -94,9 +94,11 @@ def test_the_threshold_for_a_precision_is_the_lowest_that_reaches_it(seed):
         for at in np.unique(matches.score[own]).tolist():
             kept = own & (matches.score >= at)
             if matches.hit[kept].mean() >= row.target:
-                reached[at] = matches.hit[kept].mean(), matches.hit[kept].sum() / objects
+                hits = matches.hit[kept]
+                reached[at] = hits.mean(), hits.sum() / objects, kept.sum()
         if not reached:
             assert pd.isna(row.threshold)
+            assert pd.isna(row.boxes)
             continue
         assert row.threshold == min(reached)
-        assert (row.precision, row.recall) == pytest.approx(reached[min(reached)])
+        assert (row.precision, row.recall, row.boxes) == pytest.approx(reached[min(reached)])

@@ -791,3 +791,5 @@ def test_an_ensemble_is_explained_out_of_fold_where_the_test_images_have_no_labe
     )
     assert "mAP50 <strong>1.0000</strong> out of fold" in page
     assert "on the test images" not in page.lower()
+    assert "no promise" in page
+    assert "boxes it rests on" in page

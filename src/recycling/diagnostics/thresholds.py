@@ -49,6 +49,13 @@ PRECISION_THRESHOLDS = Schema(
         Column(
             "recall", "Float64", "the share of objects that are found", nullable=True, minimum=0
         ),
+        Column(
+            "boxes",
+            "Int64",
+            "how many boxes are kept there, of which the precision is",
+            nullable=True,
+            minimum=1,
+        ),
     ),
 )
 register_table("precision_thresholds", PRECISION_THRESHOLDS, PrecisionThresholds)
@@ -69,7 +76,8 @@ def precision_thresholds(matches: BoxMatches, categories: Sequence[str]) -> Prec
     Returns:
         For all classes together, then for each that the truth holds, a row for each of `TARGETS`;
         schema `PRECISION_THRESHOLDS`. The threshold keeps as many boxes as it can: that the
-        precision holds at each higher one is not said.
+        precision holds at each higher one is not said. It is chosen and judged on the same boxes,
+        so of few of them it is luck: `recycling.pseudo_labels.choose_thresholds` makes promises.
     """
     rows = []
     for number, name in enumerate([ALL_CLASSES, *categories], start=-1):
@@ -88,11 +96,13 @@ def precision_thresholds(matches: BoxMatches, categories: Sequence[str]) -> Prec
             if len(reached):
                 at = reached[-1]
                 found = (score[at], precision[at], right[at] / n_objects)
-                rows.append((name, target, *map(float, found)))
+                rows.append((name, target, *map(float, found), at + 1))
             else:
-                rows.append((name, target, None, None, None))
+                rows.append((name, target, None, None, None, None))
     frame = pd.DataFrame(rows, columns=PRECISION_THRESHOLDS.names)
-    frame = frame.astype(dict.fromkeys(("threshold", "precision", "recall"), "Float64"))
+    frame = frame.astype(
+        {**dict.fromkeys(("threshold", "precision", "recall"), "Float64"), "boxes": "Int64"}
+    )
     return PrecisionThresholds(PRECISION_THRESHOLDS.conform(frame, where="precision thresholds"))
 
 

@@ -13,7 +13,7 @@ from recycling.diagnostics import (
     best_threshold,
     threshold_sentence,
 )
-from recycling.reporting.pages import render_figure, render_table
+from recycling.reporting.pages import render_figure, render_table, render_text
 from recycling.reporting.panels.core import panel
 from recycling.reporting.style import ACCENT, GREEN, INK, LOSS, QUIET, despine, new_figure
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOUR = {"mAP50": ACCENT, "precision": LOSS, "recall": GREEN, "F1": INK}
+_NO_PROMISE = """
+<p>Each threshold is chosen on the boxes that it is judged by, so of few boxes it is luck, and
+no promise. A promise is made by kedro predict --promised-precision.</p>
+"""
 _HEADINGS = {"f1": "F1", "boxes_per_image": "boxes an image"}
 
 
@@ -36,10 +40,13 @@ def thresholds(
     figure = thresholds_figure(score_thresholds)
     pieces = [render_figure(figure, "score thresholds"), render_table(table, formats)]
     if precision_thresholds is not None and len(precision_thresholds):
-        formats = {"target": ".2f", "threshold": ".3f", "precision": ".3f", "recall": ".3f"}
-        wanted = precision_thresholds.rename(columns={"target": "precision asked for"})
-        formats["precision asked for"] = formats.pop("target")
-        pieces.append(render_table(wanted, formats))
+        formats = {
+            "precision asked for": ".2f", "threshold": ".3f", "precision": ".3f", "recall": ".3f",
+            "boxes it rests on": ",d",
+        }  # fmt: skip
+        names = {"target": "precision asked for", "boxes": "boxes it rests on"}
+        wanted = precision_thresholds.rename(columns=names)
+        pieces += [render_table(wanted, formats), render_text(_NO_PROMISE)]
     return pieces
 
 
