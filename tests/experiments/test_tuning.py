@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from recycling.backends import BackendError
 from recycling.experiments import (
     Tuning,
     best_first,
+    given_trial,
     halves,
     importance,
     open_study,
@@ -175,6 +178,43 @@ def test_a_training_that_goes_on_took_the_minutes_of_both_runs(tmp_path):
     assert table["minutes"].iloc[1] * 60 >= 0.15
 
 
+def test_workers_train_no_more_than_was_asked_for(tmp_path):
+    """What others are at counts, too: each would begin another one while the last is trained."""
+    own, turn = tuning(trials=5, pruning=False, workers=3), Lock()
+    search(tmp_path, own.model_copy(update={"trials": 1}))
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        time.sleep(0.3)
+        return 0.5
+
+    def worker(number: int) -> None:
+        study = open_study(tmp_path / "trials.journal", own.model_copy(update={"seed": number}))
+        work(study, own, train, turn)
+
+    with ThreadPoolExecutor(own.workers) as pool:
+        list(pool.map(worker, range(own.workers)))
+    assert len(open_study(tmp_path / "trials.journal", own).trials) == 5
+    assert len(search(tmp_path, own.model_copy(update={"trials": 6}))) == 6
+
+
+def test_the_score_of_a_training_that_was_ended_is_that_of_its_best_epoch(tmp_path):
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        for score in [0.5, 0.6, 0.7] if number < 6 else [0.4, 0.1, 0.05]:
+            report(score)
+        return 0.7
+
+    # As a training does that goes on after it was told to end.
+    def wrapped(*args: object) -> float:
+        try:
+            return train(*args)
+        except Exception as error:
+            raise BackendError("the training fails") from error
+
+    table = search(tmp_path, tuning(), wrapped)
+    assert table["state"].tolist() == ["complete"] * 6 + ["pruned"] * 2
+    assert table["score"].tolist() == [0.7] * 6 + [0.4] * 2
+
+
 def test_a_training_that_is_worse_than_most_is_ended(tmp_path):
     def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
         try:
@@ -304,6 +344,47 @@ def test_settings_that_are_given_are_trained_with_whatever_waits_before_them(tmp
     last = search(tmp_path, tuning(given=given, pruning=False)).iloc[-1]
     assert json.loads(last["settings"]) == given
     assert last["score"] == 0.6
+
+
+def test_an_agent_trains_its_own_settings_whatever_others_ask_for_at_once(tmp_path, monkeypatch):
+    search(tmp_path, tuning(trials=1))
+    given = {"optimizer.learning_rate": 0.0234567, "epochs": 6, "loss": {"dice": 1}}
+    others = {"optimizer.learning_rate": 0.05, "epochs": 2, "loss": "focal"}
+    trained: list[dict] = []
+
+    def train(settings: dict, number: int, report: Callable[[float], None]) -> float:
+        trained.append(settings)
+        if len(trained) == 1:  # another agent comes, and goes, while this one trains
+            agent(others)
+        return settings["epochs"] / 10
+
+    def agent(settings: dict) -> pd.DataFrame:
+        own = tuning(given=settings, pruning=False)
+        study = open_study(tmp_path / "trials.journal", own)
+        monkeypatch.setattr(study, "ask", lambda *args: pytest.fail("took what another asked for"))
+        work(study, own, train)
+        return trials_table(study)
+
+    table = agent(given)
+    assert trained == [{**given, "optimizer.learning_rate": 0.0235}, others]
+    assert table["score"].tolist()[1:] == [0.6, 0.2]
+    for settings, score in ((given, 0.6), (others, 0.2)):
+        assert given_trial(table, tuning(given=settings))["score"] == score
+
+
+def test_an_agent_that_was_killed_is_gone_on_with_by_the_search(tmp_path):
+    given = {"optimizer.learning_rate": 0.02, "epochs": 6, "loss": {"dice": 1}}
+    search(tmp_path, tuning(trials=1))
+
+    def killed(*args: object) -> float:
+        raise Killed
+
+    own = tuning(given=given)
+    with pytest.raises(Killed):
+        work(open_study(tmp_path / "trials.journal", own), own, killed)
+    table = search(tmp_path, tuning(trials=2, pruning=False))
+    assert json.loads(table["settings"].iloc[-1]) == given
+    assert table["trial"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def tune(env: str | None, name: str, sweep: bool, settings: str | None) -> None:
     from kedro.framework.project import pipelines
     from kedro.framework.session import KedroSession
 
-    from recycling.experiments import ExperimentError
+    from recycling.experiments import ExperimentError, Tuning, given_trial
     from recycling.tracking.sweeps import is_agent, log_score
 
     with KedroSession.create(env=env) as created:
@@ -48,11 +48,13 @@ def tune(env: str | None, name: str, sweep: bool, settings: str | None) -> None:
         session.run(pipeline_names=[f"tune_{name}"])  # it goes on, also where it has a result
         result, trials = (catalog.load(f"tuning.{name}.{kind}") for kind in ("result", "trials"))
     print_table(trials)
-    last = trials.iloc[-1]
-    if settings is not None and last["state"] == "failed":
-        raise ExperimentError(f"{name}: the training with {settings} failed; the log says why")
-    if is_agent():
-        log_score(result["metric"], float(last["score"]))
+    if settings is not None:
+        # Others may have ended theirs since.
+        own = given_trial(trials, Tuning.model_validate(given["tuning"][name]))
+        if own["state"] == "failed":
+            raise ExperimentError(f"{name}: the training with {settings} failed; the log says why")
+        if is_agent():
+            log_score(result["metric"], float(own["score"]))
     click.echo(result["sentence"])
     click.echo("as an entry for models.yml:")
     click.echo(result["entry"])

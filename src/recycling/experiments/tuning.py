@@ -7,12 +7,15 @@ choice is. A score that was chosen by is too good by construction.
 from __future__ import annotations
 
 import gc
+import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from math import floor
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -28,7 +31,7 @@ from recycling.tables import Column, Schema
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 logger = logging.getLogger(__name__)
 
@@ -280,13 +283,19 @@ def _distribution(values: Range | list[Any]) -> BaseDistribution:
     return FloatDistribution(values.low, values.high, log=values.log, step=values.step)
 
 
-def work(study: Study, tuning: Tuning, train: Train) -> None:
+def work(
+    study: Study,
+    tuning: Tuning,
+    train: Train,
+    turn: AbstractContextManager[Any] | None = None,
+) -> None:
     """Try settings until there are enough trials, or the time is up; or those that are given.
 
     Args:
         study: The study, perhaps shared with other processes.
         tuning: What is searched.
         train: Trains.
+        turn: A lock of all who work on the study: who holds it sees what all others are at.
 
     Raises:
         Stopped: Ctrl-C was pressed.
@@ -294,36 +303,57 @@ def work(study: Study, tuning: Tuning, train: Train) -> None:
     from optuna.trial import TrialState
 
     if tuning.given is not None:
-        study.enqueue_trial(_as_drawn(tuning.given, tuning.space))
-        own = study.get_trials(deepcopy=False)[-1].number
         # What a search that was killed was to try again comes before it.
-        while study.get_trials(deepcopy=False)[own].state == TrialState.WAITING:
-            _try_next(study, tuning, train)
+        while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            _train_with(study, _next(study, tuning), tuning, train)
+        _train_with(study, _begun(study, tuning), tuning, train)
         return
-    done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     began = perf_counter()
-    while len(study.get_trials(deepcopy=False, states=done)) < tuning.trials:
-        if tuning.minutes is not None and perf_counter() - began >= tuning.minutes * 60:
-            return
+    while tuning.minutes is None or perf_counter() - began < tuning.minutes * 60:
         stop_if_asked()
-        _try_next(study, tuning, train)
+        with turn or nullcontext():
+            # What others are training counts: without it each would begin one too many.
+            trials = study.get_trials(deepcopy=False)
+            is_waiting = any(each.state == TrialState.WAITING for each in trials)
+            if len(trials) >= tuning.trials and not is_waiting:
+                return
+            trial = _next(study, tuning)
+        _train_with(study, trial, tuning, train)
         gc.collect()
 
 
-def _try_next(study: Study, tuning: Tuning, train: Train) -> None:
-    """Train with the settings that are waiting, or with new ones, and note how that ends.
+def _next(study: Study, tuning: Tuning) -> Trial:
+    """Settings that are waiting, or new ones."""
+    return study.ask({name: _distribution(values) for name, values in tuning.space.items()})
+
+
+def _begun(study: Study, tuning: Tuning) -> Trial:
+    """A trial of the settings that are given; no other agent takes it, for it runs already."""
+    from optuna.trial import Trial, TrialState, create_trial
+
+    token, drawn = uuid4().hex, _as_drawn(tuning.given or {}, tuning.space)
+    study.add_trial(
+        create_trial(
+            state=TrialState.RUNNING,
+            params=drawn,
+            distributions={name: _distribution(tuning.space[name]) for name in drawn},
+            user_attrs={"asked": token},
+        )
+    )
+    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    own = next(each for each in trials if each.user_attrs.get("asked") == token)
+    return Trial(study, own._trial_id)
+
+
+def _train_with(study: Study, trial: Trial, tuning: Tuning, train: Train) -> None:
+    """Train with some settings, and note how that ends.
 
     One that is stopped is noted as running still, and so is one of a process that is killed.
     """
     import optuna
     from optuna.trial import TrialState
 
-    space = tuning.space
-    trial = study.ask({name: _distribution(values) for name, values in space.items()})
-    settings = {}
-    for name, values in space.items():
-        drawn = trial.params[name]
-        settings[name] = values[drawn] if isinstance(values, list) else values.written(drawn)
+    settings = _as_written(trial.params, tuning.space)
     trial.set_user_attr("settings", settings)
     known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     before = trial.user_attrs.get("minutes", 0.0)
@@ -358,8 +388,6 @@ def _try_next(study: Study, tuning: Tuning, train: Train) -> None:
 
 def trials_table(study: Study) -> Trials:
     """What was tried, in that order."""
-    import json
-
     from optuna.trial import TrialState
 
     names = {
@@ -368,7 +396,9 @@ def trials_table(study: Study) -> Trials:
     rows = []
     for trial in study.get_trials(deepcopy=False, states=tuple(names)):
         reached = list(trial.intermediate_values.values())
-        score = trial.value if trial.value is not None else max(reached, default=None)
+        # Optuna calls the last epoch of one that was ended its value.
+        is_done = trial.state == TrialState.COMPLETE
+        score = trial.value if is_done else max(reached, default=None)
         rows.append(
             {
                 "trial": trial.number, "state": names[trial.state], "score": score,
@@ -456,6 +486,27 @@ def _as_drawn(base: Mapping[str, Any], space: Mapping[str, Range | list[Any]]) -
         elif isinstance(now, int | float) and values.holds(now):
             found[name] = now
     return found
+
+
+def _as_written(drawn: Mapping[str, Any], space: Mapping[str, Range | list[Any]]) -> dict[str, Any]:
+    """Settings as they are trained with, given as Optuna names values."""
+    return {
+        name: values[drawn[name]] if isinstance(values, list) else values.written(drawn[name])
+        for name, values in space.items()
+    }
+
+
+def given_trial(trials: Trials, tuning: Tuning) -> dict[str, Any]:
+    """The training with the settings that were given, of several the last one.
+
+    Args:
+        trials: All, those of other agents among them.
+        tuning: Whose `given` was trained with.
+    """
+    assert tuning.given is not None
+    settings = _as_written(_as_drawn(tuning.given, tuning.space), tuning.space)
+    own = trials[trials["settings"] == json.dumps(settings, sort_keys=True)]
+    return {str(key): value for key, value in own.iloc[-1].items()}
 
 
 def setting_of(model: Mapping[str, Any], name: str) -> Any:

@@ -61,6 +61,8 @@ from recycling.splitting import Folds
 from recycling.stopping import Stopped, follow, leading, stop_if_asked
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Lock
+
     from matplotlib.figure import Figure
 else:
     Figure = Any  # Kedro asks for the types of nodes; matplotlib costs each command half a second
@@ -232,9 +234,12 @@ def _run(job: _Job) -> None:
         _work(job, 0)
         return
     context = multiprocessing.get_context("spawn")
+    turn = context.Lock()
     with ExitStack() as stack:
         workers = [
-            context.Process(target=_work_for, args=(stack.enter_context(leading()), job, number))
+            context.Process(
+                target=_work_for, args=(stack.enter_context(leading()), job, number, turn)
+            )
             for number in range(job.tuning.workers)
         ]
         for worker in workers:
@@ -249,14 +254,14 @@ def _run(job: _Job) -> None:
         )
 
 
-def _work_for(leader: Connection, job: _Job, number: int) -> None:
+def _work_for(leader: Connection, job: _Job, number: int, turn: Lock) -> None:
     """What another process runs, as long as the one that has started it goes on."""
     follow(leader)
     with suppress(Stopped):
-        _work(job, number)
+        _work(job, number, turn)
 
 
-def _work(job: _Job, number: int) -> None:
+def _work(job: _Job, number: int, turn: Lock | None = None) -> None:
     """Try settings until there are enough."""
     import optuna
 
@@ -264,7 +269,7 @@ def _work(job: _Job, number: int) -> None:
     # Each process draws otherwise.
     tuning = job.tuning.model_copy(update={"seed": job.tuning.seed + number})
     study = open_study(job.journal, tuning, warm_up=max(2, job.model.epochs // 3))
-    work(study, tuning, partial(_train, job))
+    work(study, tuning, partial(_train, job), turn)
 
 
 def _train(
