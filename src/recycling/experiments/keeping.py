@@ -90,4 +90,5 @@ def _best(models: pd.DataFrame, model: str) -> list[str]:
     # A run that fuses has the scores of its members, and none of their checkpoints.
     own = models[(models["task"] + "." + models["model"] == model) & models["checkpoint"].notna()]
     own = own.assign(out_of_fold=pd.to_numeric(own["out_of_fold"])).dropna(subset=["out_of_fold"])
-    return own.loc[own.groupby("metric")["out_of_fold"].idxmax(), "run"].tolist()
+    best = own.groupby("metric")["out_of_fold"].idxmax()
+    return [str(run) for run in own.loc[best, "run"]]
