@@ -184,7 +184,8 @@ class LabelStudioDataset(PathDataset[Annotations]):
     Args:
         filepath: The tasks, exported as JSON.
         images: The folder of images, needed to load; seen from the folder that `filepath` is in.
-        folder: Where in it the images of the tasks are, if their names do not say so.
+        folder: Where in it the images of the tasks are, if their names do not say so; ``.`` for
+            that folder itself.
         adds_to: A COCO file, seen from there too; an image of both is as it was labelled now.
         duplicate_ids: Whether a second annotation of the same id in it is an error or gets a new
             one.

@@ -203,17 +203,22 @@ def test_an_empty_answer_holds_nothing_and_none_is_left_out(images, export, capl
     assert "1 tasks are not labelled" in caplog.text
 
 
-@pytest.mark.parametrize("folder", ["", "may"])
-def test_an_image_is_found_below_the_folder_that_was_served(tmp_path, images, export, folder):
+def written(tmp_path, name, images):
+    """The tasks of one image that was predicted on in a folder."""
     document = {
-        "images": [{"id": 3, "file_name": "c.png", "width": 80, "height": 60}],
+        "images": [{"id": 3, "file_name": name, "width": 80, "height": 60}],
         "annotations": [],
         "categories": [],
     }
     write_label_studio(
-        from_coco(document, where="test"), tmp_path / "out", "Choices", {3: 1}, images="may"
+        from_coco(document, where="test"), tmp_path / "out", "Choices", {3: 1}, images=images
     )
-    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    return json.loads((tmp_path / "out/tasks.json").read_text())
+
+
+@pytest.mark.parametrize("folder", ["", "may"])
+def test_an_image_is_found_below_the_folder_that_was_served(tmp_path, images, export, folder):
+    tasks = written(tmp_path, "c.png", "may")
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=may/c.png"
     back = read_label_studio(export(*accepted(tasks)), images, folder=folder)
     assert back.images["file_name"].tolist() == ["may/c.png"]
@@ -257,6 +262,33 @@ def test_a_bare_name_that_several_images_have_is_refused(images, export, shown):
         read_label_studio(export(task(image=shown)), images)
     (images / "may/c.png").unlink()
     assert read_label_studio(export(task(image=shown)), images).images["file_name"][0] == "c.png"
+
+
+@pytest.mark.parametrize("name", ["c.png", "june/c.png"])
+def test_what_a_task_shows_is_found_where_the_folder_above_has_its_name_too(
+    tmp_path, images, export, name
+):
+    for place in (name, f"may/{name}"):
+        (images / place).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (80, 60)).save(images / place)
+    tasks = written(tmp_path, name, "may")
+    for folder in ("", "may"):
+        back = read_label_studio(export(*accepted(tasks)), images, folder=folder)
+        assert back.images["file_name"].tolist() == [f"may/{name}"]
+    # Predicted on the whole folder of images.
+    tasks = written(tmp_path, name, "images")
+    back = read_label_studio(export(*accepted(tasks)), images)
+    assert back.images["file_name"].tolist() == [name]
+
+
+def test_the_name_in_data_counts_as_bare_where_the_path_shows_more(tmp_path, images, export):
+    Image.new("RGB", (80, 60)).save(images / "c.png")
+    tasks = accepted(written(tmp_path, "c.png", "june"))
+    with pytest.raises(AnnotationError, match=r"several images have its bare name"):
+        read_label_studio(export(*tasks), images)
+    for folder, name in {".": "c.png", "may": "may/c.png"}.items():
+        back = read_label_studio(export(*tasks), images, folder=folder)
+        assert back.images["file_name"].tolist() == [name]
 
 
 @pytest.mark.parametrize(

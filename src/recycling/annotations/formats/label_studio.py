@@ -61,12 +61,14 @@ def read_label_studio(
     scene, or of the quality, and is left out, which is said.
 
     An image is found by the path that a task shows, or by the longest end of it that is one below
-    the folder of images; by its bare name only where no other image there is called so.
+    the folder of images; by its bare name only where no other image there is called so. A
+    ``file_name`` in its data counts more where the path does not end so, or `folder` is given.
 
     Args:
         path: The exported file.
         images_folder: The folder of images.
-        folder: Where in it the images of the tasks are, whose names do not say so.
+        folder: Where in it the images of the tasks are, whose names do not say so; ``.`` for the
+            folder of images itself.
         categories: The names in their order; by default those that occur, sorted.
         source: Who made the annotations.
 
@@ -238,11 +240,14 @@ def _file_name(task: Mapping[str, Any], folder: str, images: Path) -> tuple[str 
         plain = shown
     parts = PurePosixPath(plain.lstrip("/")).parts[-_DEEPEST:]
     ends = ["/".join(parts[start:]) for start in range(len(parts))]
-    exact = [str(data.get("file_name", "")).lstrip("/"), *ends[:1]]
-    for name in (*exact, *ends[1:], *(_UPLOADED.sub("", end) for end in ends[-1:])):
+    told = str(data.get("file_name", "")).lstrip("/")
+    # The path may show more of where that is.
+    exact = [told] if folder or told not in ends else []
+    for name in (*exact, *ends, *(_UPLOADED.sub("", end) for end in ends[-1:])):
         below = PurePosixPath(folder, name)
         if name and ".." not in below.parts and _is_file(images / below):
-            return str(below), "/" not in name and name not in exact
+            shows_all = (images.absolute() / below).parts[-len(parts) :] == parts
+            return str(below), not (name in exact or shows_all or "/" in name)
     return None, False
 
 
@@ -251,7 +256,10 @@ def _check_names(places: Mapping[str, str], folder: Path, faults: Faults) -> Non
     if not places:
         return
     known = Counter(PurePosixPath(name).name for name in files_below(folder))
-    kind = "several images have its bare name, give its path below the images as file_name in data"
+    kind = (
+        "several images have its bare name, give its path below the images as file_name in data, "
+        "or set folder"
+    )
     for name, place in places.items():
         if known[PurePosixPath(name).name] > 1:
             faults.add(kind, f"{place} {name}")
