@@ -227,6 +227,7 @@ def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
     import pandas as pd
 
     from recycling.files import new_file
+    from recycling.names import shown_name
 
     path = folder / "unreadable.csv"
     if not unreadable:
@@ -234,10 +235,11 @@ def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
         return
     click.echo(f"cannot be read: {len(unreadable):,} of the images", err=True)
     for each in unreadable[:SHOWN]:
-        click.echo(f"  {each.source.name}: {each.fault}", err=True)
+        click.echo(f"  {shown_name(each.source.name)}: {each.fault}", err=True)
     rows = [(each.source.name, each.fault) for each in unreadable]
     with new_file(path) as unfinished:
-        pd.DataFrame(rows, columns=["file_name", "fault"]).to_csv(unfinished, index=False)
+        table = pd.DataFrame(rows, columns=["file_name", "fault"], dtype=object)
+        table.to_csv(unfinished, index=False, errors="backslashreplace")
     click.echo(f"written: {_shown(path)}", err=True)
 
 

@@ -198,7 +198,10 @@ def _is_image(path: PurePath) -> bool:
 def decoded(source: Source) -> Decoded:
     """Open a source; what cannot be read is said of it, and not raised."""
     try:
+        source.name.encode()
         return Decoded(source, decode_image(_content(source.address), source.name))
+    except UnicodeEncodeError:  # bytes that Python holds as halves of pairs, and no table can
+        fault = "its name is not UTF-8, rename it"
     except UnreadableImageError as error:
         fault = str(error).removeprefix(f"{source.name}: ")
     except Exception as error:  # each file system of fsspec has errors of its own
