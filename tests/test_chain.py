@@ -365,7 +365,7 @@ def test_nothing_that_can_be_read_is_a_failure(finished, tmp_path):
     arguments = ("predict", str(tmp_path), "--with", "det.yolox", "--to", str(tmp_path / "to"))
     result = kedro(project, *arguments)
     assert result.returncode == 1
-    assert "cannot be read: 1 of the images" in result.stderr
+    assert "cannot be read or predicted: 1 of the images" in result.stderr
 
 
 def test_a_classifier_looks_at_what_a_detector_finds_in_tiles(finished, tmp_path):

@@ -27,6 +27,7 @@ from recycling.backends.mmengine_backend.prediction import predict
 from recycling.backends.mmengine_backend.resolve import resolve
 from recycling.backends.shared.checkpoint_folder import Trained, read_facts
 from recycling.backends.shared.settings import TestTimeAugmentation
+from recycling.inference import in_memory
 from recycling.predictions import (
     LabelMaps,
     Predictions,
@@ -434,6 +435,17 @@ def test_planes_of_a_large_picture_are_smaller_and_its_label_map_is_not(
     assert isinstance(maps, ProbableLabelMaps)
     assert maps.probabilities[1].shape == (3, 1024, 200)
     assert maps[1].shape == (2048, 400)
+
+
+def test_very_thin_pictures_are_predicted_too(trained: dict[str, Checkpoint]) -> None:
+    images = in_memory([np.full((*size, 3), 200, np.uint8) for size in ((1, 5000), (5000, 1))])
+    found = predict_with(trained["mmdet"], images)
+    assert isinstance(found, pd.DataFrame)
+    assert (found["y_max"] <= found["image_id"].map({1: 1, 2: 5000})).all()
+    maps = predict_with(trained["mmseg"], images, probabilities=True)
+    assert isinstance(maps, ProbableLabelMaps)
+    assert [maps[1].shape, maps[2].shape] == [(1, 5000), (5000, 1)]
+    assert maps.probabilities[1].shape == (3, 1, 1024)
 
 
 def test_a_full_disk_is_one_line(

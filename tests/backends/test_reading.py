@@ -95,6 +95,14 @@ def test_every_pixel_counts_where_an_image_becomes_much_smaller():
     assert fitted(image, 64).mean() == pytest.approx(127.5, abs=1)
 
 
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1)])
+def test_a_very_thin_image_is_seen_a_pixel_thin(size):
+    seen = fitted(np.full((*size, 3), 200, np.uint8), 512)
+    assert max(seen.shape[:2]) == 512
+    assert min(seen.shape[:2]) == 1
+    assert np.unique(seen).tolist() == [200]
+
+
 def test_an_image_that_is_not_twice_as_large_is_interpolated_as_ever():
     image = clouds(150, 180)
     expected = cv2.resize(image, (96, 80), interpolation=cv2.INTER_LINEAR)

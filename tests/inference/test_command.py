@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from inference.looking import drawn, write
 from inference.small_onnx import colour_classifier
+from recycling.backends import BackendError
 from recycling.cli.predict import predict
+from recycling.inference.exported import OnnxModel
 
 
 @pytest.fixture
@@ -49,3 +51,36 @@ def test_a_name_that_is_not_utf_8_is_listed_and_the_rest_is_predicted(run, photo
     odd.rename(photos / "b.png")
     run()
     assert pd.read_csv(tmp_path / "out/objects.csv")["file_name"].tolist() == ["a.png", "b.png"]
+
+
+def test_what_makes_the_model_fail_is_listed_and_the_rest_is_predicted(
+    run, photos, tmp_path, monkeypatch
+):
+    whole = OnnxModel.run
+
+    def fails(self, batch, *size):
+        if batch.max() < 0.1:
+            raise RuntimeError("no black\nimages")
+        return whole(self, batch, *size)
+
+    monkeypatch.setattr(OnnxModel, "run", fails)
+    write(photos / "b.png", drawn((20, 10), []))
+    ran = run("--batch-size", "1")
+    assert ran.exit_code == 0, ran.output
+    said = "the model fails on it: RuntimeError: no black images"
+    assert unreadable(tmp_path / "out") == {"b.png": said}
+    assert f"b.png: {said}" in ran.stderr
+    assert pd.read_csv(tmp_path / "out/objects.csv")["file_name"].tolist() == ["a.png"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "2 images, 1 are predicted already" in run().output
+
+
+def test_what_tells_the_user_what_to_do_ends_the_command(run, monkeypatch):
+    def fails(self, batch, *size):
+        raise BackendError("the memory is too small; give a smaller --batch-size")
+
+    monkeypatch.setattr(OnnxModel, "run", fails)
+    ran = run()
+    assert ran.exit_code == 1
+    assert "Error: the memory is too small" in ran.stderr

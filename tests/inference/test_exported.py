@@ -35,6 +35,14 @@ def test_an_exported_segmenter_labels_each_pixel_of_the_image_as_it_was(tmp_path
     assert set(np.unique(said[:, 35:])) == {3}
 
 
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1)])
+def test_an_exported_segmenter_labels_very_thin_images_too(tmp_path, size):
+    model = OnnxModel.load(colour_segmenter(tmp_path / "colours.onnx"), probabilities=True)
+    said = model.predict(in_memory([np.full((*size, 3), RED[0, 0], np.uint8)]))
+    np.testing.assert_array_equal(said[1], np.ones(size, np.uint8))
+    assert min(said.probabilities[1].shape[1:]) == 1
+
+
 def test_an_exported_model_computes_on_the_device_that_is_asked_for(tmp_path):
     path = colour_classifier(tmp_path / "colours.onnx")
     assert OnnxModel.load(path, device="cpu").session.get_providers() == ["CPUExecutionProvider"]

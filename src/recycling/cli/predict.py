@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,9 +174,7 @@ def _identity(predictor: Predictor, proposals: Proposals | None) -> str:
 def _predict_missing(
     predictor: Predictor, proposals: Proposals | None, sources: Sequence[Source], parts: Parts
 ) -> list[Decoded]:
-    """Predict on what is in no part yet; gives those that cannot be read."""
-    from recycling.inference import in_memory
-    from recycling.inference.objects import find_objects
+    """Predict on what is in no part yet; gives those that cannot be read or predicted."""
     from recycling.inference.sources import decoded_together
     from recycling.progress import progress_bar
 
@@ -187,12 +185,34 @@ def _predict_missing(
             read = [each for each in together if each.pixels is not None]
             unreadable += [each for each in together if each.pixels is None]
             if read:
-                pixels = [each.pixels for each in read if each.pixels is not None]
-                images = in_memory(pixels, [each.source.name for each in read])
-                found = find_objects(predictor, images, proposals)
-                parts.add([each.source for each in read], images.table, found)
+                unreadable += _predict_part(predictor, proposals, read, parts)
             progress.advance(line, len(together))
     return unreadable
+
+
+def _predict_part(
+    predictor: Predictor, proposals: Proposals | None, read: Sequence[Decoded], parts: Parts
+) -> list[Decoded]:
+    """Predict on some images together; gives those that the model fails on alone, too."""
+    from recycling.errors import message_for_user, one_line
+    from recycling.inference import in_memory
+    from recycling.inference.objects import find_objects
+
+    pixels = [each.pixels for each in read if each.pixels is not None]
+    images = in_memory(pixels, [each.source.name for each in read])
+    try:
+        found = find_objects(predictor, images, proposals)
+    except Exception as error:  # each library has errors of its own
+        if message_for_user(error) is not None:
+            raise
+        if half := len(read) // 2:
+            halves = (read[:half], read[half:])
+            failed = [_predict_part(predictor, proposals, some, parts) for some in halves]
+            return [*failed[0], *failed[1]]
+        fault = f"the model fails on it: {one_line(f'{type(error).__name__}: {error}')}"
+        return [replace(read[0], fault=fault)]
+    parts.add([each.source for each in read], images.table, found)
+    return []
 
 
 def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
@@ -223,7 +243,7 @@ def _say_counts(predicted: Predicted) -> None:
 
 
 def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
-    """List what could not be read, and why; the whole list is a file."""
+    """List what could not be read or predicted, and why; the whole list is a file."""
     import pandas as pd
 
     from recycling.files import new_file
@@ -233,7 +253,7 @@ def _say_unreadable(unreadable: Sequence[Decoded], folder: Path) -> None:
     if not unreadable:
         path.unlink(missing_ok=True)
         return
-    click.echo(f"cannot be read: {len(unreadable):,} of the images", err=True)
+    click.echo(f"cannot be read or predicted: {len(unreadable):,} of the images", err=True)
     for each in unreadable[:SHOWN]:
         click.echo(f"  {shown_name(each.source.name)}: {each.fault}", err=True)
     rows = [(each.source.name, each.fault) for each in unreadable]

@@ -305,7 +305,8 @@ def _limit_size(sample: Any) -> None:
     height, width = sample.ori_shape
     shrink = MAX_SIDE_OF_LOGITS / max(height, width)
     if shrink < 1:
-        sample.set_metainfo({"ori_shape": (round(height * shrink), round(width * shrink))})
+        smaller = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+        sample.set_metainfo({"ori_shape": smaller})
 
 
 def _predicted(

@@ -14,11 +14,13 @@ from recycling.annotations.images.decoding import halved
 def seen_size(height: int, width: int, side: int) -> tuple[int, int]:
     """Height and width of an image whose longer side becomes `side`, its proportions kept.
 
-    >>> seen_size(30, 60, 112)
-    (56, 112)
+    None is below a pixel.
+
+    >>> seen_size(30, 60, 112), seen_size(1, 5000, 112)
+    ((56, 112), (1, 112))
     """
     scale = side / max(height, width)
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def halvings(longer: float, side: float) -> int:

@@ -320,5 +320,5 @@ def _resized_planes(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArr
     """Planes as large as the image, or as `MAX_SIDE_OF_LOGITS` allows; a class a plane."""
     height, width = size
     shrink = min(1.0, MAX_SIDE_OF_LOGITS / max(size))
-    target = (width, height) if shrink == 1 else (round(width * shrink), round(height * shrink))
+    target = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     return np.stack([cv2.resize(plane, target, interpolation=cv2.INTER_LINEAR) for plane in planes])
