@@ -63,6 +63,18 @@ def test_a_model_that_would_predict_something_else_is_not_written(
     assert not (tmp_path / "own.onnx").exists()
 
 
+def test_both_are_compared_on_the_processor(tmp_path, pictures, classifier, monkeypatch):
+    found = []
+    parity = core._parity
+    monkeypatch.setattr(
+        core,
+        "_parity",
+        lambda *args: found.append(args[1].session.get_providers()) or parity(*args),
+    )
+    export_model(classifier, "cls.own", tmp_path / "own.onnx", images_of(pictures))
+    assert found == [["CPUExecutionProvider"]]
+
+
 def test_what_onnx_cannot_hold_is_told_in_one_line(tmp_path, pictures):
     checkpoint = train("mmseg", pictures, tmp_path)  # FastSCNN pools to sides that do not divide
     with pytest.raises(ExportError, match="seg.own: ONNX cannot hold it: .*adaptive_avg_pool2d"):

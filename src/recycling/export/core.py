@@ -71,7 +71,7 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
     content = _content(graph, exported)
     with new_file(path) as unfinished:
         unfinished.write_bytes(content)
-        parity = _parity(loaded, OnnxModel.load(unfinished), images)
+        parity = _parity(loaded, OnnxModel.load(unfinished, device="cpu"), images)
         if not parity.is_same:
             raise ExportError(
                 f"{name}: the exported model predicts something else: {parity}; nothing is "
