@@ -56,6 +56,29 @@ def test_a_link_that_leads_out_is_refused_in_globs_too(folder, tmp_path_factory)
         assert "\n" not in str(error.value)
 
 
+def test_photographs_whose_endings_are_not_read_are_told_of(folder, caplog):
+    for name in ("a/1.HEIC", "a/2.heic", "a/deep/3.gif", ".hidden/4.heic", "a/._5.heic"):
+        (folder / name).touch()
+    system = fsspec.filesystem("memory")
+    for file in folder.rglob("*.*"):
+        if file.is_file():
+            system.pipe(f"/photos/{file.relative_to(folder)}", file.read_bytes())
+    try:
+        for path in (folder, folder / "**/*.*", "memory://photos", "memory://photos/**/*.*"):
+            caplog.clear()
+            assert names(path) == ["a/c.jpg", "a/deep/d.png", "b.png"]
+            (line,) = caplog.messages
+            assert line.endswith(
+                ": left out by their endings: 1 .gif, 2 .heic; save them as .jpg or .png"
+            )
+            assert line.startswith(str(path).partition("/*")[0])
+    finally:
+        system.rm("/photos", recursive=True)
+    caplog.clear()
+    assert names(folder / "b.png", folder / "a/*.jpg")
+    assert not caplog.messages
+
+
 def test_what_was_written_is_not_predicted_on(folder):
     write(folder / "out/images/b.jpg", drawn((20, 10), []))
     write(folder / "out/label_maps/b.png", drawn((20, 10), []))

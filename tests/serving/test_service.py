@@ -21,6 +21,7 @@ from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.inference.exported import onnx_predictor
 from recycling.serving import ServiceLimits, ServingError, application
 from recycling.serving.answers import png_names
+from recycling.serving.core import Refused
 from recycling.serving.uploads import read_upload
 from serving.held import held_predictor
 
@@ -75,6 +76,22 @@ def test_each_image_of_a_zip_file_is_answered_and_what_is_unreadable_is_named(cl
     assert [image["file_name"] for image in said["images"]] == ["a.png", "d.jpg"]
     assert [image["objects"][0]["category"] for image in said["images"]] == ["Red", "Blue"]
     assert [each["file_name"] for each in said["unreadable"]] == ["b.png"]
+
+
+def test_photographs_in_a_zip_file_whose_endings_are_not_read_are_named(client):
+    content = packed(
+        {"a.png": image_file(), "b.HEIC": b"", "c.gif": image_file(form="GIF"), "._d.heic": b"",
+         "__MACOSX/e.heic": b"", "notes.json": b"{}", "f/": b""}
+    )  # fmt: skip
+    said = post(client, content).json()
+    assert [image["file_name"] for image in said["images"]] == ["a.png"]
+    assert {each["file_name"]: each["reason"] for each in said["unreadable"]} == {
+        "b.HEIC": "a file that ends in .heic; send a JPEG, PNG or WebP, or a zip file of them",
+        "c.gif": "a file that ends in .gif; send a JPEG, PNG or WebP, or a zip file of them",
+    }
+    limits = ServiceLimits(max_images=2)
+    with pytest.raises(Refused, match="3 images are more than 2"):
+        read_upload(content, "a.zip", limits)
 
 
 def test_images_that_are_drawn_have_the_names_of_their_files(client):

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from glob import has_magic
 from itertools import takewhile
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recycling.annotations.formats.unlabelled_images import images_below
+from recycling.annotations.formats.unlabelled_images import images_among, images_below
 from recycling.annotations.images.decoding import UnreadableImageError, decode_image
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import check_inside, is_url
@@ -64,7 +64,8 @@ def find_images(paths: Sequence[str], written: Path | None = None) -> list[Sourc
 
     Args:
         paths: Folders (with all images below), files, globs, and addresses of these. Folders and
-            globs pass over what is hidden.
+            globs pass over what is hidden; photographs that are left out by their endings are told
+            of.
         written: The folder that predictions are written to, which is left out of folders and globs
             that it is below.
 
@@ -132,11 +133,8 @@ def _local(path: str, written: Path | None) -> tuple[str, list[Source]]:
     elif has_magic(str(place)):
         root = Path(*takewhile(lambda part: not has_magic(part), place.parts))
         found = sorted(root.glob(str(place.relative_to(root))))
-        names = [
-            file.relative_to(root).as_posix()
-            for file in found
-            if _is_image(file.relative_to(root)) and file.is_file()
-        ]
+        below = (file.relative_to(root).as_posix() for file in found)
+        names = [name for name in images_among(below, path) if (root / name).is_file()]
         check_inside(root, names)
     else:
         raise InferenceError(f"{shown_name(path)}: no such file or folder; check the path")
@@ -167,8 +165,8 @@ def _remote(url: str) -> tuple[str, list[Source]]:
             names, root = system.find(path), path
         else:
             names, root = [path], path.rpartition("/")[0]
-        below = {name: PurePosixPath(name.removeprefix(root).strip("/")) for name in sorted(names)}
-        infos = {name: system.info(name) for name, path in below.items() if _is_image(path)}
+        below = {name.removeprefix(root).strip("/"): name for name in sorted(names)}
+        infos = {below[name]: system.info(below[name]) for name in images_among(below, url)}
     except Exception as error:  # each file system of fsspec has errors of its own
         raise InferenceError(
             f"{url}: cannot be reached: {one_line(why_unreachable(error))}"
@@ -184,12 +182,6 @@ def _remote(url: str) -> tuple[str, list[Source]]:
 def _written(info: dict[str, Any]) -> str:
     known = ("mtime", "LastModified", "last_modified", "updated", "created", "ETag")
     return next((str(info[key]) for key in known if info.get(key) is not None), "")
-
-
-def _is_image(path: PurePath) -> bool:
-    """Whether a path below a folder is that of an image, and nothing on it is hidden."""
-    is_hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden
 
 
 # Reading ------------------------------------------------------------------------------------------

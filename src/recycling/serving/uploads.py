@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations.images.decoding import UnreadableImageError, decode_image
-from recycling.annotations.images.facts import IMAGE_SUFFIXES
+from recycling.annotations.images.facts import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from recycling.limits import TooLargeError, open_image
 from recycling.serving.core import Refused, ServiceLimits
 
@@ -98,6 +98,8 @@ def _read_entries(
     n_pixels = n_bytes = 0
     for entry in entries:
         try:
+            if (ending := _ending(entry)) not in IMAGE_SUFFIXES:
+                raise _no_image(f"a file that ends in {ending}")
             content = _unpacked(archive, entry, 4 * limits.max_bytes - n_bytes)
             n_bytes += len(content)
             n_pixels += _check_pixels(content, limits)
@@ -138,4 +140,8 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> by
 def _is_image(entry: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(entry.filename)
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return not entry.is_dir() and not hidden and path.suffix.lower() in IMAGE_SUFFIXES
+    return not entry.is_dir() and not hidden and _ending(entry) in IMAGE_SUFFIXES | UNREAD_SUFFIXES
+
+
+def _ending(entry: zipfile.ZipInfo) -> str:
+    return PurePosixPath(entry.filename).suffix.lower()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -11,11 +13,13 @@ import pandas as pd
 from recycling.annotations.core import AnnotationError, Annotations
 from recycling.annotations.formats.found_images import FoundImage, as_annotations
 from recycling.annotations.images.decoding import image_size
-from recycling.annotations.images.facts import IMAGE_SUFFIXES
+from recycling.annotations.images.facts import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from recycling.annotations.images.found_files import files_below, files_meant
 from recycling.errors import Faults, listed, visible
 from recycling.names import leaves_folder
 from recycling.progress import track
+
+_log = logging.getLogger(__name__)
 
 
 def read_unlabelled_images(
@@ -72,17 +76,38 @@ def read_unlabelled_images(
 
 
 def images_below(root: Path) -> list[str]:
-    """Paths of all images below a folder, with forward slashes, sorted; hidden ones are left out.
+    """Paths of all images below a folder, with forward slashes, sorted; see `images_among`.
 
     Args:
         root: The folder; links to folders are followed.
     """
-    return [
-        name
-        for name in files_below(root)
-        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in PurePosixPath(name).parts)
-    ]
+    return images_among(files_below(root), root)
+
+
+def images_among(names: Iterable[str], where: str | Path) -> list[str]:
+    """Those of some files that are images by their endings; photographs of other ones are told of.
+
+    Args:
+        names: Paths below a folder, with forward slashes; hidden ones are left out.
+        where: What is looked through, for the message.
+
+    >>> images_among(["a.JPG", ".b.jpg", "notes.txt"], "photos")
+    ['a.JPG']
+    """
+    images, others = [], Counter[str]()
+    for name in names:
+        path = PurePosixPath(name)
+        ending = path.suffix.lower()
+        if any(part.startswith(".") for part in path.parts):
+            continue
+        if ending in IMAGE_SUFFIXES:
+            images.append(name)
+        elif ending in UNREAD_SUFFIXES:
+            others[ending] += 1
+    if others:
+        counts = ", ".join(f"{n:,} {ending}" for ending, n in sorted(others.items()))
+        _log.warning("%s: left out by their endings: %s; save them as .jpg or .png", where, counts)
+    return images
 
 
 def _named(path: Path, column: str) -> list[str]:

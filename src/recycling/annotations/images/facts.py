@@ -62,6 +62,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Endings of image files, those that supervision knows, and AVIF."""
 
+UNREAD_SUFFIXES = frozenset(
+    {".arw", ".cr2", ".cr3", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef",
+     ".orf", ".raf", ".rw2"}
+)  # fmt: skip
+"""Endings of other photographs, which are left out, and told of."""
+
 _LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 to 4 bits
 _THUMBNAIL = (128, 128)
 _HASHED = (32, 32)  # what the hash is made of
