@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from inference.looking import drawn, write
 from inference.small_onnx import colour_classifier
 from recycling.backends import BackendError
 from recycling.cli.predict import predict
+from recycling.inference import sources
 from recycling.inference.exported import OnnxModel
 
 
@@ -84,3 +87,34 @@ def test_what_tells_the_user_what_to_do_ends_the_command(run, monkeypatch):
     ran = run()
     assert ran.exit_code == 1
     assert "Error: the memory is too small" in ran.stderr
+
+
+def test_a_second_command_into_the_same_folder_waits_for_the_first(
+    run, tmp_path, photos, monkeypatch
+):
+    monkeypatch.setattr(sources, "PIXELS_TOGETHER", 1)  # an image a part
+    other = colour_classifier(tmp_path / "other.onnx", "cls.other")
+    arguments = ["photos", "--with", str(other), "--to", "out", "--device", "cpu"]
+    script = f"from recycling.cli.predict import predict; predict({arguments!r})"
+    whole = OnnxModel.run
+    seconds, said = [], []
+
+    def interrupted(self, batch, *size):
+        if len(list((tmp_path / "out/.parts").glob("*/*"))) == 1 and not seconds:
+            command = [sys.executable, "-c", script]
+            seconds.append(
+                subprocess.Popen(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+            )
+            # It waits, or ends.
+            lines = iter(seconds[0].stderr.readline, "")
+            said.append(next((line for line in lines if "waits for" in line), ""))
+        return whole(self, batch, *size)
+
+    monkeypatch.setattr(OnnxModel, "run", interrupted)
+    for ends in (lambda: run().exit_code, lambda: seconds[0].wait(60)):
+        assert ends() == 0
+        found = pd.read_csv(tmp_path / "out/objects.csv")
+        assert found["file_name"].tolist() == ["a.png", "b.png"]
+    assert "waits for" in said[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from recycling.cli.place import Place, place_of
 if TYPE_CHECKING:
     from recycling.inference import Predictor
     from recycling.inference.objects import Proposals
+    from recycling.inference.outputs import Output
     from recycling.inference.parts import Parts, Predicted
     from recycling.inference.sources import Decoded, Source
 
@@ -104,11 +105,11 @@ def _check_promise(asked: _Options) -> None:
 
 def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> bool:
     """Predict, write and tell; whether anything could be predicted."""
+    from recycling.fingerprints import Locks
     from recycling.inference import InferenceError
     from recycling.inference.outputs import check_apart, outputs_of
     from recycling.inference.parts import Parts
     from recycling.inference.sources import find_images
-    from recycling.inference.sureness import least_sure
     from recycling.predictors import promised_thresholds, task_of
 
     task = task_of(name, place.plan)
@@ -125,20 +126,27 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
         promise = promised_thresholds(name, place.plan, place.catalog, asked.promised_precision)
     predictor, proposals = _loaded(name, asked, place.plan, place.catalog)
     parts = Parts(folder / ".parts", _identity(predictor, proposals))
-    missing = parts.missing(sources)
-    click.echo(f"{len(sources):,} images, {len(sources) - len(missing):,} are predicted already")
-    unreadable = _predict_missing(predictor, proposals, missing, parts)
-    predicted = parts.load(sources, task, predictor.categories)
-    kept = _kept(predicted, asked, promise)
-    if asked.least_sure is not None:
-        kept = least_sure(kept, asked.least_sure)
-    if len(predicted.images):
-        for each in outputs.values():
-            click.echo(f"written: {_shown(each.write(kept, folder))}")
-        parts.remove_others()
-        _say_counts(kept)
-    _say_unreadable(unreadable, folder)
+    locks = Locks(parts.folder)
+    locks.acquire({"predictions": True})  # whoever ends removes the parts of others
+    try:
+        missing = parts.missing(sources)
+        n_known = len(sources) - len(missing)
+        click.echo(f"{len(sources):,} images, {n_known:,} are predicted already")
+        unreadable = _predict_missing(predictor, proposals, missing, parts)
+        predicted = parts.load(sources, task, predictor.categories)
+        if len(predicted.images):
+            _write(_kept(predicted, asked, promise), outputs, folder)
+            parts.remove_others()
+        _say_unreadable(unreadable, folder)
+    finally:
+        locks.release()
     return bool(len(predicted.images))
+
+
+def _write(kept: Predicted, outputs: Mapping[str, Output], folder: Path) -> None:
+    for each in outputs.values():
+        click.echo(f"written: {_shown(each.write(kept, folder))}")
+    _say_counts(kept)
 
 
 def _formats(asked: _Options, task: str) -> list[str]:
@@ -216,6 +224,14 @@ def _predict_part(
 
 
 def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
+    """What is sure enough, of the images that are asked for."""
+    from recycling.inference.sureness import least_sure
+
+    kept = _sure(predicted, asked, promise)
+    return kept if asked.least_sure is None else least_sure(kept, asked.least_sure)
+
+
+def _sure(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
     """What is sure enough."""
     from recycling.inference.thresholds import above, promise_lines, promised
 

@@ -147,7 +147,7 @@ class Parts:
     def remove_others(self) -> None:
         """Remove what anything else has predicted."""
         for folder in self.folder.iterdir():
-            if folder != self.own:
+            if folder != self.own and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _parts(self) -> list[Path]:
