@@ -21,6 +21,7 @@ from recycling.annotations import (
 from recycling.annotations.masks import (
     box_rle,
     outside,
+    part_to_segmentation,
     rle_box,
     rle_to_segmentation,
     segmentation_box,
@@ -36,6 +37,17 @@ def test_a_mask_comes_back_from_its_rle(mask):
     text = mask_to_segmentation(mask)
     assert (annotation_mask(text, _NO_BOX, *mask.shape) == mask).all()
     assert annotation_area(text, _NO_BOX, *mask.shape) == mask.sum()
+
+
+@settings(max_examples=300)
+@given(
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9)),
+    st.tuples(*[st.integers(0, 2)] * 4),
+)
+def test_a_mask_inside_of_a_box_has_the_rle_of_the_whole_one(part, around):
+    above, below, left, right = around
+    whole = np.pad(part, ((above, below), (left, right)))
+    assert part_to_segmentation(part, left, above, *whole.shape) == mask_to_segmentation(whole)
 
 
 @settings(max_examples=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -10,15 +11,16 @@ import pandas as pd
 import pytest
 
 from inference.looking import SeesColours, SeesRectangles, drawn, predictor, write
-from recycling.annotations import annotation_mask, read_coco
-from recycling.inference import InferenceError, in_memory
-from recycling.inference.objects import find_objects
+from recycling.annotations import annotation_mask, mask_to_segmentation, read_coco
+from recycling.inference import InferenceError, in_memory, objects
+from recycling.inference.objects import find_objects, objects_of_maps
 from recycling.inference.outputs import OUTPUTS, by_category, outputs_of
 from recycling.inference.outputs.core import file_names
 from recycling.inference.parts import Parts
 from recycling.inference.sources import decoded, find_images
 from recycling.inference.sureness import least_sure, sureness
 from recycling.inference.thresholds import above, promise_lines
+from recycling.predictions import LabelMaps
 
 MODELS = {"det": SeesRectangles(), "seg": SeesColours()}
 
@@ -79,6 +81,37 @@ def test_masks_of_coco_json_are_the_regions_of_the_label_maps(photos, tmp_path):
     np.testing.assert_array_equal(painted, label_map)
     document = json.loads((tmp_path / "out/coco.json").read_text())
     assert not any("score" in annotation for annotation in document["annotations"])
+
+
+def test_the_regions_of_a_label_map_are_those_of_its_pixels():
+    noise = np.random.default_rng(0).integers(0, 3, (12, 9), dtype=np.uint8)
+    label_map = np.kron(noise, np.ones((3, 4), np.uint8))
+    found = objects_of_maps(
+        LabelMaps([5], lambda _: label_map), predictor("seg", MODELS["seg"]).categories
+    )
+    rows = []
+    for index, category_id in ((1, 7), (2, 3)):
+        mask = (label_map == index).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        rows += [
+            (category_id, stats[part, cv2.CC_STAT_AREA], mask_to_segmentation(parts == part))
+            for part in range(1, count)
+        ]
+    columns = ["category_id", "area", "segmentation"]
+    assert found[columns].to_numpy().tolist() == list(map(list, rows))
+
+
+def test_a_region_takes_the_memory_of_its_own_box():
+    label_map = np.zeros((1000, 2000), np.uint8)
+    label_map[100:900:100, 100:110] = 1
+    regions = objects._regions(label_map, [7])
+    next(regions)
+    tracemalloc.start()
+    try:
+        assert len(list(regions)) == 7
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_csv_and_parquet_hold_a_row_an_object(predicted, tmp_path):

@@ -196,6 +196,31 @@ def mask_to_segmentation(mask: NDArray[np.bool_]) -> str:
     return rle_to_segmentation(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
 
 
+def part_to_segmentation(
+    part: NDArray[np.bool_], left: int, top: int, height: int, width: int
+) -> str:
+    """As `mask_to_segmentation` of an image's mask, of which a box alone is given.
+
+    Args:
+        part: (h, w), the mask inside of the box; it is empty outside.
+        left: Where the box begins, pixels.
+        top: Likewise.
+        height: Of the image, pixels.
+        width: Likewise.
+
+    >>> part_to_segmentation(np.array([[True], [True]]), 1, 0, height=2, width=2)
+    '{"size":[2,2],"counts":"22"}'
+    """
+    high, wide = part.shape
+    if high < height:  # a row below ends the run of each column
+        part = np.concatenate([part, np.zeros((1, wide), np.bool_)])
+    edges = np.flatnonzero(np.diff(part.ravel("F"), prepend=False, append=False))
+    columns, rows = np.divmod(edges, len(part))
+    edges = (left + columns) * height + top + rows
+    counts = np.diff(edges, prepend=0, append=height * width)
+    return rle_to_segmentation(_rle(counts if counts[-1] else counts[:-1], height, width))
+
+
 def rle_to_segmentation(rle: Rle) -> str:
     """A compressed RLE as JSON text, as the segmentation column holds it.
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from recycling.annotations import BOX, mask_to_segmentation
+from recycling.annotations import BOX
+from recycling.annotations.masks import part_to_segmentation
 from recycling.backends import Images
 from recycling.inference.core import Predictor, crops_of, whole_images
 from recycling.predictions import ClassProbabilities, Detections, LabelMap, LabelMaps
@@ -145,16 +146,17 @@ def _regions(label_map: LabelMap, category_ids: list[int]) -> Iterator[dict[str,
         mask = (label_map == index).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         for part in range(1, count):
-            left, top, width, height, area = map(float, stats[part])
+            left, top, width, height, area = stats[part].tolist()
+            own = parts[top : top + height, left : left + width] == part
             yield {
                 "category_id": category_id,
                 "score": None,
-                "x_min": left,
-                "y_min": top,
-                "x_max": left + width,
-                "y_max": top + height,
-                "area": area,
-                "segmentation": mask_to_segmentation(parts == part),
+                "x_min": float(left),
+                "y_min": float(top),
+                "x_max": float(left + width),
+                "y_max": float(top + height),
+                "area": float(area),
+                "segmentation": part_to_segmentation(own, left, top, *label_map.shape),
             }
 
 
