@@ -109,6 +109,13 @@ def test_images_that_are_drawn_have_the_names_of_their_files(client):
     assert post(client, packed(files), format="coco").json()["unreadable"] == [unreadable]
 
 
+def test_a_zip_file_of_one_image_is_answered_with_a_zip_file(client):
+    said = post(client, packed({"may/a.jpg": image_file(form="JPEG")}), format="png")
+    assert said.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(said.content)) as archive:
+        assert archive.namelist() == ["may/a.png"]
+
+
 @example(["\\A:A:"])
 @given(st.lists(st.text(st.sampled_from("aA.\\\\/:~ é"), max_size=9), max_size=8))
 def test_names_in_an_archive_are_unique_and_lead_nowhere_else(names):

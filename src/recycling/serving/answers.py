@@ -66,7 +66,7 @@ def answer(
         _drawn(image, rows, predictor.categories, label_map)
         for image, rows, label_map in zip(upload.images, objects, maps, strict=True)
     ]
-    if len(drawn) == 1 and not upload.faults:
+    if not upload.is_zip:
         return Answer(drawn[0], "image/png")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:

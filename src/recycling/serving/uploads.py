@@ -26,11 +26,13 @@ class Upload:
         names: What they are called.
         images: Each (H, W, 3) RGB, upright.
         faults: Why other files of a zip file cannot be read, by name.
+        is_zip: Whether they came in one.
     """
 
     names: list[str]
     images: list[NDArray[np.uint8]]
     faults: dict[str, str] = field(default_factory=dict)
+    is_zip: bool = False
 
     @property
     def n_pixels(self) -> int:
@@ -94,7 +96,7 @@ def _unzipped(content: bytes, limits: ServiceLimits) -> Upload:
 def _read_entries(
     archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], limits: ServiceLimits
 ) -> Upload:
-    upload = Upload([], [])
+    upload = Upload([], [], is_zip=True)
     n_pixels = n_bytes = 0
     for entry in entries:
         try:
