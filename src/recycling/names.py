@@ -54,6 +54,24 @@ def loosely(name: str) -> str:
     return "/".join(folder for folder in folders if folder not in ("", ".")).casefold()
 
 
+def each_once(choices: Iterable[Iterable[str]]) -> list[str]:
+    """Of several choices of names the first each that none before has, as `loosely` compares.
+
+    Args:
+        choices: For each thing the names that it may have, the best first, and enough of them.
+
+    >>> each_once([["a.png", "a.2.png"], ["A.png", "a.2.png"]])
+    ['a.png', 'a.2.png']
+    """
+    used: set[str] = set()
+    found = []
+    for names in choices:
+        free = next(name for name in names if loosely(name) not in used)
+        used.add(loosely(free))
+        found.append(free)
+    return found
+
+
 class KnownNames:
     r"""Finds which of some names another name means.
 

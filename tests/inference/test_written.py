@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference.looking import SeesColours, SeesRectangles, drawn, predictor, write
 from recycling.annotations import annotation_mask, mask_to_segmentation, read_coco
@@ -157,6 +159,12 @@ def test_a_form_that_a_task_does_not_have_is_refused():
 def test_names_that_differ_in_their_ending_or_case_do_not_overwrite_one_another():
     names = file_names(["a.jpg", "A.png", "b.jpg"], ".png")
     assert len({name.lower() for name in names}) == 3
+
+
+@given(st.permutations(["b.jpg", "b.png", "b.jpg.png", "B.jpg.jpg", "b.jpg.png.jpg"]))
+def test_names_whose_beginnings_are_whole_names_do_not_overwrite_one_another(names):
+    for suffix in (".png", ".jpg"):
+        assert len({name.lower() for name in file_names(names, suffix)}) == len(names)
 
 
 def test_thresholds_leave_out_what_is_less_sure_and_keep_what_has_no_score(photos, tmp_path):

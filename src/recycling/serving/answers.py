@@ -6,9 +6,9 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ import pandas as pd
 from recycling.annotations import BOX
 from recycling.inference import Predictor
 from recycling.inference.objects import OBJECTS
-from recycling.names import loosely
+from recycling.names import each_once
 from recycling.predictions import LabelMap
 from recycling.reporting.layout import RgbImage
 from recycling.serving.batching import Findings
@@ -86,18 +86,16 @@ def png_names(names: Sequence[str]) -> list[str]:
     >>> png_names(["may/a.jpg", "may/a.png", "../../b.jpg", "C:\\c.jpg"])
     ['may/a.png', 'may/a.2.png', 'b.png', 'C/c.png']
     """
-    used: set[str] = set()
-    found = []
-    for name in names:
-        # Either slash parts folders, a colon those of Windows from a drive; dots alone lead up.
-        parts = [part for part in re.split(r"[\\/:]", name) if part.strip(". ")]
-        *above, last = parts or ["image"]
-        stem = "/".join([*above, PurePosixPath(last).stem])
-        numbered = (f"{stem}.{number}.png" for number in count(2))
-        free = next(each for each in chain([f"{stem}.png"], numbered) if loosely(each) not in used)
-        used.add(loosely(free))
-        found.append(free)
-    return found
+    return each_once(_choices(name) for name in names)
+
+
+def _choices(name: str) -> Iterator[str]:
+    # Either slash parts folders, a colon those of Windows from a drive; dots alone lead up.
+    parts = [part for part in re.split(r"[\\/:]", name) if part.strip(". ")]
+    *above, last = parts or ["image"]
+    stem = "/".join([*above, PurePosixPath(last).stem])
+    yield f"{stem}.png"
+    yield from (f"{stem}.{number}.png" for number in count(2))
 
 
 def _by_image(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from recycling.annotations.images.found_files import is_url
@@ -13,7 +14,7 @@ from recycling.backends.shared.model import Task
 from recycling.inference.core import InferenceError
 from recycling.inference.parts import Predicted
 from recycling.inference.sources import Source
-from recycling.names import loosely
+from recycling.names import each_once, loosely
 from recycling.registry import Registry
 
 Write = Callable[[Predicted, Path], Path]
@@ -75,18 +76,22 @@ def check_apart(sources: Iterable[Source], folder: Path) -> None:
 
 
 def file_names(names: Sequence[str], suffix: str) -> list[str]:
-    """The name of a file to write for each image.
+    """The name of a file to write for each image, each once.
 
     Args:
         names: Those of the images.
         suffix: The ending of the files to write.
 
-    >>> file_names(["a.jpg", "b.jpg", "b.png"], ".png")
-    ['a.png', 'b.jpg.png', 'b.png.png']
+    >>> file_names(["a.jpg", "b.jpg", "b.png", "b.jpg.png"], ".png")
+    ['a.png', 'b.jpg.png', 'b.png.png', 'b.jpg.png.png']
     """
     stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
-    count = Counter(map(loosely, stems))
-    return [
-        f"{stem if count[loosely(stem)] == 1 else name}{suffix}"
+    shared = Counter(map(loosely, stems))
+    return each_once(
+        chain(
+            [f"{stem}{suffix}"] if shared[loosely(stem)] == 1 else [],
+            [f"{name}{suffix}"],
+            (f"{name}.{number}{suffix}" for number in count(2)),
+        )
         for stem, name in zip(stems, names, strict=True)
-    ]
+    )
