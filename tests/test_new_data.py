@@ -235,6 +235,16 @@ def test_rounds_of_pseudo_labels_are_written_where_a_pool_is_found(
     assert set(yaml.safe_load(written)["pseudo_labeling"]) == rounds
 
 
+def test_names_of_classes_may_hold_any_character(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    names = ["yes", "Métal \N{BOTTLE WITH POPPING CORK} 'a': #1"]
+    (tmp_path / "classes.txt").write_bytes("\n".join(names).encode())
+    list(set_up(tmp_path, tmp_path / "project"))
+    path = tmp_path / "project/conf/mine/data.yaml"
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["names"] == names
+    assert "Métal \N{BOTTLE WITH POPPING CORK}" in path.read_text(encoding="utf-8")
+
+
 def test_names_of_classes_in_a_text_file_become_those_of_the_environment(tmp_path: Path) -> None:
     _yolo(tmp_path, named=False)
     lines = list(set_up(tmp_path, tmp_path / "project"))

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import click
 import pandas as pd
+import yaml
 
 from recycling.annotations import (
     AnnotationError,
@@ -332,7 +333,8 @@ def _missing(part: str, train: Source, project: Path) -> str:
 
 
 def _data_yaml(names: list[str]) -> str:
-    return f"# The names of the classes, in their order.\nnames: {json.dumps(names)}\n"
+    own = yaml.safe_dump({"names": names}, allow_unicode=True, default_flow_style=None)
+    return f"# The names of the classes, in their order.\n{own}"
 
 
 def _path(path: Path, project: Path) -> str:
