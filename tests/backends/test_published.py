@@ -20,6 +20,9 @@ torch = pytest.importorskip("torch")
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes"
 ALL = sorted((p.parent.name, p.stem) for p in RECIPES.glob("mm*/*.py"))
+WORDS = Path(__file__).parent / "few_words.txt"
+LARGEST = {"soft_teacher_faster_rcnn_r50": 1.5}
+"""Of recipes that are published with samples larger than `image_size`."""
 FLIP = {"type": "RandomFlip", "prob": 0.5}
 LARGE_SCALE = {"type": "RandomResize", "ratio_range": (0.5, 2.0), "keep_ratio": True}
 
@@ -78,6 +81,15 @@ EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
         FLIP,
     ],
     ("mmdet", "htc_r50"): [SCALED, FLIP],
+    ("mmdet", "d_fine_s"): [
+        SCALED,
+        {"type": "PhotoMetricDistortion"},
+        {"type": "Expand", "mean": [0, 0, 0], "to_rgb": False, "ratio_range": (1, 4)},
+        {"type": "MinIoURandomCrop", "min_ious": (0.1, 0.3, 0.5, 0.7, 0.9), "min_crop_size": 0.3},
+        FLIP,
+        RESIZE,
+        {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "keep_empty": False},
+    ],
     ("mmseg", "segformer_b5"): [
         {**LARGE_SCALE, "scale": (64, 64)},
         {"type": "RandomCrop", "crop_size": (64, 64), "cat_max_ratio": 0.75},
@@ -184,8 +196,12 @@ def test_every_recipe_has_been_published_with_something_that_can_be_built(
 
     if recipe == "resnet34_three_heads" or "three_models" in recipe:
         pytest.skip("its classes are those of another data set")
-    config = config_of(backend, recipe, pictures, tmp_path)
+    reads_names = recipe == "grounding_dino_swin_tiny"
+    options = {"options": {"model.language_model.vocabulary": str(WORDS)}} if reads_names else {}
+    config = config_of(backend, recipe, pictures, tmp_path, **options)
     with session.library(backend):
         data = DATASETS.build(config.train_dataloader.dataset)
-        for index in range(4):
-            assert data[index]["inputs"].ndim == 3
+        np.random.seed(0)
+        shapes = [data[index % 4]["inputs"].shape for index in range(16)]
+    assert {len(shape) for shape in shapes} == {3}
+    assert max(max(shape[1:]) for shape in shapes) <= 64 * LARGEST.get(recipe, 1)

@@ -56,5 +56,7 @@ published = [
     dict(type="Expand", mean=[0, 0, 0], to_rgb=False, ratio_range=(1, 4)),
     dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3),
     dict(type="RandomFlip", prob=0.5),
+    # The canvas of an expansion is up to four times as large.
+    dict(type="Resize", scale=(640, 640), keep_ratio=True),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1)),
 ]
