@@ -141,6 +141,17 @@ def test_lawin_has_the_width_of_its_authors_code() -> None:
     assert [layer.out_channels for layer in head.embeddings] == [48, 768, 768, 768]
 
 
+def test_a_segmenter_that_learns_from_masks_reads_none_with_its_boxes() -> None:
+    """mmseg's Mask2Former takes them out of the label map; its `LoadAnnotations` has no masks."""
+    from mmengine.registry import TRANSFORMS
+
+    with session.library("mmseg"):
+        pipeline = resolved("mask2former_swin_large").train_dataloader.dataset.pipeline
+        assert {"type": "LoadAnnotations"} in pipeline
+        for step in pipeline:
+            TRANSFORMS.build(step)
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabeledImages:
     return draw_bright_squares(tmp_path_factory.mktemp("pictures"))

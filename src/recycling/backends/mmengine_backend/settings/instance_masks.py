@@ -21,7 +21,8 @@ def set_instance_masks(config: Any, model: Model, data: TrainingSet) -> None:
     Raises:
         BackendError: A box of the training data has no mask.
     """
-    if not any("loss_mask" in node for node in mappings_in(config.model)):
+    # A segmenter's Mask2Former makes its masks of the label map.
+    if model.task != "det" or not any("loss_mask" in node for node in mappings_in(config.model)):
         return
     if data.boxes_without_mask:
         raise BackendError(
