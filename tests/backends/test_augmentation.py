@@ -82,6 +82,20 @@ def test_a_picture_that_loses_its_boxes_is_trained_on(
     train("mmdet", pictures, tmp_path / "run", augmentation=out)
 
 
+def test_objects_that_rand_augment_moves_out_of_the_picture_are_no_boxes(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    """Moved by three quarters, the picture holds the box, the disc or neither."""
+    move = {"type": "TranslateX", "prob": 1.0, "level": 10, "max_mag": 0.75}
+    entries = [{"rand_augment": {"aug_space": [[move]], "aug_num": 1}}]
+    _, data = samples_of("mmdet", pictures, tmp_path, augmentation=entries)
+    with session.library("mmdet"):
+        np.random.seed(0)
+        found = [data[0]["data_samples"].gt_instances for _ in range(10)]
+    assert {len(instances.labels) for instances in found} == {0, 1}
+    assert all((instances.bboxes.areas > 0).all() for instances in found)
+
+
 def test_label_maps_keep_whole_classes_and_ignore_what_was_made_up(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:

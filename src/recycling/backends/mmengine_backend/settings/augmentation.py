@@ -132,7 +132,7 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
         if (model.task, name) not in BATCH_MIXES:
             if (model.task, name) == ("det", "copy_paste"):
                 arguments = {**arguments, "paste_by_box": not pastes_masks}
-            steps.append(_own(name, dict(arguments), model))
+            steps += _own(name, dict(arguments), model)
             if (model.task, name) == ("det", "copy_paste") and pastes_masks and not with_masks:
                 steps.append({"type": f"{COPY_PASTE}.ForgetMasks"})
                 pastes_masks = False
@@ -204,7 +204,15 @@ OWN: dict[tuple[str, str], Own] = {
     ("det", "mixup"): Own("MixUp", {}, lambda size: {"img_scale": (size, size)}),
     ("det", "copy_paste"): Own(f"{COPY_PASTE}.PasteObjects", {}),
     ("det", "cutmix"): Own(f"{CUT_MIX}.CutMixBoxes", {}),
-    ("det", "rand_augment"): Own("RandAugment", {}, chance=False),
+    ("det", "rand_augment"): Own(
+        "RandAugment",
+        {},
+        chance=False,
+        # Objects that it moves out of the image stay as boxes of no area.
+        after=lambda size: [
+            {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "keep_empty": False}
+        ],
+    ),
     ("seg", "mosaic"): Own(
         "RandomMosaic",
         {},
@@ -239,16 +247,16 @@ OF_TASK = {
 """Which of the libraries' own augmentations there are."""
 
 
-def _own(name: str, arguments: Config, model: Model) -> Config:
+def _own(name: str, arguments: Config, model: Model) -> list[Config]:
     own = OWN[model.task, name]
     registry = import_module(f"{model.backend}.registry").TRANSFORMS
     chance = _chance(name, own, arguments)
     made = _checked(name, own, arguments, registry, model.image_size)
-    if not own.chance:
-        return made
-    # Also without a chance to lose, so that whatever mixes is found under one name.
     steps = [made, *own.after(model.image_size)]
-    return _sometimes(steps, chance, model, off=name in ("mosaic", "mixup"))
+    if not own.chance:
+        return steps
+    # Also without a chance to lose, so that whatever mixes is found under one name.
+    return [_sometimes(steps, chance, model, off=name in ("mosaic", "mixup"))]
 
 
 def _chance(name: str, own: Own, arguments: Config, default: float = 1.0) -> float:
