@@ -67,6 +67,18 @@ def test_the_backbone_learns_at_its_share_of_the_rate_and_all_else_stays(
         assert after[name] == (rate / 4 if name in of_backbone else rate, decay), name
 
 
+def test_the_share_takes_the_place_of_the_recipe_s_own(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    """DINO's backbone learns at a tenth of the rate, as published."""
+    data = write_training_set("det", data_of(pictures), tmp_path / "data")
+    for share, expected in ((1.0, 0.1), (0.5, 0.5)):
+        groups = groups_of("mmdet", "dino_r50", share, data, tmp_path)
+        rates = {rate for name, (rate, _) in groups.items() if name.startswith("backbone.")}
+        assert rates == {RATE * expected}
+        assert {rate for name, (rate, _) in groups.items() if "bbox_head." in name} == {RATE}
+
+
 def test_where_a_recipe_sets_the_rate_of_each_layer_it_is_refused(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:

@@ -13,8 +13,9 @@ from torch import nn
 class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
     """Builds the optimiser as the recipe has it, then lowers the rates of the backbone.
 
-    The factor is ``backbone_rate`` of `paramwise_cfg`. The key ``backbone`` of mmengine's own
-    ``custom_keys`` would take the place of what a recipe says of its norms and biases.
+    The factor is ``backbone_rate`` of `paramwise_cfg`; it takes the place of the recipe's own
+    ``lr_mult`` of a parameter. The key ``backbone`` of mmengine's own ``custom_keys`` would take
+    the place of what a recipe says of its norms and biases.
     """
 
     def add_params(
@@ -36,4 +37,6 @@ class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
         }
         for group in params:
             if id(group["params"][0]) in of_backbone:
-                group["lr"] = rate * group.get("lr", self.base_lr)
+                # With `lr_mult`, `lr` is the product of the recipe's factor; else that of biases.
+                own = self.base_lr if "lr_mult" in group else group.get("lr", self.base_lr)
+                group["lr"] = rate * own
