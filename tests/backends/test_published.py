@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of
-from backends.tiny_trainings import data_of, model_of, train
+from backends.tiny_trainings import data_of, model_of, train, words_for
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -20,7 +20,6 @@ torch = pytest.importorskip("torch")
 
 RECIPES = Path(__file__).parents[2] / "conf/recipes"
 ALL = sorted((p.parent.name, p.stem) for p in RECIPES.glob("mm*/*.py"))
-WORDS = Path(__file__).parent / "few_words.txt"
 LARGEST = {"soft_teacher_faster_rcnn_r50": 1.5}
 """Of recipes that are published with samples larger than `image_size`."""
 FLIP = {"type": "RandomFlip", "prob": 0.5}
@@ -196,9 +195,7 @@ def test_every_recipe_has_been_published_with_something_that_can_be_built(
 
     if recipe == "resnet34_three_heads" or "three_models" in recipe:
         pytest.skip("its classes are those of another data set")
-    reads_names = recipe == "grounding_dino_swin_tiny"
-    options = {"options": {"model.language_model.vocabulary": str(WORDS)}} if reads_names else {}
-    config = config_of(backend, recipe, pictures, tmp_path, **options)
+    config = config_of(backend, recipe, pictures, tmp_path, options=words_for(recipe))
     with session.library(backend):
         data = DATASETS.build(config.train_dataloader.dataset)
         np.random.seed(0)
