@@ -176,6 +176,20 @@ def test_a_training_that_has_ended_is_not_run_again_and_says_what_has_changed(
     assert first.weights.stat().st_mtime_ns != made
 
 
+def test_what_a_recipe_says_of_predictions_is_followed_without_a_training(
+    part: LabeledImages, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "own.yaml"
+    numbers = []
+    for overlap in (0.7, 0.0):
+        keys = f"_BASE_: {RECIPE}\nMODEL: {{ROI_HEADS: {{NMS_THRESH_TEST: {overlap}}}}}\n"
+        recipe.write_text(keys)
+        trained = train(tmp_path / "work", data_of(part), recipe, epochs=1, score_threshold=1e-3)
+        numbers.append(len(backend_for("detectron2").predict(trained, images_of(part))))
+    assert 0 < numbers[1] < numbers[0]
+    assert len(lines_of(tmp_path / "work")) == 1, "it is not trained again"
+
+
 def test_a_checkpoint_says_how_the_training_went(part: LabeledImages, tmp_path: Path) -> None:
     checkpoint = train(tmp_path / "work", data_of(part), epochs=2)
     facts = json.loads((checkpoint.folder / "checkpoint.json").read_text())

@@ -174,6 +174,19 @@ def test_an_ended_training_is_not_run_again_until_something_changes(
     assert again.weights.stat().st_size > 0
 
 
+def test_what_a_recipe_says_of_predictions_is_followed_without_a_training(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, "mmdet")
+    first = train("mmdet", pictures, tmp_path, recipe)
+    trained, found = facts_of(first), backend_for("mmdet").predict(first, images_of(pictures))
+    stricter = "model = dict(test_cfg=dict(nms=dict(iou_threshold=0.01)))\n"
+    recipe.write_text(recipe.read_text() + stricter)
+    again = train("mmdet", pictures, tmp_path, recipe)
+    assert facts_of(again) == trained, "it is not trained again"
+    assert 0 < len(backend_for("mmdet").predict(again, images_of(pictures))) < len(found)
+
+
 def test_what_is_kept_in_memory_trains_nothing_anew(
     pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

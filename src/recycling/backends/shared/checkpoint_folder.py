@@ -177,6 +177,8 @@ def _other_format(checkpoint: Checkpoint, found: object) -> BackendError:
 def with_settings(ended: Checkpoint, model: Model, config_name: str, config: str) -> Checkpoint:
     """A checkpoint whose training is as asked, with the settings of prediction as asked.
 
+    Those of the library's config count, too: a recipe may have changed them.
+
     Args:
         ended: What the training left.
         model: The settings that are asked for.
@@ -186,7 +188,8 @@ def with_settings(ended: Checkpoint, model: Model, config_name: str, config: str
     import torch
 
     trained = read_facts(ended, config_name)
-    if trained.model == model:
+    kept = (ended.folder / config_name).read_bytes()
+    if trained.model == model and kept == config.encode():
         return ended
     facts = {key: value for key, value in trained.facts.items() if key != "weights_sha256"}
     files = [WEIGHTS, *(snapshot_file(n) for n in range(1, model.snapshots or 1))]
