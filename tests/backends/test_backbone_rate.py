@@ -14,6 +14,7 @@ from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet, write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
 
+nn = pytest.importorskip("torch").nn
 pytest.importorskip("mmpretrain")
 pytest.importorskip("mmdet")
 pytest.importorskip("mmseg")
@@ -77,6 +78,40 @@ def test_the_share_takes_the_place_of_the_recipe_s_own(
         rates = {rate for name, (rate, _) in groups.items() if name.startswith("backbone.")}
         assert rates == {RATE * expected}
         assert {rate for name, (rate, _) in groups.items() if "bbox_head." in name} == {RATE}
+
+
+def test_a_pyramid_within_the_backbone_learns_with_the_rest() -> None:
+    """As EfficientDet's `backbone.fpn`, beside `backbone.backbone`."""
+    network = nn.ModuleDict({"backbone": part("backbone", "fpn"), "bbox_head": part("fpn")})
+    optimizer = built(network).optimizer
+    rates = {
+        name: group["lr"]
+        for name, parameter in network.named_parameters()
+        for group in optimizer.param_groups
+        if group["params"][0] is parameter and name.endswith("weight")
+    }
+    assert rates == {
+        "backbone.backbone.weight": RATE / 2,
+        "backbone.fpn.weight": RATE,
+        "bbox_head.fpn.weight": RATE,
+    }
+
+
+def test_a_network_without_a_backbone_refuses_it() -> None:
+    with pytest.raises(BackendError, match="ModuleDict has no backbone of its own; remove b"):
+        built(part("model"))
+
+
+def part(*names: str) -> nn.ModuleDict:
+    return nn.ModuleDict({name: nn.Linear(1, 1) for name in names})
+
+
+def built(network: nn.Module) -> Any:
+    from recycling.backends.mmengine_backend.backbone_rate import BackboneRate
+
+    optimizer = {"type": "SGD", "lr": RATE}
+    wrapper = {"type": "OptimWrapper", "optimizer": optimizer}
+    return BackboneRate(wrapper, {"backbone_rate": 0.5})(network)
 
 
 def test_where_a_recipe_sets_the_rate_of_each_layer_it_is_refused(

@@ -131,6 +131,22 @@ def losses_of(part: LabeledImages, recipe: Path = RECIPE, **changes: Any) -> dic
             return {name: float(loss.detach()) for name, loss in network.train()(batch).items()}
 
 
+def test_a_backbone_without_a_pyramid_learns_at_its_share_of_the_rate(part: LabeledImages) -> None:
+    """As of the recipes called C4 and DC5."""
+    from recycling.backends.detectron2_backend.schedule import build_optimizer
+
+    half = settings_of(optimizer={**STILL, "learning_rate": 0.1, "backbone_rate": 0.5})
+    config = config_of(part)
+    plain = torch.nn.ModuleDict({"res2": torch.nn.Linear(1, 1)})
+    network = torch.nn.ModuleDict({"backbone": plain, "roi_heads": torch.nn.Linear(1, 1)})
+    groups = build_optimizer(half, config, network).param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert {rates[id(parameter)] for parameter in plain.parameters()} == {0.05}
+    assert {rates[id(parameter)] for parameter in network["roi_heads"].parameters()} == {0.1}
+    with pytest.raises(BackendError, match="has no backbone of its own; remove backbone_rate"):
+        build_optimizer(half, config, plain)
+
+
 def test_the_losss_own_words_give_the_librarys_own_loss(part: LabeledImages) -> None:
     assert losses_of(part, loss="cross_entropy") == pytest.approx(losses_of(part))
     focal = losses_of(part, RETINANET, loss={"name": "focal", "gamma": 2.0, "alpha": 0.25})

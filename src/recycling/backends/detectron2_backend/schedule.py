@@ -6,6 +6,7 @@ from bisect import bisect_left
 from math import cos, pi
 from typing import Any
 
+from recycling.backends.core import BackendError
 from recycling.backends.shared.model import Model
 from recycling.backends.shared.settings import Schedule
 
@@ -20,15 +21,25 @@ def build_optimizer(model: Model, config: Any, network: Any) -> Any:
         model: The settings.
         config: The resolved config: other rates of biases and norms.
         network: What learns.
+
+    Raises:
+        BackendError: The backbone is to learn at another rate, and there is none.
     """
     import torch
     from detectron2.solver.build import get_default_optimizer_params
 
     settings = model.optimizer
+    parts = {part for name, _ in network.named_modules() for part in name.split(".")}
+    # A feature pyramid is `backbone` too, and what it stands on `backbone.bottom_up`.
+    backbone = "bottom_up" if "bottom_up" in parts else "backbone"
+    if settings.backbone_rate != 1 and backbone not in parts:
+        raise BackendError(
+            f"optimizer.backbone_rate: {type(network).__name__} has no backbone of its own; "
+            "remove backbone_rate"
+        )
 
     def rate_of(parameter: str) -> float:
-        # A feature pyramid is `backbone` too, and what it stands on `backbone.bottom_up`.
-        return settings.backbone_rate if "bottom_up" in parameter.split(".") else 1.0
+        return settings.backbone_rate if backbone in parameter.split(".") else 1.0
 
     groups = get_default_optimizer_params(
         network,

@@ -8,6 +8,8 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
+from recycling.backends.core import BackendError
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
@@ -25,18 +27,35 @@ class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
         prefix: str = "",
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Add a group for each parameter of a module."""
+        """Add a group for each parameter of a module.
+
+        Raises:
+            BackendError: The network has no backbone.
+        """
         super().add_params(params, module, prefix, is_dcn_module)
         if prefix:
             return  # of a part of the network; mmengine comes back here for each
         rate = self.paramwise_cfg["backbone_rate"]
-        of_backbone = {
-            id(parameter)
-            for name, parameter in module.named_parameters()
-            if "backbone" in name.split(".")
-        }
+        of_backbone = _of_backbone(module)
+        if not of_backbone:
+            raise BackendError(
+                f"optimizer.backbone_rate: {type(module).__name__} has no backbone of its own; "
+                "remove backbone_rate"
+            )
         for group in params:
             if id(group["params"][0]) in of_backbone:
                 # With `lr_mult`, `lr` is the product of the recipe's factor; else that of biases.
                 own = self.base_lr if "lr_mult" in group else group.get("lr", self.base_lr)
                 group["lr"] = rate * own
+
+
+def _of_backbone(network: nn.Module) -> set[int]:
+    """The ids of the parameters of what is called ``backbone``."""
+    found = {name: part for name, part in network.named_modules() if f".{name}".endswith(".backbone")}
+    return {
+        id(parameter)
+        for name, part in found.items()
+        # EfficientDet's `backbone` is a `backbone` and its pyramid.
+        if not any(other.startswith(f"{name}.") for other in found)
+        for parameter in part.parameters()
+    }
