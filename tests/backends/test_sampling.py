@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of, sha256
 from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
+from recycling.backends.mmengine_backend import session
 
 pytest.importorskip("torch")
 
@@ -95,6 +97,22 @@ def test_repeat_factors_are_those_of_the_paper(rare: LabeledImages, tmp_path: Pa
     sampler = {"name": "repeat_factor", "threshold": 1.0}
     _, data = samples_of("mmdet", rare, tmp_path, sampler=sampler)
     assert len(data) == 12 + 4 * 2
+
+
+def test_what_a_repeat_factor_has_behind_the_point_is_drawn(
+    rare: LabeledImages, tmp_path: Path
+) -> None:
+    """With a threshold of 0.36 the factor is 1.2: of the four images with a disc 0.8 more."""
+    from mmengine.registry import DATASETS
+
+    sampler = {"name": "repeat_factor", "threshold": 0.36}
+    config, data = samples_of("mmdet", rare, tmp_path, sampler=sampler, seed=0)
+    dataset = config.train_dataloader.dataset
+    with session.library("mmdet"):
+        lengths = [len(DATASETS.build({**dataset, "seed": seed})) for seed in range(24)]
+    assert lengths[0] == len(data)
+    assert min(lengths) >= 16
+    assert np.mean(lengths) == pytest.approx(16.8, abs=0.5)
 
 
 def test_copies_are_mixed_like_any_sample(rare: LabeledImages, tmp_path: Path) -> None:

@@ -75,6 +75,31 @@ class Copies(ClassBalancedDataset):  # type: ignore[misc]
 
 
 @DATASETS.register_module()
+class RepeatFactors(ClassBalancedDataset):  # type: ignore[misc]
+    """A data set whose samples of rare classes are seen several times in an epoch.
+
+    The factors are those of Gupta et al. (2019). What one has behind the point is drawn, once for all
+    epochs; mmengine rounds it up, so that each sample of a slightly rare class is there twice.
+
+    Args:
+        dataset: The config of the data set.
+        threshold: The share of samples below which a class is rare.
+        seed: Of the draws.
+    """
+
+    def __init__(self, dataset: dict[str, Any], threshold: float, seed: int) -> None:
+        self.seed = seed
+        super().__init__(dataset, oversample_thr=threshold)
+
+    def _get_repeat_factors(self, dataset: Any, repeat_thr: float) -> list[float]:
+        factors = np.array(super()._get_repeat_factors(dataset, repeat_thr))
+        whole = np.floor(factors)
+        draws = np.random.default_rng(self.seed).random(len(factors))
+        repeats: list[float] = (whole + (draws < factors - whole)).tolist()
+        return repeats
+
+
+@DATASETS.register_module()
 class SamplesByEpoch:
     """A data set whose epochs hold a given number of samples, at the end only labelled ones.
 

@@ -85,9 +85,10 @@ def _wrapped(dataset: Any, model: Model, data: TrainingSet) -> Any:
         return dataset
     if sampler.name == "repeat_factor":
         return {
-            "type": "ClassBalancedDataset",
+            "type": "RepeatFactors",
             "dataset": dataset,
-            "oversample_thr": sampler.threshold,
+            "threshold": sampler.threshold,
+            "seed": model.seed,
         }
     _check_samples(dataset, model, data)
     if sampler.name == "class_balanced":
