@@ -180,6 +180,26 @@ def test_a_warmup_counts_steps_and_not_updates(part: LabeledImages, tmp_path: Pa
     assert lines[0][0] == pytest.approx(1e-3 * (0.01 + 0.99 * 2 / 3))
 
 
+def test_the_learning_rate_that_is_logged_is_not_the_backbones(
+    part: LabeledImages, tmp_path: Path
+) -> None:
+    """Without a pyramid the backbone is what the optimiser begins with."""
+    last = {"IN_FEATURES": ["res5"]}
+    plain = {
+        "BACKBONE": {"NAME": "build_resnet_backbone"},
+        "RESNETS": {"OUT_FEATURES": ["res5"]},
+        "ANCHOR_GENERATOR": {"SIZES": [[24, 40, 64]]},
+        "RPN": last,
+        "ROI_HEADS": last,
+    }
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(json.dumps({"_BASE_": str(RECIPE), "MODEL": plain}))
+    optimizer = {"name": "AdamW", "learning_rate": 1e-3, "backbone_rate": 0.1}
+    still = {"name": "constant", "warmup": 0.0}
+    train(tmp_path, data_of(part), recipe, epochs=1, optimizer=optimizer, schedule=still)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["learning_rate"] == 1e-3
+
+
 def test_clipping_bounds_the_norm_of_all_gradients_together() -> None:
     from mmengine.optim import OptimWrapper
 

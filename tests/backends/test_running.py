@@ -312,6 +312,15 @@ def test_a_checkpoint_says_how_fast_its_training_was(
     assert epochs[1]["learning_rate"] < epochs[0]["learning_rate"]
 
 
+def test_the_learning_rate_that_is_logged_is_not_the_backbones(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    optimizer = {"learning_rate": 1e-3, "backbone_rate": 0.1}
+    train("mmpretrain", pictures, tmp_path, optimizer=optimizer, schedule=CONSTANT)
+    (epoch,) = epochs_of(tmp_path)
+    assert epoch["learning_rate"] == 1e-3
+
+
 # The held-out fold -------------------------------------------------------------------------------
 
 

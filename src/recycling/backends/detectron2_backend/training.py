@@ -203,10 +203,13 @@ class _Training:
         self.best.update(score(self.current()), self.epoch, self.current())
 
     def _write_line(self, losses: list[float]) -> None:
+        # Of the backbone, which may have a lower rate; all groups take the same course.
+        first = self.optimizer.param_groups[0]
+        share = first["lr"] / first["initial_lr"]
         line = {
             "epoch": self.epoch,
             "loss": sum(losses) / max(1, len(losses)),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self.job.model.optimizer.learning_rate * share,
             "minutes": self.trainer.speed.epochs[-1] / 60,
         }
         if self.best is not None:

@@ -72,10 +72,12 @@ class MetricsLog(Hook):  # type: ignore[misc]
 
             all_reduce(loss, "mean")
         if is_main_process():
+            rates = runner.optim_wrapper.get_lr()
             line = {
                 "epoch": runner.epoch + 1,
                 "loss": float(loss),
-                "learning_rate": runner.optim_wrapper.get_lr()["lr"][0],
+                # Of several groups the first is the backbone's, which may have a lower rate.
+                "learning_rate": rates.get("base_lr", rates["lr"])[0],
                 "minutes": self.speed.epochs[-1] / 60,
             }
             if self.best is not None:
