@@ -207,6 +207,7 @@ def test_the_order_of_the_list_is_the_order_applied(
         ("mmseg", ["mixup"], "no mixup for seg; there is mosaic"),
         ("mmdet", ["mozaic"], "unknown 'mozaic'.*mosaic"),
         ("mmdet", [{"mosaic": {"probability": 1}}], "mosaic takes no 'probability'"),
+        ("mmdet", [{"copy_paste": {"paste_by_box": True}}], "copy_paste takes no 'paste_by_box'"),
         ("mmdet", [{"mosaic": {"p": 2}}], "mosaic: p is a share from 0 to 1, not 2"),
         ("mmpretrain", ["mixup", "HorizontalFlip"], "put it last"),
         ("mmpretrain", ["mixup", "mixup"], "mixup is there twice"),

@@ -130,10 +130,10 @@ def _steps(config: Any, model: Model, data: TrainingSet) -> list[Config]:
                 "use copy_paste or remove it"
             )
         if (model.task, name) not in BATCH_MIXES:
-            if (model.task, name) == ("det", "copy_paste"):
-                arguments = {**arguments, "paste_by_box": not pastes_masks}
-            steps += _own(name, dict(arguments), model)
-            if (model.task, name) == ("det", "copy_paste") and pastes_masks and not with_masks:
+            pastes = (model.task, name) == ("det", "copy_paste")
+            fixed = {"paste_by_box": not pastes_masks} if pastes else {}
+            steps += _own(name, dict(arguments), model, fixed)
+            if pastes and pastes_masks and not with_masks:
                 steps.append({"type": f"{COPY_PASTE}.ForgetMasks"})
                 pastes_masks = False
     for step in steps:
@@ -247,11 +247,11 @@ OF_TASK = {
 """Which of the libraries' own augmentations there are."""
 
 
-def _own(name: str, arguments: Config, model: Model) -> list[Config]:
+def _own(name: str, arguments: Config, model: Model, fixed: Config) -> list[Config]:
     own = OWN[model.task, name]
     registry = import_module(f"{model.backend}.registry").TRANSFORMS
     chance = _chance(name, own, arguments)
-    made = _checked(name, own, arguments, registry, model.image_size)
+    made = _checked(name, own, arguments, registry, {**own.fixed(model.image_size), **fixed})
     steps = [made, *own.after(model.image_size)]
     if not own.chance:
         return steps
@@ -266,9 +266,8 @@ def _chance(name: str, own: Own, arguments: Config, default: float = 1.0) -> flo
     return float(chance)
 
 
-def _checked(name: str, own: Own, arguments: Config, registry: Any, size: int) -> Config:
-    """The config of an augmentation that can be built."""
-    fixed = own.fixed(size)
+def _checked(name: str, own: Own, arguments: Config, registry: Any, fixed: Config) -> Config:
+    """The config of an augmentation that can be built, with arguments that are not the user's."""
     cls = registry.get(own.type)
     taken = [
         argument for argument in inspect.signature(cls.__init__).parameters if argument != "self"
@@ -297,7 +296,7 @@ def _set_batch_mixes(config: Any, model: Model, data: TrainingSet) -> None:
     for name, arguments in mixes:
         own = BATCH_MIXES["cls", name]
         chances.append(_chance(name, own, arguments, 1 / len(mixes)))
-        augments.append(_checked(name, own, arguments, BATCH_AUGMENTS, model.image_size))
+        augments.append(_checked(name, own, arguments, BATCH_AUGMENTS, {}))
     if sum(chances) > 1:
         raise BackendError(
             f"augmentation: a batch gets one of {', '.join(names[-len(mixes) :])}; "
