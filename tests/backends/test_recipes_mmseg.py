@@ -201,6 +201,15 @@ def test_an_encoder_brings_its_channels_and_its_weights(
     assert not list(sources(resolved(recipe, "none", encoder).to_dict()))
 
 
+def test_an_encoder_sees_colours_as_its_weights_have_seen_them() -> None:
+    for encoder in (None, "resnet34", "efficientnet_v2_s"):
+        preprocessor = resolved("unet_imagenet", encoder=encoder).model.data_preprocessor
+        assert preprocessor.mean == [123.675, 116.28, 103.53]
+        assert preprocessor.std == [58.395, 57.12, 57.375]
+    preprocessor = resolved("unet_imagenet", encoder="efficientnet_v2_l").model.data_preprocessor
+    assert preprocessor.mean == preprocessor.std == [127.5] * 3
+
+
 @pytest.mark.parametrize("recipe", ["unet", "unet_plus_plus", "upernet_swin_large"])
 def test_a_recipe_without_an_encoder_to_choose_refuses_one(recipe: str) -> None:
     message = f"^model '{recipe}': cannot honour 'encoder': it has none to choose; remove it, or"

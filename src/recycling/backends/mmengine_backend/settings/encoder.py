@@ -13,7 +13,7 @@ CAN_CHOOSE = "TorchvisionEncoder"
 
 
 def set_encoder(config: Any, model: Model) -> None:
-    """Put `encoder` into the backbone, its channels into the decoder, and where its weights are.
+    """Put `encoder` into the backbone, and what it brings: channels, weights, and their colours.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
@@ -39,5 +39,11 @@ def set_encoder(config: Any, model: Model) -> None:
         channels = TorchvisionEncoder(model.encoder).channels
     backbone["encoder"] = model.encoder
     config.model.decode_head.in_channels = channels
+    weights = get_model_weights(model.encoder).DEFAULT
     if backbone.get("init_cfg"):
-        backbone["init_cfg"]["checkpoint"] = get_model_weights(model.encoder).DEFAULT.url
+        backbone["init_cfg"]["checkpoint"] = weights.url
+    # Those of EfficientNetV2-L have seen images that are normalised in another way. Rounded, the
+    # others' are the numbers of the recipe.
+    seen = weights.transforms()
+    config.model.data_preprocessor.mean = [round(255 * share, 3) for share in seen.mean]
+    config.model.data_preprocessor.std = [round(255 * share, 3) for share in seen.std]
