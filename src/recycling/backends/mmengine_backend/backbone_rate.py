@@ -51,7 +51,9 @@ class BackboneRate(DefaultOptimWrapperConstructor):  # type: ignore[misc]
 
 def _of_backbone(network: nn.Module) -> set[int]:
     """The ids of the parameters of what is called ``backbone``."""
-    found = {name: part for name, part in network.named_modules() if f".{name}".endswith(".backbone")}
+    found = {
+        name: part for name, part in network.named_modules() if f".{name}".endswith(".backbone")
+    }
     return {
         id(parameter)
         for name, part in found.items()

@@ -91,7 +91,7 @@ class Optimizer(Settings):
     backbone_rate: float = Field(
         default=1.0,
         gt=0,
-        description="the backbone's learning rate, as a share of that; 1 keeps a recipe's own share",
+        description="the backbone's rate, as a share of that; 1 keeps a recipe's own share",
     )
     weight_decay: float = Field(default=0.01, ge=0, description="of the weights")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD only")

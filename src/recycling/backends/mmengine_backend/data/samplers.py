@@ -78,8 +78,8 @@ class Copies(ClassBalancedDataset):  # type: ignore[misc]
 class RepeatFactors(ClassBalancedDataset):  # type: ignore[misc]
     """A data set whose samples of rare classes are seen several times in an epoch.
 
-    The factors are those of Gupta et al. (2019). What one has behind the point is drawn, once for all
-    epochs; mmengine rounds it up, so that each sample of a slightly rare class is there twice.
+    The factors are those of Gupta et al. (2019). What one has behind the point is drawn, once for
+    all epochs; mmengine rounds it up, so that each sample of a slightly rare class is there twice.
 
     Args:
         dataset: The config of the data set.
