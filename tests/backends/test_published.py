@@ -15,6 +15,7 @@ from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.data.training_set import write_training_set
 from recycling.backends.mmengine_backend.resolve import resolve
+from recycling.backends.shared.crops import crop_side
 
 torch = pytest.importorskip("torch")
 
@@ -80,6 +81,15 @@ EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
         FLIP,
     ],
     ("mmdet", "htc_r50"): [SCALED, FLIP],
+    ("mmdet", "mask2former_r50"): [
+        FLIP,
+        {"type": "RandomResize", "scale": (64, 64), "ratio_range": (0.1, 2.0), "keep_ratio": True,
+         "resize_type": "Resize"},
+        {"type": "RandomCrop", "crop_size": (64, 64), "crop_type": "absolute",
+         "recompute_bbox": True, "allow_negative_crop": True},
+        {"type": "FilterAnnotations", "min_gt_bbox_wh": (1e-5, 1e-5), "by_mask": True,
+         "keep_empty": False},
+    ],
     ("mmdet", "d_fine_s"): [
         SCALED,
         {"type": "PhotoMetricDistortion"},
@@ -127,11 +137,28 @@ def test_a_classifier_is_mixed_as_it_was_published(pictures: LabeledImages, tmp_
     assert "batch_augments" not in plain.model.data_preprocessor
 
 
+def test_a_random_crop_is_cut_out_of_more_pixels_where_the_file_has_them(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    from mmengine.registry import DATASETS
+
+    config = config_of("mmpretrain", "resnet50", pictures, tmp_path, image_size=16)
+    with session.library("mmpretrain"):
+        data = DATASETS.build(config.train_dataloader.dataset)
+        read = data.pipeline.transforms[0]
+        samples = [data.get_data_info(number) for number in range(len(data))]
+        sides = [round(crop_side(sample["box"])) for sample in samples]
+        shapes = [read(sample)["img_shape"] for sample in samples]
+        assert {tuple(data[n]["inputs"].shape) for n in range(4)} == {(3, 16, 16)}
+    assert 16 < min(sides) < 32 < max(sides)
+    assert shapes == [(min(side, 32),) * 2 for side in sides]
+
+
 def test_a_recipe_may_name_another_config_or_list_what_it_was_published_with(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:
     config = config_of("mmdet", "cascade_rcnn_swin_large", pictures, tmp_path, image_size=80)
-    _, flip, choice = steps_of(config)
+    flip, choice = steps_of(config)
     (multi_scale,), (small, crop, large) = choice["transforms"]
     assert flip == FLIP
     sides = [round(side / 10) for side in range(480, 801, 32)]
@@ -195,6 +222,8 @@ def test_every_recipe_has_been_published_with_something_that_can_be_built(
 
     if recipe == "resnet34_three_heads" or "three_models" in recipe:
         pytest.skip("its classes are those of another data set")
+    if recipe.startswith("grounding_dino"):
+        pytest.importorskip("transformers")
     config = config_of(backend, recipe, pictures, tmp_path, options=words_for(recipe))
     with session.library(backend):
         data = DATASETS.build(config.train_dataloader.dataset)

@@ -253,7 +253,7 @@ def _pipeline(
 ) -> list[dict[str, Any]]:
     size = model.image_size
     if model.task == "cls":
-        # Room for a random crop while training; the middle of it else.
+        # A random crop, too, is of a crop of the model's size; only `published` reads larger ones.
         return [
             {"type": "ReadCrop", "size": size, "smaller": training},
             *augmentation,

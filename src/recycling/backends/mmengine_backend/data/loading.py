@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,8 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         margin: Context on each side, as a share of the box's longer side.
         smaller: As of `ReadImage`.
         cache_bytes: Crops to keep in this process at most.
+        largest: A larger side, pixels, up to which the square is left as it is in the file, for a
+            random crop to come; None makes each of `size`.
     """
 
     def __init__(
@@ -136,8 +138,10 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         margin: float = MARGIN,
         smaller: bool = False,
         cache_bytes: int = CACHE_BYTES,
+        largest: int | None = None,
     ) -> None:
         self.size = size
+        self.largest = size if largest is None else largest
         self.margin = margin
         self.smaller = smaller
         self.cache_bytes = cache_bytes
@@ -146,20 +150,22 @@ class ReadCrop(BaseTransform):  # type: ignore[misc]
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path, box = results["img_path"], tuple(results["box"])
         pixels = results.pop("pixels", None)
+        size = min(max(self.size, round(crop_side(box, self.margin))), self.largest)
         if pixels is None:
-            part = (self.size, self.margin, self.smaller, box)
-            crop = CACHE.of_file(path, part, self.cache_bytes, lambda: self._cut_from(path, box))
+            part = (size, self.margin, self.smaller, box)
+            cut = partial(self._cut_from, path, box, size)
+            crop = CACHE.of_file(path, part, self.cache_bytes, cut)
         else:
-            crop = cut_crop(pixels, box, self.size, self.margin)
+            crop = cut_crop(pixels, box, size, self.margin)
             crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), np.uint8)
         # Some of the libraries' transforms change it in place.
         crop, shape = crop.copy(), crop.shape[:2]
         return {**results, "img": crop, "img_shape": shape, "ori_shape": shape}
 
-    def _cut_from(self, path: str, box: tuple[float, ...]) -> NDArray[np.uint8]:
-        times = halvings(crop_side(box, self.margin), self.size) if self.smaller else 0
+    def _cut_from(self, path: str, box: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+        times = halvings(crop_side(box, self.margin), size) if self.smaller else 0
         image = last_decoded(path, modified(path), times)
-        return cut_crop(image, box, self.size, self.margin, times)
+        return cut_crop(image, box, size, self.margin, times)
 
 
 @DATASETS.register_module()

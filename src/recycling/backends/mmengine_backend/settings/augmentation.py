@@ -60,7 +60,10 @@ def set_augmentation(
     position = [step["type"] for step in pipeline].index(last) + 1
     read, pack = pipeline[:position], [*_fitted(model), pipeline[-1]]
     if published is not None and published.resizes:  # of the image as it is
-        read = [{"type": "ReadImage"}, *read[1:-1]]
+        if model.task == "cls":  # a random crop of a quarter of the area, or more, is not enlarged
+            read = [{**read[0], "largest": 2 * model.image_size}]
+        else:
+            read = [{"type": "ReadImage"}, *read[1:-1]]
     first_mix = next((n for n, step in enumerate(steps) if step["type"] == "Sometimes"), None)
     if first_mix is None:
         dataset.pipeline = [*read, *steps, *pack]

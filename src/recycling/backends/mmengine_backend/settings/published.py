@@ -29,7 +29,11 @@ _AS_THEY_ARE = {
     "AutoAugment", "ColorJitter", "Expand", "MinIoURandomCrop", "PhotoMetricDistortion",
     "RandAugment", "RandomErasing", "RandomFlip", "YOLOXHSVRandomAug",
 }  # fmt: skip
-_RESIZING = {"RandomChoice", "RandomChoiceResize", "RandomResize", "Resize"}
+_RESIZING = {
+    "EfficientNetRandomCrop", "RandomChoice", "RandomChoiceResize", "RandomResize",
+    "RandomResizedCrop",
+}  # fmt: skip
+"""What makes any image one of the size that is learnt from, at random."""
 _OF_MOSAIC = {"RandomAffine", "RandomResize"}
 """What is made for the size of a mosaic, where it follows one."""
 MIXES = {"Mosaic", "MixUp"}
@@ -46,7 +50,7 @@ class Published:
     Attributes:
         steps: The library's transforms between reading a sample and packing it; mixes of several
             images with what follows from them are in lists of their own.
-        resizes: Whether the first of them resizes, so that nothing else need.
+        resizes: Whether the first of them, but for flips, resizes, so that nothing else need.
         batch_mixes: A classifier's mixes of whole batches.
     """
 
@@ -150,7 +154,8 @@ def _published(
     model: Model, steps: Sequence[Config], size: float, batch: list[Config]
 ) -> Published:
     scaled = [each for step in steps if (each := _scaled(step, model, size)) is not None]
-    resizes = bool(scaled) and scaled[0]["type"] in _RESIZING and scaled[0]["type"] != "Resize"
+    first_kind = next((step["type"] for step in scaled if step["type"] != "RandomFlip"), None)
+    resizes = first_kind in _RESIZING
     grouped: list[Config | list[Config]] = []
     for number, step in enumerate(scaled):
         if step["type"] in MIXES:
