@@ -18,6 +18,7 @@ KEYS = {
     "box": ["1,1,20,20", "0.0,0.0,0.0,0.0"],
     "category": ["Paper", "Metal", "1"],
     "compare": ["det.yolox.fold0,det.fcos.fold0", "cls.final"],
+    "crowds": SWITCH,
     "curve": ["loss", "score"],
     "fate": ["kept", "refused"],
     "filter": ["state == 'finished'", "`det.final` > 0.1", "@run"],

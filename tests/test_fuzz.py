@@ -68,7 +68,17 @@ def test_a_target_begins(name: str) -> None:
 
 
 def test_pages_are_read() -> None:
-    assert fuzzed("addresses", 0.05)
+    """In a process of its own: the target goes into the project, and opens its pages."""
+    steps = """
+from fuzz.addresses import target
+from fuzz.core import judged
+pages = target()
+print(*(judged(pages, (path, {"first": "x"})) for path in ("/data", "/disagreement")))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", steps], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.splitlines()[-1:] == ["read refused"], ended.stderr[-2000:]
 
 
 def test_every_word_that_a_page_asks_for_is_tried() -> None:
