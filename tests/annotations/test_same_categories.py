@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from recycling.annotations import CATEGORIES, AnnotationError, Annotations
+from recycling.annotations import (
+    ANNOTATIONS,
+    CATEGORIES,
+    AnnotationError,
+    Annotations,
+    from_coco,
+)
 from recycling.annotations.same_categories import with_categories_of
 from recycling.pipelines import data_cleaning
+from recycling.pipelines.ensembling import submitter
+from recycling.predictions import DETECTIONS, BoxFormat
 
 
 def _named(annotations: Annotations, names: dict[int, str]) -> Annotations:
@@ -59,6 +68,24 @@ def test_names_that_look_alike_are_alike(annotations: Annotations) -> None:
     train = _named(annotations, {5: "Me\u0301tal"})
     mapped = with_categories_of(train, _named(annotations, {1: "M\u00e9tal "}), "test")
     assert set(mapped.annotations["category_id"]) == {5}
+
+
+def test_a_part_without_labels_and_categories_has_those_of_train(annotations: Annotations) -> None:
+    nothing = replace(annotations, annotations=ANNOTATIONS.empty(), categories=CATEGORIES.empty())
+    test = with_categories_of(annotations, nothing, "test")
+    assert test.categories.equals(annotations.categories)
+    boxes = pd.DataFrame([[1, 5, 0.5, 2, 2, 12, 12]], columns=DETECTIONS.names)
+    submission = submitter("det")(boxes, test, BoxFormat.model_validate({}))
+    assert submission["PredictionString"].tolist() == ["0 0.5 2 2 12 12", "", ""]
+
+
+def test_labels_without_categories_are_not_taken_for_those_of_train(
+    annotations: Annotations, document: dict[str, Any]
+) -> None:
+    with pytest.raises(AnnotationError, match="category"):
+        from_coco({**document, "categories": []}, where="test.json")
+    nameless = replace(annotations, categories=CATEGORIES.empty())
+    assert with_categories_of(annotations, nameless, "test").categories.empty  # saving refuses it
 
 
 def test_the_test_part_is_mapped_or_refused_before_anything_is_trained() -> None:

@@ -20,7 +20,7 @@ def with_categories_of(train: Annotations, annotations: Annotations, part: str) 
 
     Category ids and their order decide what a model's class is called: a test part that lists the
     same names in another order would be scored, and submitted, against the wrong ones. A part
-    without categories stays as it is.
+    without categories and without annotations, such as a folder of images, has those of train.
 
     Args:
         train: What models learn from.
@@ -44,6 +44,8 @@ def with_categories_of(train: Annotations, annotations: Annotations, part: str) 
         recycling.annotations.core.AnnotationError: test: 'Shoe': not among the categories of ...
     """
     own, wanted = annotations.categories, train.categories
+    if own.empty and annotations.annotations.empty:
+        return replace(annotations, categories=wanted)
     if own.empty or own[["category_id", "name"]].equals(wanted[["category_id", "name"]]):
         return annotations
     id_of = dict(zip(map(_plain, wanted["name"]), wanted["category_id"], strict=True))

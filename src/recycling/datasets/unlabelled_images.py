@@ -27,8 +27,7 @@ class UnlabelledImagesDataset(PathDataset[Annotations]):
         filepath: The folder; the entry of the images names it, too.
         names: A CSV file with a row an image; by default all images in and below the folder.
         file_name: Its column of file names.
-        classes: The names of the categories, in the order of the labelled images. Boxes and masks
-            are submitted by it; classifiers know their own.
+        classes: The names of the categories; by default they are those of the labelled images.
         common: As for `PathDataset`, without a version.
     """
 
