@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from backends.tiny_trainings import draw_pictures, model_of, write_recipe
 from recycling.annotations import ImageFolder
 from recycling.backends import BackendError, Checkpoint, Model, Recipes, RunFolder
 from recycling.evaluation import BoxMetric, ClassMetric
-from recycling.pipelines.training import PREDICT, trainer
+from recycling.pipelines.training import PREDICT, fold_selector, trainer
+from recycling.splitting import FOLDS, SplitError
 
 SETTINGS = Model.model_validate(
     {
@@ -47,6 +49,14 @@ def test_a_category_that_no_object_to_learn_from_is_of_is_named(annotations, tmp
             BoxMetric.model_validate({}),
         )
     assert f"det.small.fold2: nothing to learn from of {first['name']!r}: no" in caplog.text
+
+
+def test_images_that_came_after_the_folds_were_made_stop_the_training(annotations):
+    folds = FOLDS.conform(pd.DataFrame({"image_id": [1, 2, 9], "fold": [0, 1, 1]}), where="folds")
+    learnt, held_out = fold_selector(0)(annotations.of_images([1, 2]), folds)
+    assert [part.images["image_id"].tolist() for part in (learnt, held_out)] == [[2], [1]]
+    with pytest.raises(SplitError, match="image 3 in no fold; 1 of 3 .* make the folds again"):
+        fold_selector(0)(annotations, folds)
 
 
 def test_a_training_that_stops_early_knows_what_judges_it(tmp_path):

@@ -15,13 +15,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import pandas as pd
 import pytest
 
 from backends.tiny_trainings import model_of
 from forked import in_a_process
 from pipelines.small_search import STOPPED, job_in
-from recycling.experiments import open_study
-from recycling.pipelines.tuning import _begin, _described, _Job, _train, model_of_trial
+from recycling.annotations import ImageFolder
+from recycling.backends import Recipes, RunFolder
+from recycling.experiments import Tuning, open_study
+from recycling.pipelines.tasks import METRIC
+from recycling.pipelines.tuning import _begin, _described, _Job, _train, model_of_trial, searcher
+from recycling.plan import TuningPlan
+from recycling.splitting import FOLDS, SplitError
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
 
@@ -48,6 +54,16 @@ def test_a_training_that_was_stopped_counts_the_epochs_of_both_runs(tmp_path):
     again: list[float] = []
     assert _train(job, {}, 1, again.append) == best
     assert again == whole
+
+
+def test_images_that_came_after_the_folds_were_made_stop_a_search(annotations, tmp_path):
+    folds = FOLDS.conform(pd.DataFrame({"image_id": [1, 2], "fold": [0, 1]}), where="folds")
+    with pytest.raises(SplitError, match="image 3 in no fold; 1 of 3 images are like that"):
+        searcher(TuningPlan("lr", "cls", "small"))(
+            model_of("mmpretrain"), Tuning(base="small", space={"seed": [0, 1]}),
+            Recipes(tmp_path), RunFolder(tmp_path), annotations, folds, ImageFolder(tmp_path),
+            METRIC["cls"](),
+        )  # fmt: skip
 
 
 def test_a_start_that_is_killed_costs_a_search_nothing(tmp_path, caplog):

@@ -38,7 +38,7 @@ from recycling.pipelines.tasks import METRIC, PREDICTIONS, predicted_rows, with_
 from recycling.plan import TASKS, Plan, PlanError, TrainingPlan
 from recycling.predictions import LabelMaps, Predictions, ProbabilityMaps, ProbableLabelMaps
 from recycling.registry import PickedSettings
-from recycling.splitting import Folds
+from recycling.splitting import Folds, fold_of_image
 
 logger = logging.getLogger(__name__)
 
@@ -214,14 +214,14 @@ def fold_selector(fold: int) -> Callable[[Annotations, Folds], tuple[Annotations
 
     def select_fold(annotations: Annotations, folds: Folds) -> tuple[Annotations, Annotations]:
         """Divide the annotations into those to train on and those of the fold held out."""
-        held_out = folds.loc[folds["fold"] == fold, "image_id"]
-        if held_out.empty:
+        own = fold_of_image(annotations.images, folds)  # one in no fold would never be learnt from
+        if not (own == fold).any():
             raise PlanError(
                 f"models.yml: fold {fold} is asked for, but the folds are "
-                f"{', '.join(str(f) for f in sorted(folds['fold'].unique()))}"
+                f"{', '.join(str(f) for f in sorted(own.unique()))}"
             )
-        training = folds.loc[folds["fold"] != fold, "image_id"]
-        return annotations.of_images(training), annotations.of_images(held_out)
+        learnt, held_out = (own.index[rows].tolist() for rows in (own != fold, own == fold))
+        return annotations.of_images(learnt), annotations.of_images(held_out)
 
     return select_fold
 

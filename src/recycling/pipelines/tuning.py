@@ -57,7 +57,7 @@ from recycling.plan.studies import changed
 from recycling.predictions import Predictions
 from recycling.registry import PickedSettings
 from recycling.reporting import tuning_figure
-from recycling.splitting import Folds
+from recycling.splitting import Folds, fold_of_image
 from recycling.stopping import Stopped, follow, leading, stop_if_asked
 
 if TYPE_CHECKING:
@@ -158,8 +158,9 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        held_out = train.of_images(folds.loc[folds["fold"] == tuning.fold, "image_id"])
-        training = train.of_images(folds.loc[folds["fold"] != tuning.fold, "image_id"])
+        own = fold_of_image(train.images, folds)
+        held_out = train.of_images(own.index[own == tuning.fold].tolist())
+        training = train.of_images(own.index[own != tuning.fold].tolist())
         if held_out.images.empty:
             raise ExperimentError(f"tuning.{plan.name}.fold: there is no fold {tuning.fold}")
         choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))

@@ -11,7 +11,7 @@ from recycling.splitting.balance import (
     balance_table,
     max_deviation,
 )
-from recycling.splitting.core import FOLDS, Folds, SplitError
+from recycling.splitting.core import FOLDS, Folds, SplitError, fold_of_image
 from recycling.splitting.folds import make_folds
 from recycling.splitting.leaks import check_leaks
 from recycling.splitting.methods.hold_out import HoldOut
@@ -55,6 +55,7 @@ __all__ = [
     "balance_columns",
     "balance_table",
     "check_leaks",
+    "fold_of_image",
     "make_folds",
     "max_deviation",
 ]
