@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from recycling.annotations import (
 )
 from recycling.diagnostics import changes_between
 from recycling.experiments import ExperimentError, Facts, Runs
+from recycling.pipelines.crops import crop_images
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
 from recycling.sides import OUT_OF_FOLD, TEST, Side, Workplace, chosen_epoch, score, shared_part
 
@@ -120,6 +122,24 @@ def test_seeds_without_a_common_fold_are_not_scored(workplace):
     )
     with pytest.raises(ExperimentError, match="not every seed has it, and no other is there"):
         place.side("det.yolox")
+
+
+def test_a_file_of_classes_is_read_against_the_crops_that_classifiers_are_asked_about(
+    workplace, tmp_path
+):
+    unlabelled = replace(annotations([10, 11]), annotations=ANNOTATIONS.empty())
+    crops = crop_images(unlabelled, annotations(range(6)))
+    place = workplace({"test.annotations": unlabelled, "cls.test_crops": crops})
+    place.parameters["submission"] = {
+        "cls": {"format": "image_classes"}, "det": {}, "seg": {"size": 2},
+    }  # fmt: skip
+    path = tmp_path / "mine.csv"
+    path.write_text("file_name,category\n10.jpg,Metal\n11.jpg,Paper\n")
+    for task in ("cls", None):
+        side = place.side(str(path), task)
+        assert side.task == "cls"
+        assert len(side.truth[TEST].annotations) == 2
+        assert side.predictions[TEST][0]["Metal"].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(("part", "colour"), [(OUT_OF_FOLD, (255, 0, 0)), (TEST, (0, 0, 255))])

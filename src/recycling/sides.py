@@ -332,10 +332,10 @@ class Workplace:
         path = Path(asked)
         if not path.is_file():
             raise ExperimentError(f"{asked}: not there; check the path")
-        test: Annotations = self.catalog.load("test.annotations")
         faults: dict[Task, str] = {}
         for own in [task] if task else TASKS:
             settings = FORMAT[own].model_validate(self.parameters["submission"][own])
+            test = self._truth(own, TEST, [], None)
             rows = predicted_rows(own, test)
             try:
                 read = read_submission(settings, path, rows, test.categories)
