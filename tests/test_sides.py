@@ -23,11 +23,22 @@ from recycling.annotations import (
     Annotations,
     ImageFolder,
 )
+from recycling.datasets import AnnotationsDataset, TableDataset
 from recycling.diagnostics import changes_between
 from recycling.experiments import ExperimentError, Facts, Runs
+from recycling.fingerprints import ContentCache, Graph, Ingredients, Record, Records
 from recycling.pipelines.crops import crop_images
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
-from recycling.sides import OUT_OF_FOLD, TEST, Side, Workplace, chosen_epoch, score, shared_part
+from recycling.sides import (
+    OUT_OF_FOLD,
+    TEST,
+    Side,
+    Workplace,
+    chosen_epoch,
+    common_images,
+    score,
+    shared_part,
+)
 
 NAMES = ("Paper", "Metal")
 
@@ -97,6 +108,80 @@ def test_the_training_on_all_images_is_one_answer_to_the_test_images(workplace):
     side = place.side("det.yolox.fold_all")
     assert [*side.predictions] == [TEST]
     assert len(side.predictions[TEST][0]) == 2
+
+
+@pytest.fixture
+def predicted(workplace, tmp_path):
+    """A detector's predictions, out of fold and of test images, and an ensemble's, with records."""
+
+    def build(*without_record: str) -> Workplace:
+        oof, test, fused = (
+            "det.yolox.fold0.out_of_fold_predictions",
+            "det.yolox.fold0.test_predictions",
+            "det.final.test_predictions",
+        )
+        place = workplace({oof: found([0, 1]), test: found([10, 11]), fused: found([10, 11])})
+        for name in ("train", "test"):
+            stored = AnnotationsDataset(filepath=tmp_path / name)
+            stored.save(place.catalog.load(f"{name}.annotations"))
+            place.catalog[f"{name}.annotations"] = stored
+        folds = TableDataset(table="folds", filepath=tmp_path / "folds.parquet")
+        folds.save(place.catalog.load("folds"))
+        place.catalog["folds"] = folds
+        graph = Graph(Pipeline([]), place.catalog, ContentCache(tmp_path / "none"))
+        records = Records(place.records)
+        for name, inputs in (
+            (oof, ("train.annotations", "folds")), (test, ("test.annotations",)), (fused, (test,)),
+        ):  # fmt: skip
+            made = Ingredients({own: {"content": graph.content(own)} for own in inputs})
+            if name not in without_record:
+                records.write(name, Record("", "", 0, None, {}, made, "", {}), {})
+        return place
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("changed", "sides", "refused"),
+    [
+        ("train.annotations", ["det.yolox", "det.yolox.fold0"], "train.annotations"),
+        ("train.annotations", ["det.final"], None),
+        ("folds", ["det.yolox"], "folds"),
+        ("test.annotations", ["det.final"], "test.annotations"),
+        ("test.annotations", ["det.yolox"], None),
+        (None, ["det.yolox", "det.yolox.fold0", "det.final"], None),
+    ],
+)
+def test_predictions_of_other_images_or_folds_than_those_of_now_are_refused(
+    predicted, changed, sides, refused
+):
+    place = predicted()
+    if changed == "folds":
+        place.catalog.save("folds", pd.DataFrame({"image_id": range(6), "fold": [1, 0] * 3}))
+    elif changed is not None:
+        place.catalog.save(changed, annotations([0, 1, 10, 11, 12]))
+    for name in sides:
+        side = place.side(name)
+        part = shared_part([side])
+        if refused is None:
+            assert len(common_images([side], part).images) == 2
+            continue
+        with pytest.raises(ExperimentError, match=f"^{name}: {refused} has .*only-missing-out"):
+            common_images([side], part)
+
+
+def test_predictions_of_which_nothing_is_known_are_those_of_now(predicted):
+    place = predicted("det.yolox.fold0.out_of_fold_predictions", "det.final.test_predictions")
+    for part in ("train", "test"):
+        place.catalog.save(f"{part}.annotations", annotations(range(12)))
+    for name, part in (("det.yolox", OUT_OF_FOLD), ("det.final", TEST)):
+        assert len(common_images([place.side(name)], part).images) > 0
+    # A file that was put in the place of what the record is of.
+    place = predicted()
+    record = place.records / "det.yolox.fold0.out_of_fold_predictions.json"
+    record.write_text(record.read_text().replace('"content": null', '"content": "another"'))
+    place.catalog.save("train.annotations", annotations(range(12)))
+    assert len(common_images([place.side("det.yolox")], OUT_OF_FOLD).images) == 2
 
 
 def test_seeds_are_scored_on_the_folds_that_all_of_them_have(workplace, caplog):

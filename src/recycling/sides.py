@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
 from recycling.backends import Checkpoint
@@ -41,6 +42,8 @@ from recycling.experiments import (
 )
 from recycling.experiments.differences import OWN
 from recycling.experiments.effect import Of
+from recycling.fingerprints import ContentCache, Graph, Record, Records
+from recycling.fingerprints.records import CONTENT
 from recycling.pipelines.out_of_fold import joined
 from recycling.pipelines.tasks import FORMAT, METRIC, is_labelled, predicted_rows
 from recycling.plan import TASKS
@@ -66,6 +69,12 @@ Part = str
 
 CHANGED: dict[Task, Any] = {"cls": changed_crops, "det": changed_boxes, "seg": changed_masks}
 
+_TRUTH: dict[Part, tuple[str, ...]] = {
+    OUT_OF_FOLD: ("train.annotations", "folds"),
+    TEST: ("test.annotations", "cls.test_crops"),
+}
+"""What predictions are laid beside."""
+
 FOLD, ANY_FOLD = r"\.fold(?:{})", r"\d+|_all"
 
 _THING = re.compile(
@@ -87,6 +96,7 @@ class Side:
         is_training: Whether it is a model, which another seed would have made otherwise.
         test_folds: How many of its folds have predicted the test images, each by itself.
         folds: Of a model, those that its out-of-fold predictions are of.
+        stale: By part, why its predictions are of other images, labels or folds than the truth.
     """
 
     label: str
@@ -98,6 +108,7 @@ class Side:
     is_training: bool = False
     test_folds: int = 0
     folds: frozenset[int] = frozenset()
+    stale: dict[Part, str] = field(default_factory=dict)
 
 
 class Workplace:
@@ -166,6 +177,8 @@ class Workplace:
                 side.test_folds = max(map(len, own))
                 continue
             if own:
+                if folder is None and (why := self._not_of_now(label, part, own)) is not None:
+                    side.stale[part] = why
                 side.truth[part] = self._truth(task, part, own[0], folder)
                 side.predictions[part] = [self._joined(keys, folder) for keys in own]
                 made += [key for keys in own for key in keys]
@@ -324,6 +337,28 @@ class Workplace:
         numbers = map(_fold_of, keys)
         return train.of_images(folds.loc[folds["fold"].isin(numbers), "image_id"])
 
+    def _not_of_now(self, label: str, part: Part, seeds: Iterable[Sequence[str]]) -> str | None:
+        """Why predictions cannot be laid beside the truth of now; None where none is known."""
+        graph = Graph(Pipeline([]), self.catalog, ContentCache(self.records / CONTENT))
+        waiting = [key for keys in seeds for key in keys]
+        for output in waiting:
+            record = Records(self.records).read(output)
+            if not isinstance(record, Record):
+                continue
+            for name, before in record.ingredients.inputs.items():
+                if (
+                    name in _TRUTH[part]
+                    and graph.content(name) not in (None, before["content"])
+                    and record.content == graph.content(output)
+                ):
+                    return (
+                        f"{label}: {name} has changed since {output} was made; predict anew (kedro "
+                        f"run --only-missing-outputs), or name the run that made it: RUN:{label}"
+                    )
+                if name.endswith(f".{part}_predictions") and name not in waiting:
+                    waiting.append(name)  # what is fused is of the truth of its members
+        return None
+
     def _joined(self, keys: Sequence[str], folder: ManifestFolder | None) -> Any:
         parts = [self.load(key, folder) for key in keys]
         return parts[0] if len(parts) == 1 else joined(parts)
@@ -477,8 +512,12 @@ def common_images(sides: Sequence[Side], part: Part) -> Annotations:
     """The images that all sides have predicted on, with the truth of the last side.
 
     Raises:
-        ExperimentError: There is none, or the sides know different categories.
+        ExperimentError: There is none, the sides know different categories, or one has predicted
+            before the images, their labels or the folds became what they are now.
     """
+    for side in sides:
+        if part in side.stale:
+            raise ExperimentError(side.stale[part])
     _check_categories(sides, part)
     tables = [side.truth[part].images for side in sides]
     names = [dict(zip(t["image_id"], t["file_name"], strict=True)) for t in tables]
