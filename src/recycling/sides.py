@@ -16,6 +16,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
+from recycling.annotations.dropped_images import dropped_images
 from recycling.backends import Checkpoint
 from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
@@ -373,7 +374,9 @@ class Workplace:
             test = self._truth(own, TEST, [], None)
             rows = predicted_rows(own, test)
             try:
-                read = read_submission(settings, path, rows, test.categories)
+                read = read_submission(
+                    settings, path, rows, test.categories, dropped=dropped_images(test.extra)
+                )
             except (SubmissionError, ValueError) as error:
                 faults[own] = str(error)
                 continue

@@ -10,8 +10,18 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
+from PIL import Image
 
-from recycling.annotations import BOX
+from recycling import stored_tables
+from recycling.annotations import (
+    BOX,
+    Cleaning,
+    ImageCache,
+    ImageFolder,
+    StoredAnnotations,
+    read_tables,
+    write_tables,
+)
 from recycling.annotations.masks import label_maps
 from recycling.diagnostics import label_map_agreement, pixel_error_correlation
 from recycling.ensembling import MaskFusion, rank_members
@@ -23,12 +33,16 @@ from recycling.evaluation import (
     evaluate,
     image_scores,
 )
+from recycling.pipelines.crops import crop_images
+from recycling.pipelines.data_cleaning import check_image_files, cleaner_as_train
+from recycling.pipelines.ensembling import submitter
 from recycling.pipelines.external import external_nodes, reader
 from recycling.pipelines.fusing import fuse_members, part_key
 from recycling.pipelines.out_of_fold import common_images
 from recycling.pipelines.searching import problem_of
 from recycling.plan import ExternalMember, PlanError, Search
 from recycling.predictions import (
+    DETECTIONS,
     BoxFormat,
     ClassFormat,
     ExternalMembers,
@@ -37,6 +51,7 @@ from recycling.predictions import (
     to_submission,
 )
 from recycling.splitting import FOLDS
+from recycling.stored_tables import StoredTable, TableParts
 
 METRIC = {"cls": ClassMetric, "det": BoxMetric, "seg": MaskMetric}
 FORMAT = {
@@ -159,6 +174,69 @@ def test_an_image_that_nobody_predicts_is_said(annotations):
     blank = LabelMaps([1, 2, 3], lambda _: np.full((30, 40), 255, np.uint8))
     with pytest.raises(EvaluationError, match="image 1 has 1200 pixels of value 255 .* no member"):
         evaluate(MaskMetric.model_validate({}), annotations, blank)
+
+
+@pytest.fixture
+def cut_off(tmp_path, annotations):
+    """Test images as cleaning leaves them, which has dropped the last: its file is cut off."""
+    for name, colour in zip(annotations.images["file_name"], ("red", "green", "blue"), strict=True):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / name)
+    path = tmp_path / annotations.images["file_name"].iloc[-1]
+    path.write_bytes(path.read_bytes()[:50])
+    folder = ImageFolder(tmp_path)
+    checks = check_image_files(annotations, folder, ImageCache(tmp_path / "cache.parquet"))
+    rules = Cleaning.model_validate({"group_near_duplicates": {"enabled": False}})
+    test, _ = cleaner_as_train("test")(annotations, folder, checks, rules, annotations)
+    assert test.images["file_name"].tolist() == ["1.png", "2.png"]
+    pool, _ = cleaner_as_train("pool")(annotations, folder, checks, rules, annotations)
+    assert not pool.extra  # nobody asks for rows of it
+    write_tables(test, tmp_path / "test")
+    return read_tables(tmp_path / "test")
+
+
+@pytest.mark.parametrize("task", ["det", "seg"])
+def test_an_image_that_cleaning_dropped_has_a_row_all_the_same(tmp_path, cut_off, caplog, task):
+    settings = FORMATS[task].model_validate(FORMAT[task])
+    predictions = right_masks(cut_off) if task == "seg" else right_boxes(cut_off, [1, 2])
+    table = submitter(task)(predictions, cut_off, settings)
+    assert table["image_id"].tolist() == ["1.png", "2.png", "3.png"]
+    assert f"submission.{task}: 1 test images that cleaning dropped have a row" in caplog.text
+    texts = table["PredictionString"]
+    assert set(texts[2].split()) == ({"0"} if task == "seg" else set())
+    # A colleague may have seen something there.
+    table.assign(PredictionString=[*texts[:2], texts[1]]).to_csv(tmp_path / "mate.csv", index=False)
+    members = ExternalMembers({"mate": tmp_path / "mate.csv"})
+    read, part = reader(task, "mate")(members, cut_off, settings)
+    assert set(read if task == "seg" else read["image_id"]) == {1, 2} == {*part.images["image_id"]}
+    assert "1 of its images were dropped by cleaning; their rows are passed over: 3.png" in (
+        caplog.text
+    )
+    table[:2].to_csv(tmp_path / "mate.csv", index=False)  # nor need a file know of it
+    assert len(reader(task, "mate")(members, cut_off, settings)[1].images) == 2
+
+
+def test_a_submission_that_is_written_in_parts_has_rows_of_dropped_images(
+    tmp_path, cut_off, monkeypatch
+):
+    boxes = right_boxes(cut_off, [1, 2])
+    boxes.to_parquet(tmp_path / "boxes.parquet")
+    monkeypatch.setattr(stored_tables, "ROWS_AT_A_TIME", 1)
+    stored = StoredTable(tmp_path / "boxes.parquet", DETECTIONS)
+    settings = BoxFormat.model_validate({})
+    parts = submitter("det")(stored, StoredAnnotations(tmp_path / "test"), settings)
+    assert isinstance(parts, TableParts)
+    assert len(parts.whole()) == 3
+    pd.testing.assert_frame_equal(parts.whole(), submitter("det")(boxes, cut_off, settings))
+
+
+def test_no_class_is_made_up_for_an_image_that_cleaning_dropped(cut_off, annotations, caplog):
+    for test in (cut_off, crop_images(cut_off, annotations)):
+        caplog.clear()
+        ids = test.annotations["annotation_id"]
+        said = pd.DataFrame({"annotation_id": ids, "Paper": 1.0, "Metal": 0.0})
+        table = submitter("cls")(said, test, ClassFormat.model_validate({}))
+        assert len(table) == len(ids)
+        assert "submission.cls: 1 test images that cleaning dropped have no row" in caplog.text
 
 
 def folds_of(annotations, folds):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,16 +70,7 @@ def read_tables(folder: str | Path) -> Annotations:
     folder = Path(folder)
     tables = {name: _table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
     _check_names(tables["images"]["file_name"], folder / "images.parquet")
-    path = folder / "extra.json"
-    try:
-        extra = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except ValueError as error:
-        raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
-    if not isinstance(extra, dict):
-        raise AnnotationError(f"{path}: not an object of JSON; write the folder again")
-    return Annotations(**tables, extra=extra)
+    return Annotations(**tables, extra=_extra(folder / "extra.json"))
 
 
 @dataclass(frozen=True)
@@ -115,6 +107,11 @@ class StoredAnnotations:
         """The categories, whole."""
         return _table(self.folder / "categories.parquet", CATEGORIES)
 
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What no table holds."""
+        return _extra(self.folder / "extra.json")
+
     def whole(self) -> Annotations:
         """All of them, as `read_tables` reads them."""
         return read_tables(self.folder)
@@ -148,6 +145,18 @@ class StoredAnnotations:
         drawn = StoredTable(self.folder / "annotations.parquet", _SHAPES)
         for images, shapes in zip(self.images.parts(bounds), drawn.parts(bounds), strict=True):
             yield Annotations(images, shapes, categories)
+
+
+def _extra(path: Path) -> dict[str, Any]:
+    try:
+        extra = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise AnnotationError(f"{path}: not JSON: {error}; write the folder again") from error
+    if not isinstance(extra, dict):
+        raise AnnotationError(f"{path}: not an object of JSON; write the folder again")
+    return extra
 
 
 def _table(path: Path, schema: Schema) -> pd.DataFrame:

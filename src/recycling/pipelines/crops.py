@@ -108,4 +108,5 @@ def _crops(rows: pd.DataFrame, unlabelled: Annotations, labelled: Annotations) -
         images=unlabelled.images,
         annotations=ANNOTATIONS.conform(table, where="crops"),
         categories=labelled.categories,
+        extra=unlabelled.extra,
     )

@@ -24,6 +24,7 @@ from recycling.annotations import (
     what_if,
 )
 from recycling.annotations.cleaning.corrections import Corrections, with_corrections
+from recycling.annotations.dropped_images import with_dropped_images
 from recycling.annotations.same_categories import with_categories_of
 from recycling.limits import Limits
 from recycling.reporting import cleaning_panel, data_page
@@ -142,6 +143,8 @@ def cleaner_as_train(part: str) -> Callable[..., tuple[Annotations, Audit]]:
     ) -> tuple[Annotations, Audit]:
         """Apply the rules of cleaning, then number the categories as in train, by name."""
         cleaned, audit = clean_annotations(annotations, folder, checks, rules)
+        if part == "test":
+            cleaned = with_dropped_images(cleaned, annotations)
         return with_categories_of(train, cleaned, part), audit
 
     return clean_annotations_as_train

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from math import isnan
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder
+from recycling.annotations.dropped_images import dropped_images
 from recycling.backends.shared.model import Task
 from recycling.ensembling import Ranking, model_of, rank_members
+from recycling.errors import listed
 from recycling.evaluation import SIZES, Metrics
+from recycling.names import shown_name
 from recycling.pipelines.crops import crop_nodes
 from recycling.pipelines.explaining import explaining_nodes, leaderboard_node, test_inputs
 from recycling.pipelines.external import external_nodes
@@ -24,7 +30,13 @@ from recycling.pipelines.scoring import SCORE_TEST, metric_parameter
 from recycling.pipelines.searching import search_nodes
 from recycling.pipelines.tasks import FORMAT, PREDICTIONS, named, predicted_rows, with_types
 from recycling.plan import FINAL, TEACHER, EnsemblePlan, Member, Plan
-from recycling.predictions import Predictions, to_submission
+from recycling.predictions import (
+    DETECTIONS,
+    Detections,
+    LabelMaps,
+    Predictions,
+    to_submission,
+)
 from recycling.registry import PickedSettings
 from recycling.reporting import (
     GRIDS,
@@ -32,7 +44,9 @@ from recycling.reporting import (
     TaskScores,
     ensembles_page,
 )
-from recycling.stored_tables import by_parts
+from recycling.stored_tables import TableParts, by_parts
+
+logger = logging.getLogger(__name__)
 
 
 def create_pipeline(plan: Plan) -> Pipeline:
@@ -111,10 +125,36 @@ def submitter(task: Task) -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         """Write the predictions as the competition wants them."""
         rows: Any = test.images if task == "det" else predicted_rows(task, test)
-        return to_submission(settings, predictions, rows, test.categories)
+        table = to_submission(settings, predictions, rows, test.categories)
+        return _with_dropped_images(task, table, settings, test)
 
     write = with_types(write_submission, predictions=PREDICTIONS[task], settings=FORMAT[task])
     return by_parts(write) if task == "det" else write
+
+
+def _with_dropped_images(
+    task: Task, table: pd.DataFrame | TableParts, settings: PickedSettings, test: Annotations
+) -> pd.DataFrame:
+    """A submission with rows that nothing is on the images that cleaning dropped."""
+    dropped = dropped_images(test.extra)
+    if dropped.empty:
+        return cast(pd.DataFrame, table)
+    rows = "no row: there is no class to write" if task == "cls" else "a row in which nothing is"
+    logger.warning(
+        "submission.%s: %d test images that cleaning dropped have %s: %s",
+        task, len(dropped), rows, listed(map(shown_name, dropped["file_name"]), 3),
+    )  # fmt: skip
+    if task == "cls":
+        return cast(pd.DataFrame, table)
+    nothing = Detections(DETECTIONS.empty())
+    # Formats bring maps to the size that they write.
+    background = LabelMaps(dropped["image_id"].tolist(), lambda _: np.zeros((1, 1), np.uint8))
+    empty = to_submission(
+        settings, nothing if task == "det" else background, dropped, test.categories
+    )
+    if isinstance(table, TableParts):
+        return cast(pd.DataFrame, TableParts(lambda: chain(table, [empty])))
+    return pd.concat([table, empty], ignore_index=True)
 
 
 def drawer(task: Task) -> Callable[..., RgbImage]:

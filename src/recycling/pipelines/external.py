@@ -11,6 +11,7 @@ import pandas as pd
 from kedro.pipeline import Node, node
 
 from recycling.annotations import Annotations
+from recycling.annotations.dropped_images import dropped_images
 from recycling.backends.shared.model import Task
 from recycling.evaluation import Metrics
 from recycling.pipelines.scoring import SCORE, SCORE_TEST, metric_parameter
@@ -54,7 +55,8 @@ def reader(task: Task, name: str) -> Callable[..., tuple[Predictions, Annotation
     ) -> tuple[Predictions, Annotations]:
         """Read what others predicted, and of which images; the rest is left to other members."""
         rows = predicted_rows(task, known)
-        predictions = external.read(name, settings, rows, known.categories)
+        dropped = dropped_images(known.extra)
+        predictions = external.read(name, settings, rows, known.categories, dropped)
         return predictions, _part(task, known, external.covered(name, settings, rows))
 
     returns = GenericAlias(tuple, (PREDICTIONS[task], Annotations))

@@ -51,6 +51,7 @@ class ExternalMembers(UserDict[str, Path]):
         settings: PickedSettings,
         images: pd.DataFrame,
         categories: pd.DataFrame,
+        dropped: pd.DataFrame | None = None,
     ) -> Predictions:
         """The predictions of one member; see `read_submission`.
 
@@ -59,6 +60,7 @@ class ExternalMembers(UserDict[str, Path]):
             settings: The format of its file: a `ClassFormat`, `BoxFormat` or `MaskFormat`.
             images: The images that were to be predicted; for classes the crops.
             categories: The categories.
+            dropped: Further images, which cleaning dropped; rows of them are passed over.
         """
         return read_submission(
             settings,
@@ -67,6 +69,7 @@ class ExternalMembers(UserDict[str, Path]):
             categories,
             missing_images=self._missing,
             unusual_boxes=self._unusual,
+            dropped=dropped,
         )
 
     def covered(self, name: str, settings: PickedSettings, images: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ Submissions are written, and predictions of others are read, through the registr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.predictions.core import Detections, Predictions
+from recycling.errors import listed
+from recycling.names import shown_name
+from recycling.predictions.core import Detections, LabelMaps, Predictions
 from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.registry import PickedSettings, Registry
 from recycling.stored_tables import StoredTable, in_parts, whole
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ def read_submission(
     *,
     missing_images: MissingImages = "error",
     unusual_boxes: UnusualBoxes = "error",
+    dropped: pd.DataFrame | None = None,
 ) -> Predictions:
     """Read predictions from a file that was written for the competition.
 
@@ -135,15 +141,45 @@ def read_submission(
         missing_images: Whether an image without a row is an error or is gone on without.
         unusual_boxes: Whether boxes that do not look like boxes on their images are an error; see
             `check_boxes`.
+        dropped: Further images, which cleaning dropped: rows of them are passed over, and counted
+            in a warning. Not looked at for classes.
 
     Raises:
         SubmissionError: One line that counts all faults of the file by kind and names the first
             images of each.
     """
     picked: Format = settings.picked
+    there = images
+    if dropped is not None and not isinstance(settings, ClassFormat):
+        there = _with_those_in(path, images, dropped, picked)
     predictions = picked.read(
-        path, images, categories, missing_images=missing_images, **settings.arguments()
+        path, there, categories, missing_images=missing_images, **settings.arguments()
     )
     if isinstance(settings, BoxFormat):
-        check_boxes(cast(Detections, predictions), images, path, unusual=unusual_boxes)
-    return predictions
+        check_boxes(cast(Detections, predictions), there, path, unusual=unusual_boxes)
+    return predictions if there is images else _of_images(predictions, images)
+
+
+def _with_those_in(
+    path: str | Path, images: pd.DataFrame, dropped: pd.DataFrame, picked: Format
+) -> pd.DataFrame:
+    """The images to predict, and after them those dropped ones that a file has rows of."""
+    if dropped.empty or picked.rows_in is None:
+        return images
+    every = pd.concat([images, dropped], ignore_index=True)
+    rows = picked.rows_in(path, every)
+    passed = every.iloc[rows[rows >= len(images)]]
+    if passed.empty:
+        return images
+    logger.warning(
+        "%s: %d of its images were dropped by cleaning; their rows are passed over: %s",
+        path, len(passed), listed(map(shown_name, passed["file_name"]), 3),
+    )  # fmt: skip
+    return pd.concat([images, passed], ignore_index=True)
+
+
+def _of_images(predictions: Predictions, images: pd.DataFrame) -> Predictions:
+    if isinstance(predictions, LabelMaps):
+        return LabelMaps(images["image_id"].tolist(), predictions.__getitem__)
+    own = predictions["image_id"].isin(images["image_id"])
+    return Detections(predictions[own].reset_index(drop=True))
