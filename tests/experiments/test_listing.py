@@ -121,6 +121,12 @@ def test_the_best_is_found_by_the_metric_or_by_another_figure():
         best_checkpoint(table, "seg", "mIoU")
 
 
+def test_the_best_is_one_of_those_with_the_most_folds():
+    table = models_table([run("a", (0.5, 0.5)), run("b", (0.9,))])
+    assert best_checkpoint(table, "det", "mAP50")["run"] == "a"
+    assert best_checkpoint(table, "det", "mAP50_small")["run"] == "a"
+
+
 @pytest.mark.parametrize(
     ("keep", "runs"),
     [
@@ -155,3 +161,14 @@ def test_the_best_is_that_of_each_metric():
             each["metric"] = "mAP50-95"
     gone = {run_id for run_id, _ in checkpoints_to_remove(every, ["best", "last"])}
     assert gone == {"c"}
+
+
+def test_the_best_is_that_of_the_same_folds():
+    """One fold is easier than another: its score is no better than the mean over several."""
+    hard = run("c", (0.2,))
+    for kind in ("scores", "trainings"):
+        renamed = {k.replace("fold0", "fold1"): v for k, v in getattr(hard, kind).items()}
+        hard = replace(hard, **{kind: renamed})
+    every = [run("a", (0.5, 0.5)), run("b", (0.9,)), hard, run("d", (0.4, 0.4)), run("e", (0, 0))]
+    gone = {run_id for run_id, _ in checkpoints_to_remove(every, ["best", "last"])}
+    assert gone == {"d"}

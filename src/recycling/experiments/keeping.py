@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from recycling.experiments.listing import models_table
+from recycling.experiments.listing import OUT_OF_FOLD, models_table
 from recycling.experiments.manifest import Manifest
 from recycling.registry import Settings
 
@@ -20,8 +20,8 @@ class Experiments(Settings):
 
     Attributes:
         keep: Of each model the checkpoint of the run that scored `best` out of fold (by each
-            metric that runs were scored by), of the `last` run, of runs that were `named`; or
-            `all`.
+            metric, and on each set of folds, that runs were scored by), of the `last` run, of runs
+            that were `named`; or `all`.
     """
 
     keep: Annotated[tuple[Rule, ...], Field(min_length=1)] = ("best", "last", "named")
@@ -64,7 +64,7 @@ def checkpoints_to_remove(
         if "named" in keep:
             chosen += [run.run_id for run in own if run.name]
         if "best" in keep:
-            chosen += _best(table, model)
+            chosen += _best(table, model, own)
         kept |= {(run_id, model) for run_id in chosen}
     return [
         (run.run_id, name)
@@ -83,12 +83,35 @@ def _model(checkpoint: str) -> str:
     return ".".join(checkpoint.split(".")[:2])
 
 
-def _best(models: pd.DataFrame, model: str) -> list[str]:
-    """Of each metric the run that trained a model and in which it scored best out of fold."""
+def _best(models: pd.DataFrame, model: str, runs: Iterable[Manifest]) -> list[str]:
+    """The runs that trained a model and scored best out of fold, by each metric on the same folds.
+
+    Folds are not equally hard: means over others tell nothing of which is better.
+    """
     if models.empty:
         return []
     # A run that fuses has the scores of its members, and none of their checkpoints.
     own = models[(models["task"] + "." + models["model"] == model) & models["checkpoint"].notna()]
     own = own.assign(out_of_fold=pd.to_numeric(own["out_of_fold"])).dropna(subset=["out_of_fold"])
-    best = own.groupby("metric")["out_of_fold"].idxmax()
+    folds = own["run"].map({run.run_id: _folds(run, model) for run in runs})
+    best = own.groupby(["metric", folds])["out_of_fold"].idxmax()
     return [str(run) for run in own.loc[best, "run"]]
+
+
+def _folds(run: Manifest, model: str) -> str:
+    """The names of a model's scores out of fold, one a fold.
+
+    >>> score = {"metric": "mAP50", "score": 0.5, "details": {}}
+    >>> _folds(
+    ...     Manifest("a", {}, "", scores={"det.yolox.fold1.out_of_fold_metrics": score}),
+    ...     "det.yolox",
+    ... )
+    'det.yolox.fold1.out_of_fold_metrics'
+    """
+    return " ".join(
+        sorted(
+            name
+            for name in run.scores
+            if name.startswith(f"{model}.") and name.endswith(f".{OUT_OF_FOLD}")
+        )
+    )

@@ -76,6 +76,8 @@ def models_table(runs: Iterable[Manifest]) -> pd.DataFrame:
 def best_checkpoint(models: pd.DataFrame, task: str, metric: str) -> dict[str, Any]:
     """The row of the model of a task that is best by a metric out of fold.
 
+    Only those that were scored on the most folds are compared: a mean over fewer is another thing.
+
     Args:
         models: From `models_table`.
         task: `cls`, `det` or `seg`.
@@ -91,13 +93,14 @@ def best_checkpoint(models: pd.DataFrame, task: str, metric: str) -> dict[str, A
         raise ExperimentError(f"no run has trained a model of {task!r}")
     titles: list[str] = sorted(map(str, own["metric"].dropna().unique()))
     column = "out_of_fold" if metric in titles else metric
-    if column not in own or own[column].isna().all():
+    scored = own[own["metric"] == metric] if column == "out_of_fold" else own
+    if column not in own or scored[column].isna().all():
         figures = [str(name) for name in own if own[name].notna().any() and name not in COLUMNS]
         known = ", ".join([*titles, *sorted(figures)])
         raise ExperimentError(f"no model of {task!r} has a score {metric!r}; there are {known}")
-    if column == "out_of_fold":
-        own = own[own["metric"] == metric]
-    best = own.sort_values(column, ascending=False, kind="stable").iloc[0]
+    scored = scored.dropna(subset=[column])
+    scored = scored[scored["folds"] == scored["folds"].max()]
+    best = scored.sort_values(column, ascending=False, kind="stable").iloc[0]
     return {str(key): value for key, value in best.items()}
 
 
