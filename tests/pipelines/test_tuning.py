@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,10 @@ from recycling.pipelines.tasks import METRIC
 from recycling.pipelines.tuning import _begin, _described, _Job, _train, model_of_trial, searcher
 from recycling.plan import TuningPlan
 from recycling.splitting import FOLDS, SplitError
+from recycling.backends import Checkpoint
+from recycling.experiments import open_study
+from recycling.pipelines.tuning import _begin, _described, _Job, _score, _train, model_of_trial
+from recycling.plan import TuningPlan
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
 
@@ -64,6 +69,15 @@ def test_images_that_came_after_the_folds_were_made_stop_a_search(annotations, t
             Recipes(tmp_path), RunFolder(tmp_path), annotations, folds, ImageFolder(tmp_path),
             METRIC["cls"](),
         )  # fmt: skip
+def test_a_training_whose_checkpoint_is_on_another_machine_is_trained_again_to_be_judged(tmp_path):
+    job = job_in(tmp_path, epochs=1)
+    plan = TuningPlan("few", "cls", "small")
+    _train(job, {"seed": 1}, 1, lambda score: None)
+    there = _score(job, plan, 1, {"seed": 1}, job.choosing)
+    shutil.rmtree(job.folder / "trial1/checkpoint")
+    assert _score(job, plan, 1, {"seed": 1}, job.choosing).score == there.score
+    facts = Checkpoint(job.folder / "trial1/checkpoint").facts
+    assert facts["model"]["seed"] == 1
 
 
 def test_a_start_that_is_killed_costs_a_search_nothing(tmp_path, caplog):

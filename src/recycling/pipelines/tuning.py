@@ -20,7 +20,6 @@ from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
-    BackendError,
     Checkpoint,
     Model,
     Recipes,
@@ -274,7 +273,7 @@ def _work(job: _Job, number: int, turn: Lock | None = None) -> None:
 
 
 def _train(
-    job: _Job, settings: dict[str, Any], number: int, report: Callable[[float], None]
+    job: _Job, settings: Mapping[str, Any], number: int, report: Callable[[float], None]
 ) -> float:
     """Train with some settings; the score of the best epoch on the half that chooses.
 
@@ -329,8 +328,8 @@ def _judged(
     by_number = table.set_index("trial")
     best = order[0]
     settings: dict[str, Any] = json.loads(str(by_number.loc[best, "settings"]))
-    found = _score(job, plan, best, judging)
-    base_score = _score(job, plan, 0, judging).score
+    found = _score(job, plan, best, settings, judging)
+    base_score = _score(job, plan, 0, {}, judging).score
     title = metric_of(job.metric).title
     within = "" if found.interval is None else " [{:.3f}, {:.3f}]".format(*found.interval)
     words = ", ".join(f"{name}: {value}" for name, value in settings.items()) or "the base"
@@ -355,10 +354,21 @@ def _judged(
     )
 
 
-def _score(job: _Job, plan: TuningPlan, number: int, judging: LabeledImages) -> Any:
+def _score(
+    job: _Job,
+    plan: TuningPlan,
+    number: int,
+    settings: Mapping[str, Any],
+    judging: LabeledImages,
+) -> Any:
+    """What a trial scores on the images that judge; without its checkpoint it is trained again."""
     checkpoint = Checkpoint(job.folder / f"trial{number}" / "checkpoint")
-    if not checkpoint.folder.exists():
-        raise BackendError(f"{checkpoint.folder}: not there; remove {job.folder} and search anew")
+    if not checkpoint.weights.exists():  # checkpoints stay where they were made
+        logger.info(
+            "tuning.%s: the checkpoint of training %d is not here; it is trained again",
+            plan.name, number,
+        )  # fmt: skip
+        _train(job, settings, number, lambda score: None)
     predictions = PREDICT[plan.task](checkpoint, judging.annotations, judging.folder)
     metrics = evaluate(job.metric, judging.annotations, predictions)
     return with_interval(metrics, judging.annotations, predictions, job.metric)
