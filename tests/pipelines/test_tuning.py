@@ -32,6 +32,17 @@ from recycling.splitting import FOLDS, SplitError
 from recycling.backends import Checkpoint
 from recycling.experiments import open_study
 from recycling.pipelines.tuning import _begin, _described, _Job, _score, _train, model_of_trial
+from recycling.backends import Checkpoint, RunFolder
+from recycling.experiments import ExperimentError, open_study
+from recycling.pipelines.tuning import (
+    _begin,
+    _described,
+    _Job,
+    _score,
+    _train,
+    model_of_trial,
+    searcher,
+)
 from recycling.plan import TuningPlan
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
@@ -160,6 +171,25 @@ def test_a_search_goes_on_with_trainings_of_the_same_labels_images_recipe_and_we
     job = change(job)
     _begin(job, _described(job))
     assert (job.folder / "trial0").exists() == goes_on
+
+
+@pytest.mark.parametrize("fault", ["one group", "no objects"])
+def test_a_fold_that_cannot_be_halved_is_refused_before_anything_is_trained(fault, tmp_path):
+    job = job_in(tmp_path)
+    train = job.training.annotations
+    if fault == "one group":
+        train = replace(train, images=train.images.assign(group="all"))
+    else:
+        kept = train.annotations["image_id"].isin([1, 5, 6, 7, 8])
+        train = replace(train, annotations=train.annotations[kept])
+    folds = pd.DataFrame({"image_id": range(1, 9), "fold": [0, 0, 0, 0, 1, 1, 1, 1]})
+    search = searcher(TuningPlan("few", "cls", "small"))
+    with pytest.raises(ExperimentError, match=r"tuning\.few\.fold: half of fold 0.*another fold"):
+        search(
+            job.model, job.tuning, job.recipes, RunFolder(tmp_path / "runs"), train, folds,
+            job.training.folder, job.metric,
+        )  # fmt: skip
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_training_that_is_longer_than_the_base_comes_to_its_end():

@@ -163,6 +163,11 @@ def searcher(plan: TuningPlan) -> Callable[..., tuple[Trials, TuningResult, Figu
         if held_out.images.empty:
             raise ExperimentError(f"tuning.{plan.name}.fold: there is no fold {tuning.fold}")
         choosing, judging = (train.of_images(ids) for ids in halves(held_out.images, tuning.seed))
+        if any(half.objects().annotations.empty for half in (choosing, judging)):
+            raise ExperimentError(
+                f"tuning.{plan.name}.fold: half of fold {tuning.fold}, whose groups stay whole, is "
+                "without an object; name another fold, or split into fewer"
+            )
         job = _Job(
             tuning, model, recipes, LabeledImages(training, images),
             LabeledImages(choosing, images), metric, runs.path / "tuning" / plan.name,
