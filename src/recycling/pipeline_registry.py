@@ -52,7 +52,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": sum(pipelines.values(), start=Pipeline([])),
         **pipelines,
-        **{f"tune_{own.name}": tuning.create_pipeline(own) for own in plan.tunings},
+        **{f"tune_{own.name}": tuning.create_pipeline(plan, own) for own in plan.tunings},
         **{f"study_{study.name}": studies.create_pipeline(plan, study) for study in plan.studies},
         "label_errors": label_errors.create_pipeline(plan),
     }

@@ -40,10 +40,11 @@ from recycling.pipelines.tuning import (
     _Job,
     _score,
     _train,
+    create_pipeline,
     model_of_trial,
     searcher,
 )
-from recycling.plan import TuningPlan
+from recycling.plan import TuningPlan, read_plan
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
 
@@ -201,6 +202,18 @@ def test_a_training_that_is_longer_than_the_base_comes_to_its_end():
 def test_a_patience_of_the_bases_own_stays():
     base = model_of("mmdet", epochs=2, early_stopping={"patience": 1})
     assert model_of_trial(base, {"epochs": 8}).early_stopping.patience == 1
+
+
+def test_a_search_runs_where_there_is_what_its_model_asks_for():
+    detector = {
+        "task": "det", "backend": "mmdet", "recipe": "yolox_nano", "image_size": 64, "epochs": 1,
+        "batch_size": 2, "optimizer": {"name": "SGD", "learning_rate": 0.1},
+        "resources": {"gpu": 1, "memory": "8 GB"},
+    }  # fmt: skip
+    tuning = {"few": {"base": "yolox", "space": {"epochs": [1, 2]}}}
+    plan = read_plan({"models": {"yolox": detector}, "tuning": tuning}, "models.yml")
+    (search,) = create_pipeline(plan, plan.tunings[0]).nodes
+    assert search.tags == {"gpu-1", "memory-8GB"}
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ from recycling.files import sha256_of, write_text
 from recycling.pipelines.scoring import metric_parameter, with_interval
 from recycling.pipelines.tasks import METRIC, with_types
 from recycling.pipelines.training import PREDICT
-from recycling.plan import TuningPlan
+from recycling.plan import Plan, TuningPlan
 from recycling.plan.studies import changed
 from recycling.predictions import Predictions
 from recycling.registry import PickedSettings
@@ -97,9 +97,9 @@ class TuningResult(TypedDict):
     sentence: str
 
 
-def create_pipeline(tuning: TuningPlan) -> Pipeline:
-    """The one node of a search."""
-    return Pipeline([_search(tuning)])
+def create_pipeline(plan: Plan, tuning: TuningPlan) -> Pipeline:
+    """The one node of a search, which asks for what its base asks for."""
+    return Pipeline([_search(tuning).tag(plan.models[tuning.base].resources.tags)])
 
 
 def _search(tuning: TuningPlan) -> Node:
