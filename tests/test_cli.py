@@ -6,6 +6,7 @@ import errno
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,6 +171,35 @@ def test_what_cannot_be_predicted_is_said_in_one_line(project):
         assert result.returncode == 1, line
         assert result.stderr.count("Error: ") == 1, result.stderr
         assert said in " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def mine(project: Path) -> Iterator[Path]:
+    """The project with an environment that searches; its base has a model of detectron2."""
+    (project / "conf/mine").mkdir()
+    search = {"few": {"base": "yolox", "space": {"epochs": [1, 2, 3]}}}
+    # Said as the parameters are read, whichever libraries are there.
+    settings = {"tuning": search, "experiments": {}}
+    (project / "conf/mine/parameters.yml").write_text(yaml.safe_dump(settings))
+    yield project
+    shutil.rmtree(project / "conf/mine")
+
+
+def test_a_sweep_is_yaml_and_nothing_else_and_trains_in_its_environment(mine):
+    result = kedro(mine, "tune", "few", "--sweep", "--env", "mine")
+    assert result.returncode == 0, result.stderr
+    assert "experiments replaces that of" in " ".join(result.stderr.split())
+    sweep = yaml.safe_load(result.stdout)
+    assert sweep["command"][1:] == [
+        "kedro", "tune", "--env", "mine", "few", "--settings", "${args_json}",
+    ]  # fmt: skip
+
+
+def test_what_trains_a_model_is_said_of_the_environment_that_was_asked(mine):
+    shutil.copy(ROOT / "docs/viewer.jpg", mine / "photo.png")
+    result = kedro(mine, "predict", "--env", "mine", "photo.png", "--with", "det.yolox")
+    said = " ".join(result.stderr.split())
+    assert "not trained; kedro run --env mine --namespaces det.yolox.fold0" in said
 
 
 def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():

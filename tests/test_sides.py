@@ -289,6 +289,9 @@ def test_the_noise_between_seeds_holds_on_the_folds_that_it_was_measured_on(
     compared = [place.side("det.yolox"), place.side("det.fcos")]
     (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
     assert said in line
+    place.env = "mine"
+    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    assert ("kedro noise" in said) == ("kedro noise --env mine" in line)
 
 
 def test_the_noise_between_seeds_does_not_hold_on_test_images(workplace, tmp_path):

@@ -59,6 +59,21 @@ def listed(items: Iterable[object], most: int = ITEMS) -> str:
     return shown if len(texts) <= most else f"{shown}, ... ({len(texts) - most:,} more)"
 
 
+def command(words: str, env: str | None) -> str:
+    """A command that a message gives, of the environment that it is about.
+
+    Args:
+        words: What comes after `kedro`.
+        env: The environment; None for the one that is taken by itself.
+
+    Example:
+        >>> command("run --pipelines splitting", "mine")
+        'kedro run --env mine --pipelines splitting'
+    """
+    name, _, rest = words.partition(" ")
+    return " ".join(["kedro", name, *(["--env", env] if env else []), rest])
+
+
 def visible(text: str) -> str:
     r"""A text in quotes, in which characters that cannot be seen are named.
 

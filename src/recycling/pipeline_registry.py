@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def plan_of(config: OmegaConfigLoader, project_path: Path) -> Plan:
         set_limits(Limits.model_validate(config["parameters"].get("limits") or {}))
     members = mirrored_folder(config, project_path, "01_raw/members")
     external = {task: members_in(members / task) for task in TASKS}
-    return read_plan(config["parameters"], where, external)
+    return replace(read_plan(config["parameters"], where, external), env=config.env)
 
 
 def import_custom(names: Any, config: OmegaConfigLoader) -> None:

@@ -22,7 +22,7 @@ from recycling.backends.shared.model import Task
 from recycling.datasets import PathDataset
 from recycling.datasets.kept import kept_by
 from recycling.diagnostics import Changes, confusion_counts
-from recycling.errors import listed
+from recycling.errors import command, listed
 from recycling.experiments import (
     Compared,
     Effect,
@@ -120,13 +120,19 @@ class Workplace:
         runs: The folder of manifests.
         records: The folder of the records of what is there now.
         parameters: Of the environment.
+        env: What it is called; None for the one that is taken by itself.
     """
 
     def __init__(
-        self, catalog: DataCatalog, runs: Runs, records: Path, parameters: Mapping[str, Any]
+        self,
+        catalog: DataCatalog,
+        runs: Runs,
+        records: Path,
+        parameters: Mapping[str, Any],
+        env: str | None = None,
     ) -> None:
         self.catalog, self.runs, self.records = catalog, runs, records
-        self.parameters = parameters
+        self.parameters, self.env = parameters, env
         self.data = records.parent
 
     def is_run(self, asked: str) -> bool:
@@ -236,7 +242,8 @@ class Workplace:
             return [noise_sentence(effect["difference"], most)]
         how = f"a study with seeds and folds: {folds} measures it"
         if len(folds) == 1:
-            how = f"kedro noise {first.task}.{first.name} --seeds 5 --fold {folds[0]}"
+            model = f"{first.task}.{first.name}"
+            how = command(f"noise {model} --seeds 5 --fold {folds[0]}", self.env)
         if not known:
             return [f"how far another seed would have led is not measured; {how}"]
         others = " and ".join(f"fold {listed(noise['folds'])}" for noise in known)

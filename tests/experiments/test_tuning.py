@@ -327,6 +327,11 @@ def test_a_sweep_has_the_same_space():
     }  # fmt: skip
 
 
+def test_the_agents_of_a_sweep_train_in_its_environment():
+    config = sweep_config("rates", tuning(), "mAP50", "mine")
+    assert " ".join(config["command"][1:5]) == "kedro tune --env mine"
+
+
 def test_settings_that_are_given_are_trained_with_and_no_others(tmp_path):
     search(tmp_path, tuning(trials=3, pruning=False))
     given = {"optimizer.learning_rate": 0.02, "epochs": 6, "loss": {"dice": 1}}

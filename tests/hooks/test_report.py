@@ -53,8 +53,14 @@ def test_sentences_are_printed_with_the_brackets_of_names(tmp_path, capsys):
 
 
 def test_the_report_is_made_of_the_pages_that_there_are(catalog):
-    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    ReportHooks().after_pipeline_run({}, GRAPH, catalog)
     assert "2026-01-02 at 03:04 UTC" in catalog.load("report")
+
+
+def test_what_makes_a_page_is_of_the_environment_that_was_run(catalog, tmp_path):
+    (tmp_path / "data.html").unlink()
+    ReportHooks().after_pipeline_run({"env": "mine"}, GRAPH, catalog)
+    assert "kedro run --env mine --pipelines data_cleaning" in catalog.load("report")
 
 
 def test_a_run_that_had_nothing_to_do_does_not_take_the_place_of_the_one_before(catalog, tmp_path):
@@ -63,13 +69,13 @@ def test_a_run_that_had_nothing_to_do_does_not_take_the_place_of_the_one_before(
         later.path.mkdir()
         started = f"{name}T03:04:05+00:00"
         later.write(Manifest(later.path.name, {}, started, state="completed", nodes=nodes))
-    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    ReportHooks().after_pipeline_run({}, GRAPH, catalog)
     assert "2026-01-03 at 03:04 UTC" in catalog.load("report")
 
 
 def test_a_damaged_page_costs_the_report_and_is_one_line(catalog, tmp_path, caplog):
     (tmp_path / "data.html").write_bytes(b"\xff")
-    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    ReportHooks().after_pipeline_run({}, GRAPH, catalog)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.message.startswith("report: could not be written: ")
@@ -80,7 +86,7 @@ def test_a_damaged_page_costs_the_report_and_is_one_line(catalog, tmp_path, capl
 
 def test_a_fault_of_the_program_is_told_with_its_place(catalog, tmp_path, caplog):
     (tmp_path / "runs/2026-01-02T03.04.05.000Z/manifest.json").unlink()
-    ReportHooks().after_pipeline_run(GRAPH, catalog)
+    ReportHooks().after_pipeline_run({}, GRAPH, catalog)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert OWN_FAULT in record.message

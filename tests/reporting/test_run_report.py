@@ -181,6 +181,9 @@ def test_what_to_try_next_has_its_reason_from_the_numbers(results):
         for item in items
     )
     assert "more workers, or a cache: det.yolox.fold0 waited for data in 45% of its time." in items
+    in_mine = Results(**{**vars(results), "env": "mine"})
+    items = Page(run_report(RUN, in_mine, {}, {}, {}, {})).items
+    assert any("kedro run --env mine --pipelines label_errors" in item for item in items)
 
 
 def test_test_images_without_labels_leave_the_held_out_ones_to_say_who_is_best(results):

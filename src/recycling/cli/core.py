@@ -124,4 +124,4 @@ def workplace_of(env: str | None) -> Iterator[Workplace]:
         catalog = cast(DataCatalog, context.catalog)
         show_sample(context, catalog)
         runs = cast("Runs", catalog.load("run_manifests"))
-        yield Workplace(catalog, runs, records_folder(context), context.params)
+        yield Workplace(catalog, runs, records_folder(context), context.params, context.env)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import one_line_errors
+from recycling.cli.core import log_to_stderr, one_line_errors
 from recycling.cli.experiments import print_table
 
 
@@ -27,15 +27,18 @@ def tune(env: str | None, name: str, sweep: bool, settings: str | None) -> None:
     from recycling.experiments import ExperimentError, Tuning, given_trial
     from recycling.tracking.sweeps import is_agent, log_score
 
+    if sweep:
+        log_to_stderr()
     with KedroSession.create(env=env) as created:
         session: Any = created
-        parameters = session.load_context().config_loader["parameters"]
+        context = session.load_context()
+        parameters = context.config_loader["parameters"]
         known = [key.removeprefix("tune_") for key in pipelines if key.startswith("tune_")]
         if name not in known:
             listed = ", ".join(known) or "none; describe one under tuning in a parameters file"
             raise ExperimentError(f"no search {name!r}; there are {listed}")
         if sweep:
-            click.echo(_as_sweep(name, parameters))
+            click.echo(_as_sweep(name, parameters, context.env))
             return
         needed = pipelines[f"tune_{name}"].inputs() & pipelines["__default__"].all_outputs()
         session.run(to_outputs=sorted(needed), only_missing_outputs=True)
@@ -60,7 +63,7 @@ def tune(env: str | None, name: str, sweep: bool, settings: str | None) -> None:
     click.echo(result["entry"])
 
 
-def _as_sweep(name: str, parameters: Mapping[str, Any]) -> str:
+def _as_sweep(name: str, parameters: Mapping[str, Any], env: str | None) -> str:
     """YAML of a sweep whose agents train by this command."""
     import yaml
 
@@ -71,7 +74,7 @@ def _as_sweep(name: str, parameters: Mapping[str, Any]) -> str:
     tuning = Tuning.model_validate(parameters["tuning"][name])
     task = parameters["models"][tuning.base]["task"]
     metric = METRIC[task].model_validate((parameters.get("evaluation") or {}).get(task) or {})
-    config = sweep_config(name, tuning, metric_of(metric).title)
+    config = sweep_config(name, tuning, metric_of(metric).title, env)
     return yaml.safe_dump(config, sort_keys=False).strip()
 
 

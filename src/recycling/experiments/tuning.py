@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from recycling.backends import BackendError
-from recycling.errors import one_line
+from recycling.errors import command, one_line
 from recycling.files import drop_unfinished_line, write_text
 from recycling.registry import Settings
 from recycling.stopping import stop_if_asked
@@ -438,13 +438,16 @@ def importance(study: Study) -> dict[str, float]:
     return dict(get_param_importances(study, evaluator=fanova, params=names))
 
 
-def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
+def sweep_config(
+    name: str, tuning: Tuning, metric: str, env: str | None = None
+) -> dict[str, Any]:
     """The same search as a sweep of Weights & Biases, for `wandb sweep`.
 
     Args:
         name: Of the search.
         tuning: What is searched.
         metric: What it is scored by.
+        env: The environment that its agents train in.
 
     Example:
         >>> tuning = Tuning(base="yolox", space={"epochs": {"low": 4, "high": 8}})
@@ -467,7 +470,11 @@ def sweep_config(name: str, tuning: Tuning, metric: str) -> dict[str, Any]:
     return {
         "name": name,
         "program": "kedro",
-        "command": ["${env}", "kedro", "tune", name, "--settings", "${args_json}"],
+        "command": [
+            "${env}",
+            *command(f"tune {name} --settings", env).split(),
+            "${args_json}",
+        ],
         "method": "bayes",
         "metric": {"name": metric, "goal": "maximize"},
         "run_cap": tuning.trials,

@@ -15,7 +15,7 @@ from kedro.pipeline.node import Node
 from recycling.backends import BackendError, Model, Recipes, how_to_install
 from recycling.backends.shared.recipes import read_head
 from recycling.datasets import PathDataset
-from recycling.errors import listed
+from recycling.errors import command, listed
 from recycling.plan.parameters import shown
 from recycling.typed import check_types
 
@@ -109,11 +109,10 @@ def _what_is_missing(
             for name, part in parts.items()
             if not needed.isdisjoint(node.name for node in part.nodes)
         )
-    options = "" if env is None else f" --env {env}"
-    command = f"kedro run{options} {what} --only-missing-outputs"
+    run = command(f"run {what} --only-missing-outputs", env)
     if given:
-        return f"{_not_given(sorted(given), catalog)}; then make {listed(made, 3)} with: {command}"
-    return f"{_shown_inputs(made, catalog)}; make it first with: {command}"
+        return f"{_not_given(sorted(given), catalog)}; then make {listed(made, 3)} with: {run}"
+    return f"{_shown_inputs(made, catalog)}; make it first with: {run}"
 
 
 MOST_OUTPUTS = 5

@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
 from recycling.datasets import CheckpointDataset, PathDataset
-from recycling.errors import message_for_user
+from recycling.errors import command, message_for_user
 from recycling.hooks.manifests import RUNS
 from recycling.plan.parameters import shown
 from recycling.plan.records import FINAL, TASKS
@@ -35,15 +35,23 @@ class ReportHooks:
     """Writes what is said of a run when it has ended."""
 
     @hook_impl
-    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def on_pipeline_error(
+        self,
+        error: Exception,
+        run_params: Mapping[str, Any],
+        pipeline: Pipeline,
+        catalog: DataCatalog,
+    ) -> None:
         """The same where some nodes failed, and the others are done."""
         if isinstance(error, NodesFailedError):
-            self.after_pipeline_run(pipeline, catalog)
+            self.after_pipeline_run(run_params, pipeline, catalog)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def after_pipeline_run(
+        self, run_params: Mapping[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
         """Write the summary of the scores, where some are new, and the report."""
-        outputs = _Outputs(catalog)
+        outputs = _Outputs(catalog, run_params.get("env"))
         if SUMMARY in catalog and any(f"{task}.scores" in pipeline.all_outputs() for task in TASKS):
             catalog.save(SUMMARY, outputs.of_tasks("scores"))
         if REPORT in catalog and RUNS in catalog:
@@ -72,8 +80,8 @@ def shown_place(dataset: PathDataset[Any]) -> str | None:
 class _Outputs:
     """What the runs of this project have made."""
 
-    def __init__(self, catalog: DataCatalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: DataCatalog, env: str | None) -> None:
+        self._catalog, self._env = catalog, env
         registered = (pipelines[name] for name in ("__default__", "label_errors"))
         self._made = sum(registered, start=Pipeline([])).all_outputs()
 
@@ -87,14 +95,14 @@ class _Outputs:
         from recycling.reporting.report import run_report
 
         pages, missing, old = {}, {}, {}
-        for heading, (name, command) in self._pages():
+        for heading, (name, how) in self._pages():
             page = self._value(name)
             if page is None:
-                missing[heading] = command
+                missing[heading] = how
             else:
                 pages[heading] = page
                 if self._is_old(name):
-                    old[heading] = command
+                    old[heading] = how
         runs = list(self._catalog.load(RUNS).all().values())
         # Where all was up to date, what is shown is of the run before.
         run = next((each for each in reversed(runs) if each.nodes or each.failed), runs[-1])
@@ -111,7 +119,7 @@ class _Outputs:
             steps[f"Ensembles of {title}"] = (f"{task}.ensembles_report", "ensembling")
         for heading, (name, pipeline) in steps.items():
             if name in self._made:
-                yield heading, (name, f"kedro run --pipelines {pipeline}")
+                yield heading, (name, command(f"run --pipelines {pipeline}", self._env))
 
     def _is_old(self, name: str) -> bool:
         """Whether a file that a page was made of has been written after it."""
@@ -142,6 +150,7 @@ class _Outputs:
             trainings=self._trainings(),
             counts={} if annotations is None else _counts(annotations),
             label_errors=None if label_errors is None else len(label_errors),
+            env=self._env,
         )
 
     def _trainings(self) -> dict[str, Any]:

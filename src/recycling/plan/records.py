@@ -357,6 +357,7 @@ class Plan:
         studies: What is compared by changing one thing at a time.
         tunings: Which settings are searched.
         augmented_sets: The names of the augmented sets that are described.
+        env: The environment that it is of; None for the one that is taken by itself.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -369,6 +370,7 @@ class Plan:
     studies: tuple[StudyPlan, ...] = ()
     tunings: tuple[TuningPlan, ...] = ()
     augmented_sets: tuple[str, ...] = ()
+    env: str | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -15,6 +15,7 @@ from kedro.io import DataCatalog
 
 from recycling.backends import Checkpoint, LoadedModel, backend_for
 from recycling.backends.shared.model import Task
+from recycling.errors import command
 from recycling.inference import InferenceError, Predictor, Tiles, tiled
 from recycling.inference.exported import is_exported, onnx_predictor
 from recycling.pipelines.ensembling import ranker
@@ -56,12 +57,14 @@ class Asked:
         task: What it predicts.
         trainings: The trained models that predict.
         ensemble: How they are fused, where that is said of an ensemble; None of a model.
+        env: The environment that it is of.
     """
 
     name: str
     task: Task
     trainings: tuple[TrainingPlan, ...]
     ensemble: EnsemblePlan | None = None
+    env: str | None = None
 
 
 def predictor_of(
@@ -93,7 +96,7 @@ def predictor_of(
     if known:
         names = [own.name for own in used]
         check_alone(name, chosen_settings(known["settings"], names, known.get("choice")))
-    checkpoints = {own.name: _checkpoint(own, catalog) for own in used}
+    checkpoints = {own.name: _checkpoint(own, asked, catalog) for own in used}
     settings = loading.settings
     if asked.task == "seg" and loading.tiles is not None:
         settings["probabilities"] = True
@@ -152,7 +155,7 @@ def checkpoints_of(name: str, plan: Plan | None, catalog: DataCatalog) -> dict[s
     """
     asked = look_up(name, plan)
     used = used_trainings(asked, fusion_inputs_of(asked, catalog))
-    return {own.namespace: _checkpoint(own, catalog) for own in used}
+    return {own.namespace: _checkpoint(own, asked, catalog) for own in used}
 
 
 def write_fusion(name: str, plan: Plan | None, catalog: DataCatalog, folder: Path) -> Path | None:
@@ -201,9 +204,9 @@ def look_up(name: str, plan: Plan | None) -> Asked:
         raise InferenceError(f"--with {name}: {nearest(name, dict.fromkeys(names))}")
     for ensemble in plan.ensembles:
         if ensemble.namespace == name:
-            return Asked(name, ensemble.task, _trainings_in(ensemble), ensemble)
+            return Asked(name, ensemble.task, _trainings_in(ensemble), ensemble, plan.env)
     own = [each for each in trainings if name in (each.namespace, f"{each.task}.{each.model}")]
-    return Asked(name, own[0].task, tuple(own))
+    return Asked(name, own[0].task, tuple(own), env=plan.env)
 
 
 def _trainings_in(ensemble: EnsemblePlan) -> tuple[TrainingPlan, ...]:
@@ -247,9 +250,8 @@ def fusion_inputs_of(asked: Asked, catalog: DataCatalog) -> dict[str, Any]:
 
 def _loaded(name: str, asked: Asked, catalog: DataCatalog) -> Any:
     if not catalog.exists(name):
-        raise InferenceError(
-            f"{asked.name}: {name} is not there; fuse it first: kedro run --pipelines ensembling"
-        )
+        fuse = command("run --pipelines ensembling", asked.env)
+        raise InferenceError(f"{asked.name}: {name} is not there; fuse it first: {fuse}")
     return catalog.load(name)
 
 
@@ -266,11 +268,10 @@ def used_trainings(asked: Asked, known: Mapping[str, Any]) -> list[TrainingPlan]
     return [own for own in asked.trainings if own.name in names]
 
 
-def _checkpoint(training: TrainingPlan, catalog: DataCatalog) -> Checkpoint:
+def _checkpoint(training: TrainingPlan, asked: Asked, catalog: DataCatalog) -> Checkpoint:
     if not catalog.exists(training.checkpoint):
-        raise InferenceError(
-            f"{training.namespace} is not trained; kedro run --namespaces {training.namespace}"
-        )
+        train = command(f"run --namespaces {training.namespace}", asked.env)
+        raise InferenceError(f"{training.namespace} is not trained; {train}")
     checkpoint: Checkpoint = catalog.load(training.checkpoint)
     return checkpoint
 

@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from recycling.diagnostics import Disagreement
-from recycling.errors import listed
+from recycling.errors import command, listed
 from recycling.evaluation import Metrics
 from recycling.experiments import Effect
 from recycling.reporting.confusions import OUTSIDE
@@ -42,6 +42,7 @@ class Results:
         trainings: By name of task, model and fold what its checkpoint says.
         counts: Objects by class.
         label_errors: How many labels are likely wrong; None where nothing looked for them.
+        env: The environment of the run.
     """
 
     summary: Summary = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Results:
     trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     label_errors: int | None = None
+    env: str | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -224,7 +226,8 @@ def _next_for_all(results: Results) -> Iterator[str]:
         name, share = max(slow.items(), key=lambda item: item[1])
         yield f"more workers, or a cache: {name} waited for data in {share:.0%} of its time"
     if results.label_errors is None and results.summary:
-        yield "a look at labels that models contradict: kedro run --pipelines label_errors"
+        look = command("run --pipelines label_errors", results.env)
+        yield f"a look at labels that models contradict: {look}"
 
 
 def _kind(row: Scored) -> str:
