@@ -197,6 +197,26 @@ def test_seeds_are_scored_on_the_folds_that_all_of_them_have(workplace, caplog):
     assert "det.yolox: scored without fold 1: not every seed has it" in caplog.text
 
 
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_a_twin_is_a_training_with_the_seeds_of_its_student(workplace, n_seeds):
+    names = ["yolox", "yolox_seed1"][:n_seeds]
+    held_out = {
+        f"det.{name}{twin}.fold0.out_of_fold_predictions": found([0, 1][:some])
+        for name in names
+        for twin, some in (("", 2), ("_control", 1))
+    }
+    place = workplace(held_out, seeds=names[1:])
+    for entry in place.parameters["models"].values():
+        entry["control"] = True
+    both = [place.side("det.yolox_control"), place.side("det.yolox")]
+    assert [len(side.predictions[OUT_OF_FOLD]) for side in both] == [n_seeds, n_seeds]
+    compared = score(place, both).compared
+    effect = compared.effects["det.yolox"]
+    assert (effect["seeds"], effect["p"] is None) == (n_seeds, n_seeds == 1)
+    said = " ".join(place.sentences(both, compared, OUT_OF_FOLD))
+    assert ("models.yolox and its twin have a verdict" in said) == (n_seeds == 1)
+
+
 def test_seeds_without_a_common_fold_are_not_scored(workplace):
     place = workplace(
         {

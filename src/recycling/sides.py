@@ -68,6 +68,9 @@ logger = logging.getLogger(__name__)
 OUT_OF_FOLD, TEST = "out_of_fold", "test"
 Part = str
 
+TWIN = "_control"
+"""How the twin of a model with `control` is called after it."""
+
 CHANGED: dict[Task, Any] = {"cls": changed_crops, "det": changed_boxes, "seg": changed_masks}
 
 _TRUTH: dict[Part, tuple[str, ...]] = {
@@ -166,10 +169,11 @@ class Workplace:
             ExperimentError: There is none, or nothing of it is kept.
         """
         folder = None if run is None else self.runs.folder(run.run_id)
-        parameters = self.parameters if run is None else run.parameters
+        models = (self.parameters if run is None else run.parameters).get("models") or {}
         outputs = self._outputs(run)
-        seeds = [name, *_variants(name, parameters)]
-        side = Side(label, task, name, is_training=name in (parameters.get("models") or {}))
+        seeds = [name, *_variants(name, models)]
+        entry = _entry_of(name, models)
+        side = Side(label, task, name, is_training=entry in models)
         made: list[str] = []
         for part in (OUT_OF_FOLD, TEST):
             form = f"{task}.{{}}({FOLD.format(fold or ANY_FOLD)})?.{part}_predictions"
@@ -199,7 +203,8 @@ class Workplace:
         manifest = run or (newest[0] if newest else Manifest("", {}, ""))
         if run is None:
             manifest = _as_now(manifest, made, self.catalog, outputs)
-        side.facts = facts_of(made, self.records if folder is None else folder.made, manifest, name)
+        records = self.records if folder is None else folder.made
+        side.facts = facts_of(made, records, manifest, entry)
         return side
 
     def whole(self, run: Manifest, things: Sequence[tuple[Task, str]]) -> Side:
@@ -244,6 +249,8 @@ class Workplace:
         if len(folds) == 1:
             model = f"{first.task}.{first.name}"
             how = command(f"noise {model} --seeds 5 --fold {folds[0]}", self.env)
+        if (entry := _entry_of(first.name, self.parameters.get("models") or {})) != first.name:
+            how = f"with seeds: [0, 1, 2], models.{entry} and its twin have a verdict"
         if not known:
             return [f"how far another seed would have led is not measured; {how}"]
         others = " and ".join(f"fold {listed(noise['folds'])}" for noise in known)
@@ -396,15 +403,26 @@ class Workplace:
         )
 
 
-def _variants(name: str, parameters: Mapping[str, Any]) -> list[str]:
-    """The models that differ from one in the seed alone."""
-    models = parameters.get("models") or {}
+def _entry_of(name: str, models: Mapping[str, Any]) -> str:
+    """The entry of `models` that a training is of: of a twin, its student's.
+
+    >>> _entry_of("yolox_control", {"yolox": {"control": True}})
+    'yolox'
+    """
+    student = models.get(name.removesuffix(TWIN))
+    is_twin = isinstance(student, Mapping) and student.get("control")
+    return name.removesuffix(TWIN) if is_twin else name
+
+
+def _variants(name: str, models: Mapping[str, Any]) -> list[str]:
+    """The trainings that differ from one in the seed alone; of a twin, the twins of those."""
+    entry = _entry_of(name, models)
     return [
-        str(other)
-        for other, entry in models.items()
-        if isinstance(entry, Mapping)
-        and entry.get("variant_of") == name
-        and entry.get("snapshot") is None
+        f"{other}{name.removeprefix(entry)}"
+        for other, own in models.items()
+        if isinstance(own, Mapping)
+        and own.get("variant_of") == entry
+        and own.get("snapshot") is None
     ]
 
 

@@ -121,6 +121,9 @@ def test_steps_are_those_of_each_training_and_a_start_is_none_of_the_student(mad
     assert one.steps == {"model.fold0": 500, "det.start.fold0": 900}
     plain = steps_of(["det.start.fold0.checkpoint"], "start", start=500)
     assert "steps" not in {each.kind for each in differences(one, plain)}
+    made("det.yolox_control.fold0.checkpoint", model=MODEL)
+    twin = steps_of(["det.yolox_control.fold0.checkpoint"], "yolox", yolox_control=400)
+    assert (twin.steps, twin.settings["model.epochs"]) == ({"model.fold0": 400}, 20)
     both = [*student, "det.start.fold0.checkpoint"]
     before, after = (steps_of(both, "final", yolox=n, start=900) for n in (500, 400))
     assert [str(each) for each in differences(before, after)] == ["steps: 500 -> 400"]

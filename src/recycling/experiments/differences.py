@@ -102,8 +102,8 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
         outputs: Datasets.
         made: The folder of the records of all outputs.
         manifest: Of the run that made or used them.
-        name: The model or ensemble that they are of: its own settings are called `model.epochs`
-            whatever its name is, so that two models can be compared.
+        name: The entry of the model or ensemble that they are of: its own settings are called
+            `model.epochs` whatever its name is, so that two models can be compared.
     """
     facts = Facts(machine=_machine(manifest))
     seen: set[str] = set()
@@ -140,8 +140,9 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
                 )
         if output in manifest.trainings:
             training = output.removesuffix(".checkpoint")
-            *_, model, fold = training.split(".")
-            key = f"{OWN}{fold}" if model == name else training
+            # A twin is called otherwise than the entry that it is of.
+            is_own = f"models.{name}" in ingredients["parameters"]
+            key = f"{OWN}{training.rpartition('.')[2]}" if is_own else training
             facts.steps[key] = int(manifest.trainings[output].get("iterations", 0))
     return facts
 
