@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -261,11 +260,16 @@ class Workplace:
 
     def _noises(self, model: str, metric: str) -> list[Noise]:
         """The noises that studies have measured, with the folds that they are of."""
+        # `kedro noise` is a study of its own run alone.
+        ran = (node for run in self.runs.all().values() for node in run.nodes)
+        names = {*self._outputs(None), *(name for node in ran for name in node.outputs)}
         found = []
-        for path in sorted((self.data / "08_reporting/studies").glob("*/summary.json")):
-            noise = json.loads(path.read_text()).get("noise")
-            if noise and (noise["model"], noise["metric"]) == (model, metric) and "folds" in noise:
-                found.append(cast(Noise, noise))
+        for name in sorted(names):
+            if re.fullmatch(r"study\.\w+\.summary", name) and self.is_there(name, None):
+                noise = self.load(name, None).get("noise")
+                of = noise and (noise["model"], noise["metric"])
+                if of == (model, metric) and "folds" in noise:
+                    found.append(cast(Noise, noise))
         return found
 
     def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
