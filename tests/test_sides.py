@@ -28,6 +28,7 @@ from recycling.experiments import ExperimentError, Facts, Runs
 from recycling.fingerprints import ContentCache, Graph, Ingredients, Record, Records
 from recycling.pipelines.crops import crop_images
 from recycling.experiments import ExperimentError, Facts, Manifest, NodeRun, Runs
+from recycling.experiments.differences import RECIPE_FILE
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
 from recycling.sides import (
     OUT_OF_FOLD,
@@ -282,6 +283,18 @@ def test_a_model_that_was_chosen_by_the_score_that_judges_it_is_said_to_be():
     assert chosen_epoch(stops, TEST) == chosen_epoch(does_not, OUT_OF_FOLD) == []
 
 
+def measure_noise(place: Workplace, folds: Sequence[int], **settings: Any) -> None:
+    """Leave what `kedro noise` leaves of a model with these settings."""
+    noise = {"model": "yolox", "metric": "mAP50", "deviation": 0.01, "seeds": 5, "folds": folds}
+    place.catalog[SUMMARY] = MemoryDataset({"noise": noise})
+    run = Manifest(
+        "2026-11-29", {}, "2026-11-29T01:00:00+00:00", state="completed",
+        parameters={"models": {"yolox": settings}},
+        nodes=(NodeRun("study.noise_yolox.compare_arms", 1.0, (SUMMARY,), 9.0),),
+    )  # fmt: skip
+    place.runs.folder(run.run_id).write(run)
+
+
 @pytest.mark.parametrize(
     ("folds", "measured", "said"),
     [
@@ -303,12 +316,7 @@ def test_the_noise_between_seeds_holds_on_the_folds_that_it_was_measured_on(
     }
     place = workplace(held_out)
     if measured:
-        noise = {"model": "yolox", "metric": "mAP50", "deviation": 0.01, "seeds": 5}
-        place.catalog[SUMMARY] = MemoryDataset({"noise": {**noise, "folds": measured}})
-        ran = NodeRun("study.noise_yolox.compare_arms", 1.0, (SUMMARY,), 9.0)
-        started = "2026-11-29T01:00:00+00:00"
-        run = Manifest("2026-11-29", {}, started, state="completed", nodes=(ran,))
-        place.runs.folder(run.run_id).write(run)
+        measure_noise(place, measured)
     place.parameters["models"]["fcos"] = {}
     compared = [place.side("det.yolox"), place.side("det.fcos")]
     (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
@@ -318,7 +326,25 @@ def test_the_noise_between_seeds_holds_on_the_folds_that_it_was_measured_on(
     assert ("kedro noise" in said) == ("kedro noise --env mine" in line)
 
 
-def test_the_noise_between_seeds_does_not_hold_on_test_images(workplace, tmp_path):
+@pytest.mark.parametrize("epochs", [8, 20])
+def test_noise_that_was_measured_with_other_settings_is_said_to_be(workplace, epochs):
+    names = {"yolox": 2, "fcos": 1}
+    place = workplace(
+        {
+            f"det.{own}.fold0.out_of_fold_predictions": found([0, 1][:some])
+            for own, some in names.items()
+        }
+    )
+    place.parameters["models"]["fcos"] = {}
+    measure_noise(place, [0], epochs=epochs, seed=3, resources={"gpu": 1}, options={})
+    compared = [place.side(f"det.{own}") for own in names]
+    compared[0].facts.settings.update({"model.epochs": 20, "model.seed": 0, RECIPE_FILE: "a"})
+    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    other = "; it was measured with other settings (model.epochs: 8 -> 20)"
+    assert line.endswith(other if epochs == 8 else "from 5 seeds of yolox)")
+
+
+def test_the_noise_between_seeds_does_not_hold_on_test_images(workplace):
     names = ("yolox", "fcos")
     place = workplace({f"det.{own}.fold0.test_predictions": found([10, 11]) for own in names})
     place.parameters["models"]["fcos"] = {}

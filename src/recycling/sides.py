@@ -40,7 +40,7 @@ from recycling.experiments import (
     scored_things,
     verdict_on,
 )
-from recycling.experiments.differences import OWN
+from recycling.experiments.differences import OWN, RECIPE_FILE, settings_of
 from recycling.experiments.effect import Of
 from recycling.fingerprints import ContentCache, Graph, Record, Records
 from recycling.fingerprints.records import CONTENT
@@ -241,9 +241,9 @@ class Workplace:
         # The score of more folds moves less from seed to seed: its noise is another one.
         folds = sorted(frozenset.intersection(*(side.folds for side in sides if side.folds)))
         known = self._noises(first.name, effect["metric"])
-        if own := [noise for noise in known if noise["folds"] == folds]:
-            most = max(own, key=lambda noise: noise["seeds"])
-            return [noise_sentence(effect["difference"], most)]
+        if own := [(noise, run) for noise, run in known if noise["folds"] == folds]:
+            noise, run = max(own, key=lambda each: each[0]["seeds"])
+            return [noise_sentence(effect["difference"], noise) + _changed_since(run, first)]
         how = f"a study with seeds and folds: {folds} measures it"
         if len(folds) == 1:
             model = f"{first.task}.{first.name}"
@@ -252,24 +252,28 @@ class Workplace:
             how = f"with seeds: [0, 1, 2], models.{entry} and its twin have a verdict"
         if not known:
             return [f"how far another seed would have led is not measured; {how}"]
-        others = " and ".join(f"fold {listed(noise['folds'])}" for noise in known)
+        others = " and ".join(f"fold {listed(noise['folds'])}" for noise, _ in known)
         return [
             f"how far another seed would have led was measured on {others}, and does not hold "
             f"here; {how}"
         ]
 
-    def _noises(self, model: str, metric: str) -> list[Noise]:
-        """The noises that studies have measured, with the folds that they are of."""
-        # `kedro noise` is a study of its own run alone.
-        ran = (node for run in self.runs.all().values() for node in run.nodes)
-        names = {*self._outputs(None), *(name for node in ran for name in node.outputs)}
+    def _noises(self, model: str, metric: str) -> list[tuple[Noise, Manifest]]:
+        """The noises that studies have measured on folds that are known, with their runs."""
+        # Not of the pipelines alone: `kedro noise` is a study of its own run.
+        made = {
+            name: run
+            for run in self.runs.all().values()
+            for node in run.nodes
+            for name in node.outputs
+        }
         found = []
-        for name in sorted(names):
+        for name, run in sorted(made.items()):
             if re.fullmatch(r"study\.\w+\.summary", name) and self.is_there(name, None):
-                noise = self.load(name, None).get("noise")
+                noise = self.load(name, None)["noise"]
                 of = noise and (noise["model"], noise["metric"])
                 if of == (model, metric) and "folds" in noise:
-                    found.append(cast(Noise, noise))
+                    found.append((cast(Noise, noise), run))
         return found
 
     def confusion(self, truth: Annotations, predicted: Mapping[str, Any]) -> Figure:
@@ -405,6 +409,18 @@ class Workplace:
             f"{asked}: not a submission of this project's test images; say which with --task, and "
             "what is wrong is said"
         )
+
+
+def _changed_since(run: Manifest, side: Side) -> str:
+    """What is said after a noise that a run has measured with other settings than a side's."""
+    entry = (run.parameters.get("models") or {}).get(side.name)
+    now = {} if side.facts is None else side.facts.settings
+    now = {key: now[key] for key in now if key.startswith(OWN) and key != RECIPE_FILE}
+    if not now or not isinstance(entry, Mapping):
+        return ""
+    found = differences(Facts(settings_of(entry)), Facts(now))
+    changed = [str(each) for each in found if each.on_purpose]
+    return f"; it was measured with other settings ({listed(changed, 3)})" if changed else ""
 
 
 def _entry_of(name: str, models: Mapping[str, Any]) -> str:

@@ -147,6 +147,26 @@ def facts_of(outputs: Iterable[str], made: Path, manifest: Manifest, name: str) 
     return facts
 
 
+def settings_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a model or an ensemble that may change its results, by name.
+
+    Args:
+        entry: As `models.yml` has it.
+
+    Example:
+        >>> settings_of({"epochs": 8, "folds": [0]})
+        {'model.epochs': 8}
+    """
+    # Settings that came later have their defaults in what was made before.
+    with suppress(ValueError):
+        entry = Model.model_validate(dict(entry)).model_dump(mode="json")
+    return {
+        f"{OWN}{key}": each
+        for key, each in flat(entry).items()
+        if key.partition(".")[0] not in NO_EFFECT and each != {}  # of which only the keys count
+    }
+
+
 def differences(first: Facts, second: Facts) -> list[Difference]:
     """What differs, settings first.
 
@@ -250,19 +270,16 @@ def _shown(value: Any, limit: int = 60) -> str:
 
 def _add_settings(facts: Facts, parameter: str, value: Any, manifest: Manifest, name: str) -> None:
     own = parameter in (f"models.{name}", f"ensembles.{name}")
-    prefix = OWN.rstrip(".") if own else parameter
-    if own and isinstance(value, Mapping) and parameter.startswith("models."):
-        # Settings that came later have their defaults in what was made before.
-        with suppress(ValueError):
-            value = Model.model_validate(dict(value)).model_dump(mode="json")
     facts.taken.add(parameter)
-    settings = flat({prefix: value}) if isinstance(value, Mapping) else {prefix: value}
+    if isinstance(value, Mapping):
+        settings = settings_of(value) if own else flat({parameter: value})
+    else:
+        settings = {OWN.rstrip(".") if own else parameter: value}
     for key, each in settings.items():
-        last = key.removeprefix(OWN)
-        if (own and last in NO_EFFECT) or each == {}:  # of which only the keys count
+        if each == {}:
             continue
         facts.settings[key] = each
-        written = f"{parameter}.{last}" if own else key
+        written = f"{parameter}.{key.removeprefix(OWN)}" if own else key
         source = manifest.sources.get(written)
         if source is not None:
             facts.sources[key] = source
