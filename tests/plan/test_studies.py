@@ -39,6 +39,20 @@ def test_what_is_trained_anyway_is_shared():
     assert first.arms[0].trainings[0][0].name == "yolox.fold0"
 
 
+def test_a_model_of_every_fold_is_trained_on_those_of_a_study():
+    parameters = {"splitting": {"method": "random", "n_splits": 3}}
+
+    def planned_on(*folds):
+        given = {"s": {"base": "yolox", "seeds": [0], "folds": folds}}
+        models = with_studies({"yolox": {**DETECTOR, "folds": "all"}}, given, "studies.yml")
+        return read_plan({**parameters, "models": models, "studies": given}, "models.yml")
+
+    (study,) = planned_on(0, 2).studies
+    assert [own.name for own in study.arms[0].trainings[0]] == ["yolox.fold0", "yolox.fold2"]
+    with pytest.raises(PlanError, match=r"studies\.s\.folds: there is no fold 3; leave it out"):
+        planned_on(0, 3)
+
+
 def test_a_study_is_a_pipeline_of_its_own_and_none_of_its_models_a_member():
     _, plan = planned({"interactions": []}, models={"yolox": {**DETECTOR, "folds": [0, 1]}})
     assert [member.name for member in plan.members("det")] == ["yolox.fold0", "yolox.fold1"]

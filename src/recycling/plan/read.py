@@ -115,6 +115,11 @@ def _studies(
         arms = models_of_arms(name, study, entries)
         if not all(model in models for own in arms.values() for model in own):
             continue
+        trained = [(model, fold) for own in arms.values() for model in own for fold in study.folds]
+        if lacking := [fold for model, fold in trained if (model, fold) not in known]:
+            raise PlanError(
+                f"{where}: studies.{name}.folds: there is no fold {lacking[0]}; leave it out"
+            )
         changes = changes_of(study)
         joined = [(*pair, f"{JOINED}".join(pair)) for pair in study.interactions]
         found.append(

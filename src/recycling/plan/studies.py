@@ -236,7 +236,10 @@ def _same(arm: _Arm, models: Mapping[str, Any]) -> str | None:
     for name, entry in models.items():
         if isinstance(entry, Mapping) and _training(entry) == _training(arm.entry):
             folds = entry.get("folds", Model.model_fields["folds"].default)
-            if isinstance(folds, list | tuple) and set(arm.entry["folds"]) <= set(folds):
+            # `all` alone is every fold, and a training on all images besides.
+            if folds in ("all", ["all"]) or (
+                isinstance(folds, list | tuple) and set(arm.entry["folds"]) <= set(folds)
+            ):
                 return str(name)
     return None
 
