@@ -164,6 +164,12 @@ UNPREDICTABLE = {
 }
 
 
+def test_a_side_that_is_named_twice_is_refused_in_one_line(project):
+    result = kedro(project, "compare", "det.yolox", "det.fcos", "det.yolox")
+    assert result.returncode == 1
+    assert "Error: det.yolox is named twice; name each side once" in result.stderr.splitlines()
+
+
 def test_what_cannot_be_predicted_is_said_in_one_line(project):
     shutil.copy(ROOT / "docs/viewer.jpg", project / "photo.png")
     for line, said in UNPREDICTABLE.items():

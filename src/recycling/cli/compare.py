@@ -38,6 +38,8 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
     if len(sides) < 2:
         raise ExperimentError("give two or more to compare: kedro compare det.yolox det.fcos")
+    if twice := [side for side in dict.fromkeys(sides) if sides.count(side) > 1]:
+        raise ExperimentError(f"{twice[0]} is named twice; name each side once")
     log_to_stderr()
     with workplace_of(env) as place:
         whole = [place.is_run(side) for side in sides]
