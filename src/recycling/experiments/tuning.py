@@ -438,9 +438,7 @@ def importance(study: Study) -> dict[str, float]:
     return dict(get_param_importances(study, evaluator=fanova, params=names))
 
 
-def sweep_config(
-    name: str, tuning: Tuning, metric: str, env: str | None = None
-) -> dict[str, Any]:
+def sweep_config(name: str, tuning: Tuning, metric: str, env: str | None = None) -> dict[str, Any]:
     """The same search as a sweep of Weights & Biases, for `wandb sweep`.
 
     Args:
