@@ -73,14 +73,17 @@ cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found", "--formats"
     assert (found["file_name"], found["category"]) == ("red.png", "Red")
 
 
-def test_the_limits_of_the_project_hold_without_the_libraries_that_train(tmp_path):
+def test_limits_and_credentials_of_the_project_hold_without_the_libraries_that_train(tmp_path):
     path = colour_classifier(tmp_path / "colours.onnx")
     project = copy_project(tmp_path / "recycling")
     parameters = project / "conf/base/parameters.yml"
     parameters.write_text(parameters.read_text().replace("max_pixels: 89478485", "max_pixels: 500"))
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/local/credentials.yml").write_text("s3: {key: mine}\n")
     cv2.imwrite(str(project / "red.png"), RED[..., ::-1])
     code = f"""
-import sys
+import atexit, os, sys
+atexit.register(lambda: print(os.environ.get("FSSPEC_S3")))
 for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"):
     sys.modules[name] = None
 from kedro.framework.startup import bootstrap_project
@@ -93,6 +96,7 @@ cli(["predict", "red.png", "--with", {str(path)!r}, "--to", "found"])
     )
     assert told.returncode == 1
     assert "red.png: cannot be read as an image: 30 x 20 is more than 500 pixels" in told.stderr
+    assert told.stdout.splitlines()[-1] == '{"key": "mine"}'
 
 
 def test_the_command_given_twice_does_not_predict_on_what_it_has_written(tmp_path):

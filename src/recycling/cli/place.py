@@ -29,7 +29,7 @@ class Place:
 
 @contextmanager
 def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
-    """The place that an environment is, of which exported files need the limits alone.
+    """The place that an environment is; exported files need its limits and credentials alone.
 
     Without the libraries that train, the models of its plan cannot be read.
 
@@ -43,7 +43,7 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
     from recycling.inference.exported import is_exported
 
     if all(map(is_exported, names)):
-        _set_limits(env)
+        _set_limits_and_credentials(env)
         yield Place(Path("data"))
         return
     from recycling.pipeline_registry import plan_of
@@ -56,14 +56,15 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         yield Place(data, plan_of(config, project), context.catalog)
 
 
-def _set_limits(env: str | None) -> None:
-    """Let the limits hold that the parameters of the project set, where there is a project."""
+def _set_limits_and_credentials(env: str | None) -> None:
+    """Let hold what the configuration of the project says of them, where there is a project."""
     from kedro.framework.project import settings
     from kedro.utils import find_kedro_project
     from pydantic import ValidationError
 
     from recycling.configuration import ConfigLoader
     from recycling.limits import Limits, set_limits
+    from recycling.plan.data_folder import set_credentials
     from recycling.plan.parameters import ParameterError, faults, source_of
 
     project = find_kedro_project(Path.cwd())
@@ -74,6 +75,7 @@ def _set_limits(env: str | None) -> None:
         env=env or os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
+    set_credentials(config)
     try:
         set_limits(Limits.model_validate(config["parameters"].get("limits") or {}))
     except ValidationError as error:

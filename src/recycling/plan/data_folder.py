@@ -17,14 +17,23 @@ def data_folder(config: Any, project: Path) -> Path:
     """The folder of all data; where that is an address, the one of this machine that stands for it.
 
     Args:
-        config: The configuration; what its `credentials.yml` says below the name of a protocol is
-            for all addresses of that protocol.
+        config: The configuration; see `set_credentials`.
         project: The folder of the project.
+    """
+    set_credentials(config)
+    data = str(config["globals"]["data"])
+    return place_of(data) if is_address(data) else project / data
+
+
+def set_credentials(config: Any) -> None:
+    """Give file systems what `credentials.yml` says of them.
+
+    Args:
+        config: The configuration; what stands there below the name of a protocol is for all
+            addresses of that protocol.
     """
     with suppress(MissingConfigException, KeyError):
         set_options(config["credentials"])
-    data = str(config["globals"]["data"])
-    return place_of(data) if is_address(data) else project / data
 
 
 def mirrored_folder(config: Any, project: Path, inside: str) -> Path:
