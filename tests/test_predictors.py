@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from inference.small_onnx import colour_classifier, colour_segmenter
 from recycling.annotations import BOX, Annotations
+from recycling.datasets import TextDataset
 from recycling.ensembling import RANKING, ClassFusion, MaskFusion
+from recycling.fingerprints import ContentCache, Graph, Ingredients, Record, Records
 from recycling.inference import InferenceError, Tiles, in_memory, whole_images
 from recycling.inference.exported import OnnxModel
 from recycling.inference.thresholds import promise_lines
@@ -73,8 +76,17 @@ SEVERAL = "models of several folds predict together, and were tested one by one"
          ["a model of all images predicts, and those of its folds were tested"]),
     ],
 )  # fmt: skip
-def test_a_promise_does_not_cover_what_was_not_tested(annotations, name, folds, doubts):
+def test_a_promise_does_not_cover_what_was_not_held_out(annotations, name, folds, doubts):
     """Each image was predicted by one fold, and by all of them its boxes are others."""
+    plan, catalog = held_out(annotations, folds)
+    thresholds, _, said = promised_thresholds(name, plan, catalog, 0.9)
+    assert said == doubts
+    lines = promise_lines(thresholds, "det", said)
+    assert [f"NOT COVERED: {own}" for own in doubts] == [own for own in lines if "NOT" in own]
+
+
+def held_out(annotations, folds):
+    """A plan of a detector, and a catalog of what its folds have predicted of labelled images."""
     n = 200
     images = pd.concat([annotations.images.iloc[:1]] * n, ignore_index=True).assign(
         image_id=range(n),
@@ -92,15 +104,55 @@ def test_a_promise_does_not_cover_what_was_not_tested(annotations, name, folds, 
     ranking = known(None, ["yolox.fold0", "yolox.fold1"])["ranking"]
     held = {own: found[fold["fold"] == own].reset_index(drop=True) for own in numbers}
     sets = {
-        "train.annotations": train, "folds": fold, "det.final.explained_predictions": found,
-        "det.final.ranking": ranking, "params:ensembling.det": {},
+        "train.annotations": train, "folds": fold,
+        "params:ensembling.det": {}, "det.final.ranking": ranking,
+        "det.final.explained_predictions": pd.concat(held.values(), ignore_index=True),
         **{f"det.yolox.fold{own}.out_of_fold_predictions": held[own] for own in numbers},
     }  # fmt: skip
-    catalog = DataCatalog({key: MemoryDataset(own) for key, own in sets.items()})
-    thresholds, _, said = promised_thresholds(name, plan, catalog, 0.9)
-    assert said == doubts
-    lines = promise_lines(thresholds, "det", said)
-    assert [f"NOT COVERED: {own}" for own in doubts] == [own for own in lines if "NOT" in own]
+    return plan, DataCatalog({key: MemoryDataset(own) for key, own in sets.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "table"),
+    [
+        ("det.yolox.fold0", "det.yolox.fold0.checkpoint",
+         "det.yolox.fold0.out_of_fold_predictions"),
+        ("det.final", "det.yolox.fold0.out_of_fold_predictions",
+         "det.final.explained_predictions"),
+        ("det.final", "params:ensembling.det", "det.final.explained_predictions"),
+    ],
+)  # fmt: skip
+def test_a_promise_does_not_cover_what_was_made_anew_or_set_otherwise_since(
+    tmp_path, annotations, name, source, table
+):
+    """What predicts is then another model, or another fusion, than what was tested."""
+    plan, catalog = held_out(annotations, [0])
+    taken = Ingredients(parameters={"ensembling.det": {}})
+    records = Records(tmp_path / ".made")
+
+    def record(made):
+        records.write(made, Record("node", "", 1, None, {}, taken, "code", {}), {})
+
+    def doubts(folder=records.folder):
+        return promised_thresholds(name, plan, catalog, 0.9, folder)[2]
+
+    is_set = source.startswith("params:")
+    if not is_set:
+        catalog[source] = TextDataset(filepath=str(tmp_path / "source.txt"))
+        catalog.save(source, "one")
+        graph = Graph(Pipeline([]), catalog, ContentCache(tmp_path / "content.json"))
+        taken.inputs[source] = {"content": graph.content(source), "entry": {}, "file": ""}
+        record(source)
+    record(table)
+    assert doubts() == []
+    if is_set:
+        catalog[source] = MemoryDataset({"method": "nms"})
+    else:
+        catalog.save(source, "another")
+    (said,) = doubts()
+    shown = source.replace("params:", "parameter ")
+    assert said.startswith(f"{shown} has changed since {table} was made ")
+    assert doubts(None) == doubts(tmp_path / "no records") == []
 
 
 # Exported ensembles -------------------------------------------------------------------------------

@@ -20,11 +20,13 @@ class Place:
         data: The folder of all data.
         plan: Of the environment; None where exported files alone predict.
         catalog: Likewise.
+        records: The folder that says what the outputs of the environment were made of; likewise.
     """
 
     data: Path
     plan: Any = None
     catalog: Any = None
+    records: Path | None = None
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         _set_limits_and_credentials(env)
         yield Place(Path("data"))
         return
+    from recycling.hooks import records_folder
     from recycling.pipeline_registry import plan_of
     from recycling.plan.data_folder import data_folder
 
@@ -53,7 +56,7 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         project = Path(context.project_path)
         config: Any = context.config_loader
         data = data_folder(config, project)
-        yield Place(data, plan_of(config, project), context.catalog)
+        yield Place(data, plan_of(config, project), context.catalog, records_folder(context))
 
 
 def _set_limits_and_credentials(env: str | None) -> None:

@@ -123,7 +123,8 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
     check_apart(sources, folder)
     promise = None
     if asked.promised_precision is not None:
-        promise = promised_thresholds(name, place.plan, place.catalog, asked.promised_precision)
+        precision = asked.promised_precision
+        promise = promised_thresholds(name, place.plan, place.catalog, precision, place.records)
     predictor, proposals = _loaded(name, asked, place.plan, place.catalog)
     parts = Parts(folder / ".parts", _identity(predictor, proposals))
     locks = Locks(parts.folder)

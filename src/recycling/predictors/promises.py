@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
 from recycling.ensembling import model_of
+from recycling.fingerprints import ContentCache, Graph, Record, Records
+from recycling.fingerprints.ingredients import as_json, as_now
+from recycling.fingerprints.records import CONTENT
 from recycling.inference import InferenceError
 from recycling.pipelines.out_of_fold import common_images, joined_by_model
 from recycling.plan import Member, Plan
@@ -23,7 +28,11 @@ from recycling.pseudo_labels import (
 
 
 def promised_thresholds(
-    name: str, plan: Plan | None, catalog: DataCatalog, precision: float
+    name: str,
+    plan: Plan | None,
+    catalog: DataCatalog,
+    precision: float,
+    records: Path | None = None,
 ) -> tuple[Thresholds, PseudoLabeling, list[str]]:
     """From which score on boxes, or classes, are right as often as is promised.
 
@@ -34,6 +43,7 @@ def promised_thresholds(
         plan: Of the environment.
         catalog: Of the environment.
         precision: The share of right that is promised.
+        records: The folder of records that say what the predictions were made of, if there are any.
 
     Returns:
         The threshold of each category; the settings of the promise, whose `cap` says of how many
@@ -45,7 +55,8 @@ def promised_thresholds(
     asked = look_up(name, plan)
     if asked.task == "seg":
         raise InferenceError(f"--promised-precision: {name} labels pixels, which have no score")
-    truth, predictions = _out_of_fold(asked, catalog)
+    judges, keys = _tested(asked, catalog)
+    truth, predictions = _out_of_fold(judges, keys, catalog)
     settings = PseudoLabeling.model_validate({"promise": {"precision": precision}})
     grade = grade_boxes if asked.task == "det" else grade_crops
     graded = grade(predictions, truth, settings)
@@ -55,7 +66,11 @@ def promised_thresholds(
             f"--promised-precision {precision:g}: it can be promised of no category "
             f"({thresholds['reason'].iloc[0]}); ask for less, or give a --score-threshold"
         )
-    return thresholds, settings, _doubts(asked, catalog)
+    doubts = _doubts(asked, catalog)
+    if records is not None:
+        tables = [*keys.values(), *(judge.out_of_fold_predictions for judge in judges)]
+        doubts += _changes(asked, tables, catalog, records)
+    return thresholds, settings, doubts
 
 
 def _doubts(asked: Asked, catalog: DataCatalog) -> list[str]:
@@ -72,13 +87,33 @@ def _doubts(asked: Asked, catalog: DataCatalog) -> list[str]:
     return []
 
 
-def _out_of_fold(asked: Asked, catalog: DataCatalog) -> tuple[Annotations, Any]:
-    """What was predicted of labelled images by what has not seen them, and these images."""
-    judges: Sequence[Member] = [judge for own in asked.trainings for judge in own.judged_by]
-    if asked.ensemble is None:
-        keys = {own.name: own.out_of_fold_predictions for own in judges}
-    else:
-        judges = asked.ensemble.judges
+def _changes(asked: Asked, tables: Iterable[str], catalog: DataCatalog, folder: Path) -> list[str]:
+    """What has been made anew, or set otherwise, since what was tested was made of it."""
+    graph = Graph(Pipeline([]), catalog, ContentCache(folder / CONTENT))
+    records = Records(folder)
+    made = set(records.names())
+    fusion = "" if asked.ensemble is None else asked.ensemble.settings.removeprefix("params:")
+    for table in dict.fromkeys(tables):
+        record = records.read(table)
+        if not isinstance(record, Record):
+            continue
+        taken = record.ingredients
+        for name, facts in taken.inputs.items():
+            if name in made and graph.content(name) != facts["content"]:
+                return [f"{name} has changed since {table} was made of it"]
+        if fusion in taken.parameters:
+            now = graph.parameter(fusion)
+            if as_now(taken.parameters[fusion], now) != as_json(now):
+                return [f"parameter {fusion} has changed since {table} was made by it"]
+    return []
+
+
+def _tested(asked: Asked, catalog: DataCatalog) -> tuple[list[Member], dict[str, str]]:
+    """Whose predictions of labelled images, which have not seen them, there are, and where."""
+    judges = [judge for own in asked.trainings for judge in own.judged_by]
+    keys = {own.name: own.out_of_fold_predictions for own in judges}
+    if asked.ensemble is not None:
+        judges = list(asked.ensemble.judges)
         explained = asked.ensemble.is_explained_out_of_fold
         keys = {asked.name: f"{asked.name}.explained_predictions"} if explained else {}
     if not keys or not all(catalog.exists(key) for key in keys.values()):
@@ -86,6 +121,13 @@ def _out_of_fold(asked: Asked, catalog: DataCatalog) -> tuple[Annotations, Any]:
             f"--promised-precision: of {asked.name} there are no out-of-fold predictions, which it "
             "is learnt on; give a --score-threshold, or another --with"
         )
+    return judges, keys
+
+
+def _out_of_fold(
+    judges: Iterable[Member], keys: Mapping[str, str], catalog: DataCatalog
+) -> tuple[Annotations, Any]:
+    """What was predicted of labelled images by what has not seen them, and these images."""
     tables = {own: catalog.load(key) for own, key in keys.items()}
     table = next(iter(joined_by_model(tables).values()))
     train, folds = catalog.load("train.annotations"), catalog.load("folds")
