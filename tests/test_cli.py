@@ -206,6 +206,20 @@ def test_what_trains_a_model_is_said_of_the_environment_that_was_asked(mine):
     result = kedro(mine, "predict", "--env", "mine", "photo.png", "--with", "det.yolox")
     said = " ".join(result.stderr.split())
     assert "not trained; kedro run --env mine --namespaces det.yolox.fold0" in said
+@pytest.mark.parametrize("command", ["predict photo.png --with det.final", "export det.yolox"])
+def test_of_data_elsewhere_the_folder_that_is_written_is_asked_for(
+    project, tmp_path, monkeypatch, command
+):
+    monkeypatch.setenv("RECYCLING_CACHE", str(tmp_path))
+    conf = project / "conf/elsewhere"
+    conf.mkdir(exist_ok=True)
+    (conf / "globals.yml").write_text("data: memory://waste\n")
+    result = kedro(project, *command.split(), "--env", "elsewhere")
+    assert result.returncode == 1
+    said = " ".join(result.stderr.split())
+    assert "Error: globals.yml: data: memory://waste is elsewhere" in said
+    assert "name their folder with --to" in said
+    assert not list(tmp_path.rglob("07_model_output"))
 
 
 def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():

@@ -40,9 +40,9 @@ def _export(place: Place, name: str, to: Path | None, data_licence: str | None) 
     from recycling.plan.parameters import shown
     from recycling.predictors import checkpoints_of, write_fusion
 
+    folder = to or place.folder("06_models/exported")
     catalog = place.catalog
     checkpoints = checkpoints_of(name, place.plan, catalog)
-    folder = to or place.data / "06_models/exported"
     table = catalog.load("test.annotations").images.iloc[:CHECKED]
     images = whole_images(Images(table, catalog.load("test.images")))
     runs = catalog.load("run_manifests").all()

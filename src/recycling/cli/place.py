@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recycling.addresses import is_address
 from recycling.cli.core import context_of
 
 
@@ -17,16 +18,34 @@ class Place:
     """An environment, or the folder that exported files are used in.
 
     Attributes:
-        data: The folder of all data.
+        data: The folder of all data, or its address.
         plan: Of the environment; None where exported files alone predict.
         catalog: Likewise.
         records: The folder that says what the outputs of the environment were made of; likewise.
     """
 
-    data: Path
+    data: Path | str
     plan: Any = None
     catalog: Any = None
     records: Path | None = None
+
+    def folder(self, inside: str) -> Path:
+        """A folder in that of all data, for what a command writes where it is not told otherwise.
+
+        Args:
+            inside: Its path there.
+
+        Raises:
+            ParameterError: The data are elsewhere, and what stands for them here may be removed.
+        """
+        from recycling.plan.parameters import ParameterError
+
+        if is_address(self.data):
+            raise ParameterError(
+                f"globals.yml: data: {self.data} is elsewhere, and the files are written on this "
+                "machine; name their folder with --to"
+            )
+        return Path(self.data) / inside
 
 
 @contextmanager
@@ -50,13 +69,17 @@ def place_of(env: str | None, names: Sequence[str]) -> Iterator[Place]:
         return
     from recycling.hooks import records_folder
     from recycling.pipeline_registry import plan_of
-    from recycling.plan.data_folder import data_folder
 
     with context_of(env) as context:
         project = Path(context.project_path)
         config: Any = context.config_loader
-        data = data_folder(config, project)
-        yield Place(data, plan_of(config, project), context.catalog, records_folder(context))
+        data = str(config["globals"]["data"])
+        yield Place(
+            data if is_address(data) else project / data,
+            plan_of(config, project),
+            context.catalog,
+            records_folder(context),
+        )
 
 
 def _set_limits_and_credentials(env: str | None) -> None:

@@ -118,7 +118,7 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
             "--least-sure: the regions of a segmenter have no scores; choose by a detector"
         )
     outputs = outputs_of(_formats(asked, task), task)
-    folder = asked.to or place.data / "07_model_output/predicted" / Path(name).name
+    folder = asked.to or place.folder("07_model_output/predicted") / Path(name).name
     sources = find_images(paths, folder)
     check_apart(sources, folder)
     promise = None
