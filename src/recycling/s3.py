@@ -32,7 +32,7 @@ class S3FileSystem(ArrowFSWrapper):  # type: ignore[misc]
         secret: That belongs to it.
         token: Of a session.
         endpoint_url: Of a server that is not Amazon's: ``http://127.0.0.1:9000``.
-        region: Of the bucket.
+        region: Of the bucket; s3fs has it in `client_kwargs` alone.
         anon: Whether to ask without credentials.
         client_kwargs: `endpoint_url` and `region_name`, as boto calls them.
         options: Of fsspec.
