@@ -56,6 +56,15 @@ def test_a_name_that_is_not_utf_8_is_listed_and_the_rest_is_predicted(run, photo
     assert pd.read_csv(tmp_path / "out/objects.csv")["file_name"].tolist() == ["a.png", "b.png"]
 
 
+def test_forms_that_an_earlier_command_has_written_are_named(run, tmp_path):
+    said = "left from an earlier command, and not of this one: "
+    assert said not in run("--formats", "csv,coco,images").stdout
+    (tmp_path / "out/notes.txt").touch()
+    ran = run("--formats", "csv,summary", "--score-threshold", "0.9")
+    assert f"{said}coco.json, images\n" in ran.stdout
+    assert said not in run("--formats", "csv,coco,images,summary").stdout
+
+
 def test_what_makes_the_model_fail_is_listed_and_the_rest_is_predicted(
     run, photos, tmp_path, monkeypatch
 ):

@@ -145,8 +145,12 @@ def _predict(place: Place, paths: Sequence[str], name: str, asked: _Options) -> 
 
 
 def _write(kept: Predicted, outputs: Mapping[str, Output], folder: Path) -> None:
+    from recycling.inference.outputs import left_by_others
+
     for each in outputs.values():
         click.echo(f"written: {_shown(each.write(kept, folder))}")
+    if left := left_by_others(outputs, folder):
+        click.echo(f"left from an earlier command, and not of this one: {', '.join(left)}")
     _say_counts(kept)
 
 

@@ -10,7 +10,7 @@ from recycling.inference.parts import Predicted
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("coco", Settings)
+@OUTPUTS.add("coco", Settings, file="coco.json")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``coco.json``: images, annotations of ``source`` "pseudo", categories.
 

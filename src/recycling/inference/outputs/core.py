@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -29,11 +29,13 @@ class Output:
         write: The function.
         tasks: Those that have it.
         folder: Of a form that is a folder, its name; it takes the place of the one that is there.
+        file: Of a form that is a file, its name.
     """
 
     write: Write
     tasks: tuple[Task, ...] = ("cls", "det", "seg")
     folder: str | None = None
+    file: str | None = None
 
 
 OUTPUTS: Registry[Output] = Registry("form of predictions", Output)
@@ -52,6 +54,23 @@ def outputs_of(names: Sequence[str], task: Task) -> dict[str, Output]:
             what = f"not for {task}" if name in OUTPUTS else "no such form"
             raise InferenceError(f"--formats {name}: {what}; there are {', '.join(own)}")
     return {name: OUTPUTS[name].thing for name in names}
+
+
+def left_by_others(outputs: Mapping[str, Output], folder: Path) -> list[str]:
+    """Forms in a folder that an earlier command has written, and this one has not.
+
+    Args:
+        outputs: Those that this one has.
+        folder: Where predictions are written to.
+
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / "coco.json").touch()
+    >>> left_by_others(outputs_of(["csv"], "det"), folder)
+    ['coco.json']
+    """
+    others = [OUTPUTS[name].thing for name in sorted(OUTPUTS) if name not in outputs]
+    names = [other.file or other.folder for other in others]
+    return [name for name in names if name is not None and (folder / name).exists()]
 
 
 def check_apart(sources: Iterable[Source], folder: Path) -> None:

@@ -12,7 +12,7 @@ from recycling.inference.parts import Predicted
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("summary", Settings)
+@OUTPUTS.add("summary", Settings, file="summary.csv")
 def write(predicted: Predicted, folder: Path) -> Path:
     """Write ``summary.csv``.
 

@@ -12,7 +12,7 @@ from recycling.inference.parts import Predicted
 from recycling.registry import Settings
 
 
-@OUTPUTS.add("csv", Settings)
+@OUTPUTS.add("csv", Settings, file="objects.csv")
 def write_csv(predicted: Predicted, folder: Path) -> Path:
     """Write ``objects.csv``: names instead of numbers, and no masks.
 
@@ -27,7 +27,7 @@ def write_csv(predicted: Predicted, folder: Path) -> Path:
     return path
 
 
-@OUTPUTS.add("parquet", Settings)
+@OUTPUTS.add("parquet", Settings, file="objects.parquet")
 def write_parquet(predicted: Predicted, folder: Path) -> Path:
     """Write ``objects.parquet``: every column, numbers as they were predicted.
 
