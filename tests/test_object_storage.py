@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from kedro.io import DatasetError
+from kedro.io import DataCatalog, DatasetError
 from PIL import Image
 
 from clone import kedro, models_of, project_with_images, set_models
@@ -268,6 +268,20 @@ def test_a_folder_of_images_that_is_not_there_is_one_line(bucket):
     with pytest.raises(DatasetError, match=r"/images: not there"):
         dataset.load()
     assert ImageFolderDataset(filepath=f"{bucket}/images", required=False).exists()
+
+
+def test_reduced_images_are_kept_from_one_process_to_the_next():
+    catalog = Path(__file__).parents[1] / "conf/base/catalog_reporting.yml"
+    entry = yaml.safe_load(catalog.read_text())["thumbnails"]
+    entry["filepath"] = entry["filepath"].replace("${globals:data}", "memory://waste")
+
+    def folder() -> Path:
+        placeholders.folder_of_placeholders.cache_clear()  # as another process begins
+        return DataCatalog.from_config({"thumbnails": entry}).get("thumbnails").filepath
+
+    folder().mkdir(parents=True)
+    (folder() / "a.jpg").write_bytes(b"made once")
+    assert (folder() / "a.jpg").read_bytes() == b"made once"
 
 
 # Folders that are written into --------------------------------------------------------------------

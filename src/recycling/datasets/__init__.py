@@ -23,6 +23,7 @@ from recycling.datasets.folders import (
     RecipesDataset,
     RunFolderDataset,
     RunsDataset,
+    ThumbnailsDataset,
 )
 from recycling.datasets.reports import (
     CsvDataset,
@@ -68,6 +69,7 @@ __all__ = [
     "RunsDataset",
     "TableDataset",
     "TextDataset",
+    "ThumbnailsDataset",
     "UnlabelledImagesDataset",
     "YoloDataset",
 ]

@@ -99,6 +99,15 @@ class CorrectionsDataset(OptionalPathDataset[Corrections]):
         write_corrections(path, data, head)
 
 
+class ThumbnailsDataset(OptionalPathDataset[ImageFolder]):
+    """The folder of reduced images, which the viewer makes on this machine."""
+
+    not_a_value = "the viewer writes into it when it shows an image"
+
+    def read(self, path: Path) -> ImageFolder:  # noqa: D102
+        return ImageFolder(path)
+
+
 class RecipesDataset(PathDataset[Recipes]):
     """The folder of model configs."""
 
