@@ -120,7 +120,7 @@ def _add_pseudo_labels(data: Path, test: Annotations) -> None:
 
 
 def _add_label_errors(data: Path) -> None:
-    """Three candidates: a wrong class, a badly placed box, a missed object."""
+    """Three candidates: a wrong class, a badly placed box, a missed object; and a stale one."""
     train = read_tables(data / "03_primary/train")
     first, second, third = train.annotations.head(3).to_dict("records")
     names = dict(zip(train.categories["category_id"], train.categories["name"], strict=True))
@@ -131,9 +131,11 @@ def _add_label_errors(data: Path) -> None:
          **dict(zip(NEW_BOX, (1.0, 2.0, 30.0, 40.0), strict=True))},
         {"quality": 0.3, "kind": "missed", **_of(third, names), "annotation_id": None,
          "category": None, "new_category": other},
+        {"quality": 0.4, "kind": "spurious", **_of(third, names)},
     ]  # fmt: skip
-    folder = data / "08_reporting"
-    candidates(train, pd.DataFrame(rows)).to_parquet(folder / "label_errors.parquet")
+    table = candidates(train, pd.DataFrame(rows))
+    table.loc[3, "file_name"] = "of another id.png"
+    table.to_parquet(data / "08_reporting/label_errors.parquet")
 
 
 def _of(row: dict, names: dict) -> dict:

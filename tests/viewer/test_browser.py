@@ -224,6 +224,7 @@ def test_label_errors_are_accepted_and_rejected_by_key(page, project):
     rejected = project / "conf/base/baselines/train.rejected_corrections.yml"
     page.goto("/label_errors")
     expect(page.locator("h2")).to_contain_text("open")
+    expect(page.get_by_text("not shown: 1 of images that are gone")).to_be_visible()
     page.keyboard.press("a")
     expect(page.locator(".pager")).to_contain_text("2 of 3")
     page.keyboard.press("x")

@@ -28,6 +28,7 @@ from recycling.annotations import (
 )
 from recycling.datasets import AnnotationsDataset, ImageFolderDataset, TableDataset
 from recycling.diagnostics import LABEL_ERRORS
+from recycling.diagnostics.label_errors.core import candidates
 from recycling.predictions import Detections
 from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
@@ -152,6 +153,20 @@ def test_candidates_of_all_tasks_come_before_those_of_one(tmp_path):
     tables = {"label_errors": LABEL_ERRORS.empty(), "seg__label_errors": LABEL_ERRORS.empty()}
     holdings = holdings_of(tmp_path, **tables)
     assert label_errors.tables_of(holdings) == ["label_errors", "seg.label_errors"]
+
+
+def test_candidates_of_images_that_have_another_id_now_are_not_shown(annotations, tmp_path):
+    rows = annotations.annotations.assign(quality=0.1, kind="spurious", category="", models="")
+    table = candidates(annotations, rows)
+
+    def shown(images):
+        now = ImageSet("train", replace(annotations, images=images), ImageFolder(tmp_path))
+        return label_errors.on_their_images(now, table)["file_name"].tolist()
+
+    images = annotations.images
+    assert shown(images) == ["1.png", "2.png", "2.png"]
+    assert shown(images.assign(file_name=["1.png", "3.png", "2.png"])) == ["1.png"]
+    assert shown(images[1:]) == ["2.png", "2.png"]
 
 
 @pytest.fixture

@@ -82,9 +82,11 @@ def build(view: View) -> None:
     name = address.one_of("of", names) or names[0]
     images = view.holdings.image_set("train.annotations")
     decisions = Decisions(view.holdings.catalog)
+    table = view.holdings.load(name)
+    there = on_their_images(images, table)
     candidates = [
         each
-        for each in _candidates(images, view.holdings.load(name), decisions)
+        for each in _candidates(images, there, decisions)
         if kind in (None, each.row["kind"]) and shown in ("all", each.state)
     ]
     view.title("Label errors")
@@ -99,6 +101,11 @@ def build(view: View) -> None:
         f"{len(candidates):,} candidates, the likeliest first: {counts['accepted']} accepted, "
         f"{counts['rejected']} rejected; accepted ones are corrected when the cleaning runs"
     )
+    if stale := len(table) - len(there):
+        view.say(
+            f"not shown: {stale:,} of images that are gone, or have another id now; "
+            "kedro run --pipelines label_errors looks anew"
+        )
     if not candidates:
         view.html(render("message.html", text="no candidate is like that"))
         return
@@ -120,14 +127,24 @@ def build(view: View) -> None:
     view.html(_drawn(view, images, chosen, place, len(candidates)))
 
 
+def on_their_images(images: ImageSet, table: pd.DataFrame) -> pd.DataFrame:
+    """The candidates whose image has the id that it had: images may be numbered anew.
+
+    Args:
+        images: As they are now.
+        table: The candidates, the likeliest first.
+    """
+    names = images.annotations.images.set_index("image_id")["file_name"]
+    return table[table["image_id"].map(names) == table["file_name"]]
+
+
 def _candidates(images: ImageSet, table: pd.DataFrame, decisions: Decisions) -> Iterator[Candidate]:
-    """The candidates on images that there are, the likeliest first."""
+    """The candidates, in the order of the table."""
     decided = decisions.all()
     for row in table.to_dict("records"):
-        if row["image_id"] in images.images:
-            height, width = images.size(int(row["image_id"]))
-            entry = correction(row, (width, height))
-            yield Candidate(row, entry, decided.get(entry))
+        height, width = images.size(int(row["image_id"]))
+        entry = correction(row, (width, height))
+        yield Candidate(row, entry, decided.get(entry))
 
 
 def _drawn(view: View, images: ImageSet, candidate: Candidate, place: int, total: int) -> Markup:
