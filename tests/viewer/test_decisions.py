@@ -58,6 +58,49 @@ def test_accepted_entries_come_after_those_of_the_configuration(catalog):
     assert both.correct_annotations.corrections == (first, second)
 
 
+BOX = [4.0, 4.0, 14.0, 14.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "joined"),
+    [
+        ([{"new_category": "Metal"}, {"new_box": BOX}],
+         [{"new_category": "Metal", "new_box": BOX}]),
+        ([{"new_category": "Metal"}, {"drop": True}], [{"drop": True}]),
+        ([{"drop": True}, {"new_box": BOX}], [{"new_box": BOX}]),
+    ],
+)  # fmt: skip
+def test_two_decisions_on_one_annotation_are_one_correction(annotations, catalog, changes, joined):
+    """One table doubts its category, another one its place; both stay as they were decided."""
+    decisions = Decisions(catalog)
+    entries = [entry(**own) for own in changes]
+    for own in entries:
+        decisions.decide(own, "accepted")
+    assert decisions.all() == dict.fromkeys(entries, "accepted")
+    rules = with_corrections(Cleaning(), catalog.load("train.corrections"))
+    assert rules.correct_annotations.corrections == tuple(entry(**own) for own in joined)
+    clean(annotations, IMAGE_CHECKS.empty(), rules)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [{"new_category": "Metal"}, {"category": "Metal", "new_category": "Paper"},
+         {"new_box": BOX}],
+        [{"add": True, "box": BOX}, {"box": BOX, "new_category": "Metal"}],
+    ],
+)  # fmt: skip
+def test_a_decision_on_what_an_earlier_one_has_left_is_one_of_its_own(
+    annotations, catalog, changes
+):
+    decisions = Decisions(catalog)
+    for own in changes:
+        decisions.decide(entry(**own), "accepted")
+    rules = with_corrections(Cleaning(), catalog.load("train.corrections"))
+    assert len(rules.correct_annotations.corrections) == len(changes)
+    clean(annotations, IMAGE_CHECKS.empty(), rules)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

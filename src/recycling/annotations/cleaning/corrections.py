@@ -36,6 +36,8 @@ class Corrections:
 def with_corrections(rules: Cleaning, corrections: Corrections) -> Cleaning:
     """The rules of cleaning, with further entries of `correct_annotations` behind its own.
 
+    What is decided on the category of an annotation and on its place is one entry.
+
     >>> canned = {"file_name": "a.jpg", "category": "Glass", "box": [0, 0, 9, 9], "drop": True}
     >>> more = Corrections((Correction.model_validate(canned),))
     >>> len(with_corrections(Cleaning(), more).correct_annotations.corrections)
@@ -44,8 +46,37 @@ def with_corrections(rules: Cleaning, corrections: Corrections) -> Cleaning:
     if not corrections.entries:
         return rules
     settings: Any = getattr(rules, _RULE)
-    joined = (*settings.corrections, *corrections.entries)
+    joined = (*settings.corrections, *_one_an_annotation(corrections.entries))
     return rules.model_copy(update={_RULE: settings.model_copy(update={"corrections": joined})})
+
+
+def _one_an_annotation(entries: Sequence[Correction]) -> list[Correction]:
+    """Join entries that mean the same annotation: the second would not find it as it was."""
+    joined: list[Correction] = []
+    at: dict[tuple[Any, ...], int] = {}
+    for entry in entries:
+        meant = entry.file_name, entry.category, entry.box
+        if meant in at and not entry.add:
+            joined[at[meant]] = _both(joined[at[meant]], entry)
+            continue
+        # What a later one leaves like this is what is meant from then on.
+        at.pop((meant[0], entry.new_category or meant[1], entry.new_box or meant[2]), None)
+        if not entry.add:
+            at[meant] = len(joined)
+        joined.append(entry)
+    return joined
+
+
+def _both(first: Correction, second: Correction) -> Correction:
+    """Both changes of an annotation; where they exclude one another, the second."""
+    if first.drop or second.drop:
+        return second
+    changes = {
+        "new_category": second.new_category or first.new_category,
+        "new_box": second.new_box or first.new_box,
+        "reason": second.reason or first.reason,
+    }
+    return first.model_copy(update=changes)
 
 
 def read_corrections(path: Path) -> Corrections:
