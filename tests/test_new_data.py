@@ -478,3 +478,12 @@ def test_a_file_of_predictions_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "team.csv").write_text("PredictionString,image_id\n0 0.5 1 1 9 9,a.jpg\n")
     with pytest.raises(AnnotationError, match=r"team\.csv: holds predictions \(PredictionString"):
         list(set_up(tmp_path, tmp_path / "project"))
+
+
+def test_the_folder_of_predictions_is_that_of_the_environment(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    (tmp_path / "team.csv").write_text("PredictionString,image_id\n0 0.5 1 1 9 9,a.jpg\n")
+    (remark,) = (line for line in set_up(tmp_path, tmp_path / "project") if "team.csv" in line)
+    assert "into 01_raw/members/det or seg in the folder that `data`" in remark
+    said = yaml.safe_load((tmp_path / "project/conf/mine/globals.yml").read_text())
+    assert remark.endswith(f"such as {said['data']}")

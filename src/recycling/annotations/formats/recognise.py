@@ -375,7 +375,8 @@ def _csv(
         if "predictionstring" in lower:
             remarks.append(
                 f"{shown}: holds predictions (PredictionString), no labels; to have them in an "
-                "ensemble, put it into data/01_raw/members/det or seg"
+                "ensemble, put it into 01_raw/members/det or seg in the folder that `data` of the "
+                "environment's globals.yml names, such as data/mine"
             )
             continue
         if "submission" in path.stem.lower():
