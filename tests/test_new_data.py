@@ -205,6 +205,24 @@ def test_captions_are_not_taken_for_boxes_and_a_file_without_labels_is_still_a_p
     ]
 
 
+def test_a_file_of_images_alone_is_said_not_to_be_used(tmp_path: Path) -> None:
+    _coco(tmp_path, "train.json")
+    content = json.loads((tmp_path / "train.json").read_text())
+    del content["annotations"]
+    (tmp_path / "image_info_test.json").write_text(json.dumps(content))
+    for name, images in (("a.json", {"1": "photo"}), ("b.json", []), ("c.json", ["0.png"])):
+        (tmp_path / name).write_text(json.dumps({"images": images}))
+    (remark,) = recognise(tmp_path).remarks
+    assert remark.startswith('image_info_test.json: not used: it has no "annotations"')
+    content["annotations"] = []  # as it advises
+    (tmp_path / "image_info_test.json").write_text(json.dumps(content))
+    sources = recognise(tmp_path).sources["COCO"]
+    assert {own.part: own.path.name for own in sources} == {
+        "train": "train.json",
+        "test": "image_info_test.json",
+    }
+
+
 @pytest.mark.parametrize("above", ["labels", "annotations"])
 def test_a_folder_below_one_called_labels_is_recognised(above: str, tmp_path: Path) -> None:
     folder = tmp_path / above / "mine"

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
@@ -169,24 +170,30 @@ def _coco(
 
 
 def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | None:
+    shown = path.relative_to(folder).as_posix()
     try:
         raw = read_content(path)
-        if b'"images"' not in raw or b'"annotations"' not in raw:
+        if b'"images"' not in raw:
+            return None
+        if b'"annotations"' not in raw:
+            with suppress(*_UNREADABLE, IndexError):
+                if json.loads(raw)["images"][0]["file_name"]:
+                    remarks.append(
+                        f'{shown}: not used: it has no "annotations", as image_info files have '
+                        'none; add "annotations": [] to it, or name the folder of its images in '
+                        "the catalog (UnlabelledImagesDataset)"
+                    )
             return None
         content = json.loads(raw)
         rows, annotations = content["images"], content["annotations"]
         if annotations and not any("bbox" in row for row in annotations):
-            shown = path.relative_to(folder).as_posix()
             remarks.append(
                 f"{shown}: not used: no annotation in it has a bbox, as captions have none"
             )
             return None
         return [str(row.get("file_name", "")) for row in rows[:_SAMPLE]]
     except _UNREADABLE as error:
-        remarks.append(
-            f"{path.relative_to(folder).as_posix()}: not read as COCO: {type(error).__name__}: "
-            f"{str(error)[:120]}"
-        )
+        remarks.append(f"{shown}: not read as COCO: {type(error).__name__}: {str(error)[:120]}")
         return None
 
 
