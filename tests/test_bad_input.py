@@ -114,6 +114,13 @@ def test_a_recipe_whose_library_is_not_installed(project):
     assert 'pip install ".[efficientdet]"' in line
 
 
+def test_official_weights_of_a_recipe_that_has_none(project):
+    change(project, "models.yml", lambda c: first_model(c).update(pretrained="default"))
+    line = refused(project)
+    assert "models.yml: models." in line
+    assert ".pretrained: default, but 'yolox_narrow' has no official weights" in line
+
+
 def test_an_unknown_setting(project):
     change(project, "models.yml", lambda c: first_model(c).update(epoch=3))
     assert "did you mean 'epochs'" in refused(project)

@@ -149,7 +149,8 @@ def _check_recipe(node: Node, catalog: DataCatalog) -> None:
     for name in node.inputs:
         if name.startswith("params:models."):
             model: Model = catalog.load(name)
-            key = f"models.yml: {name.removeprefix('params:')}.recipe"
+            entry = f"models.yml: {name.removeprefix('params:')}"
+            key = f"{entry}.recipe"
             try:
                 recipe = read_head(
                     recipes.find(model.backend, model.recipe), model.task, model.backend
@@ -160,4 +161,9 @@ def _check_recipe(node: Node, catalog: DataCatalog) -> None:
                 raise PreflightError(
                     f"{key}: {recipe.name!r} needs {missing[0]}, which is not installed; "
                     f"{how_to_install(missing[0])}, or choose another recipe"
+                )
+            if model.pretrained == "default" and recipe.weights == ():
+                raise PreflightError(
+                    f"{entry}.pretrained: default, but {recipe.name!r} has no official weights; "
+                    "set pretrained: none, or choose another recipe (kedro recipes)"
                 )
