@@ -206,6 +206,8 @@ def test_what_trains_a_model_is_said_of_the_environment_that_was_asked(mine):
     result = kedro(mine, "predict", "--env", "mine", "photo.png", "--with", "det.yolox")
     said = " ".join(result.stderr.split())
     assert "not trained; kedro run --env mine --namespaces det.yolox.fold0" in said
+
+
 @pytest.mark.parametrize("command", ["predict photo.png --with det.final", "export det.yolox"])
 def test_of_data_elsewhere_the_folder_that_is_written_is_asked_for(
     project, tmp_path, monkeypatch, command

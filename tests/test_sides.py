@@ -24,11 +24,10 @@ from recycling.annotations import (
 )
 from recycling.datasets import AnnotationsDataset, TableDataset
 from recycling.diagnostics import changes_between
-from recycling.experiments import ExperimentError, Facts, Runs
-from recycling.fingerprints import ContentCache, Graph, Ingredients, Record, Records
-from recycling.pipelines.crops import crop_images
 from recycling.experiments import ExperimentError, Facts, Manifest, NodeRun, Runs
 from recycling.experiments.differences import RECIPE_FILE
+from recycling.fingerprints import ContentCache, Graph, Ingredients, Record, Records
+from recycling.pipelines.crops import crop_images
 from recycling.predictions import DETECTIONS, Detections, LabelMaps
 from recycling.sides import (
     OUT_OF_FOLD,

@@ -23,17 +23,9 @@ from backends.tiny_trainings import model_of
 from forked import in_a_process
 from pipelines.small_search import STOPPED, job_in
 from recycling.annotations import ImageFolder
-from recycling.backends import Recipes, RunFolder
-from recycling.experiments import Tuning, open_study
+from recycling.backends import Checkpoint, Recipes, RunFolder
+from recycling.experiments import ExperimentError, Tuning, open_study
 from recycling.pipelines.tasks import METRIC
-from recycling.pipelines.tuning import _begin, _described, _Job, _train, model_of_trial, searcher
-from recycling.plan import TuningPlan
-from recycling.splitting import FOLDS, SplitError
-from recycling.backends import Checkpoint
-from recycling.experiments import open_study
-from recycling.pipelines.tuning import _begin, _described, _Job, _score, _train, model_of_trial
-from recycling.backends import Checkpoint, RunFolder
-from recycling.experiments import ExperimentError, open_study
 from recycling.pipelines.tuning import (
     _begin,
     _described,
@@ -45,6 +37,7 @@ from recycling.pipelines.tuning import (
     searcher,
 )
 from recycling.plan import TuningPlan, read_plan
+from recycling.splitting import FOLDS, SplitError
 from recycling.stopping import Stopped, ask_to_stop
 from runners.small_cluster import environment, wait_until
 
@@ -81,6 +74,8 @@ def test_images_that_came_after_the_folds_were_made_stop_a_search(annotations, t
             Recipes(tmp_path), RunFolder(tmp_path), annotations, folds, ImageFolder(tmp_path),
             METRIC["cls"](),
         )  # fmt: skip
+
+
 def test_a_training_whose_checkpoint_is_on_another_machine_is_trained_again_to_be_judged(tmp_path):
     job = job_in(tmp_path, epochs=1)
     plan = TuningPlan("few", "cls", "small")
