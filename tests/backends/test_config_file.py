@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from backends.tiny_trainings import RECIPES, images_of, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
+from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.config_file import (
     CONFIG,
     EVALUATING,
@@ -27,12 +28,54 @@ from recycling.backends.mmengine_backend.config_file import (
     text_of,
 )
 from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, read_facts
+from test_nothing_is_run import imported_names
 
 RUNNING = re.compile(
-    r"(builtins\.)?(eval|exec|__import__)|(.*\.)?(import_module|from_pretrained|system|Popen)|"
-    r"pickle\.loads?|subprocess\..*"
+    r"(builtins\.)?(eval|exec|compile|__import__)|(.*\.)?(import_module|from_pretrained|Popen)|"
+    r"(.*\.)?(create_model|instantiate_from_config|build_dataloader)|os\.(system|popen)|"
+    r"(pickle|yaml)\.loads?|subprocess\..*|getattr\((?!self)\w+, (?!['\"]).*"
 )
-"""Calls that run what they are given, or code that they fetch."""
+"""Calls that run what they are given, or code that they fetch, or look up a name in a module."""
+
+EXPLAINED = {
+    # `SUPPRESSIONS` are what it evaluates.
+    "mmcv.ops.nms",
+    # An operator of mmcv, or none.
+    "mmdet.models.roi_heads.roi_extractors.base_roi_extractor",
+    # What no network calls: hooks, videos, what a library says of the machine, its own modules.
+    "mmcv.cnn.rfsearch.search",
+    "mmcv.image.colorspace",
+    "mmcv.utils.env",
+    "mmcv.utils.ext_loader",
+    "mmcv.video.processing",
+    # `only_networks` has these read no config, pickle or YAML file, and import nothing.
+    "mmengine.config.config",
+    "mmengine.config.lazy",
+    "mmengine.fileio.handlers.pickle_handler",
+    "mmengine.fileio.handlers.yaml_handler",
+    "mmengine.registry.registry",
+    "mmengine.runner.checkpoint",
+    "mmengine.utils.misc",
+    # Parts of a runner, which nothing is predicted by.
+    "mmengine.dataset.base_dataset",
+    "mmengine.dist.dist",
+    "mmengine.dist.utils",
+    "mmengine.hub.hub",
+    "mmengine.infer.infer",
+    "mmengine.logging.logger",
+    "mmengine.model.weight_init",
+    "mmengine.model.wrappers.fully_sharded_distributed",
+    "mmengine.optim.optimizer.amp_optimizer_wrapper",
+    "mmengine.optim.optimizer.builder",
+    "mmengine.runner._flexible_runner",
+    "mmengine.runner.base_loop",
+    "mmengine.runner.runner",
+    "mmengine.utils.dl_utils.collect_env",
+    "mmengine.utils.package_utils",
+    "mmengine.utils.version_utils",
+    "mmengine.visualization.vis_backend",
+}
+"""Modules of the libraries that do so, and that a config of a network does not reach."""
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 KEYS = st.text("abcdé", min_size=1)
@@ -156,6 +199,35 @@ def test_steps_of_a_config_are_those_of_a_training(
 
 
 @pytest.mark.parametrize(
+    "keys", [("nms",), ("rcnn", "nms"), ("nms_cfg",), ("dqs_cfg",)], ids=".".join
+)
+def test_what_suppresses_boxes_is_a_function_of_the_library(
+    keys: tuple[str, ...], checkpoint: Checkpoint, pictures: LabeledImages, tmp_path: Path
+) -> None:
+    """mmcv evaluates its name when boxes are predicted."""
+    import torch
+    from mmcv.ops import batched_nms
+
+    left = tmp_path / "left"
+    own: dict[str, Any] = {
+        "type": f"open({str(left)!r}, 'w').close() or nms",
+        "iou_threshold": 0.6,
+    }
+    asked = own
+    for key in reversed(keys):
+        asked = {key: asked}
+    change(checkpoint, "model", "test_cfg", value=asked)
+    with pytest.raises(
+        BackendError, match=r"config\.json: boxes are suppressed by .*; a"
+    ) as caught:
+        backend_for("mmpretrain").predict(checkpoint, images_of(pictures))
+    assert "\n" not in str(caught.value)
+    assert not left.exists()
+    batched_nms(torch.tensor([[0.0, 0, 1, 1]]), torch.ones(1), torch.zeros(1), own)
+    assert left.exists(), "the library itself runs it"
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("weights.pkl", pickle.dumps([1.0, 2.0]), "a pickle"),
@@ -178,6 +250,26 @@ def test_what_a_loss_reads_from_a_file_is_not_run(
     assert get_class_weight(str(path)) == [1.0, 2.0]
 
 
+def test_no_weights_of_others_are_fetched_for_a_network(tmp_path: Path) -> None:
+    """A distilled detector of mmdet loads those of its teacher when it is built."""
+    pytest.importorskip("mmengine")
+    import torch
+    from mmengine.runner import load_checkpoint
+
+    with only_networks(tmp_path / CONFIG), session.silence():
+        load_checkpoint(torch.nn.Linear(1, 1), "http://127.0.0.1:9/teacher.pth")
+
+
+def test_nothing_else_is_fetched_for_a_network(tmp_path: Path) -> None:
+    """A loss of mmseg reads its ``class_weight`` from an address, too."""
+    pytest.importorskip("mmseg")
+    from mmseg.models.losses.utils import get_class_weight
+
+    refused = pytest.raises(BackendError, match="it names 'an address', and a checkpoint may name")
+    with refused, only_networks(tmp_path / CONFIG):
+        get_class_weight("http://127.0.0.1:9/weights.json")
+
+
 def test_a_config_that_a_config_names_is_not_run(tmp_path: Path) -> None:
     """A distilled detector of mmdet reads the config of its teacher."""
     pytest.importorskip("mmengine")
@@ -196,18 +288,25 @@ def test_a_config_that_a_config_names_is_not_run(tmp_path: Path) -> None:
 def test_what_of_the_libraries_evaluates_text_is_known() -> None:
     """With other versions of the libraries `EVALUATING` may have to be longer."""
     found = set()
-    for library in ("mmpretrain", "mmdet", "mmseg"):
-        spec = importlib.util.find_spec(library)
+    for library in ("mmcv", "mmengine", "mmpretrain/models", "mmdet/models", "mmseg/models"):
+        package, *below = library.split("/")
+        spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             continue
         folder = Path(spec.origin).parent
-        for path in (folder / "models").rglob("*.py"):
+        for path in folder.joinpath(*below).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-            if any(RUNNING.fullmatch(ast.unparse(call)) for call in calls):
-                found.add(".".join(path.relative_to(folder.parent).with_suffix("").parts))
+            modules = imported_names(tree)
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Call):
+                    continue
+                called = ast.unparse(node.func)
+                if called == "getattr" and ast.unparse(node.args[0]) in {*modules, "module"}:
+                    called = ast.unparse(node)
+                if RUNNING.fullmatch(called):
+                    found.add(".".join(path.relative_to(folder.parent).with_suffix("").parts))
     assert "mmdet.models.task_modules.tracking.camera_motion_compensation" in found
-    assert [name for name in sorted(found) if not name.startswith(EVALUATING)] == []
+    assert {name for name in found if not name.startswith(EVALUATING)} <= EXPLAINED
 
 
 def test_modules_that_a_config_asks_to_import_are_not(

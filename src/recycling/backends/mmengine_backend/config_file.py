@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.replaced import replaced
 from recycling.errors import cut, visible
 
@@ -32,12 +33,21 @@ EVALUATING = (
     "mmdet.models.task_modules.tracking",
     "mmpretrain.models.backbones.timm_backbone",
     "mmpretrain.models.classifiers.hugging_face",
+    "mmpretrain.models.classifiers.timm",
     "mmpretrain.models.multimodal",
+    "mmpretrain.models.retrievers",
     "mmpretrain.models.utils.huggingface",
     "mmpretrain.models.utils.tokenizer",
     "mmseg.models.backbones.timm_backbone",
+    "mmseg.models.backbones.vpd",
 )
-"""Modules of the libraries that evaluate text, or fetch what others have published and run it."""
+"""Modules of the libraries that evaluate text, or fetch what others have published and run it.
+
+Retrievers build a data set, of any class, when they predict.
+"""
+
+SUPPRESSIONS = ("nms", "nms_match", "nms_quadri", "nms_rotated", "soft_nms")
+"""Functions that may suppress boxes: mmcv evaluates what a config calls its one."""
 
 STEPS = ("PackDetInputs", "PackInputs", "PackSegInputs", "ReadCrop", "ReadImage")
 """What a config's test pipeline may consist of: what `resolve` puts there."""
@@ -70,19 +80,27 @@ def read_config(path: Path) -> Any:
     """The ``mmengine.Config`` in a file that `text_of` made.
 
     Raises:
-        BackendError: The file is none, or its images would go through other steps than `STEPS`.
+        BackendError: The file is none, or its images would go through other steps than `STEPS`, or
+            its boxes through another function than `SUPPRESSIONS`.
     """
     from mmengine.config import Config
 
     try:
-        config = Config(json.loads(path.read_text(encoding="utf-8"), object_hook=_with_tuples))
+        data = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_tuples)
+        config = Config(data)
         kinds = [step["type"] for step in config.test_pipeline]
+        suppressions = list(_suppressions(data))
     except (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise BackendError(f"{path}: not a checkpoint's config; train the model again") from error
     if others := [kind for kind in kinds if kind not in STEPS]:
         raise BackendError(
             f"{path}: a step of its test_pipeline is {cut(repr(others[0]))}; a checkpoint's are of "
             f"{', '.join(STEPS)}: train the model again"
+        )
+    if others := [kind for kind in suppressions if kind not in SUPPRESSIONS]:
+        raise BackendError(
+            f"{path}: boxes are suppressed by {cut(repr(others[0]))}; a checkpoint's are by one of "
+            f"{', '.join(SUPPRESSIONS)}: train the model again"
         )
     return config
 
@@ -100,6 +118,8 @@ def only_networks(path: Path) -> Iterator[None]:
     Raises:
         BackendError: A config names something else.
     """
+    loader = import_module("mmengine.runner.checkpoint").CheckpointLoader
+    http = import_module("mmengine.fileio.backends").HTTPBackend
     registry = import_module("mmengine.registry.registry")
     config = import_module("mmengine.config").Config
     handlers = import_module("mmengine.fileio.handlers")
@@ -134,6 +154,10 @@ def only_networks(path: Path) -> Iterator[None]:
             (handlers.PickleHandler, "load_from_fileobj", lambda *_, **__: refuse("a pickle")),
             (handlers.YamlHandler, "load_from_fileobj", lambda *_, **__: refuse("a YAML file")),
             (config, "fromfile", staticmethod(lambda *_, **__: refuse("a config of Python"))),
+            (http, "get", lambda *_, **__: refuse("an address")),
+            (http, "get_text", lambda *_, **__: refuse("an address")),
+            # Distilled networks fetch those of their teacher. A checkpoint has all weights itself.
+            (loader, "load_checkpoint", staticmethod(lambda *_, **__: {})),
         ):
             stack.enter_context(replaced(owner, name, value))
         try:
@@ -146,6 +170,14 @@ def only_networks(path: Path) -> Iterator[None]:
                 "packages in use alone; if it is yours, name its package in custom_imports of "
                 "conf/base/parameters.yml"
             ) from error
+
+
+def _suppressions(config: Any) -> Iterator[Any]:
+    """What a config calls the functions by which its boxes are suppressed."""
+    for node in mappings_in(config):
+        for key, value in node.items():
+            if isinstance(value, dict) and ("nms" in key or key == "dqs_cfg"):
+                yield value.get("type", "nms")
 
 
 def _in_use(name: str) -> bool:
