@@ -132,3 +132,21 @@ def test_a_file_that_this_project_did_not_export_is_refused(tmp_path):
         with pytest.raises(InferenceError, match=why) as error:
             onnx_predictor(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+def test_an_exported_file_has_no_weights_read_from_other_files(tmp_path, monkeypatch):
+    """Those that it says are beside it would be files of the working directory."""
+    path = colour_segmenter(tmp_path / "colours.onnx")
+    model = onnx.load(path)
+    (weights,) = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.dims[:] = (1, 1, 16, 16)
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="conf/local/credentials.yml")
+    path.write_bytes(model.SerializeToString())
+    (tmp_path / "conf/local").mkdir(parents=True)
+    (tmp_path / "conf/local/credentials.yml").write_bytes(bytes(4 * 16 * 16))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InferenceError, match="External data path does not exist") as error:
+        onnx_predictor(path)
+    assert "\n" not in str(error.value)

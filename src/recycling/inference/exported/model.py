@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -34,6 +35,8 @@ from recycling.predictions import (
     Predictions,
     ProbableLabelMaps,
 )
+
+_WEIGHTS_BESIDE = "session.model_external_initializers_file_folder_path"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,9 @@ class OnnxModel:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Weights that a file says are beside it would be sought in the working directory. Nothing
+        # is below a file.
+        options.add_session_config_entry(_WEIGHTS_BESIDE, os.fsencode(path))
         providers = _providers(device)
         try:
             content = path.read_bytes()
