@@ -22,6 +22,9 @@ from recycling.errors import one_line
 
 CONFIG = "config.yaml"
 
+MOST_VALUES = 100_000
+"""Keys and values of a config, what aliases stand for included; a usual one has 2000."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -59,8 +62,7 @@ def load_trained(
     trained = with_prediction_settings(read_facts(checkpoint, CONFIG), settings or {})
     asked = device and checked_device(device)
     try:
-        if "_BASE_" in yaml.safe_load((checkpoint.folder / CONFIG).read_text(encoding="utf-8")):
-            raise ValueError("its config names another file (_BASE_), and a checkpoint is whole")
+        check_config((checkpoint.folder / CONFIG).read_text(encoding="utf-8"))
         config = get_cfg()
         config.merge_from_file(str(checkpoint.folder / CONFIG), allow_unsafe=False)
         config.MODEL.DEVICE = asked or trained.model.options.get("MODEL.DEVICE", checked_device())
@@ -75,3 +77,29 @@ def load_trained(
             f"{checkpoint.folder}: cannot be used: {one_line(error)}; train the model again"
         ) from error
     return Network(module.eval(), config, trained)
+
+
+def check_config(text: str) -> None:
+    """Refuse a config that is not whole, or whose aliases stand for a billion keys in forty lines.
+
+    detectron2 itself writes aliases, for settings that are alike.
+
+    Args:
+        text: The YAML.
+
+    Raises:
+        ValueError: It is one.
+        yaml.YAMLError: It is none.
+    """
+    nodes, n_values = [yaml.compose(text, Loader=yaml.SafeLoader)], 0
+    while nodes:
+        node = nodes.pop()
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            below = [each for pair in below for each in pair]
+        nodes += below
+        n_values += len(below)
+        if n_values > MOST_VALUES:
+            raise ValueError(f"its config stands for more than {MOST_VALUES:,} values")
+    if "_BASE_" in yaml.safe_load(text):
+        raise ValueError("its config names another file (_BASE_), and a checkpoint is whole")
