@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 SHORTEST = 16
@@ -32,6 +34,31 @@ def check_address(host: str, token: str | None, *, or_else: str = "") -> None:
         raise ListeningError(
             f"--token: a token has {SHORTEST} characters or more, to be hard to guess"
         )
+
+
+def why_not_let_in(
+    headers: Iterable[tuple[bytes, bytes]], *, by_any_name: bool = False
+) -> str | None:
+    """Why a request is not answered; None where it is.
+
+    Without a token only requests to this machine's own names are: a page of the web that has its
+    own name lead here is not answered. A request that another page sends is not either, such as for
+    an image or a frame; a link that somebody follows is.
+
+    Args:
+        headers: Of the request.
+        by_any_name: Whether other names than this machine's own may lead here.
+    """
+    said = {key.decode("latin1"): value.decode("latin1") for key, value in headers}
+    host, origin = said.get("host", ""), said.get("origin")
+    is_embedded = said.get("sec-fetch-site") == "cross-site" and (
+        said.get("sec-fetch-dest") != "document"
+    )
+    if is_embedded or (origin is not None and urlsplit(origin).netloc != host):
+        return "asked by a page of another address"
+    if not by_any_name and urlsplit(f"//{host}").hostname not in LOCAL:
+        return "this machine alone may look"
+    return None
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, str]:

@@ -44,6 +44,14 @@ def post(address, content):
     return said.status_code, said.json()
 
 
+def test_who_has_no_token_asks_from_this_machine_unless_all_may(served):
+    elsewhere = {"host": "evil.example"}
+    address = served()
+    assert httpx2.get(f"{address}/models").status_code == 200
+    assert httpx2.get(f"{address}/models", headers=elsewhere).status_code == 403
+    assert httpx2.get(f"{served('--open')}/models", headers=elsewhere).status_code == 200
+
+
 def test_the_command_takes_as_many_pixels_as_it_is_told_to(served):
     status, said = post(served(), image_file(size=(30, 20)))
     assert (status, said["reason"]) == (

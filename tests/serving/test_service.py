@@ -301,6 +301,21 @@ def test_a_request_for_whose_pixels_there_is_no_room_is_turned_away(tmp_path):
         assert post(client, content).status_code == 200
 
 
+def test_a_request_for_whose_bytes_there_is_no_room_is_turned_away(tmp_path):
+    model, predictor = held_predictor(tmp_path)
+    app = application([predictor], ServiceLimits(queue=1, max_bytes=900_000))
+    content = image_file() + bytes(600_000)
+    with ThreadPoolExecutor(1) as threads, TestClient(app) as client:
+        first = threads.submit(post, client, content)
+        assert model.began.wait(20)
+        said = post(client, content)
+        assert (said.status_code, said.headers["retry-after"]) == (503, "1")
+        assert "bytes wait already, of 1,000,000 at most" in said.json()["reason"]
+        model.sign.set()
+        assert first.result(20).status_code == 200
+        assert post(client, content).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
@@ -356,6 +371,26 @@ def test_nobody_asks_without_the_token(predictors):
         assert client.get("/models", headers=wrong).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-dest": "empty"},
+    ],
+)
+def test_where_this_machine_alone_may_ask_no_page_of_another_address_does(predictors, headers):
+    own = "http://127.0.0.1:8766"
+    with TestClient(application(predictors, here=True), base_url=own) as client:
+        files = {"file": ("a.png", image_file())}
+        said = client.post("/predict", files=files, headers=headers)
+        assert said.status_code == 403
+        assert said.json()["reason"].endswith("; --token or --open lets others ask")
+        assert client.post("/predict", files=files, headers={"origin": own}).status_code == 200
+        assert post(client, image_file()).status_code == 200
+
+
 def test_the_same_model_twice_is_refused(predictors):
     with pytest.raises(ServingError, match="twice"):
         application([predictors[0], predictors[0]])
@@ -372,7 +407,7 @@ def test_the_page_on_the_api_asks_nobody_else_and_needs_no_token(predictors):
 
 def test_the_description_of_the_api_has_an_example_and_every_reason(client):
     answers = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
-    assert {"200", "401", "404", "408", "413", "415", "422", "429", "503"} == set(answers)
+    assert {"200", "401", "403", "404", "408", "413", "415", "422", "429", "503"} == set(answers)
     example = answers["200"]["content"]["application/json"]["example"]
     said = post(client, image_file()).json()
     assert set(example) == set(said)

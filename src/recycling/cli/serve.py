@@ -45,8 +45,9 @@ def serve(env: str | None, names: str, host: str, port: int, **options: Any) -> 
             _let_through(limits.max_pixels)
         loading = Loading(device, batch_size)
         predictors = [predictor_of(name, place.plan, place.catalog, loading) for name in wanted]
-    app = application(predictors, limits, batch_size=batch_size, token=token)
-    server.serve(app, host=host, port=port)
+    here = token is None and not is_open
+    app = application(predictors, limits, batch_size=batch_size, token=token, here=here)
+    server.serve(app, host=host, port=port, seconds=limits.seconds)
 
 
 def _let_through(max_pixels: int) -> None:

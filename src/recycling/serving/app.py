@@ -86,6 +86,7 @@ class ModelFacts(BaseModel):
 
 _REASONS: dict[int | str, dict[str, Any]] = {
     401: {"model": Reason, "description": "The token is missing or another"},
+    403: {"model": Reason, "description": "Asked from elsewhere, or by a page of another address"},
     404: {"model": Reason, "description": "No such model or version"},
     408: {"model": Reason, "description": "Not received in time"},
     413: {"model": Reason, "description": "Too many bytes, pixels or images"},
@@ -110,6 +111,7 @@ def application(
     *,
     batch_size: int = 8,
     token: str | None = None,
+    here: bool = False,
 ) -> Application:
     """The service.
 
@@ -119,6 +121,7 @@ def application(
         limits: How much is taken.
         batch_size: Images that are predicted together at most.
         token: What others have to send; None lets everybody in.
+        here: Whether this machine alone may ask, and no page of another address.
 
     Raises:
         ServingError: There is no model, or one is there twice.
@@ -126,7 +129,7 @@ def application(
     limits = limits or ServiceLimits()
     metrics = Metrics()
     models = ServedModels(predictors, batch_size=batch_size, tell=metrics.predicted)
-    room = Room(limits.pixels_waiting)
+    room = Room(limits.pixels_waiting, "pixels")
     # What is given up goes on in its thread: the place that it has there is free when it ends.
     reading, answering = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
 
@@ -159,7 +162,7 @@ def application(
         """Whether the service answers."""
         return {"status": "ok"}
 
-    @app.get("/models", responses={key: _REASONS[key] for key in (401, 429)})
+    @app.get("/models", responses={key: _REASONS[key] for key in (401, 403, 429)})
     def list_models() -> list[ModelFacts]:
         """The models; the first, and of a name its first, is taken where none is asked for."""
         return [ModelFacts(**each.described()) for each in models.models]
@@ -217,7 +220,7 @@ def application(
             raise Refused(503, why, 1) from error
         return Response(said.content, media_type=said.media_type)
 
-    return Gate(app, limits, token, metrics.answered)
+    return Gate(app, limits, token, metrics.answered, here=here)
 
 
 def _add_reasons(app: FastAPI) -> None:

@@ -36,7 +36,8 @@ class ServiceLimits(Strict):
             upload take (408).
         per_minute: Requests of one address (429); 0 for any number.
         queue: Million pixels of images that wait to be predicted and answered, of all requests
-            together; more are turned away (503). A pixel takes 3 bytes: by default that is 1 GB.
+            together; more are turned away (503). A pixel takes 3 bytes: by default that is 1 GB. As
+            many million bytes of requests are kept; see `bytes_waiting`.
         uploads: Requests that are received and answered at a time; more are turned away (503).
     """
 
@@ -52,6 +53,11 @@ class ServiceLimits(Strict):
     def pixels_waiting(self) -> int:
         """Of images that wait, of all requests together."""
         return self.queue * 1_000_000
+
+    @property
+    def bytes_waiting(self) -> int:
+        """Of requests that were received and are not yet answered, of all together (503)."""
+        return max(self.max_bytes, self.queue * 1_000_000)
 
     @property
     def pixels_together(self) -> int:

@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from recycling.listening import why_not_let_in
 from recycling.serving.core import Refused, ServiceLimits
+from recycling.serving.room import Room
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -38,6 +40,7 @@ class Gate:
         app: The application.
         limits: How much is taken.
         token: What ``Authorization: Bearer`` has to say; None lets everybody in.
+        here: Whether this machine alone may ask, and no page of another address.
         tell: Is told the path and status of each answer, and the seconds that it took.
     """
 
@@ -47,9 +50,13 @@ class Gate:
         limits: ServiceLimits,
         token: str | None = None,
         tell: Callable[[str, int, float], None] = lambda *_: None,
+        *,
+        here: bool = False,
     ) -> None:
         self.app, self.limits, self.token, self.tell = app, limits, token, tell
+        self._here = here
         self._rate = Rate(limits.per_minute)
+        self._room = Room(limits.bytes_waiting, "bytes")
         self._n = 0
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -69,8 +76,10 @@ class Gate:
         self._n += counts
         try:
             self._check(scope)
-            body = await self._body(scope, receive) if scope["path"] == WITH_BODY else b""
-            await self.app(scope, _again(body, receive), tell_and_send)
+            with self._room.taken() as take:
+                asked = scope["path"] == WITH_BODY
+                body = await self._body(scope, receive, take) if asked else b""
+                await self.app(scope, _again(body, receive), tell_and_send)
         except Refused as error:
             await refuse(tell_and_send, error)
         except _GoneError:
@@ -83,6 +92,8 @@ class Gate:
         """Whether a request is heard."""
         if scope["path"] == UNLIMITED:
             return
+        if self._here and (why_not := why_not_let_in(scope["headers"])) is not None:
+            raise Refused(403, f"{why_not}; --token or --open lets others ask")
         if self.token is not None and not is_open(scope["path"]):
             given = dict(scope["headers"]).get(b"authorization", b"")
             if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
@@ -94,7 +105,7 @@ class Gate:
         if self._n > self.limits.uploads:
             raise Refused(503, f"{self.limits.uploads} requests are being answered; try later", 1)
 
-    async def _body(self, scope: Scope, receive: Any) -> bytes:
+    async def _body(self, scope: Scope, receive: Any, take: Callable[[int], None]) -> bytes:
         """What a request sends, all of it.
 
         What is too large is received all the same, and dropped, up to four times the limit: who
@@ -105,7 +116,7 @@ class Gate:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if len(length) > 18 or not length.isdigit() or int(length) > 4 * most:
             raise too_many
-        pieces, n = [], 0
+        kept, n = bytearray(), 0  # not a list, as who sends decides how small the pieces are
         try:
             async with asyncio.timeout(self.limits.seconds):
                 while True:
@@ -115,14 +126,15 @@ class Gate:
                     piece = message.get("body", b"")
                     n += len(piece)
                     if n <= most:
-                        pieces.append(piece)
+                        take(len(piece))
+                        kept += piece
                     else:
-                        pieces.clear()
+                        kept.clear()
                     is_last = not message.get("more_body", False)
                     if n > 4 * most or (is_last and n > most):
                         raise too_many
                     if is_last:
-                        return b"".join(pieces)
+                        return bytes(kept)
         except TimeoutError as error:
             raise Refused(408, f"not received within {self.limits.seconds:g} s") from error
 

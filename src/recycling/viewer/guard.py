@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
-from recycling.listening import LOCAL
+from recycling.listening import why_not_let_in
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -16,11 +16,7 @@ COOKIE = "recycling_view"
 
 
 class Guard:
-    """Stands before an application, and lets nobody else through.
-
-    Without a token only requests to this machine's own names are let through: a page of the web
-    that has its own name lead here is not. A request that another page sends is not either, such as
-    for an image or a frame; a link that somebody follows is.
+    """Stands before an application, and lets nobody else through; see `why_not_let_in`.
 
     Args:
         app: The application.
@@ -35,20 +31,11 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        headers = {key.decode("latin1"): value.decode("latin1") for key, value in scope["headers"]}
-        host = headers.get("host", "")
-        origin = headers.get("origin")
-        is_embedded = headers.get("sec-fetch-site") == "cross-site" and (
-            headers.get("sec-fetch-dest") != "document"
-        )
-        if is_embedded or (origin is not None and urlsplit(origin).netloc != host):
-            await _refuse(scope, send, "asked by a page of another address")
-        elif self.token is None:
-            if urlsplit(f"//{host}").hostname in LOCAL:
-                await self.app(scope, receive, send)
-            else:
-                await _refuse(scope, send, "this machine alone may look")
-        elif _is(self.token, _cookie(headers.get("cookie", ""))):
+        why_not = why_not_let_in(scope["headers"], by_any_name=self.token is not None)
+        cookies = dict(scope["headers"]).get(b"cookie", b"").decode("latin1")
+        if why_not is not None:
+            await _refuse(scope, send, why_not)
+        elif self.token is None or _is(self.token, _cookie(cookies)):
             await self.app(scope, receive, send)
         else:
             await self._let_in(scope, send)
