@@ -109,6 +109,14 @@ def test_names_in_a_table_are_printed_as_they_are(capsys):
     assert [re.split("  +", row.strip())[0] for row in rows] == names
 
 
+def test_nothing_in_a_table_steers_the_terminal(capsys):
+    print_table(pd.DataFrame({"of\x1b[2J": ["Glass\x1b]52;c;eA==\x07"]}))
+    printed = capsys.readouterr().out
+    assert "of<character U+001B>[2J" in printed
+    assert "Glass<character U+001B>]52;c;eA==<character U+0007>" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_an_anchor_of_a_category_with_brackets_is_listed(project):
     train = read_tables(ROOT / "sample/03_primary/train")
     names = train.categories["name"].where(train.categories["category_id"] > 1, "[/x]")

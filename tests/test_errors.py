@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from recycling.errors import Faults, cut, one_line, visible
+from recycling.errors import Faults, cut, message_for_user, one_line, visible
 
 
 def test_a_long_value_is_cut_and_its_length_is_said():
@@ -69,6 +69,16 @@ def test_faults_are_cut():
 )
 def test_what_cannot_be_seen_is_named(text, shown):
     assert visible(text) == shown
+
+
+def test_nothing_in_a_message_steers_the_terminal():
+    assert one_line("no category '\x1b]52;c;eA==\x07'\u202e") == (
+        "no category '<character U+001B>]52;c;eA==<character U+0007>'"
+        "<right-to-left override U+202E>"
+    )
+    assert message_for_user(PermissionError(13, "Permission denied", "\x1b[2J.csv")).startswith(
+        "<character U+001B>[2J.csv: Permission denied; "
+    )
 
 
 def test_a_decomposed_name_is_told_from_the_composed_one():

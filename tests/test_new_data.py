@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from PIL import Image
 
 from recycling.annotations import AnnotationError
 from recycling.annotations.formats.recognise import recognise
-from recycling.new_data import set_up
+from recycling.new_data import new_data, set_up
 
 
 def _image(path: Path, shade: int = 90) -> None:
@@ -111,6 +112,16 @@ def test_categories_are_counted_and_what_cleaning_would_do_is_said(tmp_path: Pat
     assert lines[3].endswith(": 1.png")
     assert "drop_bad_images: drop 1 images" in lines[4]
     assert "drop_bad_images: drop 1 annotations" in lines[4]
+
+
+def test_nothing_that_is_seen_steers_the_terminal(tmp_path: Path) -> None:
+    _coco(tmp_path)
+    path = tmp_path / "annotations.json"
+    path.write_text(path.read_text().replace("Metal", r"Metal\u001b[2J"))
+    with CliRunner().isolated_filesystem(tmp_path):
+        printed = CliRunner().invoke(new_data, [str(tmp_path)], color=True).output
+    assert "Paper (3), Metal<character U+001B>[2J (0)" in printed
+    assert "\x1b" not in printed
 
 
 def test_parts_are_told_by_their_names_and_validation_is_said_not_to_be_used(

@@ -87,12 +87,24 @@ def visible(text: str) -> str:
         >>> visible("0\t1"), visible("7\xa0")
         ("'0<tab>1'", "'7<no-break space U+00A0>'")
     """
-    named = "".join(
-        character if character.isprintable() else f"<{character_name(character)}>"
-        for character in cut(text)
-    )
     decomposed = " (decomposed, NFD)" if unicodedata.normalize("NFC", text) != text else ""
-    return f"'{named}'{decomposed}"
+    return f"'{printable(cut(text))}'{decomposed}"
+
+
+def printable(text: str) -> str:
+    r"""A line in which characters that cannot be seen are named: some of them steer a terminal.
+
+    Args:
+        text: One line, with names out of files.
+
+    Example:
+        >>> printable("Glass\x1b[2J")
+        'Glass<character U+001B>[2J'
+    """
+    return "".join(
+        character if character.isprintable() else f"<{character_name(character)}>"
+        for character in text
+    )
 
 
 def character_name(character: str) -> str:
@@ -108,7 +120,7 @@ def character_name(character: str) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    r"""A message as one line: lists cut at ten items, values at 300 characters.
+    r"""A message as one line that can be seen: lists cut at ten items, values at 300 characters.
 
     Args:
         error: The message, or an error that has it; of one without, the name of its class.
@@ -124,7 +136,7 @@ def one_line(error: BaseException | str) -> str:
         return type(error).__name__
     line = _LIST.sub(lambda found: listed(re.findall(_ITEM, found[0])), line)
     line = _VALUE.sub(lambda found: cut(found[0]), line)
-    return cut(line, _LINE)
+    return printable(cut(line, _LINE))
 
 
 def message_for_user(error: BaseException) -> str | None:
@@ -146,10 +158,12 @@ def message_for_user(error: BaseException) -> str | None:
     if full := _of_no_room(chain):
         place = full[0].filename2 or full[0].filename  # of a link the second is what is made
         where = f"{place}: " if place else ""
-        return f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
+        return printable(
+            f"{where}{full[0].strerror}; what was made before is whole, make room and run again"
+        )
     if shut := [e for e in chain if isinstance(e, PermissionError) and e.filename]:
         place = shut[0].filename2 or shut[0].filename
-        return (
+        return printable(
             f"{place}: {shut[0].strerror}; what was made before is whole, let this user write and "
             "read there and run again"
         )

@@ -31,6 +31,7 @@ from recycling.annotations import (
 from recycling.annotations.cleaning.report import PLURALS
 from recycling.annotations.formats.class_labels import read_class_csv, read_class_folders
 from recycling.annotations.formats.recognise import Format, Recognised, Source, recognise
+from recycling.errors import printable
 from recycling.files import write_text
 
 SHOWN = 10
@@ -56,7 +57,7 @@ def new_data(folder: Path, env: str, wanted: Format | None, force: bool) -> None
     COCO, Pascal VOC, YOLO, class folders and a CSV of labels are recognised.
     """
     for line in set_up(folder, Path.cwd(), env=env, wanted=wanted, force=force):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def set_up(

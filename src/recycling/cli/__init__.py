@@ -263,13 +263,15 @@ def _anchors_table(report: AnchorReport) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
+    from recycling.errors import printable
+
     headers = ("boxes", "size", "ratio", "usual IoU", "matched", "proposed IoU", "matched")
     table = Table(
         "category", *(Column(header, justify="right") for header in headers), box=SIMPLE_HEAD
     )
     for row in report.table.to_dict("records"):
         table.add_row(
-            row["category"],
+            printable(row["category"]),
             f"{row['boxes']:,}",
             f"{row['size_05']:g} {row['size_50']:g} {row['size_95']:g}",
             f"{row['ratio_05']:g} {row['ratio_50']:g} {row['ratio_95']:g}",

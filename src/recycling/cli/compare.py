@@ -56,6 +56,7 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
+    from recycling.errors import printable
     from recycling.sides import OUT_OF_FOLD, check_alike, score
 
     check_alike(sides)
@@ -70,7 +71,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
         for line in place.sentences(sides, compared, scored.part):
-            click.echo(line)
+            click.echo(printable(line))
         place.save(_slug(sides), "scores", compared.table)
     else:
         click.echo(f"\nthe {where} have no labels: nothing is scored")
@@ -83,6 +84,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
 
 def _say_differences(first: Side, other: Side) -> None:
     """Say what differs between two sides: on purpose, and what came along."""
+    from recycling.errors import printable
     from recycling.sides import what_differs
 
     click.echo(f"{first.label} -> {other.label}")
@@ -90,7 +92,7 @@ def _say_differences(first: Side, other: Side) -> None:
     for title, lines in found.items():
         click.echo(f"  {title}:")
         for line in lines:
-            click.echo(f"    {line}")
+            click.echo(f"    {printable(line)}")
     click.echo(f"  {verdict}")
 
 

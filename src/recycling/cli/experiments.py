@@ -86,12 +86,15 @@ def print_table(table: pd.DataFrame) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
+    from recycling.errors import printable
     from recycling.experiments import shown_table, without_empty_columns
 
     table = without_empty_columns(table)
     numbers = set(table.select_dtypes("number").columns)
     headers = (
-        Column(str(name), justify="right" if name in numbers else "left", overflow="fold")
+        Column(
+            printable(str(name)), justify="right" if name in numbers else "left", overflow="fold"
+        )
         for name in table
     )
     shown = Table(*headers, box=SIMPLE_HEAD)

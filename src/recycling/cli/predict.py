@@ -238,6 +238,7 @@ def _kept(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
 
 def _sure(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
     """What is sure enough."""
+    from recycling.errors import printable
     from recycling.inference.thresholds import above, promise_lines, promised
 
     if promise is None:
@@ -245,7 +246,7 @@ def _sure(predicted: Predicted, asked: _Options, promise: Any) -> Predicted:
         return above(predicted, least if asked.score_threshold is None else asked.score_threshold)
     thresholds, settings, doubts = promise
     for line in promise_lines(thresholds, predicted.task, doubts):
-        click.echo(line)
+        click.echo(printable(line))
     kept, beyond = promised(predicted, thresholds, settings)
     if beyond:
         click.echo(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from recycling.errors import printable
 from recycling.experiments.manifest import ExperimentError, Manifest
 
 TEST, OUT_OF_FOLD = "test_metrics", "out_of_fold_metrics"
@@ -286,7 +287,7 @@ def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     # Seeds and steps are floats beside rows that have none; they stay whole.
     return f"{value:.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.4g}"
 

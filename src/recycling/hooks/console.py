@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
+from recycling.errors import printable
 from recycling.experiments import by_chain
 from recycling.hooks.report import REPORT, SUMMARY, shown_place
 from recycling.runners import NodesFailedError
@@ -95,7 +96,9 @@ class ConsoleHooks:
 
     def _say(self, line: str) -> None:
         """Names in a line are text, whatever brackets they have."""
-        self._console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console.print(
+            printable(line), highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
 
     def _show_report(self, catalog: DataCatalog) -> None:
         report = catalog.get(REPORT)
