@@ -83,7 +83,7 @@ def find_images(paths: Sequence[str], written: Path | None = None) -> list[Sourc
     """
     found: dict[str, tuple[str, Source]] = {}
     for path in paths:
-        root, sources = _remote(path) if is_url(path) else _local(path, written)
+        root, sources = _remote(path, written) if is_url(path) else _local(path, written)
         if not sources:
             raise InferenceError(
                 f"{shown_name(path)}: no image there; endings of images are "
@@ -153,11 +153,18 @@ def _source(file: Path) -> Source:
     return Source("", str(file), status.st_size, str(status.st_mtime_ns))
 
 
-def _remote(url: str) -> tuple[str, list[Source]]:
+def _remote(url: str, written: Path | None) -> tuple[str, list[Source]]:
+    from fsspec.implementations.local import LocalFileSystem
+
     from recycling.addresses import system_of
 
     try:
         system, path = system_of(url)
+    except Exception as error:  # each file system of fsspec has errors of its own
+        raise _unreachable(url, error) from error
+    if isinstance(system, LocalFileSystem):  # file://, which would follow links
+        return _local(path, written)
+    try:
         if has_magic(path):
             fixed = takewhile(lambda part: not has_magic(part), path.split("/"))
             names, root = system.glob(path), "/".join(fixed)
@@ -167,16 +174,18 @@ def _remote(url: str) -> tuple[str, list[Source]]:
             names, root = [path], path.rpartition("/")[0]
         below = {name.removeprefix(root).strip("/"): name for name in sorted(names)}
         infos = {below[name]: system.info(below[name]) for name in images_among(below, url)}
-    except Exception as error:  # each file system of fsspec has errors of its own
-        raise InferenceError(
-            f"{url}: cannot be reached: {one_line(why_unreachable(error))}"
-        ) from error
+    except Exception as error:
+        raise _unreachable(url, error) from error
     sources = [
         Source("", system.unstrip_protocol(name), info.get("size"), _written(info))
         for name, info in infos.items()
         if info.get("type", "file") == "file"
     ]
     return system.unstrip_protocol(root), sources
+
+
+def _unreachable(url: str, error: Exception) -> InferenceError:
+    return InferenceError(f"{url}: cannot be reached: {one_line(why_unreachable(error))}")
 
 
 def _written(info: dict[str, Any]) -> str:
