@@ -114,12 +114,15 @@ def test_categories_are_counted_and_what_cleaning_would_do_is_said(tmp_path: Pat
     assert "drop_bad_images: drop 1 annotations" in lines[4]
 
 
-def test_nothing_that_is_seen_steers_the_terminal(tmp_path: Path) -> None:
+def test_nothing_that_is_seen_steers_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _coco(tmp_path)
     path = tmp_path / "annotations.json"
     path.write_text(path.read_text().replace("Metal", r"Metal\u001b[2J"))
-    with CliRunner().isolated_filesystem(tmp_path):
-        printed = CliRunner().invoke(new_data, [str(tmp_path)], color=True).output
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    printed = CliRunner().invoke(new_data, [str(tmp_path)], color=True).output
     assert "Paper (3), Metal<character U+001B>[2J (0)" in printed
     assert "\x1b" not in printed
 
