@@ -20,6 +20,7 @@ from recycling.annotations import (
 )
 from recycling.annotations.masks import (
     box_rle,
+    merged_rles,
     outside,
     part_to_segmentation,
     rle_box,
@@ -47,7 +48,9 @@ def test_a_mask_comes_back_from_its_rle(mask):
 def test_a_mask_inside_of_a_box_has_the_rle_of_the_whole_one(part, around):
     above, below, left, right = around
     whole = np.pad(part, ((above, below), (left, right)))
-    assert part_to_segmentation(part, left, above, *whole.shape) == mask_to_segmentation(whole)
+    text = part_to_segmentation(part, left, above, *whole.shape)
+    assert text == mask_to_segmentation(whole)
+    assert text == rle_to_segmentation(coco_mask.encode(np.asfortranarray(whole, dtype=np.uint8)))
 
 
 @settings(max_examples=100)
@@ -71,6 +74,52 @@ def _rle(counts, height=7):
     text = json.dumps({"size": [height, width], "counts": counts})
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return text, flat.reshape(width, height).T
+
+
+@given(st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=9))
+def test_counts_are_written_as_pycocotools_writes_them(counts):
+    counts = [*counts, *[1] * (len(counts) + 4)]  # else the text may be longer than it has room for
+    rle = {"size": [1, sum(counts)], "counts": counts}
+    theirs = coco_mask.frPyObjects(rle, *rle["size"])
+    assert segmentation_rle(json.dumps(rle), *rle["size"]) == theirs
+
+
+def test_a_text_that_pycocotools_has_no_room_for_is_not_written_by_it(monkeypatch):
+    counts = [16777216, 25198593, 16777216, 8421375]  # of six letters each
+    monkeypatch.setattr(coco_mask, "frPyObjects", None)
+    text = json.dumps({"size": [8192, 8200], "counts": counts})
+    rle = segmentation_rle(text, 8192, 8200)
+    assert len(rle["counts"]) == 6 * len(counts)
+    assert coco_mask.area(rle) == counts[1] + counts[3]
+
+
+_corners = st.lists(st.tuples(st.floats(-9, 18), st.floats(-7, 14)), min_size=3, max_size=6)
+
+
+@settings(max_examples=300)
+@given(st.lists(_corners, min_size=1, max_size=4))
+def test_polygons_on_a_large_image_are_drawn_as_on_any(polygons):
+    text = json.dumps([np.ravel(corners).tolist() for corners in polygons])
+    usual = segmentation_rle(text, 7, 9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recycling.annotations.masks._TEXT_MAY_FILL", 0)
+        assert segmentation_rle(text, 7, 9) == usual
+
+
+@pytest.mark.parametrize(("height", "width"), [(1 << 23, 7), (100, 1 << 22)])
+def test_polygons_whose_text_may_fill_in_any_case_are_refused(height, width):
+    with pytest.raises(AnnotationError, match="is too large for them, give an RLE"):
+        segmentation_rle("[[1, 1, 5, 1, 5, 5]]", height, width)
+
+
+@settings(max_examples=300)
+@given(st.lists(arrays(bool, (5, 6)), min_size=1, max_size=4), st.booleans())
+def test_masks_of_a_large_image_are_joined_as_of_any(masks, intersect):
+    shapes = [segmentation_rle(mask_to_segmentation(mask), 5, 6) for mask in masks]
+    usual = merged_rles(shapes, intersect=intersect)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recycling.annotations.masks._TEXT_MAY_FILL", 0)
+        assert merged_rles(shapes, intersect=intersect) == usual
 
 
 @settings(max_examples=100)

@@ -49,6 +49,31 @@ def test_a_polygon_as_far_beyond_as_its_image_is_wide_and_high_is_read(polygon):
     assert len(from_coco(_document([polygon]), where="test").annotations) == 1
 
 
+@pytest.mark.parametrize(
+    ("polygons", "said"),
+    [
+        ([[0, 0, 8999, 8999] * 60], "an outline of more than 1048576 pixels, .*id 6 has 1079880$"),
+        (
+            [[0, 0, 8999.5, -8999.5] * 30] * 2,
+            "an outline of more than 1048576 pixels, .*id 6 has 1079940$",
+        ),
+        ([[1, 1, 9, 1, 9, 9]] * 4097, "more than 4096 polygons, give them as an RLE: .*has 4097$"),
+    ],
+)
+def test_outlines_that_take_gigabytes_and_hours_to_draw_are_faults(polygons, said):
+    document = _document([[0, 0, 8999, 8999] * 50], polygons, [[1, 1, 9, 1, 9, 9]] * 4096)
+    document["images"][0] |= {"width": 9000, "height": 9000}
+    with pytest.raises(AnnotationError, match=f"1 fault: 1 x {said}") as caught:
+        from_coco(document, where="test")
+    assert "\n" not in str(caught.value)
+
+
+def test_counts_whose_sum_wraps_around_to_the_size_of_the_image_are_a_fault():
+    rle = {"size": [120, 160], "counts": [*[2**62] * 4, 120 * 160]}
+    with pytest.raises(AnnotationError, match="counts do not add up to the image"):
+        from_coco(_document(rle), where="test")
+
+
 def test_many_polygons_are_looked_at_row_by_row(monkeypatch):
     monkeypatch.setattr("recycling.annotations.outlines._AT_A_TIME", 2)
     good, bad = [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 999]]

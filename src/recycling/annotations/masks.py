@@ -25,6 +25,14 @@ _IGNORE = 255
 _BAD_COUNTS = "segmentation is an RLE whose counts do not add up to the image, correct it"
 _KEPT_BYTES = 64 << 20
 _MAX_CATEGORIES = 254  # 0 is background, 255 is "ignore"
+_SIX_LETTERS = 1 << 24  # a count, or a difference of counts, that has as many in a text
+_SEVEN_LETTERS = 1 << 29
+_TEXT_MAY_FILL = 3 * _SIX_LETTERS
+"""Pixels of an image where a mask's text may be too long for pycocotools.
+
+It has room for six letters a count, and writes a zero behind the last, beyond it where all counts
+have six. The first three of more than three counts are then as large as `_SIX_LETTERS`.
+"""
 
 
 def label_maps(annotations: Annotations) -> Mapping[int, NDArray[np.uint8]]:
@@ -191,9 +199,7 @@ def mask_to_segmentation(mask: NDArray[np.bool_]) -> str:
     >>> mask_to_segmentation(np.array([[False, True], [False, True]]))
     '{"size":[2,2],"counts":"22"}'
     """
-    from pycocotools import mask as coco_mask
-
-    return rle_to_segmentation(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+    return part_to_segmentation(mask, 0, 0, *mask.shape)
 
 
 def part_to_segmentation(
@@ -276,8 +282,10 @@ def segmentation_rle(segmentation: str | None, height: int, width: int) -> Rle |
         polygons = [polygon for polygon in parsed if len(polygon) >= 6]
         if not polygons:
             return None
-        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-        return rle
+        if height * width < _TEXT_MAY_FILL:
+            rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+            return rle
+        return _drawn_on_large(polygons, height, width)
     if parsed["size"] != [height, width]:
         raise AnnotationError(
             f"segmentation is an RLE of {parsed['size'][1]} x {parsed['size'][0]} pixels on an "
@@ -287,7 +295,8 @@ def segmentation_rle(segmentation: str | None, height: int, width: int) -> Rle |
         counts = np.array(parsed["counts"], dtype=np.int64)
     else:
         counts = _decompressed(parsed["counts"].encode("ascii", "replace"))
-    if counts.min(initial=0) < 0 or counts.sum() != height * width:
+    n_pixels = height * width  # looked at first, as sums of larger counts may be any number
+    if counts.min(initial=0) < 0 or counts.max(initial=0) > n_pixels or counts.sum() != n_pixels:
         raise AnnotationError(_BAD_COUNTS)
     return _rle(_without_empty_runs(counts), height, width)
 
@@ -350,6 +359,33 @@ def box_rle(box: Sequence[float], height: int, width: int) -> Rle:
     runs[-1] = (width - columns.stop) * height + height - rows.stop
     lead = columns.start * height + rows.start
     return _rle(_without_empty_runs(np.concatenate([[lead], runs])), height, width)
+
+
+def merged_rles(rles: Sequence[Rle], *, intersect: bool = False) -> Rle:
+    """The RLE of all pixels of masks of one size.
+
+    Args:
+        rles: The masks; at least one.
+        intersect: Only the pixels that all of them have.
+
+    >>> rle_box(merged_rles([box_rle([0, 0, 2, 2], 3, 4), box_rle([1, 1, 3, 3], 3, 4)]))
+    (0.0, 0.0, 3.0, 3.0)
+    """
+    from pycocotools import mask as coco_mask
+
+    height, width = rles[0]["size"]
+    if height * width < _TEXT_MAY_FILL:
+        rle: Rle = coco_mask.merge(list(rles), intersect)
+        return rle
+    ends = [np.cumsum(_decompressed(each["counts"])) for each in rles]
+    starts = np.concatenate([own[: len(own) // 2 * 2 : 2] for own in ends])
+    places = np.concatenate([starts, *(own[1::2] for own in ends)])
+    order = np.argsort(places, kind="stable")  # masks that touch begin before they end
+    depth = np.cumsum(np.where(order < len(starts), 1, -1))
+    is_on = depth >= (len(rles) if intersect else 1)
+    edges = places[order][np.diff(is_on, prepend=False)]
+    counts = np.diff(edges, prepend=0, append=height * width)
+    return _rle(_without_empty_runs(counts), height, width)
 
 
 def outside(rle: Rle) -> Rle:
@@ -427,13 +463,33 @@ _PAINTED: WeakKeyDictionary[Annotations, _PaintedMaps] = WeakKeyDictionary()
 """Of the annotations that are in use."""
 
 
-def _rle(counts: NDArray[np.int64], height: int, width: int) -> Rle:
+def _drawn_on_large(polygons: Sequence[Sequence[float]], height: int, width: int) -> Rle:
+    """The RLE of polygons on an image of `_TEXT_MAY_FILL` pixels or more.
+
+    They are drawn on one so high that no column is full, and cut: every other count is short then.
+    """
     from pycocotools import mask as coco_mask
 
-    rle: Rle = coco_mask.frPyObjects(
-        {"size": [height, width], "counts": counts.tolist()}, height, width
-    )
-    return rle
+    tall = 2 * height + 1  # no polygon reaches further
+    if tall > _SIX_LETTERS or tall * width > _SEVEN_LETTERS:
+        raise AnnotationError(
+            f"segmentation is polygons on an image of {width} x {height} pixels, which is too "
+            "large for them, give an RLE"
+        )
+    rles = []
+    for rle in coco_mask.frPyObjects(polygons, tall, width):
+        columns, rows = np.divmod(np.cumsum(_decompressed(rle["counts"])), tall)
+        edges = columns * height + np.minimum(rows, height)
+        rles.append(_rle(_without_empty_runs(np.diff(edges, prepend=0)), height, width))
+    return merged_rles(rles)
+
+
+def _rle(counts: NDArray[np.int64], height: int, width: int) -> Rle:
+    from recycling.annotations.outline_kernels import write_counts
+
+    letters = np.empty(7 * len(counts), dtype=np.uint8)
+    n_letters = write_counts(np.ascontiguousarray(counts, dtype=np.int64), letters)
+    return {"size": [height, width], "counts": letters[:n_letters].tobytes()}
 
 
 def _decompressed(compressed: bytes) -> NDArray[np.int64]:

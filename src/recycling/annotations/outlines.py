@@ -19,12 +19,14 @@ from recycling.annotations.masks import segmentation_rle
 from recycling.errors import Faults
 
 _AT_A_TIME = 20_000  # annotations, which keeps their numbers below a gigabyte
+_LONGEST = 1 << 20  # pixels of outline, for each of which pycocotools takes up to 100 bytes
+_MOST = 1 << 12  # polygons, which pycocotools joins in the square of their number
 
 
 def check_segmentations(
     annotations: pd.DataFrame, images: pd.DataFrame, faults: Faults, name_of: Callable[[int], str]
 ) -> None:
-    """Note outlines that reach far beyond their image, and RLEs of another size than it.
+    """Note outlines that reach far beyond their image or are endless, and RLEs of another size.
 
     pycocotools takes memory and time for every pixel of an outline's length, and fails with a
     segmentation fault where that is too much.
@@ -72,7 +74,7 @@ def _check_polygons(
     faults: Faults,
     name_of: Callable[[int], str],
 ) -> None:
-    """Note polygons that reach further beyond their image than the image is wide or high."""
+    """Note polygons that reach beyond their image by more than its size, or are endless."""
     texts = texts.take(rows)
     beyond = np.zeros(len(rows), dtype=np.bool_)
     if len(rows):
@@ -80,10 +82,12 @@ def _check_polygons(
 
         _, ends, letters = texts.buffers()
         places = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-        may_reach_beyond(np.frombuffer(letters, np.uint8), places, limits[rows], beyond)
+        content = np.frombuffer(letters, np.uint8)
+        may_reach_beyond(content, places, limits[rows], _LONGEST, _MOST, beyond)
     for place in np.flatnonzero(beyond).tolist():
         width, height = limits[rows[place]].tolist()
-        corners = np.array([*chain(*json.loads(texts[place].as_py()))], dtype=np.float64)
+        polygons = json.loads(texts[place].as_py())
+        corners = np.array([*chain(*polygons)], dtype=np.float64)
         sides = np.resize([width, height], len(corners))  # x and y take turns
         far = corners[np.maximum(-corners, corners - sides) > sides]
         if len(far):
@@ -92,6 +96,19 @@ def _check_polygons(
                 "correct it",
                 f"{name_of(int(rows[place]))} has {far[0]:g} on {width:.0f} x {height:.0f} pixels",
             )
+        elif len(polygons) > _MOST:
+            kind = f"more than {_MOST} polygons, give them as an RLE"
+            faults.add(kind, f"{name_of(int(rows[place]))} has {len(polygons)}")
+        elif (length := sum(map(_length, polygons))) > _LONGEST:
+            kind = f"an outline of more than {_LONGEST} pixels, simplify it or give it as an RLE"
+            faults.add(kind, f"{name_of(int(rows[place]))} has {length:.0f}")
+
+
+def _length(polygon: list[float]) -> float:
+    """Pixels along the longer side of each edge, which are what is drawn of it."""
+    corners = np.reshape(np.array(polygon, dtype=np.float64), (-1, 2))
+    edges = np.abs(corners - np.roll(corners, 1, axis=0))
+    return float(edges.max(axis=1, initial=0).sum())
 
 
 def _check_rles(

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recycling.annotations.core import BOX, AnnotationError, Annotations
-from recycling.annotations.masks import Rle, box_rle, segmentation_rle
+from recycling.annotations.masks import Rle, box_rle, merged_rles, segmentation_rle
 from recycling.progress import track
 
 _WORTH_A_LINE = 5_000  # images that take more than a moment
@@ -182,7 +182,7 @@ def painted(rles: Sequence[Rle]) -> list[tuple[float, Rle | None]]:
     above: Rle | None = None
     covered = 0.0
     for rle in reversed(rles):
-        union = rle if above is None else coco_mask.merge([rle, above])
+        union = rle if above is None else merged_rles([rle, above])
         area = float(coco_mask.area(union))
         found.append((area - covered, above))
         above, covered = union, area

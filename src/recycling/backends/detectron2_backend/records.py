@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, ImageFolder
 from recycling.annotations.images.decoding import UnreadableImageError, read_image
+from recycling.annotations.masks import segmentation_rle
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.shared.training_annotations import check_annotations, is_pseudo
 from recycling.errors import one_line
@@ -147,11 +148,9 @@ def _objects(table: pd.DataFrame, class_of: dict[int, int], masks: bool) -> list
 
 
 def _mask(segmentation: Any) -> Any:
-    from pycocotools import mask
-
     if isinstance(segmentation, list):
         # pycocotools would take a ring of two points for a box.
         return [ring for ring in segmentation if len(ring) >= 6]
     if isinstance(segmentation["counts"], list):
-        return mask.frPyObjects(segmentation, *segmentation["size"])
+        return segmentation_rle(json.dumps(segmentation), *segmentation["size"])
     return segmentation

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations.core import AnnotationError
-from recycling.annotations.masks import rle_to_segmentation, segmentation_rle
+from recycling.annotations.masks import mask_to_segmentation, segmentation_rle
 from recycling.ensembling.members import EnsemblingError
 
 SEGMENTATION = "segmentation"
@@ -81,12 +81,12 @@ def fused_mask(segmentations: Sequence[str], votes: NDArray[np.float64]) -> str:
     if not votes.any():
         votes = np.ones_like(votes)
     left, top, right, bottom = _around(coco_mask.toBbox(rles))
-    fused = np.zeros((height, width), dtype=np.uint8, order="F")
+    fused = np.zeros((height, width), dtype=np.bool_, order="F")
     if left < right and top < bottom:
         # Columns first, as pycocotools has its pixels, and only where there are any.
         drawn = coco_mask.decode(rles)[top:bottom, left:right]
         fused[top:bottom, left:right] = drawn @ votes >= _HALF * votes.sum()
-    return rle_to_segmentation(coco_mask.encode(fused))
+    return mask_to_segmentation(fused)
 
 
 def _size(segmentations: Sequence[str]) -> tuple[int, int]:

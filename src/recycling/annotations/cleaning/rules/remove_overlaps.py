@@ -8,7 +8,7 @@ from recycling.annotations.cleaning.audit import combined
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.cleaning.rows import with_rows, without_rows
 from recycling.annotations.core import BOX, Annotations
-from recycling.annotations.masks import outside, rle_box, rle_to_segmentation
+from recycling.annotations.masks import merged_rles, outside, rle_box, rle_to_segmentation
 from recycling.annotations.overlaps import Shapes, images_with_rows, painted
 
 _RULE = "remove_overlaps"
@@ -58,7 +58,7 @@ def remove_overlaps(annotations: Annotations) -> Cleaned:
             gone[row] = visible == 0
             cut[row] = visible > 0
             if visible:
-                left = coco_mask.merge([shape.rle, outside(above)], intersect=True)
+                left = merged_rles([shape.rle, outside(above)], intersect=True)
                 cut_masks[row] = rle_to_segmentation(left), visible, *rle_box(left)
     columns = [cut_masks[row] for row in np.flatnonzero(cut).tolist()]
     after, audit = with_rows(

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations, LabeledImages
+from recycling.annotations.masks import segmentation_rle
 from recycling.backends.core import BackendError, TrainingData
 from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.model import Task
@@ -249,7 +250,10 @@ def _instance(annotation: Record, class_of: dict[int, int]) -> dict[str, Any]:
     if annotation["source"] == "pseudo":
         instance["score"] = float(annotation["score"])
     if isinstance(annotation["segmentation"], str):
-        instance["mask"] = json.loads(annotation["segmentation"])
+        mask = json.loads(annotation["segmentation"])
+        if isinstance(mask, dict) and isinstance(mask["counts"], list):
+            mask = segmentation_rle(annotation["segmentation"], *mask["size"])
+        instance["mask"] = mask
     elif annotation["iscrowd"]:
         # Nothing is learnt from it, so it need not keep a network from learning from masks.
         corners = ("x_min", "y_min", "x_max", "y_min", "x_max", "y_max", "x_min", "y_max")
