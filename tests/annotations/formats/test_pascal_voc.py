@@ -295,6 +295,8 @@ def test_files_in_utf_16_are_read_and_those_that_only_say_so_too(folders):
     [
         ("klingon", b"", "Python knows no such encoding.*a.xml.*klingon"),
         ("hex", b"", "Python knows no such encoding.*a.xml.*hex"),
+        ("punycode", b"", "Python knows no such encoding of documents.*a.xml.*punycode"),
+        ("Unicode_Escape", b"", "Python knows no such encoding of documents.*a.xml.*unicode"),
         ("cp949", b"\xff\xff", "damaged or not XML.*a.xml .*codec can't decode"),
     ],
 )

@@ -48,6 +48,8 @@ _DECLARATION = re.compile(
 )
 _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932"}
 """What is meant where an older encoding is declared: https://encoding.spec.whatwg.org/#names"""
+_NOT_OF_DOCUMENTS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
+"""Encodings of names and of Python's source, which Python may take hours to decode."""
 _LARGEST = 1e9  # pixels; no image is wider
 _DEPTH = 3  # the readers of this project and the training libraries load images as RGB
 
@@ -170,7 +172,8 @@ def _root(path: Path, name: str, faults: Faults) -> Element | None:
         return None
     except LookupError as error:
         faults.add(
-            "Python knows no such encoding, correct it or convert the file", f"{name} ({error})"
+            "Python knows no such encoding of documents, correct it or convert the file",
+            f"{name} ({error})",
         )
         return None
     except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:
@@ -189,13 +192,15 @@ def _utf8(content: bytes) -> bytes:
     The parser knows those of one byte a letter only, beside UTF-8 and UTF-16.
 
     Raises:
-        LookupError: There is no such encoding.
+        LookupError: There is no such encoding of documents.
         UnicodeDecodeError: The document is not in the encoding that it declares.
     """
     declared = _DECLARATION.match(content)
     if declared is None:  # UTF-8, or UTF-16 of two bytes a letter
         return content
     encoding = codecs.lookup(declared["encoding"].decode("ascii")).name
+    if encoding in _NOT_OF_DOCUMENTS:
+        raise LookupError(f"{encoding} is not of documents")
     if encoding.startswith("utf"):
         encoding = "utf-8"  # .NET writes utf-16 into files of UTF-8
     body = content[: declared.start("pseudo")] + content[declared.end("pseudo") :]
