@@ -12,12 +12,14 @@ from PIL import Image
 
 from recycling.annotations import ImageFolder
 from recycling.backends.shared.training_log import METRICS, add_line
+from recycling.sides import TEST, Side
 from recycling.viewer.addresses import Address
 from recycling.viewer.confusion import confusion_table
 from recycling.viewer.core import ImageSet, ViewerError, chosen_annotations, chosen_images
 from recycling.viewer.drawing import annotation_shapes, label_map_png, mask_path, outline_path
 from recycling.viewer.images import THUMBNAIL, reduced_image
 from recycling.viewer.pages.experiments import training_logs
+from recycling.viewer.predicted import Predicted, predicted_shapes
 from recycling.viewer.tiles import Tile, grid, paginate
 from viewer.drawn import HOSTILE, hostile_pool
 
@@ -98,6 +100,21 @@ def test_a_hole_has_an_outline_of_its_own():
     mask = np.ones((6, 6), dtype=bool)
     mask[2:4, 2:4] = False
     assert mask_path(mask).count("M") == 2
+
+
+def test_the_largest_regions_of_a_class_are_drawn_where_they_are(images, monkeypatch):
+    label_map = np.zeros(images.size(1), dtype=np.uint8)
+    for left, width in ((2, 6), (12, 4), (20, 5)):
+        label_map[3 : 3 + width, left : left + width] = 1
+    label_map[4:6, 4:6] = 0
+    side = Side("seg.fcn", "seg", "fcn", None, {}, {TEST: [{1: label_map}]})
+    monkeypatch.setattr("recycling.viewer.predicted.SHOWN", 2)
+    shapes, _ = predicted_shapes(Predicted(("seg.fcn",), (side,), TEST, images), 0, 1)
+    assert [shape.box for shape in shapes] == [[2, 3, 8, 9], [20, 3, 25, 8]]
+    for shape, (left, right) in zip(shapes, ((0, 12), (18, 30)), strict=True):
+        alone = np.zeros_like(label_map)
+        alone[:, left:right] = label_map[:, left:right]
+        assert shape.path == mask_path(alone == 1)
 
 
 def test_polygons_rle_and_boxes_are_drawn_each_in_its_way():

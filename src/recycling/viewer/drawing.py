@@ -118,18 +118,27 @@ def outline_path(segmentation: str | None, box: Box, height: int, width: int) ->
     return mask_path(annotation_mask(segmentation, box, height, width))
 
 
-def mask_path(mask: NDArray[np.bool_]) -> str | None:
+def mask_path(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> str | None:
     """The outlines of a mask (H, W) as the path of SVG, holes included; None of an empty one.
 
-    >>> mask_path(np.ones((2, 3), np.bool_))
-    'M0 0L0 2L3 2L3 0Z'
+    Args:
+        mask: Of the image, or of a box in it.
+        left: Where the box begins, pixels.
+        top: Likewise.
+
+    >>> mask_path(np.ones((2, 3), np.bool_)), mask_path(np.ones((2, 3), np.bool_), 5, 4)
+    ('M0 0L0 2L3 2L3 0Z', 'M5 4L5 6L8 6L8 4Z')
     """
     import cv2
 
     # Twice the size: contours run along the centres of pixels, outlines along their edges.
     doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    corners = [(np.asarray(contour[:, 0, :]) + 1) // 2 for contour in contours if len(contour) > 2]
+    corners = [
+        (np.asarray(contour[:, 0, :]) + 1) // 2 + (left, top)
+        for contour in contours
+        if len(contour) > 2
+    ]
     return "".join(map(_polygon, corners)) or None
 
 

@@ -33,7 +33,8 @@ SMALLEST = 16
 """Pixels of a region that has an outline."""
 
 SHOWN = 300
-"""Most detections of an image that are drawn, the surest; more would hide it."""
+"""Most detections of an image that are drawn, the surest; more would hide it. Of regions, the
+largest of each class."""
 
 Link: TypeAlias = Callable[[Mapping[Any, Any]], str]
 """Gives the address that a click on a prediction leads to, from its box and `category_id`."""
@@ -169,15 +170,18 @@ def _regions(
         of_class = (whole == value).astype(np.uint8)
         if not of_class.any():
             continue
-        count, labels, stats, _ = cast(Any, cv2).connectedComponentsWithStats(of_class)
-        for number in range(1, count):  # 0 is what is not of the class
+        _, labels, stats, _ = cast(Any, cv2).connectedComponentsWithStats(of_class)
+        # 0 is what is not of the class.
+        largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:SHOWN]
+        for number in sorted(largest.tolist()):
             left, top, box_width, box_height, area = stats[number].tolist()
             if area < SMALLEST:
                 continue
             box = [float(edge) for edge in (left, top, left + box_width, top + box_height)]
+            own = labels[top : top + box_height, left : left + box_width] == number
             row = {"category_id": category.category_id, **dict(zip(BOX, box, strict=True))}
             yield Shape(
-                mask_path(labels == number) or box_path(box), box, category.name, category.colour,
+                mask_path(own, left, top) or box_path(box), box, category.name, category.colour,
                 dash=dash, link=None if link is None else link(row), kind="region",
             )  # fmt: skip
 

@@ -144,6 +144,22 @@ def test_hashes_that_are_all_near_one_another_are_all_paired():
     np.testing.assert_array_equal((first, second), np.triu_indices(100, k=1))
 
 
+def test_of_millions_of_pairs_those_are_kept_that_connect_the_same_images(monkeypatch):
+    values = [*range(200), *((2**40 - 1 << 20) + value for value in range(100)), 2**64 - 1]
+    checks = _checks([f"{value:016x}" for value in values])
+    images = images_table(*[f"{number}.jpg" for number in range(len(values))])
+    every, groups = near_duplicate_links(checks["phash"], 8), near_duplicate_groups(images, checks)
+    assert len(every[0]) == (200 * 199 + 100 * 99) / 2
+    module = "recycling.annotations.images.near_duplicates"
+    monkeypatch.setattr(f"{module}._MOST_PAIRS", 1000)
+    monkeypatch.setattr(f"{module}._AT_A_TIME", 500)
+    links = near_duplicate_links(checks["phash"], 8)
+    assert len(links[0]) < 2000
+    assert set(zip(*links, strict=True)) < set(zip(*every, strict=True))
+    pd.testing.assert_frame_equal(near_duplicate_groups(images, checks), groups)
+    assert groups["group"].nunique() == 3
+
+
 def test_the_pairs_are_row_numbers_whatever_the_index():
     hashes = pd.Series(["0" * 16, None, "0" * 16], index=[7, 7, 9])
     first, second = near_duplicate_links(hashes, 0)

@@ -296,7 +296,7 @@ def _files_of(folder: Path, suffixes: set[str] | frozenset[str], what: str) -> l
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: no such {what}; check the path")
     found = files_below(folder)
-    litter = [name for name in found if is_litter(name)]
+    litter = dict.fromkeys(filter(is_litter, found))
     if litter:
         _log.warning(
             "%s: %d files that an operating system put there are passed over: %s",

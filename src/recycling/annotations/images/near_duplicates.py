@@ -21,6 +21,7 @@ Rows = NDArray[np.int64]
 _N_WORDS = 4
 _N_BUCKETS = 1 << 16  # of 64 bits in 4 words
 _AT_A_TIME = 1 << 18  # pairs that are compared at a time: some 10 MB
+_MOST_PAIRS = 1 << 22  # that are kept: 64 MB
 
 
 def near_duplicate_groups(
@@ -79,6 +80,7 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     They are all near pairs of images of different hashes, where the first image stands for all of
     its hash, and each other image of a hash with the first: of a thousand blank images there are
     half a million pairs. If any near pair is parted (by folds, say), then a link is parted, too.
+    Of millions of pairs, those are kept that connect the same images.
 
     Args:
         hashes: Perceptual hashes, 16 hex digits each, (images,); missing ones are near to none.
@@ -94,22 +96,32 @@ def near_duplicate_links(hashes: pd.Series, max_distance: int) -> tuple[Rows, Ro
     >>> near_duplicate_links(pd.Series(["00000000000000ff"] * 4), 1)
     (array([0, 0, 0]), array([1, 2, 3]))
     """
-    rows, start, first, second = _near_hashes(hashes, max_distance)
-    representative = np.repeat(rows[start[:-1]], np.diff(start))
-    others = rows != representative
-    return _ordered(
-        np.concatenate([representative[others], rows[start[first]]]),
-        np.concatenate([rows[others], rows[start[second]]]),
-        len(hashes),
-    )
+    found: list[Rows] = []
+    n_pairs = 0
+    for pairs in near_pairs(hashes, max_distance):
+        found.append(np.column_stack(pairs))
+        n_pairs += len(found[-1])
+        if n_pairs > max(_MOST_PAIRS, 4 * len(hashes)):
+            found = [_connecting(np.concatenate(found), len(hashes))]
+            n_pairs = len(found[0])
+    first, second = np.concatenate(found).T
+    return _ordered(first, second, len(hashes))
 
 
-def _near_hashes(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows, Rows, Rows]:
-    """Search among the different hashes only: a thousand blank images are one of them.
+def near_pairs(hashes: pd.Series, max_distance: int) -> Iterator[tuple[Rows, Rows]]:
+    """All pairs that `near_duplicate_links` speaks of, some at a time: there may be too many.
 
-    Returns:
-        The rows with a hash, those of equal hashes side by side, (rows,), by row number; where
-        each hash begins among them, (hashes + 1,); the near pairs of hashes, (pairs,) each.
+    The search is among the different hashes only: a thousand blank images are one of them.
+
+    Args:
+        hashes: As for `near_duplicate_links`.
+        max_distance: Likewise.
+
+    Yields:
+        Row numbers in `hashes`, (pairs,) each, in no order; a pair may come again.
+
+    Raises:
+        ValueError: As `near_duplicate_links`.
     """
     if not 0 <= max_distance <= 64:
         raise ValueError(f"max_distance is {max_distance}; two hashes differ in 0 to 64 bits")
@@ -117,16 +129,28 @@ def _near_hashes(hashes: pd.Series, max_distance: int) -> tuple[Rows, Rows, Rows
     texts = hashes.iloc[rows].astype("string")
     wrong = ~texts.str.fullmatch("[0-9a-fA-F]{16}").to_numpy(dtype=bool)
     if wrong.any():
-        row = rows[wrong.argmax()]
-        raise ValueError(f"row {row}: {hashes.iloc[row]!r} is not a hash of 16 hex digits")
+        bad = rows[wrong.argmax()]
+        raise ValueError(f"row {bad}: {hashes.iloc[bad]!r} is not a hash of 16 hex digits")
     bits = np.frombuffer(bytes.fromhex("".join(texts)), dtype=">u8").astype(np.uint64)
-    distinct, code = np.unique(bits, return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    start = np.searchsorted(code[order], np.arange(len(distinct) + 1))
-    return rows[order], start, *_pairs_within(distinct, max_distance)
+    distinct, row, code = np.unique(bits, return_index=True, return_inverse=True)
+    first_of_hash = rows[row]
+    representative = first_of_hash[code]
+    others = rows != representative
+    yield representative[others], rows[others]
+    for first, second in _pairs_within(distinct, max_distance):
+        yield first_of_hash[first], first_of_hash[second]
 
 
-def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, Rows]:
+def _connecting(pairs: Rows, n_rows: int) -> Rows:
+    """Those of pairs, (pairs, 2), that are enough to connect what all of them connect."""
+    from scipy.sparse import coo_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import minimum_spanning_tree  # type: ignore[import-untyped]
+
+    edges = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (n_rows, n_rows))
+    return np.column_stack(minimum_spanning_tree(edges.tocsr()).nonzero()).astype(np.int64)
+
+
+def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> Iterator[tuple[Rows, Rows]]:
     """Pairs of hashes that differ in at most `max_distance` bits, by multi-index hashing.
 
     Two near hashes are very near in one of their four words: were word w off by more than
@@ -142,19 +166,14 @@ def _pairs_within(hashes: NDArray[np.uint64], max_distance: int) -> tuple[Rows, 
     looked_at = sum(map(len, flips)) * (1 + len(hashes) / _N_BUCKETS)
     if looked_at > len(hashes):  # few hashes or a wide radius: all in one bucket is less work
         words, flips, n_buckets = np.zeros((1, len(hashes)), dtype=np.int64), [patterns[:1]], 1
-    found = []
     for word, word_flips in zip(words, flips, strict=True):
         order = np.argsort(word, kind="stable")
         bucket = word[order]
         start = np.searchsorted(bucket, np.arange(n_buckets + 1))
         by_bucket = hashes[order]
-        found += [
-            order[pairs]
-            for flip in word_flips.tolist()
-            for pairs in _pairs_of_buckets(by_bucket, bucket, start, flip, max_distance)
-        ]
-    first, second = np.concatenate(found).T
-    return _ordered(first, second, len(hashes))
+        for flip in word_flips.tolist():
+            for pairs in _pairs_of_buckets(by_bucket, bucket, start, flip, max_distance):
+                yield order[pairs[:, 0]], order[pairs[:, 1]]
 
 
 def _pairs_of_buckets(
@@ -208,8 +227,8 @@ def _ordered(first: Rows, second: Rows, n_rows: int) -> tuple[Rows, Rows]:
 
 def _components(groups: pd.Series, first: Rows, second: Rows) -> NDArray[np.int32]:
     """The component of each image: likeness and shared groups are the edges."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     n_images = len(groups)
     codes = pd.factorize(groups)[0] + n_images  # a node for each group beside the images

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recycling.annotations.images.near_duplicates import near_duplicate_links
+from recycling.annotations.images.near_duplicates import near_pairs
 
 
 class SharedImages(NamedTuple):
@@ -65,13 +65,12 @@ def shared_images(
 def _first_match(train: pd.DataFrame, test: pd.DataFrame, max_distance: int) -> pd.Series[int]:
     """By perceptual hash, the lowest id of the train images that look like it, where one does."""
     lowest = train.dropna(subset="phash").groupby("phash")["image_id"].min().astype("Int64")
-    hashes = pd.Series(pd.concat([train["phash"], test["phash"]]).dropna().unique())
-    one, other = near_duplicate_links(hashes, max_distance)
-    own, ids = np.arange(len(hashes)), hashes.map(lowest)
-    found = pd.DataFrame(
-        {
-            "phash": hashes.take(np.r_[own, one, other]).array,
-            "image_id": ids.take(np.r_[own, other, one]).array,
-        }
-    )
-    return found.dropna().groupby("phash")["image_id"].min()
+    lowest = lowest.sort_values()
+    # Those of train images come first, by id, so that the lowest row is that of the lowest id.
+    hashes = pd.Series([*dict.fromkeys([*lowest.index, *test["phash"].dropna()])], dtype="string")
+    best = np.arange(len(hashes))
+    for one, other in near_pairs(hashes, max_distance):
+        np.minimum.at(best, one, other)
+        np.minimum.at(best, other, one)
+    found = best < len(lowest)
+    return pd.Series(lowest.array[best[found]], index=hashes[found])
