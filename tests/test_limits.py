@@ -119,6 +119,45 @@ def test_the_most_pixels_are_a_setting_that_other_processes_inherit(tmp_path: Pa
     assert "20 x 10 is more than 199 pixels" in refused("image", path, **environment)
 
 
+def test_an_image_file_of_more_bytes_than_its_pixels_have_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(path := tmp_path / "1.png")
+    os.truncate(path, 17 << 20)
+    environment = {"RECYCLING_LIMITS": Limits(max_pixels=99).model_dump_json()}
+    assert "1.png: cannot be read as an image: more than" in refused("image", path, **environment)
+
+
+def test_a_pipe_in_a_folder_of_images_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "1.png")
+    assert "1.png: cannot be read as an image: not a file" in refused("image", path)
+    assert "there is no image" in refused("unlabelled", tmp_path)
+
+
+def tiled(path: Path, side: int, tile: int) -> Path:
+    """A TIFF of one tile of zeros, of a byte a pixel."""
+    content = zlib.compress(bytes(tile * tile))
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile}
+    tags |= {324: 8, 325: len(content)}
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHL", b"II", 42, 8 + len(content))
+    path.write_bytes(head + content + struct.pack("<H", len(tags)) + entries + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("reader", ["image", "checks"])
+def test_a_small_tiff_of_a_large_tile_is_refused(reader: str, tmp_path: Path) -> None:
+    assert open_image(tiled(tmp_path / "0.tif", 16, 64)).size == (16, 16)
+    path = tiled(tmp_path / "1.tif", 16, 4096)
+    environment = {"RECYCLING_LIMITS": Limits(max_pixels=10**7).model_dump_json()}
+    said = refused(reader, path, **environment)
+    assert "1 tiles of 4096 x 4096 are far more than 10000000 pixels" in said
+
+
+def test_jpeg_2000_is_no_format_of_images(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.jp2")
+    (tmp_path / "a.jp2").rename(tmp_path / "a.jpg")
+    assert "a.jpg: cannot be read as an image: not an" in refused("image", tmp_path / "a.jpg")
+
+
 def test_limits_hold_where_they_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECYCLING_LIMITS", "{}")  # put back at the end
     path = tmp_path / "1.png"
@@ -138,19 +177,21 @@ def test_a_gzip_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Pa
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(bytes(100 << 20), 1))
     environment = {"RECYCLING_LIMITS": Limits(max_bytes=50 << 20).model_dump_json()}
-    assert "more than 52,428,800 bytes; is it COCO?" in refused("coco", path, **environment)
+    assert "more than 52,428,800 bytes; is it the right file?" in refused(
+        "coco", path, **environment
+    )
 
 
 @pytest.mark.slow
 def test_a_gzip_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(bytes(100 << 20), 1) * 50)
-    assert "more than 4,294,967,296 bytes; is it COCO?" in refused("coco", path)
+    assert "more than 4,294,967,296 bytes; is it the right file?" in refused("coco", path)
 
 
 def test_a_coco_file_of_20_gigabytes_is_refused(tmp_path: Path) -> None:
     path = sparse(tmp_path / "a.json")
-    assert "more than 4,294,967,296 bytes; is it COCO?" in refused("coco", path)
+    assert "more than 4,294,967,296 bytes; is it the right file?" in refused("coco", path)
     assert "a.json: not read as COCO" in refused("recognise", with_class_folders(tmp_path))
 
 
@@ -221,6 +262,21 @@ def test_yaml_that_is_nested_10_000_deep_is_refused(text: str, tmp_path: Path) -
     folder = sidecars(tmp_path, "a.txt", "0 0.5 0.5 0.2 0.2")
     (folder / "data.yaml").write_text(f"names: {text}")
     assert "data.yaml: cannot be read" in refused("yolo", folder)
+
+
+def test_a_file_of_names_of_more_than_a_megabyte_is_refused(tmp_path: Path) -> None:
+    folder = sidecars(tmp_path, "a.txt", "0 0.5 0.5 0.2 0.2")
+    (folder / "data.yaml").write_text("names: [a]\n" + "#" * (1 << 20))
+    said = refused("yolo", folder)
+    assert "data.yaml: cannot be read: more than 1,048,576 bytes; correct it" in said
+
+
+def test_a_csv_file_of_more_than_its_share_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{n}.png,1,2\n" for n in range(1000))
+    (tmp_path / "a.csv").write_text(f"file_name,a,b\n{rows}")
+    environment = {"RECYCLING_LIMITS": Limits(max_bytes=10_000 * 32).model_dump_json()}
+    said = refused("classes", tmp_path / "a.csv", **environment)
+    assert "a.csv: cannot be read as CSV in UTF-8: more than 10,000 bytes, max_bytes of" in said
 
 
 def test_a_program_of_ghostscripts_is_no_image(tmp_path: Path) -> None:

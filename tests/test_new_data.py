@@ -14,6 +14,7 @@ from PIL import Image
 
 from recycling.annotations import AnnotationError
 from recycling.annotations.formats.recognise import recognise
+from recycling.limits import Limits
 from recycling.new_data import new_data, set_up
 
 
@@ -341,17 +342,41 @@ def test_a_blank_line_among_classes_is_not_passed_over(tmp_path: Path) -> None:
             "seg.csv: holds predictions",
         ),
         ("long.csv", b"file_name,label\n0.jpg," + b"0" * 199_999, "long.csv: not read as CSV"),
+        (
+            "large.json",
+            b'{"images": [], "annotations": [NaN' + b", 0" * 9000 + b"]}",
+            "large.json: not read as COCO: TooLargeError: would take more than 250,000 bytes of",
+        ),
+        ("large.csv", b"file_name,label\n" + b"0.jpg,0\n" * 9000, "large.csv: not read as CSV"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_said_and_the_others_are_used(
-    name: str, content: bytes, remark: str, tmp_path: Path
+    name: str, content: bytes, remark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RECYCLING_LIMITS", Limits(max_bytes=1_000_000).model_dump_json())
     _coco(tmp_path)
     (tmp_path / name).write_bytes(content)
     found = recognise(tmp_path)
     assert [source.path.name for source in found.sources["COCO"]] == ["annotations.json"]
     (said,) = found.remarks
     assert said.startswith(remark)
+
+
+def test_of_a_coco_file_the_images_alone_are_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _coco(tmp_path)
+    monkeypatch.setattr("json.loads", None)
+    (source,) = recognise(tmp_path).sources["COCO"]
+    assert source.images == tmp_path / "photos"
+
+
+def test_classes_of_more_than_a_megabyte_are_said(tmp_path: Path) -> None:
+    _yolo(tmp_path, named=False)
+    with (tmp_path / "classes.txt").open("a") as file:
+        file.write("\n" * (1 << 20))
+    with pytest.raises(AnnotationError, match=r"classes.txt: more than 1,048,576 bytes"):
+        recognise(tmp_path)
 
 
 def test_classes_in_another_encoding_are_said(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from recycling.backends.mmengine_backend.config_file import (
     text_of,
 )
 from recycling.backends.shared.checkpoint_folder import FACTS, FORMAT, read_facts
+from recycling.limits import LARGEST_FACTS
 from test_nothing_is_run import imported_names
 
 RUNNING = re.compile(
@@ -120,6 +121,16 @@ def test_what_is_no_data_is_refused_when_it_is_written(config: dict[Any, Any], s
 def test_a_file_that_is_no_config_is_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / CONFIG
     path.write_text(text)
+    with pytest.raises(BackendError, match=r"config\.json: not a checkpoint's config; train the"):
+        read_config(path)
+
+
+def test_a_config_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / CONFIG
+    path.write_text('{"test_pipeline": []}')
+    read_config(path)
+    with path.open("a") as file:
+        file.write(" " * LARGEST_FACTS)
     with pytest.raises(BackendError, match=r"config\.json: not a checkpoint's config; train the"):
         read_config(path)
 
@@ -345,6 +356,16 @@ def test_the_command_that_trains_again_names_the_model_of_a_stored_checkpoint(
     (stored / FACTS).write_text(json.dumps({"format": 1}))
     with pytest.raises(BackendError, match="kedro run --namespaces det.fcos.fold0$"):
         read_facts(Checkpoint(stored), CONFIG)
+
+
+def test_what_a_checkpoint_says_is_not_read_where_it_would_fill_the_memory(
+    checkpoint: Checkpoint,
+) -> None:
+    read_facts(checkpoint, CONFIG)
+    with (checkpoint.folder / FACTS).open("a") as file:
+        file.write(" " * LARGEST_FACTS)
+    with pytest.raises(BackendError, match=r"checkpoint\.json: not a checkpoint's description"):
+        read_facts(checkpoint, CONFIG)
 
 
 def test_a_recipe_that_holds_more_than_data_is_refused_before_its_training(

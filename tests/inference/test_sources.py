@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import fsspec
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from recycling.annotations import AnnotationError
 from recycling.inference import InferenceError
 from recycling.inference.outputs import check_apart
 from recycling.inference.sources import decoded, decoded_together, find_images
+from recycling.limits import Limits
 
 
 @pytest.fixture
@@ -160,6 +163,13 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_read(folder):
     assert faults[0].startswith("cannot be read as an image: ")
     assert faults[1] == "cannot be opened: No such file or directory"
     assert faults[2] is None
+
+
+def test_a_file_of_more_bytes_than_its_pixels_have_is_said_and_not_read(folder, monkeypatch):
+    os.truncate(folder / "b.png", 17 << 20)
+    monkeypatch.setenv("RECYCLING_LIMITS", Limits(max_pixels=200).model_dump_json())
+    faults = [decoded(source).fault for source in find_images([str(folder)])]
+    assert faults == [None, None, "cannot be opened: more than 16,778,816 bytes"]
 
 
 def test_as_many_images_are_in_memory_as_are_asked_for(folder):

@@ -21,6 +21,7 @@ from recycling.annotations.images.found_files import check_inside, is_url
 from recycling.errors import one_line
 from recycling.files import why_unreachable
 from recycling.inference.core import InferenceError
+from recycling.limits import check_bytes, image_bytes, limits
 from recycling.names import shown_name
 
 TOGETHER, PIXELS_TOGETHER = 64, 1 << 27
@@ -200,6 +201,7 @@ def decoded(source: Source) -> Decoded:
     """Open a source; what cannot be read is said of it, and not raised."""
     try:
         source.name.encode()
+        check_bytes(source.size or 0, image_bytes(limits().max_pixels))
         return Decoded(source, decode_image(_content(source.address), source.name))
     except UnicodeEncodeError:  # bytes that Python holds as halves of pairs, and no table can
         fault = "its name is not UTF-8, rename it"

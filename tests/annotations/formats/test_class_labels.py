@@ -103,6 +103,14 @@ def test_classes_that_are_numbers_are_in_the_order_of_numbers(tmp_path):
     assert read_class_folders(tmp_path).categories["name"].tolist() == ["1", "2", "10"]
 
 
+def test_classes_that_are_numbers_of_thousands_of_digits_are_in_order_too(faces):
+    names = ["9" * 5000, "07", "1" + "0" * 5000]
+    rows = [f"{number}.png,{name}" for number, name in enumerate(names, 1)]
+    faces.write_text("\n".join(["file_name,label", *rows]))
+    read = read_class_csv(faces, faces.parent / "images")
+    assert read.categories["name"].tolist() == [names[1], names[0], names[2]]
+
+
 def test_hidden_files_are_of_no_concern(folders):
     (folders / "letter/.DS_Store").write_text("")
     (folders / ".cache").mkdir()

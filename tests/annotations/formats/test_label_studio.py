@@ -22,6 +22,7 @@ from recycling.annotations import (
     read_label_studio,
     write_label_studio,
 )
+from recycling.limits import Limits
 
 
 @pytest.fixture
@@ -300,6 +301,7 @@ def test_the_name_in_data_counts_as_bare_where_the_path_shows_more(tmp_path, ima
         ([task({**box(0, 0, 1, 1), "original_width": 100})], "another size"),
         ([task({**box(0, 0, 1, 1), "image_rotation": 90})], "turned, label it again"),
         ([task(box("x", 0, 1, 1))], "cannot be read, correct it: task 7"),
+        ([task(box(10**400, 0, 1, 1))], "cannot be read, correct it: task 7"),
         ([task(box(float("nan"), 0, 1, 1))], "cannot be read, correct it: task 7"),
         ([task(result("polygonlabels", {"points": [], "polygonlabels": ["a"]}))], "cannot be read"),
         ([task(box(0, 0, 1, 1, "Wood"))], "'Wood'"),
@@ -330,6 +332,17 @@ def test_a_deep_file_is_refused(images, tmp_path):
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)
     with pytest.raises(AnnotationError, match="not tasks of Label Studio"):
+        read_label_studio(path, images)
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "said"),
+    [(16 * 99, "more than 99 bytes; is it the right file"), (90_000, "a quarter of max_bytes")],
+)
+def test_a_file_that_would_fill_the_memory_is_refused(images, export, monkeypatch, max_bytes, said):
+    path = export(*[task(box(0, 0, 1, 1))] * 10)
+    monkeypatch.setenv("RECYCLING_LIMITS", Limits(max_bytes=max_bytes).model_dump_json())
+    with pytest.raises(AnnotationError, match=f"{path}: .*{said}"):
         read_label_studio(path, images)
 
 

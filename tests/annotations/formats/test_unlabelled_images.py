@@ -5,6 +5,7 @@ from PIL import Image
 
 from recycling.annotations import AnnotationError
 from recycling.annotations.formats.unlabelled_images import read_unlabelled_images
+from recycling.limits import Limits
 
 
 @pytest.fixture
@@ -77,3 +78,11 @@ def test_a_folder_that_is_missing_or_holds_no_image_is_refused(tmp_path):
         read_unlabelled_images(tmp_path / "none")
     with pytest.raises(AnnotationError, match="there is no image"):
         read_unlabelled_images(tmp_path)
+
+
+def test_a_file_of_more_than_its_share_of_bytes_is_refused(folder, tmp_path, monkeypatch):
+    names = tmp_path / "names.csv"
+    names.write_text("file_name\na.png\n")
+    monkeypatch.setenv("RECYCLING_LIMITS", Limits(max_bytes=32 * 10).model_dump_json())
+    with pytest.raises(AnnotationError, match=r"names.csv: cannot be read: more than 10 bytes"):
+        read_unlabelled_images(folder, names=names)

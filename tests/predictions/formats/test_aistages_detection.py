@@ -261,6 +261,16 @@ def test_a_header_without_a_line_end_is_a_file_without_rows(tmp_path):
         read(tmp_path / "a.csv")
 
 
+def test_a_row_of_more_than_an_image_may_have_is_refused(tmp_path, monkeypatch):
+    path = boxes_file(tmp_path, "0 0.5 1 2 3 4", "0 0.5 1 2 3 4 " * 9)
+    longest = max(map(len, path.read_bytes().splitlines()))
+    monkeypatch.setattr("recycling.predictions.formats.rows.LARGEST_ENTRY", longest)
+    assert len(read(path, missing_images="skip")) == 10
+    monkeypatch.setattr("recycling.predictions.formats.rows.LARGEST_ENTRY", longest - 1)
+    with pytest.raises(SubmissionError, match="team.csv: line 3: a row of more than 0 MB; is it"):
+        read(path, missing_images="skip")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)

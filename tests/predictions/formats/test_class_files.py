@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from predictions.submission_cases import CATEGORIES, file_of, write
+from recycling.limits import Limits
 from recycling.predictions import (
     CLASS_PROBABILITIES,
     ClassFormat,
@@ -101,6 +102,19 @@ def test_a_file_that_is_empty_or_not_there_or_no_table_is_refused(tmp_path):
         read(tmp_path / "none.csv")
     path = file_of(tmp_path, "5,1", "3,1,0,1", header="annotation_id,category")
     with pytest.raises(SubmissionError, match="team.csv: cannot be read: .*line 3"):
+        read(path)
+
+
+def test_a_file_of_more_than_its_share_of_bytes_is_refused(tmp_path, monkeypatch):
+    path = file_of(tmp_path, "5,1,0", "3,1,0", header=HEADER)
+    monkeypatch.setenv("RECYCLING_LIMITS", Limits(max_bytes=32 * 10).model_dump_json())
+    with pytest.raises(SubmissionError, match=r"team.csv: cannot be read: more than 10 bytes"):
+        read(path)
+
+
+def test_an_id_of_thousands_of_digits_is_of_no_crop(tmp_path):
+    path = file_of(tmp_path, "5,1,0", "3,1,0", f"{'7' * 5000},1,0", header=HEADER)
+    with pytest.raises(SubmissionError, match=r"1 fault: 1 x the crop is not one of those"):
         read(path)
 
 

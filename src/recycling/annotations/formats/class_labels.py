@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import check_inside, files_meant, is_litter
 from recycling.errors import Faults, cut, visible
+from recycling.limits import TooLargeError, check_table
 from recycling.names import composed, leaves_folder, shown_name
 from recycling.progress import track
 
@@ -79,8 +81,9 @@ def read_class_folders(
             faults.add("two folders of one class, make them one", pair)
     names = _in_order(folder_of) if classes is None else list(map(composed, classes))
     _check_names(names, f"{root}: classes")
+    wanted = set(names)
     for name, path in folder_of.items():
-        if name not in names:
+        if name not in wanted:
             kind = "a folder of no class, add it to classes or remove it"
             faults.add(kind, shown_name(path.name))
     files = [
@@ -149,12 +152,12 @@ def read_class_csv(
         (line, {key: composed(text) if key in compared else text for key, text in row.items()})
         for line, row in rows
     ]
-    known = {
-        column: list(values.get(column, _in_order(row[column] for _, row in rows if row[column])))
-        for column in labels
-    }
+    known: dict[str, Collection[str]] = {}
     for column in labels:
-        _check_names(known[column], f"{path}: values of {column}")
+        occurring = (row[column] for _, row in rows if row[column])
+        own = values[column] if column in values else _in_order(occurring)
+        _check_names(own, f"{path}: values of {column}")
+        known[column] = dict.fromkeys(own)  # in order, and found at once
         if len(labels) > 1:
             _check_parts(known[column], column, path)
     if (n := prod(map(len, known.values()))) > _MOST_CLASSES:
@@ -247,12 +250,14 @@ def _labelled_image(
 def _in_order(names: Iterable[str]) -> list[str]:
     """Each name once: as numbers if all are, else as words."""
     unique = sorted(set(names))
-    are_numbers = all(name.isascii() and name.isdecimal() for name in unique)
-    return sorted(unique, key=int) if are_numbers else unique
+    if all(name.isascii() and name.isdecimal() for name in unique):
+        # By their digits: Python makes no number of thousands of them.
+        unique.sort(key=lambda name: (len(name.lstrip("0")), name.lstrip("0")))
+    return unique
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
-    twice = [name for row, name in enumerate(names) if name in names[:row]]
+    twice = [name for name, n in Counter(names).items() if n > 1]
     if twice or "" in names:
         fault = f"{cut(twice[0])!r} occurs twice" if twice else "one is empty"
         raise AnnotationError(f"{where}: {fault}; give each a name of its own")
@@ -291,6 +296,7 @@ def _images_in(folder: Path, faults: Faults) -> Iterator[Path]:
 def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The header, and each row with its line's number; rows of a wrong length are faults."""
     try:
+        check_table(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
@@ -304,7 +310,7 @@ def _csv(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[st
                     faults.add(kind, f"line {reader.line_num} ({len(fields)})")
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeError, csv.Error) as error:
+    except (OSError, UnicodeError, TooLargeError, csv.Error) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise AnnotationError(f"{path}: cannot be read as CSV in UTF-8: {reason}") from error
     if not header:
@@ -339,7 +345,7 @@ def _check_columns(
             raise AnnotationError(f"{path}: values of {name!r} are given, but it is not a label")
 
 
-def _check_parts(values: Sequence[str], column: str, path: Path) -> None:
+def _check_parts(values: Iterable[str], column: str, path: Path) -> None:
     for value in values:
         if SEPARATOR in value:
             raise AnnotationError(
@@ -351,7 +357,7 @@ def _check_parts(values: Sequence[str], column: str, path: Path) -> None:
 def _check_row(
     row: Mapping[str, str],
     place: str,
-    known: Mapping[str, Sequence[str]],
+    known: Mapping[str, Collection[str]],
     file_name: str,
     group: str | None,
     faults: Faults,

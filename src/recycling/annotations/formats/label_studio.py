@@ -30,6 +30,7 @@ from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.found_files import files_below
 from recycling.errors import Faults
 from recycling.files import new_folder
+from recycling.limits import TooLargeError, check_json, limits
 from recycling.names import composed
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 Control = Literal["RectangleLabels", "PolygonLabels", "Choices"]
 """What people label with: boxes, outlines, or one category for the whole image."""
 
+_CONTENT_SHARE = 16  # of `max_bytes`: letters take four bytes each where one is an emoji
 _ROUND = 10  # digits of a percentage: far below a pixel
 _DEEPEST = 32  # parts of a path that are looked at; one that was made to do harm has any number
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -192,11 +194,13 @@ def write_label_studio(
 
 def _tasks(path: str | Path) -> list[dict[str, Any]]:
     wrong = f"{path}: not tasks of Label Studio; export them as JSON, not as JSON-MIN"
+    content = read_content(path, limits().max_bytes // _CONTENT_SHARE)
     try:
-        tasks = json.loads(read_content(path))
+        check_json(content)
+        tasks = json.loads(content)
+    except TooLargeError as error:
+        raise AnnotationError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
-        if isinstance(error, AnnotationError):
-            raise
         raise AnnotationError(wrong) from error
     if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
         raise AnnotationError(wrong)
@@ -286,7 +290,7 @@ def _annotations(
             continue
         try:
             yield from _found(kind, result["value"], np.array(size, dtype=np.float64))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             faults.add("a place or a label that cannot be read, correct it", place)
 
 

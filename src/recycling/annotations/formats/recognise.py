@@ -16,10 +16,13 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+import msgspec
+
 from recycling.annotations.core import AnnotationError
 from recycling.annotations.formats.coco.files import read_content
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import files_below
+from recycling.limits import LARGEST_NAMES, TooLargeError, check_bytes, check_json, check_table
 
 Format = Literal["COCO", "Pascal VOC", "YOLO", "class folders", "CSV"]
 Part = Literal["train", "pool", "test"]
@@ -38,6 +41,14 @@ _UNREADABLE = (
 )  # fmt: skip
 _SAMPLE = 200
 _BEGINNING = 1 << 16
+_LONGEST_LINE = 1 << 20  # letters; a longer one is cut
+
+
+class _Sections(msgspec.Struct):
+    """Of a COCO file, what says whether it is one."""
+
+    images: msgspec.Raw
+    annotations: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,7 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
             return None
         if b'"annotations"' not in raw:
             with suppress(*_UNREADABLE, IndexError):
+                check_json(raw)
                 if json.loads(raw)["images"][0]["file_name"]:
                     remarks.append(
                         f'{shown}: not used: it has no "annotations", as image_info files have '
@@ -184,9 +196,8 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
                         "the catalog (UnlabelledImagesDataset)"
                     )
             return None
-        content = json.loads(raw)
-        rows, annotations = content["images"], content["annotations"]
-        if annotations and not any("bbox" in row for row in annotations):
+        rows, annotations = _sections(raw)
+        if re.search(rb"[^\s\[\]]", annotations) and not re.search(rb'"bbox"\s*:', annotations):
             remarks.append(
                 f"{shown}: not used: no annotation in it has a bbox, as captions have none"
             )
@@ -195,6 +206,18 @@ def _names_in_coco(path: Path, remarks: list[str], folder: Path) -> list[str] | 
     except _UNREADABLE as error:
         remarks.append(f"{shown}: not read as COCO: {type(error).__name__}: {str(error)[:120]}")
         return None
+
+
+def _sections(raw: bytes) -> tuple[Any, bytes | memoryview]:
+    """The images of a COCO file, and its annotations as text: of these there may be gigabytes."""
+    try:
+        found = msgspec.json.decode(raw.removeprefix(codecs.BOM_UTF8), type=_Sections)
+    except msgspec.DecodeError:  # Python's json reads more (NaN)
+        check_json(raw)
+        content = json.loads(raw)
+        return content["images"], json.dumps(content["annotations"]).encode()
+    check_json(bytes(found.images))
+    return msgspec.json.decode(found.images), memoryview(found.annotations)
 
 
 def _folder_of(folder: Path, file: Path, names: Sequence[str], images: Sequence[Path]) -> Path:
@@ -284,9 +307,10 @@ def _yolo(
         path = _nearest(listed, labels[0].parent)
         try:
             names = _names_in_lines(path)
-        except UnicodeDecodeError:
-            shown = path.relative_to(folder).as_posix()
-            remarks.append(f"{shown}: not in UTF-8, save it as that")
+        except ValueError as error:
+            is_text = isinstance(error, UnicodeDecodeError)
+            fault = "not in UTF-8, save it as that" if is_text else f"{error}"
+            remarks.append(f"{path.relative_to(folder).as_posix()}: {fault}")
             return []
         options = {root: {"names": names} for root in roots}
     else:
@@ -313,6 +337,7 @@ def _nearest(files: Sequence[Path], root: Path) -> Path:
 
 def _names_in_lines(path: Path) -> list[str]:
     """The names of classes, one a line; blank lines count, but for those at the end."""
+    check_bytes(path.stat().st_size, LARGEST_NAMES)
     return [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
 
 
@@ -428,10 +453,11 @@ def _csv_rows(path: Path) -> tuple[list[str], list[dict[str, Any]], str]:
     rows: list[dict[str, Any]] = []
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(iter(lambda: file.readline(_LONGEST_LINE), ""))
             header = [name for name in reader.fieldnames or () if name]
+            check_table(path)
             rows += islice(reader, _SAMPLE)
-    except (OSError, csv.Error) as error:
+    except (OSError, TooLargeError, csv.Error) as error:
         return header, rows, str(error)[:120]
     return header if rows else [], rows, ""
 

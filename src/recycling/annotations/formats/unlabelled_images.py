@@ -16,6 +16,7 @@ from recycling.annotations.images.decoding import image_size
 from recycling.annotations.images.facts import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from recycling.annotations.images.found_files import files_below, files_meant
 from recycling.errors import Faults, listed, visible
+from recycling.limits import check_table
 from recycling.names import leaves_folder
 from recycling.progress import track
 
@@ -112,6 +113,7 @@ def images_among(names: Iterable[str], where: str | Path) -> list[str]:
 
 def _named(path: Path, column: str) -> list[str]:
     try:
+        check_table(path)
         table = pd.read_csv(
             path, dtype="string", keep_default_na=False, encoding="utf-8-sig", compression=None
         )

@@ -37,7 +37,7 @@ from recycling.annotations.formats.sidecars import (
 from recycling.annotations.images.decoding import image_size
 from recycling.errors import Faults, cut
 from recycling.files import new_file
-from recycling.limits import LARGEST_ENTRY
+from recycling.limits import LARGEST_ENTRY, LARGEST_NAMES, TooLargeError, check_bytes
 
 # labelImg writes the names of classes among the labels.
 _YOLO = SidecarFormat("YOLO", ".txt", not_a_sidecar="classes.txt")
@@ -170,10 +170,11 @@ class _Loader(yaml.BaseLoader):
 def _names(path: Path) -> dict[int, str]:
     """Class names by number, in order."""
     try:
+        check_bytes(path.stat().st_size, LARGEST_NAMES)
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; it names the classes") from None
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, UnicodeError, TooLargeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise AnnotationError(f"{path}: cannot be read: {reason}; correct it") from error
     if not isinstance(content, dict) or not isinstance(content.get("names"), (list, dict)):

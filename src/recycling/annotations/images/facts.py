@@ -25,7 +25,7 @@ from recycling.annotations.images.decoding import (
     turned,
 )
 from recycling.errors import one_line
-from recycling.limits import FORMATS, limits
+from recycling.limits import FORMATS, TooLargeError, check_tiles, image_bytes, limits
 from recycling.placeholders import read_bytes
 from recycling.progress import track
 from recycling.tables import Column, Dtype, Schema
@@ -72,8 +72,6 @@ _LEAST_SIDE = 128  # pixels; an image shrunk to it has the same hash but for 0 t
 _THUMBNAIL = (128, 128)
 _HASHED = (32, 32)  # what the hash is made of
 _FLAT = 2  # grey levels of 255 that JPEG may add to a flat image
-_MOST_BYTES = 8  # of a pixel: four channels of 16 bits
-_HEADER = 1 << 24  # bytes of all that an image file holds beside its pixels
 _BATCH = 4096  # files that wait for a thread at a time
 
 
@@ -137,7 +135,7 @@ def look_at_file(path: Path, max_pixels: int) -> FileFacts:
     try:
         if path.exists() and not path.is_file():  # reading from a pipe might never end
             return {"fault": "unreadable", "detail": "cannot be opened: not a file"}
-        if (size := path.stat().st_size) > (most := _MOST_BYTES * max_pixels + _HEADER):
+        if (size := path.stat().st_size) > (most := image_bytes(max_pixels)):
             detail = f"a file of {size:,} bytes; {max_pixels} pixels have {most:,} at most"
             return {"fault": "too_large", "detail": detail}
         content = read_bytes(path)
@@ -168,12 +166,15 @@ def _look_at(content: bytes, max_pixels: int) -> FileFacts:
         if width * height > max_pixels:
             return {"width": width, "height": height}
         try:
+            check_tiles(image, max_pixels)
             written = orientation(image)
             image.load()
             left = orientation(image)  # none where Pillow has turned it, as it does a TIFF
             width, height = image.size[::-1] if left in EXIF_TURNED else image.size
             rgb = as_rgb(image)
             small = turned(rgb.reduce(max(1, min(rgb.size) // _LEAST_SIDE)), left)
+        except TooLargeError as error:
+            return {"fault": "too_large", "detail": f"{error}", "width": width, "height": height}
         except UnreadableImageError as error:
             fault = {"fault": "unreadable", "detail": f"{error}"}
             return {**fault, "width": width, "height": height}

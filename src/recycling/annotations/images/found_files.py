@@ -45,7 +45,7 @@ def is_litter(name: str) -> bool:
 
 
 def files_below(folder: Path, left_out: Callable[[str], bool] = lambda name: False) -> list[str]:
-    """Paths of all files below a folder, with forward slashes, sorted; litter too.
+    """Paths of all files below a folder, with forward slashes, sorted; litter and broken links too.
 
     A folder that links lead to as well, or in circles, is entered once.
 
@@ -76,8 +76,8 @@ def files_below(folder: Path, left_out: Callable[[str], bool] = lambda name: Fal
                     faults.add(LEADS_OUT, shown_name(name))
                 elif entry.is_dir():
                     (linked if entry.is_symlink() else folders).append(f"{name}/")
-                else:
-                    found.append(name)
+                elif entry.is_file() or not os.path.exists(entry.path):  # noqa: PTH110
+                    found.append(name)  # a pipe or a device might never end
     faults.raise_if_any()
     return sorted(found)
 

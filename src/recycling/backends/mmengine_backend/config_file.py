@@ -19,6 +19,7 @@ from recycling.backends.core import BackendError
 from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.replaced import replaced
 from recycling.errors import cut, visible
+from recycling.limits import LARGEST_FACTS, check_bytes
 
 CONFIG = "config.json"
 
@@ -86,6 +87,7 @@ def read_config(path: Path) -> Any:
     from mmengine.config import Config
 
     try:
+        check_bytes(path.stat().st_size, LARGEST_FACTS)
         data = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_tuples)
         config = Config(data)
         kinds = [step["type"] for step in config.test_pipeline]

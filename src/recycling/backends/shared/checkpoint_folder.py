@@ -16,6 +16,7 @@ from recycling.backends.core import BackendError, Checkpoint, TrainingData
 from recycling.backends.shared.model import Model
 from recycling.errors import cut
 from recycling.files import new_folder, sha256_of
+from recycling.limits import LARGEST_FACTS, check_bytes
 from recycling.placeholders import read_bytes
 
 WEIGHTS = "weights.pth"
@@ -123,6 +124,7 @@ def read_facts(checkpoint: Checkpoint, config_name: str) -> Trained:
     path = checkpoint.folder / FACTS
     _check_there(checkpoint, FACTS)
     try:
+        check_bytes(path.stat().st_size, LARGEST_FACTS)
         facts = json.loads(path.read_text(encoding="utf-8"))
         format_of_facts = facts.pop("format", 1)
         if format_of_facts != FORMAT:

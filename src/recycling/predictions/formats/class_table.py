@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.errors import Faults, listed, visible
+from recycling.limits import TooLargeError, check_table
 from recycling.names import KnownNames, shown_name
 from recycling.predictions.core import CLASS_PROBABILITIES, ClassProbabilities, SubmissionError
 from recycling.predictions.formats.rows import MissingImages, note_missing
@@ -142,12 +143,13 @@ def read_texts(path: Path) -> pd.DataFrame:
         SubmissionError: There is no such file, or it is empty or no CSV file.
     """
     try:
+        check_table(path)
         return pd.read_csv(
             path, dtype="string", keep_default_na=False, encoding="utf-8-sig", compression=None
         )
     except pd.errors.EmptyDataError as error:
         raise SubmissionError(f"{path}: the file is empty; it has not even a header") from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except (OSError, UnicodeDecodeError, TooLargeError, pd.errors.ParserError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
         raise SubmissionError(f"{path}: cannot be read: {reason}") from error
 
@@ -219,7 +221,7 @@ def _id_of(text: str) -> int | str | None:
     >>> _id_of("9007199254740993.0"), _id_of("9.0072e15")
     ('rounded', 'rounded')
     """
-    if re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
+    if re.fullmatch(r"\s*[+-]?[0-9]{1,999}\s*", text):  # of more digits no float is, either
         return int(text)
     try:
         number = float(text)

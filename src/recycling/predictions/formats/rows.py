@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.errors import Faults, character_name, listed
+from recycling.limits import LARGEST_ENTRY
 from recycling.names import KnownNames, shown_name
 from recycling.predictions.core import SubmissionError
 
@@ -125,7 +126,12 @@ def _found(
     body, name_first = _header(content, path)
     known = KnownNames(names)
     found: dict[int, tuple[int, int]] = {}
-    for number, (start, stop) in enumerate(_lines(content, body), 2):
+    for number, (start, stop) in enumerate(_lines(path, body), 2):
+        if stop - start > LARGEST_ENTRY:
+            raise SubmissionError(
+                f"{path}: line {number}: a row of more than {LARGEST_ENTRY >> 20} MB; is it a "
+                "submission?"
+            )
         fields = _two_fields(content, start, stop)
         name, text = (fields if name_first else fields[::-1]) if fields else (None, None)
         file_name = _text(content, name) if name else ""
@@ -146,7 +152,7 @@ def _found(
 
 def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
     """The byte after the header, and whether the name is the first column."""
-    stop = content.find(b"\n")
+    stop = content.find(b"\n", 0, LARGEST_ENTRY)
     stop = len(content) if stop < 0 else stop
     line = content[: min(stop, 1000)].decode("utf-8-sig", errors="replace").strip()
     columns = [column.strip().strip('"') for column in line.split(",")]
@@ -158,16 +164,17 @@ def _header(content: mmap.mmap, path: Path) -> tuple[int, bool]:
     return min(stop + 1, len(content)), columns[0] == _NAME
 
 
-def _lines(content: mmap.mmap, start: int) -> Iterator[tuple[int, int]]:
-    """Where each line begins and ends; empty ones at the end of a file are none."""
-    content.seek(start)
-    # `readline` looks for the end by memchr, `find` of an mmap byte by byte.
-    while line := content.readline():
-        stop = start + len(line) - line.endswith(b"\n")
-        stop -= line.endswith((b"\r\n", b"\r"))
-        if stop > start:
-            yield start, stop
-        start += len(line)
+def _lines(path: Path, start: int) -> Iterator[tuple[int, int]]:
+    """Where each line begins and ends, or is too long; empty ones at the end of a file are none."""
+    with path.open("rb") as file:
+        file.seek(start)
+        # `readline` looks for the end by memchr, `find` of an mmap byte by byte.
+        while line := file.readline(LARGEST_ENTRY + 3):  # with its end
+            stop = start + len(line) - line.endswith(b"\n")
+            stop -= line.endswith((b"\r\n", b"\r"))
+            if stop > start:
+                yield start, stop
+            start += len(line)
 
 
 def _two_fields(

@@ -17,25 +17,26 @@ _GZIP = b"\x1f\x8b"
 _GZIP_LEVEL = 6  # level 9 takes three times as long for two to four percent
 
 
-def read_content(path: str | Path) -> bytes:
+def read_content(path: str | Path, most: int | None = None) -> bytes:
     """The content of a file, unpacked where it is gzip, whatever its name.
 
     Args:
         path: The file.
+        most: Bytes, unpacked; by default `max_bytes` of the limits.
 
     Raises:
         AnnotationError: There is no such file, it cannot be read, it is damaged or empty.
     """
     try:
-        check_bytes(Path(path).stat().st_size)
+        check_bytes(Path(path).stat().st_size, most)
         content = Path(path).read_bytes()
         if content.startswith(_GZIP):
-            content = _unpacked(content, path)
+            content = _unpacked(content, path, most)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such file; check the path in the catalog") from None
     except TooLargeError as error:
         raise AnnotationError(
-            f"{path}: {error}; is it COCO? if so, raise max_bytes of limits"
+            f"{path}: {error}; is it the right file? if so, raise max_bytes of limits"
         ) from error
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -44,9 +45,9 @@ def read_content(path: str | Path) -> bytes:
     return content
 
 
-def _unpacked(content: bytes, path: str | Path) -> bytes:
+def _unpacked(content: bytes, path: str | Path, most: int | None) -> bytes:
     try:
-        return unpacked(content)
+        return unpacked(content, most)
     except (OSError, EOFError, zlib.error) as error:
         raise AnnotationError(f"{path}: damaged gzip file ({error}); fetch it again") from error
 
