@@ -84,6 +84,12 @@ def test_whole_numbers_that_no_float_holds_come_back_as_they_were(document, x):
     assert to_coco(from_coco(document, where="test")) == document
 
 
+def test_a_score_that_is_a_whole_number_comes_back_as_one(document):
+    document["annotations"][1]["score"] = 1
+    again = to_coco(from_coco(document, where="test"))
+    assert repr(again["annotations"][1]["score"]) == "1"
+
+
 def test_source_of_a_file_that_does_not_say(document):
     table = from_coco(document, where="test", source="pseudo").annotations
     assert table["source"].tolist() == ["pseudo", "pseudo", "pseudo", "human", "pseudo"]

@@ -189,8 +189,8 @@ def _annotation_entries(
             del entry["iscrowd"]
         if "source" in kept and source_text(kept["source"]) == sources[row]:
             entry["source"] = kept["source"]
-        if "score" in kept:
-            entry["score"] = scores[row]
+        if "score" in kept and kept["score"] == scores[row]:
+            entry["score"] = kept["score"]
         return _with_rest(entry, kept, "annotations")
 
     return entries, with_extra
