@@ -191,6 +191,8 @@ def test_all_faults_of_all_files_are_counted_by_kind(folders):
         ("names: [Can]\nnc: 1\nnames: [Glass]", "line 3: the key 'names' is there already"),
         ("names: {0: Can, 00: Glass}", "class 0 is both 'Can' and 'Glass'"),
         ("nc: 3\nnames: [Glass, Paper]", "'nc' is 3, but there are 2 names"),
+        (f"nc: {'a' * 5000}\nnames: [Glass]", "characters) ... "),
+        ('names: ["\\ud800"]', r"0: '\ud800' is not a class number with a name"),
         ("names: [Glass]\nkpt_shape: [17, 3]", "'kpt_shape' says that the labels hold keypoints"),
     ],
 )

@@ -35,7 +35,7 @@ from recycling.annotations.formats.sidecars import (
     write_sidecars,
 )
 from recycling.annotations.images.decoding import image_size
-from recycling.errors import Faults, cut
+from recycling.errors import Faults, cut, one_line
 from recycling.files import new_file
 from recycling.limits import LARGEST_ENTRY, LARGEST_NAMES, TooLargeError, check_bytes
 
@@ -188,20 +188,22 @@ def _names(path: Path) -> dict[int, str]:
     entries = dict(enumerate(names)) if isinstance(names, list) else names
     numbered: dict[int, str] = {}
     for key, name in entries.items():
-        if not re.fullmatch("[0-9]{1,18}", str(key)) or not isinstance(name, str):
+        is_text = isinstance(name, str) and not re.search("[\ud800-\udfff]", name)  # half a pair
+        if not re.fullmatch("[0-9]{1,18}", str(key)) or not is_text:
             raise AnnotationError(
                 f"{path}: names: {cut(f'{key!r}: {name!r}')} is not a class number with a name; "
                 "correct it"
             )
         if int(key) in numbered:
             raise AnnotationError(
-                f"{path}: names: class {int(key)} is both {numbered[int(key)]!r} and {name!r}; "
-                "keep one"
+                f"{path}: names: class {int(key)} is both {cut(repr(numbered[int(key)]))} and "
+                f"{cut(repr(name))}; keep one"
             )
         numbered[int(key)] = name
-    if str(content.get("nc", len(numbered))) != str(len(numbered)):
+    if (count := str(content.get("nc", len(numbered)))) != str(len(numbered)):
         raise AnnotationError(
-            f"{path}: 'nc' is {content['nc']}, but there are {len(numbered)} names; correct either"
+            f"{path}: 'nc' is {cut(one_line(count))}, but there are {len(numbered)} names; "
+            "correct either"
         )
     return dict(sorted(numbered.items()))
 
