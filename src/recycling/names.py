@@ -54,6 +54,26 @@ def loosely(name: str) -> str:
     return "/".join(folder for folder in folders if folder not in ("", ".")).casefold()
 
 
+def is_text(value: object) -> bool:
+    r"""Whether a value is text that a table can hold: half of a surrogate pair fits none.
+
+    JSON and YAML may hold halves, and Python names files by them whose names are not UTF-8.
+
+    Args:
+        value: Any.
+
+    >>> is_text("Glas"), is_text("\ud800"), is_text(7)
+    (True, False, False)
+    """
+    if type(value) is not str:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def each_once(choices: Iterable[Iterable[str]]) -> list[str]:
     """Of several choices of names the first each that none before has, as `loosely` compares.
 

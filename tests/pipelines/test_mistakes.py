@@ -19,6 +19,6 @@ def test_an_image_is_none_of_the_worst_for_boxes_that_the_score_ignores(annotati
     seen = truth.annotations[["image_id", "category_id", *BOX]].assign(score=0.9)
     found = Detections(pd.concat([seen, seen[3:]], ignore_index=True).drop(index=0))
     shown = []
-    monkeypatch.setitem(mistakes.GRIDS, "det", lambda truth, *_, **__: shown.append(truth))  # type: ignore[arg-type]
+    monkeypatch.setitem(mistakes.GRIDS, "det", lambda truth, *_, **__: shown.append(truth))
     mistakes.draw_worst("det", truth, ImageFolder(Path()), found, 1)
     assert shown[0].images["image_id"].tolist() == [1]  # of which Paper is missed

@@ -82,7 +82,7 @@ def holdings_of(tmp_path: Path, **values: Any) -> Holdings:
     for name, value in named.items():
         catalog.save(name, value)
     place = SimpleNamespace(data=tmp_path)
-    return Holdings(catalog, place, catalog.keys())  # type: ignore[arg-type]
+    return Holdings(catalog, place, catalog.keys())
 
 
 def page(holdings: Holdings, link: str) -> Written:

@@ -22,7 +22,7 @@ from recycling.errors import one_line
 from recycling.files import why_unreachable
 from recycling.inference.core import InferenceError
 from recycling.limits import check_bytes, image_bytes, limits
-from recycling.names import shown_name
+from recycling.names import is_text, shown_name
 
 TOGETHER, PIXELS_TOGETHER = 64, 1 << 27
 """Images, and pixels of images, that are in memory at a time."""
@@ -199,12 +199,11 @@ def _written(info: dict[str, Any]) -> str:
 
 def decoded(source: Source) -> Decoded:
     """Open a source; what cannot be read is said of it, and not raised."""
+    if not is_text(source.name):
+        return Decoded(source, None, "its name is not UTF-8, rename it")
     try:
-        source.name.encode()
         check_bytes(source.size or 0, image_bytes(limits().max_pixels))
         return Decoded(source, decode_image(_content(source.address), source.name))
-    except UnicodeEncodeError:  # bytes that Python holds as halves of pairs, and no table can
-        fault = "its name is not UTF-8, rename it"
     except UnreadableImageError as error:
         fault = str(error).removeprefix(f"{source.name}: ")
     except Exception as error:  # each file system of fsspec has errors of its own

@@ -157,6 +157,11 @@ def test_places_are_shares_of_the_sides_in_percent(images, export):
     assert back.annotations["area"].tolist() == [3000]
 
 
+def test_half_a_character_is_no_label(images, export):
+    with pytest.raises(AnnotationError, match=r"'\\ud800' is not UTF-8 text; rename it"):
+        read_label_studio(export(task(box(10, 20, 50, 30, label="\ud800"))), images)
+
+
 def test_a_turned_rectangle_is_turned_about_its_first_corner(images, export):
     back = read_label_studio(export(task(box(50, 20, 20, 30, rotation=90))), images)
     (polygon,) = json.loads(back.annotations["segmentation"].iloc[0])

@@ -1,5 +1,7 @@
 """Images without labels are read from a folder, or from a CSV file that names them."""
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -29,6 +31,12 @@ def test_a_folder_of_images(folder):
     ]
     assert found.annotations.empty
     assert found.categories.empty
+
+
+def test_an_image_whose_name_is_not_utf8_is_named(folder):
+    (folder / "b.jpg").rename(folder / os.fsdecode(b"\xff.jpg"))
+    with pytest.raises(AnnotationError, match=r"'\\udcff.jpg' is not UTF-8 text; rename it"):
+        read_unlabelled_images(folder)
 
 
 def test_classes_may_be_named(folder):

@@ -150,6 +150,11 @@ def test_a_class_that_is_no_whole_number_is_refused(folders, number):
     assert "1 x " in refused(folders)
 
 
+def test_half_a_character_is_no_name_of_a_class(folders):
+    folders[2].write_text('names: ["\\ud800"]')
+    assert r"'\ud800' is not UTF-8 text; rename it" in refused(folders)
+
+
 def test_a_class_number_of_any_length_in_data_yaml_is_one_line(folders):
     folders[2].write_text(f"names: {{{'9' * 900}: Glass}}")
     said = refused(folders)
@@ -192,7 +197,6 @@ def test_all_faults_of_all_files_are_counted_by_kind(folders):
         ("names: {0: Can, 00: Glass}", "class 0 is both 'Can' and 'Glass'"),
         ("nc: 3\nnames: [Glass, Paper]", "'nc' is 3, but there are 2 names"),
         (f"nc: {'a' * 5000}\nnames: [Glass]", "characters) ... "),
-        ('names: ["\\ud800"]', r"0: '\ud800' is not a class number with a name"),
         ("names: [Glass]\nkpt_shape: [17, 3]", "'kpt_shape' says that the labels hold keypoints"),
     ],
 )

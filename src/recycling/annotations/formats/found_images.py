@@ -19,8 +19,8 @@ from recycling.annotations.core import (
 )
 from recycling.annotations.masks import annotation_areas
 from recycling.annotations.outlines import check_segmentations
-from recycling.errors import Faults
-from recycling.names import composed
+from recycling.errors import Faults, cut
+from recycling.names import composed, is_text
 from recycling.tables import TableError
 
 
@@ -90,6 +90,9 @@ def as_annotations(
        annotation_id  image_id  category_id  area
     0              1         1            7   2.0
     """
+    for name in (*categories.values(), *(image.file_name for image in images)):
+        if not is_text(name):
+            raise AnnotationError(f"{where}: {cut(repr(name))} is not UTF-8 text; rename it")
     names = {number: composed(name) for number, name in categories.items()}
     id_of_name: dict[int | str, int] = {name: number for number, name in names.items()}
     groups = {image.group for image in images if image.group is not None}

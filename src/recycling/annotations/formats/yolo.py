@@ -188,8 +188,7 @@ def _names(path: Path) -> dict[int, str]:
     entries = dict(enumerate(names)) if isinstance(names, list) else names
     numbered: dict[int, str] = {}
     for key, name in entries.items():
-        is_text = isinstance(name, str) and not re.search("[\ud800-\udfff]", name)  # half a pair
-        if not re.fullmatch("[0-9]{1,18}", str(key)) or not is_text:
+        if not re.fullmatch("[0-9]{1,18}", str(key)) or not isinstance(name, str):
             raise AnnotationError(
                 f"{path}: names: {cut(f'{key!r}: {name!r}')} is not a class number with a name; "
                 "correct it"

@@ -22,6 +22,8 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 from numpy.typing import NDArray
 
+from recycling.names import is_text
+
 ABSENT = "__absent__"
 """Key of `extra` that lists the keys which the file did not have and which were derived."""
 
@@ -151,7 +153,7 @@ def group_text(group: Any, default: str) -> str | None:
     """
     if is_no_group(group):
         return default
-    return str(group) if type(group) is int or _is_text(group) else None
+    return str(group) if type(group) is int or is_text(group) else None
 
 
 def is_no_group(group: Any) -> bool:
@@ -162,14 +164,3 @@ def is_no_group(group: Any) -> bool:
 def source_text(source: Any) -> str:
     """Who made an annotation, as the column holds it, from what the file says."""
     return "pseudo" if source == "pseudo" else "human"
-
-
-def _is_text(value: Any) -> bool:
-    """Whether a value is text that a table can hold: half a surrogate pair fits none."""
-    if type(value) is not str:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
