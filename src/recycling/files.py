@@ -347,6 +347,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_of(value: Any) -> str:
+    """A hash of what JSON can hold, whatever the order of its keys.
+
+    >>> hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
 @contextmanager
 def _beside(place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A hidden file or folder beside `place` that is locked, and gone when the block has ended."""

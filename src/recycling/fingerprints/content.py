@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -11,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from recycling.files import sha256_of, write_text
+from recycling.files import hash_of, sha256_of, write_text
 
 Value = list[Any]
 
@@ -124,15 +123,6 @@ def fingerprint_by_names(path: Path) -> str:
         As of `fingerprint`.
     """
     return _by_names(path, list(_files_in(path))) if path.is_dir() else "not there"
-
-
-def hash_of(value: Any) -> str:
-    """A hash of what JSON can hold, whatever the order of its keys.
-
-    >>> hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _by_names(folder: Path, files: list[tuple[Path, os.stat_result]]) -> str:

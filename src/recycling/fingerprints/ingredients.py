@@ -31,8 +31,9 @@ from recycling.datasets import (
     RecipesDataset,
     RunFolderDataset,
 )
+from recycling.files import hash_of
 from recycling.fingerprints.code import PROJECT, Code, library_versions
-from recycling.fingerprints.content import ContentCache, fingerprint, fingerprint_by_names, hash_of
+from recycling.fingerprints.content import ContentCache, fingerprint, fingerprint_by_names
 from recycling.plan.parameters import shown
 
 Facts: TypeAlias = dict[str, Any]

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from recycling.files import write_json, write_text
-from recycling.fingerprints.content import hash_of
+from recycling.files import hash_of, write_json, write_text
 from recycling.fingerprints.ingredients import WEIGHTS, Facts, Graph, Ingredients, as_now
 
 FORMAT = 1

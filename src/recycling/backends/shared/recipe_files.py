@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+
+from recycling.files import hash_of
 
 
 def with_bases(recipe: Path) -> list[Path]:
@@ -46,15 +47,10 @@ def recipe_hash(path: Path) -> str:
     text = path.read_bytes()
     try:
         if path.suffix in (".yaml", ".yml"):
-            return _hash_of(yaml.safe_load(text))
+            return hash_of(yaml.safe_load(text))
         return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()[:16]
     except (SyntaxError, ValueError, TypeError, yaml.YAMLError):
-        return _hash_of(text.decode(errors="replace"))
-
-
-def _hash_of(value: object) -> str:
-    content = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
+        return hash_of(text.decode(errors="replace"))
 
 
 def _bases(path: Path) -> Iterator[str]:
