@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
+from weakref import WeakSet
 
 from rich.progress import (
     BarColumn,
@@ -20,9 +21,10 @@ Item = TypeVar("Item")
 
 
 class _Shown(threading.local):
-    """How many lines this thread shows."""
+    """The lines of this thread that are not over; what an interrupt leaves behind is not kept."""
 
-    n = 0
+    def __init__(self) -> None:
+        self.lines: WeakSet[Progress] = WeakSet()
 
 
 _shown = _Shown()
@@ -32,12 +34,14 @@ class _Outermost(Progress):
     """A line inside of another, as of a validation in a training, is not shown."""
 
     def start(self) -> None:
-        self.disable = self.disable or _shown.n > 0
-        _shown.n += 1
+        # An iterator that nobody ends is collected by any thread; its line ends in this one.
+        self._around = _shown.lines
+        self.disable = self.disable or len(self._around) > 0
+        self._around.add(self)
         super().start()
 
     def stop(self) -> None:
-        _shown.n -= 1
+        self._around.discard(self)
         super().stop()
 
 
@@ -63,11 +67,12 @@ def without_lines() -> Iterator[None]:
     ...     list(track([1, 2], "counting"))
     [1, 2]
     """
-    _shown.n += 1
+    outer = Progress(disable=True)
+    _shown.lines.add(outer)
     try:
         yield
     finally:
-        _shown.n -= 1
+        _shown.lines.discard(outer)
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
