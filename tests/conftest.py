@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pandas as pd
@@ -26,15 +23,6 @@ LONGEST = ("test_chain.py", "test_benchmarks.py", "test_notebooks.py", "test_sam
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that no worker is alone with one at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[None]:
-    """No byte can be written to a file; the folder of the test is there before."""
-    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from backends import rectangles
 from backends.tiny_trainings import train
+from disk import full_disk
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.shared.failing_step import Step, enough_memory, explained_step
@@ -93,16 +94,17 @@ def test_a_training_without_enough_memory_is_one_line_with_the_remedy(
     assert "precision: bf16" in str(caught.value)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_one_line_that_names_no_file_that_is_not_there(tmp_path: Path) -> None:
     step = Step(tmp_path)
     step.images = ["1.png"]
-    with pytest.raises(BackendError) as caught, explained_step(step):
+    with full_disk(), pytest.raises(BackendError) as caught, explained_step(step):
         add_line(tmp_path / "metrics.jsonl", {"epoch": 1})
     message = str(caught.value)
     assert "File too large; make room and start again: it goes on after its last" in message
     assert message.endswith("the batch is 1.png")
-    assert str(failing_loss(tmp_path, "nan", 1, 4, ["1.png"])).endswith("the last batch is 1.png")
+    with full_disk():
+        failed = failing_loss(tmp_path, "nan", 1, 4, ["1.png"])
+    assert str(failed).endswith("the last batch is 1.png")
 
 
 def test_weights_that_cannot_be_looked_at_do_not_hide_what_failed(tmp_path: Path) -> None:

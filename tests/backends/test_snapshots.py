@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from backends.tiny_trainings import draw_pictures, images_of, model_of, train
+from disk import full_disk
 from recycling.backends import BackendError, Checkpoint, Model, backend_for, take_snapshot
 from recycling.backends.shared.checkpoint_folder import Trained, write_checkpoint
 from recycling.backends.shared.snapshots import Snapshots
@@ -59,10 +60,9 @@ def training(tmp_path: Path) -> Checkpoint:
     return write_checkpoint(tmp_path / "training", trained, weights, "config.json", "", [weights])
 
 
-def test_no_room_for_a_snapshot_is_one_line(
-    training: Checkpoint, full_disk: None, tmp_path: Path
-) -> None:
-    with pytest.raises(BackendError, match=r"snapshot: could not be written: File too large; .*"):
+def test_no_room_for_a_snapshot_is_one_line(training: Checkpoint, tmp_path: Path) -> None:
+    said = r"snapshot: could not be written: File too large; .*"
+    with full_disk(), pytest.raises(BackendError, match=said):
         take_snapshot(training, snapshot_of(), tmp_path / "snapshot")
     assert list(tmp_path.iterdir()) == [training.folder]
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from disk import full_disk
 from inference.looking import SeesColours, SeesRectangles, drawn, predictor, write
 from recycling.annotations import annotation_mask, mask_to_segmentation, read_coco
 from recycling.inference import InferenceError, in_memory, objects
@@ -221,9 +222,10 @@ def test_what_another_model_predicted_does_not_count(photos, tmp_path):
     assert len(list((tmp_path / "parts").iterdir())) == 1
 
 
-def test_a_part_that_was_not_finished_is_not_there(photos, tmp_path, full_disk):
+def test_a_part_that_was_not_finished_is_not_there(photos, tmp_path):
     parts = Parts(tmp_path / "parts", "one")
-    with pytest.raises(OSError, match="File too large"):
+    parts.folder.mkdir()
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         predict(photos, parts)
     assert len(parts.missing(find_images([str(photos)]))) == 3
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from disk import full_disk
 from recycling.predictions import LabelMaps, SubmissionError
 from recycling.predictions.core import KEPT_BYTES
 
@@ -42,10 +43,9 @@ def test_what_does_not_fit_is_read_again_and_the_array_of_others_stays_theirs():
     assert maps[1][0, 0] == 1
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_map_for_which_there_is_no_room_is_not_taken_for_written(tmp_path):
     small = LabelMaps([1], lambda _: np.zeros((40, 40), np.uint8))
-    with pytest.raises(OSError, match=r"1\.png"):
+    with full_disk(), pytest.raises(OSError, match=r"1\.png"):
         small.write(tmp_path)
 
 
