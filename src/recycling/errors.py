@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -105,6 +106,14 @@ def printable(text: str) -> str:
         character if character.isprintable() else f"<{character_name(character)}>"
         for character in text
     )
+
+
+class PrintableFormatter(logging.Formatter):
+    """Messages of the log as `printable` shows a line: they name what is in files of others."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The message, line by line."""
+        return "\n".join(printable(line) for line in super().formatMessage(record).split("\n"))
 
 
 def character_name(character: str) -> str:

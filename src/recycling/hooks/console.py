@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from recycling.datasets import FigureDataset, ImageDataset, PathDataset
-from recycling.errors import printable
+from recycling.errors import PrintableFormatter, printable
 from recycling.experiments import by_chain
 from recycling.hooks.report import REPORT, SUMMARY, shown_place
 from recycling.runners import NodesFailedError
@@ -24,6 +25,10 @@ class ConsoleHooks:
 
     def __init__(self) -> None:
         self._console = Console()
+        # Kedro lets no `logging.yml` name a class of the project.
+        for handler in logging.getLogger().handlers:
+            if handler.formatter is None:
+                handler.setFormatter(PrintableFormatter())
         self._done = 0
         self._total = 0
         self._is_worker = False
