@@ -97,8 +97,12 @@ def target() -> Target:
             assert answer.status_code in (200, 404, 405, 422), answer.text
             return
         address = Address(path, values)
-        with Client(ui.page(path), request=None):
-            PAGES[path].build(View(holdings, address, lambda: None))
+        client = Client(ui.page(path), request=None)
+        try:
+            with client:
+                PAGES[path].build(View(holdings, address, lambda: None))
+        finally:
+            client.delete()  # as when the browser goes: pages that are kept would fill the memory
 
     odd = st.sampled_from([word.decode("latin1") for word in ODD]) | st.text(max_size=6)
     values = st.sampled_from(sorted(KEYS)).flatmap(
