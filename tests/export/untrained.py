@@ -13,11 +13,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from mmengine.config import utils
 
-from backends.tiny_trainings import TASKS, data_of, draw_pictures, images_of, words_for
-from recycling.annotations import LabeledImages
-from recycling.backends import Checkpoint, Model
+from backends.tiny_trainings import TASKS, draw_pictures, images_of, words_for
+from recycling.annotations import BOX, LabeledImages
+from recycling.backends import Checkpoint, Model, TrainingData
 from recycling.backends.mmengine_backend import session
 from recycling.backends.mmengine_backend.config_file import CONFIG, text_of
 from recycling.backends.mmengine_backend.data.training_set import TrainingSet
@@ -44,8 +45,12 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     from mmengine.registry import MODELS
 
     backend, recipe = name.split("/")
-    data = data_of(pictures)
     task = TASKS[backend]
+    categories = pictures.annotations.categories
+    if "_three_" in recipe:  # its classes are combinations: 3 x 2 x 3
+        names = [f"combination {n}" for n in range(18)]
+        categories = pd.DataFrame({"category_id": range(18), "name": names, "supercategory": ""})
+    data = TrainingData([pictures], pictures, categories)
     side = LARGER.get(name, SIDE[task])
     model = Model(
         task=task, backend=backend, recipe=recipe, image_size=side, epochs=1, batch_size=2,
@@ -56,10 +61,10 @@ def untrained(name: str, pictures: LabeledImages, folder: Path) -> Checkpoint:
     torch.manual_seed(0)
     with session.library(backend), session.silence():
         config = resolve(model, RECIPES / f"{name}.py", known, folder)
+        text = text_of(config.to_dict(), recipe)  # building changes the configs of some
         network = MODELS.build(config.model)
     _tell_images_apart(network, side, pictures)
     trained = Trained(model, categories_of(data), {})
-    text = text_of(config.to_dict(), recipe)
     return write_checkpoint(folder / "checkpoint", trained, network.state_dict(), CONFIG, text)
 
 
@@ -72,9 +77,17 @@ def _tell_images_apart(network: Any, side: int, pictures: LabeledImages) -> None
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
     # Statistics of other images would leave every score at 0 or 1.
-    read = [cv2.imread(str(path)) for path in sorted(pictures.folder.path.glob("*.png"))]
+    tables = pictures.annotations
+    names = tables.images.set_index("image_id")["file_name"]
+    read = [cv2.imread(str(pictures.folder.path / name)) for name in names]
+    if hasattr(network, "head"):  # a classifier sees crops
+        boxes = tables.annotations[["image_id", *BOX]].astype(int).to_numpy().tolist()
+        read = [read[names.index.get_loc(i)][y:below, x:right] for i, x, y, right, below in boxes]
     seen = np.stack([cv2.resize(image, (side, side)) for image in read])
-    images, before = torch.from_numpy(seen).permute(0, 3, 1, 2).float(), network.data_preprocessor
+    images, before = (
+        torch.from_numpy(seen).permute(0, 3, 1, 2).float().contiguous(),
+        network.data_preprocessor,
+    )
     if getattr(before, "mean", None) is not None:
         images = (images - before.mean) / before.std
     with torch.no_grad():
@@ -90,6 +103,15 @@ def _tell_images_apart(network: Any, side: int, pictures: LabeledImages) -> None
             # Boxes would be larger than the image, and rounding would move them by pixels.
             with torch.no_grad():
                 parameter *= 0.1 if "conv_reg" in name else 0.5
+    last = [own for name, own in network.named_modules() if name.endswith((".fc", ".conv_seg"))]
+    if last:
+        # Logits in the thousands are rounded by more than scores may differ.
+        network.eval()
+        with torch.no_grad():
+            said = network(images, mode="tensor")
+            if isinstance(said, torch.Tensor):
+                for own in last:
+                    own.weight /= max(1.0, float(said.std()))
 
 
 def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:

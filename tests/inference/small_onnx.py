@@ -29,6 +29,20 @@ def colour_classifier(path: Path, name: str = "cls.colours", unsure: float = 1.0
     return path
 
 
+def misshapen(path: Path) -> Path:
+    """A classifier that onnxruntime loads, and cannot compute: three means are no five."""
+    five = numpy_helper.from_array(np.array([-1, 5]), "five")
+    node = helper.make_node
+    nodes = [
+        node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
+        node("Reshape", ["means", "five"], ["probabilities"]),
+    ]
+    _write(path, nodes, {"probabilities": (TensorProto.FLOAT, ["n", "m"])},
+           Exported(name="cls.odd", task="cls", categories=CATEGORIES, image_size=8),
+           [five])  # fmt: skip
+    return path
+
+
 def colour_segmenter(path: Path, name: str = "seg.colours") -> Path:
     """A segmenter for which a pixel is of the colour that it has most of."""
     background = numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.float32), "nothing")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from clone import copy_project
-from inference.small_onnx import colour_classifier, colour_segmenter
+from inference.small_onnx import colour_classifier, colour_segmenter, misshapen
 from recycling.inference import InferenceError, in_memory, whole_images
 from recycling.inference.exported import OnnxModel, onnx_predictor
 
@@ -132,6 +132,13 @@ def test_a_file_that_this_project_did_not_export_is_refused(tmp_path):
         with pytest.raises(InferenceError, match=why) as error:
             onnx_predictor(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+def test_an_exported_file_that_cannot_be_computed_is_one_line(tmp_path):
+    model = OnnxModel.load(misshapen(tmp_path / "odd.onnx"))
+    with pytest.raises(InferenceError, match=r"^cls\.odd: onnxruntime cannot compute it") as error:
+        model.predict(whole_images(in_memory([RED])))
+    assert "\n" not in str(error.value)
 
 
 def test_an_exported_file_has_no_weights_read_from_other_files(tmp_path, monkeypatch):

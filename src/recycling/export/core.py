@@ -12,6 +12,7 @@ from recycling.backends import Checkpoint, Images, backend_for
 from recycling.errors import cut, one_line
 from recycling.export.parity import Parity, compare, compare_pixels
 from recycling.files import new_file
+from recycling.inference import InferenceError
 from recycling.inference.exported import Exported, OnnxModel
 
 OPSET = 17
@@ -71,7 +72,10 @@ def export_model(checkpoint: Checkpoint, name: str, path: Path, images: Images) 
     content = _content(graph, exported)
     with new_file(path) as unfinished:
         unfinished.write_bytes(content)
-        parity = _parity(loaded, OnnxModel.load(unfinished, device="cpu"), images)
+        try:
+            parity = _parity(loaded, OnnxModel.load(unfinished, device="cpu"), images)
+        except InferenceError as error:
+            raise ExportError(f"{name}: the exported model cannot predict: {error}") from error
         if not parity.is_same:
             raise ExportError(
                 f"{name}: the exported model predicts something else: {parity}; nothing is "

@@ -21,7 +21,7 @@ from recycling.backends.shared.crops import cut_crop
 from recycling.backends.shared.fitting import fitted
 from recycling.backends.shared.model import MAX_BOXES, MAX_SIDE_OF_LOGITS
 from recycling.backends.shared.planes_on_disk import PlanesOnDisk
-from recycling.errors import one_line
+from recycling.errors import cut, one_line
 from recycling.inference.core import InferenceError, Predictor
 from recycling.inference.exported.facts import Exported, read_exported
 from recycling.inference.exported.preparing import batch_of
@@ -132,12 +132,22 @@ class OnnxModel:
         Args:
             batch: (N, 3, height, width), see `batch_of`.
             size: Of a detector, height and width of the images without their padding.
+
+        Raises:
+            InferenceError: The file's graph cannot be computed.
         """
         inputs: dict[str, Any] = {"images": batch}
         if size:
             inputs["size"] = np.array(size, np.float32)
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, inputs), strict=True))
+        try:
+            found = self.session.run(names, inputs)
+        except Exception as error:  # onnxruntime has classes of errors of its own
+            raise InferenceError(
+                f"{self.exported.name}: onnxruntime cannot compute it: "
+                f"{cut(one_line(error), 200)}; export the model again"
+            ) from error
+        return dict(zip(names, found, strict=True))
 
     def _classes(self, images: Images) -> ClassProbabilities:
         if images.crops is None:
