@@ -172,8 +172,8 @@ def _correlation(board: str, validation: NDArray[np.float64], score: NDArray[np.
     pearson = pearsonr(validation, score)
     low, high = pearson.confidence_interval(0.95)
     spearman = float(spearmanr(validation, score).statistic)
-    # Student's t turned into the correlation that unrelated normal scores exceed by 5 %.
-    quantile = float(t.ppf(0.975, n - 2))
+    # Student's t, one-sided, as the correlation that 5 % of unrelated normal scores exceed.
+    quantile = float(t.ppf(0.95, n - 2))
     chance = quantile / np.sqrt(n - 2 + quantile**2)
     return (
         f"{board}: over {n} models validation follows the leaderboard with Pearson "
