@@ -85,7 +85,68 @@ def test_a_promise_does_not_cover_what_was_not_held_out(annotations, name, folds
     assert [f"NOT COVERED: {own}" for own in doubts] == [own for own in lines if "NOT" in own]
 
 
-def held_out(annotations, folds):
+ALONE = {"method": "alone", "weights": {"yolox": 1}, "settings": {}}
+AS_SET = {**ALONE, "method": "default"}
+CALIBRATED = {**ALONE, "method": "nms", "settings": {"calibrate": "platt"}}
+CHOSEN = "an ensemble chosen on all images predicts, and those of parts were tested"
+LEARNT = "a fusion learnt on all images predicts, and those of parts were tested"
+
+
+@pytest.mark.parametrize(
+    ("fusion", "choice", "doubts"),
+    [
+        ({}, None, []),
+        ({"weights": "score"}, None, [LEARNT]),
+        ({"calibrate": "platt"}, None, [LEARNT]),
+        ({}, {**AS_SET, "chosen_without": {"0": AS_SET, "1": AS_SET}}, []),
+        ({}, {**AS_SET, "chosen_without": {"0": AS_SET, "1": ALONE}}, [CHOSEN]),
+        ({}, {**ALONE, "chosen_without": {"0": ALONE}}, []),
+        ({}, {**CALIBRATED, "chosen_without": {"0": CALIBRATED}}, [LEARNT]),
+    ],
+)
+def test_a_promise_does_not_cover_an_ensemble_that_was_chosen_or_learnt_for_each_part(
+    annotations, fusion, choice, doubts
+):
+    """The test fuses each part by what the others say; what predicts is made of all of them."""
+    how = {"det": fusion} if choice is None else {"search": {}}
+    ensembles = {"other": {"members": ["yolox.fold0"], **how}}
+    plan, catalog = held_out(annotations, [0], ensembles=ensembles)
+    (ensemble,) = (own for own in plan.ensembles if own.name == "other")
+    catalog[ensemble.settings] = MemoryDataset(fusion)
+    catalog["det.other.choice"] = MemoryDataset(choice or {})
+    for name in ("ranking", "explained_predictions"):
+        catalog[f"det.other.{name}"] = MemoryDataset(catalog.load(f"det.final.{name}"))
+    assert promised_thresholds("det.other", plan, catalog, 0.9)[2] == doubts
+
+
+STOPPED = "models.yolox stopped early by what it scores on the images of its test (early_stopping)"
+UNKNOWN = (
+    "models.yolox.pretrained is a file, and nothing tells whether it has seen the images of the "
+    "test (pretrained_elsewhere)"
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "doubts"),
+    [
+        ({"early_stopping": {"patience": 1}}, [STOPPED]),
+        ({"pretrained": "weights.pth"}, [UNKNOWN]),
+        ({"pretrained": "weights.pth", "pretrained_elsewhere": True}, []),
+    ],
+)
+@pytest.mark.parametrize("name", ["det.yolox.fold0", "det.second.fold0"])
+def test_a_promise_does_not_cover_what_may_know_the_images_of_its_test(
+    annotations, name, settings, doubts
+):
+    """Its epoch was chosen by them, or its first weights, or those of what it starts from."""
+    second = {**DETECTOR, "folds": [0], "pretrained": "model:yolox"}
+    plan, catalog = held_out(annotations, [0], settings=settings, models={"second": second})
+    held = catalog.load("det.yolox.fold0.out_of_fold_predictions")
+    catalog["det.second.fold0.out_of_fold_predictions"] = MemoryDataset(held)
+    assert promised_thresholds(name, plan, catalog, 0.9)[2] == doubts
+
+
+def held_out(annotations, folds, settings=None, models=None, ensembles=None):
     """A plan of a detector, and a catalog of what its folds have predicted of labelled images."""
     n = 200
     images = pd.concat([annotations.images.iloc[:1]] * n, ignore_index=True).assign(
@@ -99,7 +160,9 @@ def held_out(annotations, folds):
     train = Annotations(images, objects, annotations.categories)
     fold = pd.DataFrame({"image_id": range(n), "fold": [i % 2 for i in range(n)]})
     found = objects[["image_id", "category_id", "score", *BOX]].assign(score=0.9)
-    plan = read_plan({"models": {"yolox": {**DETECTOR, "folds": folds}}}, "models.yml")
+    yolox = {**DETECTOR, "folds": folds, **(settings or {})}
+    parameters = {"models": {"yolox": yolox, **(models or {})}, "ensembles": ensembles or {}}
+    plan = read_plan(parameters, "models.yml")
     numbers = [own for own in folds if own != "all"]
     ranking = known(None, ["yolox.fold0", "yolox.fold1"])["ranking"]
     held = {own: found[fold["fold"] == own].reset_index(drop=True) for own in numbers}

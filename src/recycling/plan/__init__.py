@@ -2,7 +2,7 @@
 
 from recycling.plan.crops import Crops
 from recycling.plan.ensembles import FUSION, Ensemble, Search
-from recycling.plan.models import start_of
+from recycling.plan.models import origins, start_of, starts_from_unknown
 from recycling.plan.parameters import ParameterError, PlanError
 from recycling.plan.read import read_plan
 from recycling.plan.records import (
@@ -47,6 +47,8 @@ __all__ = [
     "StudyPlan",
     "TrainingPlan",
     "TuningPlan",
+    "origins",
     "read_plan",
     "start_of",
+    "starts_from_unknown",
 ]

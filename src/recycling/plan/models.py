@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -72,6 +72,24 @@ def start_of(model: Model) -> str | None:
     'yolox'
     """
     return model.pretrained.removeprefix(START) if model.pretrained.startswith(START) else None
+
+
+def origins(name: str, models: Mapping[str, Model]) -> Iterator[str]:
+    """A model, and those whose weights it starts from, one after the other."""
+    found: str | None = name
+    while found is not None:
+        yield found
+        found = start_of(models[found])
+
+
+def starts_from_unknown(model: Model) -> bool:
+    """Whether `pretrained` is a file, and nothing tells on which images it was trained.
+
+    >>> starts_from_unknown(Model.model_construct(pretrained="weights.pth"))
+    True
+    """
+    is_file = model.pretrained not in ("none", "default") and start_of(model) is None
+    return is_file and not model.pretrained_elsewhere
 
 
 def numbered(model: Model) -> list[int]:

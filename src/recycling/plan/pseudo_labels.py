@@ -8,13 +8,13 @@ scores on it, and start from no weights that may have seen it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recycling.backends import Model
 from recycling.backends.shared.model import Task
 from recycling.plan.ensembles import Ensemble, Fusion, check_weights, fusion_of
-from recycling.plan.models import read_section, start_of
+from recycling.plan.models import origins, read_section, starts_from_unknown
 from recycling.plan.parameters import PlanError, nearest
 from recycling.plan.records import (
     TASKS,
@@ -225,7 +225,7 @@ def _check_order(
     """Stop where a round's labels would be made by models that learn from them."""
     seen, waiting = set(), list(teachers[name])
     while waiting:
-        for model in _origins(waiting.pop().model, models):
+        for model in origins(waiting.pop().model, models):
             own = round_of(models[model])
             if own == name:
                 raise PlanError(
@@ -236,14 +236,6 @@ def _check_order(
             if own is not None and own not in seen:
                 seen.add(own)
                 waiting += teachers[own]
-
-
-def _origins(name: str, models: Mapping[str, Model]) -> Iterator[str]:
-    """A model, and those whose weights it starts from, one after the other."""
-    found: str | None = name
-    while found is not None:
-        yield found
-        found = start_of(models[found])
 
 
 def _box_round(name: str, teachers: Mapping[str, Sequence[TrainingPlan]]) -> str | None:
@@ -299,7 +291,7 @@ def _check_student(
             "{method: ..., weights: equal}}"
         )
     for own in (student, *members):
-        for origin in _origins(own.model, models):
+        for origin in origins(own.model, models):
             model = models[origin]
             if model.early_stopping is not None and origin != student.model:
                 raise PlanError(
@@ -307,8 +299,7 @@ def _check_student(
                     f"models.{student.model}, which holds it out, learns from it; leave "
                     "early_stopping out, and set epochs"
                 )
-            is_file = model.pretrained not in ("none", "default") and start_of(model) is None
-            if is_file and not model.pretrained_elsewhere:
+            if starts_from_unknown(model):
                 raise PlanError(
                     f"{where}: models.{origin}.pretrained is a file, and nothing tells whether "
                     f"it has seen fold {fold}, which models.{student.model} holds out; if it "

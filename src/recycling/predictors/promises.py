@@ -10,13 +10,15 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from recycling.annotations import Annotations
-from recycling.ensembling import model_of
+from recycling.ensembling import calibration_of, method_of, model_of
+from recycling.ensembling.calibration import NONE
 from recycling.fingerprints import ContentCache, Graph, Record, Records
 from recycling.fingerprints.ingredients import as_json, as_now
 from recycling.fingerprints.records import CONTENT
 from recycling.inference import InferenceError
+from recycling.pipelines.fusing import chosen_settings
 from recycling.pipelines.out_of_fold import common_images, joined_by_model
-from recycling.plan import Member, Plan
+from recycling.plan import Member, Plan, TrainingPlan, origins, starts_from_unknown
 from recycling.predictors.core import Asked, fusion_inputs_of, look_up, used_trainings
 from recycling.pseudo_labels import (
     PseudoLabeling,
@@ -66,25 +68,67 @@ def promised_thresholds(
             f"--promised-precision {precision:g}: it can be promised of no category "
             f"({thresholds['reason'].iloc[0]}); ask for less, or give a --score-threshold"
         )
-    doubts = _doubts(asked, catalog)
+    assert plan is not None  # without one, nothing is found by name
+    doubts = _doubts(asked, plan, catalog)
     if records is not None:
         tables = [*keys.values(), *(judge.out_of_fold_predictions for judge in judges)]
         doubts += _changes(asked, tables, catalog, records)
     return thresholds, settings, doubts
 
 
-def _doubts(asked: Asked, catalog: DataCatalog) -> list[str]:
-    """Why what predicts may be right less often than what was tested: it is not the same.
+def _doubts(asked: Asked, plan: Plan, catalog: DataCatalog) -> list[str]:
+    """Why what predicts may be right less often than what was tested.
 
-    Of each model one fold was tested on an image, the one that has not seen it.
+    It is not the same, or has seen what it was tested on. Of each model one fold was tested on an
+    image, the one that does not train on it.
     """
-    used = used_trainings(asked, fusion_inputs_of(asked, catalog))
+    known = fusion_inputs_of(asked, catalog)
+    used = used_trainings(asked, known)
     models = [model_of(own.name) for own in used]
+    doubts = []
     if len(models) > len(set(models)):
-        return ["models of several folds predict together, and were tested one by one"]
-    if any(own.fold is None for own in used):
-        return ["a model of all images predicts, and those of its folds were tested"]
+        doubts.append("models of several folds predict together, and were tested one by one")
+    elif any(own.fold is None for own in used):
+        doubts.append("a model of all images predicts, and those of its folds were tested")
+    return doubts + _of_fusion(known, used) + _of_seen(used, plan)
+
+
+def _of_fusion(known: Mapping[str, Any], used: Iterable[TrainingPlan]) -> list[str]:
+    """What is chosen or learnt of all labelled images, and for the test of the other parts."""
+    choice = known.get("choice")
+    if choice is not None:
+        without = choice["chosen_without"].values()
+        if any(own != {key: choice[key] for key in own} for own in without):
+            return ["an ensemble chosen on all images predicts, and those of parts were tested"]
+    settings = known.get("settings")
+    if settings is not None:
+        settings = chosen_settings(settings, [own.name for own in used], choice)
+    if settings is not None and (
+        method_of(settings).learns != "nothing"
+        or calibration_of(settings) != NONE
+        or getattr(settings, "weights", None) == "score"
+    ):
+        return ["a fusion learnt on all images predicts, and those of parts were tested"]
     return []
+
+
+def _of_seen(used: Iterable[TrainingPlan], plan: Plan) -> list[str]:
+    """What may know the images of its own test."""
+    doubts = []
+    names = dict.fromkeys(name for own in used for name in origins(own.model, plan.models))
+    for name in names:
+        model = plan.models[name]
+        if model.early_stopping is not None:
+            doubts.append(
+                f"models.{name} stopped early by what it scores on the images of its test "
+                "(early_stopping)"
+            )
+        if starts_from_unknown(model):
+            doubts.append(
+                f"models.{name}.pretrained is a file, and nothing tells whether it has seen the "
+                "images of the test (pretrained_elsewhere)"
+            )
+    return doubts
 
 
 def _changes(asked: Asked, tables: Iterable[str], catalog: DataCatalog, folder: Path) -> list[str]:
