@@ -66,6 +66,25 @@ def test_classes_are_compared_by_themselves(annotations):
     assert table.loc[("blind", "all"), "p_corrected"] == pytest.approx(min(1, 2 * p))
 
 
+def test_a_class_may_be_called_as_all_or_as_a_size_is(annotations):
+    def compared(*names):
+        categories = annotations.categories.assign(name=names)
+        truth = crops(Annotations(annotations.images, annotations.annotations, categories), 80)
+        sides = {
+            "base": [said(truth, np.ones(80, bool))] * 3,
+            "poor": [said(truth, np.arange(80) > 9)] * 3,
+        }
+        sides = {
+            side: [own.set_axis(["annotation_id", *names], axis=1) for own in seeds]
+            for side, seeds in sides.items()
+        }
+        return compare_scores(ACCURACY, truth, sides)
+
+    plain, odd = compared("Paper", "Metal"), compared("all", "Other objects")
+    assert odd.effects == plain.effects
+    assert odd.table.drop(columns="of").equals(plain.table.drop(columns="of"))
+
+
 def test_a_side_with_nothing_beside_it_has_scores_and_no_comparison(annotations):
     truth = crops(annotations, 40)
     of_seeds = [said(truth, np.arange(40) >= wrong) for wrong in (0, 10)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from recycling.registry import PickedSettings
 from recycling.tables import Column, Schema
 
 ALL, BACKGROUND = "all", "background"
+
+Kind = Literal["all", "class", "size"]
+"""What a part is; Holm corrects for all of one kind. A class may be called anything, even `all`."""
 
 Comparisons = NewType("Comparisons", pd.DataFrame)
 """One row a comparison and group of objects; schema `COMPARISONS`."""
@@ -105,15 +108,15 @@ def compare_scores(
 
     first, *others = sides
     effects, rows = {}, []
-    for part, own in scored_parts(settings, truth, members, scored):
+    for kind, part, own in scored_parts(settings, truth, members, scored):
         for side in others:
             effect = measure_effect(
                 side, title, seeds_of(side, own), seeds_of(first, own), groups,
                 of=of, n_draws=n_draws,
             )  # fmt: skip
             score = float(np.mean([score_of_all(each) for each in seeds_of(side, own)]))
-            rows.append((side, part, score, score - effect["difference"], effect))
-            if part == ALL:
+            rows.append((side, kind, part, score, score - effect["difference"], effect))
+            if kind == "all":
                 effects[side] = effect
     return Compared(effects, _table(rows), {side: seeds_of(side, scored) for side in sides}, groups)
 
@@ -123,7 +126,7 @@ def scored_parts(
     truth: Annotations,
     members: Mapping[str, Any],
     scored: Mapping[str, ImageScores],
-) -> Iterator[tuple[str, dict[str, ImageScores]]]:
+) -> Iterator[tuple[Kind, str, dict[str, ImageScores]]]:
     """What is scored: all, each class, each size of boxes, where the metric can be taken so.
 
     Args:
@@ -133,9 +136,10 @@ def scored_parts(
         scored: What the score of each is made of.
 
     Yields:
-        The part's name, and what its score is made of, by name of the predictions.
+        What kind of part it is, its name, and what its score is made of, by name of the
+        predictions.
     """
-    yield ALL, dict(scored)
+    yield "all", ALL, dict(scored)
     if not all(hasattr(own, "of_class") for own in scored.values()):
         return
     names = truth.categories["name"].tolist()
@@ -144,22 +148,22 @@ def scored_parts(
     for number, name in enumerate(names):
         own: dict[str, Any] = {key: scores.of_class(number) for key, scores in scored.items()}  # type: ignore[attr-defined]
         if all(np.isfinite(score_of_all(scores)) for scores in own.values()):
-            yield name, own
+            yield "class", name, own
     if metric_of(settings).image_scores is match_boxes:
         sizes = {key: match_boxes_by_size(truth, boxes) for key, boxes in members.items()}
         for size in next(iter(sizes.values())):
-            yield f"{size} objects", {key: own[size] for key, own in sizes.items()}
+            yield "size", f"{size} objects", {key: own[size] for key, own in sizes.items()}
 
 
-def _table(rows: Sequence[tuple[str, str, float, float, Effect]]) -> Comparisons:
+def _table(rows: Sequence[tuple[str, Kind, str, float, float, Effect]]) -> Comparisons:
     frame = pd.DataFrame(
         [
             {
                 "side": side, "of": part, "score": score, "first": first,
                 "difference": effect["difference"], "low": effect["low"], "high": effect["high"],
-                "p": effect["p"], "kind": _kind(part), "verdict": "",
+                "p": effect["p"], "kind": kind, "verdict": "",
             }
-            for side, part, score, first, effect in rows
+            for side, kind, part, score, first, effect in rows
         ],
         # Where nothing is beside the first side, as in a study of seeds alone, there are no rows.
         columns=[*COMPARISONS.names, "kind"],
@@ -176,10 +180,6 @@ def _table(rows: Sequence[tuple[str, str, float, float, Effect]]) -> Comparisons
         )
     ]
     return Comparisons(COMPARISONS.conform(frame.drop(columns="kind"), where="comparisons"))
-
-
-def _kind(part: str) -> str:
-    return part if part == ALL else "size" if part.endswith(" objects") else "class"
 
 
 def _verdict(difference: float, p: float) -> str:

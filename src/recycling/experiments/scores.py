@@ -37,7 +37,7 @@ def scores_with_intervals(
     whole = image_scores(settings, truth, members)
     draws = draw_groups(scored_groups(settings, truth))
     rows = []
-    for part, scored in scored_parts(settings, truth, members, whole):
+    for _, part, scored in scored_parts(settings, truth, members, whole):
         low, high = score_interval(scored[""], draws)
         rows.append({"of": part, "score": score_of_all(scored[""]), "low": low, "high": high})
     return pd.DataFrame(rows)
