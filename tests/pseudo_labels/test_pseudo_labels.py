@@ -330,6 +330,25 @@ def test_what_is_right_by_the_truth_is_in_the_unit_of_the_promise(annotations, t
     assert table["recall"].iloc[0] == {"det": 0.5, "cls": 1}[task]
 
 
+@pytest.mark.parametrize("task", ["det", "cls"])
+def test_all_that_was_kept_of_an_image_counts_however_much_that_is(annotations, task):
+    """Not the 100 best alone, as of COCO's metric: the others are the ones that are wrong."""
+    n, corner = 150, np.arange(150) * 20.0
+    image = annotations.images.iloc[:1].assign(width=4000)
+    objects = pd.concat([annotations.annotations.iloc[:1]] * n, ignore_index=True).assign(
+        annotation_id=range(n), x_min=corner, x_max=corner + 10, score=np.linspace(0.9, 0.6, n)
+    )
+    is_wrong = np.arange(n) >= 100
+    other = {"det": {"x_min": corner + 10, "x_max": corner + 20}, "cls": {"category_id": 7}}[task]
+    there = pd.concat([objects[~is_wrong], objects.assign(**other)[is_wrong]])
+    truth = Annotations(image, there, annotations.categories)
+    pseudo = Annotations(image, objects.assign(source="pseudo"), annotations.categories)
+    counts = audit(objects.assign(fate="kept"), annotations.categories)
+    chosen = thresholds(annotations, 0.5, 0.5)
+    table = certify(task, chosen, counts, pseudo, SETTINGS, truth)
+    assert table["attained"].iloc[0] == pytest.approx(100 / 150)
+
+
 def test_pixels_that_are_right_are_averaged_over_groups(annotations):
     images = pd.concat([annotations.images.iloc[:1]] * 3, ignore_index=True).assign(
         image_id=[1, 2, 3], group=["a", "b", "b"]

@@ -65,6 +65,7 @@ def match(
     *,
     iou_thresholds: Sequence[float],
     area_ranges: Sequence[tuple[float, float]] = AREA_RANGES[:1],
+    max_detections: int = MAX_DETECTIONS,
 ) -> Matching:
     """Match detections with objects.
 
@@ -76,6 +77,7 @@ def match(
         detections: What was found.
         iou_thresholds: The intersections over union from which on a detection finds an object.
         area_ranges: Which objects count, by their area in square pixels.
+        max_detections: How many detections of a category on an image count, the best ones.
 
     Raises:
         EvaluationError: The truth holds no object, or a detection is on an image or of a category
@@ -83,7 +85,13 @@ def match(
     """
     if truth.annotations["iscrowd"].all():
         raise nothing_to_find(len(truth.images))
-    return match_part(truth, detections, iou_thresholds=iou_thresholds, area_ranges=area_ranges)
+    return match_part(
+        truth,
+        detections,
+        iou_thresholds=iou_thresholds,
+        area_ranges=area_ranges,
+        max_detections=max_detections,
+    )
 
 
 def nothing_to_find(n_images: int) -> EvaluationError:
@@ -100,6 +108,7 @@ def match_part(
     *,
     iou_thresholds: Sequence[float],
     area_ranges: Sequence[tuple[float, float]],
+    max_detections: int = MAX_DETECTIONS,
 ) -> Matching:
     """As `match` does, on images that may be without objects, as some of all images may be."""
     objects = truth.annotations
@@ -137,6 +146,7 @@ def match_part(
         is_crowd[object_row],
         np.array(iou_thresholds, dtype=np.float64),
         ranges,
+        max_detections,
     )
     counts = ~is_crowd & (object_area >= ranges[:, :1]) & (object_area <= ranges[:, 1:])
     return Matching(
@@ -204,6 +214,7 @@ def _matched(
     is_crowd: NDArray[np.bool_],
     iou_thresholds: NDArray[np.float64],
     area_ranges: NDArray[np.float64],
+    max_detections: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Outcome and found object of detections and objects that are in the order of their groups."""
     from recycling.evaluation.box_kernels import match
@@ -229,7 +240,7 @@ def _matched(
             is_crowd,
             iou_thresholds,
             area_ranges,
-            MAX_DETECTIONS,
+            max_detections,
             outcome,
             found,
         )

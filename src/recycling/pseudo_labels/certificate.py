@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, label_maps
-from recycling.evaluation.box_matching import match
+from recycling.evaluation.box_matching import Matching, match
 from recycling.predictions import Detections
 from recycling.pseudo_labels.core import PseudoAudit, PseudoLabeling, Thresholds, units_of
 from recycling.tables import Column, Schema, register_table
@@ -84,7 +84,7 @@ def _of_boxes(
     annotations: Annotations, truth: Annotations, settings: PseudoLabeling
 ) -> pd.DataFrame:
     kept = _kept(annotations)
-    matching = match(truth, Detections(kept), iou_thresholds=[settings.iou])
+    matching = _matched(truth, kept, settings)
     outcome, counted = matching.outcome[0, 0], matching.outcome[0, 0] != 2
     return _shares(
         matching.category[counted],
@@ -103,9 +103,7 @@ def _of_crops(
     known = pd.Index(truth.categories["category_id"])
     # Boxes of whatever class: which object a crop shows does not depend on what it was taken for.
     anything = Annotations(truth.images, objects.assign(category_id=0), one)
-    matching = match(
-        anything, Detections(kept.assign(category_id=0)), iou_thresholds=[settings.iou]
-    )
+    matching = _matched(anything, kept.assign(category_id=0), settings)
     found = matching.found[0]
     shows = found >= 0
     said = known.get_indexer(kept["category_id"])[matching.row[shows]]
@@ -148,6 +146,12 @@ def _of_masks(
 def _kept(annotations: Annotations) -> pd.DataFrame:
     table = annotations.annotations[~annotations.annotations["iscrowd"]]
     return table[["image_id", "category_id", "score", *BOX]].reset_index(drop=True)
+
+
+def _matched(truth: Annotations, kept: pd.DataFrame, settings: PseudoLabeling) -> Matching:
+    """All that was kept, not the 100 of a category on an image that COCO's metric counts."""
+    most = max(kept["image_id"].value_counts(), default=0)
+    return match(truth, Detections(kept), iou_thresholds=[settings.iou], max_detections=most)
 
 
 def _weights(truth: Annotations) -> NDArray[np.float64]:
