@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 
-from recycling.evaluation import ClassCounts
+from recycling.evaluation import ClassCounts, draw_groups
 from recycling.experiments import holm, measure_effect
-from recycling.experiments.effect import measure_contrast
+from recycling.experiments.effect import drawn_contrast, measure_contrast
 
 
 def accuracy(hits: np.ndarray) -> ClassCounts:
@@ -139,6 +140,22 @@ def test_of_a_rare_class_only_the_images_that_have_it_count():
     )
     error = np.std([1, 1, 0.5], ddof=1) / 3**0.5
     assert effect["high"] - effect["difference"] == pytest.approx(4.303 * error, rel=0.15)
+
+
+@pytest.mark.parametrize("images", [7, 10, 15])
+def test_of_a_class_that_hardly_any_draw_misses_its_groups_are_the_degrees_of_freedom(images):
+    # Of 400 images, so many have it: Student's t of them, of one fewer degrees of freedom.
+    hits = [1 + image % 2 for image in range(images)]
+    mine = rare({20 * image: (own, 2) for image, own in enumerate(hits)}, 400)
+    yours = rare({20 * image: (0, 2) for image in range(images)}, 400)
+    groups = pd.Series(range(400))
+    effect = measure_effect(
+        "Battery", "recall", [mine], [yours], groups, of="predictions", n_draws=4000
+    )
+    drawn = drawn_contrast([(1, [mine]), (-1, [yours])], draw_groups(groups, n_draws=4000))
+    error = np.nanstd(drawn, ddof=1) * (images / (images - 1)) ** 0.5
+    reach = stdtrit(images - 1, 0.975) * error
+    assert effect["high"] - effect["difference"] == pytest.approx(reach)
 
 
 def test_one_group_says_nothing_of_others_whatever_the_seeds_say():

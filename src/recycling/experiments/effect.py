@@ -17,6 +17,8 @@ CHANCE = "cannot be told from chance"
 LEVEL = 0.05
 """From which p-value down a difference is called real."""
 
+_GROUPS_AT_A_TIME = 1000  # of a large set of images, as many rows as there are draws
+
 
 class Effect(TypedDict):
     """The difference between two that are alike in all but one thing.
@@ -117,7 +119,7 @@ def measure_contrast(
     differences = drawn_contrast(terms, once)[:, 0]
     drawn = drawn_contrast(terms, draw_groups(groups, n_draws=n_draws))
     mean, n_seeds, n_groups = float(differences.mean()), len(differences), groups.nunique()
-    n_scored = groups_scored(drawn.mean(axis=0), n_groups)
+    n_scored = groups_scored(terms[0][1][0], groups)
     # Draws from as many groups as there are vary by too little, as a variance over n does.
     few = n_scored / max(n_scored - 1, 1)
     of_images = float(np.nanvar(drawn.mean(axis=0), ddof=1)) * few
@@ -162,22 +164,26 @@ def drawn_contrast(
     )
 
 
-def groups_scored(drawn: NDArray[np.float64], n_groups: int) -> int:
+def groups_scored(scores: ImageScores, groups: pd.Series) -> int:
     """How many groups hold anything of what is scored, such as a rare class.
 
-    A draw of as many groups as there are misses `k` of them with a chance of `(1 - k / n) ** n`,
-    and then has no score: `k` follows from how often that happens. Above six it hardly does, and
-    all groups are taken to hold some.
-
     Args:
-        drawn: (draws,) the score of each draw; NaN where there was nothing to score.
-        n_groups: How many groups there are.
+        scores: Of any predictions: what there is to score is the truth's.
+        groups: The group of each image.
 
-    >>> groups_scored(np.array([np.nan, 1.0, np.nan, 1.0, 1.0, 1.0, np.nan, 1.0]), 100)
-    1
+    Example:
+        >>> from recycling.evaluation import ClassCounts
+        >>> true = np.array([[1], [1], [0], [1], [0]])
+        >>> scores = ClassCounts(lambda h, t, _: np.where(t > 0, 1, np.nan)[:, 0], true, true, true)
+        >>> groups_scored(scores, pd.Series(["a", "a", "b", "c", "d"]))
+        2
     """
-    missed = float(np.isnan(drawn).mean())
-    return n_groups if missed == 0 else round(n_groups * (1 - missed ** (1 / n_groups)))
+    group, names = pd.factorize(groups)
+    found = 0
+    for start in range(0, len(names), _GROUPS_AT_A_TIME):
+        alone = np.arange(start, min(start + _GROUPS_AT_A_TIME, len(names)))[:, None] == group
+        found += int(np.isfinite(scores.scores(alone.astype(np.int64))).sum())
+    return found
 
 
 def student(
