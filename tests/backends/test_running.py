@@ -626,6 +626,18 @@ def test_official_weights_are_checked_and_no_code_of_theirs_is_run(
         start_from(harmful)
 
 
+def test_other_weights_that_a_recipe_names_under_the_same_name_train_anew(
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    donors = [train("mmpretrain", pictures, tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    start, recipe = tmp_path / "start.pth", tmp_path / "named.py"
+    recipe.write_text(tiny_trainings.RECIPES["mmpretrain"] + f"load_from = {str(start)!r}\n")
+    for donor in donors:
+        start.write_bytes(donor.weights.read_bytes())
+        train("mmpretrain", pictures, tmp_path, recipe=recipe, pretrained="default")
+    assert f"run: trains anew: weights {start}: sha256" in caplog.text
+
+
 def made_by_code() -> Path:
     """An object that unpickling would have to run code for."""
     return Path("anything")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from fingerprints.small_project import model
 from recycling import mirrors
@@ -22,9 +23,10 @@ from recycling.datasets import (
     RecipesDataset,
     YoloDataset,
 )
+from recycling.experiments import Tuning
 from recycling.fingerprints import ContentCache, Graph
 from recycling.fingerprints.ingredients import bound_to
-from recycling.pipelines import ensembling, training
+from recycling.pipelines import ensembling, training, tuning
 from recycling.pipelines.training import fold_selector
 from recycling.plan import read_plan
 from recycling.plan.records import TrainingPlan
@@ -86,6 +88,27 @@ def test_what_a_task_is_judged_by_is_of_trainings_that_stop_early(folder):
     made = trainings(folder, early_stopping={"patience": 2})
     assert set(made["a"].parameters) == {"models.a", "evaluation.cls"}
     assert set(made["b"].parameters) == {"models.b"}
+
+
+def test_a_search_is_made_of_all_recipes_and_weights_of_its_space(folder):
+    weights = folder / "start.pth"
+    weights.write_bytes(b"one")
+    space = {
+        "recipe": ["resnet18_narrow", "resnetv1d18_narrow"],
+        "pretrained": ["none", str(weights)],
+    }
+    searched = {"models": {"a": settings()}, "tuning": {"few": {"base": "a", "space": space}}}
+    plan = read_plan(searched, "models.yml")
+    (search,) = tuning.create_pipeline(plan, plan.tunings[0]).nodes
+    entries = {
+        "recipes": RecipesDataset(filepath=RECIPES),
+        "params:models.a": MemoryDataset(plan.models["a"]),
+        "params:tuning.few": MemoryDataset(Tuning.model_validate(searched["tuning"]["few"])),
+    }
+    made = Graph(Pipeline([search]), DataCatalog(entries), ContentCache(folder / "cache.json"))
+    assert set(made.ingredients(search).inputs) == {
+        "recipe resnet18_narrow", "recipe resnetv1d18_narrow", f"weights {weights}",
+    }  # fmt: skip
 
 
 def test_other_folds_of_a_model_leave_the_one_that_is_trained_as_it_is(folder):

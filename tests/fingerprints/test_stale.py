@@ -123,6 +123,19 @@ def test_other_weights_to_start_from_under_the_same_name_train_again(
     assert f"{path} changed" in caplog.text
 
 
+def test_other_weights_that_a_recipe_names_under_the_same_name_train_again(
+    project, caplog, tmp_path
+):
+    start = tmp_path / "start.pth"
+    start.write_bytes(b"one")
+    (project.recipes / "_base.py").write_text(f"load_from = {str(start)!r}\n")
+    project.models["a"] = model(pretrained="default")
+    assert project.run().count("train a") == 1
+    start.write_bytes(b"other")
+    assert project.run() == ["train a", "predict a", "fuse", "submit"]
+    assert f"{start} changed" in caplog.text
+
+
 def test_a_record_of_an_earlier_version_names_no_weights_and_trains_nothing_again(
     project, tmp_path
 ):

@@ -136,6 +136,22 @@ def other_weights(job: _Job) -> _Job:
     return job
 
 
+def other_recipe_in_the_space(job: _Job) -> _Job:
+    path = job.recipes.folder / "mmpretrain/larger.py"
+    path.write_text(path.read_text().replace("stem_channels=8", "stem_channels=4"))
+    return job
+
+
+def other_weights_in_the_space(job: _Job) -> _Job:
+    (job.folder.parent / "tried.pth").write_bytes(b"other")
+    return job
+
+
+def other_weights_that_a_recipe_names(job: _Job) -> _Job:
+    (job.folder.parent / "named.pth").write_bytes(b"other")
+    return job
+
+
 def the_same(job: _Job) -> _Job:
     """Comments, times, and what alters no result."""
     path = job.recipes.folder / "mmpretrain/small.py"
@@ -162,6 +178,36 @@ def test_a_search_goes_on_with_trainings_of_the_same_labels_images_recipe_and_we
     weights.write_bytes(b"one")
     job = job_in(tmp_path)
     job = replace(job, model=job.model.model_copy(update={"pretrained": str(weights)}))
+    _begin(job, _described(job))
+    (job.folder / "trial0").mkdir()
+    job = change(job)
+    _begin(job, _described(job))
+    assert (job.folder / "trial0").exists() == goes_on
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        (other_recipe_in_the_space, False),
+        (other_weights_in_the_space, False),
+        (other_weights_that_a_recipe_names, False),
+        (the_same, True),
+    ],
+)
+def test_a_search_goes_on_with_trainings_of_the_same_files_as_its_space_names(
+    change, goes_on, tmp_path
+):
+    job = job_in(tmp_path)
+    for name in ("tried", "named"):
+        (tmp_path / f"{name}.pth").write_bytes(b"one")
+    small = job.recipes.folder / "mmpretrain/small.py"
+    named = f"load_from = {str(tmp_path / 'named.pth')!r}\n"
+    small.with_name("larger.py").write_text(small.read_text() + named)
+    space = {
+        "recipe": ["small", "larger", "not there"],
+        "pretrained": ["none", "default", str(tmp_path / "tried.pth")],
+    }
+    job = replace(job, tuning=job.tuning.model_copy(update={"space": space}))
     _begin(job, _described(job))
     (job.folder / "trial0").mkdir()
     job = change(job)

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import product
 from math import floor
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from recycling.backends import BackendError
+from recycling.backends import BackendError, Model
 from recycling.errors import command, one_line
 from recycling.files import drop_unfinished_line, write_text
 from recycling.registry import Settings
@@ -135,6 +136,20 @@ class Tuning(Settings):
     pruning: bool = True
     seed: int = 0
     given: dict[str, Any] | None = None
+
+    def files_of(self, base: Model) -> list[Model]:
+        """The base with each recipe and each weights that the space names: files that are tried.
+
+        Only these settings are altered: it is not said that such a model can be trained.
+        """
+        named = {name: self.space.get(name) for name in ("backend", "recipe", "pretrained")}
+        lists = {
+            name: [value for value in values if isinstance(value, str)]
+            for name, values in named.items()
+            if isinstance(values, list)
+        }
+        tried = (dict(zip(lists, values, strict=True)) for values in product(*lists.values()))
+        return [base.model_copy(update=settings) for settings in tried if settings]
 
     @model_validator(mode="after")
     def _what_is_given_is_in_the_space(self) -> Tuning:

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,7 +20,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ValidationError
 
 from recycling.backends import BackendError, Model, Recipes
-from recycling.backends.shared.recipe_files import recipe_hash, with_bases
+from recycling.backends.shared.recipe_files import recipe_hash, weights_named_in, with_bases
 from recycling.backends.shared.resume import NOT_OF_RESULTS
 from recycling.backends.shared.weights import own_weights
 from recycling.datasets import (
@@ -31,6 +32,7 @@ from recycling.datasets import (
     RecipesDataset,
     RunFolderDataset,
 )
+from recycling.experiments import Tuning
 from recycling.files import hash_of
 from recycling.fingerprints.code import PROJECT, Code, library_versions
 from recycling.fingerprints.content import ContentCache, fingerprint, fingerprint_by_names
@@ -120,6 +122,10 @@ class Graph:
         made.functions.extend(_functions(node.func))
         parameters = {name: self._parameter(name) for name in node.inputs if _is_parameter(name)}
         models = [value for value in parameters.values() if isinstance(value, Model)]
+        tunings = [value for value in parameters.values() if isinstance(value, Tuning)]
+        models += [
+            each for tuning in tunings for model in models for each in tuning.files_of(model)
+        ]
         for name, value in parameters.items():
             made.parameters[name.removeprefix("params:")] = as_json(value)
         for name in node.inputs:
@@ -171,9 +177,11 @@ class Graph:
     ) -> dict[str, Facts]:
         if isinstance(dataset, RecipesDataset):
             recipes = Recipes(dataset.filepath)
-            found = {f"recipe {each.recipe}": self._recipe(recipes, each) for each in models}
+            found: dict[str, Facts] = {}
             for each in models:
-                found |= self._weights(each)
+                other = "" if each.backend == models[0].backend else f"{each.backend}/"
+                found[f"recipe {other}{each.recipe}"] = self._recipe(recipes, each)
+                found |= self._weights(recipes, each)
             return found
         if isinstance(dataset, ExternalMembersDataset):
             return {name: self._members(dataset, bound)}
@@ -195,18 +203,24 @@ class Graph:
         }
         return {"content": hash_of(read), "entry": {}, "file": shown(recipe)}
 
-    def _weights(self, model: Model) -> dict[str, Facts]:
-        """The file of weights that a training starts from, where it is one of this machine."""
-        try:
-            path = own_weights(model.pretrained)
-        except BackendError:  # of a package that is gone
-            path = Path(model.pretrained)
-        if path is None:
-            return {}
-        content = fingerprint(path, self.cache)
-        return {
-            f"{WEIGHTS}{model.pretrained}": {"content": content, "entry": {}, "file": shown(path)}
-        }
+    def _weights(self, recipes: Recipes, model: Model) -> dict[str, Facts]:
+        """The files of weights that a training starts from, where they are of this machine."""
+        named = [model.pretrained]
+        if model.pretrained == "default":
+            with suppress(BackendError):  # of a recipe that is not there
+                for path in with_bases(recipes.find(model.backend, model.recipe)):
+                    if path.exists():
+                        named += self.cache.of(path, "weights", weights_named_in)
+        found = {}
+        for name in named:
+            try:
+                file = own_weights(name)
+            except BackendError:  # of a package that is gone
+                file = Path(name)
+            if file is not None:
+                content = fingerprint(file, self.cache)
+                found[f"{WEIGHTS}{name}"] = {"content": content, "entry": {}, "file": shown(file)}
+        return found
 
     def _members(self, dataset: ExternalMembersDataset, bound: Any) -> Facts:
         """Of the files of a folder those that a node reads, which is bound to a member's name."""

@@ -20,6 +20,7 @@ from kedro.pipeline import Node, Pipeline, node
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
+    BackendError,
     Checkpoint,
     Model,
     Recipes,
@@ -28,7 +29,7 @@ from recycling.backends import (
     backend_for,
 )
 from recycling.backends.shared.checkpoint_folder import sha256_of_data
-from recycling.backends.shared.recipe_files import recipe_hash, with_bases
+from recycling.backends.shared.recipe_files import recipe_hash, weights_named_in, with_bases
 from recycling.backends.shared.resume import NOT_OF_RESULTS
 from recycling.backends.shared.training_log import training_log
 from recycling.backends.shared.weights import own_weights
@@ -206,21 +207,37 @@ def _ahead(tuning: Tuning, done: Trials) -> str:
 def _described(job: _Job) -> str:
     """A hash of what a trial's score hangs on, but for what it alters."""
     model = job.model
-    recipe = job.recipes.find(model.backend, model.recipe)
-    weights = own_weights(model.pretrained)
+    recipes, weights = _files(job, model)
+    tried = [_files(job, each) for each in job.tuning.files_of(model)]
     categories = job.training.annotations.categories
     told = {
         "model": model.model_dump(mode="json", exclude=set(NOT_OF_RESULTS)),
         "space": job.tuning.model_dump(mode="json", include={"space", "fold", "seed"}),
         "metric": job.metric.model_dump_json(),
-        "recipe": [recipe_hash(path) for path in with_bases(recipe) if path.exists()],
-        "weights": sha256_of(weights) if weights is not None and weights.is_file() else None,
+        "recipe": recipes,
+        "weights": weights[0] if len(weights) == 1 else weights or None,
+        **({"tried": tried} if tried else {}),
         "data": [
             sha256_of_data(TrainingData([part], job.choosing, categories))
             for part in (job.training, job.choosing)
         ],
     }
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _files(job: _Job, model: Model) -> tuple[list[str], list[str]]:
+    """Hashes of a recipe's files, and of the files of weights that a training starts from."""
+    recipes: list[Path] = []
+    files: list[Path | None] = []
+    with suppress(BackendError):  # without its files a training fails, and the others go on
+        recipe = job.recipes.find(model.backend, model.recipe)
+        recipes = [path for path in with_bases(recipe) if path.exists()]
+        named = [model.pretrained]
+        if model.pretrained == "default":
+            named = [name for path in recipes for name in weights_named_in(path)]
+        files = [own_weights(name) for name in named]
+    there = [file for file in files if file is not None and file.is_file()]
+    return [recipe_hash(path) for path in recipes], [sha256_of(file) for file in there]
 
 
 def _begin(job: _Job, described: str) -> None:

@@ -28,7 +28,11 @@ from recycling.backends.mmengine_backend.devices import check_devices, launch
 from recycling.backends.mmengine_backend.memory_format import set_memory_format
 from recycling.backends.mmengine_backend.network import Network, load_network, ready
 from recycling.backends.mmengine_backend.prediction import predict
-from recycling.backends.mmengine_backend.pretrained import check_weights, find_official
+from recycling.backends.mmengine_backend.pretrained import (
+    check_weights,
+    facts_of_own_weights,
+    find_official,
+)
 from recycling.backends.mmengine_backend.resolve import first_line, resolve
 from recycling.backends.mmengine_backend.settings.semi_supervised import (
     add_teacher,
@@ -241,7 +245,7 @@ def _prepared(
         versions,
         training_data=training_set.sha256,
         start=start,
-        besides=facts_of_data(data, model),
+        besides={**facts_of_data(data, model), **facts_of_own_weights(config.to_dict())},
     )
     n_samples, sha256 = training_set.n_samples, training_set.sha256
     text = text_of(config.to_dict(), work_dir.name)

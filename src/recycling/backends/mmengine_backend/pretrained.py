@@ -13,7 +13,8 @@ from recycling.backends.mmengine_backend.config_tree import mappings_in
 from recycling.backends.mmengine_backend.replaced import replaced
 from recycling.backends.mmengine_backend.settings.backbone import timm_networks
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.weights import find_weights
+from recycling.backends.shared.weights import find_weights, own_weights
+from recycling.files import sha256_of
 
 TORCHVISION = "torchvision://"
 TIMM = "timm://"
@@ -108,6 +109,20 @@ def official_weights(config: Mapping[str, Any]) -> list[str]:
             named.append(node.get("checkpoint"))
         named.append(node.get("pretrained"))
     return list(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def facts_of_own_weights(config: Mapping[str, Any]) -> dict[str, str]:
+    """What files of this machine hold that a config names: their names tell nothing of it.
+
+    Args:
+        config: The resolved config; its weights are checked.
+    """
+    files = {name: own_weights(name) for name in official_weights(config)}
+    return {
+        f"weights {name}": f"sha256 {sha256_of(file)}"
+        for name, file in files.items()
+        if file is not None and file.is_file()
+    }
 
 
 @contextmanager

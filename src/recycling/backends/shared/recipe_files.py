@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from recycling.backends.shared.resume import flat
+from recycling.backends.shared.weights import WEIGHT_FILES
 from recycling.files import hash_of
 
 
@@ -51,6 +53,26 @@ def recipe_hash(path: Path) -> str:
         return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()[:16]
     except (SyntaxError, ValueError, TypeError, yaml.YAMLError):
         return hash_of(text.decode(errors="replace"))
+
+
+def weights_named_in(path: Path) -> list[str]:
+    """The files of weights that a recipe's file names, each once, as written there.
+
+    >>> path = getfixture("tmp_path") / "small.py"
+    >>> _ = path.write_text("load_from = 'own/start.pth'")
+    >>> weights_named_in(path)
+    ['own/start.pth']
+    """
+    text = path.read_bytes()
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            found = [str(leaf) for _, leaf in flat(yaml.safe_load(text))]
+        else:
+            nodes = ast.walk(ast.parse(text))
+            found = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
+    except (SyntaxError, ValueError, TypeError, yaml.YAMLError):
+        return []
+    return list(dict.fromkeys(each for each in found if each.endswith((*WEIGHT_FILES, ".pkl"))))
 
 
 def _bases(path: Path) -> Iterator[str]:
