@@ -477,6 +477,22 @@ def test_a_training_in_two_processes_stops_after_the_epoch_where_that_is_asked(
     assert len(epochs_of(tmp_path)) < 1000
 
 
+@pytest.mark.slow
+def test_two_processes_that_stop_within_an_update_go_on_with_the_gradients_of_both(
+    pictures: LabeledImages, tmp_path: Path
+) -> None:
+    settings = {"batch_size": 4, "accumulate": 3, "epochs": 3, "devices": 2}
+    whole = plain(tmp_path / "whole", pictures, **settings)
+    ask_to_stop()
+    with pytest.raises(Stopped):
+        plain(tmp_path / "stopped", pictures, **settings)
+    ask_to_stop(False)
+    assert len(epochs_of(tmp_path / "stopped")) == 1
+    assert torch.load(tmp_path / "stopped/run/state.pth", weights_only=False)["gradients"]
+    gone_on = plain(tmp_path / "stopped", pictures, **settings)
+    torch.testing.assert_close(weights_of(gone_on), weights_of(whole), rtol=0, atol=0)
+
+
 # Weights to start from ---------------------------------------------------------------------------
 
 

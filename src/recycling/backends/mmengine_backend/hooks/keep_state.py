@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import all_reduce, all_reduce_params, broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
 from recycling.backends.mmengine_backend.hooks.current_network import network_of
@@ -36,6 +36,8 @@ class KeepState(Hook):  # type: ignore[misc]
         """Write the state, and stop there where that is asked for."""
         if runner.epoch + 1 == runner.max_epochs or runner.train_loop.stop_training:
             return
+        if not runner.optim_wrapper.should_update():
+            _share_gradients(network_of(runner))
         if is_main_process():  # mmengine has only this one write
             try:
                 with new_file(self.folder / STATE) as unfinished:
@@ -65,3 +67,18 @@ class KeepState(Hook):  # type: ignore[misc]
         for name, parameter in network_of(runner).named_parameters():
             if name in self.gradients:
                 parameter.grad = self.gradients[name].to(parameter.device)
+
+
+def _share_gradients(network: torch.nn.Module) -> None:
+    """Give each process the mean of all processes' gradients, as the state keeps those of one.
+
+    With the last step of an update the library takes the mean of their sums, which is the same.
+    """
+    learning = [each for each in network.parameters() if each.requires_grad]
+    users = torch.tensor([float(each.grad is not None) for each in learning])
+    all_reduce(users)
+    used = [each for each, n in zip(learning, users.tolist(), strict=True) if n]
+    for each in used:
+        if each.grad is None:  # a part that only another process has used
+            each.grad = torch.zeros_like(each)
+    all_reduce_params([each.grad for each in used], op="mean")
