@@ -154,6 +154,23 @@ def test_a_changed_setting_trains_anew_and_is_named(
     assert facts_of(changed)["weights_sha256"] == facts_of(fresh)["weights_sha256"]
 
 
+def test_a_state_of_another_training_beside_this_ones_facts_is_removed(
+    pictures: LabeledImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the data are elsewhere, and another machine has begun with other settings."""
+    this = {"seed": 1, "epochs": 2, "early_stopping": {"patience": 9}}
+    whole = train("mmpretrain", pictures, tmp_path / "whole", score=lambda _: 0.5, **this)
+    for seed in (0, 1):
+        settings, score = {**this, "seed": seed}, stopped_after(1)
+        with pytest.raises(KeyboardInterrupt):
+            train("mmpretrain", pictures, tmp_path / str(seed), score=score, **settings)
+    state = tmp_path / "1/run/state.pth"
+    state.write_bytes((tmp_path / "0/run/state.pth").read_bytes())
+    gone_on = train("mmpretrain", pictures, tmp_path / "1", score=lambda _: 0.5, **this)
+    assert "run: its state is of another training: trains anew" in caplog.text
+    assert facts_of(gone_on)["weights_sha256"] == facts_of(whole)["weights_sha256"]
+
+
 def test_an_ended_training_is_not_run_again_until_something_changes(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:

@@ -15,9 +15,9 @@ from recycling.backends.shared.resume import (
     facts_of_data,
     flat,
     identity_of,
+    new_state,
     share,
 )
-from recycling.files import new_file
 
 NOT_OF_CONFIG = (
     "DATALOADER.NUM_WORKERS",
@@ -67,12 +67,13 @@ def identity(
     )
 
 
-def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
+def write_state(work_dir: Path, state: Mapping[str, Any], identity: Identity) -> None:
     """Put the state in the place of the one before, in one move.
 
     Args:
         work_dir: The run's folder.
         state: Tensors, numbers, strings, lists and dicts.
+        identity: What the training depends on.
 
     Raises:
         BackendError: There is no room for it; the one before is kept.
@@ -81,7 +82,7 @@ def write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
 
     try:
         # Given a path, torch would hide why it could not write.
-        with new_file(work_dir / STATE) as unfinished, unfinished.open("wb") as file:
+        with new_state(work_dir, identity) as unfinished, unfinished.open("wb") as file:
             torch.save(dict(state), file)
     except OSError as error:
         raise no_room(work_dir / STATE, error) from error

@@ -168,7 +168,7 @@ class _Training:
         self._score()
         self._write_line(losses)
         if epoch < job.model.epochs and not self.is_over():
-            write_state(job.work_dir, self._state())
+            write_state(job.work_dir, self._state(), job.identity)
             stop_if_asked()
 
     def is_over(self) -> bool:

@@ -277,7 +277,7 @@ def _run(job: Job) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]
     guard = StopAtFailingLoss(job.work_dir)
     metrics = MetricsLog(job.work_dir, model.batch_size, best)
     snapshots = Snapshots(model, runner.max_iters)
-    for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir)):
+    for hook in (SeedEpochs(model.seed), guard, metrics, KeepState(job.work_dir, job.identity)):
         runner.register_hook(hook)
     if model.mosaic_off_epochs:
         runner.register_hook(L1AtTheEnd(model.epochs - model.mosaic_off_epochs))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -30,7 +31,7 @@ from recycling.backends.shared.checkpoint_folder import (
 )
 from recycling.backends.shared.ignore_regions import count_ignore_regions
 from recycling.backends.shared.model import Model
-from recycling.files import is_guarded, sha256_of, write_json
+from recycling.files import is_guarded, new_file, sha256_of, write_json
 from recycling.mirrors import MirrorError, send
 
 logger = logging.getLogger(__name__)
@@ -202,8 +203,14 @@ def begin(work_dir: Path, identity: Identity) -> Checkpoint | None:
         if _is_whole(checkpoint, identity):
             logger.info("%s: trained before, and nothing has changed", work_dir.name)
             return checkpoint
-        if (work_dir / STATE).exists():
+        if not (work_dir / STATE).exists():
+            return None
+        if _trained_as(work_dir / STATE) in (None, identity.sha256):
             logger.info("%s: goes on after its last whole epoch", work_dir.name)
+            return None
+        logger.warning("%s: its state is of another training: trains anew", work_dir.name)
+        (work_dir / STATE).unlink()
+        share(work_dir)
         return None
     # In this order, so that at no moment a state lies beside what it does not belong to.
     (work_dir / STATE).unlink(missing_ok=True)
@@ -294,6 +301,38 @@ def share(work_dir: Path) -> None:
         send(work_dir)
     except MirrorError as error:
         logger.warning("%s: its state stays on this machine for now: %s", work_dir.name, error)
+
+
+@contextmanager
+def new_state(work_dir: Path, identity: Identity) -> Iterator[Path]:
+    """Write the state of a training in the place of the one before, in one move.
+
+    The state says whose it is: with data elsewhere, ``training.json`` beside it may come from
+    another machine.
+
+    Args:
+        work_dir: The run's folder.
+        identity: What the training depends on.
+
+    Yields:
+        An empty file for `torch.save`, which writes a zip file.
+
+    Raises:
+        OSError: It cannot be written; the one before is still there.
+    """
+    with new_file(work_dir / STATE) as unfinished:
+        yield unfinished
+        with ZipFile(unfinished, "a") as file:
+            file.comment = identity.sha256.encode()
+
+
+def _trained_as(state: Path) -> str | None:
+    """The sha256 of the training that a state is of; None for one of an earlier version."""
+    try:
+        with ZipFile(state) as file:
+            return file.comment.decode() or None
+    except (BadZipFile, UnicodeDecodeError):
+        return None
 
 
 def state_of(work_dir: Path) -> Path | None:

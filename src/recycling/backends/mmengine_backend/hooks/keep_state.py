@@ -11,8 +11,7 @@ from mmengine.hooks import Hook
 
 from recycling.backends.mmengine_backend.hooks.current_network import network_of
 from recycling.backends.shared.checkpoint_folder import no_room
-from recycling.backends.shared.resume import STATE, share
-from recycling.files import new_file
+from recycling.backends.shared.resume import STATE, Identity, new_state, share
 from recycling.stopping import Stopped, is_asked_to_stop
 
 
@@ -24,12 +23,13 @@ class KeepState(Hook):  # type: ignore[misc]
 
     Args:
         folder: Where.
+        identity: What the training depends on.
     """
 
     priority = "LOWEST"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        self.folder, self.identity = folder, identity
         self.gradients: dict[str, torch.Tensor] = {}
 
     def after_train_epoch(self, runner: Any) -> None:
@@ -40,7 +40,7 @@ class KeepState(Hook):  # type: ignore[misc]
             _share_gradients(network_of(runner))
         if is_main_process():  # mmengine has only this one write
             try:
-                with new_file(self.folder / STATE) as unfinished:
+                with new_state(self.folder, self.identity) as unfinished:
                     runner.save_checkpoint(str(self.folder), unfinished.name)
             except OSError as error:
                 raise no_room(self.folder / STATE, error) from error
