@@ -18,6 +18,7 @@ from recycling.datasets import (
     ExternalMembersDataset,
     JsonDataset,
     RecipesDataset,
+    RunFolderDataset,
     RunsDataset,
     TextDataset,
 )
@@ -81,6 +82,7 @@ class Project:
             {
                 "raw": TextDataset(filepath=self.folder / "raw.txt"),
                 "recipes": RecipesDataset(filepath=self.folder / "recipes"),
+                "runs": RunFolderDataset(filepath=self.folder / "trainings"),
                 "external": ExternalMembersDataset(filepath=self.members),
                 "params:fusion": MemoryDataset(self.fusion),
                 "params:custom_imports": MemoryDataset(self.custom_imports),

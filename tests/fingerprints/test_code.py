@@ -180,6 +180,25 @@ def test_the_option_of_the_command_is_what_asks_for_it(custom):
     assert custom.run() == []
 
 
+@pytest.mark.parametrize("stale_code", [False, True])
+def test_a_training_of_other_code_gives_no_weights_back_where_it_is_to_be_made_anew(
+    stale_code, custom
+):
+    from recycling.cli import run
+
+    weights = custom.folder / "trainings/cls.a.fold0/checkpoint/weights.pth"
+    state = weights.parents[1] / "state.pth"
+    weights.parent.mkdir(parents=True)
+    for path in (weights, state):
+        path.write_bytes(b"")
+    command = click.Context(run)
+    command.params["stale_code"] = stale_code
+    with command:
+        custom.run()
+    assert weights.exists() != stale_code
+    assert state.exists()
+
+
 def edit_versions(project, edit):
     path = project.made / "fused.json"
     record = json.loads(path.read_text())

@@ -102,7 +102,13 @@ def _state(
     if (why := _other_checkpoint(name, node, graph)) is not None:
         return State(name, "stale", why)
     if stale_code and (modules or libraries):
-        return State(name, "stale", f"code changed ({listed([*modules, *libraries], 3)})")
+        return State(
+            name,
+            "stale",
+            f"code changed ({listed([*modules, *libraries], 3)})",
+            modules=tuple(modules),
+            libraries=tuple(libraries),
+        )
     if before is not None:
         return State(name, "stale", f"follows from {before}", is_root=False)
     if record is None and records.was_killed(node.name):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
+import shutil
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -20,6 +21,7 @@ from kedro.io import AbstractDataset, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from recycling.datasets import CheckpointDataset, RunFolderDataset
 from recycling.files import clear_leftovers
 from recycling.fingerprints import (
     ContentCache,
@@ -87,6 +89,7 @@ class UpToDateHooks:
                     # For this one object: what the files are is not altered before they are
                     # replaced.
                     vars(catalog.get(state.name))["_exists"] = _is_not_there
+            _forget_trainings(found, catalog)
             run.graph.cache.save()
         if nodes:
             say_forecast(forecast(run.graph, run.records, nodes))
@@ -174,6 +177,25 @@ class UpToDateHooks:
         """Keep what was found out about files."""
         if self._run is not None:
             self._run.stop()
+
+
+def _forget_trainings(found: Iterable[State], catalog: DataCatalog) -> None:
+    """Remove what trainings of other code have left in their folders, where that makes them stale.
+
+    A training knows its settings and data, not its code: it would give its checkpoint back. A state
+    stays: it is of a training that has begun since, and is gone on with.
+    """
+    runs = catalog.get("runs")
+    for state in found:
+        checkpoint = catalog.get(state.name)
+        if (
+            isinstance(runs, RunFolderDataset)
+            and isinstance(checkpoint, CheckpointDataset)
+            and state.kind == "stale"
+            and state.has_other_code
+        ):
+            folder = runs.load().path / state.name.removesuffix(".checkpoint") / "checkpoint"
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:
