@@ -352,6 +352,26 @@ def test_what_a_machine_had_removed_and_not_sent_when_it_was_killed_stays_remove
     assert tree(again.folder) == tree(machine("third").folder) == expected
 
 
+def test_a_file_that_another_thread_removes_meanwhile_is_not_sent(tmp_path, monkeypatch):
+    first = Mirror(f"memory://{tmp_path.name}/folder")
+    first.folder.mkdir(parents=True)
+    for name in ("kept.json", "state.pth"):
+        (first.folder / name).write_text(name)
+    stat = Path.stat
+
+    def removed_just_after(path: Path, **how: Any) -> os.stat_result:
+        found = stat(path, **how)
+        if path.name == "state.pth":
+            path.unlink()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", removed_just_after)
+        first.send()  # sends nothing yet, and says nothing
+    first.send()
+    assert set(files_below(*system_of(first.address))) == {"kept.json"}
+
+
 # Runs ---------------------------------------------------------------------------------------------
 
 PIPELINES = "data_cleaning,splitting,training_cls,ensembling"

@@ -166,7 +166,11 @@ class Mirror:
         }
 
     def _here(self) -> dict[str, int]:
-        return {name: path.stat().st_mtime_ns for name, path in self._files() if path.exists()}
+        times = {}
+        for name, path in self._files():
+            with suppress(FileNotFoundError):  # another thread has just removed it
+                times[name] = path.stat().st_mtime_ns
+        return times
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         for parent, folders, files in os.walk(self.folder):
