@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kedro.framework.hooks.manager import _create_hook_manager
@@ -18,7 +20,13 @@ from recycling.datasets import JsonDataset
 pytest.importorskip("distributed")
 
 from recycling.runners import ClusterError, on_worker
-from recycling.runners.on_worker import KEPT_IN_MEMORY, Session, check_code, note_code
+from recycling.runners.on_worker import (
+    KEPT_IN_MEMORY,
+    RunOnWorker,
+    Session,
+    check_code,
+    note_code,
+)
 from recycling.runners.sent_run import SentRun
 from recycling.runners.specs import WorkerSpecs
 
@@ -95,3 +103,16 @@ def test_code_that_has_changed_since_it_was_loaded_is_refused(tmp_path, monkeypa
     assert str(caught.value) == (
         "one: code has changed since the worker loaded it (of_a_worker.py); restart the workers"
     )
+
+
+def test_code_that_has_changed_before_a_worker_has_run_a_node_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "of_a_project.py"
+    path.write_text("X = 1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(on_worker, "_code", {})
+    monkeypatch.setitem(sys.modules, "of_a_project", import_module("of_a_project"))
+    sent = replace(session(tmp_path).sent, package="of_a_project", is_alone=False)
+    RunOnWorker(sent).setup(SimpleNamespace())
+    path.write_text("X = 2")
+    with pytest.raises(ClusterError, match="code has changed .*of_a_project.py"):
+        check_code(["of_a_project"], "one")

@@ -55,8 +55,9 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         self.is_asked = self.is_running = False
 
     def setup(self, worker: Worker) -> None:
-        """Take note of the worker."""
+        """Take note of the worker, and of the code that it has loaded to get here."""
         self.worker, self.handler = worker, _ToTheRun(worker, self.name)
+        note_code(_packages(self.sent))
         if self.sent.is_alone:  # the run shows it
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
