@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ from recycling.pipelines.out_of_fold import Gathered, gather, probabilities_key
 from recycling.pipelines.scoring import metric_parameter
 from recycling.pipelines.tasks import METRIC, with_types
 from recycling.plan import FUSION, EnsemblePlan, Search
+from recycling.predictions import LabelMaps, ProbabilityMaps
 from recycling.registry import PickedSettings
 from recycling.splitting import Folds
 
@@ -106,6 +108,7 @@ def searcher(
             seed=settings.seed,
             storage=journals,
             code=code_of(task, (method.name for method in problem.methods)),
+            data=data_of(train, members, metric),
         )
         logger.info("%s.%s: %s", task, ensemble, choice_sentence(found.table()))
         return _choice(found), found.table(), found.history
@@ -134,6 +137,30 @@ def code_of(task: Task, methods: Iterable[str]) -> str:
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def data_of(truth: Annotations, members: Mapping[str, Any], metric: PickedSettings) -> str:
+    """A hash of what members predict, of the truth and of how they are scored by it.
+
+    Args:
+        truth: The labelled images.
+        members: As `gather` takes them.
+        metric: With its settings.
+    """
+    digest = sha256(metric.model_dump_json().encode())
+    told = {"images": truth.images, "annotations": truth.annotations, "names": truth.categories}
+    for name, own in [*told.items(), *sorted(members.items())]:
+        if isinstance(own, pd.DataFrame):
+            digest.update(json.dumps([name, len(own), list(own)]).encode())
+            digest.update(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes())
+        elif isinstance(
+            own, LabelMaps | ProbabilityMaps
+        ):  # what files are of, the parts of the search tell
+            digest.update(json.dumps([name, len(own)]).encode())
+            for image_id, values in own.items():
+                digest.update(json.dumps([image_id, values.shape]).encode())
+                digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
 
 
 def _choice(found: Found) -> Choice:

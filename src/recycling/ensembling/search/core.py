@@ -132,6 +132,7 @@ def search(
     seed: int = 0,
     storage: Path | None = None,
     code: str = "",
+    data: str = "",
 ) -> Found:
     """Search for the best ensemble with Optuna's TPE sampler.
 
@@ -155,6 +156,8 @@ def search(
             predictions or code begins anew.
         code: What says of which code the trials in the storage are, such as a hash; another one is
             another search.
+        data: What says of which predictions and truth they are, likewise. Without it the members'
+            own scores stand for these; they are the same for others that order alike, too.
 
     Returns:
         The choices of the default, of the best member, of all but the worst, of greedy selection
@@ -174,7 +177,7 @@ def search(
         default, best_member, all_but_worst, greedy = _baselines(scores, progress)
         starts = (greedy.chosen, *greedy.chosen_without)
         held_out = (None, *range(len(problem.parts)))
-        kept = None if storage is None else _open(storage, _described(scores, seed, code))
+        kept = None if storage is None else _open(storage, _described(scores, seed, code, data))
         searches = [
             _Search(scores, part, start, seed, kept)
             for part, start in zip(held_out, starts, strict=True)
@@ -423,13 +426,14 @@ def _history(searches: list[_Search[Fused]], n_trials: int | None) -> History:
     return History(HISTORY.conform(pd.concat(tables), where="history"))
 
 
-def _described(scores: Scores[Fused], seed: int, code: str) -> dict[str, Any]:
-    """What a search is of; the members' own scores stand for their predictions and the truth."""
+def _described(scores: Scores[Fused], seed: int, code: str, data: str) -> dict[str, Any]:
+    """What a search is of."""
     problem = scores.problem
     parts = [part.tolist() for part in problem.parts]
     return {
         "seed": seed,
         "code": code,
+        "data": data,
         "members": list(problem.names),
         "methods": [repr(method) for method in problem.methods],
         "folds": sha256(json.dumps([problem.folds, parts]).encode()).hexdigest(),
