@@ -24,7 +24,7 @@ TASK = {
 TEACHER = {"members": "labeled", "det": {"method": "nms", "weights": "equal"}}
 
 # What may see the fold: the few numbers that say how sure the teachers must be, and the list of
-# unlabelled images that look like images of the fold and are left out.
+# unlabelled images that are like images of the fold, or of one group with them, and left out.
 EXCEPTIONS = (
     "choose_thresholds",
     "leave_near_duplicates_out_of_pool",

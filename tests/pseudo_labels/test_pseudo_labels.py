@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from recycling.annotations import Annotations, to_label_map
+from recycling.annotations import IMAGES, Annotations, to_label_map
+from recycling.pipelines.pseudo_labeling import leaver_out
 from recycling.predictions import DETECTIONS, LabelMaps
 from recycling.pseudo_labels import (
     GRID,
@@ -274,6 +276,7 @@ def test_images_that_look_like_scored_ones_are_left_out():
                 "file_name": list(hashes),
                 "sha256": [own[0] for own in hashes.values()],
                 "phash": [own[1] for own in hashes.values()],
+                "group": None,
             }
         )
 
@@ -287,6 +290,28 @@ def test_images_that_look_like_scored_ones_are_left_out():
         ["chain", "second"],
     ]
     assert images_alike(pool, scored, None)["file_name"].tolist() == ["same"]
+
+
+def test_images_of_a_group_of_scored_ones_are_left_out_and_equal_ids_are_no_group(annotations):
+    def part(**groups):
+        images = pd.DataFrame({"image_id": range(1, len(groups) + 1), "group": groups.values()})
+        images = images.assign(file_name=list(groups), width=1, height=1, extra=None)
+        checks = images[["image_id", "file_name"]].assign(sha256=list(groups), phash=None)
+        return checks, replace(annotations, images=IMAGES.conform(images, where="images"))
+
+    # What cleaning joins is called after the lowest id, which is another image's in another part.
+    pool = part(own="1", clip="kitchen", photo="street", joined="1", numbered="12")
+    train = part(first="1", second="kitchen", third="1", fourth="street")
+    test = part(one="image 1", two="12")
+    folds = pd.DataFrame({"image_id": [1, 2, 3, 4], "fold": [0, 0, 0, 1]})
+    settings = PseudoLabeling(near_duplicate_distance=None)
+
+    def left_out(fold, *of_test):
+        found = leaver_out("round", fold)(*pool, settings, *train, folds, *of_test)
+        return dict(zip(found["file_name"], found["like"], strict=True))
+
+    assert left_out(0, *test) == {"clip": "second", "numbered": "two"}
+    assert left_out(1) == {"photo": "fourth"}
 
 
 def test_the_certificate_puts_the_truth_beside_the_promise(annotations):

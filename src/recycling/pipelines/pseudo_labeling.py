@@ -3,7 +3,7 @@
 For each round, task and held-out fold one chain: the teachers that hold that fold out are fused on
 the fold and on the images to label; on the fold it is learnt how sure they must be; what they are
 sure of is kept. Nothing but these thresholds comes from the fold, and the images that are left out
-because they look like those that a student is scored on.
+because they are like those that a student is scored on.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from recycling.pseudo_labels import (
     grade_masks,
     images_alike,
     with_background,
+    with_given_groups,
 )
 from recycling.pseudo_labels.masks import Sureness
 from recycling.registry import PickedSettings
@@ -139,12 +140,18 @@ def _round(labels: PseudoLabelPlan) -> list[Node]:
 def _part(labels: PseudoLabelPlan, part: PseudoPart, thresholds: str) -> list[Node]:
     space, task = labels.namespace, labels.task
     names, left_out = list(part.predictions), f"{space}.{part.part}_left_out"
-    scored = {"train": "train.image_checks", "folds": "folds"} if labels.fold is not None else {}
+    scored = {"unlabeled": part.part}
+    if labels.fold is not None:
+        scored["train"] = "train"
     if part.part == "pool":
-        scored["test"] = "test.image_checks"
+        scored["test"] = "test"
+    inputs = {name: f"{own}.image_checks" for name, own in scored.items()}
+    inputs |= {f"{name}_annotations": f"{own}.annotations" for name, own in scored.items()}
+    if labels.fold is not None:
+        inputs["folds"] = "folds"
     return [
         node(leaver_out(space, labels.fold),
-             {"unlabeled": f"{part.part}.image_checks", "settings": labels.settings, **scored},
+             {"settings": labels.settings, **inputs},
              left_out, name=f"leave_near_duplicates_out_of_{part.part}", namespace=space),
         node(labeler(task, names, f"{space}.{part.part}"),
              {"unlabeled": part.asked, "thresholds": thresholds, "settings": labels.settings,
@@ -215,25 +222,30 @@ def leaver_out(where: str, fold: int | None) -> Callable[..., LeftOut]:
 
     def leave_out(
         unlabeled: ImageChecks,
+        unlabeled_annotations: Annotations,
         settings: PseudoLabeling,
         train: ImageChecks | None = None,
+        train_annotations: Annotations | None = None,
         folds: Folds | None = None,
         test: ImageChecks | None = None,
+        test_annotations: Annotations | None = None,
     ) -> LeftOut:
-        """Find the images that look like one of the held-out fold, or of the test set."""
-        scored = [unlabeled.iloc[:0]]
-        if train is not None and folds is not None:
+        """Find those that look like an image of the held-out fold or test set, or share a group."""
+        own = with_given_groups(unlabeled, unlabeled_annotations.images)
+        scored = [own.iloc[:0]]
+        if train is not None and train_annotations is not None and folds is not None:
             held_out = folds.loc[folds["fold"] == fold, "image_id"]
-            scored.append(ImageChecks(train[train["image_id"].isin(held_out)]))
-        if test is not None:
-            scored.append(test)
+            table = with_given_groups(train, train_annotations.images)
+            scored.append(table[table["image_id"].isin(held_out)])
+        if test is not None and test_annotations is not None:
+            scored.append(with_given_groups(test, test_annotations.images))
         table = pd.concat(scored, ignore_index=True)
-        found = images_alike(unlabeled, table, settings.near_duplicate_distance)
+        found = images_alike(own, table, settings.near_duplicate_distance)
         if len(found):
             pairs = zip(found["file_name"], found["like"], strict=True)
             logger.warning(
                 "%s: %d of %d images are left out, which look like images that its students are "
-                "scored on: %s",
+                "scored on, or share a group with them: %s",
                 where, len(found), len(unlabeled),
                 listed((f"{shown_name(own)} like {shown_name(like)}" for own, like in pairs), 3),
             )  # fmt: skip
@@ -320,7 +332,7 @@ def certifier(labels: PseudoLabelPlan, part: PseudoPart) -> Callable[..., tuple[
             f"labelled by {', '.join(member.name for member in labels.members)}",
             coverage,
             f"{counted(len(left_out), 'image')} left out because an image that students are scored "
-            "on looks like it",
+            "on looks like it, or is of its group",
             *_kept_promises(certificate),
         ]
         if part.part == "test":

@@ -7,7 +7,12 @@ promised of what is kept.
 from recycling.pseudo_labels.boxes import annotate_boxes, grade_boxes
 from recycling.pseudo_labels.certificate import CERTIFICATE, Certificate, certify
 from recycling.pseudo_labels.classes import annotate_crops, grade_crops
-from recycling.pseudo_labels.copies import LEFT_OUT, LeftOut, images_alike
+from recycling.pseudo_labels.copies import (
+    LEFT_OUT,
+    LeftOut,
+    images_alike,
+    with_given_groups,
+)
 from recycling.pseudo_labels.core import (
     EXAMPLES,
     PSEUDO_AUDIT,
@@ -60,4 +65,5 @@ __all__ = [
     "log_evidence",
     "promised_thresholds",
     "with_background",
+    "with_given_groups",
 ]

@@ -1,4 +1,4 @@
-"""Unlabelled images that are left out because they look like ones that a student is scored on."""
+"""Unlabelled images that are left out because they are like ones that a student is scored on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,45 @@ LEFT_OUT = Schema(
     (
         Column("image_id", "int64", "the unlabelled image", unique=True),
         Column("file_name", "string", "its file"),
-        Column("like", "string", "the file that it looks like"),
+        Column("like", "string", "the file that it looks like, or shares a group with"),
     ),
 )
 register_table("pseudo_label_left_out", LEFT_OUT, LeftOut)
 
 
+def with_given_groups(checks: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Checks of images beside the groups that somebody gave to these.
+
+    A group that is called after the id of an image in it says nothing of another part of the data,
+    whose ids may be the same.
+
+    Args:
+        checks: Schema `IMAGE_CHECKS`.
+        images: Schema `IMAGES`.
+
+    Returns:
+        The checks with `group`, missing where none was given.
+
+    >>> images = pd.DataFrame({"image_id": [1, 2], "group": ["1", "kitchen"]})
+    >>> with_given_groups(images[["image_id"]], images)["group"].tolist()
+    [nan, 'kitchen']
+    """
+    groups = images.set_index("image_id")["group"]
+    own = groups.index.astype("string")
+    by_id = groups[(groups == own) | (groups == "image " + own)]
+    return checks.assign(group=checks["image_id"].map(groups.mask(groups.isin(by_id))))
+
+
 def images_alike(
     unlabeled: pd.DataFrame, scored: pd.DataFrame, max_distance: int | None
 ) -> LeftOut:
-    """The unlabelled images that look like an image that a student is scored on.
+    """The unlabelled images that are like an image that a student is scored on.
 
-    Like are images of the same bytes, and those that a chain of near-duplicates leads to.
+    Like are images of the same bytes, of one group, and those that a chain of near-duplicates and
+    groups leads to. A group's name means the same in both.
 
     Args:
-        unlabeled: What a check of the unlabelled images found; schema `IMAGE_CHECKS`.
+        unlabeled: What a check of the unlabelled images found, `with_given_groups`.
         scored: The same of the images that the student is scored on.
         max_distance: Bits, of 64, in which the perceptual hashes of near-duplicates may differ;
             None where only the bytes count.
@@ -49,7 +73,7 @@ def images_alike(
             "file_name": numbers,  # files of two parts may be called alike
             "width": 1,
             "height": 1,
-            "group": numbers,
+            "group": ("group " + both["group"].astype("string")).fillna(numbers),
             "extra": None,
         }
     )
