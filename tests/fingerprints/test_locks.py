@@ -8,12 +8,20 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline, node
+from kedro.runner import SequentialRunner
 
+from forked import in_a_process
+from recycling.datasets import TextDataset
 from recycling.fingerprints import Locks
+from recycling.hooks import UpToDateHooks
 
 FORK = multiprocessing.get_context("fork")
 
@@ -128,3 +136,26 @@ def test_what_a_run_has_made_is_locked_until_it_has_kept_it(project):
     project.run(only_missing=False, manifests=True, more_hooks=Looks())
     assert not free
     assert locked >= {"fused", "submission", "cls.a.fold0.checkpoint"}
+
+
+def test_a_node_takes_what_a_generator_of_its_own_run_has_made(tmp_path):
+    def words() -> Iterator[str]:
+        yield "first"
+        yield "second"
+
+    pipeline = Pipeline(
+        [node(words, None, "words", name="words"), node(str.upper, "words", "loud", name="loud")]
+    )
+    files = {name: TextDataset(filepath=tmp_path / name) for name in ("words", "loud")}
+    told = {"run_params": {}, "pipeline": pipeline, "catalog": DataCatalog(files)}
+
+    def run() -> None:
+        signal.alarm(20)  # it would wait for itself
+        manager = _create_hook_manager()
+        manager.register(UpToDateHooks(tmp_path / ".made"))
+        manager.hook.before_pipeline_run(**told)
+        SequentialRunner().run(pipeline, told["catalog"], manager)
+        manager.hook.after_pipeline_run(**told, run_result={})
+
+    assert in_a_process(run) == 0
+    assert (tmp_path / "loud").read_text() == "SECOND"

@@ -229,6 +229,7 @@ class _Run:
         with work.beginning:  # inputs may be loaded by several threads
             if not work.has_begun:
                 work.has_begun = True
+                self._end_makers(node)
                 if self._run_id is not None:
                     self._lock(node, work)
                     Leases(self._folder / FOLDER).take_over(node.name, self._run_id)
@@ -236,6 +237,14 @@ class _Run:
                 for name in self._taken(node):
                     self._check_unmixed(name, took.inputs.get(name, {}).get("content"))
                 self.records.begin(node.name)
+
+    def _end_makers(self, node: Node) -> None:
+        """Generators have ended when a node begins that takes what they have made."""
+        for name, work in list(self._at_work.items()):
+            taken = not work.saved.isdisjoint(node.inputs)
+            if taken and self._at_work.pop(name, None) is not None:
+                self.records.succeed(name)
+                work.locks.release()
 
     def lock(self, node: Node) -> None:
         """Lock what a node takes and makes, which another process will run."""
@@ -281,7 +290,7 @@ class _Run:
             self.records.write(name, record, self.graph.code(made))
             self._content[name] = record.content
         work.saved.add(name)
-        # A generator saves each of its outputs many times, till the run ends for all we know.
+        # A generator saves each of its outputs many times, till a node takes one or the run ends.
         is_last = work.saved.issuperset(node.outputs) and not isgeneratorfunction(node.func)
         if is_last:
             self.records.succeed(node.name)
