@@ -140,7 +140,7 @@ def _round(labels: PseudoLabelPlan) -> list[Node]:
 def _part(labels: PseudoLabelPlan, part: PseudoPart, thresholds: str) -> list[Node]:
     space, task = labels.namespace, labels.task
     names, left_out = list(part.predictions), f"{space}.{part.part}_left_out"
-    scored = {"unlabeled": part.part}
+    scored: dict[str, str] = {"unlabeled": part.part}
     if labels.fold is not None:
         scored["train"] = "train"
     if part.part == "pool":

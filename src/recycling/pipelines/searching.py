@@ -159,7 +159,7 @@ def data_of(truth: Annotations, members: Mapping[str, Any], metric: PickedSettin
             digest.update(json.dumps([name, len(own)]).encode())
             for image_id, values in own.items():
                 digest.update(json.dumps([image_id, values.shape]).encode())
-                digest.update(np.ascontiguousarray(values))
+                digest.update(values.tobytes())
     return digest.hexdigest()
 
 
