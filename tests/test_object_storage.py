@@ -29,12 +29,15 @@ from recycling.addresses import files_below, put_files, set_options, system_of
 from recycling.annotations import ImageCache, ImageFolder, check_images
 from recycling.annotations.images.decoding import read_image
 from recycling.backends import Checkpoint
+from recycling.backends.shared import resume
 from recycling.configuration import ConfigLoader
 from recycling.datasets import CheckpointDataset, ImageFolderDataset, JsonDataset, RunsDataset
+from recycling.files import write_bytes
 from recycling.hooks import UpToDateHooks
 from recycling.mirrors import Mirror
 from recycling.placeholders import is_placeholder
 from recycling.settings import CONFIG_LOADER_ARGS
+from runners.small_cluster import wait_until
 from s3_server import BUCKET, BadConnection, options, s3_server
 
 
@@ -370,6 +373,25 @@ def test_a_file_that_another_thread_removes_meanwhile_is_not_sent(tmp_path, monk
         first.send()  # sends nothing yet, and says nothing
     first.send()
     assert set(files_below(*system_of(first.address))) == {"kept.json"}
+
+
+def test_a_state_that_another_process_keeps_is_sent_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "_LOOK_SECONDS", 0.01)
+    address = f"memory://{tmp_path.name}/runs"
+    training = mirrors.mirror(address) / "tuning/trial0"
+    training.mkdir(parents=True)
+    with resume.sharing(training.parent):
+        for content in (b"first epoch", b"second"):
+            assert (
+                in_a_process(lambda content=content: write_bytes(training / "state.pth", content))
+                == 0
+            )
+            wait_until(lambda content=content: sent_state(f"{address}/tuning/trial0") == content)
+
+
+def sent_state(address: str) -> bytes | None:
+    system, path = system_of(f"{address}/state.pth")
+    return system.cat_file(path) if system.exists(path) else None
 
 
 # Runs ---------------------------------------------------------------------------------------------

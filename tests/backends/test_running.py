@@ -34,9 +34,12 @@ from backends.tiny_trainings import (
     train,
     write_recipe,
 )
+from recycling import mirrors
+from recycling.addresses import files_below, system_of
 from recycling.annotations import ImageFolder, LabeledImages
 from recycling.backends import BackendError, Checkpoint, backend_for
 from recycling.backends.shared import resume
+from recycling.mirrors import Mirror
 from recycling.predictions import LabelMaps, Predictions
 from recycling.stopping import Stopped, ask_to_stop
 
@@ -478,10 +481,15 @@ def test_an_error_in_one_of_two_processes_is_one_line(
 
 @pytest.mark.slow
 def test_a_training_in_two_processes_stops_after_the_epoch_where_that_is_asked(
-    pictures: LabeledImages, tmp_path: Path
+    pictures: LabeledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And sends its state meanwhile, where its folder mirrors one elsewhere."""
+    elsewhere = Mirror(f"memory://{tmp_path.name}/run")
+    elsewhere.folder = tmp_path / "run"
+    monkeypatch.setitem(mirrors._open, elsewhere.address, elsewhere)
+
     def ask() -> None:
-        while not (tmp_path / "run/state.pth").exists():
+        while "state.pth" not in files_below(*system_of(elsewhere.address)):
             time.sleep(0.01)
         ask_to_stop()
 

@@ -289,7 +289,8 @@ def test_nothing_is_trained_any_more_where_a_search_with_workers_is_killed(searc
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_epochs_under_way_of_a_searchs_workers(search, tmp_path):
+def test_a_searchs_workers_send_each_epoch_and_ctrl_c_ends_those_under_way(search, tmp_path):
+    wait_until(lambda: len(list(tmp_path.glob("elsewhere/trial*/state.pth"))) == 2)  # sent
     os.killpg(search.pid, signal.SIGINT)
     assert search.wait(60) == STOPPED
     tuning = job_in(tmp_path / "again").tuning

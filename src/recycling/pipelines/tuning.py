@@ -30,7 +30,7 @@ from recycling.backends import (
 )
 from recycling.backends.shared.checkpoint_folder import sha256_of_data
 from recycling.backends.shared.recipe_files import recipe_hash, weights_named_in, with_bases
-from recycling.backends.shared.resume import NOT_OF_RESULTS
+from recycling.backends.shared.resume import NOT_OF_RESULTS, sharing
 from recycling.backends.shared.training_log import training_log
 from recycling.backends.shared.weights import own_weights
 from recycling.evaluation import evaluate, metric_of
@@ -258,6 +258,7 @@ def _run(job: _Job) -> None:
     context = multiprocessing.get_context("spawn")
     turn = context.Lock()
     with ExitStack() as stack:
+        stack.enter_context(sharing(job.folder))
         workers = [
             context.Process(
                 target=_work_for, args=(stack.enter_context(leading()), job, number, turn)

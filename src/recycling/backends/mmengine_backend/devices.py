@@ -12,7 +12,7 @@ import sys
 from recycling.backends.core import BackendError, Checkpoint
 from recycling.backends.shared.job import Job
 from recycling.backends.shared.model import Model
-from recycling.backends.shared.resume import state_of
+from recycling.backends.shared.resume import sharing, state_of
 from recycling.stopping import Stopped, leading
 
 JOB = "job.pickle"
@@ -54,7 +54,7 @@ def launch(job: Job) -> Checkpoint:
     processes = str(job.model.devices)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", processes, "-m", f"{__package__}.worker", str(job.work_dir)]
-    with leading() as leader:  # torchrun hands its input on
+    with leading() as leader, sharing(job.work_dir):  # torchrun hands its input on
         ended = subprocess.run(
             command,
             env={"OMP_NUM_THREADS": "1", **os.environ},

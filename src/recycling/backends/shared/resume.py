@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -42,6 +44,8 @@ STATE = "state.pth"
 
 LOCK_SECONDS = 20.0
 """How long to wait for a lock: loaders of a training that was killed live on for 5 seconds."""
+
+_LOOK_SECONDS = 1.0
 
 NOT_OF_TRAINING = frozenset(
     {
@@ -333,6 +337,42 @@ def _trained_as(state: Path) -> str | None:
             return file.comment.decode() or None
     except (BadZipFile, UnicodeDecodeError):
         return None
+
+
+@contextmanager
+def sharing(folder: Path) -> Iterator[None]:
+    """Share what other processes write meanwhile, each time that one of them has kept a state.
+
+    Processes that this one starts know of no folder elsewhere.
+
+    Args:
+        folder: The run's folder, or one that those of several runs are in.
+    """
+    over = threading.Event()
+
+    def share_each_state(shared: dict[Path, int]) -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if (found := _states_in(folder)) != shared:
+                share(folder)
+                shared = found
+
+    thread = threading.Thread(target=share_each_state, args=(_states_in(folder),), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _states_in(folder: Path) -> dict[Path, int]:
+    """When each state in a folder was kept."""
+    found = {}
+    for parent, _, files in os.walk(folder):
+        if STATE in files:
+            with suppress(FileNotFoundError):  # its training has just ended
+                found[Path(parent)] = Path(parent, STATE).stat().st_mtime_ns
+    return found
 
 
 def state_of(work_dir: Path) -> Path | None:
