@@ -6,6 +6,7 @@ import gc
 from threading import Thread
 
 import pytest
+import rich
 from rich.progress import Progress
 
 from recycling.progress import progress_bar, track, without_lines
@@ -13,7 +14,8 @@ from recycling.progress import progress_bar, track, without_lines
 
 @pytest.fixture(autouse=True)
 def _none_left() -> None:
-    """Lines that the error of an earlier test holds in a cycle are over."""
+    """Commands that tests call log to standard error; errors of tests hold lines in cycles."""
+    rich.reconfigure(stderr=False)
     gc.collect()
 
 
