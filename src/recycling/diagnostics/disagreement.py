@@ -203,7 +203,7 @@ def _of_boxes(
     As many as can be are pairs of one class, and of these pairings it is the one that overlaps
     most.
     """
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+    from scipy.optimize import linear_sum_assignment
     from supervision import box_iou_batch
 
     said: list[tuple[Any, ...]] = []

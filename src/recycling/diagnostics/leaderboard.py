@@ -166,7 +166,7 @@ def _compared(board: str, points: pd.DataFrame) -> tuple[list[str], list[pd.Data
 
 
 def _correlation(board: str, validation: NDArray[np.float64], score: NDArray[np.float64]) -> str:
-    from scipy.stats import pearsonr, spearmanr, t  # type: ignore[import-untyped]
+    from scipy.stats import pearsonr, spearmanr, t
 
     n = len(score)
     pearson = pearsonr(validation, score)

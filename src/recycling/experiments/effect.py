@@ -204,7 +204,7 @@ def student(
         >>> round(low, 3), round(high, 3), round(p, 3)
         (-0.228, 4.228, 0.073)
     """
-    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtr, stdtrit
 
     total = sum(variance for variance, _ in variances)
     if total == difference == 0:

@@ -182,7 +182,7 @@ def noise_sentence(difference: float, noise: Noise) -> str:
     >>> noise_sentence(-0.05, noise)
     'the difference is over the noise between seeds (0.039 with 95 %, from 5 seeds of yolox)'
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     reach = float(stdtrit(noise["seeds"] - 1, (1 + CONFIDENCE) / 2))
     apart = reach * noise["deviation"] * 2**0.5

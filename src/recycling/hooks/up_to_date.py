@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -195,7 +196,8 @@ def _forget_trainings(found: Iterable[State], catalog: DataCatalog) -> None:
             and state.has_other_code
         ):
             folder = runs.load().path / state.name.removesuffix(".checkpoint") / "checkpoint"
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
 class _Run:

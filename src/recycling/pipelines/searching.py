@@ -153,9 +153,8 @@ def data_of(truth: Annotations, members: Mapping[str, Any], metric: PickedSettin
         if isinstance(own, pd.DataFrame):
             digest.update(json.dumps([name, len(own), list(own)]).encode())
             digest.update(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes())
-        elif isinstance(
-            own, LabelMaps | ProbabilityMaps
-        ):  # what files are of, the parts of the search tell
+        # What files are of, the parts of the search tell.
+        elif isinstance(own, LabelMaps | ProbabilityMaps):
             digest.update(json.dumps([name, len(own)]).encode())
             for image_id, values in own.items():
                 digest.update(json.dumps([image_id, values.shape]).encode())

@@ -143,8 +143,8 @@ def near_pairs(hashes: pd.Series, max_distance: int) -> Iterator[tuple[Rows, Row
 
 def _connecting(pairs: Rows, n_rows: int) -> Rows:
     """Those of pairs, (pairs, 2), that are enough to connect what all of them connect."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import minimum_spanning_tree  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
 
     edges = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (n_rows, n_rows))
     return np.column_stack(minimum_spanning_tree(edges.tocsr()).nonzero()).astype(np.int64)

@@ -215,7 +215,7 @@ def _k_means(boxes: NDArray[np.float64], grid: Grid, n_levels: int) -> Grid:
 
 def _search(boxes: NDArray[np.float64], grid: Grid, n_levels: int) -> Grid:
     """The fittest grid near a first one."""
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    from scipy.optimize import minimize
 
     def read(values: NDArray[np.float64]) -> Grid:
         return Grid(values[: len(grid.sizes)], values[len(grid.sizes) :])

@@ -128,7 +128,7 @@ def area_under_curve(
     >>> area
     0.75
     """
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
+    from scipy.stats import rankdata
 
     n_positive, n_negative = positive.sum(), (~positive).sum()
     rank = rankdata(scores)
@@ -226,7 +226,7 @@ def _underestimated(aucs: NDArray[np.float64], standard_errors: NDArray[np.float
 
 def _interval(auc: float, standard_error: float) -> tuple[float, float]:
     """The 95 % interval, computed on the log odds, so that it stays between 0 and 1."""
-    from scipy.special import expit, logit  # type: ignore[import-untyped]
+    from scipy.special import expit, logit
 
     if standard_error == 0:
         return auc, auc
