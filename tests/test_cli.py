@@ -232,6 +232,18 @@ def test_of_data_elsewhere_the_folder_that_is_written_is_asked_for(
     assert not list(tmp_path.rglob("07_model_output"))
 
 
+def test_a_machine_joins_no_trainings_that_it_cannot_see(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("RECYCLING_CACHE", str(tmp_path))
+    conf = project / "conf/elsewhere"
+    conf.mkdir(exist_ok=True)
+    (conf / "globals.yml").write_text("data: memory://waste\n")
+    result = kedro(project, "join", "--env", "elsewhere")
+    assert result.returncode == 1
+    assert "06_models/runs: is of this machine alone; let data in" in " ".join(
+        result.stderr.split()
+    )
+
+
 def test_a_full_disk_is_said_in_one_line_wherever_it_is_met():
     error = OSError(errno.ENOSPC, "No space left on device", "data/x.json")
     assert message_for_user(error).startswith("data/x.json: No space left on device; ")

@@ -80,6 +80,11 @@ def mirror(address: str, not_sent: tuple[str, ...] = ()) -> Path:
     return _open[address].folder
 
 
+def is_mirror(folder: Path) -> bool:
+    """Whether a folder is one that this process sends elsewhere, or in one."""
+    return any(folder.absolute().is_relative_to(each.folder) for each in list(_open.values()))
+
+
 def send(inside: Path | None = None) -> None:
     """Send what has changed in the mirrors of this process.
 

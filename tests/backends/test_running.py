@@ -26,12 +26,16 @@ import pytest
 
 from backends import tiny_trainings
 from backends.tiny_trainings import (
-    WITHOUT_BATCH_STATISTICS,
+    CONSTANT,
     data_of,
     draw_pictures,
+    epochs_of,
+    facts_of,
     images_of,
     model_of,
+    plain,
     train,
+    weights_of,
     write_recipe,
 )
 from recycling import mirrors
@@ -45,28 +49,11 @@ from recycling.stopping import Stopped, ask_to_stop
 
 torch = pytest.importorskip("torch")
 
-CONSTANT = {"name": "constant", "warmup": 0.0}
-
-
-def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((checkpoint.folder / "checkpoint.json").read_text())
-    return content
-
 
 def snapshots_of(checkpoint: Checkpoint) -> dict[str, str]:
     """The sha256 of each snapshot."""
     files = sorted(checkpoint.folder.glob("snapshot*.pth"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def weights_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    return dict(torch.load(checkpoint.weights, weights_only=True))
-
-
-def epochs_of(folder: Path) -> list[dict[str, float]]:
-    """What is logged for each epoch, but for its time, which no two trainings share."""
-    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
-    return [{name: line[name] for name in line if name != "minutes"} for line in lines]
 
 
 def stopped_after(n_epochs: int, value: float = 0.5) -> Callable[[Predictions], float]:
@@ -401,16 +388,6 @@ def test_a_fold_that_cannot_be_scored_stops_with_one_line(
 
 
 # How a training runs -----------------------------------------------------------------------------
-
-
-def plain(folder: Path, pictures: LabeledImages, **settings: Any) -> Checkpoint:
-    """Train the classifier in which a batch's pictures do not look at one another."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = folder / "plain.py"
-    recipe.write_text(WITHOUT_BATCH_STATISTICS)
-    sgd = {"name": "SGD", "learning_rate": 0.01, "weight_decay": 0.0}
-    settings = {"optimizer": sgd, "schedule": CONSTANT, "epochs": 2, **settings}
-    return train("mmpretrain", pictures, folder, recipe=recipe, **settings)
 
 
 def test_two_half_batches_added_up_learn_what_a_whole_one_learns(

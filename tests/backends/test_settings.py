@@ -91,6 +91,7 @@ def test_boxes_have_a_threshold_and_other_predictions_none() -> None:
         ({"sampler": {"name": "oversample", "copies": {"Can": 0}}}, "whole numbers from 1"),
         ({"pretrained_sha256": "0123abcd"}, "'none'"),
         ({"batch_size": 3, "devices": 2}, "cannot be divided among 2"),
+        ({"batch_size": 6, "devices": {"nodes": 2, "per_node": 2}}, "cannot be divided among 4"),
         ({"test_time_augmentation": {"scales": [0]}}, "greater than 0"),
         ({"backend": "mmdet"}, "does not train task 'seg'"),
     ],

@@ -54,6 +54,8 @@ augmentation = []
 """
 """A classifier whose pictures do not look at the others of their batch."""
 
+CONSTANT = {"name": "constant", "warmup": 0.0}
+
 TASKS = {"mmpretrain": "cls", "mmdet": "det", "mmseg": "seg"}
 
 
@@ -211,6 +213,33 @@ def train(
         replace(data_of(pictures), score=score),
         work_dir / "run",
     )
+
+
+def plain(folder: Path, pictures: LabeledImages, **settings: Any) -> Checkpoint:
+    """Train the classifier in which a batch's pictures do not look at one another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = folder / "plain.py"
+    recipe.write_text(WITHOUT_BATCH_STATISTICS)
+    sgd = {"name": "SGD", "learning_rate": 0.01, "weight_decay": 0.0}
+    settings = {"optimizer": sgd, "schedule": CONSTANT, "epochs": 2, **settings}
+    return train("mmpretrain", pictures, folder, recipe=recipe, **settings)
+
+
+def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((checkpoint.folder / "checkpoint.json").read_text())
+    return content
+
+
+def weights_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    import torch
+
+    return dict(torch.load(checkpoint.weights, weights_only=True))
+
+
+def epochs_of(folder: Path) -> list[dict[str, float]]:
+    """What is logged for each epoch, but for its time, which no two trainings share."""
+    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+    return [{name: line[name] for name in line if name != "minutes"} for line in lines]
 
 
 if __name__ == "__main__":

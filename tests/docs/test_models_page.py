@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from recycling.backends import (
     Anchors,
     BackendError,
+    Devices,
     EarlyStopping,
     Model,
     Optimizer,
@@ -38,6 +39,7 @@ NESTED: dict[str, type[BaseModel]] = {
     "sampler": Sampler,
     "anchors": Anchors,
     "early_stopping": EarlyStopping,
+    "devices": Devices,
     "resources": Resources,
     "test_time_augmentation": TestTimeAugmentation,
 }

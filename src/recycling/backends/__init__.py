@@ -17,6 +17,7 @@ from recycling.backends.shared.model import Model
 from recycling.backends.shared.resume import changed_settings
 from recycling.backends.shared.settings import (
     Anchors,
+    Devices,
     EarlyStopping,
     Optimizer,
     Resources,
@@ -31,6 +32,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Checkpoint",
+    "Devices",
     "EarlyStopping",
     "Images",
     "LoadedModel",

@@ -24,6 +24,7 @@ from recycling.cli.core import (
 )
 from recycling.cli.experiments import experiments, noise, study
 from recycling.cli.export import export
+from recycling.cli.join import join
 from recycling.cli.predict import predict
 from recycling.cli.score import score
 from recycling.cli.serve import serve
@@ -51,7 +52,9 @@ def cli() -> None:
     """Commands of this project."""
 
 
-for _command in (experiments, score, compare, noise, study, tune, view, predict, export, serve):
+for _command in (
+    experiments, score, compare, noise, study, tune, join, view, predict, export, serve,
+):  # fmt: skip
     cli.add_command(_command)
 
 

@@ -118,7 +118,7 @@ class MMEngineBackend:
                     return with_settings(ended, model, CONFIG, job.config_text)
                 if model.task == "det":
                     say_ignore_regions(job.name, data)
-                if model.devices == 1:
+                if model.n_devices == 1:
                     return train(job)
             return launch(job)
 

@@ -83,11 +83,11 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
             "metainfo": {"classes": data.classes},
             "train_cfg": {"type": "EpochBasedTrainLoop", "max_epochs": model.epochs},
             "train_dataloader": {
-                "batch_size": model.batch_size // model.devices,
+                "batch_size": model.batch_size // model.n_devices,
                 "num_workers": model.workers,
                 "persistent_workers": model.workers > 0,
                 # The last, smaller batch would disturb batch normalisation.
-                "drop_last": _share(model, n_samples) >= model.batch_size // model.devices,
+                "drop_last": _share(model, n_samples) >= model.batch_size // model.n_devices,
                 "sampler": {"type": "DefaultSampler", "shuffle": True},
                 # Crops are of one size; one tensor reaches this process faster than many.
                 "collate_fn": {
@@ -157,12 +157,12 @@ def first_line(error: BaseException) -> str:
 
 
 def _iterations(model: Model, n_samples: int) -> int:
-    return model.epochs * max(1, _share(model, n_samples) * model.devices // model.batch_size)
+    return model.epochs * max(1, _share(model, n_samples) * model.n_devices // model.batch_size)
 
 
 def _share(model: Model, n_samples: int) -> int:
     """How many samples an epoch has for each process; all have as many."""
-    return -(-n_samples // model.devices)
+    return -(-n_samples // model.n_devices)
 
 
 # The network ------------------------------------------------------------------------------------

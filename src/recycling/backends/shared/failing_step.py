@@ -139,9 +139,20 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
             "end what else uses the memory and start again: it goes on after its last whole epoch; "
             "with fewer workers it begins anew where their number changes what is drawn"
         )
+    if _is_lost_connection(error):
+        return "another of its processes has ended, as when it is killed or its machine fails", (
+            "see to that and start again: it goes on after its last whole epoch"
+        )
     if (weights := _wild_weights(step.network)) is not None:
         return weights, "lower optimizer.learning_rate or set optimizer.clip_grad_norm"
     return None, "change the setting that it speaks of, or choose another recipe"
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether processes no longer reach one another; gloo has no error of its own for it."""
+    import torch.distributed
+
+    return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
 
 
 def _images(step: Step) -> str:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from recycling.backends.losses import LOSSES, Loss, losses_of, read_losses
 from recycling.backends.shared.settings import (
     Anchors,
+    Devices,
     EarlyStopping,
     Encoder,
     Optimizer,
@@ -178,7 +179,9 @@ class Model(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="of the arithmetic of a step; bf16 needs no scaled loss"
     )
-    devices: int = Field(default=1, ge=1, description="processes, each with a GPU where there are")
+    devices: Annotated[int, Field(ge=1)] | Devices = Field(
+        default=1, description="processes, each with a GPU where there are, and on how many nodes"
+    )
     pretrained: str = Field(
         default="none",
         description="'none', 'default' (the recipe's own), a path or URL, 'package:NAME' (an "
@@ -262,7 +265,7 @@ class Model(Settings):
                 "fold_norms keeps the statistics of the weights to start from, and pretrained is "
                 "'none'; leave one of them out"
             )
-        if self.fold_norms and self.devices > 1:
+        if self.fold_norms and self.n_devices > 1:
             raise ValueError("fold_norms is for one device; leave it or devices out")
         if self.pretrained_sha256 is not None and self.pretrained == "none":
             raise ValueError("pretrained_sha256 checks a file, and pretrained is 'none'")
@@ -270,9 +273,9 @@ class Model(Settings):
             self._check_snapshots(self.snapshots)
         if self.snapshot is not None and (self.variant_of is None or self.snapshots is None):
             raise ValueError("snapshot is set by snapshots; give that instead")
-        if self.batch_size % self.devices:
+        if self.batch_size % self.n_devices:
             raise ValueError(
-                f"batch_size {self.batch_size} cannot be divided among {self.devices} devices"
+                f"batch_size {self.batch_size} cannot be divided among {self.n_devices} devices"
             )
         return self
 
@@ -310,6 +313,21 @@ class Model(Settings):
         """The entries of `augmentation`; none where it is the recipe's or what is published."""
         listed = self.augmentation
         return () if listed is None or isinstance(listed, str) else listed
+
+    @property
+    def nodes(self) -> int:
+        """How many machines train it together."""
+        return 1 if isinstance(self.devices, int) else self.devices.nodes
+
+    @property
+    def devices_per_node(self) -> int:
+        """How many processes train it on each machine."""
+        return self.devices if isinstance(self.devices, int) else self.devices.per_node
+
+    @property
+    def n_devices(self) -> int:
+        """How many processes train it, on all machines."""
+        return self.nodes * self.devices_per_node
 
     def _check_snapshots(self, n: int) -> None:
         cycles = (self.schedule.name, self.schedule.restarts)

@@ -153,6 +153,7 @@ def identity_of(
         besides: What else it depends on, by name.
     """
     settings = model.model_dump(mode="json", exclude={*NOT_OF_TRAINING, *left_out})
+    settings["devices"] = model.n_devices  # however many nodes they are on
     facts = {"format": str(FORMAT), **dict(flat(settings))}
     facts["pretrained"] = model.pretrained if start is None else f"sha256 {sha256_of(start)}"
     facts["training data"] = f"sha256 {training_data}"

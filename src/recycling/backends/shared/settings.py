@@ -193,6 +193,13 @@ class EarlyStopping(Settings):
     min_gain: float = Field(default=0.0, ge=0, description="what counts as better")
 
 
+class Devices(Settings):
+    """The processes of a training on several machines; see docs/cluster.md."""
+
+    nodes: int = Field(ge=1, description="machines")
+    per_node: int = Field(ge=1, description="processes on each, with a GPU each where there are")
+
+
 class Resources(Settings):
     """What training and predicting ask of the machine that they run on; see docs/cluster.md.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, all_reduce_params, broadcast_object_list, is_main_process
+from mmengine.dist import all_reduce, all_reduce_params, is_main_process
 from mmengine.hooks import Hook
 
 from recycling.backends.mmengine_backend.hooks.current_network import network_of
@@ -45,9 +45,9 @@ class KeepState(Hook):  # type: ignore[misc]
             except OSError as error:
                 raise no_room(self.folder / STATE, error) from error
             share(self.folder)
-        asked = [is_asked_to_stop()]  # the main process is told, and all stop after one epoch
-        broadcast_object_list(asked)
-        if asked[0]:
+        asked = torch.tensor(float(is_asked_to_stop()))
+        all_reduce(asked)  # one process of each node is told, and all stop after one epoch
+        if asked:
             raise Stopped
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:

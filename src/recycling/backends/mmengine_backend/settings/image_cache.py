@@ -13,8 +13,8 @@ READERS = ("ReadImage", "ReadCrop")
 def set_image_cache(config: Any, model: Model) -> None:
     """Divide `cache_megabytes` among the processes that read images at the same time.
 
-    These are the loaders of all devices; with `early_stopping` also the training itself, which
-    reads the held-out images.
+    These are the loaders of all devices of a machine; with `early_stopping` also the training
+    itself, which reads the held-out images.
 
     Args:
         config: The resolved ``mmengine.Config``; changed in place.
@@ -22,7 +22,7 @@ def set_image_cache(config: Any, model: Model) -> None:
     """
     n_bytes = model.cache_megabytes * 2**20
     scoring = model.early_stopping is not None and model.workers > 0
-    share = n_bytes // (model.devices * (max(1, model.workers) + scoring))
+    share = n_bytes // (model.devices_per_node * (max(1, model.workers) + scoring))
     for step in innermost(config.train_dataloader.dataset)["pipeline"]:
         if step["type"] in READERS:
             step["cache_bytes"] = share

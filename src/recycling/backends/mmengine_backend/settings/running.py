@@ -43,7 +43,7 @@ def _set_devices(config: Any, model: Model) -> None:
     """Several processes, on GPUs with batch normalisation over all of them."""
     import torch
 
-    if model.devices == 1:
+    if model.n_devices == 1:
         return
     config.launcher = "pytorch"
     config.model_wrapper_cfg = {
