@@ -56,15 +56,13 @@ def test_draws_are_paired_so_a_member_that_changes_nothing_surely_adds_nothing()
     assert (low, high) == pytest.approx((0.1 - spread, 0.1 + spread), abs=0.02)
 
 
-def test_the_interval_of_two_draws_is_between_what_was_drawn():
-    drawn = np.zeros((2, 100), np.int64)
-    drawn[0, [0, 60, 75, 99]] = 25  # images on which the ensemble, or a, is right or wrong
-    drawn[1, [0, 1, 2, 99]] = 25  # where all of them are right, or wrong
-    table = member_contributions(
-        score_of(RIGHT["all"]), MEMBERS, {"a": MEMBERS["b"], "b": MEMBERS["a"]}, drawn
-    )
-    assert table["low"].tolist() == pytest.approx([0.5 * 0.025, 0.25 * 0.025])
-    assert table["high"].tolist() == pytest.approx([0.5 * 0.975, 0.25 * 0.975])
+def test_the_interval_of_a_gain_is_about_it_and_may_go_below_0():
+    own = {"a": RIGHT["all"], "b": np.roll(RIGHT["all"], 1)}
+    without = {name: score_of(right) for name, right in own.items()}
+    table = member_contributions(score_of(np.roll(RIGHT["all"], 2)), MEMBERS, without, draws())
+    assert table["contribution"].tolist() == pytest.approx([0, 0], abs=1e-12)
+    assert (table["low"] < 0).all()
+    assert table["low"].tolist() == pytest.approx((-table["high"]).tolist())
 
 
 def test_a_gain_that_is_the_same_on_all_draws_has_no_interval():

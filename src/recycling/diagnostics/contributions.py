@@ -70,7 +70,7 @@ def member_contributions(
     without: Mapping[str, ScoreOfDraws],
     draws: NDArray[np.int64],
 ) -> Contributions:
-    """What each member adds, with the interval that 95 of 100 draws of images lie in.
+    """What each member adds, with its interval of 95 % over images (`interval_of_draws`).
 
     Every draw is scored with the member and without it, so what makes images easy or hard for both
     cancels out. The interval tells what other images would change, not what another training would.
@@ -109,7 +109,8 @@ def member_contributions(
         if not np.isfinite(gain[1:]).any():
             raise EnsemblingError(f"{name}: no draw of images has a score; is there any truth?")
         # One that never changes anything adds nothing, whatever images there are.
-        low, high = interval_of_draws(gain[1:]) if np.nan_to_num(gain).any() else (0.0, 0.0)
+        is_any = np.nan_to_num(gain).any()
+        low, high = interval_of_draws(gain[0], gain[1:], draws) if is_any else (0.0, 0.0)
         rows.append((name, members[name](every_image)[0], left[0], gain[0], low, high))
     frame = pd.DataFrame(rows, columns=CONTRIBUTIONS.names)
     return Contributions(CONTRIBUTIONS.conform(frame, where="contributions"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recycling.evaluation.core import EvaluationError
 
 CONFIDENCE = 0.95
-"""The share of draws that an interval holds."""
+"""How often an interval holds what was to be known, the score on all such images."""
 
 
 class ImageScores(Protocol):
@@ -100,7 +100,7 @@ def score_of_all(image_scores: ImageScores) -> float:
 
 
 def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple[float, float]:
-    """Between which values the score lies in 95 of 100 draws (percentile bootstrap).
+    """Between which values the score on all such images lies, with a confidence of 95 %.
 
     It tells what other images would change, not what another training would.
 
@@ -109,32 +109,57 @@ def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple
         draws: (draws, images), from `draw_images` or `draw_groups`.
 
     Returns:
-        The lower and the upper end; see `interval_of_draws`.
+        The lower and the upper end, 0 to 1; see `interval_of_draws`.
 
     Example:
         >>> from recycling.evaluation import ClassCounts
-        >>> hits, true = np.array([[1], [0]]), np.array([[1], [1]])
+        >>> hits, true = np.repeat([[1], [0]], [30, 10], axis=0), np.ones((40, 1), dtype=int)
         >>> scores = ClassCounts(lambda hits, true, _: (hits / true)[:, 0], hits, true, hits)
-        >>> score_interval(scores, draw_images(2, n_draws=50))
-        (0.0, 1.0)
+        >>> low, high = score_interval(scores, draw_images(40))
+        >>> round(low, 2), round(high, 2)
+        (0.6, 0.9)
     """
-    return interval_of_draws(image_scores.scores(draws))
+    score = score_of_all(image_scores)
+    low, high = np.clip(interval_of_draws(score, image_scores.scores(draws), draws), 0, 1)
+    return float(low), float(high)
 
 
-def interval_of_draws(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Between which values 95 of 100 draws lie.
+def interval_of_draws(
+    score: float, scores: NDArray[np.float64], draws: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Student's interval about a score, with the standard error that draws of images give it.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 12; the
+    factor for few groups is that of Hesterberg, What Teachers Should Know About the Bootstrap
+    (2015). Where classes are rare, percentiles of the draws hold the score too seldom: the mAP of a
+    draw, in which images are repeated, is too high. Basic intervals (Davison and Hinkley, Bootstrap
+    Methods and their Application (1997), chapter 5) hold that of macro F1 and mIoU too seldom.
 
     Args:
-        scores: (draws,), NaN where a draw has no score.
+        score: Of all images, or a difference of two scores.
+        scores: (draws,), the same of each draw, NaN where it has none.
+        draws: (draws, images), how often each image was drawn.
 
     Returns:
         The lower and the upper end; NaN where all draws score alike, as of one group of images, or
         of a class on one image: they say nothing of other images.
 
     Example:
-        >>> interval_of_draws(np.array([0.5, 0.5, np.nan]))
+        >>> draws = draw_images(10)
+        >>> low, high = interval_of_draws(0.5, draws @ np.repeat([0, 0.1], 5), draws)
+        >>> round(low, 2), round(high, 2)
+        (0.15, 0.85)
+        >>> interval_of_draws(0.5, np.array([0.5, 0.5, np.nan]), draws[:3])
         (nan, nan)
     """
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(scores, [tail, 1 - tail])
-    return (float("nan"), float("nan")) if low == high else (float(low), float(high))
+    from scipy.special import stdtrit
+
+    known = scores[np.isfinite(scores)]
+    # Images that are always drawn together are one group.
+    n_groups = np.unique(draws, axis=1).shape[1]
+    if n_groups < 2 or len(np.unique(known)) < 2:
+        return float("nan"), float("nan")
+    # Draws from as many groups as there are vary by too little, as a variance over n does.
+    error = float(known.std(ddof=1)) * (n_groups / (n_groups - 1)) ** 0.5
+    reach = float(stdtrit(n_groups - 1, (1 + CONFIDENCE) / 2)) * error
+    return score - reach, score + reach

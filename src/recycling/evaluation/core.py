@@ -21,8 +21,8 @@ class Metrics:
         score: Its value, 0 to 1; NaN where there is no truth to compare with.
         per_class: Its value for each category that it is defined for, by name.
         details: Other figures, by name; one that is not defined on the data is left out.
-        interval: Between which values the score would lie in 95 % of draws of other images; None
-            where that was not looked at.
+        interval: Between which values the score on all such images lies, with a confidence of 95 %;
+            None where that was not looked at.
     """
 
     metric: str

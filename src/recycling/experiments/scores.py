@@ -29,9 +29,9 @@ def scores_with_intervals(
         predictions: What was predicted.
 
     Returns:
-        `of` (all, a class, a size of boxes), `score`, and between which values 95 of 100 draws of
-        images lie, `low` and `high`; NaN where all draws score alike, as of a class on one image:
-        they say nothing of other images.
+        `of` (all, a class, a size of boxes), `score`, and its interval of 95 % over images, `low`
+        and `high`; NaN where all draws of images score alike, as of a class on one image: they say
+        nothing of other images.
     """
     members = {"": predictions}
     whole = image_scores(settings, truth, members)

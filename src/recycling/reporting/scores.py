@@ -29,8 +29,8 @@ class TaskScores(TypedDict):
         sizes: Of boxes, by the name of the member or ensemble (`final` is the last round's,
             `teacher` the first one's): the same metric for small, medium and large objects; a size
             of which the truth holds none is left out.
-        intervals: Where known, by the name of the ensemble as in `sizes`: between which two values
-            its score lies in 95 of 100 draws of other groups of images.
+        intervals: Where known, by the name of the ensemble as in `sizes`: the interval of its score
+            over groups of images, of 95 %.
     """
 
     metric: str
