@@ -99,7 +99,7 @@ def test_a_node_that_is_killed_ends_the_training_in_one_line_and_another_takes_i
         when(tmp_path / "run/state.pth", node.kill)
         with pytest.raises(
             BackendError,
-            match="run: the training fails at .*: another of its processes has ended, .*goes on",
+            match="run: the training fails a.*: another of its processes has ended, .*goes on",
         ) as caught:
             plain(tmp_path, pictures, **TWO_OF_TWO, epochs=60)
         assert "\n" not in str(caught.value)
