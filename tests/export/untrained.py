@@ -138,8 +138,9 @@ def parity_of(name: str, pictures: LabeledImages, folder: Path) -> str:
 
 def own_rounding(checkpoint: Checkpoint, images: Images) -> Parity:
     """How far the library's predictions are from its own in double precision."""
-    loaded, exact = (backend_for(checkpoint.backend).load(checkpoint, device="cpu") for _ in "12")
-    module: Any = exact.network.module.double()  # type: ignore[attr-defined]
+    load = backend_for(checkpoint.backend).load
+    loaded, exact = load(checkpoint, device="cpu"), load(checkpoint, device="cpu")
+    module = exact.network.module.double()
     prepare = module.data_preprocessor.forward
 
     def in_double(data: Any, training: bool = False) -> Any:

@@ -69,7 +69,7 @@ class ImageFolderDataset(PathDataset[ImageFolder]):
 class RunFolderDataset(OptionalPathDataset[RunFolder]):
     """The folder of the trainings' logs, which they make themselves."""
 
-    mirrored = ("*/data/*", "*/checkpoint/*")  # made anew, and stored as values
+    mirrored = ("*/data/*", "*/checkpoint/*", "*/starts/*")  # made anew, and stored as values
     not_a_value = "trainings write into it while they run"
 
     def read(self, path: Path) -> RunFolder:  # noqa: D102

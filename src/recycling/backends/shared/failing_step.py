@@ -53,6 +53,12 @@ def explained_step(step: Step) -> Iterator[None]:
     except BackendError:
         raise
     except Exception as error:
+        if _is_lost_connection(error):  # the account is that of the process that has failed
+            raise BackendError(
+                f"{step.work_dir.name}: another process of the training has ended, as when it is "
+                "killed or its machine fails; see to that and start again: it goes on after its "
+                "last whole epoch"
+            ) from error
         path = step.work_dir / TRACEBACK
         see = f"; see {path}" if write_if_possible(path, traceback.format_exc()) else ""
         raise BackendError(_line(step, error) + see) from error
@@ -138,10 +144,6 @@ def _cause(step: Step, error: Exception) -> tuple[str | None, str]:
         return "a loader process was ended from outside, perhaps for want of memory", (
             "end what else uses the memory and start again: it goes on after its last whole epoch; "
             "with fewer workers it begins anew where their number changes what is drawn"
-        )
-    if _is_lost_connection(error):
-        return "another of its processes has ended, as when it is killed or its machine fails", (
-            "see to that and start again: it goes on after its last whole epoch"
         )
     if (weights := _wild_weights(step.network)) is not None:
         return weights, "lower optimizer.learning_rate or set optimizer.clip_grad_norm"
