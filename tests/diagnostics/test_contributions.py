@@ -33,7 +33,11 @@ MEMBERS = {"a": score_of(RIGHT["a"]), "b": score_of(RIGHT["b"])}
 
 def test_a_contribution_is_the_score_with_less_the_score_without():
     table = member_contributions(
-        score_of(RIGHT["all"]), MEMBERS, {"a": MEMBERS["b"], "b": MEMBERS["a"]}, draws()
+        score_of(RIGHT["all"]),
+        MEMBERS,
+        {"a": MEMBERS["b"], "b": MEMBERS["a"]},
+        draws(),
+        n_groups=100,
     )
     assert list(table) == CONTRIBUTIONS.names
     assert table["member"].tolist() == ["a", "b"]
@@ -47,7 +51,7 @@ def test_a_contribution_is_the_score_with_less_the_score_without():
 def test_draws_are_paired_so_a_member_that_changes_nothing_surely_adds_nothing():
     everything = score_of(RIGHT["all"])
     table = member_contributions(
-        everything, MEMBERS, {"a": everything, "b": MEMBERS["a"]}, draws()
+        everything, MEMBERS, {"a": everything, "b": MEMBERS["a"]}, draws(), n_groups=100
     ).set_index("member")
     assert table.loc["a", ["contribution", "low", "high"]].tolist() == [0, 0, 0]
     # 10 of 100 images differ: the interval is that of their share.
@@ -59,7 +63,9 @@ def test_draws_are_paired_so_a_member_that_changes_nothing_surely_adds_nothing()
 def test_the_interval_of_a_gain_is_about_it_and_may_go_below_0():
     own = {"a": RIGHT["all"], "b": np.roll(RIGHT["all"], 1)}
     without = {name: score_of(right) for name, right in own.items()}
-    table = member_contributions(score_of(np.roll(RIGHT["all"], 2)), MEMBERS, without, draws())
+    table = member_contributions(
+        score_of(np.roll(RIGHT["all"], 2)), MEMBERS, without, draws(), n_groups=100
+    )
     assert table["contribution"].tolist() == pytest.approx([0, 0], abs=1e-12)
     assert (table["low"] < 0).all()
     assert table["low"].tolist() == pytest.approx((-table["high"]).tolist())
@@ -69,7 +75,11 @@ def test_a_gain_that_is_the_same_on_all_draws_has_no_interval():
     """As where all images are of one group: other images may gain nothing."""
     everything = np.ones((5, 100), np.int64)
     table = member_contributions(
-        score_of(RIGHT["all"]), MEMBERS, {"a": MEMBERS["b"], "b": MEMBERS["a"]}, everything
+        score_of(RIGHT["all"]),
+        MEMBERS,
+        {"a": MEMBERS["b"], "b": MEMBERS["a"]},
+        everything,
+        n_groups=100,
     )
     assert table["contribution"].tolist() == pytest.approx([0.3, 0.1])
     assert table[["low", "high"]].isna().to_numpy().all()
@@ -82,7 +92,7 @@ def test_each_member_is_left_out_once_and_one_alone_never():
         "c": ("a", "b"),
     }
     assert leave_one_out(["a"], tuple) == {}
-    assert member_contributions(MEMBERS["a"], {"a": MEMBERS["a"]}, {}, draws()).empty
+    assert member_contributions(MEMBERS["a"], {"a": MEMBERS["a"]}, {}, draws(), n_groups=100).empty
 
 
 @pytest.mark.parametrize(
@@ -96,5 +106,7 @@ def test_each_member_is_left_out_once_and_one_alone_never():
 def test_what_does_not_fit_is_one_line(change, message):
     values = {"ensemble": score_of(RIGHT["all"]), "without": MEMBERS, "draws": draws()} | change
     with pytest.raises(EnsemblingError, match=message) as caught:
-        member_contributions(values["ensemble"], MEMBERS, values["without"], values["draws"])
+        member_contributions(
+            values["ensemble"], MEMBERS, values["without"], values["draws"], n_groups=100
+        )
     assert "\n" not in str(caught.value)

@@ -1,5 +1,7 @@
 """Scores of any images, taken from what was counted once image by image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,8 +27,10 @@ from recycling.evaluation.bootstrap import (
 )
 from recycling.evaluation.box_matches import BoxMatches, match_boxes
 from recycling.evaluation.class_counts import ClassCounts, count_crops, count_pixels
+from recycling.evaluation.drawn_images import DrawnImages
 from recycling.evaluation.metrics.accuracy import share_of_hits
 from recycling.evaluation.metrics.macro_f1 import f1_of_classes
+from recycling.evaluation.metrics.map50_95 import map50_95_by_image
 from recycling.evaluation.metrics.miou import mean_iou
 from recycling.predictions import CLASS_PROBABILITIES, DETECTIONS, Detections, LabelMaps
 
@@ -212,11 +216,15 @@ def test_draws_are_as_large_as_the_set_and_the_same_for_a_seed():
         draw_images(0, n_draws=5)
 
 
+def each_its_own(n_images):
+    return pd.Series(range(n_images)).astype(str)
+
+
 def test_an_interval_is_as_wide_as_its_confidence_says():
     # Each image is right or wrong as a coin says, so accuracy spreads by the binomial.
     right = (np.arange(400) % 2).reshape(-1, 1)
     counts = ClassCounts(f1_of_classes, right, np.ones_like(right), right)
-    low, high = score_interval(counts, draw_images(400, n_draws=2000))
+    low, high = score_interval(counts, draw_images(400, n_draws=2000), each_its_own(400))
     f1 = lambda share: 2 * share / (1 + share)  # noqa: E731
     spread = 1.96 * np.sqrt(0.25 / 400)
     assert low == pytest.approx(f1(0.5 - spread), abs=0.01)
@@ -262,7 +270,7 @@ def test_an_interval_holds_the_score_on_all_such_images_also_where_classes_are_r
     draws = draw_images(n_images)
     held = 0
     for _ in range(200):
-        low, high = score_interval(world(rng, n_images), draws)
+        low, high = score_interval(world(rng, n_images), draws, each_its_own(n_images))
         held += low <= on_all <= high
     assert held >= 172
 
@@ -275,7 +283,7 @@ def test_the_interval_of_a_mean_over_few_groups_is_students_and_ends_at_0_and_1(
         counts = ClassCounts(share_of_hits, right, np.full_like(right, 8), right)
         of_groups = np.divide(hits, 8)
         expected = t.interval(0.95, 7, of_groups.mean(), sem(of_groups))
-        low, high = score_interval(counts, draws)
+        low, high = score_interval(counts, draws, groups)
         assert low == pytest.approx(expected[0], abs=2e-3)
         assert high == pytest.approx(min(expected[1], 1), abs=2e-3)
 
@@ -285,8 +293,8 @@ def test_draws_without_any_object_do_not_count_in_an_interval():
     counts = ClassCounts(mean_iou, hits, truth, hits)
     draws = np.array([[0, 0, 3], [3, 0, 0], [0, 3, 0]])
     np.testing.assert_array_equal(counts.scores(draws), [np.nan, 0.5, 1])
-    known = interval_of_draws(0.75, np.array([0.5, 1]), draws)
-    assert interval_of_draws(0.75, counts.scores(draws), draws) == known
+    known = interval_of_draws(0.75, np.array([0.5, 1]), 2)
+    assert interval_of_draws(0.75, counts.scores(draws), 2) == known
     assert np.isfinite(known).all()
 
 
@@ -294,8 +302,38 @@ def test_draws_that_all_score_alike_are_no_interval():
     """One group of images, or a class on one image, says nothing of other images."""
     truth = np.array([[4], [4], [0]])
     counts = ClassCounts(mean_iou, truth // 2, truth, truth // 2)
-    for draws in (draw_groups(pd.Series(["a"] * 3)), np.array([[0, 0, 3], [2, 1, 0], [0, 1, 2]])):
-        assert np.isnan(score_interval(counts, draws)).all()
+    one_image = ClassCounts(mean_iou, *(np.diag([4, 0, 0])[:, :1],) * 3)
+    assert np.isnan(score_interval(counts, draw_images(3), pd.Series(["a"] * 3))).all()
+    assert np.isnan(score_interval(one_image, draw_images(3), each_its_own(3))).all()
+
+
+def test_the_interval_of_a_class_on_few_images_is_as_wide_as_these_few_ask_for():
+    """Of 400 classes on five of 100 images, counting all images held 349."""
+    rng = np.random.default_rng(0)
+    draws, groups = draw_images(100), each_its_own(100)
+    true = np.where(np.arange(100) < 5, 8, 0)[:, None]
+    held = 0
+    for _ in range(400):
+        hits = np.where(true > 0, rng.binomial(8, rng.beta(4, 4, (100, 1))), 0)
+        low, high = score_interval(ClassCounts(share_of_hits, hits, true, true), draws, groups)
+        held += low <= 0.5 <= high
+    assert held >= 374
+
+
+def test_only_images_with_something_to_find_have_a_truth():
+    truth = truth_of(np.random.default_rng(0))
+    crowded, empty, *_ = truth.annotations["image_id"].unique()
+    rows = truth.annotations.assign(iscrowd=truth.annotations["image_id"] == crowded)
+    truth = replace(truth, annotations=rows[rows["image_id"] != empty].reset_index(drop=True))
+    boxes = detections_of(truth, np.random.default_rng(1))
+    ids = truth.images["image_id"]
+    expected = ids.isin(rows["image_id"]) & ~ids.isin([crowded, empty])
+    for scores in (
+        match_boxes(truth, {"a": boxes})["a"],
+        map50_95_by_image(truth, {"a": boxes})["a"],
+        DrawnImages(truth, boxes, lambda *_: 0.0),
+    ):
+        np.testing.assert_array_equal(scores.has_truth, expected)
 
 
 def test_the_member_with_a_fault_is_named():

@@ -69,6 +69,8 @@ def member_contributions(
     members: Mapping[str, ScoreOfDraws],
     without: Mapping[str, ScoreOfDraws],
     draws: NDArray[np.int64],
+    *,
+    n_groups: int,
 ) -> Contributions:
     """What each member adds, with its interval of 95 % over images (`interval_of_draws`).
 
@@ -80,6 +82,7 @@ def member_contributions(
         members: Scores of each member alone, by its name.
         without: Scores of the ensemble without a member, by its name.
         draws: (draws, images), how often each image was drawn.
+        n_groups: How many groups of images hold anything of what is scored.
 
     Returns:
         One row a member; schema `CONTRIBUTIONS`. An interval that holds 0 does not say whether the
@@ -110,7 +113,7 @@ def member_contributions(
             raise EnsemblingError(f"{name}: no draw of images has a score; is there any truth?")
         # One that never changes anything adds nothing, whatever images there are.
         is_any = np.nan_to_num(gain).any()
-        low, high = interval_of_draws(gain[0], gain[1:], draws) if is_any else (0.0, 0.0)
+        low, high = interval_of_draws(gain[0], gain[1:], n_groups) if is_any else (0.0, 0.0)
         rows.append((name, members[name](every_image)[0], left[0], gain[0], low, high))
     frame = pd.DataFrame(rows, columns=CONTRIBUTIONS.names)
     return Contributions(CONTRIBUTIONS.conform(frame, where="contributions"))

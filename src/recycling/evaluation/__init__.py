@@ -18,6 +18,7 @@ from recycling.evaluation.bootstrap import (
     ImageScores,
     draw_groups,
     draw_images,
+    groups_with_truth,
     score_interval,
     score_of_all,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "draw_groups",
     "draw_images",
     "evaluate",
+    "groups_with_truth",
     "image_scores",
     "is_of_size",
     "macro_f1",

@@ -22,6 +22,11 @@ class ImageScores(Protocol):
         """How many images there are."""
         ...
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """(images,) whether an image holds anything of what is scored, such as a rare class."""
+        ...
+
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The score of each draw.
 
@@ -99,14 +104,34 @@ def score_of_all(image_scores: ImageScores) -> float:
     return float(image_scores.scores(np.ones((1, image_scores.n_images), dtype=np.int64))[0])
 
 
-def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple[float, float]:
+def groups_with_truth(image_scores: ImageScores, groups: pd.Series[str]) -> int:
+    """How many groups hold anything of what is scored.
+
+    Args:
+        image_scores: Of any predictions: what there is to score is the truth's.
+        groups: The group of each image.
+
+    Example:
+        >>> from recycling.evaluation import ClassCounts
+        >>> true = np.array([[1], [1], [0], [1], [0]])
+        >>> scores = ClassCounts(lambda hits, true, _: (hits / true)[:, 0], true, true, true)
+        >>> groups_with_truth(scores, pd.Series(["a", "a", "b", "c", "d"]))
+        2
+    """
+    return int(groups[image_scores.has_truth].nunique())
+
+
+def score_interval(
+    image_scores: ImageScores, draws: NDArray[np.int64], groups: pd.Series[str]
+) -> tuple[float, float]:
     """Between which values the score on all such images lies, with a confidence of 95 %.
 
     It tells what other images would change, not what another training would.
 
     Args:
         image_scores: What the score is made of.
-        draws: (draws, images), from `draw_images` or `draw_groups`.
+        draws: (draws, images), from `draw_groups`.
+        groups: The group of each image. Only those that hold anything of what is scored count.
 
     Returns:
         The lower and the upper end, 0 to 1; see `interval_of_draws`.
@@ -115,17 +140,19 @@ def score_interval(image_scores: ImageScores, draws: NDArray[np.int64]) -> tuple
         >>> from recycling.evaluation import ClassCounts
         >>> hits, true = np.repeat([[1], [0]], [30, 10], axis=0), np.ones((40, 1), dtype=int)
         >>> scores = ClassCounts(lambda hits, true, _: (hits / true)[:, 0], hits, true, hits)
-        >>> low, high = score_interval(scores, draw_images(40))
+        >>> groups = pd.Series(range(40)).astype(str)
+        >>> low, high = score_interval(scores, draw_groups(groups), groups)
         >>> round(low, 2), round(high, 2)
         (0.6, 0.9)
     """
     score = score_of_all(image_scores)
-    low, high = np.clip(interval_of_draws(score, image_scores.scores(draws), draws), 0, 1)
+    n_groups = groups_with_truth(image_scores, groups)
+    low, high = np.clip(interval_of_draws(score, image_scores.scores(draws), n_groups), 0, 1)
     return float(low), float(high)
 
 
 def interval_of_draws(
-    score: float, scores: NDArray[np.float64], draws: NDArray[np.int64]
+    score: float, scores: NDArray[np.float64], n_groups: int
 ) -> tuple[float, float]:
     """Student's interval about a score, with the standard error that draws of images give it.
 
@@ -138,7 +165,7 @@ def interval_of_draws(
     Args:
         score: Of all images, or a difference of two scores.
         scores: (draws,), the same of each draw, NaN where it has none.
-        draws: (draws, images), how often each image was drawn.
+        n_groups: How many groups of images hold anything of what is scored.
 
     Returns:
         The lower and the upper end; NaN where all draws score alike, as of one group of images, or
@@ -146,17 +173,15 @@ def interval_of_draws(
 
     Example:
         >>> draws = draw_images(10)
-        >>> low, high = interval_of_draws(0.5, draws @ np.repeat([0, 0.1], 5), draws)
+        >>> low, high = interval_of_draws(0.5, draws @ np.repeat([0, 0.1], 5), 10)
         >>> round(low, 2), round(high, 2)
         (0.15, 0.85)
-        >>> interval_of_draws(0.5, np.array([0.5, 0.5, np.nan]), draws[:3])
+        >>> interval_of_draws(0.5, np.array([0.5, 0.5, np.nan]), 10)
         (nan, nan)
     """
     from scipy.special import stdtrit
 
     known = scores[np.isfinite(scores)]
-    # Images that are always drawn together are one group.
-    n_groups = np.unique(draws, axis=1).shape[1]
     if n_groups < 2 or len(np.unique(known)) < 2:
         return float("nan"), float("nan")
     # Draws from as many groups as there are vary by too little, as a variance over n does.

@@ -60,6 +60,11 @@ class BoxMatches:
     object_category: NDArray[np.int64]
     found_score: NDArray[np.float64]
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """(images,) whether an image holds an object."""
+        return np.isin(np.arange(self.n_images), self.object_image)
+
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The mean average precision of each draw.
 

@@ -45,6 +45,11 @@ class ClassCounts:
         """How many images there are."""
         return len(self.hits)
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """(images,) whether an image holds a pixel or crop of a class."""
+        return np.asarray(self.true.any(axis=1))
+
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The score of each draw.
 

@@ -34,6 +34,13 @@ class DrawnImages:
         """How many images there are."""
         return len(self.truth.images)
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """(images,) whether an image holds an object."""
+        annotations = self.truth.annotations
+        objects = annotations.loc[~annotations["iscrowd"], "image_id"]
+        return self.truth.images["image_id"].isin(objects).to_numpy()
+
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The score of each draw.
 

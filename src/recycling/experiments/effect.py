@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recycling.evaluation import ImageScores, draw_groups
+from recycling.evaluation import ImageScores, draw_groups, groups_with_truth
 
 Of = Literal["trainings", "predictions"]
 
 CHANCE = "cannot be told from chance"
 LEVEL = 0.05
 """From which p-value down a difference is called real."""
-
-_GROUPS_AT_A_TIME = 1000  # of a large set of images, as many rows as there are draws
 
 
 class Effect(TypedDict):
@@ -119,7 +117,7 @@ def measure_contrast(
     differences = drawn_contrast(terms, once)[:, 0]
     drawn = drawn_contrast(terms, draw_groups(groups, n_draws=n_draws))
     mean, n_seeds, n_groups = float(differences.mean()), len(differences), groups.nunique()
-    n_scored = groups_scored(terms[0][1][0], groups)
+    n_scored = groups_with_truth(terms[0][1][0], groups)
     # Draws from as many groups as there are vary by too little, as a variance over n does.
     few = n_scored / max(n_scored - 1, 1)
     of_images = float(np.nanvar(drawn.mean(axis=0), ddof=1)) * few
@@ -162,28 +160,6 @@ def drawn_contrast(
     return np.asarray(
         sum(sign * np.array([own.scores(draws) for own in seeds]) for sign, seeds in terms)
     )
-
-
-def groups_scored(scores: ImageScores, groups: pd.Series) -> int:
-    """How many groups hold anything of what is scored, such as a rare class.
-
-    Args:
-        scores: Of any predictions: what there is to score is the truth's.
-        groups: The group of each image.
-
-    Example:
-        >>> from recycling.evaluation import ClassCounts
-        >>> true = np.array([[1], [1], [0], [1], [0]])
-        >>> scores = ClassCounts(lambda h, t, _: np.where(t > 0, 1, np.nan)[:, 0], true, true, true)
-        >>> groups_scored(scores, pd.Series(["a", "a", "b", "c", "d"]))
-        2
-    """
-    group, names = pd.factorize(groups)
-    found = 0
-    for start in range(0, len(names), _GROUPS_AT_A_TIME):
-        alone = np.arange(start, min(start + _GROUPS_AT_A_TIME, len(names)))[:, None] == group
-        found += int(np.isfinite(scores.scores(alone.astype(np.int64))).sum())
-    return found
 
 
 def student(

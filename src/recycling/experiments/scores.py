@@ -35,9 +35,10 @@ def scores_with_intervals(
     """
     members = {"": predictions}
     whole = image_scores(settings, truth, members)
-    draws = draw_groups(scored_groups(settings, truth))
+    groups = scored_groups(settings, truth)
+    draws = draw_groups(groups)
     rows = []
     for _, part, scored in scored_parts(settings, truth, members, whole):
-        low, high = score_interval(scored[""], draws)
+        low, high = score_interval(scored[""], draws, groups)
         rows.append({"of": part, "score": score_of_all(scored[""]), "low": low, "high": high})
     return pd.DataFrame(rows)

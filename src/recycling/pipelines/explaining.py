@@ -9,10 +9,8 @@ from statistics import fmean
 from types import GenericAlias
 from typing import Any, TypeAlias, cast
 
-import numpy as np
 import pandas as pd
 from kedro.pipeline import Node, node
-from numpy.typing import NDArray
 
 from recycling.annotations import Annotations, ImageFolder
 from recycling.backends.shared.model import Task
@@ -57,6 +55,7 @@ from recycling.evaluation import (
     Metrics,
     draw_groups,
     evaluate,
+    groups_with_truth,
     image_scores,
     match_boxes,
     metric_of,
@@ -319,8 +318,8 @@ def _explained(
     """The scores of the ensemble and its members, what each adds, and what each class gains."""
     ensemble = evaluate(metric, truth, fused)
     of_members = {name: evaluate(metric, truth, own) for name, own in members.items()}
-    draws = draw_groups(scored_groups(metric, truth))
-    contributions, interval = _contributions(scores, list(members), without, draws)
+    groups = scored_groups(metric, truth)
+    contributions, interval = _contributions(scores, list(members), without, groups)
     explanation: Explanation = {
         "out_of_fold": out_of_fold,
         "ensemble": ensemble.to_dict(),
@@ -343,16 +342,17 @@ def _contributions(
     scores: Mapping[str, ImageScores],
     members: Sequence[str],
     without: Mapping[str, Any],
-    draws: NDArray[np.int64],
+    groups: pd.Series[str],
 ) -> tuple[Contributions, Interval]:
-    ensemble = scores[_ENSEMBLE]
+    ensemble, draws = scores[_ENSEMBLE], draw_groups(groups)
     contributions = member_contributions(
         ensemble.scores,
         {name: scores[name].scores for name in members if name in without},
         {name: scores[_without(name)].scores for name in without},
         draws,
+        n_groups=groups_with_truth(ensemble, groups),
     )
-    low, high = score_interval(ensemble, draws)
+    low, high = score_interval(ensemble, draws, groups)
     return contributions, {} if isnan(low) else {"low": low, "high": high}
 
 

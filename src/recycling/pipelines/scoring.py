@@ -79,8 +79,8 @@ def with_interval(
         return metrics
     known: Annotations = whole(truth)
     found = image_scores(metric, known, {"predictions": whole(predictions)})["predictions"]
-    draws = draw_groups(scored_groups(metric, known))
-    low, high = score_interval(found, draws)
+    groups = scored_groups(metric, known)
+    low, high = score_interval(found, draw_groups(groups), groups)
     return metrics if isnan(low) else replace(metrics, interval=(low, high))
 
 

@@ -39,6 +39,11 @@ class MeanOverThresholds:
         """How many images there are."""
         return self.matches[0].n_images
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """(images,) whether an image holds an object."""
+        return self.matches[0].has_truth
+
     def scores(self, draws: NDArray[np.int64]) -> NDArray[np.float64]:
         """The mAP of each draw: (draws, images) to (draws,), NaN where a draw has no object."""
         by_threshold = np.array([found.scores(draws) for found in self.matches])
