@@ -18,7 +18,11 @@ from recycling.annotations import (
     clean,
     from_coco,
 )
+from recycling.diagnostics.disagreement import NOTHING
+from recycling.evaluation import SIZES
+from recycling.experiments.comparison import ALL, BACKGROUND
 from recycling.pipelines.data_cleaning import clean_annotations
+from recycling.reporting.confusions import OUTSIDE
 from recycling.splitting import SplitError, Splitting, check_leaks, make_folds
 
 BIG = 1_700_000_000_123_456_707  # float64 knows one in 256 of such numbers
@@ -157,6 +161,23 @@ def test_two_categories_of_one_name_become_one(tmp_path):
     assert cleaned.categories["name"].tolist() == ["Can", "Cup"]
     assert cleaned.annotations["category_id"].tolist() == [0, 1, 0]
     assert "fix_categories" in set(audit["rule"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [ALL, BACKGROUND, NOTHING, *OUTSIDE, *(f"{size} objects" for size in SIZES)],
+)
+def test_no_category_is_called_as_what_tables_of_scores_have_a_row_for(name):
+    raw = _annotations("a.jpg", categories=("Glass", name))
+    with pytest.raises(AnnotationError, match=f"^category '{name}': so is called") as caught:
+        clean(raw, IMAGE_CHECKS.empty(), Cleaning())
+    assert "\n" not in str(caught.value)
+    for rule in (
+        {"names": {name: "Other"}},
+        {"categories": {"Glass": []}, "unmapped": "drop"},
+    ):
+        cleaned, _ = clean(raw, IMAGE_CHECKS.empty(), Cleaning(fix_categories=rule))
+        assert name not in cleaned.categories["name"].tolist()
 
 
 def test_categories_that_differ_in_what_is_hard_to_see_are_said(tmp_path, caplog):

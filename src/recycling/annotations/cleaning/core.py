@@ -15,6 +15,15 @@ from recycling.annotations.core import AnnotationError, Annotations
 
 __all__ = ["Cleaning", "clean", "what_if"]
 
+TAKEN_NAMES = {
+    "background": "what is no object",
+    "nothing": "what is no object",
+    "ignored": "what is not judged",
+    "all": "all categories together",
+    **{f"{size} objects": "objects of that size" for size in ("small", "medium", "large")},
+}
+"""What no category may be called, as tables of scores and errors have a row of that name."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +59,9 @@ def clean(
         order applied.
 
     Raises:
-        AnnotationError: A rule names a category or an annotation that does not exist, or a
-            segmentation that a rule looks at cannot be drawn.
+        AnnotationError: A rule names a category or an annotation that does not exist, a
+            segmentation that a rule looks at cannot be drawn, or a category that is left is called
+            like one of `TAKEN_NAMES`.
 
     >>> from recycling.annotations import IMAGE_CHECKS, from_coco
     >>> image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}
@@ -71,6 +81,7 @@ def clean(
         if settings.enabled:
             cleaned, audit = _applied(name, settings, cleaned, checks, annotations)
             audits.append(audit)
+    _check_names(cleaned)
     return cleaned.conform("clean "), placed(combined(audits), annotations)
 
 
@@ -104,6 +115,16 @@ def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> 
         except AnnotationError as error:
             _log.warning("cleaning: the rule %s is off, and could not be on: %s", name, error)
     return placed(combined(audits), annotations)
+
+
+def _check_names(cleaned: Annotations) -> None:
+    for name in cleaned.categories["name"]:
+        if name in TAKEN_NAMES:
+            raise AnnotationError(
+                f"category {name!r}: so is called {TAKEN_NAMES[name]}; give it another name in the "
+                f"cleaning rules, fix_categories: {{names: {{{name}: Other}}}}, or list "
+                "the others under `categories` there, with `unmapped: drop`"
+            )
 
 
 def _applied(
