@@ -13,7 +13,6 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 from PIL import Image
 
-from recycling import sides
 from recycling.annotations import (
     ANNOTATIONS,
     BOX,
@@ -36,7 +35,9 @@ from recycling.sides import (
     Workplace,
     chosen_epoch,
     common_images,
+    draw_changes,
     score,
+    sentences,
     shared_part,
 )
 
@@ -80,7 +81,7 @@ def workplace(tmp_path, monkeypatch):
             "test.annotations": annotations([10, 11]), **predicted,
         }  # fmt: skip
         nodes = [node(lambda: None, None, name, name=name) for name in predicted]
-        monkeypatch.setattr(sides, "pipelines", {"__default__": Pipeline(nodes)})
+        monkeypatch.setattr("recycling.sides.workplace.pipelines", {"__default__": Pipeline(nodes)})
         models = {"yolox": {}, **{own: {"variant_of": "yolox"} for own in seeds}}
         parameters = {"models": models, "evaluation": {"det": {"metric": "map50"}}}
         catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
@@ -215,7 +216,7 @@ def test_a_twin_is_a_training_with_the_seeds_of_its_student(workplace, n_seeds):
     compared = score(place, both).compared
     effect = compared.effects["det.yolox"]
     assert (effect["seeds"], effect["p"] is None) == (n_seeds, n_seeds == 1)
-    said = " ".join(place.sentences(both, compared, OUT_OF_FOLD))
+    said = " ".join(sentences(place, both, compared, OUT_OF_FOLD))
     assert ("models.yolox and its twin have a verdict" in said) == (n_seeds == 1)
 
 
@@ -257,8 +258,8 @@ def test_pictures_are_of_the_part_that_was_scored(workplace, tmp_path, part, col
     folders = {f"{name}.images": ImageFolder(tmp_path / name) for name in ("train", "test")}
     one, two = found([1]), found([])
     changes = changes_between(one, two)
-    drawn = workplace(folders).picture(
-        "det", part, annotations([1]), one, two, changes, ("one", "two")
+    drawn = draw_changes(
+        workplace(folders), "det", part, annotations([1]), one, two, changes, ("one", "two")
     )
     assert (np.abs(drawn.astype(int) - colour) < 9).all(axis=2).mean() > 0.2
 
@@ -318,10 +319,10 @@ def test_the_noise_between_seeds_holds_on_the_folds_that_it_was_measured_on(
         measure_noise(place, measured)
     place.parameters["models"]["fcos"] = {}
     compared = [place.side("det.yolox"), place.side("det.fcos")]
-    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    (line,) = sentences(place, compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
     assert said in line
     place.env = "mine"
-    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    (line,) = sentences(place, compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
     assert ("kedro noise" in said) == ("kedro noise --env mine" in line)
 
 
@@ -338,7 +339,7 @@ def test_noise_that_was_measured_with_other_settings_is_said_to_be(workplace, ep
     measure_noise(place, [0], epochs=epochs, seed=3, resources={"gpu": 1}, options={})
     compared = [place.side(f"det.{own}") for own in names]
     compared[0].facts.settings.update({"model.epochs": 20, "model.seed": 0, RECIPE_FILE: "a"})
-    (line,) = place.sentences(compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
+    (line,) = sentences(place, compared, score(place, compared).compared, OUT_OF_FOLD)[1:]
     other = "; it was measured with other settings (model.epochs: 8 -> 20)"
     assert line.endswith(other if epochs == 8 else "from 5 seeds of yolox)")
 
@@ -348,5 +349,5 @@ def test_the_noise_between_seeds_does_not_hold_on_test_images(workplace):
     place = workplace({f"det.{own}.fold0.test_predictions": found([10, 11]) for own in names})
     place.parameters["models"]["fcos"] = {}
     compared = [place.side(f"det.{own}") for own in names]
-    (line,) = place.sentences(compared, score(place, compared).compared, TEST)[1:]
+    (line,) = sentences(place, compared, score(place, compared).compared, TEST)[1:]
     assert line == "how far another seed would have led is measured out of fold alone"

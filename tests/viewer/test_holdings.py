@@ -12,7 +12,6 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
-from recycling import sides
 from recycling.annotations import Annotations
 from recycling.datasets import AnnotationsDataset, JsonDataset, TableDataset
 from recycling.experiments import Manifest, Runs
@@ -43,7 +42,7 @@ def found(annotations: Annotations, score: float) -> Detections:
 def holdings(annotations: Annotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Holdings:
     """What two trainings of a detector have predicted, and a CSV file."""
     nodes = [node(lambda: None, None, name, name=name) for name in NAMES]
-    monkeypatch.setattr(sides, "pipelines", {"__default__": Pipeline(nodes)})
+    monkeypatch.setattr("recycling.sides.workplace.pipelines", {"__default__": Pipeline(nodes)})
     catalog = DataCatalog(
         {
             "folds": TableDataset(table="folds", filepath=tmp_path / "folds.parquet"),

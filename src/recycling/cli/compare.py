@@ -56,8 +56,10 @@ def compare(env: str | None, sides: tuple[str, ...], task: Task | None) -> None:
 
 def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     """Models, ensembles or files of one task."""
+    from recycling.diagnostics import confusion_counts
     from recycling.errors import printable
-    from recycling.sides import OUT_OF_FOLD, check_alike, score
+    from recycling.reporting import confusions_figure
+    from recycling.sides import OUT_OF_FOLD, check_alike, score, sentences
 
     check_alike(sides)
     first, *others = sides
@@ -70,7 +72,7 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
         click.echo(f"\non {len(truth.images)} {where}, {first.label} first:")
         print_table(_overall(compared.table))
         print_table(_by_part(compared.table))
-        for line in place.sentences(sides, compared, scored.part):
+        for line in sentences(place, sides, compared, scored.part):
             click.echo(printable(line))
         place.save(_slug(sides), "scores", compared.table)
     else:
@@ -78,7 +80,9 @@ def _compare_things(place: Workplace, sides: Sequence[Side]) -> None:
     for other in others:
         _say_disagreement(place, scored, first, other)
     if compared is not None:
-        figure = place.confusion(truth, {label: own[0] for label, own in scored.predicted.items()})
+        figure = confusions_figure(
+            {label: confusion_counts(truth, own[0]) for label, own in scored.predicted.items()}
+        )
         click.echo(f"confusion: {place.save(_slug(sides), 'confusion', figure)}")
 
 
@@ -108,6 +112,7 @@ def _say_disagreement(place: Workplace, scored: Scored, first: Side, other: Side
     """Say where two sides differ most, by class and by image, and draw it."""
     from recycling.diagnostics import changes_between, disagreement
     from recycling.diagnostics.disagreement import SCORE
+    from recycling.sides import draw_changes
 
     one, two = (scored.predicted[side.label][0] for side in (first, other))
     counts, changes = disagreement(scored.truth, one, two), changes_between(one, two)
@@ -118,8 +123,8 @@ def _say_disagreement(place: Workplace, scored: Scored, first: Side, other: Side
     click.echo(f"\n{first.label} and {other.label} differ in {differ:,} of {total:,} {what}:")
     if differ:
         print_table(differing.head(SHOWN))
-    picture = place.picture(
-        first.task, scored.part, scored.truth, one, two, changes, (first.label, other.label)
+    picture = draw_changes(
+        place, first.task, scored.part, scored.truth, one, two, changes, (first.label, other.label)
     )
     slug = _slug([first, other])
     place.save(slug, "disagreement", counts)

@@ -18,7 +18,7 @@ from recycling.experiments import (
     shown_table,
     without_empty_columns,
 )
-from recycling.sides import Side, check_alike, score, what_differs
+from recycling.sides import Side, check_alike, score, sentences, what_differs
 from recycling.viewer.controls import choice, choices, field
 from recycling.viewer.core import ViewerError
 from recycling.viewer.later import later
@@ -184,7 +184,7 @@ def _scored(view: View, asked: list[str], sides: list[Side]) -> Markup:
     if scored.compared is None:
         text = f"the images have no labels, so nothing is scored ({where})"
         return render("message.html", text=text)
-    lines = view.holdings.workplace.sentences(sides, scored.compared, scored.part)
+    lines = sentences(view.holdings.workplace, sides, scored.compared, scored.part)
     table = _table(scored.compared.table, f"{sides[0].label} first; {where}")
     return render("lines.html", title="what may be said", lines=lines) + table
 
