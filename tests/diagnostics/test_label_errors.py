@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +129,17 @@ def test_nothing_is_missing_in_a_crowd_and_crowds_are_not_judged():
     truth = labels((GLASS, 0, 0, 50, 50), iscrowd=[1])
     errors = box_label_errors(truth, detections((GLASS, 0.9, 5, 5, 25, 25)))
     assert errors.empty
+
+
+def test_each_label_is_told_by_its_own_number_whatever_its_size():
+    truth = labels((GLASS, 0, 0, 9, 9), (GLASS, 30, 0, 39, 9))
+    ids = 2**53 + truth.annotations["annotation_id"]
+    truth = replace(truth, annotations=truth.annotations.assign(annotation_id=ids))
+    found = box_label_errors(truth, detections((METAL, 0.9, 60, 60, 80, 80)))
+    seen = mask_label_errors(truth, maps(painted((2, 60, 60, 80, 80), size=100)))
+    for errors in (found, seen, rank_label_errors(truth, {"det": found, "seg": seen})):
+        assert "missed" in set(errors["kind"])
+        assert set(errors["annotation_id"].dropna()) == set(ids)
 
 
 def test_weak_detections_and_images_without_labels_are_no_fault():

@@ -35,6 +35,15 @@ def test_each_kind_of_mistake_is_told_from_the_others(annotations):
     assert rows.loc["false positive", ["true", "said"]].tolist() == ["nothing", "Metal"]
 
 
+def test_the_annotation_that_is_named_has_its_own_number_whatever_its_size(annotations):
+    rows = annotations.annotations
+    large = rows.assign(annotation_id=2**53 + 1 + 2 * rows["annotation_id"])
+    found = mistakes(replace(annotations, annotations=large), boxes((3, 7, 0.6, 0, 0, 5, 5)))
+    named = found["annotation_id"].dropna().tolist()
+    assert len(found) > len(named)
+    assert set(named) <= set(large["annotation_id"])
+
+
 def test_what_is_missed_costs_most_and_a_sure_mistake_more_than_an_unsure_one(annotations):
     found = boxes((3, 7, 0.4, 0, 0, 5, 5), (3, 5, 0.9, 20, 20, 30, 30))
     rows = mistakes(annotations, found)

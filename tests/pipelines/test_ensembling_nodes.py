@@ -66,6 +66,11 @@ def test_members_count_by_their_score_and_the_same_where_all_scored_nothing(
     assert fused["Paper"].tolist() == pytest.approx([expected])
 
 
+def test_members_without_a_score_come_last():
+    for none in (None, float("nan")):
+        assert rank_members({"a": 0.2, "b": none, "c": 0.9})["rank"].tolist() == [1, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [

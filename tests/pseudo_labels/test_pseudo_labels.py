@@ -201,6 +201,15 @@ def test_boxes_are_graded_by_what_they_find(annotations):
     assert graded.wrong[:, 1, at[0.6]].tolist() == [0.0, 0.5]
 
 
+def test_all_boxes_that_a_cap_lets_through_are_graded(annotations):
+    """Also those beyond the 100 of a category on an image that COCO's metric counts."""
+    said = detections(
+        *((1, 5, 0.9 - row / 1000, 500 + row, 2, 512 + row, 12) for row in range(150))
+    )
+    graded = grade_boxes(said, annotations, SETTINGS.model_copy(update={"cap": 120}))
+    assert graded.kept[:, 0, -1].sum() == 120
+
+
 def test_crops_are_graded_by_their_class(annotations):
     said = pd.DataFrame(
         {"annotation_id": [1, 2, 3], "Paper": [0.9, 0.4, 0.3], "Metal": [0.1, 0.6, 0.7]}

@@ -159,7 +159,7 @@ def _of_boxes(truth: Annotations, detections: Detections, score_threshold: float
         ["false positive", "miss"], "wrong class",
     )  # fmt: skip
     table = pd.concat([rest.assign(kind=kinds), badly.assign(kind="bad place")], ignore_index=True)
-    number = truth.objects().annotations["annotation_id"]
+    number = truth.objects().annotations["annotation_id"].astype("Int64")
     score = detections["score"]
     has_box, is_there = table["second_row"] >= 0, table["first_row"] >= 0
     return pd.DataFrame(
@@ -168,7 +168,7 @@ def _of_boxes(truth: Annotations, detections: Detections, score_threshold: float
             "kind": table["kind"],
             "true": table["first"],
             "said": table["second"],
-            "annotation_id": table["first_row"].where(is_there).map(number),
+            "annotation_id": number.reindex(table["first_row"].where(is_there, -1)).array,
             "row": table["second_row"].where(has_box),
             "count": 1,
             "iou": table["iou"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import NewType
 
 import pandas as pd
@@ -46,7 +47,7 @@ def rank_members(scores: Mapping[str, float | None]) -> Ranking:
 
     def key(member: str) -> tuple[bool, float]:
         score = scores[member]
-        return score is None, 0.0 if score is None else -score
+        return (True, 0.0) if score is None or isnan(score) else (False, -score)
 
     best_first = sorted(scores, key=key)
     frame = pd.DataFrame(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import Annotations
-from recycling.evaluation.box_matching import match
+from recycling.evaluation.box_matching import MAX_DETECTIONS, match
 from recycling.predictions import Detections
 from recycling.pseudo_labels.core import (
     PseudoLabeling,
@@ -26,7 +26,9 @@ def grade_boxes(detections: Detections, truth: Annotations, settings: PseudoLabe
         truth: What is on them. Boxes on crowd regions are neither right nor wrong.
         settings: `iou` and `cap` are looked at.
     """
-    matching = match(truth, detections, iou_thresholds=[settings.iou])
+    # All that may be kept, also beyond the 100 of a category on an image that COCO's metric counts.
+    most = max(MAX_DETECTIONS, settings.cap)
+    matching = match(truth, detections, iou_thresholds=[settings.iou], max_detections=most)
     rows = pd.DataFrame(
         {
             "image": matching.image,

@@ -83,7 +83,8 @@ def box_label_errors(truth: Annotations, detections: Detections) -> LabelErrors:
     parts: list[dict[str, Any]] = []
     for image, own_support, own_likeness in zip(images, of_support, of_likeness, strict=True):
         parts += image.rows(own_support, own_likeness, names)
-    return candidates(truth, pd.DataFrame(parts) if parts else {})
+    # Objects: in a column of floats with gaps, large ids would lose their last digits.
+    return candidates(truth, pd.DataFrame(parts, dtype=object) if parts else {})
 
 
 def similarity(

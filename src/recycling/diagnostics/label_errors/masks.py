@@ -79,7 +79,8 @@ def mask_label_errors(
         parts += label.rows(names, support, overlap)
     for image in images:
         parts += [place.row(names, usual_area) for place in image.missed]
-    return candidates(truth, pd.DataFrame(parts) if parts else {})
+    # Objects: in a column of floats with gaps, large ids would lose their last digits.
+    return candidates(truth, pd.DataFrame(parts, dtype=object) if parts else {})
 
 
 @dataclass(frozen=True)
