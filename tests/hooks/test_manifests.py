@@ -97,3 +97,34 @@ def test_a_run_whose_store_is_away_says_what_failed_and_was_skipped(tmp_path, mo
     assert run.state == "failed"
     assert "there.txt" in run.failed["first"]
     assert run.skipped == ("second",)
+
+
+@pytest.mark.parametrize("only_missing", [False, True])
+def test_a_run_that_failed_has_no_score_of_what_it_did_not_come_to(tmp_path, only_missing):
+    def train(asked: str) -> str:
+        if asked == "more":
+            raise RuntimeError("the disk is full")
+        return asked
+
+    nodes = [
+        node(train, "asked", "trained", name="train"),
+        node(lambda _: scored(0.5), "trained", "score", name="score"),
+        node(lambda: scored(0.75), None, "another", name="another"),
+    ]
+    asked = TextDataset(filepath=tmp_path / "asked.txt")
+    files = {
+        "asked": asked,
+        "trained": TextDataset(filepath=tmp_path / "trained.txt"),
+        "score": MetricsDataset(filepath=tmp_path / "score.json"),
+        "another": MetricsDataset(filepath=tmp_path / "another.json"),
+    }
+    asked.save("few")
+    project = OneGraph(tmp_path, nodes, files)
+    project.run(manifests=True)
+    asked.save("more")
+    with pytest.raises(NodesFailedError):
+        project.run(manifests=True, runner=KeepGoingRunner(), only_missing=only_missing)
+    first, second = Runs(project.runs).all().values()
+    assert set(first.scores) == {"score", "another"}
+    assert set(second.scores) == {"another"}
+    assert second.up_to_date == int(only_missing)

@@ -290,7 +290,11 @@ class _ManifestOfRun:
 
     def _note_others(self) -> None:
         """Keep and note what is there that the run has not made."""
-        others = sorted(self._pipeline.datasets() - self._made)
+        found = self._pipeline.datasets() - self._made
+        if not self._manifest.asked.get("only_missing_outputs"):
+            # What it was to make and has not is of an earlier run, made otherwise perhaps.
+            found -= self._pipeline.all_outputs()
+        others = sorted(found)
         stored = {name for name in others if self._is_stored(name)}
         for name in sorted(stored):
             self.took(name)
