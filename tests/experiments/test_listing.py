@@ -121,6 +121,14 @@ def test_the_best_is_found_by_the_metric_or_by_another_figure():
         best_checkpoint(table, "seg", "mIoU")
 
 
+def test_the_best_by_a_loss_is_the_smallest_and_what_is_no_score_has_no_best():
+    table = models_table([run("a", (0.5, 0.75)), run("b", (0.75, 0.25))])
+    table["log_loss"] = [{"a": 0.2, "b": 2.5}[name] for name in table["run"]]
+    assert best_checkpoint(table, "det", "log_loss")["run"] == "a"
+    with pytest.raises(ExperimentError, match="score 'minutes'; there are mAP50, log_loss, mAP50_"):
+        best_checkpoint(table, "det", "minutes")
+
+
 def test_the_best_is_one_of_those_with_the_most_folds():
     table = models_table([run("a", (0.5, 0.5)), run("b", (0.9,))])
     assert best_checkpoint(table, "det", "mAP50")["run"] == "a"

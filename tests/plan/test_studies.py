@@ -84,6 +84,28 @@ def test_other_data_make_no_more_steps():
     assert "images_an_epoch" not in found["s_base_seed1"]
 
 
+def test_how_many_images_an_epoch_takes_is_as_the_base_or_the_change_says():
+    models = {"yolox": {**DETECTOR, "images_an_epoch": 500}, "start": DETECTOR | {"seed": 9}}
+    pseudo = {"train_on": "labeled+pseudo"}
+    changes = {"pseudo": pseudo, "more": {**pseudo, "images_an_epoch": "all"}}
+    found, _ = planned({"changes": changes}, models=models)
+    assert found["s_pseudo_seed0"]["images_an_epoch"] == 500
+    assert found["s_more_seed0"]["images_an_epoch"] == "all"
+
+
+def test_an_arm_on_a_variant_is_no_seed_of_the_model():
+    models = {"yolox_seed1": {**DETECTOR, "seed": 1, "variant_of": "yolox"}, "yolox": DETECTOR}
+    found, _ = planned({"base": "yolox_seed1"}, models=models)
+    assert "variant_of" not in found["s_focal_seed0"]
+
+
+def test_each_setting_of_a_section_counts_as_a_change():
+    adam = {"optimizer": {"name": "AdamW", "learning_rate": 0.001, "weight_decay": 0.05}}
+    slow = {"optimizer.learning_rate": 0.01}
+    _, plan = planned({"changes": {"adam": adam, "slow": slow}})
+    assert [arm.changes for arm in plan.studies[0].arms] == [0, 3, 1]
+
+
 @pytest.mark.parametrize(
     ("study", "message"),
     [
@@ -93,6 +115,20 @@ def test_other_data_make_no_more_steps():
         ({"changes": {"base": {"epochs": 3}}}, "changes.base: the base is called so"),
         ({"interactions": [["focal", "fokal"]]}, "no change 'fokal'; did you mean 'focal'"),
         ({"interactions": [["focal", "focal"]]}, "focal and focal both set loss"),
+        (
+            {
+                "changes": {
+                    "slow": {"optimizer.learning_rate": 0.01},
+                    "adam": {"optimizer": {"name": "AdamW"}},
+                },
+                "interactions": [["slow", "adam"]],
+            },
+            "slow and adam both set optimizer; they cannot",
+        ),
+        (
+            {"changes": {"a": {"optimizer.name": "AdamW", "optimizer": {"name": "SGD"}}}},
+            "studies.s.changes.a sets optimizer twice, whole and in part",
+        ),
         ({"seeds": []}, "studies.s.seeds"),
         (
             {"changes": {"a": {"augmentation": {"mosaic": True}}}},

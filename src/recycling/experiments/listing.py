@@ -94,6 +94,8 @@ def best_checkpoint(models: pd.DataFrame, task: str, metric: str) -> dict[str, A
         raise ExperimentError(f"no run has trained a model of {task!r}")
     titles: list[str] = sorted(map(str, own["metric"].dropna().unique()))
     column = "out_of_fold" if metric in titles else metric
+    if column in COLUMNS and metric not in titles:
+        own = own.drop(columns=column)  # of the run, and no score
     scored = own[own["metric"] == metric] if column == "out_of_fold" else own
     if column not in own or scored[column].isna().all():
         figures = [str(name) for name in own if own[name].notna().any() and name not in COLUMNS]
@@ -101,7 +103,7 @@ def best_checkpoint(models: pd.DataFrame, task: str, metric: str) -> dict[str, A
         raise ExperimentError(f"no model of {task!r} has a score {metric!r}; there are {known}")
     scored = scored.dropna(subset=[column])
     scored = scored[scored["folds"] == scored["folds"].max()]
-    best = scored.sort_values(column, ascending=False, kind="stable").iloc[0]
+    best = scored.sort_values(column, ascending=metric in SMALL_IS_GOOD, kind="stable").iloc[0]
     return {str(key): value for key, value in best.items()}
 
 
@@ -121,6 +123,9 @@ def by_chain(names: Iterable[str]) -> list[str]:
         for chain, steps in chains.items()
     ]
 
+
+SMALL_IS_GOOD = ("log_loss", "classes_without_truth", "absent_classes")
+"""Figures of a metric of which less is better."""
 
 COLUMNS = (
     "run", "name", "task", "model", "folds", "metric", "out_of_fold", "low", "high", "test", "seed",

@@ -34,7 +34,14 @@ from recycling.plan.records import (
     called,
     out_of_fold_file,
 )
-from recycling.plan.studies import JOINED, changes_of, models_of_arms, read_studies, read_tunings
+from recycling.plan.studies import (
+    JOINED,
+    changes_of,
+    models_of_arms,
+    n_settings,
+    read_studies,
+    read_tunings,
+)
 from recycling.pseudo_labels import PseudoLabeling
 
 AnyMember = TypeVar("AnyMember", bound=Member)
@@ -130,7 +137,7 @@ def _studies(
                 tuple(
                     Arm(
                         arm,
-                        len(changes.get(arm, ())),
+                        n_settings(changes.get(arm, {}), entries[study.base]),
                         tuple(tuple(known[model, fold] for fold in study.folds) for model in own),
                     )
                     for arm, own in arms.items()

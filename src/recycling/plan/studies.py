@@ -7,9 +7,10 @@ other. One that is in `models.yml` already, or in another study, is not trained 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
@@ -113,6 +114,7 @@ def _check(study: Study, key: str) -> None:
                     f"{key}.changes.{name}: {setting} is set for the whole study, or stands for "
                     "several models; leave it out"
                 )
+        _check_once(change, f"{key}.changes.{name}")
         if name == BASE:
             raise PlanError(f"{key}.changes.{name}: the base is called so; choose another name")
     for first, second in study.interactions:
@@ -121,11 +123,30 @@ def _check(study: Study, key: str) -> None:
                 raise PlanError(
                     f"{key}.interactions: no change {name!r}; {nearest(name, study.changes)}"
                 )
-        if both := study.changes[first].keys() & study.changes[second].keys():
+        if both := _set_twice(product(study.changes[first], study.changes[second])):
             raise PlanError(
-                f"{key}.interactions: {first} and {second} both set {min(both)}; they cannot be "
+                f"{key}.interactions: {first} and {second} both set {both}; they cannot be "
                 "made together"
             )
+
+
+def _check_once(settings: Iterable[str], key: str) -> None:
+    """Stop where one setting of a change, or of a space, would undo another."""
+    if both := _set_twice(combinations(settings, 2)):
+        raise PlanError(f"{key} sets {both} twice, whole and in part; write it once")
+
+
+def _set_twice(pairs: Iterable[tuple[str, str]]) -> str | None:
+    """What two settings both set: they are one, or one is a section that the other is in.
+
+    >>> _set_twice([("epochs", "optimizer"), ("optimizer.momentum", "optimizer")])
+    'optimizer'
+    """
+    for one, other in pairs:
+        short, long = sorted((one, other), key=len)
+        if f"{long}.".startswith(f"{short}."):
+            return short
+    return None
 
 
 def changes_of(study: Study) -> dict[str, dict[str, Any]]:
@@ -204,11 +225,13 @@ def _arms(name: str, study: Study, models: Mapping[str, Any]) -> Iterator[_Arm]:
     base = models[study.base]
     if not isinstance(base, Mapping):
         return  # which is refused where models are read
-    rest = {key: value for key, value in base.items() if key not in OF_THE_STUDY}
+    # An arm on a variant is no further seed of what that is a variant of.
+    left_out = ("variant_of", *OF_THE_STUDY)
+    rest = {key: value for key, value in base.items() if key not in left_out}
     for arm, change in {BASE: {}, **changes_of(study)}.items():
         entry = changed(rest, change)
         if any(entry.get(key) != rest.get(key) for key in ("train_on", "data")):
-            entry["images_an_epoch"] = "labeled"  # else it would also take more steps
+            entry.setdefault("images_an_epoch", "labeled")  # else it would also take more steps
         for seed in study.seeds:
             own = {**entry, "seed": seed, "folds": list(study.folds), "study": name}
             yield _Arm(arm, seed, f"{name}_{arm}_seed{seed}", own)
@@ -228,6 +251,25 @@ def changed(entry: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
             inside[section] = dict(inside.get(section) or {})
             inside = inside[section]
         inside[last] = value
+    return found
+
+
+def n_settings(change: Mapping[str, Any], base: Any) -> int:
+    """How many settings a change alters; of a section those in it that differ from the base's.
+
+    >>> base = {"optimizer": {"name": "SGD", "momentum": 0.9}, "loss": "focal"}
+    >>> n_settings({"optimizer": {"name": "AdamW"}, "loss": "dice"}, base)
+    3
+    """
+    found = 0
+    for key, after in change.items():
+        before = base
+        for part in key.split("."):
+            before = before.get(part) if isinstance(before, Mapping) else None
+        if isinstance(after, Mapping) and isinstance(before, Mapping):
+            found += sum(after.get(name) != before.get(name) for name in {*after, *before})
+        else:
+            found += len(after) if isinstance(after, Mapping) else 1
     return found
 
 
@@ -261,6 +303,7 @@ def read_tunings(parameters: Mapping[str, Any], where: str) -> dict[str, Tuning]
     """
     found = _read_with_base(parameters, "tuning", Tuning, where)
     for name, tuning in found.items():
+        _check_once(tuning.space, f"{where}: tuning.{name}.space")
         for setting in tuning.space:
             if setting.partition(".")[0] in (*OF_THE_STUDY, "train_on"):
                 raise PlanError(
