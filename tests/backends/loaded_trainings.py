@@ -15,14 +15,18 @@ from recycling.backends.mmengine_backend.resolve import resolve
 
 
 def samples_of(
-    backend: str, pictures: LabeledImages, folder: Path, **settings: Any
+    backend: str, pictures: LabeledImages, folder: Path, of_recipe: str = "", **settings: Any
 ) -> tuple[Any, Any]:
-    """The config of a training, and its data set as the loader asks it for samples."""
+    """The config of a training, and its data set as the loader asks it for samples.
+
+    `of_recipe` are further lines of the recipe.
+    """
     from mmengine.registry import DATASETS
 
     folder.mkdir(parents=True, exist_ok=True)
     model = model_of(backend, **settings)
     recipe = write_recipe(folder, backend)
+    recipe.write_text(recipe.read_text() + of_recipe)
     with session.library(backend):
         data = write_training_set(model.task, data_of(pictures), folder / "data")
         config = resolve(model, recipe, data, folder)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from backends.loaded_trainings import samples_of, sha256
-from backends.tiny_trainings import train
+from backends.tiny_trainings import draw_pictures, train
 from recycling.annotations import LabeledImages
 from recycling.backends import BackendError
 from recycling.backends.mmengine_backend import session
@@ -179,6 +180,32 @@ def test_pasted_objects_come_with_their_boxes(
     assert max(len(sample["data_samples"].gt_instances.labels) for sample in samples) > 2
 
 
+def test_one_object_can_be_pasted(pictures: LabeledImages, tmp_path: Path) -> None:
+    entries = [{"copy_paste": {"max_num_pasted": 1}}]
+    _, data = samples_of("mmdet", pictures, tmp_path, augmentation=entries)
+    with session.library("mmdet"):
+        found = {len(data[0]["data_samples"].gt_instances.labels) for _ in range(12)}
+    assert max(found) == 3, "of two and one; mmdet draws a number below the most"
+
+
+@pytest.mark.parametrize(("ratio", "flips"), [(0.0, False), (1.0, True)])
+def test_the_other_image_of_mixup_is_flipped_as_often_as_said(
+    ratio: float, flips: bool, tmp_path: Path
+) -> None:
+    """All pictures show a bright left half; mmdet flips where a draw is above the ratio."""
+    part = draw_pictures(tmp_path / "pictures")
+    half = np.zeros((64, 80, 3), np.uint8)
+    half[:, :40] = 200
+    for name in part.annotations.images["file_name"]:
+        assert cv2.imwrite(str(part.folder.path / name), half)
+    entries = [{"mixup": {"flip_ratio": ratio, "ratio_range": [1.0, 1.0]}}]
+    _, data = samples_of("mmdet", part, tmp_path / "run", augmentation=entries)
+    with session.library("mmdet"):
+        mixed = [data[number]["inputs"].numpy()[0] for number in range(4)]
+    right_is_lit = [bool((image[20:30, 45:55] > 50).any()) for image in mixed]
+    assert right_is_lit == [flips] * 4
+
+
 def test_the_order_of_the_list_is_the_order_applied(
     pictures: LabeledImages, tmp_path: Path
 ) -> None:
@@ -219,6 +246,8 @@ def test_the_order_of_the_list_is_the_order_applied(
         ("mmdet", [{"RandomCrop": {"height": 900, "width": 9}}], "RandomCrop does not work on"),
         ("mmdet", ["Normalize"], "no image of bytes"),
         ("mmdet", ["OverlayElements"], "OverlayElements cannot move boxes"),
+        ("mmdet", ["ConstrainedCoarseDropout"], "ConstrainedCoarseDropout drops nothing"),
+        ("mmdet", [{"copy_paste": {"max_num_pasted": "all"}}], "copy_paste: "),
         ("mmdet", [{"OneOf": {"transforms": ["Blurr"]}}], "no 'Blurr'; did you mean .*Blur"),
     ],
 )

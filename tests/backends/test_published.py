@@ -44,6 +44,7 @@ def steps_of(config: Any) -> list[dict[str, Any]]:
     return [step for step in steps if step["type"] not in reading][:-1]
 
 
+RESIZE_MAPS = "recycling.backends.mmengine_backend.augmentations.resize.ResizeMaps"
 SCALED = {"type": "ScaleLabels"}  # to the image, which is read at the model's size
 RESIZE = {"type": "Resize", "scale": (64, 64), "keep_ratio": True}
 EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -100,7 +101,7 @@ EXPECTED: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "keep_empty": False},
     ],
     ("mmseg", "segformer_b5"): [
-        {**LARGE_SCALE, "scale": (64, 64)},
+        {**LARGE_SCALE, "scale": (64, 64), "resize_type": RESIZE_MAPS},
         {"type": "RandomCrop", "crop_size": (64, 64), "cat_max_ratio": 0.75},
         FLIP,
         {"type": "PhotoMetricDistortion"},

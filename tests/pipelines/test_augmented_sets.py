@@ -151,6 +151,10 @@ def test_a_model_and_its_twin_both_learn_from_the_copies_in_as_many_steps(
         both = [training.with_copies(data, asked, copies) for data in (student, twin)]
         assert [data.images_an_epoch for data in both] == [n, n]
         assert [len(data.train) for data in both] == [3, 2]
+    asked = model.model_copy(update={"images_an_epoch": "labeled"})
+    for data in (student, twin):
+        data = training.with_copies(data, asked, copies)
+        assert (data.images_an_epoch, data.epoch_parts) == (None, 1), "as many as are labelled"
 
 
 def test_the_sheet_says_what_was_made_of_what(
@@ -175,6 +179,8 @@ def test_the_sheet_says_what_was_made_of_what(
         ({}, {"turned": {**SETTINGS, "copies": 2}}, "augmented_sets.turned.copies"),
         ({"sampler": {"name": "oversample"}}, {"turned": SETTINGS},
          "sampler 'oversample' an epoch is as long as its copies make it.*set images_an_epoch"),
+        ({"sampler": {"name": "repeat_factor"}, "images_an_epoch": "labeled"}, {"turned": SETTINGS},
+         "sampler 'repeat_factor'.* how long one with pseudo-labels is; set images_an_epoch"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_one_line(

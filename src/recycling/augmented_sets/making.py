@@ -50,7 +50,7 @@ from recycling.stopping import end_with, stop_if_asked
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of a set: raise it with every change of what is made of the same settings."""
 
 STEP = 64

@@ -367,7 +367,7 @@ def with_copies(data: TrainingData, model: Model, copies: LabeledImages | None) 
     """
     own = model.images_an_epoch
     if own == "labeled":
-        data = replace(data, epoch_parts=1)
+        data = replace(data, epoch_parts=1, images_an_epoch=None)
     if copies is not None:
         n_parts = len(data.train)
         data = replace(data, train=[*data.train, copies])

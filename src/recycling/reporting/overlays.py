@@ -229,7 +229,7 @@ def with_labels(
 
     scene = scaled(image, scale or display_scale(*image.shape[:2]))
     height, width = scene.shape[:2]
-    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     colours = category_colours(len(categories))
     for value in np.unique(labels[labels != _BACKGROUND]).tolist():
         colour = _IGNORED if value == IGNORE else colours[value - 1]
@@ -312,7 +312,7 @@ def pixel_agreement(truth: LabelMap, prediction: LabelMap) -> float:
     import cv2
 
     height, width = truth.shape
-    same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST)
+    same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     is_known = truth != IGNORE
     return float((same_size == truth)[is_known].mean()) if is_known.any() else 1.0
 

@@ -165,7 +165,7 @@ def _regions(
     import cv2
 
     height, width = size
-    whole = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    whole = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     for value, category in enumerate(categories.values(), 1):
         of_class = (whole == value).astype(np.uint8)
         if not of_class.any():

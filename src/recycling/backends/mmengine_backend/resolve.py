@@ -27,6 +27,7 @@ from recycling.backends.mmengine_backend.settings.image_cache import set_image_c
 from recycling.backends.mmengine_backend.settings.instance_masks import set_instance_masks
 from recycling.backends.mmengine_backend.settings.losses import set_loss
 from recycling.backends.mmengine_backend.settings.published import read_published
+from recycling.backends.mmengine_backend.settings.resizing import set_resizing
 from recycling.backends.mmengine_backend.settings.running import set_running
 from recycling.backends.mmengine_backend.settings.sampling import samples_per_epoch, set_sampler
 from recycling.backends.mmengine_backend.settings.score_weights import set_score_weights
@@ -120,6 +121,7 @@ def resolve(model: Model, recipe: Path, data: TrainingSet, work_dir: Path) -> An
     set_instance_masks(config, model, data)
     published = read_published(model, recipe, base) if model.augmentation == "published" else None
     set_augmentation(config, model, data, published)
+    set_resizing(config, model)
     set_soft_labels(config, model, data)
     set_score_weights(config, model)
     set_sampler(config, model, data)

@@ -10,7 +10,7 @@ import inspect
 import os
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -28,6 +28,18 @@ COMPOSITIONS = (
     "Sequential",
     "SomeOf",
 )
+
+RESIZING = (
+    "CropAndPad",
+    "LongestMaxSize",
+    "RandomResizedCrop",
+    "RandomScale",
+    "RandomSizedBBoxSafeCrop",
+    "RandomSizedCrop",
+    "Resize",
+    "SmallestMaxSize",
+)
+"""What makes a whole part of an image larger or smaller; other classes warp it."""
 
 IGNORED = 255
 """The label of pixels that do not count, mmseg's own; also of those that a transform adds."""
@@ -90,6 +102,11 @@ class AlbumentationsList:
                 bbox_params=boxes if task == "det" else None,
                 mask_interpolation=cv2.INTER_NEAREST if task != "cls" else None,
             )
+        for transform in _leaves(self.compose):
+            if type(transform).__name__ in RESIZING:
+                # The pixel under the centre; INTER_NEAREST takes the one up and left of it here,
+                # and where an image is warped the nearest one, as it should.
+                transform.mask_interpolation = cv2.INTER_NEAREST_EXACT
         # Albumentations seeds each class alike: those with the same `p` would all act together.
         # One source of random numbers for all of them keeps them apart.
         self.arrays, self.python = np.random.default_rng(0), random.Random(0)
@@ -199,6 +216,16 @@ def one_line(error: BaseException) -> str:
 # Names and arguments ----------------------------------------------------------------------------
 
 
+def _leaves(transform: Any) -> Iterator[Any]:
+    """What a composition is made of, however deep."""
+    inner = getattr(transform, "transforms", None)
+    if inner is None:
+        yield transform
+        return
+    for each in inner:
+        yield from _leaves(each)
+
+
 def _transforms(entries: Entries, task: str) -> list[Any]:
     return [
         _transform(name, arguments, task) for entry in entries for name, arguments in entry.items()
@@ -229,6 +256,11 @@ def _transform(name: str, arguments: Mapping[str, Any], task: str) -> Any:
                 given[argument] = _nested(name, given[argument], task, single=single)
     else:
         _check_targets(name, cls, task)
+        if name == "ConstrainedCoarseDropout" and not (task == "seg" and given.get("mask_indices")):
+            raise BackendError(
+                "augmentation: ConstrainedCoarseDropout drops nothing: it needs mask_indices, and "
+                "label maps; use CoarseDropout"
+            )
         if task == "seg" and "fill_mask" in taken and taken["fill_mask"].default is not None:
             given.setdefault("fill_mask", IGNORED)
         if _is_checked(cls):

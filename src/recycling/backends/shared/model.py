@@ -250,8 +250,7 @@ class Model(Settings):
             )
         if self.control and self.train_on == "labeled":
             raise ValueError("control is a twin without pseudo-labels; this model learns from none")
-        if self.data is not None and self.images_an_epoch is None:
-            self._check_epochs_can_be_compared()
+        self._check_epochs_can_be_compared()
         if self.score_threshold is not None and self.task != "det":
             raise ValueError(f"score_threshold is of boxes; task {self.task!r} has none: remove it")
         if self.score_weights and self.task != "det":
@@ -301,11 +300,15 @@ class Model(Settings):
             )
 
     def _check_epochs_can_be_compared(self) -> None:
-        if self.sampler.name in ("oversample", "repeat_factor"):
+        if not self.sampler.repeats:
+            return
+        with_copies = self.data is not None and self.images_an_epoch is None
+        if with_copies or self.images_an_epoch == "labeled":
+            what = "an augmented set" if with_copies else "pseudo-labels"
             raise ValueError(
-                f"data: with the sampler {self.sampler.name!r} an epoch is as long as its copies "
-                "make it, so nothing says how long one with an augmented set is; set "
-                "images_an_epoch: a number, or all"
+                f"with the sampler {self.sampler.name!r} an epoch is as long as its copies make "
+                f"it, so nothing says how long one with {what} is; set images_an_epoch: a "
+                "number, or all"
             )
 
     @property

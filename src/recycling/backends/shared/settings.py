@@ -162,6 +162,11 @@ class Sampler(Settings):
     )
     threshold: float = Field(default=0.1, gt=0, le=1, description="of repeat_factor")
 
+    @property
+    def repeats(self) -> bool:
+        """Whether samples are there several times, so that an epoch grows."""
+        return self.name in ("oversample", "repeat_factor")
+
     @model_validator(mode="after")
     def _settings_fit_the_name(self) -> Sampler:
         _only_with(self, self.name, {"copies": ("oversample",), "threshold": ("repeat_factor",)})

@@ -19,7 +19,7 @@ class PasteRegions(BaseTransform):  # type: ignore[misc]
     """Pastes regions of another image onto this one, pixels and labels.
 
     A region is what hangs together of one class; background and what is to be ignored are none.
-    How many are pasted is drawn, from none to the most; mmdet's ``CopyPaste`` never draws the most.
+    How many are pasted is drawn, from none to the most.
 
     Args:
         max_num_pasted: Most regions that are pasted.

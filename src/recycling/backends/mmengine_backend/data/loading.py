@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.data.samplers  # noqa: F401
 from recycling.backends.core import BackendError
+from recycling.backends.mmengine_backend.augmentations.resize import (
+    resized_labels,
+    resized_masks,
+)
 from recycling.backends.mmengine_backend.data.image_cache import (
     CACHE,
     decoded,
@@ -101,7 +105,7 @@ class ReadImage(BaseTransform):  # type: ignore[misc]
 class ScaleLabels(BaseTransform):  # type: ignore[misc]
     """Make boxes, masks and label maps fit an image that `ReadImage` has made smaller or larger.
 
-    As mmcv's and mmdet's ``Resize`` does.
+    Boxes as mmdet's ``Resize`` does; of masks and label maps the pixel under each centre is taken.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +115,9 @@ class ScaleLabels(BaseTransform):  # type: ignore[misc]
             boxes.rescale_(results["scale_factor"])
             boxes.clip_(shape)
         if (masks := results.get("gt_masks")) is not None:
-            results["gt_masks"] = masks.resize(shape)
+            results["gt_masks"] = resized_masks(masks, shape)
         if (label_map := results.get("gt_seg_map")) is not None:
-            results["gt_seg_map"] = cv2.resize(
-                label_map, shape[::-1], interpolation=cv2.INTER_NEAREST
-            )
+            results["gt_seg_map"] = resized_labels(label_map, shape)
         return results
 
 

@@ -182,6 +182,8 @@ class Own:
         fixed: Arguments that are not the user's, from the size of the image.
         chance: Whether it gets a `p` of ours, which its class lacks or names otherwise.
         after: What its result goes through, from the size of the image.
+        meant: An argument for which the class takes another value than the one that its name
+            means, and that value of it.
     """
 
     type: str
@@ -189,6 +191,7 @@ class Own:
     fixed: Callable[[int], Config] = lambda size: {}
     chance: bool = True
     after: Callable[[int], list[Config]] = lambda size: []
+    meant: tuple[str, Callable[[Any], Any]] | None = None
 
 
 AUGMENTATIONS = "recycling.backends.mmengine_backend.augmentations"
@@ -204,8 +207,19 @@ OWN: dict[tuple[str, str], Own] = {
             {"type": "RandomCrop", "crop_size": (size, size), "allow_negative_crop": True}
         ],
     ),
-    ("det", "mixup"): Own("MixUp", {}, lambda size: {"img_scale": (size, size)}),
-    ("det", "copy_paste"): Own(f"{COPY_PASTE}.PasteObjects", {}),
+    ("det", "mixup"): Own(
+        "MixUp",
+        {"flip_ratio": 0.5},
+        lambda size: {"img_scale": (size, size)},
+        # mmdet flips where a draw is above it.
+        meant=("flip_ratio", lambda ratio: 1 - ratio),
+    ),
+    ("det", "copy_paste"): Own(
+        f"{COPY_PASTE}.PasteObjects",
+        {"max_num_pasted": 100},
+        # mmdet draws a number below it.
+        meant=("max_num_pasted", lambda most: most + 1),
+    ),
     ("det", "cutmix"): Own(f"{CUT_MIX}.CutMixBoxes", {}),
     ("det", "rand_augment"): Own(
         "RandAugment",
@@ -279,6 +293,9 @@ def _checked(name: str, own: Own, arguments: Config, registry: Any, fixed: Confi
     check_arguments(name, arguments, [*free, "p"] if own.chance else free)
     made = {"type": own.type, **own.defaults, **fixed, **arguments}
     try:
+        if own.meant is not None:
+            argument, value_of = own.meant
+            made[argument] = value_of(made[argument])
         registry.build(dict(made))
     except Exception as error:
         raise BackendError(f"augmentation: {name}: {one_line(error)}") from error

@@ -52,7 +52,7 @@ def samples_per_epoch(dataset: Mapping[str, Any], model: Model, data: TrainingSe
     """
     if data.images_an_epoch is not None:
         return data.images_an_epoch
-    if model.sampler.name not in ("oversample", "repeat_factor"):
+    if not model.sampler.repeats:
         return data.n_samples
     return len(_build(_wrapped({**dataset, "pipeline": []}, model, data)))
 
