@@ -127,3 +127,45 @@ def test_a_second_command_into_the_same_folder_waits_for_the_first(
         found = pd.read_csv(tmp_path / "out/objects.csv")
         assert found["file_name"].tolist() == ["a.png", "b.png"]
     assert "waits for" in said[0]
+
+
+def test_a_photograph_of_another_folder_is_another_one(run, photos, tmp_path, monkeypatch):
+    """Of the same name, size and time."""
+    monkeypatch.chdir(tmp_path)
+    red, other = photos / "a.png", tmp_path / "more/a.png"
+    write(other, drawn((20, 10), [("blue", 0, 0, 20, 10)]))
+    size = max(file.stat().st_size for file in (red, other))
+    for file in (red, other):
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+        os.utime(file, (1, 1))
+    path, found = str(tmp_path / "colours.onnx"), []
+    for folder in ("photos", "more"):
+        arguments = [f"{folder}/a.png", "--with", path, "--to", "out", "--device", "cpu"]
+        assert CliRunner().invoke(predict, arguments, catch_exceptions=False).exit_code == 0
+        found.append(pd.read_csv(tmp_path / "out/objects.csv")["category"].tolist())
+    assert found == [["Red"], ["Blue"]]
+
+
+def test_a_part_of_an_earlier_version_is_predicted_anew(run, tmp_path):
+    run()
+    (part,) = (tmp_path / "out/.parts").glob("*/*/images.parquet")
+    pd.read_parquet(part).drop(columns="address").to_parquet(part, index=False)
+    assert "2 images, 0 are predicted already" in run().output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--score-threshold", "nan"], ["--overlap", "nan"], ["--crops-from", "NaN"],
+     ["--promised-precision", "nan"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_no_number_is_no_threshold(run, options):
+    ran = run(*options)
+    assert ran.exit_code == 2
+    assert "is no finite number" in ran.output
+
+
+def test_forms_that_are_none_are_refused(run):
+    ran = run("--formats", " , ")
+    assert ran.exit_code == 1
+    assert "--formats: ' , ' names none; give some of coco,csv,summary" in ran.output

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import threading
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath, PureWindowsPath
@@ -76,6 +77,16 @@ def test_each_image_of_a_zip_file_is_answered_and_what_is_unreadable_is_named(cl
     assert [image["file_name"] for image in said["images"]] == ["a.png", "d.jpg"]
     assert [image["objects"][0]["category"] for image in said["images"]] == ["Red", "Blue"]
     assert [each["file_name"] for each in said["unreadable"]] == ["b.png"]
+
+
+def test_unreadable_files_of_one_name_are_all_named(client):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "Duplicate name"
+        for name, own in (("a.png", image_file()), ("b.png", b"no image"), ("b.png", b"none")):
+            archive.writestr(name, own)
+    said = post(client, content.getvalue()).json()
+    assert [each["file_name"] for each in said["unreadable"]] == ["b.png", "b.png"]
 
 
 def test_photographs_in_a_zip_file_whose_endings_are_not_read_are_named(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +41,17 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise shown(message) from error
 
     return wrapped
+
+
+class Finite(click.FloatRange):
+    """A number of a range; `FloatRange` takes "nan" for one of any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
 
 
 class OneLineError(KedroCliError):

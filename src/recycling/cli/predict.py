@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import log_to_stderr, one_line_errors
+from recycling.cli.core import Finite, log_to_stderr, one_line_errors
 from recycling.cli.place import Place, place_of
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ SHOWN = 10
 @click.option(
     "--formats", help=f"Of coco, csv, images, label_studio, maps, parquet, summary; {FORMATS}."
 )
-@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Boxes from 0.3, classes all.")
-@click.option("--promised-precision", type=float, help="Instead: which share of them is right.")
+@click.option("--score-threshold", type=Finite(0, 1), help="Boxes from 0.3, classes all.")
+@click.option("--promised-precision", type=Finite(), help="Instead: which share of them is right.")
 @click.option("--least-sure", type=click.IntRange(min=1), help="Write so many images, no others.")
 @click.option(
     "--tiles", type=click.IntRange(min=32), help="Side of tiles for large images, pixels."
 )
-@click.option("--overlap", default=0.2, type=click.FloatRange(0, 0.9), help="What tiles share.")
+@click.option("--overlap", default=0.2, type=Finite(0, 0.9), help="What tiles share.")
 @click.option("--crops-of", help="A classifier looks at the boxes of this detector.")
-@click.option("--crops-from", default=BOXES_FROM, type=click.FloatRange(0, 1), help="Their score.")
+@click.option("--crops-from", default=BOXES_FROM, type=Finite(0, 1), help="Their score.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time; as in training.")
 @click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one.")
 @one_line_errors
@@ -155,8 +155,13 @@ def _write(kept: Predicted, outputs: Mapping[str, Output], folder: Path) -> None
 
 
 def _formats(asked: _Options, task: str) -> list[str]:
+    from recycling.inference import InferenceError
+
     names = asked.formats or (f"{FORMATS},maps" if task == "seg" else FORMATS)
-    return list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
+    asked_for = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
+    if not asked_for:
+        raise InferenceError(f"--formats: {names!r} names none; give some of {FORMATS}")
+    return asked_for
 
 
 def _loaded(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from kedro.framework.cli.utils import env_option
 
-from recycling.cli.core import one_line_errors
+from recycling.cli.core import Finite, one_line_errors
 from recycling.cli.place import place_of
 
 
@@ -24,7 +24,7 @@ from recycling.cli.place import place_of
 @click.option("--batch-size", default=8, type=click.IntRange(min=1), help="Images at a time.")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Of a request; 20 MiB.")
 @click.option("--max-pixels", type=click.IntRange(min=1), help="Of an image; 40 million.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="For an answer; 30.")
+@click.option("--seconds", type=Finite(0, min_open=True), help="For an answer; 30.")
 @click.option("--per-minute", type=click.IntRange(min=0), help="Requests of an address; 600.")
 @click.option("--queue", type=click.IntRange(min=1), help="Million pixels that wait; 330, 1 GB.")
 @one_line_errors

@@ -26,6 +26,7 @@ PREDICTED = Schema(
     (
         Column("image_id", "int64", "the image's number in its part", unique=True),
         Column("file_name", "string", "what it is called"),
+        Column("address", "string", "its path, or its URL"),
         Column("size", "Int64", "bytes of the file", nullable=True),
         Column("modified", "string", "when the file was written"),
         Column("width", "int64", "pixels", minimum=1),
@@ -84,6 +85,7 @@ class Parts:
             OSError: There is no room; what was kept before is still there.
         """
         table = images[["image_id", "file_name", "width", "height"]].assign(
+            address=[source.address for source in sources],
             size=pd.array([source.size for source in sources], dtype="Int64"),
             modified=[source.modified for source in sources],
         )
@@ -154,19 +156,22 @@ class Parts:
         return sorted(path for path in self.own.glob("*") if not path.name.startswith("."))
 
     def _images(self, part: Path) -> pd.DataFrame:
-        return PREDICTED.conform(pd.read_parquet(part / _IMAGES), where=str(part / _IMAGES))
+        images = pd.read_parquet(part / _IMAGES)
+        if "address" not in images:  # a part of an earlier version: of no known file
+            images = images.assign(address="")
+        return PREDICTED.conform(images, where=str(part / _IMAGES))
 
 
-Key = tuple[str, int | None, str]
+Key = tuple[str, str, int | None, str]
 
 
 def _key(source: Source) -> Key:
-    return source.name, source.size, source.modified
+    return source.name, source.address, source.size, source.modified
 
 
 def _keys(images: pd.DataFrame) -> Iterator[Key]:
     sizes = images["size"].astype(object).where(images["size"].notna(), None)
-    yield from zip(images["file_name"], sizes, images["modified"], strict=True)
+    yield from zip(images["file_name"], images["address"], sizes, images["modified"], strict=True)
 
 
 def _read_map(path: Path) -> LabelMap:

@@ -126,7 +126,7 @@ def _by_image(upload: Upload, objects: Sequence[Rows], predictor: Predictor) -> 
 
 
 def _unreadable(upload: Upload) -> list[dict[str, str]]:
-    return [{"file_name": name, "reason": why} for name, why in upload.faults.items()]
+    return [{"file_name": name, "reason": why} for name, why in upload.faults]
 
 
 def _names(categories: pd.DataFrame) -> dict[int, str]:

@@ -25,13 +25,13 @@ class Upload:
     Attributes:
         names: What they are called.
         images: Each (H, W, 3) RGB, upright.
-        faults: Why other files of a zip file cannot be read, by name.
+        faults: Names of other files of a zip file, and why they cannot be read.
         is_zip: Whether they came in one.
     """
 
     names: list[str]
     images: list[NDArray[np.uint8]]
-    faults: dict[str, str] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
     is_zip: bool = False
 
     @property
@@ -110,11 +110,11 @@ def _read_entries(
             upload.images.append(decode_image(content, "it"))
             upload.names.append(entry.filename)
         except UnreadableImageError as error:
-            upload.faults[entry.filename] = f"{error}".removeprefix("it: ")
+            upload.faults.append((entry.filename, f"{error}".removeprefix("it: ")))
         except Refused as error:
             if error.status == 413:
                 raise
-            upload.faults[entry.filename] = error.reason
+            upload.faults.append((entry.filename, error.reason))
     if not upload.images:
         raise _no_image("a zip file without an image that can be read")
     return upload
