@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
@@ -20,6 +20,7 @@ from recycling.annotations import (
 )
 from recycling.annotations.masks import (
     box_rle,
+    mask_polygons,
     merged_rles,
     outside,
     part_to_segmentation,
@@ -241,3 +242,20 @@ def test_a_mask_is_drawn_as_pycocotools_does_and_without_its_warnings(mask):
         warnings.simplefilter("error")
         drawn = annotation_mask(rle_to_segmentation(rle), [0, 0, 0, 0], *mask.shape)
     np.testing.assert_array_equal(drawn, coco_mask.decode(rle))
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+@example(np.ones((1, 5), bool))
+@example(np.eye(4, dtype=bool))
+def test_the_outlines_of_a_mask_are_drawn_as_the_same_mask(mask):
+    """Also of lines a pixel wide, corners that touch, and holes with islands."""
+    polygons = [polygon.ravel().tolist() for polygon in mask_polygons(mask)]
+    drawn = annotation_mask(json.dumps(polygons), [0, 0, 0, 0], *mask.shape)
+    np.testing.assert_array_equal(drawn, mask)
+    area = sum(abs(signed_area(np.reshape(polygon, (-1, 2)))) for polygon in polygons)
+    assert area == mask.sum()
+
+
+def signed_area(corners):
+    x, y = corners.T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2

@@ -99,8 +99,8 @@ def write_pascal_voc(annotations: Annotations, folder: str | Path) -> None:
     """Write a folder of Pascal VOC files, one for each image, in the images' subfolders.
 
     Boxes are rounded to whole pixels and are at least one pixel wide and high. Polygons are kept
-    to the last digit, several of one annotation in one object; an RLE becomes the contours of its
-    mask, through its outermost pixels. Category names are kept, ids and unused names are not.
+    to the last digit, several of one annotation in one object; an RLE becomes the outlines of its
+    mask, along the edges of its pixels. Category names are kept, ids and unused names are not.
     Crowd regions are left out, since VOC has none. Areas are not written. What is lost is said in
     one warning, with counts. No image is needed; the depth is written as 3, colour.
 

@@ -23,7 +23,7 @@ from recycling.annotations.formats.coco.layout import ABSENT, COLUMN_KEYS
 from recycling.annotations.formats.found_images import FoundImage, as_annotations
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import files_below, is_litter
-from recycling.annotations.masks import annotation_mask
+from recycling.annotations.masks import annotation_mask, mask_polygons
 from recycling.errors import Faults, listed
 from recycling.files import new_folder
 from recycling.limits import LARGEST_ENTRY
@@ -167,8 +167,7 @@ def write_sidecars(
 ) -> None:
     """Write a folder of annotation files, and say in one warning what they do not hold.
 
-    Polygons are made when their image's turn comes. An RLE becomes the contours that supervision
-    draws through the outermost pixels of its mask.
+    Polygons are made when their image's turn comes. An RLE becomes the outlines of its mask.
 
     Args:
         form: The format.
@@ -380,19 +379,13 @@ def polygons_of(
     Raises:
         AnnotationError: An RLE is damaged.
     """
-    from supervision.dataset.utils import approximate_mask_with_polygons
-
     if text is None:
         return []
     segmentation = json.loads(text)
     if isinstance(segmentation, list):
         polygons = [np.array(flat, dtype=np.float64).reshape(-1, 2) for flat in segmentation]
         return [polygon for polygon in polygons if len(polygon) >= 3]
-    mask = annotation_mask(text, box.tolist(), height, width)
-    if not mask.any():
-        return []
-    contours = approximate_mask_with_polygons(mask, bridge_holes=True)
-    return [np.asarray(contour, dtype=np.float64) for contour in contours]
+    return mask_polygons(annotation_mask(text, box.tolist(), height, width))
 
 
 def _own_keys(extra: Any) -> dict[str, Any]:

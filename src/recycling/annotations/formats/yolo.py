@@ -98,8 +98,8 @@ def write_yolo(annotations: Annotations, labels_folder: str | Path, data_yaml: s
 
     A box is written as a box, a polygon as a polygon, each value with five decimals: edges come
     back to within a hundred-thousandth of the image's side. The i-th category is class i. An
-    annotation of several polygons becomes several lines, an RLE the contours of its mask, through
-    its outermost pixels. Boxes, and corners of polygons, that leave their image are clipped to
+    annotation of several polygons becomes several lines, an RLE the outlines of its mask, along
+    the edges of its pixels. Boxes, and corners of polygons, that leave their image are clipped to
     it. Crowd regions are left out, since YOLO has none. Areas are not written, nor are the boxes
     of polygons. What is lost is said in one warning, with counts. No image is needed.
 
