@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
 
-from recycling.annotations.core import Annotations, free_ids, own_group
+from recycling.annotations.core import AnnotationError, Annotations, free_ids, own_group
+from recycling.errors import visible
 from recycling.names import KnownNames
 
 
@@ -21,6 +23,9 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
     Returns:
         The tables, images of the second after those of the first.
 
+    Raises:
+        AnnotationError: The second has two images of one file.
+
     Example:
         >>> from recycling.annotations import from_coco
         >>> image = {"id": 5, "file_name": "a.jpg", "width": 8, "height": 6}
@@ -34,12 +39,13 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
     there = dict(zip(first.images["file_name"], first.images["image_id"], strict=True))
     again = second.images["file_name"].isin(list(there))
     image_ids = _numbered(
-        second.images["image_id"], second.images["file_name"].map(there), first.images["image_id"]
+        second.images["image_id"], second.images["file_name"], there, first.images["image_id"]
     )
     known = dict(zip(first.categories["name"], first.categories["category_id"], strict=True))
     category_ids = _numbered(
         second.categories["category_id"],
-        second.categories["name"].map(known),
+        second.categories["name"],
+        known,
         first.categories["category_id"],
     )
     images = second.images.assign(image_id=second.images["image_id"].map(image_ids))
@@ -48,7 +54,7 @@ def joined(first: Annotations, second: Annotations) -> Annotations:
     new_categories = second.categories.assign(
         category_id=second.categories["category_id"].map(category_ids)
     )[~second.categories["name"].isin(list(known))]
-    replaced = second.images.loc[again, "file_name"].map(there)
+    replaced = [there[name] for name in second.images.loc[again, "file_name"]]
     kept = first.annotations[~first.annotations["image_id"].isin(replaced)]
     rows = second.annotations.assign(
         image_id=second.annotations["image_id"].map(image_ids),
@@ -75,6 +81,14 @@ def _spelt_alike(first: Annotations, second: Annotations) -> Annotations:
     own = second.images["file_name"].tolist()
     meant = [name if (row := known.find(name)) is None else names[row] for name in own]
     known.say_rewritten("the annotations that are added", "images")
+    seen: dict[str, str] = {}
+    for name, as_known in zip(own, meant, strict=True):
+        if as_known in seen:
+            raise AnnotationError(
+                f"the annotations that are added: {visible(seen[as_known])} and {visible(name)} "
+                "are one image; keep one"
+            )
+        seen[as_known] = name
     return replace(second, images=second.images.assign(file_name=meant))
 
 
@@ -85,14 +99,14 @@ def _as_labelled(side: str, first: pd.DataFrame, second: pd.DataFrame) -> pd.Ser
 
 
 def _numbered(
-    own: pd.Series[int], there: pd.Series[float], taken: pd.Series[int]
+    own: pd.Series[int], names: pd.Series[str], there: Mapping[str, int], taken: pd.Series[int]
 ) -> dict[int, int]:
-    """The new id of each: the one that it has there, or a free one."""
-    is_new = there.isna()
+    """The new id of each: the one that its name has there, or a free one."""
+    is_new = ~names.isin(list(there))
     free = iter(free_ids(set(taken.tolist()), int(is_new.sum())))
     return {
-        number: next(free) if new else int(known)
-        for number, known, new in zip(own.tolist(), there.tolist(), is_new.tolist(), strict=True)
+        number: there[name] if name in there else next(free)
+        for number, name in zip(own.tolist(), names.tolist(), strict=True)
     }
 
 

@@ -180,6 +180,14 @@ def test_no_category_is_called_as_what_tables_of_scores_have_a_row_for(name):
         assert name not in cleaned.categories["name"].tolist()
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_no_category_is_without_a_name(name):
+    annotations = _annotations("a.png")
+    categories = annotations.categories.assign(name=name)
+    with pytest.raises(AnnotationError, match=r"category \d+ has no name; name it in the file"):
+        clean(replace(annotations, categories=categories), IMAGE_CHECKS.empty(), Cleaning())
+
+
 def test_categories_that_differ_in_what_is_hard_to_see_are_said(tmp_path, caplog):
     _draw(tmp_path, "a.png", "b.png", "c.png")
     names = ["Plastic bag", "plastic_bag ", "Glass"]

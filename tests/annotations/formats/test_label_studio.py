@@ -311,6 +311,8 @@ def test_the_name_in_data_counts_as_bare_where_the_path_shows_more(tmp_path, ima
         ([task(result("polygonlabels", {"points": [], "polygonlabels": ["a"]}))], "cannot be read"),
         ([task(box(0, 0, 1, 1, "Wood"))], "'Wood'"),
         ([task(result("choices", {"choices": "Glass"}))], "cannot be read"),
+        ([task(box(0, 0, 1, 1, label=" "))], "a label that cannot be read"),
+        ([task(result("choices", {"choices": []}))], "a label that cannot be read"),
         ([task(image="http://[a b.png")], "no such image"),
         ([task(image="a" * 5000)], "no such image"),
         ([task(image="a/" * 500_000)], "no such image"),

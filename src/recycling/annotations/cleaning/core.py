@@ -60,8 +60,8 @@ def clean(
 
     Raises:
         AnnotationError: A rule names a category or an annotation that does not exist, a
-            segmentation that a rule looks at cannot be drawn, or a category that is left is called
-            like one of `TAKEN_NAMES`.
+            segmentation that a rule looks at cannot be drawn, or a category that is left has no
+            name, or one of `TAKEN_NAMES`.
 
     >>> from recycling.annotations import IMAGE_CHECKS, from_coco
     >>> image = {"id": 1, "file_name": "a.jpg", "width": 4, "height": 2}
@@ -118,7 +118,13 @@ def what_if(annotations: Annotations, checks: pd.DataFrame, rules: Cleaning) -> 
 
 
 def _check_names(cleaned: Annotations) -> None:
-    for name in cleaned.categories["name"]:
+    names = cleaned.categories[["category_id", "name"]]
+    for category_id, name in names.itertuples(index=False, name=None):
+        if not name.strip():
+            raise AnnotationError(
+                f"category {category_id} has no name; name it in the file, or list the others "
+                "under `categories` of the cleaning rule fix_categories, with `unmapped: drop`"
+            )
         if name in TAKEN_NAMES:
             raise AnnotationError(
                 f"category {name!r}: so is called {TAKEN_NAMES[name]}; give it another name in the "

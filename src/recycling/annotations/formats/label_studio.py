@@ -311,6 +311,8 @@ def _found(
     polygons = [] if is_box else [corners.ravel().tolist()]
     if not isinstance(value[kind], list):
         raise TypeError
+    if not value[kind] or not all(str(label).strip() for label in value[kind]):
+        raise ValueError
     for label in value[kind]:
         yield FoundAnnotation(str(label), box, polygons)
 
