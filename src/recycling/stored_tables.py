@@ -109,6 +109,11 @@ class StoredTable:
                 rows = self._frame(batches)
                 yield rows.sort_values("image_id", kind="stable", ignore_index=True)
 
+    def some_columns(self, *names: str) -> Iterator[pd.DataFrame]:
+        """Some of its columns, some rows at a time, in the order of the file."""
+        for batch in self._batches(*names):
+            yield batch.to_pandas()
+
     def sample(self, every: int) -> Ids:
         """The images of some rows: one of every so many."""
         found = [_ids(batch)[::every] for batch in self._batches("image_id")]

@@ -12,6 +12,7 @@ import pandas as pd
 from recycling.annotations import Annotations, StoredAnnotations
 from recycling.backends.shared.model import Task
 from recycling.evaluation import BoxMetric, ClassMetric, MaskMetric
+from recycling.given_names import with_given_names
 from recycling.predictions import (
     BoxFormat,
     ClassFormat,
@@ -82,12 +83,12 @@ def is_labelled(annotations: Annotations | StoredAnnotations) -> bool:
 def predicted_rows(task: Task, annotations: Annotations) -> pd.DataFrame:
     """What is predicted: images, or for classes the crops, which are annotations of one object.
 
-    Crops have the `file_name` of their image beside the columns of annotations.
+    Crops have the name that was given to their image beside the columns of annotations.
     """
     if task != "cls":
         return annotations.images
     crops = annotations.annotations[~annotations.annotations["iscrowd"]].reset_index(drop=True)
-    names = annotations.images.set_index("image_id")["file_name"]
+    names = with_given_names(annotations.images).set_index("image_id")["file_name"]
     # Its categories are the names of all images, also of those without a crop.
     all_names = pd.CategoricalDtype(names.drop_duplicates().tolist())
     return crops.assign(file_name=crops["image_id"].map(names).astype(all_names))

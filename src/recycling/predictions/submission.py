@@ -9,7 +9,7 @@ Submissions are written, and predictions of others are read, through the registr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.errors import listed
+from recycling.given_names import with_given_names
 from recycling.names import shown_name
-from recycling.predictions.core import Detections, LabelMaps, Predictions
+from recycling.predictions.core import Detections, LabelMaps, Predictions, SubmissionError
 from recycling.predictions.formats.rows import MissingImages
 from recycling.predictions.plausible import UnusualBoxes, check_boxes
 from recycling.registry import PickedSettings, Registry
@@ -83,6 +84,8 @@ def to_submission(
 ) -> pd.DataFrame:
     """Write predictions as the competition wants them, as the table of a CSV file.
 
+    Images are called as their annotations have called them before cleaning.
+
     Of predictions and images on disk the table is made when it is written, some images at a time,
     where the format has a row an image and the images are in the order of their ids.
 
@@ -94,7 +97,8 @@ def to_submission(
 
     Raises:
         TableError: The predictions are not a table of their kind.
-        SubmissionError: They do not fit the images or categories, or lack some.
+        SubmissionError: They do not fit the images or categories, or lack some, or two images have
+            one name.
 
     Example:
         >>> from recycling.predictions import BoxFormat
@@ -110,15 +114,40 @@ def to_submission(
     picked: Format = settings.picked
 
     def written(tables: Mapping[str, Any]) -> pd.DataFrame:
-        return picked.write(
-            tables["predictions"], tables["images"], categories, **settings.arguments()
-        )
+        rows = with_given_names(tables["images"])
+        return picked.write(tables["predictions"], rows, categories, **settings.arguments())
 
+    if not isinstance(settings, ClassFormat):
+        _check_named_once(images)
     tables = {"predictions": predictions, "images": images}
     in_order = isinstance(images, StoredTable) and images.is_ascending
     if not (picked.row_an_image and in_order):
         tables = {name: whole(own) for name, own in tables.items()}
     return cast(pd.DataFrame, in_parts(written, tables))
+
+
+def _check_named_once(images: pd.DataFrame | StoredTable) -> None:
+    """Stop where two images would be in a submission under one name."""
+    parts: Iterable[pd.DataFrame] = (
+        [images]
+        if isinstance(images, pd.DataFrame)
+        else (images.some_columns("file_name", "extra"))
+    )
+    # Of a million names on disk, eight bytes each are in memory.
+    hashes = [
+        pd.util.hash_array(with_given_names(part)["file_name"].to_numpy(dtype=object))
+        for part in parts
+    ]
+    if not pd.Series(np.concatenate([np.empty(0, np.uint64), *hashes])).duplicated().any():
+        return
+    table = with_given_names(images if isinstance(images, pd.DataFrame) else images.whole())
+    twice = table[table["file_name"].duplicated(keep=False)]
+    if len(twice):
+        raise SubmissionError(
+            f"images {listed(map(str, twice['image_id']), 3)} are called "
+            f"{shown_name(twice['file_name'].iloc[0])}; a submission has a row for each name: keep "
+            "one of them in the test annotations, or switch on drop_duplicate_images for test"
+        )
 
 
 def read_submission(

@@ -9,6 +9,7 @@ import pandas as pd
 from recycling.annotations.cleaning.audit import NO_AUDIT, changed
 from recycling.annotations.cleaning.registry import Cleaned, RuleSettings, cleaning_rule
 from recycling.annotations.core import Annotations
+from recycling.given_names import rename_images
 from recycling.names import shown_name
 
 _RULE = "fix_file_names"
@@ -21,6 +22,8 @@ class FixFileNames(RuleSettings):
 @cleaning_rule(_RULE, FixFileNames, position=5, needs=("checks",))
 def fix_file_names(annotations: Annotations, checks: pd.DataFrame) -> Cleaned:
     """Call images what their files are called, where only separators, Unicode form or case differ.
+
+    What the annotations call them stays in `extra`, for a submission.
 
     Args:
         annotations: The tables.
@@ -36,8 +39,8 @@ def fix_file_names(annotations: Annotations, checks: pd.DataFrame) -> Cleaned:
     if not rows.any():
         return annotations, NO_AUDIT
     before = images[rows]
-    after = before.assign(file_name=before["image_id"].map(names).astype("string"))
+    after = rename_images(before, before["image_id"].map(names))
     reasons = [f"the file is {shown_name(name)}" for name in after["file_name"]]
     audit = changed(_RULE, "image", before, after, reasons)
-    file_names = images["file_name"].where(~rows, after["file_name"])
-    return replace(annotations, images=images.assign(file_name=file_names)), audit
+    columns = {name: images[name].where(~rows, after[name]) for name in ("file_name", "extra")}
+    return replace(annotations, images=images.assign(**columns)), audit
