@@ -172,6 +172,15 @@ def test_of_folders_with_the_same_file_names_that_of_the_part_is_taken(
     assert source.images == folder / own
 
 
+def test_the_folder_of_images_is_found_by_names_in_another_spelling(tmp_path: Path) -> None:
+    for number in range(3):
+        _image(tmp_path / f"other/{number}.jpg", 70)
+    _csv(tmp_path)
+    (tmp_path / "train.csv").write_text("filename,species\nPICTURES\\0.JPG,Paper\n")
+    (source,), *_ = recognise(tmp_path).sources.values()
+    assert source.images == tmp_path
+
+
 def test_labels_and_images_of_a_part_are_paired_whatever_lies_above(tmp_path: Path) -> None:
     _yolo(tmp_path / "test/train")
     found = recognise(tmp_path / "test/train").sources["YOLO"]

@@ -23,6 +23,7 @@ from recycling.annotations.formats.coco.files import read_content
 from recycling.annotations.images.facts import IMAGE_SUFFIXES
 from recycling.annotations.images.found_files import files_below
 from recycling.limits import LARGEST_NAMES, TooLargeError, check_bytes, check_json, check_table
+from recycling.names import loosely
 
 Format = Literal["COCO", "Pascal VOC", "YOLO", "class folders", "CSV"]
 Part = Literal["train", "pool", "test"]
@@ -221,10 +222,17 @@ def _sections(raw: bytes) -> tuple[Any, bytes | memoryview]:
 
 
 def _folder_of(folder: Path, file: Path, names: Sequence[str], images: Sequence[Path]) -> Path:
-    """The folder below which most of the files lie; else that with the most images."""
+    """The folder below which most of the files lie, as `loosely` compares; else that with the most.
+
+    Cleaning finds files by names in another case or with backslashes, too.
+    """
     beside = file.parent
     candidates = list(dict.fromkeys([beside / "images", beside, *_parents(images, beside)]))
-    there = {path: sum((path / name).is_file() for name in names if name) for path in candidates}
+    known = {loosely(str(path)) for path in images}
+    there = {
+        path: sum(loosely(f"{path}/{name}") in known for name in names if name)
+        for path in candidates
+    }
     best = max(candidates, key=lambda path: (there[path], _likeness(folder, file, path)))
     if there[best]:
         return best
