@@ -276,6 +276,27 @@ def test_a_number_that_is_another_category_on_another_side_is_refused(workplace,
         score(place, [one, other])
 
 
+def test_classifiers_are_compared_on_the_boxes_that_all_have_seen():
+    """The first side's image 1 has another box, and its image 2 another id of the same one."""
+    now = annotations(range(4))
+    rows = now.annotations.copy()
+    rows.loc[1, "x_max"] = 17.0
+    rows.loc[2, "annotation_id"] = 9
+    before = replace(now, annotations=rows)
+    names = ["Paper", "Metal"]
+    sides = []
+    for label, truth, seen in (("before", before, [0, 1, 9, 3]), ("now", now, [0, 1, 2, 3])):
+        own = pd.DataFrame({"annotation_id": seen, names[0]: 0.9, names[1]: 0.1})
+        sides.append(Side(label, "cls", label, None, {TEST: truth}, {TEST: [own]}))
+    assert common_images(sides, TEST).images["image_id"].tolist() == [0, 3]
+    moved = rows.assign(x_max=rows["x_max"] + 1)
+    sides[0].truth[TEST] = replace(now, annotations=moved)
+    with pytest.raises(
+        ExperimentError, match="before and now have no image in common with the same"
+    ):
+        common_images(sides, TEST)
+
+
 def test_a_model_that_was_chosen_by_the_score_that_judges_it_is_said_to_be():
     stops = Side("det.a", "det", "a", Facts({"model.early_stopping.patience": 10}))
     does_not = Side("det.b", "det", "b", Facts({"model.early_stopping": None}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from recycling.annotations import Annotations
+from recycling.annotations import BOX, Annotations
 from recycling.errors import listed
 from recycling.experiments import ExperimentError
 from recycling.sides.core import OUT_OF_FOLD, TEST, Part, Side
@@ -36,6 +36,8 @@ def shared_part(sides: Sequence[Side]) -> Part:
 def common_images(sides: Sequence[Side], part: Part) -> Annotations:
     """The images that all sides have predicted on, with the truth of the last side.
 
+    Of classifiers, those whose boxes, and the ids of these, are the same on all sides.
+
     Raises:
         ExperimentError: There is none, the sides know different categories, or one has predicted
             before the images, their labels or the folds became what they are now.
@@ -48,11 +50,26 @@ def common_images(sides: Sequence[Side], part: Part) -> Annotations:
     names = [dict(zip(t["image_id"], t["file_name"], strict=True)) for t in tables]
     last = names[-1]
     same = [image for image, file in last.items() if all(own.get(image) == file for own in names)]
+    boxes = ""
+    if same and sides[-1].task == "cls":
+        other = _other_boxes(sides, part)
+        same, boxes = [image for image in same if image not in other], " with the same boxes"
     if not same:
         raise ExperimentError(
-            f"{' and '.join(side.label for side in sides)} have no image in common ({part})"
+            f"{' and '.join(side.label for side in sides)} have no image in common{boxes} ({part})"
         )
     return sides[-1].truth[part].of_images(same)
+
+
+def _other_boxes(sides: Sequence[Side], part: Part) -> set[int]:
+    """The images on which a side has asked about other boxes, or calls them by other ids."""
+    columns = ["image_id", "annotation_id", *BOX]
+    tables = [side.truth[part].objects().annotations[columns] for side in sides]
+    found: set[int] = set()
+    for table in tables[:-1]:
+        both = table.merge(tables[-1], how="outer", indicator=True)
+        found.update(both.loc[both["_merge"] != "both", "image_id"].tolist())
+    return found
 
 
 def _check_categories(sides: Sequence[Side], part: Part) -> None:
