@@ -40,8 +40,8 @@ from recycling.plan.studies import (
     models_of_arms,
     n_settings,
     read_studies,
-    read_tunings,
 )
+from recycling.plan.tunings import read_tunings
 from recycling.pseudo_labels import PseudoLabeling
 
 AnyMember = TypeVar("AnyMember", bound=Member)

@@ -83,13 +83,13 @@ def read_studies(parameters: Mapping[str, Any], where: str) -> dict[str, Study]:
         >>> read_studies({"models": models, "studies": studies}, "studies.yml")["losses"].seeds
         (0, 1, 2)
     """
-    found = _read_with_base(parameters, "studies", Study, where)
+    found = read_with_base(parameters, "studies", Study, where)
     for name, study in found.items():
         _check(study, f"{where}: studies.{name}")
     return found
 
 
-def _read_with_base(
+def read_with_base(
     parameters: Mapping[str, Any], section: str, kind: type[WithBase], where: str
 ) -> dict[str, WithBase]:
     """Read a section of things that each have a model as their base."""
@@ -114,7 +114,7 @@ def _check(study: Study, key: str) -> None:
                     f"{key}.changes.{name}: {setting} is set for the whole study, or stands for "
                     "several models; leave it out"
                 )
-        _check_once(change, f"{key}.changes.{name}")
+        check_once(change, f"{key}.changes.{name}")
         if name == BASE:
             raise PlanError(f"{key}.changes.{name}: the base is called so; choose another name")
     for first, second in study.interactions:
@@ -130,7 +130,7 @@ def _check(study: Study, key: str) -> None:
             )
 
 
-def _check_once(settings: Iterable[str], key: str) -> None:
+def check_once(settings: Iterable[str], key: str) -> None:
     """Stop where one setting of a change, or of a space, would undo another."""
     if both := _set_twice(combinations(settings, 2)):
         raise PlanError(f"{key} sets {both} twice, whole and in part; write it once")
@@ -289,25 +289,3 @@ def _same(arm: _Arm, models: Mapping[str, Any]) -> str | None:
 def _training(entry: Mapping[str, Any]) -> str:
     told = {"seed": 0, **{key: entry[key] for key in entry if key not in SAME_TRAINING}}
     return json.dumps(told, sort_keys=True, default=str)
-
-
-def read_tunings(parameters: Mapping[str, Any], where: str) -> dict[str, Tuning]:
-    """Read the section `tuning`: which settings of which models are searched.
-
-    Args:
-        parameters: With `models` and, if need be, `tuning`.
-        where: The file that they come from, for messages.
-
-    Raises:
-        PlanError: A search is described wrongly.
-    """
-    found = _read_with_base(parameters, "tuning", Tuning, where)
-    for name, tuning in found.items():
-        _check_once(tuning.space, f"{where}: tuning.{name}.space")
-        for setting in tuning.space:
-            if setting.partition(".")[0] in (*OF_THE_STUDY, "train_on"):
-                raise PlanError(
-                    f"{where}: tuning.{name}.space: {setting} is set for the whole search, or "
-                    "takes other data; leave it out"
-                )
-    return found
