@@ -43,6 +43,7 @@ MOST_GROWTH = 64
 """Megabytes that the service may grow by once it has met every kind of request at once."""
 
 _AT_A_TIME = 16  # mixed requests
+_UNTIL_CLOSED = 6  # seconds; the service keeps connections for five, and each is an open file
 
 MOST_OPENED = 8
 """Files that it may then have open beside those that it had."""
@@ -241,8 +242,10 @@ def _mixed(service: Service, n: int) -> None:
     # What the largest of a kind take at once is kept by the service, and is no leak.
     asyncio.run(all_of([name for name in sorted(set(names)) for _ in range(_AT_A_TIME)]))
     answered.clear()
+    time.sleep(_UNTIL_CLOSED)
     before, files = service.megabytes, service.files
     asyncio.run(all_of(rng.choices(names, k=n)))
+    time.sleep(_UNTIL_CLOSED)
     grown, opened = service.megabytes - before, service.files - files
     alive = httpx2.get(f"{service.address}/health").is_success
     Console().print(f"{n:,} mixed requests: {dict(sorted(answered.items()))}")
