@@ -23,7 +23,7 @@ from backends.tiny_trainings import model_of
 from forked import in_a_process
 from pipelines.small_search import STOPPED, job_in
 from recycling.annotations import ImageFolder
-from recycling.backends import Checkpoint, Recipes, RunFolder
+from recycling.backends import BackendError, Checkpoint, Recipes, RunFolder
 from recycling.experiments import ExperimentError, Tuning, open_study
 from recycling.pipelines.tasks import METRIC
 from recycling.pipelines.tuning import (
@@ -296,3 +296,9 @@ def test_a_searchs_workers_send_each_epoch_and_ctrl_c_ends_those_under_way(searc
     tuning = job_in(tmp_path / "again").tuning
     study = open_study(tmp_path / "search/trials.journal", tuning)
     assert [trial.state.name for trial in study.trials] == ["RUNNING", "RUNNING"]  # for the next
+
+
+def test_settings_that_make_no_model_are_a_trial_that_failed(tmp_path):
+    """Other errors end a search; these let the other trials go on."""
+    with pytest.raises(BackendError, match="^settings of the trial.epochs: .*integer"):
+        model_of_trial(job_in(tmp_path).model, {"epochs": 12.3})

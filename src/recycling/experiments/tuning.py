@@ -65,8 +65,8 @@ class Range(Settings):
         step: Between two numbers that are tried; None for any. Whole ends make whole numbers.
     """
 
-    low: float
-    high: float
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
     log: bool = False
     step: float | None = Field(default=None, gt=0)
 
@@ -166,6 +166,8 @@ class Tuning(Settings):
         for name, values in self.space.items():
             if isinstance(values, list) and len(values) < 2:
                 raise ValueError(f"space.{name} has {len(values)} values; give two or more")
+            if isinstance(values, list) and any(values.count(value) > 1 for value in values):
+                raise ValueError(f"space.{name} has a value twice; write it once")
         return self
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import yaml
 from kedro.pipeline import Node, Pipeline, node
+from pydantic import ValidationError
 
 from recycling.annotations import Annotations, ImageFolder, LabeledImages
 from recycling.backends import (
@@ -53,6 +54,7 @@ from recycling.pipelines.scoring import metric_parameter, with_interval
 from recycling.pipelines.tasks import METRIC, with_types
 from recycling.pipelines.training import PREDICT
 from recycling.plan import Plan, TuningPlan
+from recycling.plan.parameters import faults
 from recycling.plan.studies import changed
 from recycling.predictions import Predictions
 from recycling.registry import PickedSettings
@@ -331,9 +333,16 @@ def _train(
 
 
 def model_of_trial(base: Model, settings: Mapping[str, Any]) -> Model:
-    """A model with the settings of a trial; each epoch is scored, and the best one kept."""
+    """A model with the settings of a trial; each epoch is scored, and the best one kept.
+
+    Raises:
+        BackendError: They make no model; the other trials go on.
+    """
     told = changed(base.model_dump(mode="json", exclude_unset=True), settings)
-    model = Model.model_validate(told)
+    try:
+        model = Model.model_validate(told)
+    except ValidationError as error:
+        raise BackendError(faults(error, "settings of the trial", Model)) from error
     if model.early_stopping is not None:
         return model
     # All of its own epochs, which may be more than the base's.

@@ -57,11 +57,15 @@ def _check_base(tuning: Tuning, base: Mapping[str, Any], key: str) -> None:
 
 def _check_setting(setting: str, tuning: Tuning, base: Mapping[str, Any], key: str) -> None:
     """Stop where a setting is not to be searched, or there is none of that name."""
-    if setting.partition(".")[0] in (*OF_THE_STUDY, *_OTHER_DATA):
+    if setting.partition(".")[0] in (*OF_THE_STUDY, *_OTHER_DATA, "variant_of"):
         raise PlanError(
             f"{key}: {setting} is set for the whole search, or takes other data; leave it out"
         )
     values = tuning.space[setting]
+    if setting == "pretrained" and isinstance(values, list):
+        for value in values:
+            if isinstance(value, str) and start_of(Model.model_construct(pretrained=value)):
+                raise PlanError(f"{key}: {value} is another model, which a search does not train")
     first = values[0] if isinstance(values, list) else values.written(values.low)
     try:
         Model.model_validate(changed(base, {setting: first}))
