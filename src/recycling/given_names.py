@@ -38,10 +38,14 @@ def with_given_names(images: pd.DataFrame) -> pd.DataFrame:
     """
     if "extra" not in images:
         return images
-    has_one = images["extra"].astype("string").str.contains(f'"{_KEY}"', regex=False).fillna(False)
-    if not has_one.any():
+    may_have = images["extra"].astype("string").str.contains(f'"{_KEY}"', regex=False).fillna(False)
+    if not may_have.any():
         return images
-    given = [json.loads(extra)[_KEY] for extra in images.loc[has_one, "extra"]]
     names = images["file_name"].copy()
-    names[has_one] = given
+    given = [json.loads(extra).get(_KEY) for extra in images.loc[may_have, "extra"]]
+    # A file may have a key of that name, too, with anything in it.
+    names[may_have] = [
+        own if isinstance(own, str) else name
+        for own, name in zip(given, names[may_have], strict=True)
+    ]
     return images.assign(file_name=names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,11 @@ def test_two_images_of_one_name_are_refused(stored, tmp_path: Path):
         images = StoredTable(tmp_path / "images.parquet", IMAGES)
     with pytest.raises(SubmissionError, match=r"^images 1, 3 are called a.jpg; .*keep one"):
         to_submission(BOXES, Detections(DETECTIONS.empty()), images, found.categories)
+
+
+@pytest.mark.parametrize("own", [{"given_file_name": 5}, {"shot": {"given_file_name": "b.jpg"}}])
+def test_a_key_of_that_name_that_is_none_of_ours_changes_nothing(own):
+    found = annotated("a.jpg")
+    images = found.images.assign(extra=pd.array([json.dumps(own)], dtype="string"))
+    table = to_submission(BOXES, Detections(DETECTIONS.empty()), images, found.categories)
+    assert table["image_id"].tolist() == ["a.jpg"]

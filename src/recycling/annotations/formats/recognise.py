@@ -230,7 +230,9 @@ def _folder_of(folder: Path, file: Path, names: Sequence[str], images: Sequence[
     candidates = list(dict.fromkeys([beside / "images", beside, *_parents(images, beside)]))
     known = {loosely(str(path)) for path in images}
     there = {
-        path: sum(loosely(f"{path}/{name}") in known for name in names if name)
+        path: sum(
+            loosely(f"{path}/{name}") in known or (path / name).is_file() for name in names if name
+        )
         for path in candidates
     }
     best = max(candidates, key=lambda path: (there[path], _likeness(folder, file, path)))
