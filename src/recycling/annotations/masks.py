@@ -187,7 +187,28 @@ def annotation_areas(annotations: pd.DataFrame, images: pd.DataFrame) -> NDArray
     return np.array(areas, dtype=np.float64)
 
 
-def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+def of_size(label_map: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A label map or mask of another size, taking the pixel under the centre of each.
+
+    Args:
+        label_map: (H, W).
+        shape: Height and width of the result, pixels.
+
+    >>> of_size(np.array([[1, 2]], np.uint8), (1, 4)).tolist()
+    [[1, 1, 2, 2]]
+    >>> of_size(np.arange(6, dtype=np.uint8).reshape(1, 6), (1, 2)).tolist()
+    [[1, 4]]
+    """
+    if label_map.shape == shape:
+        return label_map
+    import cv2
+
+    # INTER_NEAREST takes the pixel up and left of the centre, as the libraries' own resizing does.
+    resized = cv2.resize(label_map, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def mask_polygons(mask: NDArray[np.bool_]) -> list[Corners]:
     """The outlines of a mask, along the edges of its pixels.
 
     Args:
@@ -198,33 +219,50 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
         A hole is joined to its outline by a seam of no area.
 
     >>> [polygon.tolist() for polygon in mask_polygons(np.array([[False, True, True]]))]
-    [[[1.0, 0.0], [1.0, 1.0], [3.0, 1.0], [3.0, 0.0]]]
+    [[[1, 0], [1, 1], [3, 1], [3, 0]]]
+    """
+    outlines = [_with_holes(outline, holes) for outline, holes in mask_outlines(mask)]
+    return [each[(each != np.roll(each, 1, axis=0)).any(axis=1)] for each in outlines]
+
+
+Corners: TypeAlias = NDArray[np.int64]
+"""Of a polygon, (N, 2), pixels."""
+
+
+def mask_outlines(mask: NDArray[np.bool_]) -> list[tuple[Corners, list[Corners]]]:
+    """The outline of each part of a mask that hangs together, with those of its holes.
+
+    Outlines run along the edges of pixels.
+
+    Args:
+        mask: (H, W), true on the object.
+
+    >>> ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.bool_)
+    >>> [(len(outline), len(holes)) for outline, holes in mask_outlines(ring)]
+    [(4, 1)]
     """
     import cv2
 
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return []
-    top, left = rows[0], columns[0]
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
     # Twice the size: contours run along the centres of pixels, outlines along their edges.
     doubled = np.repeat(np.repeat(part, 2, 0), 2, 1)
-    contours, hierarchy = cv2.findContours(
-        doubled.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
-    )
-    corners = [(contour[:, 0].astype(np.float64) + 1) // 2 + (left, top) for contour in contours]
-    holes: dict[int, list[NDArray[np.float64]]] = {}
-    for number, parent in enumerate(hierarchy[0, :, 3].tolist()):
-        holes.setdefault(number if parent < 0 else parent, [])
+    contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    start = (columns[0], rows[0])
+    corners = [(contour[:, 0].astype(np.int64) + 1) // 2 + start for contour in contours]
+    parents = hierarchy[0, :, 3].tolist()
+    found: dict[int, tuple[Corners, list[Corners]]] = {
+        number: (corners[number], []) for number, parent in enumerate(parents) if parent < 0
+    }
+    for number, parent in enumerate(parents):
         if parent >= 0:
-            holes[parent].append(corners[number])
-    outlines = [_with_holes(corners[number], own) for number, own in holes.items()]
-    return [each[(each != np.roll(each, 1, axis=0)).any(axis=1)] for each in outlines]
+            found[parent][1].append(corners[number])
+    return list(found.values())
 
 
-def _with_holes(
-    outline: NDArray[np.float64], holes: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def _with_holes(outline: Corners, holes: Sequence[Corners]) -> Corners:
     """One polygon, (N, 2), of an outline and its holes: each seam is walked there and back."""
     places = [int(np.abs(outline - hole[0]).sum(axis=1).argmin()) for hole in holes]
     pieces, walked = [], 0

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.annotations.masks import label_maps as true_label_maps
+from recycling.annotations.masks import of_size
 from recycling.evaluation.box_matches import BoxMatches
 from recycling.evaluation.classes import matched_crops
 from recycling.evaluation.faults import naming_member
-from recycling.evaluation.masks import check_label_maps, of_size
+from recycling.evaluation.masks import check_label_maps
 from recycling.predictions import IGNORE, ClassProbabilities, LabelMaps
 from recycling.tables import Column, Schema, register_table
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import Annotations
 from recycling.annotations.masks import label_maps as true_label_maps
+from recycling.annotations.masks import of_size
 from recycling.evaluation.core import EvaluationError, Metrics
 from recycling.predictions import IGNORE, LabelMap, LabelMaps
 
@@ -118,18 +119,3 @@ def image_confusion(
             f"{n_classes - 1} categories, so values go from 0 to {n_classes - 1}"
         )
     return square[:n_classes, :n_classes]
-
-
-def of_size(label_map: LabelMap, shape: tuple[int, ...]) -> LabelMap:
-    """A label map of another size, taking the nearest pixel.
-
-    >>> of_size(np.array([[1, 2]], np.uint8), (1, 4)).tolist()
-    [[1, 1, 2, 2]]
-    """
-    if label_map.shape == shape:
-        return label_map
-    import cv2
-
-    # INTER_NEAREST_EXACT takes the pixel under the centre; INTER_NEAREST the one up and left of it.
-    resized = cv2.resize(label_map, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized, dtype=np.uint8)

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from recycling.backends import Model
 from recycling.experiments import Tuning
-from recycling.plan.models import start_of
 from recycling.plan.parameters import PlanError, faults
 from recycling.plan.studies import OF_THE_STUDY, changed, check_once, read_with_base
+from recycling.plan.variants import START
 
 _OTHER_DATA = {"train_on": "labeled", "data": None}
 """Settings by which a model learns from more than the labelled images, and what they are else."""
@@ -47,12 +47,16 @@ def _check_base(tuning: Tuning, base: Mapping[str, Any], key: str) -> None:
                 f"{key}: {tuning.base} has {setting}: {base[setting]}, and a search learns from "
                 "the labelled images alone; name a model without it"
             )
-    weights = base.get("pretrained")
-    if isinstance(weights, str) and start_of(Model.model_construct(pretrained=weights)):
+    if _is_model(weights := base.get("pretrained")):
         raise PlanError(
             f"{key}: {tuning.base} starts from another model ({weights}), which a search does not; "
             "name a model with weights of its own"
         )
+
+
+def _is_model(pretrained: Any) -> bool:
+    """Whether a value of `pretrained` is another model."""
+    return isinstance(pretrained, str) and pretrained.startswith(START)
 
 
 def _check_setting(setting: str, tuning: Tuning, base: Mapping[str, Any], key: str) -> None:
@@ -62,10 +66,9 @@ def _check_setting(setting: str, tuning: Tuning, base: Mapping[str, Any], key: s
             f"{key}: {setting} is set for the whole search, or takes other data; leave it out"
         )
     values = tuning.space[setting]
-    if setting == "pretrained" and isinstance(values, list):
-        for value in values:
-            if isinstance(value, str) and start_of(Model.model_construct(pretrained=value)):
-                raise PlanError(f"{key}: {value} is another model, which a search does not train")
+    models = filter(_is_model, values if isinstance(values, list) else [])
+    if setting == "pretrained" and (model := next(models, None)):
+        raise PlanError(f"{key}: {model} is another model, which a search does not train")
     first = values[0] if isinstance(values, list) else values.written(values.low)
     try:
         Model.model_validate(changed(base, {setting: first}))

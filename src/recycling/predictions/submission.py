@@ -129,9 +129,7 @@ def to_submission(
 def _check_named_once(images: pd.DataFrame | StoredTable) -> None:
     """Stop where two images would be in a submission under one name."""
     parts: Iterable[pd.DataFrame] = (
-        [images]
-        if isinstance(images, pd.DataFrame)
-        else (images.some_columns("file_name", "extra"))
+        [images] if isinstance(images, pd.DataFrame) else images.some_columns("file_name", "extra")
     )
     # Of a million names on disk, eight bytes each are in memory.
     hashes = [

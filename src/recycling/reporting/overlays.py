@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX, Annotations
+from recycling.annotations.masks import of_size
 from recycling.predictions import IGNORE, Detections, LabelMap
 from recycling.reporting.layout import (
     INK,
@@ -228,8 +229,7 @@ def with_labels(
     import cv2
 
     scene = scaled(image, scale or display_scale(*image.shape[:2]))
-    height, width = scene.shape[:2]
-    labels = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    labels = of_size(label_map, scene.shape[:2])
     colours = category_colours(len(categories))
     for value in np.unique(labels[labels != _BACKGROUND]).tolist():
         colour = _IGNORED if value == IGNORE else colours[value - 1]
@@ -309,10 +309,7 @@ def pixel_agreement(truth: LabelMap, prediction: LabelMap) -> float:
     >>> round(pixel_agreement(truth, np.array([[0, 1], [0, 1]], np.uint8)), 2)
     0.67
     """
-    import cv2
-
-    height, width = truth.shape
-    same_size = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    same_size = of_size(prediction, truth.shape)
     is_known = truth != IGNORE
     return float((same_size == truth)[is_known].mean()) if is_known.any() else 1.0
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, annotation_mask
+from recycling.annotations.masks import mask_outlines
 from recycling.predictions import IGNORE, LabelMap
 from recycling.viewer.core import Category, data_address
 
@@ -129,17 +130,8 @@ def mask_path(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> str | Non
     >>> mask_path(np.ones((2, 3), np.bool_)), mask_path(np.ones((2, 3), np.bool_), 5, 4)
     ('M0 0L0 2L3 2L3 0Z', 'M5 4L5 6L8 6L8 4Z')
     """
-    import cv2
-
-    # Twice the size: contours run along the centres of pixels, outlines along their edges.
-    doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    corners = [
-        (np.asarray(contour[:, 0, :]) + 1) // 2 + (left, top)
-        for contour in contours
-        if len(contour) > 2
-    ]
-    return "".join(map(_polygon, corners)) or None
+    every = (each for outline, holes in mask_outlines(mask) for each in (outline, *holes))
+    return "".join(_polygon(np.add(corners, (left, top))) for corners in every) or None
 
 
 def annotation_shapes(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX
+from recycling.annotations.masks import of_size
 from recycling.predictions import LabelMap
 from recycling.sides import OUT_OF_FOLD, TEST, Side, common_images, only_on, shared_part
 from recycling.viewer.core import Category, ImageSet, ViewerError
@@ -164,8 +165,7 @@ def _regions(
     """The connected pixels of each class, so that they have an outline and can be clicked on."""
     import cv2
 
-    height, width = size
-    whole = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    whole = of_size(label_map, size)
     for value, category in enumerate(categories.values(), 1):
         of_class = (whole == value).astype(np.uint8)
         if not of_class.any():

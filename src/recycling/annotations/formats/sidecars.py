@@ -385,7 +385,8 @@ def polygons_of(
     if isinstance(segmentation, list):
         polygons = [np.array(flat, dtype=np.float64).reshape(-1, 2) for flat in segmentation]
         return [polygon for polygon in polygons if len(polygon) >= 3]
-    return mask_polygons(annotation_mask(text, box.tolist(), height, width))
+    outlines = mask_polygons(annotation_mask(text, box.tolist(), height, width))
+    return [outline.astype(np.float64) for outline in outlines]
 
 
 def _own_keys(extra: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recycling.annotations import BOX
+from recycling.annotations.masks import of_size
 from recycling.backends.core import BackendError, Images
 from recycling.backends.mmengine_backend.network import Network
 from recycling.backends.shared.model import MAX_BOXES
@@ -76,16 +77,13 @@ def _label_maps(network: Network, images: Images) -> LabelMaps:
         if planes is not None:
             planes.add(image_id, sample.probabilities.data.cpu().numpy())
         encoded[image_id] = cv2.imencode(".png", label_map)[1]
-        sizes[image_id] = (image["width"], image["height"])
+        sizes[image_id] = (image["height"], image["width"])
 
     def read(image_id: int) -> LabelMap:
         label_map = np.asarray(
             cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED), dtype=np.uint8
         )
-        if label_map.shape[::-1] != sizes[image_id]:
-            enlarged = cv2.resize(label_map, sizes[image_id], interpolation=cv2.INTER_NEAREST_EXACT)
-            return np.asarray(enlarged, dtype=np.uint8)
-        return label_map
+        return of_size(label_map, sizes[image_id])
 
     image_ids = images.table["image_id"].tolist()
     if planes is None:

@@ -16,13 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recycling.annotations import BOX, Annotations, annotation_mask
+from recycling.annotations.masks import of_size
 from recycling.diagnostics.label_errors.core import (
     NEW_BOX,
     LabelErrors,
     candidates,
     usual,
 )
-from recycling.evaluation.masks import check_label_maps, of_size
+from recycling.evaluation.masks import check_label_maps
 from recycling.predictions import LabelMaps, ProbabilityMaps
 
 Planes: TypeAlias = NDArray[np.float32]

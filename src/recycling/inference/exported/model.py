@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recycling.annotations import BOX, CATEGORIES
 from recycling.annotations.images.decoding import read_image
+from recycling.annotations.masks import of_size
 from recycling.backends import BackendError, Images
 from recycling.backends.shared.crops import cut_crop
 from recycling.backends.shared.fitting import fitted
@@ -203,17 +204,13 @@ class OnnxModel:
         for image_id, size, planes in self._planes(images):
             label_map = planes.argmax(axis=0).astype(np.uint8)
             encoded[image_id] = cv2.imencode(".png", label_map)[1]
-            full[image_id] = size[::-1]
+            full[image_id] = size
             if kept is not None:
                 kept.add(image_id, self._as_probabilities(planes))
 
         def read(image_id: int) -> LabelMap:
-            label_map = np.asarray(cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED))
-            if label_map.shape[::-1] != full[image_id]:
-                label_map = cv2.resize(
-                    label_map, full[image_id], interpolation=cv2.INTER_NEAREST_EXACT
-                )
-            return np.asarray(label_map, np.uint8)
+            label_map = cv2.imdecode(encoded[image_id], cv2.IMREAD_UNCHANGED)
+            return of_size(np.asarray(label_map, np.uint8), full[image_id])
 
         image_ids = images.table["image_id"].tolist()
         if kept is None:

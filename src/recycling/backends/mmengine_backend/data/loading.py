@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 
 import recycling.backends.mmengine_backend.augmentations
 import recycling.backends.mmengine_backend.data.samplers  # noqa: F401
+from recycling.annotations.masks import of_size
 from recycling.backends.core import BackendError
-from recycling.backends.mmengine_backend.augmentations.resize import (
-    resized_labels,
-    resized_masks,
-)
+from recycling.backends.mmengine_backend.augmentations.resize import resized_masks
 from recycling.backends.mmengine_backend.data.image_cache import (
     CACHE,
     decoded,
@@ -117,7 +115,7 @@ class ScaleLabels(BaseTransform):  # type: ignore[misc]
         if (masks := results.get("gt_masks")) is not None:
             results["gt_masks"] = resized_masks(masks, shape)
         if (label_map := results.get("gt_seg_map")) is not None:
-            results["gt_seg_map"] = resized_labels(label_map, shape)
+            results["gt_seg_map"] = of_size(label_map, shape)
         return results
 
 
